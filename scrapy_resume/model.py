@@ -1,0 +1,170 @@
+"""States, identities and rows. No I/O.
+
+Words used throughout: a *job* is one crawl from start to completion, over as many
+*runs* (processes) as it takes. A *row* is one recorded request. An *identity* is
+what makes two requests the same for the job: 20 bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from hashlib import blake2b
+from typing import Final
+
+IDENTITY_BYTES: Final = 20
+
+START: Final = 0
+"""The id of ``start()`` itself: the parent of everything that it yields."""
+
+NO_PARENT: Final = -1
+"""The parent of requests that nothing known has yielded (``spider_idle``, extensions)."""
+
+
+class State(IntEnum):
+    """What became of a request. The numbers are part of the stored format."""
+
+    pending = 0
+    leased = 1
+    done = 2
+    failed = 3
+    parked = 4
+    ignored = 5
+
+
+class Kind(IntEnum):
+    """What a row stands for. The numbers are part of the stored format."""
+
+    request = 0
+    start_item = 1
+    """An item that ``start()`` yielded: known by its content, not counted as a request."""
+
+
+class Phase(IntEnum):
+    """How far a request that the engine holds has come."""
+
+    sent = 1
+    answered = 2
+    """The site has begun to answer: a death from here on may be the answer's doing."""
+
+
+STATUSES: Final = (
+    "initialized",
+    "running",
+    "recovering",
+    "paused",
+    "cancelled",
+    "failed",
+    "completed",
+)
+"""Stored statuses of a job; ``crashed`` is what readers show for ``running`` without an owner."""
+
+UNFINISHED: Final = frozenset(STATUSES) - {"completed"}
+
+
+def digest(*parts: bytes) -> bytes:
+    """A 20-byte BLAKE2b digest of the parts, each prefixed with its length."""
+    hasher = blake2b(digest_size=IDENTITY_BYTES)
+    for part in parts:
+        hasher.update(len(part).to_bytes(4, "big"))
+        hasher.update(part)
+    return hasher.digest()
+
+
+def ordinary_identity(fingerprint: bytes) -> bytes:
+    """The identity of a request that duplicates are filtered from: its fingerprint.
+
+    Fingerprints of another length than 20 bytes (a user's fingerprinter) are hashed.
+    """
+    if len(fingerprint) == IDENTITY_BYTES:
+        return fingerprint
+    return digest(b"fingerprint", fingerprint)
+
+
+def child_identity(parent: bytes, fingerprint: bytes) -> bytes:
+    """The base of the identities of a parent's ``dont_filter`` requests with a fingerprint."""
+    return digest(b"child", parent, fingerprint)
+
+
+def occurrence_identity(base: bytes, occurrence: int) -> bytes:
+    """The identity of the n-th (from 0) equal thing that one parent has yielded."""
+    return digest(b"occurrence", base, occurrence.to_bytes(8, "big"))
+
+
+@dataclass(frozen=True)
+class JobKey:
+    """A job's name and number; ``str`` gives the ``books#3`` of the command line."""
+
+    name: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.name}#{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> tuple[str, int | None]:
+        """``books#3`` → ``("books", 3)``; ``books`` → ``("books", None)``, the latest."""
+        name, mark, number = text.rpartition("#")
+        if mark and number.isdecimal():
+            return name, int(number)
+        return text, None
+
+
+@dataclass
+class Counts:
+    """Requests by state, and items. ``delayed`` is a part of ``pending``."""
+
+    pending: int = 0
+    leased: int = 0
+    done: int = 0
+    failed: int = 0
+    parked: int = 0
+    ignored: int = 0
+    delayed: int = 0
+    items_stored: int = 0
+    items_dropped: int = 0
+    items_failed: int = 0
+
+    @property
+    def open(self) -> int:
+        """Requests that still want to be fetched or finished."""
+        return self.pending + self.leased
+
+    @property
+    def total(self) -> int:
+        """All requests, whatever their state."""
+        return self.open + self.done + self.failed + self.parked + self.ignored
+
+    @property
+    def success_rate(self) -> float | None:
+        """done / (done + failed + parked); ``None`` before the first of them."""
+        ended = self.done + self.failed + self.parked
+        return self.done / ended if ended else None
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """One job as the store has it, without its requests."""
+
+    key: JobKey
+    spider: str
+    status: str
+    """One of ``STATUSES``, as stored."""
+    reason: str | None
+    """The close reason of the last run; ``None`` while one is running, or before the first."""
+    alive: bool
+    """A live process owns the job now."""
+    owner: str | None
+    """``host:pid`` of the last run; ``None`` before the first."""
+    owned_since: float | None
+    """When the last run began, in seconds since the epoch."""
+    created_at: float
+    updated_at: float
+    completed_at: float | None
+    counts: Counts
+    input_hashes: dict[str, str] = field(default_factory=dict)
+    """Path → SHA-256 in hex, as they were when the job began."""
+    metadata: dict[str, object] = field(default_factory=dict)
+    arguments: dict[str, object] = field(default_factory=dict)
+    """The spider arguments."""
+    start_exhausted: bool = False

@@ -1,0 +1,310 @@
+"""What every store promises.
+
+A store keeps jobs. Opening a job for writing gives a ``JobStore``, owned by one
+run of one worker, with an *epoch* that fences it: from the moment another run
+has taken the job over, everything that it sends is refused with
+``LeaseLostError`` and nothing of it is kept.
+
+All writes of a run go through ``JobStore.commit``, one ``Batch`` at a time, in
+the order in which the batches were made. A batch is one transaction: it is kept
+whole or not at all. So what is in the store is always a prefix of what happened.
+
+All methods may block, except ``mark`` and ``unmark``. They are called from one
+thread at a time, not always the same one.
+
+Errors of every method: ``StoreUnavailableError`` (nothing was kept; calling
+again with the same arguments is right), ``LeaseLostError`` (never call again),
+``StoreDamagedError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from scrapy_resume.model import Counts, JobKey, JobSummary, Kind, Phase, State
+
+
+@dataclass(slots=True)
+class Admission:
+    """A request (or an item of ``start()``) that arrived and may be new to the job."""
+
+    id: int
+    """Chosen by the run, ascending, from ``Session.first_id`` on; never used twice."""
+    identity: bytes
+    """20 bytes. With ``counted``: the base of the identities of its occurrences. The n-th
+    occurrence of a run is known if its row is there, whichever run wrote it."""
+    parent: int
+    """The id of the row that yielded it, ``START`` or ``NO_PARENT``."""
+    url: str
+    payload: str
+    """The rest of the request, as the codec wrote it."""
+    slot: str
+    """The download slot's key: rows are leased by slot."""
+    priority: int
+    start: int
+    """0; 1 for requests that come after others of their priority, in order of arrival."""
+    seq: int
+    """The order among rows of equal slot, priority and ``start``: lowest first."""
+    unit: int | str
+    """The unit's name, or the id of the row that is the unit's root (its own for a root)."""
+    depth: int = 0
+    lease: bool = False
+    """If it is new, it is leased at once: the run keeps it."""
+    counted: bool = False
+    """The store counts this run's occurrences of ``identity``: the n-th arrival in a run
+    gets the identity ``occurrence_identity(identity, n)``, n from 0."""
+    record: bool = True
+    """False: only asks whether it is known; if it is not, nothing is written. (With
+    ``counted``, a known occurrence is marked as met in this run, as always; an unknown one
+    is left to the tombstone that may follow, so that it is counted once.)"""
+    every_run: bool = False
+    """Fetched once in each run, and before others."""
+    kind: Kind = Kind.request
+    not_before: float = 0.0
+    """Not to be leased before that time (seconds since the epoch); 0: at any time."""
+
+
+@dataclass(slots=True)
+class Continuation:
+    """A leased row goes on as another request: a retry, a redirect."""
+
+    id: int
+    url: str
+    payload: str
+    slot: str
+    priority: int
+    start: int
+    seq: int
+    attempts: int
+    """How often the row was handed to the engine so far."""
+    identity: bytes | None = None
+    """If not ``None`` it is added to what is known, and if it is known already (as a row's,
+    this one's own included, or as another continuation's), the row ends as ``ignored`` with
+    the error ``duplicate`` instead."""
+    lease: bool = True
+    """The run keeps it; otherwise the row becomes pending."""
+    not_before: float = 0.0
+
+
+class ItemRecord(NamedTuple):
+    """An item of a request, after the pipelines."""
+
+    occurrence: int
+    """From 0, among the items of the request."""
+    payload: str
+    key: str | None = None
+    """Items with the same key update one another: a later one replaces the earlier one's
+    payload and request in place. ``None``: the item stands for itself."""
+
+
+@dataclass(slots=True)
+class Finish:
+    """The end of a leased row, with its items: visible together or not at all."""
+
+    id: int
+    state: State
+    attempts: int
+    http_status: int | None = None
+    error: str | None = None
+    """An error's class name, or the reason why the request was ignored."""
+    error_message: str | None = None
+    items: Sequence[ItemRecord] = ()
+    spilled: bool = False
+    """Items of this row that were spilled before become visible, before ``items``."""
+    supersedes: bool = False
+    """Items that an earlier execution of the row gave are deleted."""
+    items_dropped: int = 0
+    items_failed: int = 0
+    aliases: Sequence[bytes] = ()
+    """Identities that become known with this finish (of requests that continued the row and
+    could not be recorded)."""
+    tombstone: Admission | None = None
+    """Set if the row is not in the store (it could not be recorded while it was open):
+    it is inserted in its final state. If its identity is known by now, nothing of this
+    finish is kept, and its spilled items are deleted; its id is in ``Committed.duplicates``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Please lease up to ``count`` pending rows of a slot, in order."""
+
+    slot: str
+    count: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything that happened since the last batch. Applied in the order of the fields."""
+
+    next_id: int
+    """All ids below it may have been used."""
+    arrivals: list[Admission | Continuation] = field(default_factory=list)
+    """In order of arrival: what comes first makes what comes later a duplicate."""
+    spills: list[tuple[int, ItemRecord]] = field(default_factory=list)
+    """Provisional items of open rows (row id, item): invisible until the row's finish."""
+    finishes: list[Finish] = field(default_factory=list)
+    releases: list[tuple[int, int]] = field(default_factory=list)
+    """(row id, attempts): leased → pending. Its spilled items are deleted."""
+    spider_state: str | None = None
+    """``None``: as before."""
+    cookies: dict[str, str] = field(default_factory=dict)
+    """Jar → payload, only jars that changed."""
+    start_exhausted: bool = False
+    """``start()`` came to its end in this run (or did before this batch)."""
+    wishes: list[Wish] = field(default_factory=list)
+    suspect_wish: bool = False
+    """Please lease one suspect, to run alone."""
+    pages: int = 0
+    """Responses so far in this run."""
+
+
+class LeasedRow(NamedTuple):
+    """A row that this run may hand to the engine."""
+
+    id: int
+    identity: bytes
+    parent: int
+    url: str
+    payload: str
+    slot: str
+    priority: int
+    start: int
+    seq: int
+    unit: int | str
+    attempts: int
+    crashes: int
+    items: int
+    """Items that an earlier execution gave (they are superseded by the next finish)."""
+    every_run: bool = False
+
+
+@dataclass(slots=True)
+class Committed:
+    """The answer to a batch."""
+
+    duplicates: set[int] = field(default_factory=set)
+    """Ids of arrivals and tombstones that were known."""
+    leased: list[LeasedRow] = field(default_factory=list)
+    suspect: LeasedRow | None = None
+    pending: dict[str, int] = field(default_factory=dict)
+    """Slot → pending rows now, for each slot that the batch touched; delayed ones are
+    left out."""
+    suspects: int = 0
+    """Suspects that wait now."""
+    counts: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a run says about itself when it opens a job."""
+
+    spider: str
+    worker: str
+    """``host:pid``."""
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    input_hashes: Mapping[str, str] = field(default_factory=dict)
+    crash_limit: int = 3
+    """Crashes in flight after which a row becomes a suspect."""
+    durable: bool = False
+    """Every commit survives power loss."""
+    force: bool = False
+    """Take the job over from a live owner, who is fenced."""
+
+
+@dataclass
+class Session:
+    """What the store tells a run that opened a job."""
+
+    job: JobKey
+    run: int
+    """From 1 in each job."""
+    epoch: int
+    first_id: int
+    began: bool
+    """This run began the job."""
+    crashed: bool
+    """The run before died; what it held was recovered."""
+    counts: Counts
+    """After the recovery."""
+    pending: dict[str, int]
+    """Slot → pending rows; slots without any are left out."""
+    suspects: int
+    start_exhausted: bool
+    every_run: bool
+    """Earlier runs had requests that are to be fetched in every run."""
+    spider_state: str | None
+    cookies: dict[str, str]
+    pages: int = 0
+    """Responses in all runs before."""
+    recovered: int = 0
+    """Rows that the run before held when it ended."""
+    parked: int = 0
+    """Suspects that this recovery parked."""
+
+
+@dataclass(frozen=True)
+class Closing:
+    """How a run ended."""
+
+    status: str
+    """``completed`` is kept only if nothing is open; otherwise it becomes ``paused``."""
+    reason: str
+    stats: Mapping[str, object] = field(default_factory=dict)
+    """Scrapy's stats of the run; what JSON cannot hold as text."""
+
+
+class JobStore(Protocol):
+    """One job, open for writing by one run."""
+
+    session: Session
+
+    def commit(self, batch: Batch) -> Committed:
+        """Keep a batch, whole or not at all; also a heartbeat."""
+
+    def mark(self, row: int, phase: Phase) -> None:
+        """The engine holds the row. Survives the death of the process; does not block.
+
+        A death counts as a crash of the rows that are marked then.
+        """
+
+    def unmark(self, row: int) -> None:
+        """The engine let go of the row. Does not block."""
+
+    def close(self, closing: Closing) -> str:
+        """Release what is leased, keep how the run ended, give the job up.
+
+        Returns the status that was kept.
+        """
+
+    def abandon(self) -> None:
+        """Give the job up without a word, as a death would: the next run recovers it."""
+
+
+class Store(Protocol):
+    """A place that keeps jobs."""
+
+    def door(self, name: str) -> AbstractContextManager[None]:
+        """Held while a run decides how to open a job of that name: one at a time."""
+
+    def latest(self, name: str) -> JobSummary | None:
+        """The job of that name with the highest number; ``None``: there is none."""
+
+    def begin(self, key: JobKey, opening: Opening) -> JobStore:
+        """Create the job and open it. Raises ``JobExistsError``."""
+
+    def resume(self, key: JobKey, opening: Opening) -> JobStore:
+        """Open a job that exists; recovers it first if its last run died.
+
+        Raises ``JobLockedError`` if a live process owns it and ``opening.force`` is false,
+        and ``JobNotFoundError``.
+        """
+
+    def cancel(self, key: JobKey) -> None:
+        """Mark a job that nobody owns as ``cancelled``. Raises ``JobLockedError``."""
+
+    def prune(self, name: str, keep: int) -> list[JobKey]:
+        """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

@@ -1,0 +1,190 @@
+-- The statements of a commit: the hot path. tests/contract/test_sqlite_plans.py holds that each
+-- of them finds its rows by an index.
+--
+-- Lists of ids and keys come as one JSON array: a statement is prepared once, whatever their
+-- number. CROSS JOIN keeps SQLite from making the large table the outer loop.
+
+-- name: job
+-- The fence (epoch), the last commit that was kept, and the counters.
+SELECT
+    epoch, commits, next_item, alone_id, pending, leased, done, failed, parked, ignored, delayed,
+    items_stored, items_dropped, items_failed
+FROM job;
+
+-- name: known_requests
+-- Which identities (by their first 8 bytes) the job's rows have.
+SELECT r.identity_head, r.identity_tail, r.id, r.run
+FROM json_each(?) AS j CROSS JOIN request AS r
+WHERE r.identity_head = j.value;
+
+-- name: known_aliases
+-- Which identities the rows have taken on since.
+SELECT a.identity_head, a.identity_tail, a.request
+FROM json_each(?) AS j CROSS JOIN alias AS a
+WHERE a.identity_head = j.value;
+
+-- name: leased
+-- What a commit may change: rows that are leased, out of those that it names.
+SELECT r.id, r.kind, r.slot, r.suspect, r.not_before, r.items
+FROM json_each(?) AS j CROSS JOIN request AS r
+WHERE r.id = j.value AND r.state = 1;
+
+-- name: admit
+-- A new row, pending or leased.
+INSERT INTO request (
+    id, identity_head, identity_tail, kind, parent, unit, slot, state, priority, start, seq,
+    not_before, depth, every_run, run, url, payload, updated_at
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: bury
+-- A tombstone: a row that was not recorded while it was open, in its final state.
+INSERT INTO request (
+    id, identity_head, identity_tail, kind, parent, unit, slot, state, priority, start, seq,
+    not_before, depth, every_run, run, url, payload, updated_at,
+    attempts, http_status, error, error_message
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: meet
+-- An earlier run's row arrived again in this run.
+UPDATE request SET run = ? WHERE id = ?;
+
+-- name: add_alias
+-- A row takes on another identity.
+INSERT INTO alias (identity_head, identity_tail, request) VALUES (?, ?, ?);
+
+-- name: continue
+-- A leased row goes on as another request.
+UPDATE request SET
+    url = ?, payload = ?, slot = ?, priority = ?, start = ?, seq = ?, attempts = ?, state = ?,
+    not_before = ?, updated_at = ?
+WHERE id = ?;
+
+-- name: finish
+-- The end of a leased row, which clears it of suspicion.
+UPDATE request SET
+    state = ?, attempts = ?, http_status = ?, error = ?, error_message = ?, updated_at = ?,
+    items = items + ?, not_before = 0, crashes = 0, suspect = 0
+WHERE id = ?;
+
+-- name: change_items
+-- Items came to a row, or left it for another one (by their key).
+UPDATE request SET items = items + ? WHERE id = ?;
+
+-- name: release
+-- leased → pending.
+UPDATE request SET state = 0, attempts = ?, updated_at = ? WHERE id = ?;
+
+-- name: add_spill
+-- A provisional item.
+INSERT INTO spill (request, occurrence, key, payload) VALUES (?, ?, ?, ?);
+
+-- name: spilled
+-- A row's provisional items, in order.
+SELECT occurrence, payload, key FROM spill WHERE request = ? ORDER BY id;
+
+-- name: drop_spills
+-- The row is finished, released or a duplicate.
+DELETE FROM spill WHERE request = ?;
+
+-- name: drop_items
+-- What an earlier execution of the row gave.
+DELETE FROM item WHERE request = ?;
+
+-- name: item_owners
+-- Which of these keys there are items with, and whose they are.
+SELECT i.key, i.request
+FROM json_each(?) AS j CROSS JOIN item AS i
+WHERE i.key = j.value;
+
+-- name: store_item
+-- An item becomes visible; an item with its key is replaced in place.
+INSERT INTO item (id, request, occurrence, key, payload) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (key) WHERE key IS NOT NULL DO UPDATE SET
+    request = excluded.request, occurrence = excluded.occurrence, payload = excluded.payload;
+
+-- name: due_requests
+-- Delayed rows whose time has come, those that waited longest first.
+SELECT id, slot, suspect FROM request
+WHERE state = 0 AND not_before > 0 AND not_before <= ?
+ORDER BY not_before LIMIT ?;
+
+-- name: end_delay
+-- From here on the row can be leased.
+UPDATE request SET not_before = 0 WHERE id = ?;
+
+-- name: lease_requests
+-- The first rows of a slot, in order. (UPDATE … RETURNING has no order, so the rows are taken
+-- by a statement of their own, in the same transaction.)
+SELECT
+    r.id, r.identity_head, r.identity_tail, r.parent, r.url, r.payload, r.priority, r.start,
+    r.seq, r.unit, (SELECT name FROM unit WHERE id = -r.unit), r.attempts, r.crashes, r.items,
+    r.every_run
+FROM request AS r
+WHERE r.slot = ? AND r.state = 0 AND r.not_before = 0 AND r.suspect = 0
+ORDER BY r.priority DESC, r.start, r.seq LIMIT ?;
+
+-- name: lease_suspect
+-- The suspect that was found first.
+SELECT
+    r.id, r.identity_head, r.identity_tail, r.parent, r.url, r.payload, r.priority, r.start,
+    r.seq, r.unit, (SELECT name FROM unit WHERE id = -r.unit), r.attempts, r.crashes, r.items,
+    r.every_run, (SELECT key FROM slot WHERE id = r.slot)
+FROM request AS r
+WHERE r.state = 0 AND r.suspect = 1 AND r.not_before = 0
+ORDER BY r.id LIMIT 1;
+
+-- name: take
+-- pending → leased.
+UPDATE request SET state = 1, updated_at = ? WHERE id = ?;
+
+-- name: count_suspects
+-- Suspects that could run now.
+SELECT count(*) FROM request WHERE state = 0 AND suspect = 1 AND not_before = 0;
+
+-- name: find_slots
+-- The ids of download slots.
+SELECT s.key, s.id FROM json_each(?) AS j CROSS JOIN slot AS s WHERE s.key = j.value;
+
+-- name: add_slot
+-- A download slot that the job did not have.
+INSERT INTO slot (key) VALUES (?) RETURNING id;
+
+-- name: find_units
+-- The ids of named units.
+SELECT u.name, u.id FROM json_each(?) AS j CROSS JOIN unit AS u WHERE u.name = j.value;
+
+-- name: add_unit
+-- A named unit that the job did not have.
+INSERT INTO unit (name) VALUES (?) RETURNING id;
+
+-- name: change_slot
+-- What a commit did to the pending rows of a slot.
+UPDATE slot SET pending = pending + ? WHERE id = ? RETURNING key, pending;
+
+-- name: slot_pending
+-- The pending rows of a slot that a commit asked about.
+SELECT key, pending FROM slot WHERE id = ?;
+
+-- name: keep_spider_state
+-- `spider.state`, as the codec wrote it.
+INSERT INTO spider_state (one, payload) VALUES (1, ?)
+ON CONFLICT (one) DO UPDATE SET payload = excluded.payload;
+
+-- name: keep_cookies
+-- One cookie jar.
+INSERT INTO cookies (jar, payload) VALUES (?, ?)
+ON CONFLICT (jar) DO UPDATE SET payload = excluded.payload;
+
+-- name: beat_run
+-- A commit is a heartbeat too.
+UPDATE run SET beat_at = ?, pages = ?, items = items + ? WHERE number = ?;
+
+-- name: keep_job
+-- The counters, as the commit leaves them.
+UPDATE job SET
+    commits = commits + 1, next_id = max(next_id, :next_id), next_item = :next_item,
+    alone_id = :alone_id, updated_at = :now,
+    start_exhausted = start_exhausted OR :start_exhausted, every_run = every_run OR :every_run,
+    pending = :pending, leased = :leased, done = :done, failed = :failed, parked = :parked,
+    ignored = :ignored, delayed = :delayed, items_stored = :items_stored,
+    items_dropped = :items_dropped, items_failed = :items_failed;

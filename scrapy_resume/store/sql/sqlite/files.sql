@@ -1,0 +1,70 @@
+-- What concerns a job's file, not its content: how it is opened, and what it is.
+
+-- name: configure_owner
+-- A run's connection. NORMAL: a commit survives the process (power loss may undo the last ones,
+-- never tear one). Never memory-mapped: a file cut off under a mapping kills the process.
+PRAGMA busy_timeout = 10000;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+PRAGMA cache_size = -4000;
+PRAGMA temp_store = MEMORY;
+PRAGMA mmap_size = 0;
+PRAGMA wal_autocheckpoint = 4000;
+PRAGMA journal_size_limit = 33554432;
+
+-- name: durable
+-- RESUME_DURABILITY = "full": every commit is synced to the disk.
+PRAGMA synchronous = FULL;
+
+-- name: configure_creator
+-- A new job's file, until it is renamed to its name: no WAL that could be left behind.
+PRAGMA journal_mode = DELETE;
+PRAGMA synchronous = FULL;
+
+-- name: configure_reader
+-- Readers never wait for a writer; the timeout is for the moments of opening and closing.
+PRAGMA busy_timeout = 5000;
+PRAGMA query_only = ON;
+PRAGMA cache_size = -4000;
+PRAGMA temp_store = MEMORY;
+PRAGMA mmap_size = 0;
+
+-- name: application_id
+-- Tells a job's file from another program's database.
+PRAGMA application_id;
+
+-- name: schema_version
+-- The version of the schema, as the last migration left it.
+PRAGMA user_version;
+
+-- name: begin
+-- Takes the write lock at once: what the transaction reads stays true until it commits.
+BEGIN IMMEDIATE;
+
+-- name: begin_reading
+-- One snapshot for all statements of a reader.
+BEGIN DEFERRED;
+
+-- name: commit
+-- Keeps the transaction.
+COMMIT;
+
+-- name: rollback
+-- Keeps nothing of the transaction.
+ROLLBACK;
+
+-- name: checkpoint
+-- Moves everything into the main file and empties the WAL, so that a job at rest is one file.
+PRAGMA wal_checkpoint(TRUNCATE);
+
+-- name: busy_little
+-- Before the checkpoint at close: a reader must not hold up the end of a crawl.
+PRAGMA busy_timeout = 250;
+
+-- name: needs_json
+-- Fails where SQLite was built without JSON functions.
+SELECT value FROM json_each('[1]');
+
+-- name: job_name
+-- The real name of a job whose file name had to be cut.
+SELECT name FROM job;

@@ -1,0 +1,104 @@
+-- How a job is created, opened, recovered, closed and cancelled.
+
+-- name: create_job
+-- The one row of a new job's file.
+INSERT INTO job (
+    one, name, number, spider, status, epoch, next_id, created_at, updated_at,
+    arguments, metadata, input_hashes
+) VALUES (
+    1, :name, :number, :spider, 'initialized', 0, 1, :now, :now,
+    :arguments, :metadata, :input_hashes
+);
+
+-- name: ownership
+-- The job's epoch and name, and its last run, if there was one.
+SELECT j.epoch, j.status, j.name, j.number, r.number, r.epoch, r.status, r.worker, r.started_at
+FROM job AS j
+LEFT JOIN run AS r ON r.number = (SELECT max(number) FROM run);
+
+-- name: take_over
+-- A new epoch: from here on the run before cannot commit.
+UPDATE job SET epoch = :epoch, status = :status, updated_at = :now;
+
+-- name: cancel_job
+-- A job that nobody owns is not wanted any more.
+UPDATE job SET
+    epoch = :epoch, status = 'cancelled', reason = 'cancelled', completed_at = NULL,
+    updated_at = :now;
+
+-- name: leased_rows
+-- What the run before held when it ended, through the index on leased rows.
+SELECT id, kind, slot, suspect, not_before, crashes FROM request
+WHERE state = 1 ORDER BY id;
+
+-- name: recover
+-- leased → pending or parked, with what is known about the death.
+UPDATE request SET
+    state = ?, attempts = attempts + ?, crashes = ?, suspect = ?, error = coalesce(?, error),
+    error_message = coalesce(?, error_message), updated_at = ?
+WHERE id = ?;
+
+-- name: old_every_run
+-- Requests of earlier runs that were to be fetched once in each run, and were not.
+SELECT id, kind, slot, suspect, not_before FROM request
+WHERE every_run = 1 AND state = 0 AND run < ?;
+
+-- name: supersede
+-- pending → ignored: this run has one of its own.
+UPDATE request SET
+    state = 5, error = 'superseded', error_message = NULL, not_before = 0, suspect = 0,
+    updated_at = ?
+WHERE id = ?;
+
+-- name: empty_spill
+-- Provisional items end with the run.
+DELETE FROM spill;
+
+-- name: end_run
+-- How a run ended, by itself or by its death.
+UPDATE run SET
+    status = :status, reason = :reason, ended_at = coalesce(:ended_at, beat_at), stats = :stats
+WHERE number = :number;
+
+-- name: begin_run
+-- A run of its own for each opening.
+INSERT INTO run (number, epoch, worker, status, started_at, beat_at)
+VALUES (:number, :epoch, :worker, 'running', :now, :now);
+
+-- name: start_job
+-- The run may work from here on.
+UPDATE job SET
+    status = 'running', reason = NULL, completed_at = NULL, updated_at = :now,
+    metadata = coalesce(:metadata, metadata);
+
+-- name: keep_recovered
+-- The counters, as the recovery leaves them.
+UPDATE job SET
+    commits = commits + 1, alone_id = 0, pending = :pending, leased = :leased, done = :done,
+    failed = :failed, parked = :parked, ignored = :ignored, delayed = :delayed;
+
+-- name: change_slot
+-- What a recovery did to the pending rows of a slot.
+UPDATE slot SET pending = pending + ? WHERE id = ?;
+
+-- name: session
+-- What the next run has to know.
+SELECT
+    next_id, start_exhausted, every_run, (SELECT payload FROM spider_state),
+    (SELECT total(pages) FROM run),
+    (SELECT count(*) FROM request WHERE state = 0 AND suspect = 1 AND not_before = 0)
+FROM job;
+
+-- name: open_slots
+-- Slots with rows that can be leased.
+SELECT key, pending FROM slot WHERE pending > 0;
+
+-- name: cookies
+-- All cookie jars.
+SELECT jar, payload FROM cookies;
+
+-- name: end_job
+-- How the job stands when a run closes.
+UPDATE job SET
+    status = :status, reason = :reason, updated_at = :now,
+    completed_at = CASE :status WHEN 'completed' THEN :now END;
