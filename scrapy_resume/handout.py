@@ -1,0 +1,128 @@
+"""What is handed to the engine next, and what the engine holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scrapy_resume.model import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scrapy import Request
+
+    from scrapy_resume.frontier import Frontier
+    from scrapy_resume.intake import Intake
+    from scrapy_resume.outbox import Outbox
+    from scrapy_resume.rows import Row
+    from scrapy_resume.store.contract import JobStore
+
+
+class HandOut:
+    """The requests that the engine holds, and the choice of the next."""
+
+    def __init__(self, job: JobStore, frontier: Frontier) -> None:
+        self._job = job
+        self._frontier = frontier
+        self._hold: int | None = None
+        self.handed: dict[Request, Row] = {}
+        """By object: retries and redirects copy everything else."""
+        self.alone: Row | None = None
+        """The suspect whose turn it is: nothing else is handed out until it has ended."""
+        self.suspects = job.session.suspects
+        """Suspects that wait in the store."""
+        self.releasing = 0
+        """Rows on their way back to the store."""
+        # Filled by the crawl that puts the parts together.
+        self.outbox: Outbox
+        self.intake: Intake
+        self.is_idle: Callable[[], bool] = lambda: True
+        """The downloader has nothing to do."""
+        self.active_downloads: Callable[[str], int] = lambda _: 0
+        """How many downloads of a slot are active."""
+
+    def next_row(self) -> Row | None:
+        """The row that comes next; ``None``: none may be handed out now."""
+        if self.alone is not None:
+            waits = self.alone.in_engine or self.handed
+            return None if waits else self.alone
+        if self._must_wait_for_arrivals():
+            return None
+        return self._frontier.next_row(self.active_downloads)
+
+    def _must_wait_for_arrivals(self) -> bool:
+        """With an idle downloader, what just arrived may come before all that is here.
+
+        So the order is plain Scrapy's where requests go one by one. One commit is waited
+        for, not more: a stream of arrivals must not keep everything else from going.
+        """
+        if not self.intake.expected or not self.is_idle():
+            self._hold = None
+            return False
+        if self._hold is None:
+            collected = bool(self.outbox.batch.arrivals)
+            self._hold = self.outbox.sent + (1 if collected else 0)
+            self.outbox.hurry()
+        return self.outbox.received < self._hold
+
+    def hand(self, row: Row, request: Request) -> None:
+        """The engine gets it: an attempt, and in flight if the process dies now."""
+        self._hold = None
+        self.handed[request] = row
+        row.in_engine = True
+        row.attempts += 1
+        if row.recorded:
+            self._job.mark(row.id, Phase.sent)
+
+    def answered_by_site(self, request: Request) -> None:
+        """The site has begun to answer: what the answer does to the process is its doing."""
+        row = self.handed.get(request)
+        if row is not None and row.recorded:
+            self._job.mark(row.id, Phase.answered)
+
+    def take_back(self, request: Request) -> Row | None:
+        """The engine let go of a request; ``None``: it came around the scheduler."""
+        row = self.handed.pop(request, None)
+        if row is None:
+            return None
+        row.in_engine = False
+        if row.recorded:
+            self._job.unmark(row.id)
+        if self._frontier.robots is not None:
+            self._frontier.robots.passed(row)
+        return row
+
+    def take_all_back(self) -> None:
+        """What the engine holds is not in flight any more: it is being torn down."""
+        for row in self.handed.values():
+            if row.recorded:
+                self._job.unmark(row.id)
+
+    def ask_for_more(self) -> None:
+        """The engine wants requests and there are none: ask the store now, if it may help."""
+        if self._frontier.hungry or self.intake.expected or self.wants_suspect():
+            self.outbox.hurry()
+
+    def wants_suspect(self) -> bool:
+        """Suspects run alone: when nothing else is ready, on its way, or in flight."""
+        return bool(
+            self.suspects
+            and self.alone is None
+            and not self.handed
+            and not self._frontier.leased
+            and not self._frontier.pending_rows
+            and not self.intake.expected
+            and not self.releasing
+            and not self._frontier.awaits_every_run
+        )
+
+    def has_pending(self) -> bool:
+        """Something is left to be handed out, or may turn out to be."""
+        return bool(
+            self._frontier.leased
+            or self._frontier.pending_rows
+            or self.intake.expected
+            or self.releasing
+            or self.suspects
+            or (self.alone is not None and not self.alone.in_engine)
+        )

@@ -1,0 +1,334 @@
+"""The only reader of Scrapy's private parts: what the engine does with each request.
+
+Scrapy has no hook that says that a request is finished. What is wrapped here, on the
+instances of one crawl and verified when the spider opens:
+
+- ``engine._slot.inprogress``, the set of requests that the engine holds. A request is in it
+  from its hand-out until its download has ended, its callback or errback is exhausted, every
+  request that was yielded is scheduled and every item is through the pipelines; a retry or
+  redirect is scheduled before its predecessor leaves the set. So a request's absence proves
+  that Scrapy is done with it.
+- ``engine.downloader.fetch``: a Request that it returns continues the one that was given.
+- ``engine.scraper``: ``call_spider_async`` sees every response and failure on its way to
+  callback or errback, ``handle_spider_error`` every exception of theirs,
+  ``handle_spider_output_async`` all that they yield (errbacks' output passes the spider
+  middlewares by), ``start_itemproc_async`` every item on its way into the pipelines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from scrapy import Request
+from scrapy.exceptions import CloseSpider
+from scrapy.http import Response
+from scrapy.utils.defer import deferred_from_coro
+from twisted.internet.defer import CancelledError
+from twisted.python.failure import Failure
+
+from scrapy_resume.errors import ScrapyChangedError
+from scrapy_resume.model import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable
+
+    from scrapy.core.engine import ExecutionEngine
+    from scrapy.crawler import Crawler
+
+    from scrapy_resume.handout import HandOut
+    from scrapy_resume.itembook import ItemBook
+    from scrapy_resume.ledger import Ledger
+    from scrapy_resume.outbox import Outbox
+    from scrapy_resume.rows import Row
+
+BREATH: Final = 32
+"""Requests that a callback may yield before it is asked whether there is room for more."""
+
+_current_row: ContextVar[Row | None] = ContextVar("scrapy_resume_row", default=None)
+_current_item: ContextVar[ItemInPipelines | None] = ContextVar("scrapy_resume_item", default=None)
+
+_CRAWL_METHODS: Final = ("crawl", "crawl_async")
+
+_NEEDED: Final = {
+    "engine": ("_slot", "downloader", "scraper", "crawl"),
+    "engine._slot": ("inprogress", "nextcall", "remove_request"),
+    "engine.downloader": ("fetch", "active", "slots", "get_slot_key", "middleware"),
+    "engine.scraper": (
+        "call_spider_async",
+        "handle_spider_error",
+        "handle_spider_output_async",
+        "start_itemproc_async",
+    ),
+}
+
+
+class ItemInPipelines(NamedTuple):
+    """An item on its way through the pipelines."""
+
+    items: ItemBook
+    row: Row
+    occurrence: int
+    """From 0, among the items of the row."""
+
+
+def current_item() -> ItemInPipelines | None:
+    """The item that is going through the pipelines here and now."""
+    return _current_item.get()
+
+
+def spider_arguments(crawler: Crawler) -> dict[str, Any]:
+    """The spider arguments of the crawl that is being set up, by name.
+
+    Scrapy keeps them nowhere: they are read from the frame of ``Crawler.crawl`` (or
+    ``crawl_async``), which is on the stack while extensions are built. Positional arguments
+    are named by their place.
+    """
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name in _CRAWL_METHODS and frame.f_locals.get("self") is crawler:
+            values = frame.f_locals
+            positional = {str(place): value for place, value in enumerate(values.get("args", ()))}
+            return {**positional, **values.get("kwargs", {})}
+        frame = frame.f_back  # type: ignore[assignment]
+    raise ScrapyChangedError(
+        "This version of Scrapy does not set a crawl up in Crawler.crawl or crawl_async, where "
+        "the spider arguments are read. Set RESUME_JOB, or use a newer scrapy-resume."
+    )
+
+
+class _InProgress(set[Request]):
+    """The engine's set of requests in progress; tells when one leaves it."""
+
+    def __init__(self, requests: Iterable[Request], let_go: Callable[[Request], None]) -> None:
+        super().__init__(requests)
+        self._let_go = let_go
+
+    def remove(self, request: Request) -> None:
+        super().remove(request)
+        self._let_go(request)
+
+
+def _verify(engine: ExecutionEngine) -> None:
+    places = {
+        "engine": engine,
+        "engine._slot": getattr(engine, "_slot", None),
+        "engine.downloader": getattr(engine, "downloader", None),
+        "engine.scraper": getattr(engine, "scraper", None),
+    }
+    for place, names in _NEEDED.items():
+        for name in names:
+            if not hasattr(places[place], name):
+                raise ScrapyChangedError(
+                    f"This version of Scrapy has no {place}.{name}, which tells when a request "
+                    "is finished. Use a version of Scrapy that scrapy-resume is tested with, "
+                    "or a newer scrapy-resume."
+                )
+    if not isinstance(places["engine._slot"].inprogress, set):  # type: ignore[union-attr]
+        raise ScrapyChangedError(
+            "engine._slot.inprogress of this version of Scrapy is not a set any more. Use a "
+            "version of Scrapy that scrapy-resume is tested with, or a newer scrapy-resume."
+        )
+
+
+def is_cancellation(failure: Failure) -> bool:
+    """Scrapy, or the event loop, is tearing down what runs: that says nothing of the request."""
+    return isinstance(failure.value, (CancelledError, asyncio.CancelledError))
+
+
+class Inflight:
+    """Tells the ledger what becomes of the requests that the engine holds."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        hand_out: HandOut,
+        outbox: Outbox,
+        cancelled: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._hand_out = hand_out
+        self._outbox = outbox
+        self._cancelled = cancelled
+        self._yielding: Row | None = None
+        self._tags: dict[int, list[tuple[Any, Row]]] = {}
+        self._engine: ExecutionEngine
+        self.starting: Request | None = None
+        """The request that ``start()`` has just yielded, until it is scheduled."""
+
+    def attach(self, engine: ExecutionEngine) -> None:
+        """Wrap the engine's parts. Raises ``ScrapyChangedError`` if one is not there."""
+        _verify(engine)
+        self._engine = engine
+        slot: Any = engine._slot
+        slot.inprogress = _InProgress(slot.inprogress, self._ledger.let_go)
+        downloader: Any = engine.downloader
+        scraper: Any = engine.scraper
+        downloader.fetch = self._watch_fetch(downloader.fetch)
+        scraper.call_spider_async = self._watch_call(scraper.call_spider_async)
+        scraper.handle_spider_error = self._watch_error(scraper.handle_spider_error)
+        scraper.handle_spider_output_async = self._watch_output(
+            scraper.handle_spider_output_async
+        )
+        scraper.start_itemproc_async = self._watch_item(scraper.start_itemproc_async)
+        ledger = self._ledger
+        ledger.wake = self.wake
+        self._hand_out.is_idle = lambda: not downloader.active
+        self._hand_out.active_downloads = self._active_downloads
+        ledger.intake.get_slot_key = downloader.get_slot_key
+
+    def wake(self) -> None:
+        """Have the engine ask the scheduler again."""
+        slot: Any = self._engine._slot
+        if slot is not None and slot.closing is None:
+            slot.nextcall.schedule()
+
+    def close_spider(self, reason: str) -> None:
+        """Have the engine close the spider, from outside of a coroutine."""
+        if self._engine.spider is not None:
+            deferred_from_coro(self._engine.close_spider_async(reason=reason))
+
+    def _active_downloads(self, slot_key: str) -> int:
+        slot = self._engine.downloader.slots.get(slot_key)
+        return len(slot.active) if slot is not None else 0
+
+    def parent_of(self, request: Request) -> Row | None:
+        """The row whose callback, middleware or pipeline is scheduling the request now."""
+        if self.starting is request:
+            self.starting = None
+            return self._ledger.intake.start
+        if self._yielding is not None:
+            return self._yielding
+        item = _current_item.get()
+        return item.row if item is not None else _current_row.get()
+
+    def tag(self, output: Any, row: Row) -> None:
+        """Remember whose an item is, until it reaches the pipelines."""
+        self._tags.setdefault(id(output), []).append((output, row))
+
+    def _untag(self, output: Any) -> Row | None:
+        tagged = self._tags.get(id(output))
+        if not tagged:
+            return _current_row.get()
+        _, row = tagged.pop(0)
+        if not tagged:
+            del self._tags[id(output)]
+        return row
+
+    def _watch_fetch(self, fetch: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(request: Request, *args: Any, **kwargs: Any) -> Any:
+            row = self._ledger.row_of(request)
+            if row is None:
+                return fetch(request, *args, **kwargs)
+            token = _current_row.set(row)
+            try:
+                deferred = fetch(request, *args, **kwargs)
+            finally:
+                _current_row.reset(token)
+            return deferred.addBoth(self._fetched, row)
+
+        return watched
+
+    def _fetched(self, result: Any, row: Row) -> Any:
+        if isinstance(result, Request):
+            self._ledger.goes_on_as(row, result)
+        elif isinstance(result, Response):
+            self._ledger.got_page(row, result.status)
+        elif isinstance(result, Failure) and is_cancellation(result):
+            self._cancelled()
+        return result
+
+    def _watch_call(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        async def watched(result: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
+            row = self._ledger.row_of(request)
+            if row is None:
+                return await call(result, request, *args, **kwargs)
+            _current_row.set(row)
+            self._ledger.answered_by_site(request)
+            if isinstance(result, Failure):
+                if is_cancellation(result):
+                    self._cancelled()
+                else:
+                    self._ledger.download_failed(row, result)
+            return await call(result, request, *args, **kwargs)
+
+        return watched
+
+    def _watch_error(self, handle: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(failure: Failure, request: Request, *args: Any, **kwargs: Any) -> Any:
+            row = self._ledger.row_of(request)
+            if row is not None:
+                if is_cancellation(failure):
+                    self._cancelled()
+                elif not isinstance(failure.value, CloseSpider):
+                    self._ledger.callback_failed(row, failure)
+            return handle(failure, request, *args, **kwargs)
+
+        return watched
+
+    def _watch_output(self, handle: Callable[..., Any]) -> Callable[..., Any]:
+        async def watched(result: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
+            row = self._ledger.row_of(request)
+            if row is None:
+                return await handle(result, request, *args, **kwargs)
+            _current_row.set(row)
+            return await handle(self._outputs(result, row), request, *args, **kwargs)
+
+        return watched
+
+    async def _outputs(self, result: Any, row: Row) -> AsyncGenerator[Any, None]:
+        """Schedule the requests that a callback yields, pass its items on.
+
+        A request is scheduled here and now, with its parent known; and when much is waiting
+        for the store, the callback waits too.
+        """
+        crawl = self._engine.crawl
+        outbox = self._outbox
+        requests = 0
+        outputs = result if isinstance(result, AsyncIterator) else self._step(result, row)
+        async for output in outputs:
+            if isinstance(output, Request):
+                self._yielding = row
+                try:
+                    crawl(output)
+                finally:
+                    self._yielding = None
+                requests += 1
+            elif output is not None:
+                self.tag(output, row)
+                yield output
+            if requests % BREATH == 0 and outbox.full:
+                await outbox.room()
+
+    async def _step(self, result: Iterable[Any], row: Row) -> AsyncGenerator[Any, None]:
+        """The outputs of a plain iterable; what its code schedules by itself is the row's."""
+        iterator = iter(result)
+        while True:
+            self._yielding = row
+            try:
+                output = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self._yielding = None
+            yield output
+
+    def _watch_item(self, start_itemproc: Callable[..., Any]) -> Callable[..., Any]:
+        async def watched(item: Any, *args: Any, **kwargs: Any) -> Any:
+            row = self._untag(item)
+            if row is None or row.ended:
+                row = self._ledger.orphan_item()
+            token = _current_item.set(
+                ItemInPipelines(self._ledger.items, row, self._ledger.items.begin(row))
+            )
+            try:
+                return await start_itemproc(item, *args, **kwargs)
+            finally:
+                _current_item.reset(token)
+                if row.kind is Kind.start_item:
+                    self._ledger.end_start_item(row)
+
+        return watched

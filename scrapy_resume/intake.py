@@ -1,0 +1,416 @@
+"""Requests that arrive at the scheduler: whose they are, whether they are new, where they go.
+
+An ordinary request is known by its fingerprint. One with ``dont_filter`` is known by its
+parent, its fingerprint and its occurrence among the parent's equal ones: so it runs as often
+as plain Scrapy would run it, and a replay of the parent does not add it again. Those of
+``start()`` are counted by the store, so that no list of them grows in memory.
+
+A request that cannot be written down runs from memory; its anchor, the nearest row that is
+recorded, stays open until it is whole (see docs/lineage.md).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from scrapy.signals import request_dropped
+from scrapy.utils.defer import maybe_deferred_to_future
+from twisted.internet.defer import Deferred
+
+from scrapy_resume.errors import NotRecordableError
+from scrapy_resume.model import (
+    NO_PARENT,
+    START,
+    Kind,
+    State,
+    child_identity,
+    digest,
+    occurrence_identity,
+    ordinary_identity,
+)
+from scrapy_resume.recent import RecentSet
+from scrapy_resume.rows import Row
+from scrapy_resume.store.contract import Admission, Continuation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scrapy import Request
+    from scrapy.crawler import Crawler
+
+    from scrapy_resume.codec import Codec
+    from scrapy_resume.frontier import Frontier
+    from scrapy_resume.outbox import Outbox
+    from scrapy_resume.rows import Rank
+    from scrapy_resume.settings import QueueOrder
+    from scrapy_resume.store.contract import Session
+
+logger = logging.getLogger("scrapy_resume")
+
+EVERY_RUN_KEY: Final = "resume_every_run"
+UNIT_KEY: Final = "resume_unit"
+
+_FIRST: Final = 1 << 40
+"""Added to the priority of requests that come first in every run; they are few."""
+
+
+class Intake:
+    """Turns requests into admissions, continuations, or rows that live in memory."""
+
+    def __init__(
+        self,
+        crawler: Crawler,
+        session: Session,
+        codec: Codec,
+        order: QueueOrder,
+        frontier: Frontier,
+        outbox: Outbox,
+        duplicate_log: Callable[[Request], None],
+    ) -> None:
+        self._crawler = crawler
+        self._run = session.run
+        self._began = session.began
+        self._codec = codec
+        self._order = order
+        self._frontier = frontier
+        self._outbox = outbox
+        self._log_duplicate = duplicate_log
+        assert crawler.request_fingerprinter is not None
+        self._fingerprint = crawler.request_fingerprinter.fingerprint
+        self._next_id = session.first_id
+        self._recent = RecentSet()
+        self._memory_identities: set[bytes] = set()
+        self._warned: set[str] = set()
+        self.expected: dict[int, Request] = {}
+        """Arrivals that the store has not answered yet, by id."""
+        self.expected_rows: dict[int, Row] = {}
+        """Of those, the ones that are rows already: from memory, or continued."""
+        self.item_waiters: dict[int, Deferred[bool]] = {}
+        """Questions about items of ``start()``, by id: is it new?"""
+        self.start = Row(START, digest(b"start"), recorded=True, parent=NO_PARENT)
+        self.get_slot_key: Callable[[Request], str] = lambda _: ""
+
+    def new_id(self) -> int:
+        """An id that no row has had."""
+        taken = self._next_id
+        self._next_id += 1
+        self._outbox.batch.next_id = self._next_id
+        return taken
+
+    def arrive(self, request: Request, parent: Row | None) -> bool:
+        """Admit a request that ``parent`` yielded (``None``: nobody known).
+
+        Returns False if it is known to be a duplicate. (Some are found later, by the store.)
+        """
+        meta = request.meta
+        every_run = bool(meta.get(EVERY_RUN_KEY))
+        fingerprint = self._fingerprint(request)
+        ordinary = self._order.dedupe and not request.dont_filter
+        identity = b""
+        if ordinary:
+            identity = ordinary_identity(fingerprint)
+            if every_run:
+                identity = digest(b"every run", self._run.to_bytes(8, "big"), identity)
+            if identity in self._recent or identity in self._memory_identities:
+                self._log_duplicate(request)
+                return False
+        try:
+            payload = self._codec.encode_request(request)
+        except NotRecordableError as error:
+            self._run_from_memory(request, parent, fingerprint, identity, error)
+            return True
+        if ordinary:
+            self._recent.add(identity)
+        counted = False
+        if not ordinary:
+            identity, counted = self._unfiltered_identity(parent, fingerprint, every_run)
+        self._admit(request, parent, identity, payload, counted)
+        return True
+
+    def _unfiltered_identity(
+        self, parent: Row | None, fingerprint: bytes, every_run: bool
+    ) -> tuple[bytes, bool]:
+        """(identity, counted by the store)."""
+        if parent is None:
+            # Nobody yields it again after a crash: it is a new request each time.
+            return os.urandom(20), False
+        if every_run:
+            base, occurrence = parent.next_occurrence(fingerprint, b"every run")
+            run = self._run.to_bytes(8, "big")
+            return digest(run, occurrence_identity(base, occurrence)), False
+        if parent.id == START:
+            return child_identity(parent.key, fingerprint), True
+        return occurrence_identity(*parent.next_occurrence(fingerprint)), False
+
+    def _admit(
+        self, request: Request, parent: Row | None, identity: bytes, payload: str, counted: bool
+    ) -> None:
+        row_id = self.new_id()
+        meta = request.meta
+        slot = self._frontier.lane_key(self.get_slot_key(request))
+        rank = self._rank(request, row_id)
+        every_run = bool(meta.get(EVERY_RUN_KEY))
+        if every_run:
+            self._frontier.expect_pinned(slot)
+            self._frontier.expect_every_run(row_id)
+        lease = every_run or self._frontier.expect(slot, rank)
+        self.expected[row_id] = request
+        self._outbox.note().arrivals.append(
+            Admission(
+                row_id,
+                identity,
+                parent.id if parent is not None else NO_PARENT,
+                request.url,
+                payload,
+                slot,
+                request.priority,
+                rank[1],
+                rank[2],
+                self._unit(request, parent, row_id),
+                meta.get("depth", 0),
+                lease,
+                counted,
+                True,
+                every_run,
+            )
+        )
+
+    def _rank(self, request: Request, row_id: int) -> Rank:
+        """Where plain Scrapy's queues would put it: the lowest rank is handed out first."""
+        order = self._order
+        if order.start is not None and request.meta.get("is_start_request", False):
+            return -request.priority, 1, row_id if order.start == "fifo" else -row_id
+        return -request.priority, 0, -row_id if order.lifo else row_id
+
+    def _unit(self, request: Request, parent: Row | None, row_id: int) -> int | str:
+        name = request.meta.get(UNIT_KEY)
+        if name is not None:
+            return str(name)
+        if parent is None or parent.id == START or parent.kind is Kind.start_item:
+            return row_id
+        return parent.unit
+
+    def row_of(self, admission: Admission, request: Request) -> Row:
+        """The row of an admission that the store has taken and this run keeps."""
+        row = Row(admission.id, admission.identity, recorded=True, parent=admission.parent)
+        row.request = request
+        row.url = admission.url
+        row.slot = admission.slot
+        row.priority = admission.priority
+        first = _FIRST if admission.every_run else 0
+        row.rank = (-admission.priority - first, admission.start, admission.seq)
+        row.unit = admission.unit
+        row.every_run = admission.every_run
+        return row
+
+    def _run_from_memory(
+        self,
+        request: Request,
+        parent: Row | None,
+        fingerprint: bytes,
+        identity: bytes,
+        error: NotRecordableError,
+    ) -> None:
+        """``identity`` is empty for a request that duplicates are not filtered from."""
+        row_id = self.new_id()
+        self._warn(request, parent, error)
+        row = Row(row_id, identity, recorded=False)
+        if identity:
+            self._keep_in_memory(row, identity)
+        elif parent is None:
+            row.identity = os.urandom(20)
+        else:
+            row.identity = occurrence_identity(*parent.next_occurrence(fingerprint, b"memory"))
+        row.parent = parent.id if parent is not None else NO_PARENT
+        row.unit = self._unit(request, parent, row_id)
+        row.every_run = bool(request.meta.get(EVERY_RUN_KEY))
+        if row.every_run:
+            self._frontier.expect_every_run(row_id)
+        if parent is not None and not parent.ended:
+            row.anchor = parent
+            parent.open_below += 1
+        self._place(row, request)
+        self._ask(row, request, row.identity)
+
+    def _keep_in_memory(self, row: Row, identity: bytes) -> None:
+        row.memory_identities.append(identity)
+        self._memory_identities.add(identity)
+
+    def _place(self, row: Row, request: Request) -> None:
+        row.request = request
+        row.url = request.url
+        row.slot = self._frontier.lane_key(self.get_slot_key(request))
+        row.priority = request.priority
+        row.depth = request.meta.get("depth", 0)
+        rank = self._rank(request, row.id)
+        row.rank = (rank[0] - (_FIRST if row.every_run else 0), rank[1], rank[2])
+
+    def _ask(self, row: Row, request: Request, identity: bytes) -> None:
+        """Ask the store whether an identity is known, without adding it."""
+        asked = row.id if row.id not in self.expected else self.new_id()
+        self._frontier.expect_pinned(row.slot)
+        self.expected[asked] = request
+        self.expected_rows[asked] = row
+        self._outbox.note().arrivals.append(self.describe(row, asked, identity, record=False))
+
+    def describe(self, row: Row, row_id: int, identity: bytes, *, record: bool) -> Admission:
+        """An admission of a row that lives in memory: to ask about it, or as its tombstone."""
+        return Admission(
+            row_id,
+            identity,
+            row.parent,
+            row.url,
+            row.payload or "{}",
+            row.slot,
+            row.priority,
+            row.rank[1],
+            row.rank[2],
+            row.unit,
+            row.depth,
+            lease=True,
+            counted=row.kind is Kind.start_item,
+            record=record,
+            every_run=False,
+            kind=row.kind,
+        )
+
+    def start_item(self, item: Any) -> Row:
+        """The row of an item that ``start()`` yielded. Raises ``ItemNotRecordableError``."""
+        content = self._codec.encode_item(item).encode("utf-8", "surrogatepass")
+        row = Row(self.new_id(), digest(b"start item", content), recorded=False, parent=START)
+        row.kind = Kind.start_item
+        return row
+
+    def orphan_item(self) -> Row:
+        """The row of an item that nothing known has yielded."""
+        row = Row(self.new_id(), os.urandom(20), recorded=False)
+        row.kind = Kind.start_item
+        return row
+
+    async def is_new(self, row: Row) -> bool:
+        """Whether no earlier run knows that item of ``start()``.
+
+        In the run that began the job every one is new. Equal items are told apart by the
+        store, which counts them.
+        """
+        if self._began:
+            return True
+        waiter: Deferred[bool] = Deferred()
+        self.item_waiters[row.id] = waiter
+        question = self.describe(row, row.id, row.identity, record=False)
+        self._outbox.note().arrivals.append(question)
+        self._outbox.hurry()
+        return await maybe_deferred_to_future(waiter)
+
+    def go_on(self, row: Row, request: Request) -> bool:
+        """A row goes on as another request: a retry, a redirect.
+
+        Returns False if that is a duplicate, which ends the row.
+        """
+        identity: bytes | None = None
+        if self._order.dedupe and not request.dont_filter:
+            identity = ordinary_identity(self._fingerprint(request))
+            if identity in self._recent or identity in self._memory_identities:
+                self._log_duplicate(request)
+                row.forget_outcome()
+                row.settle(State.ignored, "duplicate")
+                return False
+        row.forget_outcome()
+        payload: str | None = None
+        if row.recorded:
+            try:
+                payload = self._codec.encode_request(request)
+            except NotRecordableError as error:
+                self._warn(request, row, error)
+        if payload is None:
+            self._go_on_from_memory(row, request, identity)
+            return True
+        if identity is not None:
+            self._recent.add(identity)
+        self._continue(row, request, payload, identity)
+        return True
+
+    def _go_on_from_memory(self, row: Row, request: Request, identity: bytes | None) -> None:
+        self._place(row, request)
+        if identity is None:
+            self._frontier.push(row)
+            return
+        self._keep_in_memory(row, identity)
+        self._ask(row, request, identity)
+
+    def _continue(
+        self, row: Row, request: Request, payload: str, identity: bytes | None
+    ) -> None:
+        order_id = self.new_id()
+        slot = self._frontier.lane_key(self.get_slot_key(request))
+        rank = self._rank(request, order_id)
+        pinned = row.every_run or row.open_below > 0
+        if pinned:
+            self._frontier.expect_pinned(slot)
+        lease = pinned or self._frontier.expect(slot, rank)
+        row.url, row.slot, row.priority = request.url, slot, request.priority
+        row.rank = (rank[0] - (_FIRST if row.every_run else 0), rank[1], rank[2])
+        row.request = request
+        self.expected[row.id] = request
+        self.expected_rows[row.id] = row
+        self._outbox.note().arrivals.append(
+            Continuation(
+                row.id,
+                request.url,
+                payload,
+                slot,
+                request.priority,
+                rank[1],
+                rank[2],
+                row.attempts,
+                identity,
+                lease,
+            )
+        )
+
+    def forget(self, row: Row) -> None:
+        """A row has ended: the store knows its identities from its finish on."""
+        for identity in row.memory_identities:
+            self._memory_identities.discard(identity)
+            self._recent.add(identity)
+
+    def found_duplicate(self, arrival: Admission | Continuation, request: Request) -> None:
+        """The store knew a request that the engine believed to be scheduled."""
+        stats = self._crawler.stats
+        assert stats is not None
+        if isinstance(arrival, Admission):
+            self._frontier.drop_every_run(arrival.id)
+            if arrival.parent == START:
+                stats.inc_value("resume/start/known")
+        if not request.dont_filter:
+            self._log_duplicate(request)
+            self._crawler.signals.send_catch_log(
+                request_dropped, request=request, spider=self._crawler.spider
+            )
+
+    def _warn(self, request: Request, parent: Row | None, error: NotRecordableError) -> None:
+        stats = self._crawler.stats
+        assert stats is not None
+        stats.inc_value("resume/unrecorded")
+        callback = request.callback
+        kind = f"{getattr(callback, '__qualname__', callback)} {type(request).__name__}"
+        if kind in self._warned or len(self._warned) > 1_000:
+            return
+        self._warned.add(kind)
+        consequence = (
+            "the page that yielded it is fetched again after a crash, and yields it again"
+            if parent is not None and parent.id != START
+            else "start() yields it again in the next run"
+            if parent is not None
+            else "nothing yields it again after a crash: it is lost then"
+        )
+        logger.warning(
+            "%s cannot be written down (%s), so it runs from memory: %s. "
+            "Use a method of the spider as callback, and plain values, to have it recorded. "
+            "(Shown once for each kind of request; counted in resume/unrecorded.)",
+            request,
+            error,
+            consequence,
+        )

@@ -1,0 +1,96 @@
+"""Items of open requests: kept with their row, visible with its finish."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from scrapy_resume.errors import ItemNotRecordableError
+from scrapy_resume.model import State, digest
+from scrapy_resume.store.contract import ItemRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scrapy.statscollectors import StatsCollector
+
+    from scrapy_resume.codec import Codec
+    from scrapy_resume.model import JobKey
+    from scrapy_resume.outbox import Outbox
+    from scrapy_resume.rows import Row
+
+logger = logging.getLogger("scrapy_resume")
+
+SPILL_ITEMS: Final = 1_000
+SPILL_BYTES: Final = 1 << 20
+"""Items of one open request above either are written down provisionally."""
+
+HELD_BYTES: Final = 4 << 20
+"""Items of requests that wait for unrecorded ones below them, before they are spilled."""
+
+
+class ItemBook:
+    """Encodes items as they leave the pipelines and keeps them with their rows."""
+
+    def __init__(
+        self,
+        job: JobKey,
+        codec: Codec,
+        stats: StatsCollector,
+        item_key: Callable[[Any], str | None] | None,
+    ) -> None:
+        self._job_key = str(job).encode()
+        self._codec = codec
+        self._stats = stats
+        self._item_key = item_key
+        self._held_bytes = 0
+        self.outbox: Outbox
+
+    def begin(self, row: Row) -> int:
+        """An item goes into the pipelines. Returns its occurrence among the row's."""
+        row.yielded += 1
+        return row.yielded - 1
+
+    def key_of(self, row: Row, occurrence: int) -> str:
+        """A key that is the same however often the row is replayed: 40 hex digits."""
+        return digest(self._job_key, row.key, occurrence.to_bytes(8, "big")).hex()
+
+    def add(self, row: Row, occurrence: int, item: Any) -> None:
+        """An item has come through the pipelines.
+
+        One that cannot be written down makes its request fail, with type and field named.
+        """
+        try:
+            payload = self._codec.encode_item(item)
+            key = self._item_key(item) if self._item_key is not None else None
+        except ItemNotRecordableError as error:
+            row.settle(State.failed, type(error).__name__, str(error))
+            row.item_errors += 1
+            self._stats.inc_value("resume/items/not_recordable")
+            logger.error("An item of %s cannot be written down: %s", row.url or "start()", error)
+            return
+        if key is None and row.every_run:
+            key = f"every run {self.key_of(row, occurrence)}"
+        row.items.append(ItemRecord(occurrence, payload, key))
+        row.item_bytes += len(payload)
+        if len(row.items) >= SPILL_ITEMS or row.item_bytes >= SPILL_BYTES:
+            self._spill(row)
+
+    def hold(self, row: Row) -> None:
+        """A row waits for others: its items must not fill the memory meanwhile."""
+        self._held_bytes += row.item_bytes
+        if self._held_bytes > HELD_BYTES:
+            self._held_bytes -= row.item_bytes
+            self._spill(row)
+
+    def unhold(self, row: Row) -> None:
+        """It waits no more."""
+        self._held_bytes -= row.item_bytes
+
+    def _spill(self, row: Row) -> None:
+        """Write items down provisionally: nothing shows them before the row's finish."""
+        for item in row.items:
+            self.outbox.note().spills.append((row.id, item))
+        row.items = []
+        row.item_bytes = 0
+        row.spilled = True

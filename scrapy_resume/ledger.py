@@ -1,0 +1,429 @@
+"""The state machine of requests in hand, and the only caller of the store's writes.
+
+A row is finished when the engine has let go of it (downloaded, callback or errback
+exhausted, every request that it yielded admitted, every item through the pipelines) and
+every unrecorded row below it is whole. Its finish and its items are then one entry in one
+batch: visible together or not at all.
+
+From a forced shutdown on the ledger is frozen: Scrapy cancels what runs, errbacks see
+``CancelledError`` and requests leave the engine; none of that is an outcome.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from scrapy.exceptions import IgnoreRequest
+from scrapy.spidermiddlewares.httperror import HttpError
+from scrapy.utils.defer import maybe_deferred_to_future
+from twisted.internet.defer import Deferred
+
+from scrapy_resume.errors import ResumeError
+from scrapy_resume.model import START, State
+from scrapy_resume.rows import Row
+from scrapy_resume.store.contract import Admission, Finish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from scrapy import Request
+    from twisted.python.failure import Failure
+
+    from scrapy_resume.frontier import Frontier
+    from scrapy_resume.handout import HandOut
+    from scrapy_resume.intake import Intake
+    from scrapy_resume.itembook import ItemBook
+    from scrapy_resume.model import Counts
+    from scrapy_resume.outbox import Outbox
+    from scrapy_resume.store.contract import Batch, Committed, LeasedRow
+
+logger = logging.getLogger("scrapy_resume")
+
+START_BELOW_LIMIT: Final = 2_000
+"""Unrecorded requests and items of ``start()`` in hand at which it waits for their end."""
+
+
+class Ledger:
+    """Rows in hand: what the engine holds, what waits for others, what is to be written."""
+
+    def __init__(
+        self,
+        counts: Counts,
+        frontier: Frontier,
+        hand_out: HandOut,
+        items: ItemBook,
+        ignored_http_codes: Collection[int],
+    ) -> None:
+        self._frontier = frontier
+        self._hand_out = hand_out
+        self._handed = hand_out.handed
+        self.items = items
+        self._ignored_http_codes = frozenset(ignored_http_codes)
+        self._going_on: dict[Request, Row] = {}
+        self._start_items = 0
+        self._start_exhausted = False
+        self._start_waiter: Deferred[None] | None = None
+        self.frozen = False
+        """Nothing that happens is an outcome any more."""
+        self.counts = counts
+        """As of the last commit."""
+        self.pages = 0
+        """Responses to this run's requests."""
+        # Filled by the crawl that puts the parts together.
+        self.outbox: Outbox
+        self.intake: Intake
+        self.wake: Callable[[], None] = lambda: None
+        """Have the engine ask for a request."""
+        self.decode: Callable[[Row], Request]
+        self.snapshot: Callable[[Batch], None] = lambda _: None
+        """Add to a batch what has to be committed with a finish."""
+        self.on_gave_up: Callable[[Exception], None] = lambda _: None
+
+    # ---- arrivals
+
+    def arrive(self, request: Request, parent: Row | None) -> bool:
+        """A request reaches the scheduler. False: it is a duplicate."""
+        if self.frozen:
+            return True
+        row = self._going_on.pop(request, None)
+        if row is None:
+            return self.intake.arrive(self._own(request), parent)
+        row.going_on = False
+        row.went_on = self.intake.go_on(row, request)
+        self.wake()
+        return row.went_on
+
+    def _own(self, request: Request) -> Request:
+        """An object of its own, should the engine hold this very one already."""
+        return request.copy() if request in self._handed else request
+
+    # ---- hand-out
+
+    def next_request(self) -> Request | None:
+        """The request that comes next; ``None``: not now. Wakes the engine when that changes."""
+        if self.frozen:
+            return None
+        while (row := self._hand_out.next_row()) is not None:
+            request = self._open(row)
+            if request is not None:
+                self._hand_out.hand(row, request)
+                return request
+        self._hand_out.ask_for_more()
+        return None
+
+    def _open(self, row: Row) -> Request | None:
+        if row.request is not None:
+            request, row.request = row.request, None
+            return request
+        try:
+            return self.decode(row)
+        except (ResumeError, ValueError, TypeError) as error:
+            logger.error("%s cannot be restored: %s", row.url, error)
+            row.settle(State.failed, type(error).__name__, str(error))
+            self._close(row)
+            return None
+
+    def has_pending(self) -> bool:
+        """Something is left to be handed out, or may turn out to be."""
+        return not self.frozen and (self._hand_out.has_pending() or self._start_items > 0)
+
+    def __len__(self) -> int:
+        """Requests that are known to wait."""
+        return self._frontier.leased + self._frontier.pending_rows + len(self.intake.expected)
+
+    # ---- what the engine does with a request
+
+    def row_of(self, request: Request) -> Row | None:
+        """The row of a request that the engine holds; ``None``: it came around the scheduler."""
+        return self._handed.get(request)
+
+    def passed_robots(self, request: Request) -> None:
+        """The request has reached the downloader, past the robots.txt middleware."""
+        row = self._handed.get(request)
+        robots = self._frontier.robots
+        if row is not None and robots is not None and robots.passed(row):
+            self.wake()
+
+    def answered_by_site(self, request: Request) -> None:
+        """The site has begun to answer."""
+        self._hand_out.answered_by_site(request)
+
+    def goes_on_as(self, row: Row, request: Request) -> None:
+        """The downloader gave a request in place of a response."""
+        row.going_on = True
+        self._going_on[request] = row
+
+    def got_page(self, row: Row, http_status: int) -> None:
+        """The downloader gave a response."""
+        self.pages += 1
+        row.http_status = http_status
+
+    def download_failed(self, row: Row, failure: Failure) -> None:
+        """A failure goes to the errback: it is the outcome, whatever the errback does."""
+        error = failure.value
+        name = type(error).__name__
+        if isinstance(error, HttpError):
+            status = error.response.status
+            ignored = status in self._ignored_http_codes
+            state = State.ignored if ignored else State.failed
+            row.settle(state, name, str(error), status)
+        elif isinstance(error, IgnoreRequest):
+            row.settle(State.ignored, name, str(error))
+        else:
+            row.settle(State.failed, name, str(error))
+
+    def callback_failed(self, row: Row, failure: Failure) -> None:
+        """The callback or the errback raised."""
+        row.settle(State.failed, type(failure.value).__name__, str(failure.value))
+
+    def let_go(self, request: Request) -> None:
+        """The engine is done with the request."""
+        row = self._hand_out.take_back(request) if not self.frozen else None
+        if row is None:
+            return
+        if row.went_on:
+            row.went_on = False
+            return
+        if row.going_on:
+            self._refused(row)
+        self._close(row)
+
+    def _refused(self, row: Row) -> None:
+        """A handler of ``request_scheduled`` did not let through what the row goes on as."""
+        row.going_on = False
+        self._going_on = {k: other for k, other in self._going_on.items() if other is not row}
+        row.settle(State.ignored, "IgnoreRequest", "refused by a request_scheduled handler")
+
+    # ---- items
+
+    def item_scraped(self, row: Row, occurrence: int, item: Any) -> None:
+        """An item has come through the pipelines."""
+        if not self.frozen:
+            self.items.add(row, occurrence, item)
+
+    # ---- start()
+
+    async def begin_start_item(self, item: Any) -> Row | None:
+        """An item that ``start()`` yielded is about to go into the pipelines.
+
+        Returns its row, or ``None`` if an earlier run has stored what it gave. Raises
+        ``ItemNotRecordableError``.
+        """
+        row = self.intake.start_item(item)
+        if self.frozen or not await self.intake.is_new(row):
+            return None
+        row.in_engine = True
+        row.anchor = self.intake.start
+        self.intake.start.open_below += 1
+        self._start_items += 1
+        return row
+
+    def orphan_item(self) -> Row:
+        """A row for an item that nothing known has yielded: it is stored once it is through."""
+        row = self.intake.orphan_item()
+        row.in_engine = True
+        self._start_items += 1
+        return row
+
+    def end_start_item(self, row: Row) -> None:
+        """It has come through, or was dropped."""
+        self._start_items -= 1
+        row.in_engine = False
+        if not self.frozen:
+            self._close(row)
+            self.wake()
+
+    async def room_for_start(self) -> None:
+        """Wait while much is on its way to the store, or runs from memory, for ``start()``."""
+        await self.outbox.room()
+        while self.intake.start.open_below >= START_BELOW_LIMIT and not self.frozen:
+            self._start_waiter = Deferred()
+            await maybe_deferred_to_future(self._start_waiter)
+
+    def _let_start_go_on(self) -> None:
+        waiter, self._start_waiter = self._start_waiter, None
+        if waiter is not None:
+            waiter.callback(None)
+
+    def start_ended(self, *, exhausted: bool) -> None:
+        """``start()`` is over: came to its end, raised, or was not run at all."""
+        self._start_exhausted = exhausted
+        self._frontier.awaits_every_run = False
+        if exhausted and not self.frozen:
+            self._close_start()
+        self.wake()
+
+    def _close_start(self) -> None:
+        if self._start_exhausted and not self.intake.start.open_below:
+            self.outbox.note().start_exhausted = True
+
+    # ---- the end of a row
+
+    def _close(self, row: Row) -> None:
+        """Write the row's end, unless something below it is not whole yet."""
+        if row.in_engine:
+            return
+        if row.open_below:
+            row.ended = True
+            self.items.hold(row)
+            return
+        anchor = row.anchor
+        row.ended = True
+        self.intake.forget(row)
+        self._frontier.ended(row)
+        if row is self._hand_out.alone:
+            self._hand_out.alone = None
+        self.outbox.note().finishes.append(self._finish_of(row))
+        row.anchor = None
+        if anchor is not None:
+            self._close_below(anchor)
+
+    def _close_below(self, anchor: Row) -> None:
+        anchor.open_below -= 1
+        if anchor.id == START and anchor.open_below < START_BELOW_LIMIT // 2:
+            self._let_start_go_on()
+        if anchor.open_below:
+            return
+        if anchor.id == START:
+            self._close_start()
+        elif anchor.ended:
+            self.items.unhold(anchor)
+            self._close(anchor)
+
+    def _finish_of(self, row: Row) -> Finish:
+        tombstone = None
+        if not row.recorded:
+            tombstone = self.intake.describe(row, row.id, row.identity, record=True)
+        return Finish(
+            row.id,
+            row.state,
+            row.attempts,
+            row.http_status,
+            row.error,
+            row.error_message,
+            row.items,
+            row.spilled,
+            row.supersedes,
+            row.dropped,
+            row.item_errors,
+            [identity for identity in row.memory_identities if identity != row.identity],
+            tombstone,
+        )
+
+    # ---- the store's answers
+
+    def complete(self, batch: Batch) -> None:
+        """Add to a batch that is about to go what belongs to it."""
+        if batch.finishes or batch.releases:
+            self.snapshot(batch)
+        batch.pages = self.pages
+        batch.wishes = self._frontier.wishes()
+        batch.suspect_wish = self._hand_out.wants_suspect()
+
+    def answered(self, batch: Batch, answer: Committed) -> None:
+        """The batch is kept: what arrived is known to be new or not, what was wished is here."""
+        touched = self._settle_arrivals(batch, answer)
+        self._hand_out.releasing -= len(batch.releases)
+        self.counts = answer.counts
+        self._hand_out.suspects = answer.suspects
+        for slot, count in answer.pending.items():
+            self._frontier.set_pending(slot, count)
+        if self.frozen:
+            return
+        for leased in answer.leased:
+            self._frontier.push(self._leased(leased))
+            touched.add(leased.slot)
+        if answer.suspect is not None:
+            self._hand_out.alone = self._leased(answer.suspect)
+        for slot in touched:
+            for row in self._frontier.overflow(slot):
+                self._hand_out.releasing += 1
+                self.outbox.note().releases.append((row.id, row.attempts))
+        self._frontier.renew_hunger()
+        if self._frontier.leased or self._hand_out.alone is not None or not self.has_pending():
+            self.wake()
+        elif self._frontier.hungry or self._hand_out.wants_suspect():
+            self.outbox.hurry()
+
+    def _settle_arrivals(self, batch: Batch, answer: Committed) -> set[str]:
+        """Returns the slots that got rows."""
+        intake = self.intake
+        touched = set()
+        for arrival in batch.arrivals:
+            known = arrival.id in answer.duplicates
+            request = intake.expected.pop(arrival.id, None)
+            row = intake.expected_rows.pop(arrival.id, None)
+            if (waiter := intake.item_waiters.pop(arrival.id, None)) is not None:
+                waiter.callback(not known)
+                continue
+            self._frontier.settle(arrival.slot, leased=arrival.lease)
+            if self.frozen:
+                continue
+            if known and request is not None:
+                intake.found_duplicate(arrival, request)
+            if row is not None:
+                self._settle_row(row, known, arrival.lease)
+            elif arrival.lease and not known:
+                assert isinstance(arrival, Admission)
+                assert request is not None
+                self._frontier.push(intake.row_of(arrival, request))
+            touched.add(arrival.slot)
+        return touched
+
+    def _settle_row(self, row: Row, known: bool, leased: bool) -> None:
+        """A row from memory, or one that goes on: is it a duplicate?"""
+        if not known:
+            if leased:
+                self._frontier.push(row)
+            else:
+                row.ended = True
+            return
+        row.request = None
+        if row.recorded and not row.memory_identities:
+            # The store has ended the row itself.
+            row.ended = True
+            self._frontier.ended(row)
+            return
+        row.settle(State.ignored, "duplicate")
+        self._drop_known(row)
+
+    def _drop_known(self, row: Row) -> None:
+        """A row in memory is known: its tombstone, or somebody else's request, is there."""
+        if row.attempts:
+            self._close(row)
+            return
+        row.ended = True
+        self.intake.forget(row)
+        self._frontier.ended(row)
+        if row.anchor is not None:
+            anchor, row.anchor = row.anchor, None
+            self._close_below(anchor)
+
+    def _leased(self, leased: LeasedRow) -> Row:
+        row = Row(leased.id, leased.identity, recorded=True, parent=leased.parent)
+        row.url = leased.url
+        row.payload = leased.payload
+        row.slot = leased.slot
+        row.priority = leased.priority
+        row.rank = (-leased.priority, leased.start, leased.seq)
+        row.unit = leased.unit
+        row.attempts = leased.attempts
+        row.supersedes = leased.items > 0
+        row.every_run = leased.every_run
+        return row
+
+    def gave_up(self, error: Exception) -> None:
+        """The store takes nothing any more: accept nothing either."""
+        self.frozen = True
+        self._let_start_go_on()
+        self.on_gave_up(error)
+
+    def freeze(self) -> bool:
+        """A forced shutdown: from here on nothing is an outcome. False: it was frozen before."""
+        if self.frozen:
+            return False
+        self.frozen = True
+        self._let_start_go_on()
+        self._hand_out.take_all_back()
+        return True

@@ -1,0 +1,234 @@
+"""Batches on their way to the store: when they go, one at a time, and how many may wait.
+
+A batch goes out after the commit interval, at once when it has grown large, and in the
+next turn of the event loop when somebody waits for its answer. While one is in the air
+the next is collected; so the store always holds a prefix of what happened.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+from scrapy.utils.asyncio import call_later
+from scrapy.utils.defer import maybe_deferred_to_future
+from twisted.internet.defer import Deferred
+
+from scrapy_resume.store.contract import Batch
+
+if TYPE_CHECKING:
+    from scrapy.utils.asyncio import CallLaterResult
+
+    from scrapy_resume.errors import StoreUnavailableError
+    from scrapy_resume.store.contract import Closing, Committed, JobStore
+    from scrapy_resume.storethread import StoreThread
+
+logger = logging.getLogger("scrapy_resume")
+
+BATCH_SIZE: Final = 500
+"""Things noted that send a batch before its time: a commit of them takes about 10 ms."""
+
+BACKLOG_LIMIT: Final = 2_000
+"""Things noted and not yet committed at which ``start()`` and callbacks wait for room."""
+
+LONGEST_INTERVAL_SECONDS: Final = 1.0
+"""Commits never get rarer than that, however dear the state beside them is to encode."""
+
+SNAPSHOT_SHARE: Final = 20
+"""The interval is at least so many times what encoding the state beside a batch takes."""
+
+
+class Correspondent(Protocol):
+    """Who fills the batches and reads the answers."""
+
+    def complete(self, batch: Batch) -> None:
+        """Add what belongs to a batch that is about to go: wishes, state."""
+
+    def answered(self, batch: Batch, answer: Committed) -> None:
+        """The batch is kept."""
+
+    def gave_up(self, error: Exception) -> None:
+        """The store will take nothing any more."""
+
+
+class Outbox:
+    """The batch that is being collected, and the one in the air."""
+
+    def __init__(
+        self, job: JobStore, thread: StoreThread, correspondent: Correspondent, interval: float
+    ) -> None:
+        self.batch = Batch(next_id=job.session.first_id)
+        self.sealed = False
+        """Nothing is accepted any more."""
+        self.out_since: float | None = None
+        """When the store stopped answering, on the monotonic clock; ``None``: it answers."""
+        self._job = job
+        self._thread = thread
+        self._correspondent = correspondent
+        self._interval_seconds = interval
+        self._snapshot_seconds = 0.0
+        self._size = 0
+        self._in_air: Batch | None = None
+        self._in_air_size = 0
+        self._again = False
+        self._timer: CallLaterResult | None = None
+        self._timer_due = 0.0
+        self._waiters: list[Deferred[None]] = []
+        self._drained: list[Deferred[None]] = []
+        self.sent = 0
+        """Batches sent so far; the one being collected will be number ``sent + 1``."""
+        self.received = 0
+        """Batches that were answered so far."""
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is collected, nothing is in the air."""
+        return not self._size and self._in_air is None
+
+    def note(self) -> Batch:
+        """Something is about to be added to the batch that is returned."""
+        self._size += 1
+        if self._size >= BATCH_SIZE:
+            self.hurry()
+        elif self._timer is None and self._in_air is None:
+            self._wake_in(self._pause())
+        return self.batch
+
+    def _pause(self) -> float:
+        wanted = max(self._interval_seconds, SNAPSHOT_SHARE * self._snapshot_seconds)
+        return max(self._interval_seconds, min(wanted, LONGEST_INTERVAL_SECONDS))
+
+    def hurry(self) -> None:
+        """Send the batch in the next turn of the event loop, even if it has only wishes."""
+        if self._in_air is not None:
+            self._again = True
+        elif self._timer is None:
+            self._wake_in(0)
+        elif self._timer_due > time.monotonic():
+            self._timer.cancel()
+            self._wake_in(0)
+
+    def _wake_in(self, delay_seconds: float) -> None:
+        self._timer_due = time.monotonic() + delay_seconds
+        self._timer = call_later(delay_seconds, self._send)
+
+    def _send(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._in_air is not None or self.sealed:
+            return
+        batch = self.batch
+        began = time.perf_counter()
+        self._correspondent.complete(batch)
+        self._snapshot_seconds = time.perf_counter() - began
+        self.batch = Batch(next_id=batch.next_id)
+        self._in_air, self._in_air_size = batch, self._size
+        self._size = 0
+        self._again = False
+        self.sent += 1
+        self._thread.submit(
+            lambda: self._job.commit(batch), self._answered, self._failed, self._store_is_out
+        )
+
+    def _answered(self, answer: Committed) -> None:
+        batch, self._in_air = self._in_air, None
+        assert batch is not None
+        self.received += 1
+        if self.out_since is not None:
+            logger.info("The store answers again, after %.1f s", time.monotonic() - self.out_since)
+            self.out_since = None
+        self._correspondent.answered(batch, answer)
+        if self._again or self._size >= BATCH_SIZE or (self._drained and self._size):
+            self._send()
+        elif self._size and self._timer is None:
+            self._wake_in(self._pause())
+        if self._size + self._in_air_size_now() < BACKLOG_LIMIT // 2:
+            _fire(self._waiters)
+        if self.idle:
+            _fire(self._drained)
+
+    def _in_air_size_now(self) -> int:
+        return self._in_air_size if self._in_air is not None else 0
+
+    def _failed(self, error: Exception) -> None:
+        self._in_air = None
+        self.seal()
+        self._correspondent.gave_up(error)
+
+    def _store_is_out(self, error: StoreUnavailableError) -> None:
+        if self.out_since is None:
+            self.out_since = time.monotonic()
+            logger.warning("%s The crawl waits for the store, and goes on when it answers.", error)
+
+    @property
+    def full(self) -> bool:
+        """So much is waiting that whoever can wait should."""
+        return self._size + self._in_air_size_now() >= BACKLOG_LIMIT and not self.sealed
+
+    async def room(self) -> None:
+        """Wait until less is waiting."""
+        while self.full:
+            waiter: Deferred[None] = Deferred()
+            self._waiters.append(waiter)
+            self.hurry()
+            await maybe_deferred_to_future(waiter)
+
+    async def drain(self, timeout_seconds: float) -> bool:
+        """Wait until all is committed. Returns whether it is."""
+        if self.sealed:
+            return False
+        if self._size:
+            self.hurry()
+        elif self._in_air is None:
+            return True
+        done: Deferred[None] = Deferred()
+        self._drained.append(done)
+        if self.out_since is not None:
+            logger.info("Closing waits up to %g s for the store", timeout_seconds)
+        timer = call_later(timeout_seconds, lambda: _fire(self._drained))
+        await maybe_deferred_to_future(done)
+        timer.cancel()
+        return self.idle and not self.sealed
+
+    def seal(self) -> None:
+        """Accept nothing any more. What waits for room or for the end goes on."""
+        self.sealed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        _fire(self._waiters)
+        _fire(self._drained)
+
+    def last_words(self, closing: Closing) -> None:
+        """Send what is collected and give the job up, without waiting for an answer.
+
+        For a shutdown that nobody may hold up: what is committed is committed.
+        """
+        batch = self.batch
+        if not self.sealed and self._size:
+            self._correspondent.complete(batch)
+        self.seal()
+        self._thread.give_up_soon()
+        self._thread.submit(lambda: self._finish(batch, closing), _ignore, _log_error, _log_error)
+        self._thread.stop()
+
+    def _finish(self, batch: Batch, closing: Closing) -> None:
+        self._job.commit(batch)
+        self._job.close(closing)
+
+
+def _fire(waiters: list[Deferred[None]]) -> None:
+    fired = waiters[:]
+    waiters.clear()
+    for waiter in fired:
+        waiter.callback(None)
+
+
+def _ignore(_: object) -> None:
+    """An answer that nobody waits for."""
+
+
+def _log_error(error: Exception) -> None:
+    logger.warning("The job was given up without its last words: %s", error)

@@ -1,0 +1,144 @@
+"""A request that this process has in hand, and what is known of it so far. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from scrapy_resume.model import NO_PARENT, START, Kind, State, child_identity, digest
+
+if TYPE_CHECKING:
+    from scrapy import Request
+
+    from scrapy_resume.store.contract import ItemRecord
+
+Rank = tuple[int, int, int]
+"""(-priority, start, seq): the lowest is handed out first."""
+
+_ROW: Final = b"row"
+
+
+class Row:
+    """A recorded request, one that runs from memory, an item of ``start()``, or ``start()``."""
+
+    __slots__ = (
+        "anchor",
+        "attempts",
+        "cookiejars",
+        "depth",
+        "dropped",
+        "ended",
+        "error",
+        "error_message",
+        "every_run",
+        "going_on",
+        "http_status",
+        "id",
+        "identity",
+        "in_engine",
+        "item_bytes",
+        "item_errors",
+        "items",
+        "kind",
+        "memory_identities",
+        "occurrences",
+        "open_below",
+        "parent",
+        "payload",
+        "priority",
+        "rank",
+        "recorded",
+        "request",
+        "slot",
+        "spilled",
+        "state",
+        "supersedes",
+        "unit",
+        "url",
+        "went_on",
+        "yielded",
+    )
+
+    def __init__(
+        self, row_id: int, identity: bytes, *, recorded: bool, parent: int = NO_PARENT
+    ) -> None:
+        self.id = row_id
+        self.identity = identity
+        self.recorded = recorded
+        """It has a row in the store; otherwise it lives in this process alone."""
+        self.parent = parent
+        self.kind = Kind.request
+        self.anchor: Row | None = None
+        """For what is not recorded: the row that stays open until this one is whole."""
+        self.open_below = 0
+        """Unrecorded rows whose anchor this is, and which are not whole yet."""
+        self.in_engine = False
+        self.going_on = False
+        """The downloader gave a request that continues this row; it has not arrived yet."""
+        self.went_on = False
+        """It has arrived, and waits for its turn."""
+        self.ended = False
+        self.every_run = False
+        self.supersedes = False
+        """An earlier execution gave items, which this one's finish replaces."""
+        self.request: Request | None = None
+        """``None``: to be decoded from ``url`` and ``payload``."""
+        self.url = ""
+        self.payload = ""
+        self.slot = ""
+        self.priority = 0
+        self.depth = 0
+        self.rank: Rank = (0, 0, 0)
+        self.unit: int | str = row_id
+        self.attempts = 0
+        self.memory_identities: list[bytes] = []
+        """Identities that only this process knows, until the row's finish is committed."""
+        self.occurrences: dict[bytes, int] | None = None
+        """How many equal ``dont_filter`` requests this row has yielded, by base identity."""
+        self.cookiejars: set[object] | None = None
+        self.state = State.done
+        self.http_status: int | None = None
+        self.error: str | None = None
+        self.error_message: str | None = None
+        self.items: list[ItemRecord] = []
+        self.item_bytes = 0
+        self.yielded = 0
+        """Items that went into the pipelines: the next one's occurrence."""
+        self.spilled = False
+        self.dropped = 0
+        self.item_errors = 0
+
+    @property
+    def key(self) -> bytes:
+        """What identities of the row's children are derived from: the same after a crash."""
+        if self.recorded and self.id != START:
+            return digest(_ROW, self.id.to_bytes(8, "big"))
+        return self.identity
+
+    def next_occurrence(self, fingerprint: bytes, namespace: bytes = b"") -> tuple[bytes, int]:
+        """(base identity, n): the row's n-th ``dont_filter`` child with that fingerprint."""
+        base = child_identity(namespace + self.key, fingerprint)
+        if self.occurrences is None:
+            self.occurrences = {}
+        occurrence = self.occurrences.get(base, 0)
+        self.occurrences[base] = occurrence + 1
+        return base, occurrence
+
+    def settle(
+        self,
+        state: State,
+        error: str | None = None,
+        message: str | None = None,
+        http_status: int | None = None,
+    ) -> None:
+        """Note an outcome; the first trouble stays (an errback does not make it a success)."""
+        if http_status is not None:
+            self.http_status = http_status
+        if self.state is State.done and state is not State.done:
+            self.state = state
+            self.error = error
+            self.error_message = message[:2000] if message else message
+
+    def forget_outcome(self) -> None:
+        """Another attempt begins: what the last one came to does not count."""
+        self.state = State.done
+        self.error = self.error_message = self.http_status = None
