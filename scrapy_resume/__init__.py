@@ -1,0 +1,27 @@
+"""Scrapy crawls that nothing can spoil."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scrapy_resume.addon import Addon
+    from scrapy_resume.itemkey import item_key
+    from scrapy_resume.report import open_store
+
+__all__ = ["Addon", "item_key", "open_store"]
+
+_HOME = {
+    "Addon": "scrapy_resume.addon",
+    "item_key": "scrapy_resume.itemkey",
+    "open_store": "scrapy_resume.report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is asked for: ``scrapy`` imports the package on every call."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,213 @@
+"""From what people write in settings to values of one type.
+
+A setting may come from Python, from the command line (always text) or from a
+spider, so every conversion accepts the text form too. What cannot be converted
+raises ``ValueError``; the message says what is allowed, as the end of a sentence
+that begins with "it has to be".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike, fspath
+from typing import Any, Final
+
+from itemadapter import ItemAdapter
+from scrapy.utils.misc import load_object
+
+ItemKey = Callable[[Any], "str | None"]
+"""The key of an item; ``None``: the item stands for itself."""
+
+_BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
+
+
+def boolean(value: object) -> bool:
+    """``True`` and ``False``, as such, as numbers or as text."""
+    try:
+        return _BOOLEANS[str(value).strip().lower()]
+    except KeyError:
+        raise ValueError("True or False") from None
+
+
+def number(least: float, most: float = math.inf) -> Callable[[object], float]:
+    """A conversion to a number between the limits, both included."""
+    allowed = f"a number from {least:g}" + ("" if most == math.inf else f" to {most:g}")
+
+    def convert(value: object) -> float:
+        try:
+            if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+                raise ValueError
+            converted = float(value)
+        except ValueError:
+            raise ValueError(allowed) from None
+        if not least <= converted <= most or math.isinf(converted):
+            raise ValueError(allowed)
+        return converted
+
+    return convert
+
+
+def whole_number(least: int) -> Callable[[object], int]:
+    """A conversion to a whole number that is not below the limit."""
+    allowed = f"a whole number from {least}"
+    as_number = number(least)
+
+    def convert(value: object) -> int:
+        try:
+            converted = as_number(value)
+        except ValueError:
+            raise ValueError(allowed) from None
+        if not converted.is_integer():
+            raise ValueError(allowed)
+        return int(converted)
+
+    return convert
+
+
+def one_of(*choices: str) -> Callable[[object], str]:
+    """A conversion to one of the words."""
+
+    def convert(value: object) -> str:
+        if value not in choices:
+            raise ValueError("one of " + ", ".join(repr(choice) for choice in choices))
+        return str(value)
+
+    return convert
+
+
+def text(value: object) -> str:
+    """Text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("text that is not empty")
+    return value
+
+
+def location(value: object) -> str:
+    """A path or a URL, as text."""
+    try:
+        return text(fspath(value) if isinstance(value, PathLike) else value)
+    except ValueError:
+        raise ValueError("a directory or a postgresql:// URL") from None
+
+
+def switch_or_directory(value: object) -> bool | str:
+    """``True``, ``False``, or a directory as text."""
+    try:
+        return boolean(value)
+    except ValueError:
+        pass
+    try:
+        return text(fspath(value) if isinstance(value, PathLike) else value)
+    except ValueError:
+        raise ValueError("True, False or a directory") from None
+
+
+def http_codes(value: object) -> frozenset[int]:
+    """HTTP status codes: a list of numbers, or text with commas."""
+    parts = _parts(value)
+    try:
+        codes = frozenset(int(str(part)) for part in parts or ())
+    except ValueError:
+        parts = None
+    if parts is None or any(not 100 <= code <= 599 for code in codes):
+        raise ValueError("a list of HTTP status codes from 100 to 599")
+    return codes
+
+
+def file_paths(value: object) -> tuple[str, ...]:
+    """Paths of files: one, a list, or text with commas."""
+    parts = _parts([value] if isinstance(value, PathLike) else value)
+    if parts is None or not all(isinstance(part, (str, PathLike)) and str(part) for part in parts):
+        raise ValueError("a list of paths")
+    return tuple(fspath(part) for part in parts)
+
+
+def json_object(value: object) -> dict[str, object]:
+    """A dict that JSON can hold, or text that is a JSON object."""
+    allowed = "a dict with text keys whose values JSON can hold"
+    try:
+        plain = json.loads(value) if isinstance(value, str) else value
+        if not isinstance(plain, Mapping) or not all(isinstance(key, str) for key in plain):
+            raise ValueError
+        copied: dict[str, object] = json.loads(json.dumps(dict(plain), allow_nan=False))
+    except (TypeError, ValueError):
+        raise ValueError(allowed) from None
+    return copied
+
+
+def codec_paths(value: object) -> dict[str, Any]:
+    """A dict of type path → codec path, or text that is a JSON object."""
+    allowed = "a dict of type path → codec path"
+    try:
+        plain = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(allowed) from None
+    if not isinstance(plain, Mapping):
+        raise ValueError(allowed)
+    return dict(plain)
+
+
+def item_key(value: object) -> ItemKey:
+    """A field, a list of fields, or the path of a function of the item, as a function.
+
+    Text with a dot in it is a path; text that begins with ``[`` is a list in JSON.
+    """
+    allowed = "a field, a list of fields, or the path of a function of the item"
+    if callable(value):
+        return _key_by_function(value)
+    if isinstance(value, str) and "." in value and not value.startswith("["):
+        try:
+            function = load_object(value)
+        except (ImportError, NameError, ValueError) as error:
+            raise ValueError(f"{allowed}, and that path cannot be loaded ({error})") from error
+        if not callable(function):
+            raise ValueError(f"{allowed}, and what that path names cannot be called")
+        return _key_by_function(function)
+    fields = _parts(value)
+    if not fields or not all(isinstance(name, str) and name for name in fields):
+        raise ValueError(allowed)
+    return _key_by_fields(tuple(fields))
+
+
+def _key_by_fields(fields: tuple[str, ...]) -> ItemKey:
+    """The fields' values as one text; ``None`` if none of the fields has a value."""
+
+    def key(item: Any) -> str | None:
+        adapter = ItemAdapter(item)
+        values = [adapter.get(name) for name in fields]
+        if all(value is None or value == "" for value in values):
+            return None
+        return _as_key(values[0] if len(values) == 1 else values)
+
+    return key
+
+
+def _key_by_function(function: Callable[[Any], object]) -> ItemKey:
+    def key(item: Any) -> str | None:
+        value = function(item)
+        return None if value is None or value == "" else _as_key(value)
+
+    return key
+
+
+def _as_key(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _parts(value: object) -> list[Any] | None:
+    """A list of what was given as a list, or as text with commas; ``None`` if neither."""
+    if isinstance(value, str):
+        if value.startswith("["):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                return None
+        else:
+            value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        return None
+    return list(value)

@@ -1,0 +1,244 @@
+"""One run of a job: its parts, put together and taken apart."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from scrapy.dupefilters import RFPDupeFilter
+from scrapy.utils.asyncio import call_later
+from scrapy.utils.defer import maybe_deferred_to_future
+from scrapy.utils.misc import build_from_crawler
+from twisted.internet.defer import Deferred
+
+from scrapy_resume.codec import Codec
+from scrapy_resume.cookies import Cookies
+from scrapy_resume.errors import NotRecordableError, ResumeError, StateNotRecordableError
+from scrapy_resume.frontier import Frontier, RobotsGate
+from scrapy_resume.handout import HandOut
+from scrapy_resume.inflight import Inflight
+from scrapy_resume.intake import Intake
+from scrapy_resume.itembook import ItemBook
+from scrapy_resume.ledger import Ledger
+from scrapy_resume.outbox import Outbox
+from scrapy_resume.store.contract import Closing
+from scrapy_resume.storethread import StoreThread, post_to_loop
+
+if TYPE_CHECKING:
+    from scrapy import Request, Spider
+    from scrapy.crawler import Crawler
+    from scrapy.http import Response
+
+    from scrapy_resume.rows import Row
+    from scrapy_resume.settings import QueueOrder, ResumeSettings
+    from scrapy_resume.store.contract import Batch, JobStore
+
+logger = logging.getLogger("scrapy_resume")
+
+LAST_WORDS_SECONDS: Final = 5.0
+"""A forced shutdown waits at most so long for what is committed last."""
+
+
+class CrawlRun:
+    """The parts of one run, from the opened job to its end."""
+
+    def __init__(
+        self, crawler: Crawler, settings: ResumeSettings, order: QueueOrder, job: JobStore
+    ) -> None:
+        assert crawler.spider is not None
+        session = job.session
+        self.crawler = crawler
+        self.settings = settings
+        self.job = job
+        self.session = session
+        self.closed = False
+        """The job was given up, in good order or not."""
+        self.trouble: Exception | None = None
+        """Why the store took nothing any more; ``None``: it did to the end."""
+        self.start_failed = False
+        """``start()`` raised."""
+        self.codec = Codec(crawler.spider, settings.codecs)
+        self.cookies = Cookies(self.codec)
+        self.frontier = self._build_frontier(order)
+        assert crawler.stats is not None
+        self.items = ItemBook(session.job, self.codec, crawler.stats, settings.item_key)
+        self.hand_out = HandOut(job, self.frontier)
+        self.ledger = Ledger(
+            session.counts, self.frontier, self.hand_out, self.items, settings.ignored_http_codes
+        )
+        self.thread = StoreThread(f"scrapy-resume {session.job}")
+        self.outbox = Outbox(job, self.thread, self.ledger, settings.commit_interval_seconds)
+        self.inflight = Inflight(self.ledger, self.hand_out, self.outbox, self.forced_shutdown)
+        self.intake = Intake(
+            crawler,
+            session,
+            self.codec,
+            order,
+            self.frontier,
+            self.outbox,
+            self._duplicate_log(crawler),
+        )
+        self._connect_ledger()
+        self._state_text = session.spider_state
+        self._abandon = weakref.finalize(crawler, job.abandon)
+        self._abandon.atexit = False
+
+    def _build_frontier(self, order: QueueOrder) -> Frontier:
+        settings = self.crawler.settings
+        frontier = Frontier(
+            concurrency=settings.getint("CONCURRENT_REQUESTS"),
+            by_slot=order.by_slot,
+            pending=self.session.pending,
+        )
+        frontier.awaits_every_run = self.session.every_run
+        if settings.getbool("ROBOTSTXT_OBEY"):
+            frontier.robots = RobotsGate()
+        return frontier
+
+    def _connect_ledger(self) -> None:
+        ledger = self.ledger
+        ledger.outbox = self.hand_out.outbox = self.items.outbox = self.outbox
+        ledger.intake = self.hand_out.intake = self.intake
+        ledger.decode = self._decode
+        ledger.snapshot = self._snapshot
+        ledger.on_gave_up = self._store_gave_up
+
+    def _duplicate_log(self, crawler: Crawler) -> Any:
+        """Scrapy's own words, and its stat, for a request that is filtered as a duplicate."""
+        dupefilter = build_from_crawler(RFPDupeFilter, crawler)
+        spider = crawler.spider
+        assert spider is not None
+        return lambda request: dupefilter.log(request, spider)
+
+    def _decode(self, row: Row) -> Request:
+        return self.codec.decode_request(row.url, row.payload, row.priority)
+
+    # ---- opening
+
+    def restore_state(self, spider: Spider) -> None:
+        """Give the spider its ``state`` back: a dictionary, as with Scrapy's JOBDIR."""
+        if self.session.spider_state is not None:
+            spider.state = self.codec.decode_value(self.session.spider_state)  # type: ignore[attr-defined]
+        elif not hasattr(spider, "state"):
+            spider.state = {}  # type: ignore[attr-defined]
+
+    def attach(self) -> None:
+        """The engine is there: watch it. Called in the event loop."""
+        engine = self.crawler.engine
+        assert engine is not None
+        self.thread.attach(post_to_loop())
+        self.inflight.attach(engine)
+        self.cookies.attach(engine, self.session.cookies)
+        atexit.register(self.thread.join, LAST_WORDS_SECONDS)
+
+    # ---- the state beside the items
+
+    def _snapshot(self, batch: Batch) -> None:
+        """``spider.state`` and cookies as they are now, if they changed."""
+        text = self._encoded_state()
+        if text is not None and text != self._state_text:
+            batch.spider_state = self._state_text = text
+        batch.cookies = self.cookies.take_changes()
+
+    def _encoded_state(self) -> str | None:
+        state = getattr(self.crawler.spider, "state", None)
+        if not state and self._state_text is None:
+            return None
+        try:
+            return self.codec.encode_value(state)
+        except NotRecordableError as error:
+            raise StateNotRecordableError(
+                f"spider.state{self._culprit(state)} cannot be written down: {error}. Keep plain "
+                "values there, or register a codec for the type in RESUME_CODECS."
+            ) from error
+
+    def _culprit(self, state: Any) -> str:
+        if isinstance(state, dict):
+            for key, value in state.items():
+                try:
+                    self.codec.encode_value({key: value})
+                except NotRecordableError:
+                    return f"[{key!r}]"
+        return ""
+
+    def note_cookies(self, request: Request, response: Response) -> None:
+        """A response has come: if it sets cookies, its jar is written with the next finish."""
+        if b"Set-Cookie" in response.headers:
+            self.cookies.changed(request.meta.get("cookiejar"))
+
+    # ---- the end
+
+    def _store_gave_up(self, error: Exception) -> None:
+        self.trouble = error
+        logger.error(
+            "%s The spider is closed; what was not committed is fetched again by the next run.",
+            error,
+            exc_info=None if isinstance(error, ResumeError) else error,
+        )
+        self.inflight.close_spider(_reason_of(error))
+
+    def forced_shutdown(self) -> None:
+        """The process is being torn down: keep what is whole, and let go of the job."""
+        if self.closed or not self.ledger.freeze():
+            return
+        self.closed = True
+        self._abandon.detach()
+        self.outbox.last_words(Closing("paused", "shutdown", self._stats()))
+
+    def forced_shutdown_deferred(self) -> Deferred[None] | None:
+        """As ``forced_shutdown``; fires when the last words are kept. ``None``: nothing to do."""
+        if self.closed:
+            return None
+        self.forced_shutdown()
+        ended: Deferred[None] = Deferred()
+        self.thread.when_stopped(lambda: _settle(ended, None))
+        call_later(LAST_WORDS_SECONDS, _settle, ended, None)
+        return ended
+
+    async def close(self, status: str, reason: str) -> str | None:
+        """Write the end of the run. Returns the status that was kept.
+
+        ``None``: it could not be written; the next run recovers the job.
+        """
+        if self.closed:
+            return None
+        self.closed = True
+        self._abandon.detach()
+        closing = Closing(status, reason, self._stats())
+        ended: Deferred[str | None] = Deferred()
+
+        def failed(error: Exception) -> None:
+            if self.trouble is None:
+                self.trouble = error
+                logger.error("The end of the run could not be written: %s", error)
+            _settle(ended, None)
+
+        self.thread.submit(
+            lambda: self.job.close(closing),
+            lambda kept: _settle(ended, kept),
+            failed,
+            lambda error: logger.warning("%s", error),
+        )
+        timer = call_later(self.settings.close_timeout_seconds, self.thread.give_up_soon)
+        kept = await maybe_deferred_to_future(ended)
+        timer.cancel()
+        self.thread.stop()
+        atexit.unregister(self.thread.join)
+        return kept
+
+    def _stats(self) -> dict[str, object]:
+        stats = self.crawler.stats
+        return dict(stats.get_stats()) if stats is not None else {}
+
+
+def _settle(deferred: Deferred[Any], value: Any) -> None:
+    if not deferred.called:
+        deferred.callback(value)
+
+
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, StateNotRecordableError):
+        return "state_error"
+    return "store_error"

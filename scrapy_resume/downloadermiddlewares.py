@@ -1,0 +1,49 @@
+"""The downloader middleware: what is sent, and what comes back.
+
+It has to be the innermost (the highest number), next to the downloader: what reaches it is
+past robots.txt and all other middlewares.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scrapy.exceptions import NotConfigured
+
+from scrapy_resume.extensions import run_of
+
+if TYPE_CHECKING:
+    from scrapy import Request, Spider
+    from scrapy.crawler import Crawler
+    from scrapy.http import Response
+
+    from scrapy_resume.crawlrun import CrawlRun
+
+
+class ResumeDownloaderMiddleware:
+    """Sees each attempt."""
+
+    def __init__(self, run: CrawlRun) -> None:
+        self._run = run
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> ResumeDownloaderMiddleware:
+        """Raises ``NotConfigured`` where no job is open."""
+        run = run_of(crawler)
+        if run is None:
+            raise NotConfigured
+        return cls(run)
+
+    def process_request(self, request: Request, spider: Spider | None = None) -> None:
+        """The request is about to be sent."""
+        self._run.ledger.passed_robots(request)
+        if request.cookies:
+            self._run.cookies.changed(request.meta.get("cookiejar"))
+
+    def process_response(
+        self, request: Request, response: Response, spider: Spider | None = None
+    ) -> Response:
+        """The site has answered."""
+        self._run.ledger.answered_by_site(request)
+        self._run.note_cookies(request, response)
+        return response

@@ -1,0 +1,357 @@
+"""The extension: owns the run. Opens the job, restores, beats, logs, marks how it ended."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from scrapy import signals
+from scrapy.exceptions import NotConfigured
+from scrapy.utils.asyncio import create_looping_call
+
+from scrapy_resume.crawlrun import CrawlRun
+from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
+from scrapy_resume.inflight import current_item, spider_arguments
+from scrapy_resume.opening import Candidate, open_job, opens_job
+from scrapy_resume.refusal import refuse
+from scrapy_resume.settings import (
+    job_name,
+    parse_settings,
+    queue_order,
+    with_spider,
+    without_password,
+)
+from scrapy_resume.store import open_location
+from scrapy_resume.wholefiles import write_whole_files
+from scrapy_resume.wiring import check_wiring
+
+if TYPE_CHECKING:
+    from scrapy import Request, Spider
+    from scrapy.crawler import Crawler
+    from scrapy.http import Response
+
+    from scrapy_resume.settings import ResumeSettings
+
+logger = logging.getLogger("scrapy_resume")
+
+PROGRESS_SECONDS: Final = 60
+"""A progress line at least so often."""
+
+_STATUS_OF_REASON: Final = {
+    "finished": "completed",
+    "cancelled": "cancelled",
+    "start_error": "failed",
+    "store_error": "failed",
+    "state_error": "failed",
+}
+"""Any other close reason pauses the job."""
+
+
+def run_of(crawler: Crawler) -> CrawlRun | None:
+    """The run that the crawler's extension has opened; ``None``: it does not open a job.
+
+    Raises ``ConfigurationError`` where a component is set without the extension.
+    """
+    extension = crawler.get_extension(ResumeExtension)
+    if extension is not None:
+        return extension.run
+    settings = crawler.settings
+    if opens_job(crawler) and settings.getbool("RESUME_ENABLED", True) and not idle(crawler):
+        raise ConfigurationError(
+            "scrapy_resume's components are set without its extension. Add "
+            "'scrapy_resume.extensions.ResumeExtension' to EXTENSIONS, or use "
+            'ADDONS = {"scrapy_resume.Addon": 500} alone.'
+        )
+    return None
+
+
+def idle(crawler: Crawler) -> bool:
+    """Mode ``once`` found the job completed: the crawl runs empty."""
+    return bool(crawler.settings.getbool(_NOTHING_TO_DO))
+
+
+_NOTHING_TO_DO: Final = "_SCRAPY_RESUME_NOTHING_TO_DO"
+
+
+class ResumeExtension:
+    """One crawl's run of its job."""
+
+    def __init__(self, crawler: Crawler, run: CrawlRun) -> None:
+        self.run = run
+        self._crawler = crawler
+        self._progress = Progress(run)
+        self._beat = create_looping_call(self._beat_once)
+        self._sent_at_last_beat = -1
+        connect = crawler.signals.connect
+        connect(self.spider_opened, signals.spider_opened)
+        connect(self.spider_closed, signals.spider_closed)
+        connect(self.engine_stopped, signals.engine_stopped)
+        connect(self.headers_received, signals.headers_received)
+        connect(self.response_received, signals.response_received)
+        connect(self.item_scraped, signals.item_scraped)
+        connect(self.item_dropped, signals.item_dropped)
+        connect(self.item_error, signals.item_error)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> ResumeExtension:
+        """Open the job, before the engine is there and before any feed is.
+
+        Raises ``NotConfigured`` where no job is to be opened, and a ``ResumeError``, told in
+        one line, if it cannot be.
+        """
+        if not opens_job(crawler) or not crawler.settings.getbool("RESUME_ENABLED", True):
+            raise NotConfigured
+        try:
+            return cls(crawler, _open(crawler))
+        except JobCompletedError as error:
+            _run_empty(crawler, error)
+            raise NotConfigured from error
+        except ResumeError as error:
+            refuse(crawler, error)
+            raise
+
+    # ---- the run
+
+    def spider_opened(self, spider: Spider) -> None:
+        """Say which job it is; begin to beat."""
+        assert self._crawler.engine is not None
+        write_whole_files(self._crawler.engine)
+        self._progress.log_start()
+        self._beat.start(self.run.settings.heartbeat_seconds, now=False)
+
+    def _beat_once(self) -> None:
+        """A commit is a heartbeat; send one if there was none."""
+        outbox = self.run.outbox
+        if outbox.sent == self._sent_at_last_beat:
+            outbox.hurry()
+        self._sent_at_last_beat = outbox.sent
+        self._progress.log_if_due()
+
+    def headers_received(self, request: Request) -> None:
+        """The site has begun to answer."""
+        self.run.ledger.answered_by_site(request)
+
+    def response_received(self, response: Response, request: Request) -> None:
+        """A response is through all downloader middlewares, the cookies' too."""
+        self.run.note_cookies(request, response)
+        self._progress.count()
+
+    def item_scraped(self, item: Any) -> None:
+        """An item is through the pipelines."""
+        current = current_item()
+        if current is not None:
+            self.run.ledger.item_scraped(current.row, current.occurrence, item)
+            self._progress.count()
+
+    def item_dropped(self) -> None:
+        """A pipeline dropped an item."""
+        current = current_item()
+        if current is not None:
+            current.row.dropped += 1
+
+    def item_error(self) -> None:
+        """A pipeline raised."""
+        current = current_item()
+        if current is not None:
+            current.row.item_errors += 1
+
+    async def spider_closed(self, spider: Spider, reason: str) -> None:
+        """Mark the job by the close reason."""
+        run = self.run
+        if self._beat.running:
+            self._beat.stop()
+        drained = await run.outbox.drain(run.settings.close_timeout_seconds)
+        self._progress.set_stats()
+        if run.closed:
+            return
+        if not drained and run.trouble is None:
+            run.thread.give_up_soon()
+        if run.start_failed and reason == "finished":
+            # Scrapy before 2.19 takes a start() that raised for one that ended.
+            reason = "start_error"
+        status = _STATUS_OF_REASON.get(reason, "paused")
+        if run.trouble is not None or not drained:
+            status = "failed"
+        kept = await run.close(status, reason)
+        self._progress.log_end(kept, reason)
+
+    def engine_stopped(self) -> None:
+        """A run whose end could not be kept ends with exit code 1."""
+        if self.run.trouble is not None:
+            # A crawler without a spider is what Scrapy's commands take for a failed crawl.
+            self._crawler.spider = None
+
+
+def _open(crawler: Crawler) -> CrawlRun:
+    spider = crawler.spider
+    assert spider is not None
+    check_wiring(crawler.settings)
+    settings = with_spider(parse_settings(crawler.settings), spider)
+    order = queue_order(crawler.settings)
+    arguments = spider_arguments(crawler)
+    candidate = Candidate(
+        name=job_name(spider.name, arguments, settings.job),
+        spider=spider.name,
+        arguments=arguments,
+        settings=settings,
+    )
+    job = open_job(open_location(settings.store), candidate)
+    try:
+        run = CrawlRun(crawler, settings, order, job)
+        run.restore_state(spider)
+    except BaseException:
+        job.abandon()
+        raise
+    _warn_of_what_has_no_effect(settings)
+    return run
+
+
+def _warn_of_what_has_no_effect(settings: ResumeSettings) -> None:
+    if settings.not_yet:
+        logger.warning(
+            "%s: set, but without effect in this version of scrapy-resume",
+            ", ".join(settings.not_yet),
+        )
+
+
+def _run_empty(crawler: Crawler, error: JobCompletedError) -> None:
+    """Nothing is left to do, and that is a success: the crawl runs without a request.
+
+    Its feeds and pipelines are left out, so that nothing that is there is overwritten.
+    """
+    logger.info("%s", error)
+    settings = crawler.settings
+    for name in ("FEEDS", "ITEM_PIPELINES"):
+        settings.set(name, {}, priority=_ABOVE_ALL)
+    settings.set(_NOTHING_TO_DO, True, priority=_ABOVE_ALL)
+
+    async def start() -> Any:
+        return
+        yield
+
+    assert crawler.spider is not None
+    crawler.spider.start = start  # type: ignore[method-assign]
+
+
+_ABOVE_ALL: Final = 1_000
+"""A priority above the command line's (40)."""
+
+
+class Progress:
+    """What the log and the stats say of a run."""
+
+    def __init__(self, run: CrawlRun) -> None:
+        self._run = run
+        self._every = run.settings.progress_every
+        self._events = 0
+        self._logged_at = self._started_at = time.monotonic()
+        self._items_before = run.session.counts.items_stored
+
+    def count(self) -> None:
+        """A page or an item has come."""
+        self._events += 1
+        if self._events >= self._every:
+            self._log()
+
+    def log_if_due(self) -> None:
+        """A line at least once a minute."""
+        if time.monotonic() - self._logged_at >= PROGRESS_SECONDS:
+            self._log()
+
+    def log_start(self) -> None:
+        """Which job, fresh or resumed or after a crash, and its counts."""
+        run, session = self._run, self._run.session
+        how = "goes on"
+        if session.began:
+            how = "begins"
+        elif session.crashed:
+            how = f"goes on after a crash ({session.recovered} requests were in flight)"
+        logger.info(
+            "Job %s %s, run %d, in %s: %s",
+            session.job,
+            how,
+            session.run,
+            without_password(run.settings.store),
+            _counts(run),
+        )
+        if session.parked:
+            logger.warning(
+                "%d requests are parked: the process died each time they ran, the last time alone",
+                session.parked,
+            )
+        stats = run.crawler.stats
+        assert stats is not None
+        stats.set_value("resume/job", str(session.job))
+        stats.set_value("resume/run", session.run)
+        stats.set_value("resume/crashed", session.crashed)
+        stats.set_value("resume/recovered", session.recovered)
+        stats.set_value("resume/parked", session.parked)
+
+    def _log(self) -> None:
+        run = self._run
+        counts = run.ledger.counts
+        self._events = 0
+        self._logged_at = now = time.monotonic()
+        seconds = max(now - self._started_at, 1e-9)
+        ended = counts.total - counts.open
+        items_per_second = (counts.items_stored - self._items_before) / seconds
+        pages_per_second = run.ledger.pages / seconds
+        rate = counts.success_rate
+        eta = f"{counts.open / pages_per_second / 60:.1f} min" if pages_per_second else "unknown"
+        logger.info(
+            "%.1f%% (%d/%d) | success %s | %.1f items/s | ETA %s",
+            100 * ended / counts.total if counts.total else 0.0,
+            ended,
+            counts.total,
+            f"{100 * rate:.1f}%" if rate is not None else "unknown",
+            items_per_second,
+            eta,
+        )
+
+    def log_end(self, kept: str | None, reason: str) -> None:
+        """Status, counts, and the command that goes on."""
+        job = self._run.session.job
+        if kept is None:
+            logger.error(
+                "Job %s: its end (%s) could not be written. Run the same command again: it "
+                "recovers the job.",
+                job,
+                reason,
+            )
+            return
+        further = (
+            "the same command begins the next number"
+            if kept == "completed"
+            else "run the same command again to go on"
+        )
+        logger.info("Job %s is %s (%s): %s; %s", job, kept, reason, _counts(self._run), further)
+
+    def set_stats(self) -> None:
+        """Totals over all runs, from the store."""
+        run = self._run
+        stats = run.crawler.stats
+        assert stats is not None
+        counts = run.ledger.counts
+        totals = {
+            "items": counts.items_stored,
+            "items_dropped": counts.items_dropped,
+            "items_failed": counts.items_failed,
+            "pages": run.session.pages + run.ledger.pages,
+            "done": counts.done,
+            "failed": counts.failed,
+            "parked": counts.parked,
+            "ignored": counts.ignored,
+            "pending": counts.open,
+            "runs": run.session.run,
+        }
+        for name, value in totals.items():
+            stats.set_value(f"resume/total/{name}", value)
+
+
+def _counts(run: CrawlRun) -> str:
+    counts = run.ledger.counts
+    return (
+        f"{counts.done} done, {counts.pending} pending, {counts.leased} in flight, "
+        f"{counts.failed} failed, {counts.items_stored} items"
+    )

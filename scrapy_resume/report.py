@@ -1,0 +1,295 @@
+"""Read-only questions about jobs, for commands, notebooks and tests.
+
+Nothing here writes to a store, and a live crawl is not disturbed by being asked.
+Answers are plain dicts, as the commands print them with ``--json``; times in them
+are ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+from difflib import get_close_matches
+from operator import itemgetter
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from scrapy_resume.errors import (
+    ConfigurationError,
+    JobNotFoundError,
+    StoreDamagedError,
+    StoreError,
+)
+from scrapy_resume.model import JobKey, JobSummary, State
+
+_OWNED: Final = frozenset({"running", "recovering"})
+"""Stored statuses that only a live owner may have."""
+
+_SUGGESTIONS: Final = 3
+
+
+class Reader(Protocol):
+    """What a store answers to those who only read it. Times are seconds since the epoch."""
+
+    def keys(self) -> list[JobKey]:
+        """All jobs, damaged ones too. Empty if there is no store yet."""
+
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job without its requests. Raises ``JobNotFoundError`` and ``StoreError``."""
+
+    def runs(self, key: JobKey) -> list[dict[str, Any]]:
+        """The job's runs, in order."""
+
+    def in_flight_urls(self, key: JobKey) -> list[str]:
+        """What the engine holds now, or held when the process died."""
+
+    def requests(
+        self, key: JobKey, state: str | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The job's requests in the order in which they were admitted."""
+
+    def item_payloads(self, key: JobKey) -> Iterator[str]:
+        """The job's visible items, encoded, in the order in which they became visible."""
+
+
+def open_store(location: str | PathLike[str], codecs: Mapping[str, Any] | None = None) -> Reports:
+    """The read side of a store: what ``RESUME_STORE`` names.
+
+    ``codecs`` is what ``RESUME_CODECS`` was when the items were stored; it is needed only to
+    have values of a user's own types back as such. A directory that does not exist is a store
+    without jobs; it is not created. Raises ``ConfigurationError``.
+    """
+    place = fspath(location)
+    if "://" in place:
+        raise ConfigurationError(
+            "Only stores in a directory can be read in this version; PostgreSQL is to come."
+            " Give the directory that RESUME_STORE names."
+        )
+    from scrapy_resume.store.sqlite_read import SqliteReader
+
+    return Reports(SqliteReader(Path(place)), place, codecs)
+
+
+class Reports:
+    """Questions to one store. A ``job`` is ``books``, the latest of that name, ``books#3``,
+    or ``None`` where the store has jobs of one name only."""
+
+    def __init__(
+        self, reader: Reader, location: str, codecs: Mapping[str, Any] | None = None
+    ) -> None:
+        self.location = location
+        self._reader = reader
+        self._codecs = codecs
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """All jobs as ``job`` gives them, the latest updated first.
+
+        A job that cannot be read has the status ``damaged`` (or ``unreadable``, for example
+        if a newer version wrote it), an ``error`` that says why, and ``None`` for the rest.
+        """
+        keys = self._reader.keys()
+        dated = []
+        for key in keys:
+            with suppress(JobNotFoundError):  # deleted since it was listed
+                dated.append(self._dated_answer(key))
+        return [answer for _, answer in sorted(dated, key=itemgetter(0), reverse=True)]
+
+    def job(self, job: str | None = None) -> dict[str, Any]:
+        """One job, as ``scrapy resume status --json`` prints it.
+
+        ``pages_per_minute`` and ``items_per_minute`` are those of the present run, or of all
+        runs together if none is live; ``None`` if nothing ran yet. ``eta_seconds`` is how
+        long the requests that are known now would take at that rate; ``None`` unless a run
+        is live and has fetched something. Raises ``JobNotFoundError`` and ``StoreError``.
+        """
+        return self._answer(self._reader.summary(self.find(job)))
+
+    def items(self, job: str | None = None, lenient: bool = True) -> Iterator[Any]:
+        """The stored items, in the order in which they became visible.
+
+        ``lenient``: an item whose class cannot be imported is given as a dict; otherwise
+        that is an error.
+        """
+        from scrapy_resume.codec import Codec
+
+        key = self.find(job)
+        codec = Codec(codecs=dict(self._codecs or {}))
+        return (
+            codec.decode_item(payload, lenient=lenient)
+            for payload in self._reader.item_payloads(key)
+        )
+
+    def requests(
+        self, job: str | None = None, state: str | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The job's requests, of all states if ``state`` is ``None``; at most ``limit``.
+
+        The keys are those of ``scrapy resume requests --json``. Raises ``JobNotFoundError``,
+        and ``ValueError`` for a state that there is not.
+        """
+        if state is not None and state not in State.__members__:
+            raise ValueError(f"{state!r} is none of {', '.join(State.__members__)}")
+        return self._reader.requests(self.find(job), state=state, limit=limit)
+
+    def find(self, job: str | None = None) -> JobKey:
+        """The job that is meant. Raises ``JobNotFoundError``, which names the nearest."""
+        keys = sorted(self._reader.keys(), key=lambda key: key.number)
+        if not keys:
+            raise JobNotFoundError(f"There are no jobs in {self.location}. {_IS_IT_THERE}")
+        latest = {key.name: key for key in keys}
+        if job is None:
+            if len(latest) > 1:
+                raise JobNotFoundError(f"Which job? There are {_listed(sorted(latest))}.")
+            return keys[-1]
+        name, number = JobKey.parse(job)
+        if number is not None and JobKey(name, number) in keys:
+            return JobKey(name, number)
+        if job in latest:
+            return latest[job]
+        raise JobNotFoundError(self._not_found(job, name, keys))
+
+    def _not_found(self, job: str, name: str, keys: Sequence[JobKey]) -> str:
+        numbers = [str(key) for key in keys if key.name == name]
+        names = sorted({key.name for key in keys})
+        near = numbers or get_close_matches(job, names, n=_SUGGESTIONS) or names
+        return f"There is no job {job} in {self.location}. The nearest: {_listed(near)}."
+
+    def _dated_answer(self, key: JobKey) -> tuple[float, dict[str, Any]]:
+        """With the time of the last change; a job that cannot be read comes last."""
+        try:
+            summary = self._reader.summary(key)
+            return summary.updated_at, self._answer(summary)
+        except StoreError as error:
+            status = "damaged" if isinstance(error, StoreDamagedError) else "unreadable"
+            known = {"job": key.name, "number": key.number, "status": status}
+            return 0.0, {**_NOTHING_KNOWN, **known, "error": str(error)}
+
+    def _answer(self, summary: JobSummary) -> dict[str, Any]:
+        key, counts = summary.key, summary.counts
+        runs = self._reader.runs(key)
+        pace = _Pace(summary, runs)
+        held = summary.status in _OWNED
+        return {
+            "job": key.name,
+            "number": key.number,
+            "spider": summary.spider,
+            "status": _shown_status(summary.status, summary.alive),
+            "reason": summary.reason,
+            "created_at": _iso(summary.created_at),
+            "updated_at": _iso(summary.updated_at),
+            "completed_at": _iso(summary.completed_at),
+            "requests": {
+                **{state: getattr(counts, state) for state in State.__members__},
+                "delayed": counts.delayed,
+                "total": counts.total,
+            },
+            "items": {
+                "stored": counts.items_stored,
+                "dropped": counts.items_dropped,
+                "failed": counts.items_failed,
+            },
+            "success_rate": counts.success_rate,
+            "pages_per_minute": pace.per_minute("pages"),
+            "items_per_minute": pace.per_minute("items"),
+            "metadata": dict(summary.metadata),
+            "expected_total": None,  # a spider cannot declare it yet
+            "elapsed_seconds": round(pace.elapsed_seconds, 3),
+            "eta_seconds": pace.eta_seconds(),
+            "in_flight": self._reader.in_flight_urls(key) if held else [],
+            "runs": [_run(run, alive=summary.alive and run is runs[-1]) for run in runs],
+        }
+
+
+_NOTHING_KNOWN: Final = dict.fromkeys(
+    (
+        "job",
+        "number",
+        "spider",
+        "status",
+        "reason",
+        "created_at",
+        "updated_at",
+        "completed_at",
+        "requests",
+        "items",
+        "success_rate",
+        "pages_per_minute",
+        "items_per_minute",
+        "metadata",
+        "expected_total",
+        "elapsed_seconds",
+        "eta_seconds",
+        "in_flight",
+        "runs",
+    )
+)
+"""The keys of an answer: a job that cannot be read has them too."""
+
+_IS_IT_THERE: Final = "Another store is named with -s RESUME_STORE=…"
+
+
+class _Pace:
+    """How fast a job went, from its runs."""
+
+    def __init__(self, summary: JobSummary, runs: Sequence[Mapping[str, Any]]) -> None:
+        now = time.time()
+        self._summary = summary
+        self._runs = runs
+        self._seconds = [
+            _duration(run, now if summary.alive and run is runs[-1] else None) for run in runs
+        ]
+        self.elapsed_seconds = sum(self._seconds)
+
+    def per_minute(self, what: str) -> float | None:
+        """``pages`` or ``items`` a minute; ``None`` if no time has passed."""
+        telling = slice(-1, None) if self._summary.alive else slice(None)
+        seconds = sum(self._seconds[telling])
+        if seconds <= 0:
+            return None
+        amount: int = sum(run[what] for run in self._runs[telling])
+        return round(60 * amount / seconds, 2)
+
+    def eta_seconds(self) -> float | None:
+        """Until what is known now is fetched; ``None`` if nothing tells."""
+        if self._summary.status == "completed":
+            return 0.0
+        pages_per_minute = self.per_minute("pages") if self._summary.alive else None
+        if not pages_per_minute:
+            return None
+        return round(60 * self._summary.counts.open / pages_per_minute, 1)
+
+
+def _duration(run: Mapping[str, Any], now: float | None) -> float:
+    """Seconds; a run that died has lasted until its last heartbeat."""
+    end = run["ended_at"] or now or run.get("beat_at") or run["started_at"]
+    return max(0.0, float(end) - float(run["started_at"]))
+
+
+def _run(run: Mapping[str, Any], alive: bool) -> dict[str, Any]:
+    return {
+        "number": run["number"],
+        "worker": run["worker"],
+        "status": _shown_status(run["status"], alive),
+        "reason": run["reason"],
+        "started_at": _iso(run["started_at"]),
+        "ended_at": _iso(run["ended_at"]),
+        "pages": run["pages"],
+        "items": run["items"],
+    }
+
+
+def _shown_status(stored: str, alive: bool) -> str:
+    return "crashed" if stored in _OWNED and not alive else stored
+
+
+def _iso(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
