@@ -1,0 +1,119 @@
+"""Callbacks and other callables by name.
+
+======================  =====================================================
+``parse_book``          the spider's attribute, inherited or mangled names too
+``method:m:Base.parse``  a function that is bound to the spider, but hidden
+                        there by another of its name (``super().parse``)
+``function:m:name``     anything else that an import path leads to
+======================  =====================================================
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import partial
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+from scrapy_resume.codec.paths import path_of, resolve
+from scrapy_resume.codec.refusal import Refusal, type_name
+from scrapy_resume.errors import CallbackMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from scrapy import Spider
+
+
+class Callables:
+    """The names of one spider's callbacks."""
+
+    def __init__(self, spider: Spider | None, unnameable: Collection[str] = ()) -> None:
+        """``unnameable``: modules whose functions are refused."""
+        self._spider = spider
+        # What is set on the instance need not be there in the next process.
+        self._unsteady: Collection[str] = () if spider is None else vars(spider)
+        self._unnameable = unnameable
+        self._aliases: dict[Any, str] | None = None
+
+    def name(self, function: Callable[..., Any], role: str = "") -> str:
+        """Raises Refusal unless the name leads back to an equal callable right now; ``role`` is
+        what the refusal calls the function.
+        """
+        name = getattr(function, "__name__", None)
+        if (
+            name is not None
+            and name not in self._unsteady
+            and getattr(self._spider, name, None) == function
+        ):
+            return name  # type: ignore[no-any-return]
+        try:
+            return self._alias(function) or self._reference(function)
+        except Refusal as refusal:
+            refusal.within(role)
+            raise
+
+    def find(self, name: str) -> Callable[..., Any]:
+        """Raises CallbackMissingError if there is nothing callable by that name any more."""
+        if ":" not in name:
+            return self._find_attribute(name)
+        form, _, path = name.partition(":")
+        found = resolve(path)
+        if not callable(found):
+            raise CallbackMissingError(f"a stored record names {path}, which is not callable now")
+        if form == "method":
+            return MethodType(found, self._need_spider(name))
+        return found  # type: ignore[no-any-return]
+
+    def _alias(self, function: Callable[..., Any]) -> str | None:
+        if self._spider is None:
+            return None
+        if self._aliases is None:
+            self._aliases = _aliases(self._spider)
+        bare = getattr(function, "__func__", function)
+        name = self._aliases.get(bare) if isinstance(bare, FunctionType) else None
+        if name is None or name in self._unsteady or getattr(self._spider, name) != function:
+            return None
+        return name
+
+    def _reference(self, function: Callable[..., Any]) -> str:
+        if isinstance(function, partial):
+            raise Refusal("is a functools.partial; pass its arguments in cb_kwargs instead")
+        if not isinstance(function, MethodType) or isinstance(function.__self__, type):
+            return f"function:{path_of(function, self._unnameable)}"
+        if function.__self__ is self._spider:
+            return f"method:{path_of(function.__func__, self._unnameable)}"
+        raise Refusal(
+            f"is a method of a {type_name(type(function.__self__))} which is not the running "
+            "spider; only the spider's own methods can be found again"
+        )
+
+    def _find_attribute(self, name: str) -> Callable[..., Any]:
+        spider = self._need_spider(name)
+        found = getattr(spider, name, None)
+        if not callable(found):
+            raise CallbackMissingError(
+                f"a stored request names the callback {name!r}, which the spider {spider.name!r} "
+                f"({type_name(type(spider))}) does not have any more; put the method back under "
+                "that name, or begin a new job"
+            )
+        return found  # type: ignore[no-any-return]
+
+    def _need_spider(self, name: str) -> Spider:
+        if self._spider is None:
+            raise CallbackMissingError(f"{name!r} is a method of a spider, and none is loaded")
+        return self._spider
+
+
+def _aliases(spider: Spider) -> dict[FunctionType, str]:
+    """Functions that the spider's class holds under another name than their own: mangled names,
+    decorators without ``functools.wraps``, assignments.
+    """
+    found: dict[FunctionType, str] = {}
+    for name in dir(type(spider)):
+        raw = inspect.getattr_static(type(spider), name)
+        if isinstance(raw, staticmethod | classmethod):
+            raw = raw.__func__
+        if isinstance(raw, FunctionType):
+            found.setdefault(raw, name)
+    return found

@@ -1,0 +1,239 @@
+"""Requests ⇄ the fields that differ from a fresh ``Request``.
+
+Scrapy makes a request's rarer fields on first access. They are read here where ``__init__`` keeps
+them, and a request is restored there too: a fraction of the cost, and the URL is not cleaned a
+second time. Subclasses keep more than that, which goes under ``attributes`` word for word.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from scrapy import Request
+from scrapy.http.headers import Headers
+
+from scrapy_resume.codec.containers import headers_from, headers_tree
+from scrapy_resume.codec.paths import resolve_class
+from scrapy_resume.codec.plain import MAX_DEPTH, TAG_MARK, dumps, loads, plain_text
+from scrapy_resume.codec.refusal import Refusal, type_name
+from scrapy_resume.codec.scalars import bytes_tree
+from scrapy_resume.codec.state import blank, set_state, state_of
+from scrapy_resume.errors import ResumeError, ScrapyChangedError, StoreDamagedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scrapy_resume.codec.callables import Callables
+    from scrapy_resume.codec.values import Reader, Writer
+
+_NESTED_DEPTH = 4
+"""Levels that a request within a request counts for: it takes as many more frames to write."""
+
+_VALUES = ("method", "cookies", "meta", "cb_kwargs", "encoding", "dont_filter", "flags")
+_RARE = ("errback", "body", "method", "cookies", "cb_kwargs", "encoding", "dont_filter", "flags")
+_COMMON = ("callback", "headers", "meta")
+
+# What Scrapy's __init__ leaves: attribute → value. The names differ between versions.
+_FRESH = state_of(Request("about:blank"))
+_ATTRIBUTE = {
+    name: f"_{name}" if f"_{name}" in _FRESH else name
+    for name in (*_COMMON, *_RARE, "url", "priority")
+}
+_KNOWN = frozenset(_ATTRIBUTE.values())
+_MUTABLE = {name: type(value) for name, value in _FRESH.items() if type(value) in (dict, list)}
+_MAKES_HEADERS = _FRESH.get(_ATTRIBUTE["headers"]) is not None
+
+_read_common: Callable[[Request], Any] = attrgetter(*(_ATTRIBUTE[name] for name in _COMMON))
+_read_rare: Callable[[Request], Any] = attrgetter(*(_ATTRIBUTE[name] for name in _RARE))
+_FRESH_RARE = tuple(_FRESH.get(_ATTRIBUTE[name]) for name in _RARE)
+# Whether a plain request may hold more than its fields: versions without slots, or with new ones.
+_IN_DICT = bool(Request.__dictoffset__)
+_OPEN = _IN_DICT or len(_KNOWN) != len(_FRESH)
+_CALLABLES = ("callback", "errback")
+_ELSEWHERE = frozenset({"class", "headers", "headers_encoding", "attributes"})
+
+
+def check_layout() -> None:
+    """Raises ScrapyChangedError if this Scrapy keeps a request's fields elsewhere."""
+    missing = sorted(_KNOWN.difference(_FRESH))
+    if missing:
+        raise ScrapyChangedError(
+            f"scrapy.Request does not keep {', '.join(missing)} any more; use a version of Scrapy "
+            "that this version of scrapy-resume supports"
+        )
+
+
+def request_text(writer: Writer, request: Request) -> str:
+    """The payload; raises Refusal."""
+    fields = _fields_of(writer, request)
+    return plain_text(fields) or dumps(_tagged(writer, fields))
+
+
+def request_from_text(reader: Reader, url: str, text: str, priority: int) -> Request:
+    """Raises CallbackMissingError and StoreDamagedError."""
+    fields = loads(text)
+    try:
+        if TAG_MARK in text:
+            if "$codec" in fields:
+                return _registered_request(reader, fields, priority)
+            fields = untagged(reader, fields)
+        return _restore(reader.callables, fields, url, priority)
+    except ResumeError:
+        raise
+    except Exception as error:
+        raise StoreDamagedError(
+            f"the stored request for {url} cannot be read ({error!r}); it was written by a newer "
+            "version, or the store is damaged"
+        ) from error
+
+
+def write_request(writer: Writer, request: Request, depth: int) -> Any:
+    """A request that is a value in another one."""
+    depth -= _NESTED_DEPTH
+    tree: dict[str, Any] = {"$request": writer.write(request.url, depth)}
+    if request.priority:
+        tree["priority"] = writer.write(request.priority, depth)
+    try:
+        return {**tree, **_tagged(writer, _fields_of(writer, request), depth)}
+    except Refusal as refusal:
+        refusal.within(".")
+        raise
+
+
+def read_request(reader: Reader, tree: dict[str, Any]) -> Request:
+    """What ``write_request`` wrote."""
+    fields = untagged(reader, tree)
+    url, priority = reader.read(fields.pop("$request")), reader.read(fields.pop("priority", 0))
+    return _restore(reader.callables, fields, url, priority)
+
+
+def _fields_of(writer: Writer, request: Request) -> dict[str, Any]:
+    """The fields that differ: those of ``_VALUES`` as they are, the others as JSON."""
+    fields: dict[str, Any] = {}
+    kind = type(request)
+    if kind is not Request:
+        fields["class"] = writer.class_path(kind)
+    callback, headers, meta = _read_common(request)
+    rare = _read_rare(request)
+    if callback is not None:
+        fields["callback"] = writer.callables.name(callback, "callback")
+    if rare != _FRESH_RARE:
+        _add_rare(writer, fields, rare)
+    if headers is not None:
+        _add_headers(fields, headers, request.encoding)
+    if meta:
+        fields["meta"] = meta
+    if _OPEN or kind is not Request:
+        attributes = _extra_state(request)
+        if attributes:
+            fields["attributes"] = attributes
+    return fields
+
+
+def _add_rare(writer: Writer, fields: dict[str, Any], rare: tuple[Any, ...]) -> None:
+    for name, value, fresh in zip(_RARE, rare, _FRESH_RARE, strict=True):
+        # Scrapy takes what is empty for what was not given.
+        if value == fresh or not (value or fresh):
+            continue
+        if name == "errback":
+            value = writer.callables.name(value, name)
+        elif name == "body":
+            value = _readable(value)
+        fields[name] = value
+
+
+def _tagged(writer: Writer, fields: dict[str, Any], depth: int = MAX_DEPTH) -> dict[str, Any]:
+    for name in (*_VALUES, "attributes"):
+        if name in fields:
+            try:
+                fields[name] = writer.write(fields[name], depth)
+            except Refusal as refusal:
+                refusal.within(name)
+                raise
+    return fields
+
+
+def untagged(reader: Reader, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with their values read, but callbacks, class and headers still as JSON."""
+    # The names of headers may begin with a dollar sign: theirs are no tags.
+    return {
+        name: value if name == "headers" or name[:1] == "$" else reader.read(value)
+        for name, value in fields.items()
+    }
+
+
+def _restore(callables: Callables, fields: dict[str, Any], url: str, priority: int) -> Request:
+    kind = Request
+    if "class" in fields:
+        kind = resolve_class(fields["class"], _is_request, "a request class")
+    state = _FRESH.copy()
+    for name, make in _MUTABLE.items():
+        state[name] = make()
+    if _MAKES_HEADERS or "headers" in fields or "headers_encoding" in fields:
+        encoding = fields.get("headers_encoding") or fields.get("encoding", "utf-8")
+        state[_ATTRIBUTE["headers"]] = headers_from(fields.get("headers", {}), encoding)
+    state[_ATTRIBUTE["url"]] = url
+    state["priority"] = priority
+    for name, value in fields.items():
+        if name in _CALLABLES:
+            state[name] = callables.find(value)
+        elif name in _VALUES:
+            state[_ATTRIBUTE[name]] = value
+        elif name == "body":
+            state[_ATTRIBUTE["body"]] = value.encode() if type(value) is str else value
+        elif name not in _ELSEWHERE:
+            raise ValueError(f"unknown field {name!r}")
+    request: Request = blank(kind)
+    if kind is Request and "attributes" not in fields:
+        for name, value in state.items():
+            setattr(request, name, value)
+    else:
+        set_state(request, {**state, **fields.get("attributes", {})})
+    return request
+
+
+def _is_request(kind: type) -> bool:
+    return issubclass(kind, Request)
+
+
+def _registered_request(reader: Reader, tree: dict[str, Any], priority: int) -> Request:
+    request = reader.read(tree)
+    if not isinstance(request, Request):
+        raise TypeError(f"its codec gives a {type_name(type(request))} and not a Request")
+    request.priority = priority
+    return request
+
+
+def _add_headers(fields: dict[str, Any], headers: Headers, encoding: str) -> None:
+    if type(headers) is Headers and not headers and headers.encoding == encoding:
+        return
+    try:
+        tree = headers_tree(headers)
+    except Refusal as refusal:
+        refusal.within("headers")
+        raise
+    if tree:
+        fields["headers"] = tree
+    if headers.encoding != encoding:
+        fields["headers_encoding"] = headers.encoding
+
+
+def _readable(body: bytes) -> str | dict[str, str]:
+    """Text if it is UTF-8, else tagged."""
+    if type(body) is not bytes:
+        refusal = Refusal(f"is a {type_name(type(body))} and not bytes")
+        refusal.within("body")
+        raise refusal
+    tree = bytes_tree(body)
+    return tree.get("$bytes", tree)
+
+
+def _extra_state(request: Request) -> dict[str, Any]:
+    if _IN_DICT and type(request) is Request and len(vars(request)) == len(_KNOWN):
+        return {}
+    return {
+        name: value
+        for name, value in state_of(request).items()
+        if name not in _KNOWN and not (name in _FRESH and value == _FRESH[name])
+    }
