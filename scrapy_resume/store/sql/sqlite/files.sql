@@ -3,7 +3,6 @@
 -- name: configure_owner
 -- A run's connection. NORMAL: a commit survives the process (power loss may undo the last ones,
 -- never tear one). Never memory-mapped: a file cut off under a mapping kills the process.
-PRAGMA busy_timeout = 10000;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA cache_size = -4000;
@@ -22,8 +21,7 @@ PRAGMA journal_mode = DELETE;
 PRAGMA synchronous = FULL;
 
 -- name: configure_reader
--- Readers never wait for a writer; the timeout is for the moments of opening and closing.
-PRAGMA busy_timeout = 5000;
+-- Readers cannot write, and never wait for a writer.
 PRAGMA query_only = ON;
 PRAGMA cache_size = -4000;
 PRAGMA temp_store = MEMORY;

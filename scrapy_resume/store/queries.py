@@ -1,0 +1,66 @@
+"""Loads the named SQL blocks of a ``.sql`` file.
+
+A block begins with a line ``-- name: lease_requests``; the comment lines that follow
+describe it; the rest, up to the next block, is the statement. A query has the name of
+the function or the transition that runs it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from types import MappingProxyType
+
+NAME_MARK = "-- name:"
+
+
+def load_queries(*path: str) -> Mapping[str, str]:
+    """The blocks of ``store/sql/<path>``: name → statement, without its description.
+
+    Raises ``ValueError`` for a block that is described nowhere, empty, or named twice: the
+    files are part of the package, so that is a defect of it.
+    """
+    return MappingProxyType(dict(_parse(read_sql(*path))))
+
+
+def read_sql(*path: str) -> str:
+    """The text of ``store/sql/<path>``."""
+    place = files("scrapy_resume.store") / "sql"
+    for part in path:
+        place = place / part
+    return place.read_text(encoding="utf-8")
+
+
+def _parse(text: str) -> Iterator[tuple[str, str]]:
+    names: set[str] = set()
+    for block in text.split(NAME_MARK)[1:]:
+        name, _, rest = block.partition("\n")
+        name = name.strip()
+        lines = rest.splitlines()
+        described = [line for line in lines if line.startswith("-- ")]
+        statement = "\n".join(line for line in lines if not line.startswith("--")).strip()
+        if not described or not statement or name in names:
+            raise ValueError(f"the SQL block {name!r} has no description, no statement or a twin")
+        names.add(name)
+        yield name, statement
+
+
+def split_statements(script: str) -> Iterator[str]:
+    """The statements of a script, one by one.
+
+    ``sqlite3.Connection.executescript`` commits before it begins, so what has to be one
+    transaction is executed statement by statement.
+    """
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement.strip()
+            statement = ""
+    if statement.strip() and not _only_comments(statement):
+        raise ValueError(f"the SQL script ends within a statement: {statement.strip()!r}")
+
+
+def _only_comments(text: str) -> bool:
+    return all(not line.strip() or line.lstrip().startswith("--") for line in text.splitlines())

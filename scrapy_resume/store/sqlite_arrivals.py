@@ -1,0 +1,341 @@
+"""What arrives: new rows, duplicates, and rows that go on as another request.
+
+Arrivals are told apart in the order in which they came: what comes first, from the same
+batch too, makes what comes later a duplicate.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import Final, NamedTuple
+
+from scrapy_resume.model import State, occurrence_identity
+from scrapy_resume.store.contract import Admission, Committed, Continuation, Finish
+from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.sqlite_tally import Names, Tally
+
+COMMIT: Final = load_queries("sqlite", "commit.sql")
+
+REMEMBERED_OCCURRENCES: Final = 50_000
+DUPLICATE: Final = "duplicate"
+
+_IDENTITY: Final = Struct(">q12s")
+split_identity = _IDENTITY.unpack
+join_identity = _IDENTITY.pack
+
+
+class Held(NamedTuple):
+    """What a commit has to know about a leased row."""
+
+    kind: int
+    slot: int
+    suspect: int
+    not_before: float
+    items: int
+
+
+class Known(NamedTuple):
+    """Who has an identity."""
+
+    row: int
+    run: int
+    """The last run in which the row arrived; 0 for an identity that it took on later."""
+
+
+@dataclass
+class Transaction:
+    """What the steps of one commit share."""
+
+    connection: sqlite3.Connection
+    run: int
+    now: float
+    tally: Tally
+    slots: Names
+    units: Names
+    committed: Committed = field(default_factory=Committed)
+    held: dict[int, Held] = field(default_factory=dict)
+    """Leased rows out of those that the batch names, as the steps so far left them."""
+    every_run: bool = False
+    items_taken: int = 0
+
+    def hold(self, ids: Iterable[int]) -> None:
+        """Look up which of these rows are leased."""
+        text = json_numbers(ids)
+        if text is not None:
+            for row, *rest in self.connection.execute(COMMIT["leased"], (text,)):
+                self.held[row] = Held(*rest)
+
+    def let_go(self, row: int, state: State) -> Held | None:
+        """A row stops being leased; ``None`` if it was not."""
+        held = self.held.pop(row, None)
+        if held is None:
+            return None
+        kind, slot, suspect, not_before, _ = held
+        self.tally.leave(State.leased, kind, slot, suspect, not_before)
+        self.tally.enter(state, kind, slot, suspect, not_before)
+        if row == self.tally.alone_id:
+            self.tally.alone_id = 0
+        return held
+
+
+def json_numbers(numbers: Iterable[int]) -> str | None:
+    """The JSON array that the statements take; ``None`` if it would be empty."""
+    text = ",".join(map(str, numbers))
+    return f"[{text}]" if text else None
+
+
+class Occurrences:
+    """Bases of counted arrivals → how many of each there were in this run.
+
+    Only those that came more than once, and of them the most recent ones: the store knows
+    the others. Ten thousand equal requests then cost one look-up each.
+    """
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
+
+    def get(self, base: bytes) -> int:
+        """How many are known to have come; there may have been more."""
+        return self._counts.get(base, 0)
+
+    def keep(self, counts: Mapping[bytes, int]) -> None:
+        """What a commit that was kept has counted."""
+        for base, count in counts.items():
+            if count > 1:
+                self._counts[base] = count
+                self._counts.move_to_end(base)
+        while len(self._counts) > REMEMBERED_OCCURRENCES:
+            self._counts.popitem(last=False)
+
+
+class Arrivals:
+    """Tells new arrivals from known ones, and writes the new ones."""
+
+    def __init__(self, transaction: Transaction, occurrences: Occurrences) -> None:
+        self._in = transaction
+        self._occurrences = occurrences
+        self.counts: dict[bytes, int] = {}
+        """Bases of counted arrivals → the occurrences of this run that are used up."""
+        self._known: dict[bytes, Known | None] = {}
+        self._admitted: list[tuple[object, ...]] = []
+        self._continued: list[tuple[object, ...]] = []
+        self._aliases: list[tuple[object, ...]] = []
+        self._met: list[tuple[int, int]] = []
+        self._ignored: list[tuple[object, ...]] = []
+
+    def apply(
+        self, arrivals: Sequence[Admission | Continuation], finishes: Sequence[Finish]
+    ) -> None:
+        """Write the arrivals; the tombstones among the finishes are only looked up."""
+        tombstones = [finish.tombstone for finish in finishes if finish.tombstone is not None]
+        self._look_up([*arrivals, *tombstones])
+        wanted = {arrival.slot for arrival in arrivals}
+        slots = self._in.slots.ids(self._in.connection, wanted)
+        for arrival in arrivals:
+            if isinstance(arrival, Continuation):
+                self._go_on(arrival, slots[arrival.slot])
+            else:
+                self._arrive(arrival, slots[arrival.slot])
+        self._write()
+
+    def is_known(self, arrival: Admission) -> bytes | None:
+        """The identity of a new arrival, which is known from now on if it is recorded.
+
+        ``None``: it was known, and is among the duplicates.
+        """
+        identity = self._identity(arrival)
+        known = self._find(identity)
+        if known is None:
+            if arrival.record:
+                self._use(arrival, identity, arrival.id)
+            return identity
+        if arrival.counted:
+            self._met.append((self._in.run, known.row))
+            self._use(arrival, identity, known.row)
+        self._in.committed.duplicates.add(arrival.id)
+        return None
+
+    def write_met(self) -> None:
+        """Note that rows of earlier runs arrived in this one."""
+        if self._met:
+            self._in.connection.executemany(COMMIT["meet"], self._met)
+            self._met.clear()
+
+    def row(
+        self, arrival: Admission, identity: bytes, slot: int, state: State
+    ) -> tuple[object, ...]:
+        """A new row's columns, in the order of the statement ``admit``."""
+        unit = arrival.unit
+        if isinstance(unit, str):
+            name = storable(unit)
+            unit = -self._in.units.ids(self._in.connection, (name,))[name]
+        if arrival.every_run:
+            self._in.every_run = True
+        return (
+            arrival.id,
+            *split_identity(identity),
+            int(arrival.kind),
+            arrival.parent,
+            unit,
+            slot,
+            int(state),
+            arrival.priority,
+            arrival.start,
+            arrival.seq,
+            arrival.not_before,
+            arrival.depth,
+            int(arrival.every_run),
+            self._in.run,
+            arrival.url,
+            arrival.payload,
+            self._in.now,
+        )
+
+    def _arrive(self, arrival: Admission, slot: int) -> None:
+        identity = self.is_known(arrival)
+        if identity is None or not arrival.record:
+            return
+        state = State.leased if arrival.lease else State.pending
+        self._in.tally.enter(state, arrival.kind, slot, 0, arrival.not_before)
+        if state is State.leased:
+            self._in.held[arrival.id] = Held(arrival.kind, slot, 0, arrival.not_before, 0)
+        self._admitted.append(self.row(arrival, identity, slot, state))
+
+    def _go_on(self, change: Continuation, slot: int) -> None:
+        held = self._in.held.get(change.id)
+        if held is None:
+            return
+        if change.identity is not None:
+            if self._find(change.identity) is not None:
+                self._ignore(change)
+                return
+            self._known[change.identity] = Known(change.id, 0)
+            self._aliases.append((*split_identity(change.identity), change.id))
+        held = held._replace(slot=slot, not_before=change.not_before)
+        self._in.held[change.id] = held
+        state = State.leased
+        if not change.lease:
+            state = State.pending
+            self._in.let_go(change.id, state)
+        self._continued.append(
+            (
+                change.url,
+                change.payload,
+                slot,
+                change.priority,
+                change.start,
+                change.seq,
+                change.attempts,
+                int(state),
+                change.not_before,
+                self._in.now,
+                change.id,
+            )
+        )
+
+    def _ignore(self, change: Continuation) -> None:
+        self._in.let_go(change.id, State.ignored)
+        self._in.committed.duplicates.add(change.id)
+        self._ignored.append(
+            (int(State.ignored), change.attempts, None, DUPLICATE, None, self._in.now, 0, change.id)
+        )
+
+    def _write(self) -> None:
+        """In this order: a row may arrive, go on and be ignored in one batch."""
+        run = self._in.connection.executemany
+        if self._admitted:
+            run(COMMIT["admit"], self._admitted)
+        if self._continued:
+            run(COMMIT["continue"], self._continued)
+        if self._aliases:
+            run(COMMIT["add_alias"], self._aliases)
+        if self._ignored:
+            run(COMMIT["finish"], self._ignored)
+            run(COMMIT["drop_spills"], [(columns[-1],) for columns in self._ignored])
+
+    # Who is known
+
+    def _look_up(self, arrivals: Sequence[Admission | Continuation]) -> None:
+        """Ask for the identities of a whole batch at once."""
+        wanted = set()
+        for arrival in arrivals:
+            if isinstance(arrival, Continuation):
+                if arrival.identity is not None:
+                    wanted.add(arrival.identity)
+            elif arrival.counted:
+                seen = self._occurrences.get(arrival.identity)
+                wanted.add(occurrence_identity(arrival.identity, seen))
+            else:
+                wanted.add(arrival.identity)
+        self._ask(wanted)
+
+    def _ask(self, identities: Iterable[bytes]) -> None:
+        """Note who has these identities: heads may be shared, so whole ones are compared."""
+        known = self._known
+        for identity in identities:
+            known.setdefault(identity, None)
+        heads = json_numbers(split_identity(identity)[0] for identity in identities)
+        if heads is None:
+            return
+        for head, tail, row, run in self._in.connection.execute(COMMIT["known_requests"], (heads,)):
+            known[join_identity(head, tail)] = Known(row, run)
+        for head, tail, row in self._in.connection.execute(COMMIT["known_aliases"], (heads,)):
+            identity = join_identity(head, tail)
+            known[identity] = known.get(identity) or Known(row, 0)
+
+    def _find(self, identity: bytes) -> Known | None:
+        if identity not in self._known:
+            self._ask((identity,))
+        return self._known[identity]
+
+    def _identity(self, arrival: Admission) -> bytes:
+        if not arrival.counted:
+            return arrival.identity
+        base = arrival.identity
+        occurrence = self._next_occurrence(base)
+        if occurrence:
+            self.counts[base] = occurrence
+        return occurrence_identity(base, occurrence)
+
+    def _use(self, arrival: Admission, identity: bytes, row: int) -> None:
+        """An identity stands for a row that arrived in this run."""
+        self._known[identity] = Known(row, self._in.run)
+        if arrival.counted:
+            base = arrival.identity
+            self.counts[base] = self.counts.get(base, 0) + 1
+
+    def _next_occurrence(self, base: bytes) -> int:
+        """The first occurrence whose row is absent or did not arrive in this run.
+
+        Those that arrived in a run are the first ones, without a gap: so the end of them can
+        be searched for in steps that double, where it is not remembered.
+        """
+        first = self.counts.get(base, self._occurrences.get(base))
+        if self._is_free(base, first):
+            return first
+        taken, step = first, 1
+        while not self._is_free(base, taken + step):
+            taken, step = taken + step, 2 * step
+        free = taken + step
+        while free - taken > 1:
+            middle = (taken + free) // 2
+            if self._is_free(base, middle):
+                free = middle
+            else:
+                taken = middle
+        return free
+
+    def _is_free(self, base: bytes, occurrence: int) -> bool:
+        known = self._find(occurrence_identity(base, occurrence))
+        return known is None or known.run != self._in.run
+
+
+def storable(text: str) -> str:
+    """The text, with what UTF-8 cannot hold (lone surrogates) as escapes."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,192 @@
+"""The read side of a directory of jobs. It never writes, and never waits for a writer.
+
+It works beside a live crawl, on a job whose process died, and on files in a directory that
+cannot be written. Every method opens the job's file and closes it again.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from scrapy_resume.errors import JobNotFoundError
+from scrapy_resume.model import Counts, JobKey, JobSummary, State
+from scrapy_resume.store.locks import is_held
+from scrapy_resume.store.migrations import SCHEMA_VERSION
+from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.sqlite_errors import CANTOPEN, READONLY, result_code, translated
+from scrapy_resume.store.sqlite_files import (
+    SQL as FILES,
+)
+from scrapy_resume.store.sqlite_files import (
+    beside,
+    check_not_empty,
+    connect,
+    job_files,
+    job_path,
+    lock_path,
+    schema_version,
+)
+
+READ: Final = load_queries("sqlite", "read.sql")
+
+ROWS_AT_ONCE: Final = 500
+NO_LIMIT: Final = -1
+
+
+class SqliteReader:
+    """Questions about the jobs in a directory.
+
+    Every method that takes a key raises ``JobNotFoundError``, ``StoreDamagedError``,
+    ``SchemaTooNewError`` or ``StoreUnavailableError``.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+
+    def keys(self) -> list[JobKey]:
+        """All jobs, damaged ones included, by name and number; none if there is no directory."""
+        with translated(self.directory):
+            return [job.key for job in job_files(self.directory)]
+
+    def path(self, key: JobKey) -> Path:
+        """The job's file, whether it exists or not."""
+        return job_path(self.directory, key)
+
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job, its counters and its last run; costs the same for a job of any size."""
+        return read_summary(self.path(key))
+
+    def runs(self, key: JobKey) -> list[dict[str, Any]]:
+        """The runs, the first one first.
+
+        Keys: ``number``, ``worker`` (host:pid), ``status`` (``running`` as long as the run has
+        not ended in any way that it could write down), ``reason``, ``started_at``, ``beat_at``
+        and ``ended_at`` (seconds since the epoch; ``ended_at`` may be ``None``), ``pages``,
+        ``items``, and ``stats`` (a dict, or ``None``: it did not close).
+        """
+        with reading(self.path(key)) as connection:
+            runs = list(_dicts(connection.execute(READ["runs"])))
+        for run in runs:
+            run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
+        return runs
+
+    def in_flight_urls(self, key: JobKey) -> list[str]:
+        """The URLs of the leased requests, in the order in which they were found."""
+        with reading(self.path(key)) as connection:
+            return [url for (url,) in connection.execute(READ["in_flight_urls"])]
+
+    def requests(
+        self, key: JobKey, state: State | str | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The requests by id, all or those in a state, in the keys of ``requests --json``.
+
+        A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
+        """
+        count = NO_LIMIT if limit is None else limit
+        with reading(self.path(key)) as connection:
+            if state is None:
+                cursor = connection.execute(READ["requests"], {"count": count})
+            else:
+                number = State[state] if isinstance(state, str) else state
+                cursor = connection.execute(
+                    READ["requests_in_state"], {"state": int(number), "count": count}
+                )
+            yield from _dicts(cursor)
+
+    def item_payloads(self, key: JobKey) -> Iterator[str]:
+        """The stored items as the codec wrote them, in the order in which they became visible.
+
+        A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
+        Memory does not grow with the number of items.
+        """
+        with reading(self.path(key)) as connection:
+            cursor = connection.execute(READ["item_payloads"])
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                for (payload,) in rows:
+                    yield payload
+
+
+def read_summary(path: Path) -> JobSummary:
+    """The summary of the job in a file; see ``SqliteReader`` for the errors."""
+    with reading(path) as connection:
+        row = next(_dicts(connection.execute(READ["summary"])))
+        alive = is_held(lock_path(path, row["epoch"]))
+        while not alive:
+            # Another run may have begun the next epoch between the two looks.
+            (epoch,) = connection.execute(READ["epoch"]).fetchone()
+            if epoch == row["epoch"]:
+                break
+            row = next(_dicts(connection.execute(READ["summary"])))
+            alive = is_held(lock_path(path, row["epoch"]))
+    return _summary(row, alive)
+
+
+def _summary(row: dict[str, Any], alive: bool) -> JobSummary:
+    running = row["status"] in ("running", "recovering")
+    return JobSummary(
+        key=JobKey(row["name"], row["number"]),
+        spider=row["spider"],
+        status=row["status"],
+        reason=None if running else row["reason"],
+        alive=alive,
+        owner=row["worker"],
+        owned_since=row["started_at"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        completed_at=row["completed_at"],
+        counts=counts_of(row),
+        input_hashes=json.loads(row["input_hashes"]),
+        metadata=json.loads(row["metadata"]),
+        arguments=json.loads(row["arguments"]),
+        start_exhausted=bool(row["start_exhausted"]),
+    )
+
+
+def counts_of(row: dict[str, Any]) -> Counts:
+    """The counters of a job's row."""
+    return Counts(**{name: row[name] for name in Counts.__dataclass_fields__})
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write, closed at the end."""
+    with translated(path):
+        connection = _open(path)
+        try:
+            schema_version(connection, path, SCHEMA_VERSION)
+            yield connection
+        finally:
+            connection.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        check_not_empty(path)
+    except FileNotFoundError as error:
+        raise JobNotFoundError(f"there is no job in {path}") from error
+    connection = connect(path, FILES["configure_reader"], mode="ro")
+    try:
+        connection.execute(READ["epoch"])
+    except sqlite3.OperationalError as error:
+        connection.close()
+        # In a directory that cannot be written, SQLite cannot create the files that go with a
+        # WAL. Without a WAL there is nothing to miss in the main file, and nobody who writes.
+        if result_code(error) not in (CANTOPEN, READONLY) or beside(path, "-wal").exists():
+            raise
+        return connect(path, FILES["configure_reader"], mode="ro", immutable=True)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
+    names = [column[0] for column in cursor.description]
+    while rows := cursor.fetchmany(ROWS_AT_ONCE):
+        for row in rows:
+            yield dict(zip(names, row, strict=True))

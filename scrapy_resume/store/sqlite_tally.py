@@ -1,0 +1,122 @@
+"""The job's counters while a transaction changes them, and the names it has ids for."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from scrapy_resume.model import Counts, Kind, State
+
+CACHED_NAMES: Final = 10_000
+
+
+class Tally:
+    """The counters as the transaction leaves them. Rows of ``start()``'s items don't count."""
+
+    def __init__(self, counts: Counts, next_item: int, alone_id: int) -> None:
+        self.states = [
+            counts.pending,
+            counts.leased,
+            counts.done,
+            counts.failed,
+            counts.parked,
+            counts.ignored,
+        ]
+        """Rows by ``State``."""
+        self.delayed = counts.delayed
+        self.items_stored = counts.items_stored
+        self.items_dropped = counts.items_dropped
+        self.items_failed = counts.items_failed
+        self.next_item = next_item
+        self.alone_id = alone_id
+        self.slots: dict[int, int] = {}
+        """Slot → change of the rows that can be leased from it; 0 if it was only asked about."""
+
+    def enter(self, state: int, kind: int, slot: int, suspect: int, not_before: float) -> None:
+        """A row is in ``state`` from now on."""
+        self._move(1, state, kind, slot, suspect, not_before)
+
+    def leave(self, state: int, kind: int, slot: int, suspect: int, not_before: float) -> None:
+        """A row is not in ``state`` any more."""
+        self._move(-1, state, kind, slot, suspect, not_before)
+
+    def _move(
+        self, step: int, state: int, kind: int, slot: int, suspect: int, not_before: float
+    ) -> None:
+        if kind != Kind.request:
+            return
+        self.states[state] += step
+        if state != State.pending:
+            return
+        if not_before > 0:
+            self.delayed += step
+        elif not suspect:
+            self.slots[slot] = self.slots.get(slot, 0) + step
+
+    def counts(self) -> Counts:
+        """The counters as they are now."""
+        pending, leased, done, failed, parked, ignored = self.states
+        return Counts(
+            pending=pending,
+            leased=leased,
+            done=done,
+            failed=failed,
+            parked=parked,
+            ignored=ignored,
+            delayed=self.delayed,
+            items_stored=self.items_stored,
+            items_dropped=self.items_dropped,
+            items_failed=self.items_failed,
+        )
+
+
+class Names:
+    """Ids of download slots or of units, by name; the most recent ones are cached.
+
+    What a transaction found or added is cached when the transaction was kept: an id that was
+    rolled back belongs to another name the next time.
+    """
+
+    def __init__(self, find: str, add: str) -> None:
+        self._find = find
+        self._add = add
+        self._cached: dict[str, int] = {}
+        self._fresh: dict[str, int] = {}
+
+    def ids(self, connection: sqlite3.Connection, names: Iterable[str]) -> Mapping[str, int]:
+        """The ids of these names; unknown ones are added."""
+        found = self.known(connection, names)
+        for name in sorted(set(names) - found.keys()):
+            (found[name],) = connection.execute(self._add, (name,)).fetchone()
+            self._fresh[name] = found[name]
+        return found
+
+    def known(self, connection: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
+        """The ids of those names that there are."""
+        cached, fresh = self._cached, self._fresh
+        found = {}
+        missing = []
+        for name in set(names):
+            number = cached.get(name) or fresh.get(name)
+            if number is None:
+                missing.append(name)
+            else:
+                found[name] = number
+        if missing:
+            rows = dict(connection.execute(self._find, (json.dumps(missing),)).fetchall())
+            fresh.update(rows)
+            found.update(rows)
+        return found
+
+    def keep(self) -> None:
+        """The transaction was kept."""
+        if len(self._cached) + len(self._fresh) > CACHED_NAMES:
+            self._cached.clear()
+        self._cached.update(self._fresh)
+        self._fresh.clear()
+
+    def forget(self) -> None:
+        """The transaction was rolled back."""
+        self._fresh.clear()

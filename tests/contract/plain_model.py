@@ -1,0 +1,280 @@
+"""What the contract says, in plain Python: dicts and lists, no transactions, no ids of slots.
+
+Written from ``store/contract.py``, not from a store: the state machine compares the two.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from scrapy_resume.model import Counts, Kind, Phase, State, occurrence_identity
+from scrapy_resume.store.contract import Admission, Batch, Continuation, Finish, ItemRecord
+
+PATIENCE = 20
+
+
+@dataclass
+class Row:
+    id: int
+    kind: Kind
+    identity: bytes
+    slot: str
+    priority: int
+    start: int
+    seq: int
+    not_before: float
+    url: str
+    every_run: bool
+    run: int
+    unit: int | str
+    state: State
+    attempts: int = 0
+    crashes: int = 0
+    suspect: bool = False
+    error: str | None = None
+
+    @property
+    def can_be_leased(self) -> bool:
+        return self.state is State.pending and self.not_before == 0 and not self.suspect
+
+
+@dataclass
+class Item:
+    request: int
+    payload: str
+    key: str | None
+
+
+@dataclass
+class Answer:
+    duplicates: set[int] = field(default_factory=set)
+    leased: list[int] = field(default_factory=list)
+    suspect: int | None = None
+    suspects: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+
+class PlainJob:
+    """A job as the contract describes it. Delays are for ever: 0, or the far future."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, Row] = {}
+        self.known: dict[bytes, int] = {}
+        self.items: list[Item] = []
+        self.spills: dict[int, list[ItemRecord]] = defaultdict(list)
+        self.dropped = self.failed = 0
+        self.run = 0
+        self.met: Counter[bytes] = Counter()
+        self.marks: dict[int, Phase] = {}
+        self.alone: int | None = None
+        self.state: str | None = None
+        self.cookies: dict[str, str] = {}
+        self.start_exhausted = False
+
+    # Opening and closing
+
+    def open(self, died: bool, blames: bool, crash_limit: int) -> tuple[int, int]:
+        """The next run begins; gives the numbers of recovered and of parked rows."""
+        marks = self.marks if died else {}
+        leased = [row for row in self.rows.values() if row.state is State.leased]
+        parked = 0
+        for row in leased:
+            row.state = State.pending
+            if row.id not in marks:
+                continue
+            row.attempts += 1
+            if not blames:
+                continue
+            row.crashes += 1
+            answered = marks[row.id] is Phase.answered
+            if row.id == self.alone and (answered or row.crashes >= crash_limit + PATIENCE):
+                row.state, row.error = State.parked, "crash"
+                parked += 1
+            elif row.crashes >= crash_limit:
+                row.suspect = True
+        self._begin_run()
+        return len(leased), parked
+
+    def _begin_run(self) -> None:
+        self.run += 1
+        self.alone = None
+        self.spills.clear()
+        self.marks = {}
+        self.met.clear()
+        for row in self.rows.values():
+            if row.every_run and row.state is State.pending:
+                row.state, row.error, row.not_before = State.ignored, "superseded", 0
+                row.suspect = False
+
+    def close(self) -> None:
+        for row in self.rows.values():
+            if row.state is State.leased:
+                row.state = State.pending
+        self.spills.clear()
+        self.alone = None
+
+    # A batch
+
+    def commit(self, batch: Batch) -> Answer:
+        answer = Answer()
+        for arrival in batch.arrivals:
+            if isinstance(arrival, Admission):
+                self._admit(arrival, answer)
+            else:
+                self._go_on(arrival, answer)
+        for row, item in batch.spills:
+            self.spills[row].append(item)
+        for finish in batch.finishes:
+            self._finish(finish, answer)
+        for row, attempts in batch.releases:
+            if self._leased(row):
+                self.rows[row].attempts = attempts
+                self._give_back(row)
+        self._keep(batch)
+        for wish in batch.wishes:
+            self._lease(wish.slot, wish.count, answer)
+        if batch.suspect_wish:
+            self._lease_suspect(answer)
+        answer.suspects = len(self._suspects())
+        answer.counts = self.counts()
+        return answer
+
+    def _admit(self, arrival: Admission, answer: Answer) -> None:
+        identity = self._recognise(arrival, answer)
+        if identity is not None and arrival.record:
+            state = State.leased if arrival.lease else State.pending
+            self.rows[arrival.id] = self._row(arrival, identity, state)
+
+    def _recognise(self, arrival: Admission, answer: Answer) -> bytes | None:
+        identity = arrival.identity
+        if arrival.counted:
+            identity = occurrence_identity(identity, self.met[arrival.identity])
+        new = identity not in self.known
+        if new and arrival.record:
+            self.known[identity] = arrival.id
+        if arrival.counted and (arrival.record or not new):
+            self.met[arrival.identity] += 1
+        if not new:
+            answer.duplicates.add(arrival.id)
+        return identity if new else None
+
+    def _row(self, arrival: Admission, identity: bytes, state: State) -> Row:
+        names = ("id", "kind", "slot", "priority", "start", "seq", "not_before", "url", "unit")
+        copied: dict[str, Any] = {name: getattr(arrival, name) for name in names}
+        return Row(
+            **copied, identity=identity, every_run=arrival.every_run, run=self.run, state=state
+        )
+
+    def _go_on(self, change: Continuation, answer: Answer) -> None:
+        if not self._leased(change.id):
+            return
+        row = self.rows[change.id]
+        if change.identity is not None:
+            if change.identity in self.known:
+                answer.duplicates.add(row.id)
+                row.state, row.error, row.attempts = State.ignored, "duplicate", change.attempts
+                self._clear(row)
+                return
+            self.known[change.identity] = row.id
+        for name in ("url", "slot", "priority", "start", "seq", "attempts", "not_before"):
+            setattr(row, name, getattr(change, name))
+        if not change.lease:
+            row.state = State.pending
+            self._not_alone(row.id)
+
+    def _finish(self, finish: Finish, answer: Answer) -> None:
+        if finish.tombstone is not None:
+            identity = self._recognise(finish.tombstone, answer)
+            if identity is None:
+                self.spills.pop(finish.id, None)
+                return
+            self.rows[finish.id] = self._row(finish.tombstone, identity, finish.state)
+        elif not self._leased(finish.id):
+            if finish.spilled:
+                self.spills.pop(finish.id, None)
+            return
+        row = self.rows[finish.id]
+        row.state, row.attempts, row.error = finish.state, finish.attempts, finish.error
+        if finish.supersedes:
+            self.items = [item for item in self.items if item.request != row.id]
+        spilled = self.spills.get(row.id, []) if finish.spilled else []
+        for item in [*spilled, *finish.items]:
+            self._store(row.id, item)
+        if finish.tombstone is None:
+            self._clear(row)
+        else:
+            self.spills.pop(row.id, None)
+        self.dropped += finish.items_dropped
+        self.failed += finish.items_failed
+
+    def _clear(self, row: Row) -> None:
+        row.crashes, row.suspect, row.not_before = 0, False, 0
+        self.spills.pop(row.id, None)
+        self._not_alone(row.id)
+
+    def _store(self, row: int, record: ItemRecord) -> None:
+        for item in self.items:
+            if record.key is not None and item.key == record.key:
+                item.request, item.payload = row, record.payload
+                return
+        self.items.append(Item(row, record.payload, record.key))
+
+    def _give_back(self, row: int) -> None:
+        self.rows[row].state = State.pending
+        self.spills.pop(row, None)
+        self._not_alone(row)
+
+    def _not_alone(self, row: int) -> None:
+        if self.alone == row:
+            self.alone = None
+
+    def _keep(self, batch: Batch) -> None:
+        if batch.spider_state is not None:
+            self.state = batch.spider_state
+        self.cookies.update(batch.cookies)
+        self.start_exhausted |= batch.start_exhausted
+
+    def _lease(self, slot: str, count: int, answer: Answer) -> None:
+        waiting = [row for row in self.rows.values() if row.slot == slot and row.can_be_leased]
+        waiting.sort(key=lambda row: (-row.priority, row.start, row.seq))
+        for row in waiting[:count]:
+            row.state = State.leased
+            answer.leased.append(row.id)
+
+    def _lease_suspect(self, answer: Answer) -> None:
+        if suspects := self._suspects():
+            row = min(suspects, key=lambda row: row.id)
+            row.state = State.leased
+            answer.suspect = self.alone = row.id
+
+    def _suspects(self) -> list[Row]:
+        return [
+            row
+            for row in self.rows.values()
+            if row.suspect and row.state is State.pending and row.not_before == 0
+        ]
+
+    def _leased(self, row: int) -> bool:
+        return row in self.rows and self.rows[row].state is State.leased
+
+    # What there is
+
+    def counts(self) -> Counts:
+        rows = [row for row in self.rows.values() if row.kind is Kind.request]
+        states = Counter(row.state.name for row in rows)
+        delayed = sum(row.state is State.pending and row.not_before > 0 for row in rows)
+        return Counts(
+            **states,
+            delayed=delayed,
+            items_stored=len(self.items),
+            items_dropped=self.dropped,
+            items_failed=self.failed,
+        )
+
+    def pending(self) -> dict[str, int]:
+        return dict(Counter(row.slot for row in self.rows.values() if row.can_be_leased))
+
+    def item_count(self, row: int) -> int:
+        return sum(item.request == row for item in self.items)

@@ -1,0 +1,111 @@
+"""Short words for what the tests send to a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from scrapy_resume.model import START, JobKey, State, digest
+from scrapy_resume.store.contract import (
+    Admission,
+    Batch,
+    Closing,
+    Committed,
+    Continuation,
+    Finish,
+    ItemRecord,
+    JobStore,
+    LeasedRow,
+    Opening,
+    Wish,
+)
+
+BOOKS = JobKey("books", 1)
+SLOT = "shop.example"
+
+
+def identity(name: object) -> bytes:
+    return digest(str(name).encode())
+
+
+def opening(worker: str = "host:1", **fields: Any) -> Opening:
+    return Opening(**{"spider": "books", "worker": worker, **fields})
+
+
+def admission(row: int, name: object | None = None, **fields: Any) -> Admission:
+    """A request with the id ``row``; requests of the same name are the same."""
+    name = row if name is None else name
+    defaults = {
+        "id": row,
+        "identity": identity(name),
+        "parent": START,
+        "url": f"http://{SLOT}/{name}",
+        "payload": "{}",
+        "slot": SLOT,
+        "priority": 0,
+        "start": 0,
+        "seq": row,
+        "unit": row,
+    }
+    return Admission(**{**defaults, **fields})
+
+
+def continuation(row: int, name: object | None = None, **fields: Any) -> Continuation:
+    """The row goes on: as itself, or as the request ``name``, whose identity it takes on."""
+    defaults = {
+        "id": row,
+        "url": f"http://{SLOT}/{row if name is None else name}",
+        "payload": "{}",
+        "slot": SLOT,
+        "priority": 0,
+        "start": 0,
+        "seq": row,
+        "attempts": 1,
+        "identity": None if name is None else identity(name),
+    }
+    return Continuation(**{**defaults, **fields})
+
+
+def finish(row: int, items: Sequence[str | ItemRecord] = (), **fields: Any) -> Finish:
+    """The row is done; an item is its payload, or a record."""
+    records = [
+        item if isinstance(item, ItemRecord) else ItemRecord(occurrence, item)
+        for occurrence, item in enumerate(items)
+    ]
+    return Finish(**{"id": row, "state": State.done, "attempts": 1, "items": records, **fields})
+
+
+def tombstone(row: int, items: Sequence[str | ItemRecord] = (), **fields: Any) -> Finish:
+    """The end of a request that is not in the store; ``fields`` are its admission's."""
+    return finish(row, items, tombstone=admission(row, **fields))
+
+
+class Run:
+    """A run of a job, with a short word for a batch."""
+
+    def __init__(self, job: JobStore) -> None:
+        self.job = job
+        self.session = job.session
+        self.next_id = job.session.first_id
+
+    def commit(self, **fields: Any) -> Committed:
+        arrivals = fields.get("arrivals", [])
+        finishes = fields.get("finishes", [])
+        used = [entry.id for entry in [*arrivals, *finishes]]
+        self.next_id = max([self.next_id, *(row + 1 for row in used)])
+        return self.job.commit(Batch(**{"next_id": self.next_id, **fields}))
+
+    def admit(self, *arrivals: Admission | Continuation) -> Committed:
+        return self.commit(arrivals=list(arrivals))
+
+    def finish(self, *finishes: Finish) -> Committed:
+        return self.commit(finishes=list(finishes))
+
+    def lease(self, count: int = 100, slot: str = SLOT) -> list[LeasedRow]:
+        return self.commit(wishes=[Wish(slot, count)]).leased
+
+    def close(self, status: str = "paused", reason: str = "shutdown", **stats: Any) -> str:
+        return self.job.close(Closing(status, reason, stats))
+
+    def die(self) -> None:
+        self.job.abandon()

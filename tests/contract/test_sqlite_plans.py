@@ -1,0 +1,144 @@
+"""Every hot statement finds its rows by an index, however many there are."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.sqlite import SqliteStore
+from scrapy_resume.store.sqlite_read import SqliteReader
+
+from .records import BOOKS, opening
+
+ROWS = 100_000
+
+FILL = f"""
+WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < {ROWS})
+INSERT INTO request (
+    id, identity_head, identity_tail, kind, parent, unit, slot, state, priority, start, seq,
+    not_before, depth, every_run, run, url, payload, updated_at, suspect
+)
+SELECT
+    id, random(), randomblob(12), 0, 0, id, 1 + id % 50,
+    CASE WHEN id % 1000 = 0 THEN 1 WHEN id % 10 = 0 THEN 0 WHEN id % 77 = 0 THEN 3 ELSE 2 END,
+    id % 3, 0, id, CASE WHEN id % 500 = 10 THEN 2e10 ELSE 0 END, 1, id % 20000 = 20, 1,
+    'http://h/' || id, '{{}}', 0, id % 10000 = 30
+FROM n;
+INSERT INTO slot (id, key, pending)
+SELECT slot, 'h' || slot, sum(state = 0 AND not_before = 0 AND suspect = 0)
+FROM request GROUP BY slot;
+INSERT INTO slot (id, key) SELECT id + 1000, 'quiet' || id FROM request WHERE id < 20000;
+INSERT INTO unit (name) SELECT 'unit' || id FROM request WHERE id < 20000;
+INSERT INTO alias SELECT random(), randomblob(12), id FROM request WHERE id % 20 = 0;
+INSERT INTO item (request, occurrence, key, payload)
+SELECT id, 0, CASE WHEN id % 2 THEN 'k' || id END, '{{}}' FROM request WHERE state = 2;
+INSERT INTO spill (request, occurrence, payload) SELECT id, 0, '' FROM request WHERE state = 1;
+UPDATE job SET
+    pending = (SELECT count(*) FROM request WHERE state = 0),
+    leased = (SELECT count(*) FROM request WHERE state = 1),
+    delayed = (SELECT count(*) FROM request WHERE state = 0 AND not_before > 0),
+    next_id = {ROWS + 1};
+"""
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One job with very many rows, at rest."""
+    directory = tmp_path_factory.mktemp("plans")
+    SqliteStore(directory).begin(BOOKS, opening()).abandon()
+    with contextlib.closing(sqlite3.connect(SqliteReader(directory).path(BOOKS))) as connection:
+        connection.executescript(f"BEGIN; {FILL} COMMIT;")
+    return directory
+
+
+@pytest.fixture
+def connection(directory: Path) -> Iterator[sqlite3.Connection]:
+    path = SqliteReader(directory).path(BOOKS)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+WHOLE = {
+    "empty_spill": "what is left of provisional items, all of it",
+    "cookies": "all jars",
+    "runs": "all runs",
+    "requests": "all requests",
+    "requests_in_state": "all requests in a state that has no index",
+    "item_payloads": "all items",
+}
+"""Statements that are for everything in a table."""
+
+NARROW = re.compile(
+    r"SCAN \w+ VIRTUAL TABLE"
+    r"|SCAN \w+ USING (COVERING )?INDEX (request_(leased|suspects|every_run)|slot_open)\b"
+    r"|SCAN (job|j|spider_state|run|CONSTANT ROW)$"
+)
+"""Scans of a list, of indices that hold open rows only, and of tables with few rows."""
+
+
+def statements() -> list[tuple[str, str]]:
+    return [
+        (name, statement)
+        for file in ("commit.sql", "opening.sql", "read.sql")
+        for name, statement in load_queries("sqlite", file).items()
+        if name not in WHOLE
+    ]
+
+
+def plan(connection: sqlite3.Connection, statement: str) -> list[str]:
+    parameters = dict.fromkeys(re.findall(r":(\w+)", statement), 1) or [1] * statement.count("?")
+    rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+    return [row[3] for row in rows]
+
+
+@pytest.mark.parametrize(("name", "statement"), statements(), ids=[n for n, _ in statements()])
+def test_every_statement_finds_its_rows_by_an_index(
+    connection: sqlite3.Connection, name: str, statement: str
+) -> None:
+    for step in plan(connection, statement):
+        assert not step.startswith("SCAN") or NARROW.match(step), step
+        assert "TEMP B-TREE" not in step
+
+
+def test_rows_are_leased_in_order_of_the_index(connection: sqlite3.Connection) -> None:
+    steps = plan(connection, load_queries("sqlite", "commit.sql")["lease_requests"])
+    assert steps[0] == "SEARCH r USING INDEX request_pending (slot=?)"
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("known_requests", "request_identity"),
+        ("known_aliases", "alias_identity"),
+        ("due_requests", "request_delayed"),
+        ("lease_suspect", "request_suspects"),
+        ("count_suspects", "request_suspects"),
+        ("item_owners", "item_key"),
+        ("drop_items", "item_request"),
+        ("drop_spills", "spill_request"),
+        ("spilled", "spill_request"),
+    ],
+)
+def test_the_index_is_the_one_that_was_made_for_it(
+    connection: sqlite3.Connection, name: str, index: str
+) -> None:
+    steps = plan(connection, load_queries("sqlite", "commit.sql")[name])
+    assert any(f"INDEX {index} " in f"{step} " for step in steps), steps
+
+
+def test_an_opening_costs_what_is_open_not_what_is_known(directory: Path) -> None:
+    store = SqliteStore(directory)
+    store.resume(BOOKS, opening()).abandon()
+    started = time.process_time()
+    job = store.resume(BOOKS, opening())
+    spent = time.process_time() - started
+    job.abandon()
+    assert sum(job.session.pending.values()) > 9000
+    assert spent < 0.2

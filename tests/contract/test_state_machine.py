@@ -1,0 +1,334 @@
+"""Any order of admissions, leases, ends, deaths and takeovers, against the plain model."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from scrapy_resume.errors import JobLockedError, LeaseLostError
+from scrapy_resume.model import Kind, Phase, State
+from scrapy_resume.store.contract import Batch, ItemRecord, Wish
+
+from .conftest import Place, sqlite_place
+from .plain_model import PlainJob
+from .records import (
+    BOOKS,
+    Run,
+    admission,
+    continuation,
+    finish,
+    identity,
+    tombstone,
+)
+
+SLOTS = ("a", "b", "c")
+LATER = 2e10
+FINAL = (State.done, State.failed, State.parked, State.ignored)
+
+NAMES = "uvwxyz"
+KEYS = (None, None, None, "k1", "k2", "k3")
+
+chances = st.builds(Random, st.integers(0, 2**32 - 1))
+"""What a step does is drawn from one seed: drawing each value of it takes minutes."""
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """One job, opened again and again."""
+
+    make_place: Any
+    """Set by the test for each backend."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.place: Place = self.make_place(Path(self.folder.name))
+        self.plain = PlainJob()
+        self.run: Run | None = None
+        self.fenced: list[Run] = []
+        self.next_id = 1
+        self.sequence = 0
+        self.crash_limit = 2
+
+    def teardown(self) -> None:
+        self.check_everything()
+        self.place.close()
+        self.folder.cleanup()
+
+    # Opening and ending runs
+
+    @initialize()
+    def begin(self) -> None:
+        self.run = self.place.begin(crash_limit=self.crash_limit)
+        self.plain.open(died=False, blames=False, crash_limit=self.crash_limit)
+
+    @precondition(lambda self: self.run is None)
+    @rule(died=st.just(True))
+    def resume(self, died: bool) -> None:
+        self._open(self.place.resume(crash_limit=self.crash_limit), self.died, blames=True)
+
+    @precondition(lambda self: self.run is not None)
+    @rule()
+    def take_over(self) -> None:
+        assert self.run is not None
+        self.fenced.append(self.run)
+        run = self.place.resume(crash_limit=self.crash_limit, force=True)
+        self._open(run, died=True, blames=False)
+
+    def _open(self, run: Run, died: bool, blames: bool) -> None:
+        recovered, parked = self.plain.open(died, blames, self.crash_limit)
+        self.run = run
+        session = run.session
+        assert session.run == self.plain.run
+        assert (session.recovered, session.parked) == (recovered, parked)
+        assert session.crashed == died
+        assert session.counts == self.plain.counts()
+        assert session.pending == self.plain.pending()
+        assert session.first_id == self.next_id
+        assert session.spider_state == self.plain.state
+        assert session.cookies == self.plain.cookies
+        assert session.start_exhausted == self.plain.start_exhausted
+        assert session.every_run == any(row.every_run for row in self.plain.rows.values())
+
+    @precondition(lambda self: self.run is not None)
+    @rule()
+    def die(self) -> None:
+        assert self.run is not None
+        self.run.die()
+        self.run, self.died = None, True
+
+    @precondition(lambda self: self.run is not None)
+    @rule()
+    def close(self) -> None:
+        assert self.run is not None
+        self.plain.close()
+        status = "paused" if self.plain.counts().open else "completed"
+        assert self.run.close("completed", "finished") == status
+        self.run, self.died = None, False
+
+    @precondition(lambda self: self.run is not None)
+    @rule()
+    def open_twice(self) -> None:
+        with pytest.raises(JobLockedError):
+            self.place.resume()
+
+    @precondition(lambda self: self.fenced)
+    @rule(chance=chances)
+    def commit_when_fenced(self, chance: Random) -> None:
+        run = chance.choice(self.fenced)
+        batch = self._batch(chance, spent=False)
+        with pytest.raises(LeaseLostError):
+            run.job.commit(batch)
+        run.job.mark(1, Phase.answered)
+        if chance.random() < 0.5:
+            with pytest.raises(LeaseLostError):
+                run.close("completed", "finished")
+
+    @precondition(lambda self: self.run is None and not self.died)
+    @rule(chance=chances)
+    def retry(self, chance: Random) -> None:
+        failed = [
+            row
+            for row in self.plain.rows.values()
+            if row.state is State.failed and row.kind is Kind.request
+        ]
+        if failed:
+            row = chance.choice(failed)
+            self.place.retry_closed(row.id)
+            row.state, row.not_before = State.pending, 0
+
+    # What happens in a run
+
+    @precondition(lambda self: self.run is not None)
+    @rule(chance=chances)
+    def mark(self, chance: Random) -> None:
+        assert self.run is not None
+        row = chance.randint(1, self.next_id)
+        phase = chance.choice([Phase.sent, Phase.answered, None])
+        if phase is None:
+            self.run.job.unmark(row)
+            self.plain.marks.pop(row, None)
+        else:
+            self.run.job.mark(row, phase)
+            self.plain.marks[row] = phase
+
+    @precondition(lambda self: self.run is not None)
+    @rule(chance=chances)
+    def commit(self, chance: Random) -> None:
+        for _ in range(chance.randint(1, 5)):
+            self._commit(chance)
+
+    def _commit(self, chance: Random) -> None:
+        assert self.run is not None
+        batch = self._batch(chance)
+        before = self.plain.pending()
+        committed = self.run.job.commit(batch)
+        expected = self.plain.commit(batch)
+        assert committed.duplicates == expected.duplicates
+        assert [row.id for row in committed.leased] == expected.leased
+        suspect = committed.suspect
+        assert (suspect.id if suspect else None) == expected.suspect
+        assert committed.suspects == expected.suspects
+        assert committed.counts == expected.counts
+        after = self.plain.pending()
+        for slot, count in committed.pending.items():
+            assert after.get(slot, 0) == count
+        changed = {slot for slot in SLOTS if before.get(slot, 0) != after.get(slot, 0)}
+        assert changed | {wish.slot for wish in batch.wishes} <= committed.pending.keys()
+        for row in [*committed.leased, *([suspect] if suspect else [])]:
+            plain = self.plain.rows[row.id]
+            for name in ("identity", "url", "slot", "priority", "start", "seq", "attempts"):
+                assert getattr(row, name) == getattr(plain, name)
+            assert (row.crashes, row.unit) == (plain.crashes, plain.unit)
+            assert row.items == self.plain.item_count(row.id)
+
+    # Batches
+
+    def _batch(self, chance: Random, spent: bool = True) -> Batch:
+        """Something of everything; ``spent``: the ids that it uses are not used again."""
+        first = self.next_id
+        arrivals = [self._arrival(chance) for _ in range(chance.randint(0, 4))]
+        held = self._held(arrivals)
+        spills = [
+            (chance.choice([*held, self.next_id]), self._item(chance, n))
+            for n in range(chance.randint(0, 3))
+        ]
+        finishes = [self._finish(chance, row) for row in held if chance.randint(0, 2) == 0]
+        if chance.randint(0, 3) == 0:
+            finishes.insert(0, self._tombstone(chance))
+        releases = [(row, 1) for row in held if chance.randint(0, 5) == 0]
+        batch = Batch(
+            next_id=self.next_id,
+            arrivals=arrivals,
+            spills=spills,
+            finishes=finishes,
+            releases=releases,
+            spider_state=chance.choice([None, "{}", "[1]"]),
+            cookies={chance.choice("12"): chance.choice(NAMES)} if chance.random() < 0.5 else {},
+            start_exhausted=chance.random() < 0.1,
+            wishes=[
+                Wish(chance.choice(SLOTS), chance.randint(1, 3))
+                for _ in range(chance.randint(0, 3))
+            ],
+            suspect_wish=chance.random() < 0.5,
+        )
+        if not spent:
+            self.next_id = first
+        return batch
+
+    def _held(self, arrivals: list[Any]) -> list[int]:
+        """Rows that may be leased when the finishes come, and some that are not."""
+        rows = [row.id for row in self.plain.rows.values() if row.state is State.leased]
+        return sorted({*rows, *(arrival.id for arrival in arrivals)})
+
+    def _arrival(self, chance: Random) -> Any:
+        self.sequence += 1
+        place = {
+            "slot": chance.choice(SLOTS),
+            "priority": chance.randint(-1, 2),
+            "start": chance.randint(0, 1),
+            "seq": chance.choice((1, -1)) * self.sequence,
+            "not_before": chance.choice((0.0, 0.0, 0.0, LATER)),
+            "lease": chance.random() < 0.5,
+        }
+        held = self._held([])
+        if held and chance.randint(0, 2) == 0:
+            name = chance.choice((None, *NAMES))
+            attempts = chance.randint(1, 3)
+            return continuation(chance.choice(held), name, attempts=attempts, **place)
+        kind = chance.choice(["ordinary", "counted", "asked", "every_run"])
+        row = self._new_id()
+        if kind == "every_run":
+            return admission(row, f"run{row}", every_run=True, **place)
+        return admission(
+            row,
+            chance.choice(NAMES),
+            counted=kind == "counted" or (kind == "asked" and chance.random() < 0.5),
+            record=kind != "asked",
+            unit=chance.choice([row, "unit"]),
+            **place,
+        )
+
+    def _tombstone(self, chance: Random) -> Any:
+        kind = chance.choice(list(Kind))
+        end = tombstone(
+            self._new_id(),
+            [self._item(chance, n) for n in range(chance.randint(0, 2))],
+            name=chance.choice(NAMES),
+            counted=chance.random() < 0.5,
+            kind=kind,
+        )
+        if kind is Kind.start_item:
+            assert end.tombstone is not None
+            end.tombstone.identity = identity("item")
+        end.spilled = chance.random() < 0.5
+        return end
+
+    def _finish(self, chance: Random, row: int) -> Any:
+        return finish(
+            row,
+            [self._item(chance, n) for n in range(chance.randint(0, 2))],
+            state=chance.choice(FINAL),
+            attempts=chance.randint(1, 3),
+            spilled=chance.random() < 0.5,
+            supersedes=chance.random() < 0.5,
+            items_dropped=chance.randint(0, 1),
+        )
+
+    def _item(self, chance: Random, occurrence: int) -> ItemRecord:
+        self.sequence += 1
+        return ItemRecord(occurrence, str(self.sequence), chance.choice(KEYS))
+
+    def _new_id(self) -> int:
+        self.next_id += 1
+        return self.next_id - 1
+
+    # What readers see
+
+    @invariant()
+    def the_summary_is_right(self) -> None:
+        job = self.place.store.latest(BOOKS.name)
+        if job is not None:
+            assert job.counts == self.plain.counts()
+            assert job.alive == (self.run is not None)
+
+    def check_everything(self) -> None:
+        if self.plain.run == 0:
+            return
+        assert self.place.items() == [item.payload for item in self.plain.items]
+        found = [
+            (row["url"], row["state"], row["attempts"], row["crashes"], row["items"])
+            for row in self.place.reader.requests(BOOKS)
+        ]
+        assert found == [
+            (row.url, row.state.name, row.attempts, row.crashes, self.plain.item_count(row.id))
+            for row in sorted(self.plain.rows.values(), key=lambda row: row.id)
+            if row.kind is Kind.request
+        ]
+
+
+@pytest.mark.parametrize("make_place", [sqlite_place])
+def test_the_store_does_what_the_contract_says(make_place: Any) -> None:
+    machine = type("Machine", (StoreMachine,), {"make_place": staticmethod(make_place)})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
