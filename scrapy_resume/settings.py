@@ -157,7 +157,7 @@ def _refuse_unknown_names(settings: BaseSettings) -> None:
         remedy = f"did you mean {near[0]}?" if near else "remove it."
         raise ConfigurationError(
             f"{name} is set, but there is no such setting; {remedy}"
-            f" The names are {', '.join(_BY_NAME)}."
+            " The names are listed in docs/settings.md."
         )
 
 
@@ -335,7 +335,7 @@ def queue_order(settings: BaseSettings) -> QueueOrder:
 
     The scheduler keeps requests in the store and uses none of Scrapy's queues, it hands
     requests out as they would. ``dfo`` is last in, first out; ``bfo`` is first in, first
-    out, start requests too. Raises ``ConfigurationError`` for a class of the user's own.
+    out, whoever yielded them. Raises ``ConfigurationError`` for a class of the user's own.
     """
     by_slot = _known(settings, "SCHEDULER_PRIORITY_QUEUE", "scrapy.pqueues", _BY_SLOT)
     dedupe = _known(settings, "DUPEFILTER_CLASS", "scrapy.dupefilters", _DEDUPE)
@@ -348,7 +348,7 @@ def queue_order(settings: BaseSettings) -> QueueOrder:
     if order == "dfo":
         lifo = True
     elif order == "bfo":
-        lifo, start = False, "fifo"
+        lifo, start = False, None
     return QueueOrder(by_slot=by_slot, lifo=lifo, start=start, dedupe=dedupe)
 
 

@@ -1,0 +1,106 @@
+"""What every subcommand is called with, and how it speaks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from scrapy.settings import Settings
+
+    from scrapy_resume.report import Reports
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a subcommand."""
+
+    arguments: Namespace
+    settings: Settings
+
+    def reports(self) -> Reports:
+        """The read side of the store that the settings name. Raises ``ConfigurationError``."""
+        from scrapy_resume.report import open_store
+        from scrapy_resume.settings import parse_setting, store_location
+
+        codecs = parse_setting("RESUME_CODECS", self.settings)
+        return open_store(store_location(self.settings), codecs=codecs)
+
+    def print_json(self, document: Any) -> None:
+        """One JSON document on standard output, whatever its encoding."""
+        self._print(json.dumps(document, indent=2))
+
+    def print_lines(self, lines: Iterable[str]) -> None:
+        """Lines for people; what came from the web cannot steer their terminal."""
+        encoding = sys.stdout.encoding or "utf-8"
+        for line in lines:
+            self._print(printable(line).encode(encoding, "backslashreplace").decode(encoding))
+
+    def _print(self, text: str) -> None:
+        # A reader that leaves early must not change the exit code of `status --check`.
+        with suppress(BrokenPipeError):
+            print(text)
+
+    def usage_error(self, message: str) -> NoReturn:
+        """Ends the process with exit code 2."""
+        self.arguments.usage_error(message)
+        raise SystemExit(2)
+
+
+def add_job(parser: ArgumentParser) -> None:
+    """The argument ``JOB``."""
+    parser.add_argument(
+        "job",
+        nargs="?",
+        metavar="JOB",
+        help="name, the latest job of it, or name#number; left out if there is just one",
+    )
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """The option ``--json``."""
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON document on standard output, nothing else"
+    )
+
+
+def printable(text: str) -> str:
+    """With escapes in place of control characters and of what moves or hides text."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+def one_line(error: Exception) -> str:
+    """An error's message as one line that can be printed."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return printable(" ".join(text.split()) or type(error).__name__)
+
+
+def percent(share: float | None) -> str:
+    """``0.982`` → ``98.2%``; a dash for ``None``. Only what is whole is 100%."""
+    if share is None:
+        return "-"
+    shown = f"{100 * share:.1f}%"
+    return "99.9%" if shown == "100.0%" and share < 1 else shown
+
+
+def progress_share(answer: dict[str, Any]) -> float | None:
+    """What is no longer open, of all requests that are known; ``None`` without any."""
+    counts = answer["requests"]
+    if not counts or not counts["total"]:
+        return None
+    open_count: int = counts["pending"] + counts["leased"]
+    return 1 - open_count / int(counts["total"])

@@ -1,0 +1,166 @@
+"""``scrapy resume export``: the stored items as a file, through Scrapy's exporters."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from scrapy_resume.commands.call import Call, add_job, add_json
+from scrapy_resume.errors import ConfigurationError, ItemNotRecordableError
+
+if TYPE_CHECKING:
+    from scrapy.settings import Settings
+
+HELP: Final = "writes the stored items of a job to a file"
+
+STANDARD_OUTPUT: Final = "-"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The arguments of ``scrapy resume export``."""
+    add_job(parser)
+    add_json(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE[:FORMAT]",
+        help="the format is that of the file's extension if it is not given;"
+        " -:FORMAT writes to standard output",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace FILE if it exists, once all is written"
+    )
+
+
+def run(call: Call) -> int:
+    """Write the items: the whole file or, if anything fails, none of it."""
+    exporters = exporter_paths(call.settings)
+    try:
+        target, format_name = split_output(call.arguments.output, exporters)
+    except ValueError as error:
+        call.usage_error(str(error))
+    to_stdout = target == STANDARD_OUTPUT
+    if to_stdout and call.arguments.json:
+        call.usage_error("--json and -o - both want standard output: name a file")
+    reports = call.reports()
+    key = reports.find(call.arguments.job)
+    output = _standard_output() if to_stdout else _new_file(target, call.arguments.overwrite)
+    with output as file:
+        exporter = _exporter(exporters[format_name], call.settings, file)
+        if _is_csv_without_fields(exporter):
+            # Its header would be that of the first item, and other items' fields be left out.
+            exporter.fields_to_export = _all_fields(reports.items(str(key)))
+        count = _export(exporter, reports.items(str(key)))
+    if call.arguments.json:
+        document = {"job": str(key), "items": count, "file": target, "format": format_name}
+        call.print_json(document)
+    elif not to_stdout:
+        call.print_lines([f"{count} items of {key} are in {target} ({format_name})"])
+    return 0
+
+
+def exporter_paths(settings: Settings) -> dict[str, Any]:
+    """Format → exporter class or its path: Scrapy's, and those of FEED_EXPORTERS."""
+    paths = settings.getwithbase("FEED_EXPORTERS")
+    return {name: path for name, path in paths.items() if path is not None}
+
+
+def split_output(output: str, formats: Iterable[str]) -> tuple[str, str]:
+    """``FILE[:FORMAT]`` → file and format. Raises ``ValueError`` for an unknown format."""
+    known = sorted(formats)
+    path, colon, given = output.rpartition(":")
+    if colon and path and given in known:
+        return path, given
+    extension = Path(output).suffix.removeprefix(".")
+    if extension in known:
+        return output, extension
+    named = given if colon and "/" not in given else extension
+    trouble = f"unknown format {named!r}" if named else f"no format in {output!r}"
+    raise ValueError(f"{trouble}: use FILE:FORMAT with one of {', '.join(known)}")
+
+
+def _exporter(path: Any, settings: Settings, file: IO[bytes]) -> Any:
+    from scrapy.utils.misc import load_object
+
+    try:
+        exporter_class = load_object(path)
+    except (ImportError, NameError, ValueError) as error:
+        raise ConfigurationError(
+            f"FEED_EXPORTERS names {path}, which cannot be loaded ({error})."
+            " Correct it, or choose another format."
+        ) from error
+    indent = settings["FEED_EXPORT_INDENT"]
+    return exporter_class(
+        file,
+        fields_to_export=settings.getdictorlist("FEED_EXPORT_FIELDS") or None,
+        encoding=settings["FEED_EXPORT_ENCODING"],
+        indent=None if indent is None else int(indent),
+    )
+
+
+def _is_csv_without_fields(exporter: Any) -> bool:
+    from scrapy.exporters import CsvItemExporter
+
+    return isinstance(exporter, CsvItemExporter) and not exporter.fields_to_export
+
+
+def _all_fields(items: Iterable[Any]) -> list[str] | None:
+    from itemadapter import ItemAdapter
+
+    names = dict.fromkeys(name for item in items for name in ItemAdapter(item).field_names())
+    return list(names) or None
+
+
+def _export(exporter: Any, items: Iterable[Any]) -> int:
+    count = 0
+    exporter.start_exporting()
+    for count, item in enumerate(items, start=1):
+        try:
+            exporter.export_item(item)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ItemNotRecordableError(
+                f"Item {count} cannot be written by {type(exporter).__name__} ({error})."
+                " Choose another format, such as jsonlines."
+            ) from error
+    exporter.finish_exporting()
+    return count
+
+
+@contextmanager
+def _standard_output() -> Iterator[IO[bytes]]:
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _new_file(target: str, overwrite: bool) -> Iterator[IO[bytes]]:
+    """A file that has its name only when it is whole; a link is followed."""
+    path = Path(os.path.realpath(target))
+    _refuse_to_spoil(path, target, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with unfinished.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _refuse_to_spoil(path, target, overwrite)
+        unfinished.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            unfinished.unlink()
+
+
+def _refuse_to_spoil(path: Path, target: str, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise FileExistsError(f"{target} is not an ordinary file; -o -:FORMAT writes to a pipe")
+    if not overwrite:
+        raise FileExistsError(f"{target} exists; --overwrite replaces it")

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import re
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from scrapy_resume.commands import SUBCOMMANDS
+from scrapy_resume.settings import SETTINGS
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PACKAGE = ROOT / "scrapy_resume"
+
+
+def table_rows(name: str) -> dict[str, list[str]]:
+    """The first cell of each row, without its backquotes, to the other cells."""
+    rows = {}
+    for line in (DOCS / name).read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line.startswith("|") and (named := re.match(r"`([^`]+)`", cells[0])):
+            rows[named[1]] = cells[1:]
+    return rows
+
+
+def sections(name: str) -> dict[str, str]:
+    text = (DOCS / name).read_text(encoding="utf-8")
+    parts = re.split(r"^## `([^`]+)`$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+# -- settings
+
+
+@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.name)
+def test_every_setting_is_documented_with_its_default(row):
+    documented = table_rows("settings.md")[row.name][0]
+    if row.default is not None:
+        assert documented == f"`{row.default}`"
+    else:
+        assert documented
+
+
+def test_every_documented_setting_exists():
+    documented = {name for name in table_rows("settings.md") if name.startswith("RESUME_")}
+    assert documented == {row.name for row in SETTINGS}
+
+
+@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.name)
+def test_a_setting_without_effect_yet_is_marked(row):
+    text = (DOCS / "settings.md").read_text(encoding="utf-8")
+    assert (f"| `{row.name}` ¹ |" in text) == (row.harmless is not None)
+
+
+# -- commands
+
+
+def test_every_subcommand_is_documented_and_no_other():
+    assert tuple(sections("commands.md")) == SUBCOMMANDS
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_every_option_of_a_subcommand_is_documented(name):
+    source = (PACKAGE / "commands" / f"{name}.py").read_text(encoding="utf-8")
+    options = re.findall(r'"(--?[a-z][a-z-]*)"', source)
+    assert [o for o in options if o != "--output" and o not in sections("commands.md")[name]] == []
+
+
+# -- the store
+
+
+def view_columns() -> dict[str, list[str]]:
+    schema = files("scrapy_resume.store").joinpath("sql", "sqlite", "schema.sql")
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.executescript(schema.read_text(encoding="utf-8"))
+        views = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")
+        return {
+            view: [name for _, name, *_ in connection.execute(f"PRAGMA table_info({view})")]
+            for (view,) in views.fetchall()
+        }
+    finally:
+        connection.close()
+
+
+def test_every_view_is_documented_column_by_column():
+    documented = {
+        view: re.findall(r"^\| `([a-z_]+)` \|", text, flags=re.MULTILINE)
+        for view, text in sections("store.md").items()
+    }
+    assert documented == view_columns()
+
+
+# -- stats
+
+
+def stats_in_source() -> set[str]:
+    """Names in the source; a part that is filled in at run time is shown as ``*``."""
+    names = set()
+    for path in PACKAGE.rglob("*.py"):
+        for name in re.findall(r"\"(resume/[a-z_/{}.\[\]]+)\"", path.read_text(encoding="utf-8")):
+            names.add(re.sub(r"\{[^}]*\}", "*", name))
+    return names
+
+
+def test_every_stat_is_documented_and_no_other():
+    documented = {
+        re.sub(r"<[^>]*>", "*", name)
+        for name in table_rows("stats.md")
+        if name.startswith("resume/")
+    }
+    assert documented == stats_in_source()
+
+
+def test_every_total_is_documented():
+    source = (PACKAGE / "extensions.py").read_text(encoding="utf-8")
+    totals = re.search(r"totals = \{(.*?)\}", source, flags=re.DOTALL)
+    assert totals is not None
+    names = re.findall(r'"([a-z_]+)":', totals[1])
+    text = (DOCS / "stats.md").read_text(encoding="utf-8")
+    assert names
+    assert [name for name in names if f"`{name}`" not in text] == []
