@@ -1,0 +1,366 @@
+"""A crawl that is killed three times and loses nothing: `python demo.py`.
+
+It starts the shop in a process of its own, runs `scrapy crawl books`, sends it SIGKILL when a
+quarter, a half and three quarters of the pages have been fetched, runs the same command again
+each time, and then compares what was stored with what the shop is known to sell. The job's store,
+and the logs are in a temporary directory, so that nothing of a crawl of your own is
+touched. `--plain` does the same to Scrapy alone, for comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from shop_site import crawl_page_count, expected_products
+
+HERE = Path(__file__).resolve().parent
+SCRAPY = [sys.executable, "-m", "scrapy"]
+JOB = "books"
+KILL_AT = (0.25, 0.50, 0.75)
+"""Shares of the pages at whose arrival the crawl is killed, once something is in flight."""
+PAGES = crawl_page_count()
+COMMIT_INTERVAL = 0.1
+"""Seconds; the default of RESUME_COMMIT_INTERVAL."""
+POLL_SECONDS = 0.01
+RUN_LIMIT_SECONDS = 120
+
+
+class DemoError(Exception):
+    """The demonstration itself could not go on; the message says where to look."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A line of the shop's hit log, with the number of the run in which it was written."""
+
+    run: int
+    event: str
+    path: str
+    status: int | None
+    time: float
+
+
+@dataclass
+class Run:
+    """One process of the crawl."""
+
+    number: int
+    pages: int = 0
+    """Different pages that were fetched until its end, by all runs so far."""
+    seconds: float = 0.0
+    killed_at: float | None = None
+    in_flight: int = 0
+    """Pages that had been asked for, and not answered, when it was killed."""
+    just_answered: int = 0
+    """Pages that had been answered within the last commit interval before it was killed."""
+
+
+@dataclass
+class Desk:
+    """Where the demonstration keeps its files, and what it saw so far."""
+
+    directory: Path
+    plain: bool
+    site: str = ""
+    hits: list[Hit] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    fetched: set[str] = field(default_factory=set)
+    """Pages that some run fetched."""
+    asked: set[str] = field(default_factory=set)
+    """Pages that the current run asked for, and that were not answered yet."""
+    _offset: int = 0
+
+    @property
+    def feed(self) -> Path:
+        """Where Scrapy alone leaves its items."""
+        return self.directory / "books.jsonl"
+
+    @property
+    def hit_log(self) -> Path:
+        """What the shop was asked."""
+        return self.directory / "hits.jsonl"
+
+    @property
+    def store_setting(self) -> list[str]:
+        """Options of `scrapy` that name the store."""
+        return ["-s", f"RESUME_STORE={self.directory / 'store'}"]
+
+    @property
+    def crawl_command(self) -> list[str]:
+        """The one command that begins the crawl and goes on with it."""
+        command = [*SCRAPY, "crawl", "books", "-a", f"site={self.site}"]
+        command += ["-s", "IMAGES_STORE="]  # the same with and without Pillow
+        if self.plain:
+            return [*command, "-s", "ADDONS={}", "-o", str(self.feed)]
+        return [*command, "-s", f"RESUME_JOB={JOB}", *self.store_setting]
+
+    def read_hits(self, run: int) -> None:
+        """Reads what came to the hit log since the last time, as hits of that run."""
+        with self.hit_log.open("rb") as log:
+            log.seek(self._offset)
+            new = log.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        for line in map(json.loads, whole.splitlines()):
+            if line["path"] != "/robots.txt":
+                self._take(Hit(run, **line))
+
+    def _take(self, hit: Hit) -> None:
+        self.hits.append(hit)
+        if hit.event == "asked":
+            self.asked.add(hit.path)
+        else:
+            self.asked.discard(hit.path)
+        if hit.status == 200:
+            self.fetched.add(hit.path)
+
+    def fetched_again(self) -> Counter[int]:
+        """Pages that were asked for again after they had been fetched, by the run that fetched."""
+        again: Counter[int] = Counter()
+        fetched_in: dict[str, int] = {}
+        for hit in self.hits:
+            if hit.event == "asked" and hit.path in fetched_in:
+                again[fetched_in[hit.path]] += 1
+            elif hit.status == 200:
+                fetched_in[hit.path] = hit.run
+        return again
+
+
+@contextmanager
+def running_shop(desk: Desk, latency: float) -> Iterator[None]:
+    """Runs the shop on a free port for as long as the block lasts."""
+    command = [sys.executable, str(HERE / "shop_site.py"), "--port", "0"]
+    command += ["--hits", str(desk.hit_log), "--latency", str(latency)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as shop:
+        try:
+            assert shop.stdout is not None
+            greeting = shop.stdout.readline()
+            if "listening on" not in greeting:
+                raise DemoError("the shop did not start; its message is above")
+            desk.site = greeting.split()[-1]
+            yield
+        finally:
+            shop.terminate()
+
+
+def run_crawl(desk: Desk, kill_at: float | None) -> None:
+    """Runs the crawl once: to its end, or until that share of all pages was fetched."""
+    run = Run(len(desk.runs) + 1)
+    desk.runs.append(run)
+    desk.asked.clear()
+    began = time.monotonic()
+    log = desk.directory / f"run-{run.number}.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(desk.crawl_command, cwd=HERE, stdout=output, stderr=output) as crawl,
+    ):
+        try:
+            while not ended(crawl):
+                run.seconds = time.monotonic() - began
+                if run.seconds > RUN_LIMIT_SECONDS:
+                    raise DemoError(f"run {run.number} takes too long; see {log}")
+                look(desk, run)
+                if kill_at and run.pages >= kill_at * PAGES and desk.asked:
+                    kill(desk, run, crawl)
+        finally:
+            if crawl.poll() is None:
+                crawl.kill()
+    look(desk, run, last=True)
+    if run.killed_at is None and (kill_at or crawl.returncode):
+        raise DemoError(f"run {run.number} ended by itself, code {crawl.returncode}; see {log}")
+
+
+def ended(process: subprocess.Popen[bytes]) -> bool:
+    """Waits for the end of the process, for a moment; whether it came."""
+    try:
+        process.wait(POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def look(desk: Desk, run: Run, *, last: bool = False) -> None:
+    """Brings the run up to date with the hit log, and shows it where that can be overwritten."""
+    if run.killed_at is None:
+        desk.read_hits(run.number)
+        run.pages = len(desk.fetched)
+    if last:
+        print(f"\r{run_line(run)}", flush=True)
+    elif sys.stdout.isatty():
+        print(f"\r{run_line(run)}", end="", flush=True)
+
+
+def kill(desk: Desk, run: Run, crawl: subprocess.Popen[bytes]) -> None:
+    """Sends SIGKILL, and notes what was going on at that moment."""
+    run.killed_at = time.time()
+    crawl.kill()
+    crawl.wait()
+    desk.read_hits(run.number)
+    run.pages = len(desk.fetched)
+    in_flight: set[str] = set()
+    for hit in desk.hits:
+        if hit.run == run.number and hit.time <= run.killed_at:
+            change = in_flight.add if hit.event == "asked" else in_flight.discard
+            change(hit.path)
+            fresh = hit.time > run.killed_at - COMMIT_INTERVAL
+            run.just_answered += fresh and hit.event == "answered"
+    run.in_flight = len(in_flight)
+
+
+def run_line(run: Run) -> str:
+    """One line about a run: how far the crawl has come, and how the run ended."""
+    share = min(run.pages / PAGES, 1.0)
+    bar = ("#" * round(30 * share)).ljust(30, ".")
+    line = f"  run {run.number}  [{bar}] {share:6.1%} {run.pages:5} pages {run.seconds:5.1f} s"
+    if run.killed_at is not None:
+        return f"{line}   SIGKILL, {run.in_flight} in flight"
+    return f"{line}   completed" if share == 1.0 else line
+
+
+def stored_items(desk: Desk) -> list[dict[str, Any]]:
+    """The items of the job, out of its store."""
+    export = desk.directory / "exported.jsonl"
+    command = [*SCRAPY, "resume", "export", JOB, "-o", str(export), *desk.store_setting]
+    exported = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    if exported.returncode:
+        raise DemoError(f"`scrapy resume export` failed:\n{exported.stderr}")
+    return list(read_lines(export))
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The items in a file of JSON lines; a torn line counts as an item that nobody expects."""
+    for line in path.read_bytes().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            yield {"torn line": repr(line)}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found, next to what had to be found."""
+
+    found: int
+    lost: int
+    twice: int
+    other: int
+    """Items that are not expected at all."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Nothing is lost, nothing there twice, nothing else."""
+        return not (self.lost or self.twice or self.other)
+
+
+def compare(found: Iterable[dict[str, Any]], expected: Iterable[dict[str, Any]]) -> Comparison:
+    """Compares two multisets of items, by the fields that are expected."""
+    have = Counter(map(_signature, found))
+    want = Counter(map(_signature, expected))
+    surplus = have - want
+    return Comparison(
+        found=have.total(),
+        lost=(want - have).total(),
+        twice=sum(count for item, count in surplus.items() if item in want),
+        other=sum(count for item, count in surplus.items() if item not in want),
+    )
+
+
+def _signature(item: dict[str, Any]) -> str:
+    """Equal for equal items; what the images pipeline adds does not count."""
+    fields = {name: value for name, value in item.items() if name != "images"}
+    return json.dumps(fields, sort_keys=True)
+
+
+def print_items(desk: Desk) -> bool:
+    """Prints how the items compare with the truth; whether they are exactly those."""
+    truth = expected_products(desk.site)
+    found = read_lines(desk.feed) if desk.plain else stored_items(desk)
+    result = compare(found, truth)
+    print("\n  items    expected     found      lost     twice     other")
+    counts = (len(truth), result.found, result.lost, result.twice, result.other)
+    print(" " * 9 + "".join(f"{count:10}" for count in counts))
+    return result.is_exact
+
+
+def print_repetition(desk: Desk) -> None:
+    """Prints, for each kill, what had to be fetched again, next to what was going on."""
+    again = desk.fetched_again()
+    interval = f"answered in last {COMMIT_INTERVAL:g} s"
+    print(f"\n  kill     pages so far   in flight   {interval}   fetched again")
+    for run in desk.runs:
+        if run.killed_at is not None:
+            print(
+                f"  {run.number:<7}{run.pages:14}{run.in_flight:12}"
+                f"{run.just_answered:25}{again[run.number]:16}"
+            )
+    if again[desk.runs[-1].number]:
+        print(f"  fetched twice within the last run: {again[desk.runs[-1].number]}")
+
+
+def print_status(desk: Desk) -> None:
+    """Prints what `scrapy resume status` shows."""
+    print(f"\n  $ scrapy resume status {JOB}\n", flush=True)
+    command = [*SCRAPY, "resume", "status", JOB, *desk.store_setting]
+    subprocess.run(command, cwd=HERE, check=False)
+
+
+def demonstrate(desk: Desk, latency: float) -> bool:
+    """Runs the whole demonstration; whether every item was there exactly once."""
+    began = time.monotonic()
+    with running_shop(desk, latency):
+        what = "Scrapy alone" if desk.plain else "scrapy-resume"
+        print(f"\n  {what}: one crawl, killed {len(KILL_AT)} times\n")
+        print(f"  shop   {desk.site}, {PAGES} pages to fetch, {latency:g} s each")
+        print(f"  files  {desk.directory}\n")
+        for kill_at in (*KILL_AT, None):
+            run_crawl(desk, kill_at)
+        is_exact = print_items(desk)
+        print_repetition(desk)
+        if not desk.plain:
+            print_status(desk)
+    verdict = "every item once, none lost, none twice" if is_exact else "NOT every item once"
+    print(f"\n  {verdict} ({time.monotonic() - began:.0f} s)\n")
+    return is_exact
+
+
+def main() -> int:
+    """Reads the options, runs the demonstration, cleans up unless there is something to see."""
+    parser = argparse.ArgumentParser(description="A crawl that is killed three times.")
+    parser.add_argument("--plain", action="store_true", help="Scrapy alone, for comparison")
+    parser.add_argument("--keep", action="store_true", help="keep the store and the logs")
+    parser.add_argument("--latency", type=float, default=0.025, help="mean seconds for a page")
+    options = parser.parse_args()
+    if not options.plain and find_spec("scrapy_resume") is None:
+        print("scrapy-resume is not installed: pip install scrapy-resume", file=sys.stderr)
+        return 1
+    desk = Desk(Path(tempfile.mkdtemp(prefix="scrapy-resume-demo-")), options.plain)
+    try:
+        is_exact = demonstrate(desk, options.latency)
+    except DemoError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; the files are in {desk.directory}", file=sys.stderr)
+        return 130
+    if options.keep or not (is_exact or options.plain):
+        print(f"  kept: {desk.directory}\n")
+    else:
+        shutil.rmtree(desk.directory)
+    return 0 if is_exact else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

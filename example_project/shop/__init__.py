@@ -1,0 +1,1 @@
+"""A Scrapy project that crawls a book shop, and survives whatever happens to it."""

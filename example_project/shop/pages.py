@@ -1,0 +1,44 @@
+"""Reading the shop's pages; shared by the spiders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scrapy import Spider
+from scrapy.http import Response
+
+from shop.items import Book
+
+
+def shop_url(spider: Spider, path: str) -> str:
+    """The address of a path in the shop: of `-a site=URL`, else of the setting SHOP_SITE."""
+    site: str = getattr(spider, "site", None) or spider.settings["SHOP_SITE"]
+    return site.rstrip("/") + path
+
+
+def links(response: Response, query: str) -> list[str]:
+    """The addresses that the matching links lead to, in their order on the page."""
+    found: list[str] = response.css(f"{query}::attr(href)").getall()
+    return found
+
+
+def read_book(response: Response) -> Book:
+    """The book on a book's page."""
+
+    def text(query: str) -> str:
+        found: Any = response.css(query).get()
+        return "" if found is None else str(found).strip()
+
+    return Book(
+        url=response.url,
+        isbn=text("#isbn::text"),
+        title=text("h1::text"),
+        author=text("#author::text"),
+        category=text(".breadcrumb a.category::text"),
+        price=text("#price::text"),
+        currency="",
+        stock=int(text("#stock::attr(data-count)") or 0),
+        rating=int(text("#rating::attr(data-stars)") or 0),
+        description=text("#description::text"),
+        image_urls=[response.urljoin(src) for src in response.css("img.cover::attr(src)").getall()],
+    )

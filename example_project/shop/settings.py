@@ -1,0 +1,27 @@
+"""Settings of the example project: one line for scrapy-resume, the rest is ordinary Scrapy."""
+
+from importlib.util import find_spec
+
+BOT_NAME = "shop"
+SPIDER_MODULES = ["shop.spiders"]
+NEWSPIDER_MODULE = "shop.spiders"
+
+ADDONS = {"scrapy_resume.Addon": 500}
+
+# The shop; `-a site=URL` on the command line goes before it.
+SHOP_SITE = "http://127.0.0.1:8765"
+
+ROBOTSTXT_OBEY = True
+USER_AGENT = "shop-example (+https://scrapy.org)"
+CONCURRENT_REQUESTS_PER_DOMAIN = 8
+DOWNLOAD_DELAY = 0  # the shop is our own; be kinder to a site that is not
+RETRY_TIMES = 5
+
+ITEM_PIPELINES = {"shop.pipelines.PricePipeline": 300}
+if find_spec("PIL"):
+    ITEM_PIPELINES["scrapy.pipelines.images.ImagesPipeline"] = 400
+    IMAGES_STORE = "images"
+
+LOG_LEVEL = "INFO"
+TELNETCONSOLE_ENABLED = False
+FEED_EXPORT_ENCODING = "utf-8"

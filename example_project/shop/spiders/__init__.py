@@ -1,0 +1,1 @@
+"""The spiders: `books` follows links, `sitemap` reads the sitemap."""
