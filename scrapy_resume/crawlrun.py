@@ -15,7 +15,12 @@ from twisted.internet.defer import Deferred
 
 from scrapy_resume.codec import Codec
 from scrapy_resume.cookies import Cookies
-from scrapy_resume.errors import NotRecordableError, ResumeError, StateNotRecordableError
+from scrapy_resume.errors import (
+    LeaseLostError,
+    NotRecordableError,
+    ResumeError,
+    StateNotRecordableError,
+)
 from scrapy_resume.frontier import Frontier, RobotsGate
 from scrapy_resume.handout import HandOut
 from scrapy_resume.inflight import Inflight
@@ -57,6 +62,8 @@ class CrawlRun:
         """The job was given up, in good order or not."""
         self.trouble: Exception | None = None
         """Why the store took nothing any more; ``None``: it did to the end."""
+        self.drain_failed = False
+        """The store did not answer in time when the spider closed."""
         self.start_failed = False
         """``start()`` raised."""
         self.codec = Codec(crawler.spider, settings.codecs)
@@ -77,6 +84,7 @@ class CrawlRun:
             self.codec,
             order,
             self.frontier,
+            self.hand_out,
             self.outbox,
             self._duplicate_log(crawler),
         )
@@ -170,6 +178,24 @@ class CrawlRun:
 
     # ---- the end
 
+    async def drain(self) -> bool:
+        """Wait until all is committed, once as long as RESUME_CLOSE_TIMEOUT.
+
+        Returns whether it is. The state beside the items is written too, as it is now.
+        """
+        if self.drain_failed or self.outbox.sealed:
+            return False
+        with_state = self.outbox.note()
+        try:
+            self._snapshot(with_state)
+        except StateNotRecordableError as error:
+            self.outbox.fail(error)
+            return False
+        self.drain_failed = not await self.outbox.drain(self.settings.close_timeout_seconds)
+        if self.drain_failed:
+            self.thread.give_up_soon()
+        return not self.drain_failed
+
     def _store_gave_up(self, error: Exception) -> None:
         self.trouble = error
         logger.error(
@@ -206,6 +232,11 @@ class CrawlRun:
             return None
         self.closed = True
         self._abandon.detach()
+        atexit.unregister(self.thread.join)
+        if isinstance(self.trouble, LeaseLostError):
+            self.thread.stop()
+            self.job.abandon()
+            return None
         closing = Closing(status, reason, self._stats())
         ended: Deferred[str | None] = Deferred()
 
@@ -225,7 +256,6 @@ class CrawlRun:
         kept = await maybe_deferred_to_future(ended)
         timer.cancel()
         self.thread.stop()
-        atexit.unregister(self.thread.join)
         return kept
 
     def _stats(self) -> dict[str, object]:

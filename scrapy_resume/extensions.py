@@ -161,16 +161,17 @@ class ResumeExtension:
         run = self.run
         if self._beat.running:
             self._beat.stop()
-        drained = await run.outbox.drain(run.settings.close_timeout_seconds)
+        drained = await run.drain()
         self._progress.set_stats()
         if run.closed:
             return
-        if not drained and run.trouble is None:
-            run.thread.give_up_soon()
         if run.start_failed and reason == "finished":
             # Scrapy before 2.19 takes a start() that raised for one that ended.
             reason = "start_error"
         status = _STATUS_OF_REASON.get(reason, "paused")
+        if status == "completed" and not run.ledger.start_exhausted:
+            # Somebody closed the spider with that reason: start() may have had more to give.
+            status = "paused"
         if run.trouble is not None or not drained:
             status = "failed"
         kept = await run.close(status, reason)

@@ -44,8 +44,9 @@ class HandOut:
     def next_row(self) -> Row | None:
         """The row that comes next; ``None``: none may be handed out now."""
         if self.alone is not None:
-            waits = self.alone.in_engine or self.handed
-            return None if waits else self.alone
+            alone = self.alone
+            waits = alone.in_engine or self.handed or alone.id in self.intake.expected
+            return None if waits else alone
         if self._must_wait_for_arrivals():
             return None
         return self._frontier.next_row(self.active_downloads)
@@ -98,9 +99,20 @@ class HandOut:
             if row.recorded:
                 self._job.unmark(row.id)
 
+    def put(self, row: Row) -> None:
+        """A row is ready to be handed out."""
+        if row is not self.alone:
+            self._frontier.push(row)
+
+    def drop(self, row: Row) -> None:
+        """A row has ended: what waited for it may go."""
+        self._frontier.ended(row)
+        if row is self.alone:
+            self.alone = None
+
     def ask_for_more(self) -> None:
         """The engine wants requests and there are none: ask the store now, if it may help."""
-        if self._frontier.hungry or self.intake.expected or self.wants_suspect():
+        if self._frontier.hungry or self.outbox.batch.arrivals or self.wants_suspect():
             self.outbox.hurry()
 
     def wants_suspect(self) -> bool:

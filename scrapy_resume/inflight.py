@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from scrapy import Request
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
+from scrapy.utils.asyncio import is_asyncio_available
 from scrapy.utils.defer import deferred_from_coro
 from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
@@ -170,9 +171,7 @@ class Inflight:
         downloader.fetch = self._watch_fetch(downloader.fetch)
         scraper.call_spider_async = self._watch_call(scraper.call_spider_async)
         scraper.handle_spider_error = self._watch_error(scraper.handle_spider_error)
-        scraper.handle_spider_output_async = self._watch_output(
-            scraper.handle_spider_output_async
-        )
+        scraper.handle_spider_output_async = self._watch_output(scraper.handle_spider_output_async)
         scraper.start_itemproc_async = self._watch_item(scraper.start_itemproc_async)
         ledger = self._ledger
         ledger.wake = self.wake
@@ -270,14 +269,43 @@ class Inflight:
         return watched
 
     def _watch_output(self, handle: Callable[..., Any]) -> Callable[..., Any]:
-        async def watched(result: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """In place of Scrapy's own loop, where asyncio is there.
+
+        Scrapy starts CONCURRENT_ITEMS tasks for each response; here one is started for each
+        item, up to that number at a time. That pays for all that the package does.
+        """
+
+        async def watched(
+            result: Any, request: Request, response: Any, *args: Any, **kwargs: Any
+        ) -> Any:
             row = self._ledger.row_of(request)
             if row is None:
-                return await handle(result, request, *args, **kwargs)
+                return await handle(result, request, response, *args, **kwargs)
             _current_row.set(row)
-            return await handle(self._outputs(result, row), request, *args, **kwargs)
+            outputs = self._outputs(result, row)
+            if is_asyncio_available():
+                return await self._process(outputs, request, response)
+            return await handle(outputs, request, response, *args, **kwargs)
 
         return watched
+
+    async def _process(
+        self, outputs: AsyncGenerator[Any, None], request: Request, response: Any
+    ) -> None:
+        """Send the items of a callback through the pipelines, some at a time."""
+        scraper: Any = self._engine.scraper
+        running: set[asyncio.Future[None]] = set()
+        ended: list[asyncio.Future[None]] = []
+        try:
+            async for item in outputs:
+                if len(running) >= scraper.concurrent_items:
+                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    ended = [*(future for future in ended if future.exception()), *done]
+                coro = scraper.start_itemproc_async(item, response=response)
+                running.add(asyncio.ensure_future(coro))
+        except Exception:
+            scraper.handle_spider_error(Failure(), request, response)  # type: ignore[no-untyped-call]
+        await asyncio.gather(*ended, *running)
 
     async def _outputs(self, result: Any, row: Row) -> AsyncGenerator[Any, None]:
         """Schedule the requests that a callback yields, pass its items on.

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from scrapy_resume.codec import Codec
     from scrapy_resume.frontier import Frontier
+    from scrapy_resume.handout import HandOut
     from scrapy_resume.outbox import Outbox
     from scrapy_resume.rows import Rank
     from scrapy_resume.settings import QueueOrder
@@ -66,6 +67,7 @@ class Intake:
         codec: Codec,
         order: QueueOrder,
         frontier: Frontier,
+        hand_out: HandOut,
         outbox: Outbox,
         duplicate_log: Callable[[Request], None],
     ) -> None:
@@ -75,6 +77,7 @@ class Intake:
         self._codec = codec
         self._order = order
         self._frontier = frontier
+        self._hand_out = hand_out
         self._outbox = outbox
         self._log_duplicate = duplicate_log
         assert crawler.request_fingerprinter is not None
@@ -335,18 +338,16 @@ class Intake:
     def _go_on_from_memory(self, row: Row, request: Request, identity: bytes | None) -> None:
         self._place(row, request)
         if identity is None:
-            self._frontier.push(row)
+            self._hand_out.put(row)
             return
         self._keep_in_memory(row, identity)
         self._ask(row, request, identity)
 
-    def _continue(
-        self, row: Row, request: Request, payload: str, identity: bytes | None
-    ) -> None:
+    def _continue(self, row: Row, request: Request, payload: str, identity: bytes | None) -> None:
         order_id = self.new_id()
         slot = self._frontier.lane_key(self.get_slot_key(request))
         rank = self._rank(request, order_id)
-        pinned = row.every_run or row.open_below > 0
+        pinned = row.every_run or row.open_below > 0 or row is self._hand_out.alone
         if pinned:
             self._frontier.expect_pinned(slot)
         lease = pinned or self._frontier.expect(slot, rank)

@@ -62,7 +62,7 @@ class ItemBook:
         """
         try:
             payload = self._codec.encode_item(item)
-            key = self._item_key(item) if self._item_key is not None else None
+            key = self._key(item)
         except ItemNotRecordableError as error:
             row.settle(State.failed, type(error).__name__, str(error))
             row.item_errors += 1
@@ -75,6 +75,18 @@ class ItemBook:
         row.item_bytes += len(payload)
         if len(row.items) >= SPILL_ITEMS or row.item_bytes >= SPILL_BYTES:
             self._spill(row)
+
+    def _key(self, item: Any) -> str | None:
+        """What RESUME_ITEM_KEY makes of an item."""
+        if self._item_key is None:
+            return None
+        try:
+            return self._item_key(item)
+        except Exception as error:
+            raise ItemNotRecordableError(
+                f"RESUME_ITEM_KEY gives no key for a {type(item).__name__}: "
+                f"{type(error).__name__}: {error}. Every item needs one, or a key of None."
+            ) from error
 
     def hold(self, row: Row) -> None:
         """A row waits for others: its items must not fill the memory meanwhile."""

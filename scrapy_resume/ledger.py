@@ -62,7 +62,8 @@ class Ledger:
         self._ignored_http_codes = frozenset(ignored_http_codes)
         self._going_on: dict[Request, Row] = {}
         self._start_items = 0
-        self._start_exhausted = False
+        self.start_exhausted = False
+        """``start()`` came to its end in this run, or was not to be run again."""
         self._start_waiter: Deferred[None] | None = None
         self.frozen = False
         """Nothing that happens is an outcome any more."""
@@ -248,14 +249,14 @@ class Ledger:
 
     def start_ended(self, *, exhausted: bool) -> None:
         """``start()`` is over: came to its end, raised, or was not run at all."""
-        self._start_exhausted = exhausted
+        self.start_exhausted = exhausted
         self._frontier.awaits_every_run = False
         if exhausted and not self.frozen:
             self._close_start()
         self.wake()
 
     def _close_start(self) -> None:
-        if self._start_exhausted and not self.intake.start.open_below:
+        if self.start_exhausted and not self.intake.start.open_below:
             self.outbox.note().start_exhausted = True
 
     # ---- the end of a row
@@ -271,9 +272,7 @@ class Ledger:
         anchor = row.anchor
         row.ended = True
         self.intake.forget(row)
-        self._frontier.ended(row)
-        if row is self._hand_out.alone:
-            self._hand_out.alone = None
+        self._hand_out.drop(row)
         self.outbox.note().finishes.append(self._finish_of(row))
         row.anchor = None
         if anchor is not None:
@@ -375,7 +374,7 @@ class Ledger:
         """A row from memory, or one that goes on: is it a duplicate?"""
         if not known:
             if leased:
-                self._frontier.push(row)
+                self._hand_out.put(row)
             else:
                 row.ended = True
             return
@@ -383,7 +382,7 @@ class Ledger:
         if row.recorded and not row.memory_identities:
             # The store has ended the row itself.
             row.ended = True
-            self._frontier.ended(row)
+            self._hand_out.drop(row)
             return
         row.settle(State.ignored, "duplicate")
         self._drop_known(row)
@@ -395,7 +394,7 @@ class Ledger:
             return
         row.ended = True
         self.intake.forget(row)
-        self._frontier.ended(row)
+        self._hand_out.drop(row)
         if row.anchor is not None:
             anchor, row.anchor = row.anchor, None
             self._close_below(anchor)

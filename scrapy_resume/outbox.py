@@ -15,6 +15,7 @@ from scrapy.utils.asyncio import call_later
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
+from scrapy_resume.errors import ResumeError
 from scrapy_resume.store.contract import Batch
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class Outbox:
         self._again = False
         self._timer: CallLaterResult | None = None
         self._timer_due = 0.0
+        self._due = 0.0
+        """When the batch that is being collected is to go."""
         self._waiters: list[Deferred[None]] = []
         self._drained: list[Deferred[None]] = []
         self.sent = 0
@@ -87,12 +90,21 @@ class Outbox:
         return not self._size and self._in_air is None
 
     def note(self) -> Batch:
-        """Something is about to be added to the batch that is returned."""
+        """Something is about to be added to the batch that is returned.
+
+        A busy event loop calls its timers late, so the time is looked at here too.
+        """
+        now = time.monotonic()
+        if not self._size:
+            self._due = now + self._pause()
+        elif now >= self._due and self._in_air is None:
+            self._send()
+            self._due = now + self._pause()
         self._size += 1
         if self._size >= BATCH_SIZE:
             self.hurry()
         elif self._timer is None and self._in_air is None:
-            self._wake_in(self._pause())
+            self._wake_in(self._due - now)
         return self.batch
 
     def _pause(self) -> float:
@@ -121,7 +133,11 @@ class Outbox:
             return
         batch = self.batch
         began = time.perf_counter()
-        self._correspondent.complete(batch)
+        try:
+            self._correspondent.complete(batch)
+        except ResumeError as error:
+            self.fail(error)
+            return
         self._snapshot_seconds = time.perf_counter() - began
         self.batch = Batch(next_id=batch.next_id)
         self._in_air, self._in_air_size = batch, self._size
@@ -129,7 +145,7 @@ class Outbox:
         self._again = False
         self.sent += 1
         self._thread.submit(
-            lambda: self._job.commit(batch), self._answered, self._failed, self._store_is_out
+            lambda: self._job.commit(batch), self._answered, self.fail, self._store_is_out
         )
 
     def _answered(self, answer: Committed) -> None:
@@ -143,7 +159,7 @@ class Outbox:
         if self._again or self._size >= BATCH_SIZE or (self._drained and self._size):
             self._send()
         elif self._size and self._timer is None:
-            self._wake_in(self._pause())
+            self._wake_in(max(0.0, self._due - time.monotonic()))
         if self._size + self._in_air_size_now() < BACKLOG_LIMIT // 2:
             _fire(self._waiters)
         if self.idle:
@@ -152,7 +168,8 @@ class Outbox:
     def _in_air_size_now(self) -> int:
         return self._in_air_size if self._in_air is not None else 0
 
-    def _failed(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Nothing more can be written, for that reason."""
         self._in_air = None
         self.seal()
         self._correspondent.gave_up(error)

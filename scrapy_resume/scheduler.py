@@ -43,11 +43,10 @@ class ResumeScheduler(BaseScheduler):
 
     def close(self, reason: str) -> Deferred[None] | None:
         """Wait until everything that happened is committed, as long as RESUME_CLOSE_TIMEOUT."""
-        run = self._run
-        return deferred_from_coro(self._drain(run))
+        return deferred_from_coro(self._drain())
 
-    async def _drain(self, run: CrawlRun) -> None:
-        await run.outbox.drain(run.settings.close_timeout_seconds)
+    async def _drain(self) -> None:
+        await self._run.drain()
 
     def has_pending_requests(self) -> bool:
         """Something is left, in memory, in the store, or on its way there."""

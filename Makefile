@@ -1,0 +1,57 @@
+# Each target sets itself up. Another interpreter: make test PYTHON=python3.12
+
+PYTHON ?= python3
+OLDEST_SCRAPY := 2.14.0
+SEEDS ?= 30
+
+DEVELOP := .venv/.ready
+DEMO := .venv-demo/.ready
+OLDEST := .venv-oldest/.ready
+BIN := .venv/bin
+
+.DELETE_ON_ERROR:
+.PHONY: demo test soak real test-oldest bench lint clean
+
+demo: $(DEMO)  ## a crawl of the example shop through three SIGKILLs, then the table
+	.venv-demo/bin/python example_project/demo.py
+
+test: lint  ## everything that has to hold before a change is merged
+	$(BIN)/python -m pytest -n 2
+
+lint: $(DEVELOP)  ## style, types, direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: $(DEVELOP)  ## SIGKILL at random moments, over and over: SEEDS=30
+	$(BIN)/python -m tests.crash.soak --seeds $(SEEDS)
+
+real: $(DEVELOP)  ## a large documentation site that nobody here wrote, through five SIGKILLs
+	$(BIN)/python -m tests.crash.real
+
+bench: $(DEVELOP)  ## CPU a page against plain Scrapy, memory, time to the first fetch
+	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+test-oldest: $(OLDEST)  ## the tests with the oldest Scrapy that is supported
+	.venv-oldest/bin/python -m pytest -n 2
+
+clean:  ## removes what the targets above have made
+	rm -rf .venv .venv-demo .venv-oldest .cache dist
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(DEVELOP): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e '.[test,lint]'
+	touch $@
+
+$(DEMO): pyproject.toml
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/python -m pip install --quiet -e .
+	touch $@
+
+$(OLDEST): pyproject.toml
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet -e '.[test]' 'scrapy==$(OLDEST_SCRAPY)'
+	touch $@
