@@ -47,8 +47,8 @@ _REMEDIES: Final = {
     "whether the file system is mounted read-only",
     IOERR: "the disk reports an I/O error: check the disk and the system's log",
     FULL: "the disk is full: make room",
-    CANTOPEN: "it cannot be opened: check that its directory exists, its permissions, and the "
-    "number of open files (ulimit -n)",
+    CANTOPEN: "it cannot be opened: check that its directory exists and can be written "
+    "(permissions; not mounted read-only), and the number of open files (ulimit -n)",
     PROTOCOL: "its locks do not work: keep the store on a local disk, not on NFS or SMB",
 }
 

@@ -26,6 +26,9 @@ from scrapy_resume.store.sqlite_errors import DAMAGE_REMEDY
 APPLICATION_ID: Final = 1397901901
 """In every job's file; see the schema."""
 
+SMALLEST_PAGE: Final = 512
+"""Bytes of the shortest file that can be an SQLite database."""
+
 SUFFIX: Final = ".sqlite3"
 CREATING: Final = ".new"
 LONGEST_STEM: Final = 100
@@ -223,18 +226,33 @@ def check_library() -> None:
 
 
 def check_not_empty(path: Path) -> None:
-    """Raises ``StoreDamagedError`` for a file without content.
+    """Raises ``StoreDamagedError`` for a file that is shorter than any database.
 
     SQLite would take it for a new database, and delete the ``-wal`` file beside it.
     """
-    if path.stat().st_size == 0:
+    if path.stat().st_size < SMALLEST_PAGE:
         raise StoreDamagedError(f"{path} is empty, it was cut off; {DAMAGE_REMEDY}")
+
+
+def check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises ``StoreDamagedError`` if the end of the file is missing.
+
+    SQLite notices missing pages, not that the last one is short. As long as there is a WAL,
+    pages may be there only.
+    """
+    (pages,) = connection.execute(SQL["page_count"]).fetchone()
+    (page_bytes,) = connection.execute(SQL["page_size"]).fetchone()
+    wal = beside(path, "-wal")
+    if wal.exists() and wal.stat().st_size > 0:
+        return
+    if path.stat().st_size < pages * page_bytes:
+        raise StoreDamagedError(f"{path} was cut off; {DAMAGE_REMEDY}")
 
 
 def schema_version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
     """The version of the file's schema.
 
-    Raises ``StoreDamagedError`` if it is another program's database, and
+    Raises ``StoreDamagedError`` if it is another program's database or is cut off, and
     ``SchemaTooNewError`` if it is newer than ``newest``.
     """
     (application,) = connection.execute(SQL["application_id"]).fetchone()
@@ -243,6 +261,7 @@ def schema_version(connection: sqlite3.Connection, path: Path, newest: int) -> i
             f"{path} is a database, but not one of scrapy-resume; move it out of the store's "
             "directory"
         )
+    check_whole(connection, path)
     (version,) = connection.execute(SQL["schema_version"]).fetchone()
     if version > newest:
         raise SchemaTooNewError(

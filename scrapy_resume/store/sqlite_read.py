@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from scrapy_resume.errors import JobNotFoundError
+from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
 from scrapy_resume.model import Counts, JobKey, JobSummary, State
 from scrapy_resume.store.locks import is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION
@@ -156,9 +156,12 @@ def counts_of(row: dict[str, Any]) -> Counts:
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write, closed at the end."""
     with translated(path):
+        try:
+            check_not_empty(path)
+        except FileNotFoundError as error:
+            raise JobNotFoundError(f"there is no job in {path}") from error
         connection = _open(path)
         try:
-            schema_version(connection, path, SCHEMA_VERSION)
             yield connection
         finally:
             connection.close()
@@ -166,19 +169,24 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _open(path: Path) -> sqlite3.Connection:
     try:
-        check_not_empty(path)
-    except FileNotFoundError as error:
-        raise JobNotFoundError(f"there is no job in {path}") from error
-    connection = connect(path, FILES["configure_reader"], mode="ro")
-    try:
-        connection.execute(READ["epoch"])
+        return _checked(path, immutable=False)
     except sqlite3.OperationalError as error:
-        connection.close()
+        if result_code(error) not in (CANTOPEN, READONLY):
+            raise
         # In a directory that cannot be written, SQLite cannot create the files that go with a
         # WAL. Without a WAL there is nothing to miss in the main file, and nobody who writes.
-        if result_code(error) not in (CANTOPEN, READONLY) or beside(path, "-wal").exists():
-            raise
-        return connect(path, FILES["configure_reader"], mode="ro", immutable=True)
+        if beside(path, "-wal").exists():
+            raise StoreUnavailableError(
+                f"{path} cannot be read where it is, in a directory that cannot be written; "
+                "copy it, with its -wal file, to one that can"
+            ) from error
+        return _checked(path, immutable=True)
+
+
+def _checked(path: Path, immutable: bool) -> sqlite3.Connection:
+    connection = connect(path, FILES["configure_reader"], mode="ro", immutable=immutable)
+    try:
+        schema_version(connection, path, SCHEMA_VERSION)
     except BaseException:
         connection.close()
         raise

@@ -376,8 +376,7 @@ def try_everything(place: Place) -> list[type[Exception]]:
         try:
             attempt()
         except StoreError as error:
-            assert "books#1.sqlite3" in str(error)
-            said.append(type(error))
+            said.append(type(error) if "books#1.sqlite3" in str(error) else StoreError)
     return said
 
 
@@ -424,9 +423,13 @@ def test_damage_that_a_run_meets_stops_it(place: Place, path: Path) -> None:
         for at in range(8 * 4096, path.stat().st_size, 4096):
             file.seek(at)
             file.write(b"\xa5" * 4000)
+
+    def lease_all() -> None:
+        while run.lease(50):
+            pass
+
     with pytest.raises(StoreDamagedError, match="is damaged"):
-        for _ in range(20):
-            run.lease(50)
+        lease_all()
 
 
 def test_another_programs_database_is_left_alone(place: Place, path: Path, directory: Path) -> None:
@@ -491,7 +494,7 @@ def snapshot(path: Path) -> list[object]:
     return content
 
 
-@pytest.mark.parametrize("step", [97, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("step", [499, pytest.param(1, marks=pytest.mark.soak)])
 def test_wal_cut_at_every_byte_of_its_last_batch(
     place: Place, directory: Path, tmp_path: Path, step: int
 ) -> None:

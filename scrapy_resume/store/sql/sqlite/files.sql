@@ -35,6 +35,14 @@ PRAGMA application_id;
 -- The version of the schema, as the last migration left it.
 PRAGMA user_version;
 
+-- name: page_count
+-- How many pages the database has, those in the WAL included.
+PRAGMA page_count;
+
+-- name: page_size
+-- Bytes of a page.
+PRAGMA page_size;
+
 -- name: begin
 -- Takes the write lock at once: what the transaction reads stays true until it commits.
 BEGIN IMMEDIATE;

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from scrapy.cmdline import execute
+from scrapy.settings import Settings
+
+from scrapy_resume.codec import Codec
+from scrapy_resume.model import START, JobKey, State, digest
+from scrapy_resume.store.contract import (
+    Admission,
+    Batch,
+    Closing,
+    Finish,
+    ItemRecord,
+    JobStore,
+    Opening,
+    Store,
+)
+from scrapy_resume.store.sqlite import SqliteStore
+
+
+class Answer(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Shelf:
+    """A store in a temporary directory, and jobs in it."""
+
+    directory: Path
+    store: Store = field(init=False)
+    open_jobs: list[JobStore] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.store = SqliteStore(self.directory)
+
+    def begin(self, name: str = "books", number: int = 1, **opening: Any) -> JobStore:
+        """A job that this process owns until the test ends, or closes it."""
+        opened = Opening(**{"spider": "books", "worker": "host:7", **opening})
+        job = self.store.begin(JobKey(name, number), opened)
+        self.open_jobs.append(job)
+        return job
+
+    def crawl(
+        self,
+        job: JobStore,
+        done: Sequence[Sequence[Any]] = (),
+        failed: Sequence[str] = (),
+        ignored: int = 0,
+        pending: int = 0,
+        leased: int = 0,
+    ) -> None:
+        """Requests in those states; each of ``done`` is the items that one gave."""
+        ends = [
+            *(_finish(State.done, items=_records(items), http_status=200) for items in done),
+            *(
+                _finish(State.failed, error="HttpError", error_message=text, http_status=500)
+                for text in failed
+            ),
+            *(_finish(State.ignored, error="HttpError", http_status=404) for _ in range(ignored)),
+            *([None] * (leased + pending)),
+        ]
+        first = job.session.first_id
+        rows = [_admission(first + at, lease=at < len(ends) - pending) for at in range(len(ends))]
+        finishes = [
+            Finish(id=row.id, attempts=1, **end)
+            for row, end in zip(rows, ends, strict=True)
+            if end is not None
+        ]
+        job.commit(Batch(first + len(rows), arrivals=rows, finishes=finishes, pages=len(done)))
+
+    def close(self, job: JobStore, status: str = "completed", reason: str = "finished") -> None:
+        """The run ends."""
+        self.open_jobs.remove(job)
+        job.close(Closing(status, reason))
+
+    def crash(self, job: JobStore) -> None:
+        """The process dies."""
+        self.open_jobs.remove(job)
+        job.abandon()
+
+    def damage(self, name: str) -> Path:
+        """The job's file becomes something else."""
+        (file,) = self.directory.glob(f"{name}#*.sqlite3")
+        file.write_bytes(b"this is no database. " * 500)
+        return file
+
+
+def _finish(state: State, **more: Any) -> dict[str, Any]:
+    return {"state": state, **more}
+
+
+def _records(items: Sequence[Any]) -> list[ItemRecord]:
+    return [ItemRecord(at, Codec().encode_item(item)) for at, item in enumerate(items)]
+
+
+def _admission(row: int, lease: bool) -> Admission:
+    url = f"http://127.0.0.1/page/{row}"
+    return Admission(
+        id=row,
+        identity=digest(url.encode()),
+        parent=START,
+        url=url,
+        payload="{}",
+        slot="127.0.0.1",
+        priority=0,
+        start=1,
+        seq=row,
+        unit=row,
+        lease=lease,
+    )
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    shelf = Shelf(tmp_path / "store")
+    yield shelf
+    for job in shelf.open_jobs:
+        job.abandon()
+
+
+@pytest.fixture
+def call(shelf: Shelf, tmp_path, monkeypatch, capsys) -> Callable[..., Answer]:
+    """Runs ``scrapy resume …`` in this process, on the shelf, outside any project."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, **settings: object) -> Answer:
+        given = Settings({"RESUME_STORE": str(shelf.directory), **settings})
+        argv = ["scrapy", "resume", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", argv)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            execute(list(argv), given)
+        captured = capsys.readouterr()
+        return Answer(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run

@@ -1,0 +1,88 @@
+"""Whatever a spider does: plain, with the package, killed on the way, the items are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zlib import crc32
+
+import pytest
+from scrapy.settings import Settings
+from scrapy.spiderloader import SpiderLoader
+
+from tests.support.fixtures import Truths
+from tests.support.kills import Kill, random_kills, when_logged
+from tests.support.launcher import Launcher
+from tests.support.oracles import Truth, compare
+from tests.support.reactors import ASYNCIO, MODES, Mode
+from tests.support.runs import Workplace, crawl_through, reach_project, stored_items
+from tests.support.site import Site
+
+IN_EVERY_MODE = [
+    "async_generators",
+    "cookiejars",
+    "errbacks",
+    "idle",
+    "inline",
+    "lambda_parents",
+    "many_items",
+    "redirects",
+    "retries",
+    "start_options",
+]
+
+
+def kinds() -> list[str]:
+    """The spiders of the project, without those that belong to the crash tests."""
+    reach_project()
+    loader = SpiderLoader.from_settings(Settings({"SPIDER_MODULES": ["kinds.spiders"]}))
+    names = loader.list()
+    return sorted(n for n in names if loader.load(n).__module__ != "kinds.spiders.crash")
+
+
+def by_name(mode: Mode) -> str:
+    return mode.name
+
+
+def two_kills(kind: str, truth: Truth) -> Sequence[Kill]:
+    """SIGKILLs at hit counts that the kind's name decides; soon after opening if it has none."""
+    if not truth.hits:
+        return [when_logged("Spider opened")] * 2
+    return random_kills(crc32(kind.encode()), len(truth.hits), 2)
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_package_gives_the_items_of_plain_scrapy(
+    kind: str, truths: Truths, site: Site, place: Workplace, launcher: Launcher
+) -> None:
+    truth = truths(kind)
+    crawl_through(kind, [], site=site, place=place, launcher=launcher)
+    difference = compare(truth.items, stored_items(place, kind))
+    assert not difference.lost, str(difference)
+    assert not difference.twice, str(difference)
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_killed_twice_gives_the_items_of_plain_scrapy(
+    kind: str, truths: Truths, site: Site, place: Workplace, launcher: Launcher
+) -> None:
+    check_killed(kind, ASYNCIO, truths(kind), site, place, launcher)
+
+
+@pytest.mark.parametrize("kind", IN_EVERY_MODE)
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode is not ASYNCIO], ids=by_name)
+def test_killed_twice_with_other_reactors(
+    kind: str, mode: Mode, truths: Truths, site: Site, place: Workplace, launcher: Launcher
+) -> None:
+    if mode.unavailable:
+        pytest.skip(mode.unavailable)
+    check_killed(kind, mode, truths(kind), site, place, launcher)
+
+
+def check_killed(
+    kind: str, mode: Mode, truth: Truth, site: Site, place: Workplace, launcher: Launcher
+) -> None:
+    kills = two_kills(kind, truth)
+    runs = crawl_through(kind, kills, site=site, place=place, launcher=launcher, mode=mode)
+    difference = compare(truth.items, stored_items(place, kind))
+    assert not difference.lost, f"{difference}, after {len(runs)} runs: {runs[-1].tail()}"
+    assert not difference.twice, f"{difference}, after {len(runs)} runs: {runs[-1].tail()}"
