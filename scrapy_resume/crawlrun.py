@@ -108,7 +108,7 @@ class CrawlRun:
     def _connect_ledger(self) -> None:
         ledger = self.ledger
         ledger.outbox = self.hand_out.outbox = self.items.outbox = self.outbox
-        ledger.intake = self.hand_out.intake = self.intake
+        ledger.intake = self.intake
         ledger.decode = self._decode
         ledger.snapshot = self._snapshot
         ledger.on_gave_up = self._store_gave_up

@@ -44,6 +44,6 @@ class ResumeDownloaderMiddleware:
         self, request: Request, response: Response, spider: Spider | None = None
     ) -> Response:
         """The site has answered."""
-        self._run.ledger.answered_by_site(request)
+        self._run.hand_out.answered_by_site(request)
         self._run.note_cookies(request, response)
         return response

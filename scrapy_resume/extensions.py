@@ -130,7 +130,7 @@ class ResumeExtension:
 
     def headers_received(self, request: Request) -> None:
         """The site has begun to answer."""
-        self.run.ledger.answered_by_site(request)
+        self.run.hand_out.answered_by_site(request)
 
     def response_received(self, response: Response, request: Request) -> None:
         """A response is through all downloader middlewares, the cookies' too."""

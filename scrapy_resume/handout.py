@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from scrapy import Request
 
     from scrapy_resume.frontier import Frontier
-    from scrapy_resume.intake import Intake
     from scrapy_resume.outbox import Outbox
     from scrapy_resume.rows import Row
     from scrapy_resume.store.contract import JobStore
@@ -31,11 +30,12 @@ class HandOut:
         """The suspect whose turn it is: nothing else is handed out until it has ended."""
         self.suspects = job.session.suspects
         """Suspects that wait in the store."""
+        self.expected: dict[int, Request] = {}
+        """Arrivals that the store has not answered yet, by id."""
         self.releasing = 0
         """Rows on their way back to the store."""
         # Filled by the crawl that puts the parts together.
         self.outbox: Outbox
-        self.intake: Intake
         self.is_idle: Callable[[], bool] = lambda: True
         """The downloader has nothing to do."""
         self.active_downloads: Callable[[str], int] = lambda _: 0
@@ -45,7 +45,7 @@ class HandOut:
         """The row that comes next; ``None``: none may be handed out now."""
         if self.alone is not None:
             alone = self.alone
-            waits = alone.in_engine or self.handed or alone.id in self.intake.expected
+            waits = alone.in_engine or self.handed or alone.id in self.expected
             return None if waits else alone
         if self._must_wait_for_arrivals():
             return None
@@ -57,7 +57,7 @@ class HandOut:
         So the order is plain Scrapy's where requests go one by one. One commit is waited
         for, not more: a stream of arrivals must not keep everything else from going.
         """
-        if not self.intake.expected or not self.is_idle():
+        if not self.expected or not self.is_idle():
             self._hold = None
             return False
         if self._hold is None:
@@ -123,7 +123,7 @@ class HandOut:
             and not self.handed
             and not self._frontier.leased
             and not self._frontier.pending_rows
-            and not self.intake.expected
+            and not self.expected
             and not self.releasing
             and not self._frontier.awaits_every_run
         )
@@ -133,7 +133,7 @@ class HandOut:
         return bool(
             self._frontier.leased
             or self._frontier.pending_rows
-            or self.intake.expected
+            or self.expected
             or self.releasing
             or self.suspects
             or (self.alone is not None and not self.alone.in_engine)

@@ -246,7 +246,7 @@ class Inflight:
             if row is None:
                 return await call(result, request, *args, **kwargs)
             _current_row.set(row)
-            self._ledger.answered_by_site(request)
+            self._hand_out.answered_by_site(request)
             if isinstance(result, Failure):
                 if is_cancellation(result):
                     self._cancelled()

@@ -11,7 +11,6 @@ recorded, stays open until it is whole (see docs/lineage.md).
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,8 +30,9 @@ from scrapy_resume.model import (
     ordinary_identity,
 )
 from scrapy_resume.recent import RecentSet
-from scrapy_resume.rows import Row
+from scrapy_resume.rows import Row, rank_of
 from scrapy_resume.store.contract import Admission, Continuation
+from scrapy_resume.unrecorded import UnrecordedLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,13 +48,8 @@ if TYPE_CHECKING:
     from scrapy_resume.settings import QueueOrder
     from scrapy_resume.store.contract import Session
 
-logger = logging.getLogger("scrapy_resume")
-
 EVERY_RUN_KEY: Final = "resume_every_run"
 UNIT_KEY: Final = "resume_unit"
-
-_FIRST: Final = 1 << 40
-"""Added to the priority of requests that come first in every run; they are few."""
 
 
 class Intake:
@@ -85,8 +80,9 @@ class Intake:
         self._next_id = session.first_id
         self._recent = RecentSet()
         self._memory_identities: set[bytes] = set()
-        self._warned: set[str] = set()
-        self.expected: dict[int, Request] = {}
+        assert crawler.stats is not None
+        self._unrecorded = UnrecordedLog(crawler.stats)
+        self.expected = hand_out.expected
         """Arrivals that the store has not answered yet, by id."""
         self.expected_rows: dict[int, Row] = {}
         """Of those, the ones that are rows already: from memory, or continued."""
@@ -195,19 +191,6 @@ class Intake:
             return row_id
         return parent.unit
 
-    def row_of(self, admission: Admission, request: Request) -> Row:
-        """The row of an admission that the store has taken and this run keeps."""
-        row = Row(admission.id, admission.identity, recorded=True, parent=admission.parent)
-        row.request = request
-        row.url = admission.url
-        row.slot = admission.slot
-        row.priority = admission.priority
-        first = _FIRST if admission.every_run else 0
-        row.rank = (-admission.priority - first, admission.start, admission.seq)
-        row.unit = admission.unit
-        row.every_run = admission.every_run
-        return row
-
     def _run_from_memory(
         self,
         request: Request,
@@ -218,7 +201,7 @@ class Intake:
     ) -> None:
         """``identity`` is empty for a request that duplicates are not filtered from."""
         row_id = self.new_id()
-        self._warn(request, parent, error)
+        self._unrecorded.tell(request, parent, error)
         row = Row(row_id, identity, recorded=False)
         if identity:
             self._keep_in_memory(row, identity)
@@ -247,8 +230,8 @@ class Intake:
         row.slot = self._frontier.lane_key(self.get_slot_key(request))
         row.priority = request.priority
         row.depth = request.meta.get("depth", 0)
-        rank = self._rank(request, row.id)
-        row.rank = (rank[0] - (_FIRST if row.every_run else 0), rank[1], rank[2])
+        _, start, seq = self._rank(request, row.id)
+        row.rank = rank_of(request.priority, start, seq, row.every_run)
 
     def _ask(self, row: Row, request: Request, identity: bytes) -> None:
         """Ask the store whether an identity is known, without adding it."""
@@ -326,7 +309,7 @@ class Intake:
             try:
                 payload = self._codec.encode_request(request)
             except NotRecordableError as error:
-                self._warn(request, row, error)
+                self._unrecorded.tell(request, row, error)
         if payload is None:
             self._go_on_from_memory(row, request, identity)
             return True
@@ -352,7 +335,7 @@ class Intake:
             self._frontier.expect_pinned(slot)
         lease = pinned or self._frontier.expect(slot, rank)
         row.url, row.slot, row.priority = request.url, slot, request.priority
-        row.rank = (rank[0] - (_FIRST if row.every_run else 0), rank[1], rank[2])
+        row.rank = rank_of(request.priority, rank[1], rank[2], row.every_run)
         row.request = request
         self.expected[row.id] = request
         self.expected_rows[row.id] = row
@@ -390,28 +373,3 @@ class Intake:
             self._crawler.signals.send_catch_log(
                 request_dropped, request=request, spider=self._crawler.spider
             )
-
-    def _warn(self, request: Request, parent: Row | None, error: NotRecordableError) -> None:
-        stats = self._crawler.stats
-        assert stats is not None
-        stats.inc_value("resume/unrecorded")
-        callback = request.callback
-        kind = f"{getattr(callback, '__qualname__', callback)} {type(request).__name__}"
-        if kind in self._warned or len(self._warned) > 1_000:
-            return
-        self._warned.add(kind)
-        consequence = (
-            "the page that yielded it is fetched again after a crash, and yields it again"
-            if parent is not None and parent.id != START
-            else "start() yields it again in the next run"
-            if parent is not None
-            else "nothing yields it again after a crash: it is lost then"
-        )
-        logger.warning(
-            "%s cannot be written down (%s), so it runs from memory: %s. "
-            "Use a method of the spider as callback, and plain values, to have it recorded. "
-            "(Shown once for each kind of request; counted in resume/unrecorded.)",
-            request,
-            error,
-            consequence,
-        )

@@ -14,14 +14,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy.exceptions import IgnoreRequest
-from scrapy.spidermiddlewares.httperror import HttpError
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
 from scrapy_resume.errors import ResumeError
 from scrapy_resume.model import START, State
-from scrapy_resume.rows import Row
+from scrapy_resume.outcomes import outcome_of
+from scrapy_resume.rows import Row, admitted_row, leased_row
 from scrapy_resume.store.contract import Admission, Finish
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from scrapy_resume.itembook import ItemBook
     from scrapy_resume.model import Counts
     from scrapy_resume.outbox import Outbox
-    from scrapy_resume.store.contract import Batch, Committed, LeasedRow
+    from scrapy_resume.store.contract import Batch, Committed
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -146,10 +145,6 @@ class Ledger:
         if row is not None and robots is not None and robots.passed(row):
             self.wake()
 
-    def answered_by_site(self, request: Request) -> None:
-        """The site has begun to answer."""
-        self._hand_out.answered_by_site(request)
-
     def goes_on_as(self, row: Row, request: Request) -> None:
         """The downloader gave a request in place of a response."""
         row.going_on = True
@@ -162,17 +157,8 @@ class Ledger:
 
     def download_failed(self, row: Row, failure: Failure) -> None:
         """A failure goes to the errback: it is the outcome, whatever the errback does."""
-        error = failure.value
-        name = type(error).__name__
-        if isinstance(error, HttpError):
-            status = error.response.status
-            ignored = status in self._ignored_http_codes
-            state = State.ignored if ignored else State.failed
-            row.settle(state, name, str(error), status)
-        elif isinstance(error, IgnoreRequest):
-            row.settle(State.ignored, name, str(error))
-        else:
-            row.settle(State.failed, name, str(error))
+        assert failure.value is not None
+        row.settle(*outcome_of(failure.value, self._ignored_http_codes))
 
     def callback_failed(self, row: Row, failure: Failure) -> None:
         """The callback or the errback raised."""
@@ -331,10 +317,10 @@ class Ledger:
         if self.frozen:
             return
         for leased in answer.leased:
-            self._frontier.push(self._leased(leased))
+            self._frontier.push(leased_row(leased))
             touched.add(leased.slot)
         if answer.suspect is not None:
-            self._hand_out.alone = self._leased(answer.suspect)
+            self._hand_out.alone = leased_row(answer.suspect)
         for slot in touched:
             for row in self._frontier.overflow(slot):
                 self._hand_out.releasing += 1
@@ -366,7 +352,7 @@ class Ledger:
             elif arrival.lease and not known:
                 assert isinstance(arrival, Admission)
                 assert request is not None
-                self._frontier.push(intake.row_of(arrival, request))
+                self._frontier.push(admitted_row(arrival, request))
             touched.add(arrival.slot)
         return touched
 
@@ -398,19 +384,6 @@ class Ledger:
         if row.anchor is not None:
             anchor, row.anchor = row.anchor, None
             self._close_below(anchor)
-
-    def _leased(self, leased: LeasedRow) -> Row:
-        row = Row(leased.id, leased.identity, recorded=True, parent=leased.parent)
-        row.url = leased.url
-        row.payload = leased.payload
-        row.slot = leased.slot
-        row.priority = leased.priority
-        row.rank = (-leased.priority, leased.start, leased.seq)
-        row.unit = leased.unit
-        row.attempts = leased.attempts
-        row.supersedes = leased.items > 0
-        row.every_run = leased.every_run
-        return row
 
     def gave_up(self, error: Exception) -> None:
         """The store takes nothing any more: accept nothing either."""

@@ -9,12 +9,15 @@ from scrapy_resume.model import NO_PARENT, START, Kind, State, child_identity, d
 if TYPE_CHECKING:
     from scrapy import Request
 
-    from scrapy_resume.store.contract import ItemRecord
+    from scrapy_resume.store.contract import Admission, ItemRecord, LeasedRow
 
 Rank = tuple[int, int, int]
 """(-priority, start, seq): the lowest is handed out first."""
 
 _ROW: Final = b"row"
+
+_FIRST: Final = 1 << 80
+"""Added to the priority of requests that come first in every run."""
 
 
 class Row:
@@ -142,3 +145,36 @@ class Row:
         """Another attempt begins: what the last one came to does not count."""
         self.state = State.done
         self.error = self.error_message = self.http_status = None
+
+
+def admitted_row(admission: Admission, request: Request) -> Row:
+    """The row of a request that the store has taken and this run keeps."""
+    row = Row(admission.id, admission.identity, recorded=True, parent=admission.parent)
+    row.request = request
+    row.url = admission.url
+    row.slot = admission.slot
+    row.priority = admission.priority
+    row.rank = rank_of(admission.priority, admission.start, admission.seq, admission.every_run)
+    row.unit = admission.unit
+    row.every_run = admission.every_run
+    return row
+
+
+def leased_row(leased: LeasedRow) -> Row:
+    """A row that the store has handed to this run."""
+    row = Row(leased.id, leased.identity, recorded=True, parent=leased.parent)
+    row.url = leased.url
+    row.payload = leased.payload
+    row.slot = leased.slot
+    row.priority = leased.priority
+    row.rank = rank_of(leased.priority, leased.start, leased.seq, leased.every_run)
+    row.unit = leased.unit
+    row.attempts = leased.attempts
+    row.supersedes = leased.items > 0
+    row.every_run = leased.every_run
+    return row
+
+
+def rank_of(priority: int, start: int, seq: int, every_run: bool) -> Rank:
+    """What comes first in every run ranks before all others, whatever their priority."""
+    return -priority - (_FIRST if every_run else 0), start, seq

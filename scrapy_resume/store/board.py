@@ -7,6 +7,7 @@ may lose them: that is nobody's crash.)
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from errno import ENOSPC
@@ -49,6 +50,7 @@ class Board:
         finally:
             os.close(descriptor)
         os.replace(fresh, path)
+        self._file = _file_identity(path)
         self._words = memoryview(mapped).cast("q")
         self._free = list(range(_HEADER_WORDS, len(self._words), 2))
         self._entries: dict[int, int] = {}
@@ -70,12 +72,23 @@ class Board:
             self._words[at + 1] = 0
             self._free.append(at)
 
+    def remove(self) -> None:
+        """Remove the file, if it is still this one."""
+        with contextlib.suppress(OSError):
+            if _file_identity(self.path) == self._file:
+                self.path.unlink()
+
     def close(self) -> None:
         """Leave the file as it is; marks go nowhere from here on.
 
         The map is not closed by hand: another thread may be within ``mark`` now.
         """
         self._words = memoryview(bytearray(_BYTES)).cast("q")
+
+
+def _file_identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def read_board(path: Path, epoch: int) -> dict[int, Phase]:

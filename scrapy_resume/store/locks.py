@@ -8,6 +8,7 @@ taken for another one's, and nothing is left behind that has to be cleaned up fi
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
@@ -69,11 +70,12 @@ class OwnerLock:
         self._lock.release(force=True)
 
     def discard(self) -> None:
-        """Let go and remove the file.
+        """Let go and remove the file, if that can be.
 
         Nobody can be waiting for it: the next run takes the lock of the next epoch.
         """
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._path.unlink()
         self.release()
 
 

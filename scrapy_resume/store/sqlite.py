@@ -92,7 +92,9 @@ class SqliteStore:
         with translated(self.directory):
             make_directory(self.directory)
             if path.exists():
-                raise JobExistsError(f"{key} exists already, in {path}")
+                if not _never_ran(path):
+                    raise JobExistsError(f"{key} exists already, in {path}")
+                delete_job(path)
             _create(path, key, opening)
         return open_job(path, key, opening)
 
@@ -161,6 +163,12 @@ class SqliteStore:
         return summary.status == "completed" and not summary.alive
 
 
+def _never_ran(path: Path) -> bool:
+    """A start that died, or failed, between the creation of the job and its first run."""
+    job = read_summary(path)
+    return job.status == "initialized" and not job.alive
+
+
 def _create(path: Path, key: JobKey, opening: Opening) -> None:
     """Write the job's file under another name, then give it its own: it is whole, or not there."""
     fresh = beside(path, CREATING)
@@ -175,6 +183,7 @@ def _create(path: Path, key: JobKey, opening: Opening) -> None:
     try:
         with transaction(connection):
             _fill(connection, key, opening)
+        connection.execute(FILES["use_wal"]).fetchall()
     finally:
         connection.close()
     sync(fresh)

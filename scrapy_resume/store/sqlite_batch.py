@@ -138,7 +138,7 @@ def _grant(transaction: Transaction, wishes: Sequence[Wish]) -> None:
             continue
         slot = known[key]
         tally.slots.setdefault(slot, 0)
-        rows = connection.execute(COMMIT["lease_requests"], (slot, count)).fetchall()
+        rows = connection.execute(COMMIT["lease_requests"], (slot, max(count, 0))).fetchall()
         for columns in rows:
             tally.leave(State.pending, Kind.request, slot, 0, 0)
             tally.enter(State.leased, Kind.request, slot, 0, 0)

@@ -123,6 +123,8 @@ def file_error(error: OSError, path: Path) -> StoreError | ConfigurationError:
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreUnavailableError(f"{name}: {_REMEDIES[FULL]} ({error.strerror})")
+    if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+        return StoreUnavailableError(f"{name}: {_REMEDIES[PROTOCOL]} ({error.strerror})")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StoreUnavailableError(f"{name}: {_REMEDIES[READONLY]} ({error.strerror})")
     return StoreUnavailableError(f"{name}: {error.strerror or error}")

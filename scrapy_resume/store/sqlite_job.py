@@ -90,7 +90,7 @@ class SqliteJob:
             status = self._end(connection, job, closing)
         self._checkpoint()
         self._give_up()
-        self._board.path.unlink(missing_ok=True)
+        self._board.remove()
         self._lock.discard()
         return status
 

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,7 +60,7 @@ class SqliteReader:
 
     def summary(self, key: JobKey) -> JobSummary:
         """The job, its counters and its last run; costs the same for a job of any size."""
-        return read_summary(self.path(key))
+        return replace(read_summary(self.path(key)), key=key)
 
     def runs(self, key: JobKey) -> list[dict[str, Any]]:
         """The runs, the first one first.

@@ -16,9 +16,13 @@ PRAGMA journal_size_limit = 33554432;
 PRAGMA synchronous = FULL;
 
 -- name: configure_creator
--- A new job's file, until it is renamed to its name: no WAL that could be left behind.
+-- A new job's file, until it has its name.
 PRAGMA journal_mode = DELETE;
 PRAGMA synchronous = FULL;
+
+-- name: use_wal
+-- The last step of the creation. A later one would need the file for itself, without readers.
+PRAGMA journal_mode = WAL;
 
 -- name: configure_reader
 -- Readers cannot write, and never wait for a writer.
