@@ -13,7 +13,6 @@ from scrapy.utils.defer import maybe_deferred_to_future
 from scrapy.utils.misc import build_from_crawler
 from twisted.internet.defer import Deferred
 
-from scrapy_resume.codec import Codec
 from scrapy_resume.cookies import Cookies
 from scrapy_resume.errors import (
     LeaseLostError,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from scrapy.http import Response
 
+    from scrapy_resume.codec import Codec
     from scrapy_resume.rows import Row
     from scrapy_resume.settings import QueueOrder, ResumeSettings
     from scrapy_resume.store.contract import Batch, JobStore
@@ -50,7 +50,12 @@ class CrawlRun:
     """The parts of one run, from the opened job to its end."""
 
     def __init__(
-        self, crawler: Crawler, settings: ResumeSettings, order: QueueOrder, job: JobStore
+        self,
+        crawler: Crawler,
+        settings: ResumeSettings,
+        order: QueueOrder,
+        codec: Codec,
+        job: JobStore,
     ) -> None:
         assert crawler.spider is not None
         session = job.session
@@ -66,7 +71,7 @@ class CrawlRun:
         """The store did not answer in time when the spider closed."""
         self.start_failed = False
         """``start()`` raised."""
-        self.codec = Codec(crawler.spider, settings.codecs)
+        self.codec = codec
         self.cookies = Cookies(self.codec)
         self.frontier = self._build_frontier(order)
         assert crawler.stats is not None

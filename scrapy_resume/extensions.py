@@ -10,6 +10,7 @@ from scrapy import signals
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import create_looping_call
 
+from scrapy_resume.codec import Codec
 from scrapy_resume.crawlrun import CrawlRun
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
 from scrapy_resume.inflight import current_item, spider_arguments
@@ -190,6 +191,7 @@ def _open(crawler: Crawler) -> CrawlRun:
     check_wiring(crawler.settings)
     settings = with_spider(parse_settings(crawler.settings), spider)
     order = queue_order(crawler.settings)
+    codec = Codec(spider, settings.codecs)
     arguments = spider_arguments(crawler)
     candidate = Candidate(
         name=job_name(spider.name, arguments, settings.job),
@@ -199,7 +201,7 @@ def _open(crawler: Crawler) -> CrawlRun:
     )
     job = open_job(open_location(settings.store), candidate)
     try:
-        run = CrawlRun(crawler, settings, order, job)
+        run = CrawlRun(crawler, settings, order, codec, job)
         run.restore_state(spider)
     except BaseException:
         job.abandon()

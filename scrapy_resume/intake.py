@@ -30,7 +30,7 @@ from scrapy_resume.model import (
     ordinary_identity,
 )
 from scrapy_resume.recent import RecentSet
-from scrapy_resume.rows import Row, rank_of
+from scrapy_resume.rows import Row, admitted_row, rank_of
 from scrapy_resume.store.contract import Admission, Continuation
 from scrapy_resume.unrecorded import UnrecordedLog
 
@@ -80,6 +80,7 @@ class Intake:
         self._next_id = session.first_id
         self._recent = RecentSet()
         self._memory_identities: set[bytes] = set()
+        self._lasting_keys: dict[bytes, bytes] = {}
         assert crawler.stats is not None
         self._unrecorded = UnrecordedLog(crawler.stats)
         self.expected = hand_out.expected
@@ -111,7 +112,7 @@ class Intake:
         if ordinary:
             identity = ordinary_identity(fingerprint)
             if every_run:
-                identity = digest(b"every run", self._run.to_bytes(8, "big"), identity)
+                identity = self._in_this_run(identity)
             if identity in self._recent or identity in self._memory_identities:
                 self._log_duplicate(request)
                 return False
@@ -137,11 +138,22 @@ class Intake:
             return os.urandom(20), False
         if every_run:
             base, occurrence = parent.next_occurrence(fingerprint, b"every run")
-            run = self._run.to_bytes(8, "big")
-            return digest(run, occurrence_identity(base, occurrence)), False
+            return self._in_this_run(occurrence_identity(base, occurrence)), False
         if parent.id == START:
             return child_identity(parent.key, fingerprint), True
         return occurrence_identity(*parent.next_occurrence(fingerprint)), False
+
+    def _in_this_run(self, lasting: bytes) -> bytes:
+        """The identity of a request that is fetched in every run; its key stays the same."""
+        identity = digest(b"every run", self._run.to_bytes(8, "big"), lasting)
+        self._lasting_keys[identity] = lasting
+        return identity
+
+    def row_of(self, admission: Admission, request: Request) -> Row:
+        """The row of an admission that the store has taken and this run keeps."""
+        row = admitted_row(admission, request)
+        row.lasting_key = self._lasting_keys.pop(row.identity, None)
+        return row
 
     def _admit(
         self, request: Request, parent: Row | None, identity: bytes, payload: str, counted: bool
@@ -203,6 +215,7 @@ class Intake:
         row_id = self.new_id()
         self._unrecorded.tell(request, parent, error)
         row = Row(row_id, identity, recorded=False)
+        row.lasting_key = self._lasting_keys.pop(identity, None)
         if identity:
             self._keep_in_memory(row, identity)
         elif parent is None:

@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred
 from scrapy_resume.errors import ResumeError
 from scrapy_resume.model import START, State
 from scrapy_resume.outcomes import outcome_of
-from scrapy_resume.rows import Row, admitted_row, leased_row
+from scrapy_resume.rows import Row, leased_row
 from scrapy_resume.store.contract import Admission, Finish
 
 if TYPE_CHECKING:
@@ -88,15 +88,11 @@ class Ledger:
             return True
         row = self._going_on.pop(request, None)
         if row is None:
-            return self.intake.arrive(self._own(request), parent)
+            return self.intake.arrive(request, parent)
         row.going_on = False
         row.went_on = self.intake.go_on(row, request)
         self.wake()
         return row.went_on
-
-    def _own(self, request: Request) -> Request:
-        """An object of its own, should the engine hold this very one already."""
-        return request.copy() if request in self._handed else request
 
     # ---- hand-out
 
@@ -115,7 +111,7 @@ class Ledger:
     def _open(self, row: Row) -> Request | None:
         if row.request is not None:
             request, row.request = row.request, None
-            return request
+            return self._own(request)
         try:
             return self.decode(row)
         except (ResumeError, ValueError, TypeError) as error:
@@ -123,6 +119,11 @@ class Ledger:
             row.settle(State.failed, type(error).__name__, str(error))
             self._close(row)
             return None
+
+    def _own(self, request: Request) -> Request:
+        """An object of its own, should the engine hold this very one already: a spider may
+        yield it twice, and a middleware may return it for several."""
+        return request.copy() if request in self._handed else request
 
     def has_pending(self) -> bool:
         """Something is left to be handed out, or may turn out to be."""
@@ -352,7 +353,7 @@ class Ledger:
             elif arrival.lease and not known:
                 assert isinstance(arrival, Admission)
                 assert request is not None
-                self._frontier.push(admitted_row(arrival, request))
+                self._frontier.push(intake.row_of(arrival, request))
             touched.add(arrival.slot)
         return touched
 

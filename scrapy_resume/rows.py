@@ -42,6 +42,7 @@ class Row:
         "item_errors",
         "items",
         "kind",
+        "lasting_key",
         "memory_identities",
         "occurrences",
         "open_below",
@@ -70,6 +71,8 @@ class Row:
         """It has a row in the store; otherwise it lives in this process alone."""
         self.parent = parent
         self.kind = Kind.request
+        self.lasting_key: bytes | None = None
+        """Of a request that is fetched in every run: what is the same in each of them."""
         self.anchor: Row | None = None
         """For what is not recorded: the row that stays open until this one is whole."""
         self.open_below = 0
@@ -113,6 +116,8 @@ class Row:
     @property
     def key(self) -> bytes:
         """What identities of the row's children are derived from: the same after a crash."""
+        if self.lasting_key is not None:
+            return self.lasting_key
         if self.recorded and self.id != START:
             return digest(_ROW, self.id.to_bytes(8, "big"))
         return self.identity

@@ -51,10 +51,6 @@ PRAGMA page_size;
 -- Takes the write lock at once: what the transaction reads stays true until it commits.
 BEGIN IMMEDIATE;
 
--- name: begin_reading
--- One snapshot for all statements of a reader.
-BEGIN DEFERRED;
-
 -- name: commit
 -- Keeps the transaction.
 COMMIT;

@@ -1,0 +1,166 @@
+"""What is kept beside requests and items, and what happens when code or owner change."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+
+from tests.support.kills import at_hits
+from tests.support.launcher import Launcher
+from tests.support.runs import Run, Workplace
+from tests.support.site import Site
+from tests.support.wanderings import Wanderings
+
+
+@pytest.fixture
+def wanderings(site: Site, place: Workplace, launcher: Launcher) -> Wanderings:
+    return Wanderings(site, place, launcher)
+
+
+def test_forced_takeover_fences_the_old_owner_and_loses_nothing(wanderings: Wanderings) -> None:
+    taken: list[Run] = []
+
+    def take_over(live: object) -> float | None:
+        assert live.until(lambda: live.hits() >= 10)  # type: ignore[attr-defined]
+        taken.append(wanderings.run({"RESUME_FORCE": 1}, launcher=None))
+        return None
+
+    old = wanderings.run({"DOWNLOAD_DELAY": 0.5}, kill=take_over)
+    assert taken[0].is_finished, taken[0].tail()
+    assert old.exit_code == 1, old.tail()
+    assert "Traceback" not in old.text, old.tail()
+    assert wanderings.titles() == wanderings.whole
+    assert wanderings.job()["status"] == "completed"
+    assert [run["status"] for run in wanderings.job()["runs"]] == ["crashed", "completed"]
+
+
+def test_request_whose_callback_is_gone_fails_with_its_name(wanderings: Wanderings) -> None:
+    assert wanderings.run(kill=at_hits(20)).killed_at is not None
+    before = wanderings.job()["requests"]
+    assert before["pending"] + before["leased"] > 0
+    wanderings.replace_in_spider("parse_page", "parse_renamed")
+    run = wanderings.run()
+    assert run.exit_code == 0, run.tail()
+    failed = wanderings.requests(state="failed")
+    assert failed
+    assert all(row["error"] == "CallbackMissingError" for row in failed)
+    assert all("parse_page" in row["error_message"] for row in failed)
+    after = wanderings.job()["requests"]
+    assert after["total"] >= before["total"], "none is lost"
+    assert after["failed"] == len(failed)
+
+
+def test_spider_state_counts_each_page_that_is_finished(wanderings: Wanderings) -> None:
+    run = wanderings.run(signal_stop_settings())
+    assert run.exit_code == 0, run.tail()
+    while wanderings.job()["status"] != "completed":
+        assert wanderings.run(signal_stop_settings()).exit_code == 0
+    assert kept_state(wanderings) == {"pages": len(wanderings.whole)}
+
+
+def signal_stop_settings() -> dict[str, int]:
+    return {"CLOSESPIDER_PAGECOUNT": 25}
+
+
+def kept_state(wanderings: Wanderings) -> object:
+    path = next(wanderings.place.store.glob("*.sqlite3"))
+    connection = sqlite3.connect(path)
+    try:
+        (text,) = connection.execute("SELECT payload FROM spider_state").fetchone()
+    finally:
+        connection.close()
+    return json.loads(text)
+
+
+def test_state_that_cannot_be_kept_is_named_and_fails_the_job(wanderings: Wanderings) -> None:
+    wanderings.replace_in_spider(
+        'yield {"title"',
+        'self.state["lock"] = __import__("threading").Lock()\n        yield {"title"',
+    )
+    run = wanderings.run()
+    assert run.exit_code == 1, run.tail()
+    assert "spider.state['lock']" in run.text, run.tail()
+    assert "Traceback" not in run.text, run.tail()
+    assert wanderings.job()["status"] == "failed"
+    wanderings.replace_in_spider(
+        'self.state["lock"] = __import__("threading").Lock()\n        ', ""
+    )
+    assert wanderings.run().is_finished
+    assert wanderings.titles() == wanderings.whole
+
+
+def test_item_that_cannot_be_written_fails_its_request_and_is_named(
+    wanderings: Wanderings,
+) -> None:
+    wanderings.replace_in_spider(
+        'yield {"title"', 'yield {"odd": __import__("threading").Lock()}\n        yield {"title"'
+    )
+    assert wanderings.run({"CLOSESPIDER_PAGECOUNT": 3}).exit_code == 0
+    failed = wanderings.requests(state="failed")
+    assert failed
+    assert all(row["error"] == "ItemNotRecordableError" for row in failed)
+    assert all("item['odd']" in row["error_message"] for row in failed)
+
+
+def test_units_are_inherited_by_all_that_follows(wanderings: Wanderings) -> None:
+    wanderings.replace_in_spider(
+        "callback=self.parse_page)\n\n",
+        'callback=self.parse_page, meta={"resume_unit": "make"})\n\n',
+    )
+    assert wanderings.run().is_finished
+    assert {row["unit"] for row in wanderings.requests()} == {"make"}
+
+
+def test_items_with_the_same_key_update_one_another(wanderings: Wanderings) -> None:
+    wanderings.replace_in_spider('{"title": response', '{"kind": "page", "title": response')
+    assert wanderings.run({"RESUME_ITEM_KEY": "kind"}).is_finished
+    assert wanderings.titles().total() == 1
+    assert wanderings.job()["items"]["stored"] == 1
+
+
+def test_login_of_every_run_is_fetched_first_in_each(wanderings: Wanderings) -> None:
+    wanderings.replace_in_spider(
+        '        self.logger.info("start() runs")\n',
+        '        yield Request(f"{self.site}/login", callback=self.parse_login, '
+        'meta={"resume_every_run": True})\n',
+    )
+    wanderings.replace_in_spider(
+        "    def parse_page",
+        "    def parse_login(self, response: Response) -> Iterator[Any]:\n"
+        '        yield {"title": "login"}\n\n    def parse_page',
+    )
+    killed = wanderings.run(kill=at_hits(20))
+    assert killed.killed_at is not None
+    last = wanderings.run()
+    assert last.is_finished, last.tail()
+    asked = [hit for hit in wanderings.site.hits() if hit.asked_at > last.started_at]
+    assert asked[0].url == "/login"
+    assert asked[0].answered_at is not None
+    assert asked[1].asked_at >= asked[0].answered_at
+    assert wanderings.titles() == wanderings.whole + type(wanderings.whole)({"login": 1})
+
+
+def test_wiring_by_hand_does_the_same(wanderings: Wanderings) -> None:
+    by_hand = {
+        "ADDONS": "{}",
+        "SCHEDULER": "scrapy_resume.scheduler.ResumeScheduler",
+        "EXTENSIONS": '{"scrapy_resume.extensions.ResumeExtension": -1000}',
+        "DOWNLOADER_MIDDLEWARES": (
+            '{"scrapy_resume.downloadermiddlewares.ResumeDownloaderMiddleware": 1000}'
+        ),
+        "SPIDER_MIDDLEWARES": '{"scrapy_resume.spidermiddlewares.ResumeSpiderMiddleware": -1000}',
+    }
+    assert wanderings.run(by_hand, kill=at_hits(20)).killed_at is not None
+    assert wanderings.run(by_hand).is_finished
+    assert wanderings.titles() == wanderings.whole
+
+
+def test_totals_over_all_runs_come_from_the_store(wanderings: Wanderings) -> None:
+    assert wanderings.run(kill=at_hits(20)).killed_at is not None
+    last = wanderings.run()
+    pages = len(wanderings.whole)
+    assert f"'resume/total/items': {pages}" in last.text
+    assert f"'resume/total/done': {pages}" in last.text
+    assert "'resume/total/runs': 2" in last.text

@@ -1,0 +1,63 @@
+"""Runs of the spider in ``wandering.py``, as ``scrapy runspider`` in a folder of their own."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scrapy_resume import open_store
+from tests.support.launcher import Launcher
+from tests.support.runs import Run, Workplace, options_of, watched
+from tests.support.site import REPO, Site
+
+SPIDER = REPO / "tests" / "support" / "wandering.py"
+ADDON = 'ADDONS={"scrapy_resume.Addon": 500}'
+JOB = "wandering"
+
+
+class Wanderings:
+    """One job's runs. ``spider`` is a copy, to be edited between them."""
+
+    def __init__(self, site: Site, place: Workplace, launcher: Launcher) -> None:
+        self.site = site
+        self.place = place
+        self.launcher = launcher
+        self.spider = Path(shutil.copy(SPIDER, place.path / "wandering.py"))
+
+    def run(self, settings: Mapping[str, Any] | None = None, *more: str, **how: Any) -> Run:
+        given = {"RESUME_STORE": self.place.store, "RESUME_JOB": JOB, **(settings or {})}
+        words = ["runspider", self.spider.name, "-a", f"site={self.site.url}", "-s", ADDON]
+        words += [*options_of("-s", given), *more]
+        log = self.place.next_log()
+        how.setdefault("launcher", self.launcher)
+        return watched(words, site=self.site, log=log, folder=self.place.path, **how)
+
+    def replace_in_spider(self, old: str, new: str) -> None:
+        text = self.spider.read_text()
+        assert old in text
+        self.spider.write_text(text.replace(old, new))
+
+    def job(self, number: int = 1) -> dict[str, Any]:
+        return open_store(self.place.store).job(f"{JOB}#{number}")
+
+    def jobs(self) -> dict[str, str]:
+        return {
+            f"{row['job']}#{row['number']}": row["status"]
+            for row in open_store(self.place.store).jobs()
+        }
+
+    def titles(self, number: int = 1) -> Counter[str]:
+        return Counter(
+            row["title"] for row in open_store(self.place.store).items(f"{JOB}#{number}")
+        )
+
+    def requests(self, **where: Any) -> list[dict[str, Any]]:
+        return list(open_store(self.place.store).requests(f"{JOB}#1", **where))
+
+    @property
+    def whole(self) -> Counter[str]:
+        """The titles of all pages, once each."""
+        return Counter(f"Page {number}" for number in range(self.site.pages))
