@@ -137,14 +137,21 @@ class CrawlRun:
         elif not hasattr(spider, "state"):
             spider.state = {}  # type: ignore[attr-defined]
 
+    def begin(self) -> None:
+        """The event loop runs: what the store answers can be heard.
+
+        Called before anything that the spider closes for may happen: ``start()`` may raise
+        before the scheduler is opened, and the scheduler is closed all the same.
+        """
+        self.thread.attach(post_to_loop())
+        atexit.register(self.thread.join, LAST_WORDS_SECONDS)
+
     def attach(self) -> None:
         """The engine is there: watch it. Called in the event loop."""
         engine = self.crawler.engine
         assert engine is not None
-        self.thread.attach(post_to_loop())
         self.inflight.attach(engine)
         self.cookies.attach(engine, self.session.cookies)
-        atexit.register(self.thread.join, LAST_WORDS_SECONDS)
 
     # ---- the state beside the items
 
@@ -204,7 +211,7 @@ class CrawlRun:
     def _store_gave_up(self, error: Exception) -> None:
         self.trouble = error
         logger.error(
-            "%s The spider is closed; what was not committed is fetched again by the next run.",
+            "%s. The spider is closed; what was not committed is fetched again by the next run.",
             error,
             exc_info=None if isinstance(error, ResumeError) else error,
         )

@@ -177,7 +177,7 @@ class Outbox:
     def _store_is_out(self, error: StoreUnavailableError) -> None:
         if self.out_since is None:
             self.out_since = time.monotonic()
-            logger.warning("%s The crawl waits for the store, and goes on when it answers.", error)
+            logger.warning("%s. The crawl waits for the store, and goes on when it answers.", error)
 
     @property
     def full(self) -> bool:

@@ -24,6 +24,7 @@ class ResumeScheduler(BaseScheduler):
 
     def __init__(self, run: CrawlRun) -> None:
         self._run = run
+        run.begin()
         self._ledger = run.ledger
         assert run.crawler.stats is not None
         self._stats = run.crawler.stats

@@ -122,3 +122,10 @@ def test_every_total_is_documented():
     text = (DOCS / "stats.md").read_text(encoding="utf-8")
     assert names
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_tests_that_the_guarantee_names_are_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "guarantee.md").read_text()))
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert not [name for name in sorted(named) if f"def {name}(" not in sources]
