@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import weakref
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +12,7 @@ from scrapy.dupefilters import RFPDupeFilter
 from scrapy.utils.asyncio import call_later
 from scrapy.utils.defer import maybe_deferred_to_future
 from scrapy.utils.misc import build_from_crawler
+from scrapy.utils.reactor import is_reactor_installed
 from twisted.internet.defer import Deferred
 
 from scrapy_resume.cookies import Cookies
@@ -95,6 +97,7 @@ class CrawlRun:
         )
         self._connect_ledger()
         self._state_text = session.spider_state
+        self._trigger: Any = None
         self._abandon = weakref.finalize(crawler, job.abandon)
         self._abandon.atexit = False
 
@@ -144,7 +147,13 @@ class CrawlRun:
         before the scheduler is opened, and the scheduler is closed all the same.
         """
         self.thread.attach(post_to_loop())
-        atexit.register(self.thread.join, LAST_WORDS_SECONDS)
+        atexit.register(self._at_exit)
+        if is_reactor_installed():
+            reactor = _reactor()
+            # "during": a shutdown that lets crawls end in good order waits for them before.
+            self._trigger = reactor.addSystemEventTrigger(
+                "during", "shutdown", self._forced_shutdown_deferred
+            )
 
     def attach(self) -> None:
         """The engine is there: watch it. Called in the event loop."""
@@ -225,7 +234,21 @@ class CrawlRun:
         self._abandon.detach()
         self.outbox.last_words(Closing("paused", "shutdown", self._stats()))
 
-    def forced_shutdown_deferred(self) -> Deferred[None] | None:
+    def _at_exit(self) -> None:
+        """The interpreter ends, and nobody has closed the job: there is no reactor to tell."""
+        self.forced_shutdown()
+        self.thread.join(LAST_WORDS_SECONDS)
+
+    def _unhook(self) -> None:
+        """The job is given up: what watches for a sudden end is not needed any more."""
+        atexit.unregister(self._at_exit)
+        if self._trigger is not None:
+            reactor = _reactor()
+            with contextlib.suppress(KeyError, ValueError):  # the reactor is running them now
+                reactor.removeSystemEventTrigger(self._trigger)
+            self._trigger = None
+
+    def _forced_shutdown_deferred(self) -> Deferred[None] | None:
         """As ``forced_shutdown``; fires when the last words are kept. ``None``: nothing to do."""
         if self.closed:
             return None
@@ -244,7 +267,7 @@ class CrawlRun:
             return None
         self.closed = True
         self._abandon.detach()
-        atexit.unregister(self.thread.join)
+        self._unhook()
         if isinstance(self.trouble, LeaseLostError):
             self.thread.stop()
             self.job.abandon()
@@ -273,6 +296,12 @@ class CrawlRun:
     def _stats(self) -> dict[str, object]:
         stats = self.crawler.stats
         return dict(stats.get_stats()) if stats is not None else {}
+
+
+def _reactor() -> Any:
+    from twisted.internet import reactor
+
+    return reactor
 
 
 def _settle(deferred: Deferred[Any], value: Any) -> None:

@@ -269,7 +269,7 @@ class Progress:
         if session.began:
             how = "begins"
         elif session.crashed:
-            how = f"goes on after a crash ({session.recovered} requests were in flight)"
+            how = f"goes on after a crash ({session.recovered} requests were in hand)"
         logger.info(
             "Job %s %s, run %d, in %s: %s",
             session.job,
@@ -328,7 +328,18 @@ class Progress:
             if kept == "completed"
             else "run the same command again to go on"
         )
-        logger.info("Job %s is %s (%s): %s; %s", job, kept, reason, _counts(self._run), further)
+        counts = self._run.ledger.counts
+        logger.info(
+            "Job %s is %s (%s): %d done, %d pending, %d failed, %d items; %s",
+            job,
+            kept,
+            reason,
+            counts.done,
+            counts.open,
+            counts.failed,
+            counts.items_stored,
+            further,
+        )
 
     def set_stats(self) -> None:
         """Totals over all runs, from the store."""

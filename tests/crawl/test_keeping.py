@@ -7,8 +7,9 @@ import sqlite3
 
 import pytest
 
-from tests.support.kills import at_hits
+from tests.support.kills import at_hits, twice
 from tests.support.launcher import Launcher
+from tests.support.reactors import MODES, Mode
 from tests.support.runs import Run, Workplace
 from tests.support.site import Site
 from tests.support.wanderings import Wanderings
@@ -164,3 +165,19 @@ def test_totals_over_all_runs_come_from_the_store(wanderings: Wanderings) -> Non
     assert f"'resume/total/items': {pages}" in last.text
     assert f"'resume/total/done': {pages}" in last.text
     assert "'resume/total/runs': 2" in last.text
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+def test_second_sigterm_ends_the_process_at_once_with_the_job_paused(
+    wanderings: Wanderings, mode: Mode
+) -> None:
+    if mode.unavailable:
+        pytest.skip(mode.unavailable)
+    settings = {**mode.settings, "DOWNLOAD_DELAY": 0.5}
+    run = wanderings.run(settings, kill=twice(5))
+    assert run.killed_at is not None, run.tail()
+    assert run.ended_at - run.killed_at < 4, "it neither waits for downloads nor for the store"
+    assert (wanderings.job()["status"], wanderings.job()["reason"]) == ("paused", "shutdown")
+    assert {row["crashes"] for row in wanderings.requests()} == {0}
+    assert wanderings.run(mode.settings).is_finished
+    assert wanderings.titles() == wanderings.whole

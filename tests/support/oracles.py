@@ -15,7 +15,7 @@ from tests.support.site import NOT_PAGES, Hit
 COMMIT_SECONDS = 0.1
 """The default of ``RESUME_COMMIT_INTERVAL``."""
 
-PROCESSING_SECONDS = 0.4
+PROCESSING_SECONDS = 0.6
 """Between the site's answer and the end of the callback, on a busy machine."""
 
 SQLITE_MAGIC = b"SQLite format 3\0"
