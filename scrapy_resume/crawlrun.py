@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from scrapy import Request, Spider
     from scrapy.crawler import Crawler
     from scrapy.http import Response
+    from scrapy.utils.asyncio import CallLaterResult
 
     from scrapy_resume.codec import Codec
     from scrapy_resume.rows import Row
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     from scrapy_resume.store.contract import Batch, JobStore
 
 logger = logging.getLogger("scrapy_resume")
+
+EVERY_RUN_SECONDS: Final = 5.0
+"""How long a resumed run keeps everything back for what comes first in every run. It may never
+come: a callback yielded it in an earlier run, or ``start()`` waits for something itself."""
 
 LAST_WORDS_SECONDS: Final = 5.0
 """A forced shutdown waits at most so long for what is committed last."""
@@ -69,6 +74,7 @@ class CrawlRun:
         """The job was given up, in good order or not."""
         self.trouble: Exception | None = None
         """Why the store took nothing any more; ``None``: it did to the end."""
+        self._patience: CallLaterResult | None = None
         self.drain_failed = False
         """The store did not answer in time when the spider closed."""
         self.start_failed = False
@@ -160,6 +166,9 @@ class CrawlRun:
         engine = self.crawler.engine
         assert engine is not None
         self.inflight.attach(engine)
+        self.outbox.on_out = self._limit_closing
+        if self.frontier.awaits_every_run:
+            call_later(EVERY_RUN_SECONDS, self.ledger.stop_awaiting_every_run)
         self.cookies.attach(engine, self.session.cookies)
 
     # ---- the state beside the items
@@ -217,6 +226,18 @@ class CrawlRun:
             self.thread.give_up_soon()
         return not self.drain_failed
 
+    def _limit_closing(self) -> None:
+        """The store is out. A spider that closes then may wait for callbacks that wait for
+        room, long before ``drain``: they get it when the store is given up."""
+        if self._patience is None and self.inflight.closing:
+            timeout_seconds = self.settings.close_timeout_seconds
+            self._patience = call_later(timeout_seconds, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        if self.outbox.out_since is not None:
+            self.thread.give_up_soon()
+
     def _store_gave_up(self, error: Exception) -> None:
         self.trouble = error
         logger.error(
@@ -268,6 +289,8 @@ class CrawlRun:
         self.closed = True
         self._abandon.detach()
         self._unhook()
+        if self._patience is not None:
+            self._patience.cancel()
         if isinstance(self.trouble, LeaseLostError):
             self.thread.stop()
             self.job.abandon()

@@ -12,16 +12,18 @@ leased row, but for what arrived within the current commit interval.
 from __future__ import annotations
 
 from bisect import insort
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from scrapy_resume.rows import rank_of
 from scrapy_resume.store.contract import Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from scrapy_resume.rows import Rank, Row
+    from scrapy_resume.store.contract import Admission, Continuation
 
 MINIMUM_BUFFER: Final = 16
 HOSTS_REMEMBERED: Final = 20_000
@@ -31,7 +33,7 @@ HOSTS_REMEMBERED: Final = 20_000
 class Lane:
     """The leased rows of one download slot, best first."""
 
-    __slots__ = ("arriving", "arriving_leased", "pending", "rows", "slot")
+    __slots__ = ("arriving", "pending", "rows", "slot")
 
     def __init__(self, slot: str) -> None:
         self.slot = slot
@@ -39,14 +41,21 @@ class Lane:
         self.pending = 0
         """Pending rows in the store, as of the last commit."""
         self.arriving = 0
-        """Rows on their way into the store as pending."""
-        self.arriving_leased = 0
-        """Rows on their way into the store that this run will keep, if they are new."""
+        """Rows on their way into the store."""
+
+    def first(self, arrived_before: int | None) -> int | None:
+        """The place of the best row, of those that arrived before that one's id if given."""
+        if arrived_before is None:
+            return 0 if self.rows else None
+        for place, (rank, _) in enumerate(self.rows):
+            if abs(rank[2]) < arrived_before:
+                return place
+        return None
 
     @property
     def empty(self) -> bool:
         """Nothing is here, nothing is there, nothing is on its way."""
-        return not (self.rows or self.pending or self.arriving or self.arriving_leased)
+        return not (self.rows or self.pending or self.arriving)
 
 
 class RobotsGate:
@@ -57,7 +66,9 @@ class RobotsGate:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Row] = {}
+        self._waiting: set[str] = set()
+        self._first: dict[Row, str] = {}
+        """Rows that load a host's rules, and that host: a redirect changes the row's URL."""
         self._passed: OrderedDict[str, None] = OrderedDict()
 
     def lets_through(self, row: Row) -> bool:
@@ -68,18 +79,19 @@ class RobotsGate:
     def sent(self, row: Row) -> None:
         """The row is handed to the engine."""
         host = _host(row.url)
-        if host not in self._passed:
-            self._waiting.setdefault(host, row)
+        if host not in self._passed and host not in self._waiting:
+            self._waiting.add(host)
+            self._first[row] = host
 
     def passed(self, row: Row) -> bool:
         """The row has been through the robots.txt middleware, or ended before.
 
         Returns whether others were kept waiting for that.
         """
-        host = _host(row.url)
-        if self._waiting.get(host) is not row:
+        host = self._first.pop(row, None)
+        if host is None:
             return False
-        del self._waiting[host]
+        self._waiting.remove(host)
         self._passed[host] = None
         if len(self._passed) > HOSTS_REMEMBERED:
             self._passed.popitem(last=False)
@@ -124,35 +136,39 @@ class Frontier:
         """How many rows a lane keeps leased."""
         return max(1, self._size // max(1, len(self._lanes)))
 
-    def expect(self, slot: str, rank: Rank) -> bool:
-        """A row is on its way into the store. Returns whether this run should keep it leased."""
-        lane = self._lane(slot)
-        stored = lane.pending + lane.arriving
-        if stored:
-            keep = bool(lane.rows) and rank < lane.rows[-1][0]
-        else:
-            keep = len(lane.rows) + lane.arriving_leased < self._depth() or (
-                bool(lane.rows) and rank < lane.rows[-1][0]
-            )
-        if keep:
-            lane.arriving_leased += 1
-        else:
-            lane.arriving += 1
-        return keep
+    def expect(self, slot: str) -> None:
+        """A row is on its way into the store."""
+        self._lane(slot).arriving += 1
 
-    def expect_pinned(self, slot: str) -> None:
-        """A row is on its way that this run keeps in any case."""
-        self._lane(slot).arriving_leased += 1
-
-    def settle(self, slot: str, *, leased: bool) -> None:
+    def settle(self, slot: str) -> None:
         """An expected row is in the store, or was found to be a duplicate."""
         lane = self._lanes[slot]
-        if leased:
-            lane.arriving_leased -= 1
-        else:
-            lane.arriving -= 1
+        lane.arriving -= 1
         if lane.empty:
             del self._lanes[slot]
+
+    def choose(self, arrivals: Iterable[Admission | Continuation]) -> None:
+        """Decide which arrivals of a batch that is about to go this run keeps leased.
+
+        Those that have to be are so already. No other batch is on its way: what is leased and
+        what is pending is known, and stays apart, the one before the other.
+        """
+        by_slot: dict[str, list[Admission | Continuation]] = {}
+        leased: Counter[str] = Counter()
+        for arrival in arrivals:
+            if arrival.lease:
+                leased[arrival.slot] += 1
+            else:
+                by_slot.setdefault(arrival.slot, []).append(arrival)
+        for slot, newcomers in by_slot.items():
+            lane = self._lanes[slot]
+            room = 0 if lane.pending else self._depth() - len(lane.rows) - leased[slot]
+            for arrival in sorted(newcomers, key=_arrival_rank):
+                overtakes = bool(lane.rows) and _arrival_rank(arrival) < lane.rows[-1][0]
+                if not overtakes and room <= 0:
+                    break
+                arrival.lease = True
+                room -= 1
 
     def set_pending(self, slot: str, count: int) -> None:
         """So many rows of the slot are pending in the store, and not delayed."""
@@ -200,38 +216,46 @@ class Frontier:
             if row.recorded and not row.every_run and not row.open_below:
                 excess -= 1
                 self.leased -= 1
+                # It goes with the next batch: what arrives from now on must not pass it by.
+                lane.pending += 1
+                self.pending_rows += 1
                 yield row
             else:
                 kept.append(entry)
         lane.rows.extend(reversed(kept))
 
-    def next_row(self, active: Callable[[str], int]) -> Row | None:
+    def next_row(
+        self, active: Callable[[str], int], arrived_before: int | None = None
+    ) -> Row | None:
         """Take the row that comes next; ``None``: none may be handed out now.
 
-        ``active`` gives the number of active downloads of a download slot.
+        ``active`` gives the number of active downloads of a download slot. Rows that came
+        later than ``arrived_before`` are passed over, unless there are no others.
         """
         if self.awaits_every_run:
             return None
-        best: Lane | None = None
+        best: tuple[Lane, int] | None = None
         best_key: tuple[int, bool, str] | None = None
         for slot, lane in self._lanes.items():
-            if not lane.rows or not self._may_go(lane.rows[0][1]):
+            place = lane.first(arrived_before)
+            if place is None or not self._may_go(lane.rows[place][1]):
                 continue
             key = (active(slot) if self._by_slot else 0, slot <= self._last_slot, slot)
             if best_key is None or key < best_key:
-                best, best_key = lane, key
+                best, best_key = (lane, place), key
         if best is None:
-            return None
-        self._last_slot = best.slot
-        return self._take(best)
+            return self.next_row(active) if arrived_before is not None else None
+        lane, place = best
+        self._last_slot = lane.slot
+        return self._take(lane, place)
 
     def _may_go(self, row: Row) -> bool:
         if self._every_run and not row.every_run:
             return False
         return self.robots is None or self.robots.lets_through(row)
 
-    def _take(self, lane: Lane) -> Row:
-        _, row = lane.rows.pop(0)
+    def _take(self, lane: Lane, place: int) -> Row:
+        _, row = lane.rows.pop(place)
         self.leased -= 1
         if lane.pending and 2 * len(lane.rows) <= self._depth():
             self._hungry.add(lane.slot)
@@ -246,6 +270,11 @@ class Frontier:
         """Some lane runs low while the store has more for it."""
         return bool(self._hungry)
 
+    @property
+    def has_dry_lane(self) -> bool:
+        """A lane has nothing left while the store has more for it."""
+        return any(lane.pending and not lane.rows for lane in self._lanes.values())
+
     def wishes(self) -> list[Wish]:
         """What to lease next, for the lanes that run low."""
         share = self._depth()
@@ -254,7 +283,7 @@ class Frontier:
             lane = self._lanes.get(slot)
             if lane is None:
                 continue
-            count = share - len(lane.rows) - lane.arriving_leased
+            count = share - len(lane.rows)
             if count > 0 and (lane.pending or lane.arriving):
                 found.append(Wish(slot, count))
         self._hungry.clear()
@@ -269,3 +298,7 @@ class Frontier:
 
 def _rank(entry: tuple[Rank, Row]) -> Rank:
     return entry[0]
+
+
+def _arrival_rank(arrival: Admission | Continuation) -> Rank:
+    return rank_of(arrival.priority, arrival.start, arrival.seq, every_run=False)

@@ -24,6 +24,9 @@ class HandOut:
         self._job = job
         self._frontier = frontier
         self._hold: int | None = None
+        """The number of batches that have to be answered before the next request goes."""
+        self._arrived_before: int | None = None
+        """The id from which on arrivals came too late to take part in the choice of it."""
         self.handed: dict[Request, Row] = {}
         """By object: retries and redirects copy everything else."""
         self.alone: Row | None = None
@@ -47,28 +50,36 @@ class HandOut:
             alone = self.alone
             waits = alone.in_engine or self.handed or alone.id in self.expected
             return None if waits else alone
-        if self._must_wait_for_arrivals():
+        if self._must_wait_for_store():
             return None
-        return self._frontier.next_row(self.active_downloads)
+        row = self._frontier.next_row(self.active_downloads, self._arrived_before)
+        self._stop_holding()
+        return row
 
-    def _must_wait_for_arrivals(self) -> bool:
-        """With an idle downloader, what just arrived may come before all that is here.
+    def _must_wait_for_store(self) -> bool:
+        """With an idle downloader, what is not here yet may come before all that is.
 
-        So the order is plain Scrapy's where requests go one by one. One commit is waited
-        for, not more: a stream of arrivals must not keep everything else from going.
+        So the order is plain Scrapy's where requests go one by one: all that arrived so far
+        takes part, what the store has for a lane that ran dry does too, and what the page
+        that was just fetched is about to give does not. One commit is waited for, not more:
+        a stream of arrivals must not keep everything else from going.
         """
-        if not self.expected or not self.is_idle():
-            self._hold = None
+        if not self.is_idle():
             return False
         if self._hold is None:
-            collected = bool(self.outbox.batch.arrivals)
+            if not self.expected and not self._frontier.has_dry_lane:
+                return False
+            collected = bool(self.outbox.batch.arrivals) or self._frontier.hungry
             self._hold = self.outbox.sent + (1 if collected else 0)
+            self._arrived_before = self.outbox.batch.next_id
             self.outbox.hurry()
         return self.outbox.received < self._hold
 
+    def _stop_holding(self) -> None:
+        self._hold = self._arrived_before = None
+
     def hand(self, row: Row, request: Request) -> None:
         """The engine gets it: an attempt, and in flight if the process dies now."""
-        self._hold = None
         self.handed[request] = row
         row.in_engine = True
         row.attempts += 1

@@ -8,6 +8,7 @@ instances of one crawl and verified when the spider opens:
   request that was yielded is scheduled and every item is through the pipelines; a retry or
   redirect is scheduled before its predecessor leaves the set. So a request's absence proves
   that Scrapy is done with it.
+- ``engine._download``: what is scheduled while a request is downloaded is the request's.
 - ``engine.downloader.fetch``: a Request that it returns continues the one that was given.
 - ``engine.scraper``: ``call_spider_async`` sees every response and failure on its way to
   callback or errback, ``handle_spider_error`` every exception of theirs,
@@ -28,6 +29,7 @@ from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 from scrapy.utils.asyncio import is_asyncio_available
 from scrapy.utils.defer import deferred_from_coro
+from scrapy.utils.reactor import is_reactor_installed
 from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 
@@ -52,10 +54,12 @@ BREATH: Final = 32
 _current_row: ContextVar[Row | None] = ContextVar("scrapy_resume_row", default=None)
 _current_item: ContextVar[ItemInPipelines | None] = ContextVar("scrapy_resume_item", default=None)
 
+_CANCELLED: Final = (CancelledError, asyncio.CancelledError)
+
 _CRAWL_METHODS: Final = ("crawl", "crawl_async")
 
 _NEEDED: Final = {
-    "engine": ("_slot", "downloader", "scraper", "crawl"),
+    "engine": ("_slot", "_download", "downloader", "scraper", "crawl"),
     "engine._slot": ("inprogress", "nextcall", "remove_request"),
     "engine.downloader": ("fetch", "active", "slots", "get_slot_key", "middleware"),
     "engine.scraper": (
@@ -135,9 +139,13 @@ def _verify(engine: ExecutionEngine) -> None:
         )
 
 
-def is_cancellation(failure: Failure) -> bool:
-    """Scrapy, or the event loop, is tearing down what runs: that says nothing of the request."""
-    return isinstance(failure.value, (CancelledError, asyncio.CancelledError))
+def is_cancellation(error: BaseException | None) -> bool:
+    """Scrapy, or the event loop, is tearing down what runs: that says nothing of the request.
+
+    Only where there is no reactor: a reactor that stops cancels nothing, so with one it is
+    somebody's own doing (a page over DOWNLOAD_MAXSIZE in older Scrapys), and an outcome.
+    """
+    return isinstance(error, _CANCELLED) and not is_reactor_installed()
 
 
 class Inflight:
@@ -168,6 +176,8 @@ class Inflight:
         slot.inprogress = _InProgress(slot.inprogress, self._ledger.let_go)
         downloader: Any = engine.downloader
         scraper: Any = engine.scraper
+        engine_parts: Any = engine
+        engine_parts._download = self._watch_download(engine_parts._download)
         downloader.fetch = self._watch_fetch(downloader.fetch)
         scraper.call_spider_async = self._watch_call(scraper.call_spider_async)
         scraper.handle_spider_error = self._watch_error(scraper.handle_spider_error)
@@ -185,6 +195,12 @@ class Inflight:
         if slot is not None and slot.closing is None:
             slot.nextcall.schedule()
 
+    @property
+    def closing(self) -> bool:
+        """The engine closes the spider, and waits for the requests that it holds."""
+        slot = self._engine._slot
+        return slot is not None and slot.closing is not None
+
     def close_spider(self, reason: str) -> None:
         """Have the engine close the spider, from outside of a coroutine."""
         if self._engine.spider is not None:
@@ -193,6 +209,15 @@ class Inflight:
     def _active_downloads(self, slot_key: str) -> int:
         slot = self._engine.downloader.slots.get(slot_key)
         return len(slot.active) if slot is not None else 0
+
+    def forget_scheduling(self) -> None:
+        """The engine is about to hand requests out: what it does from here on is nobody's.
+
+        asyncio calls it in the context of whatever had it called, a callback's for instance;
+        handlers of ``spider_idle`` must not seem to be that callback.
+        """
+        _current_row.set(None)
+        _current_item.set(None)
 
     def parent_of(self, request: Request) -> Row | None:
         """The row whose callback, middleware or pipeline is scheduling the request now."""
@@ -217,17 +242,23 @@ class Inflight:
             del self._tags[id(output)]
         return row
 
+    def _watch_download(self, download: Callable[..., Any]) -> Callable[..., Any]:
+        """What middlewares, and handlers of signals, schedule meanwhile is the row's."""
+
+        def watched(request: Request) -> Any:
+            token = _current_row.set(self._ledger.row_of(request) or _current_row.get())
+            try:
+                return download(request)
+            finally:
+                _current_row.reset(token)
+
+        return watched
+
     def _watch_fetch(self, fetch: Callable[..., Any]) -> Callable[..., Any]:
         def watched(request: Request, *args: Any, **kwargs: Any) -> Any:
             row = self._ledger.row_of(request)
-            if row is None:
-                return fetch(request, *args, **kwargs)
-            token = _current_row.set(row)
-            try:
-                deferred = fetch(request, *args, **kwargs)
-            finally:
-                _current_row.reset(token)
-            return deferred.addBoth(self._fetched, row)
+            deferred = fetch(request, *args, **kwargs)
+            return deferred if row is None else deferred.addBoth(self._fetched, row)
 
         return watched
 
@@ -236,7 +267,7 @@ class Inflight:
             self._ledger.goes_on_as(row, result)
         elif isinstance(result, Response):
             self._ledger.got_page(row, result.status)
-        elif isinstance(result, Failure) and is_cancellation(result):
+        elif isinstance(result, Failure) and is_cancellation(result.value):
             self._cancelled()
         return result
 
@@ -248,7 +279,7 @@ class Inflight:
             _current_row.set(row)
             self._hand_out.answered_by_site(request)
             if isinstance(result, Failure):
-                if is_cancellation(result):
+                if is_cancellation(result.value):
                     self._cancelled()
                 else:
                     self._ledger.download_failed(row, result)
@@ -260,7 +291,7 @@ class Inflight:
         def watched(failure: Failure, request: Request, *args: Any, **kwargs: Any) -> Any:
             row = self._ledger.row_of(request)
             if row is not None:
-                if is_cancellation(failure):
+                if is_cancellation(failure.value):
                     self._cancelled()
                 elif not isinstance(failure.value, CloseSpider):
                     self._ledger.callback_failed(row, failure)
@@ -305,6 +336,8 @@ class Inflight:
                 running.add(asyncio.ensure_future(coro))
         except Exception:
             scraper.handle_spider_error(Failure(), request, response)  # type: ignore[no-untyped-call]
+        if running:
+            await asyncio.wait(running)  # all of them, also where one raises
         await asyncio.gather(*ended, *running)
 
     async def _outputs(self, result: Any, row: Row) -> AsyncGenerator[Any, None]:
@@ -354,6 +387,10 @@ class Inflight:
             )
             try:
                 return await start_itemproc(item, *args, **kwargs)
+            except asyncio.CancelledError as error:
+                if is_cancellation(error):
+                    self._cancelled()
+                raise
             finally:
                 _current_item.reset(token)
                 if row.kind is Kind.start_item:

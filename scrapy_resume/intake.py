@@ -30,7 +30,7 @@ from scrapy_resume.model import (
     ordinary_identity,
 )
 from scrapy_resume.recent import RecentSet
-from scrapy_resume.rows import Row, admitted_row, rank_of
+from scrapy_resume.rows import Row, admitted_row, rank_of, storable_priority
 from scrapy_resume.store.contract import Admission, Continuation
 from scrapy_resume.unrecorded import UnrecordedLog
 
@@ -81,6 +81,8 @@ class Intake:
         self._recent = RecentSet()
         self._memory_identities: set[bytes] = set()
         self._lasting_keys: dict[bytes, bytes] = {}
+        self._fetched_every_run: set[bytes] = set()
+        """Few: a link to the login is as much a duplicate as one to any other page."""
         assert crawler.stats is not None
         self._unrecorded = UnrecordedLog(crawler.stats)
         self.expected = hand_out.expected
@@ -113,7 +115,7 @@ class Intake:
             identity = ordinary_identity(fingerprint)
             if every_run:
                 identity = self._in_this_run(identity)
-            if identity in self._recent or identity in self._memory_identities:
+            if self._is_known(identity):
                 self._log_duplicate(request)
                 return False
         try:
@@ -143,10 +145,20 @@ class Intake:
             return child_identity(parent.key, fingerprint), True
         return occurrence_identity(*parent.next_occurrence(fingerprint)), False
 
+    def _is_known(self, identity: bytes) -> bool:
+        """It is known without asking the store."""
+        return (
+            identity in self._recent
+            or identity in self._memory_identities
+            or identity in self._fetched_every_run
+        )
+
     def _in_this_run(self, lasting: bytes) -> bytes:
         """The identity of a request that is fetched in every run; its key stays the same."""
         identity = digest(b"every run", self._run.to_bytes(8, "big"), lasting)
-        self._lasting_keys[identity] = lasting
+        self._fetched_every_run.add(lasting)
+        if identity not in self._recent and identity not in self._memory_identities:
+            self._lasting_keys[identity] = lasting
         return identity
 
     def row_of(self, admission: Admission, request: Request) -> Row:
@@ -164,9 +176,8 @@ class Intake:
         rank = self._rank(request, row_id)
         every_run = bool(meta.get(EVERY_RUN_KEY))
         if every_run:
-            self._frontier.expect_pinned(slot)
             self._frontier.expect_every_run(row_id)
-        lease = every_run or self._frontier.expect(slot, rank)
+        self._frontier.expect(slot)
         self.expected[row_id] = request
         self._outbox.note().arrivals.append(
             Admission(
@@ -176,12 +187,12 @@ class Intake:
                 request.url,
                 payload,
                 slot,
-                request.priority,
+                storable_priority(request),
                 rank[1],
                 rank[2],
                 self._unit(request, parent, row_id),
                 meta.get("depth", 0),
-                lease,
+                every_run,
                 counted,
                 True,
                 every_run,
@@ -192,8 +203,8 @@ class Intake:
         """Where plain Scrapy's queues would put it: the lowest rank is handed out first."""
         order = self._order
         if order.start is not None and request.meta.get("is_start_request", False):
-            return -request.priority, 1, row_id if order.start == "fifo" else -row_id
-        return -request.priority, 0, -row_id if order.lifo else row_id
+            return -storable_priority(request), 1, row_id if order.start == "fifo" else -row_id
+        return -storable_priority(request), 0, -row_id if order.lifo else row_id
 
     def _unit(self, request: Request, parent: Row | None, row_id: int) -> int | str:
         name = request.meta.get(UNIT_KEY)
@@ -241,15 +252,15 @@ class Intake:
         row.request = request
         row.url = request.url
         row.slot = self._frontier.lane_key(self.get_slot_key(request))
-        row.priority = request.priority
+        row.priority = storable_priority(request)
         row.depth = request.meta.get("depth", 0)
         _, start, seq = self._rank(request, row.id)
-        row.rank = rank_of(request.priority, start, seq, row.every_run)
+        row.rank = rank_of(row.priority, start, seq, row.every_run)
 
     def _ask(self, row: Row, request: Request, identity: bytes) -> None:
         """Ask the store whether an identity is known, without adding it."""
         asked = row.id if row.id not in self.expected else self.new_id()
-        self._frontier.expect_pinned(row.slot)
+        self._frontier.expect(row.slot)
         self.expected[asked] = request
         self.expected_rows[asked] = row
         self._outbox.note().arrivals.append(self.describe(row, asked, identity, record=False))
@@ -311,7 +322,7 @@ class Intake:
         identity: bytes | None = None
         if self._order.dedupe and not request.dont_filter:
             identity = ordinary_identity(self._fingerprint(request))
-            if identity in self._recent or identity in self._memory_identities:
+            if self._is_known(identity):
                 self._log_duplicate(request)
                 row.forget_outcome()
                 row.settle(State.ignored, "duplicate")
@@ -344,11 +355,9 @@ class Intake:
         slot = self._frontier.lane_key(self.get_slot_key(request))
         rank = self._rank(request, order_id)
         pinned = row.every_run or row.open_below > 0 or row is self._hand_out.alone
-        if pinned:
-            self._frontier.expect_pinned(slot)
-        lease = pinned or self._frontier.expect(slot, rank)
-        row.url, row.slot, row.priority = request.url, slot, request.priority
-        row.rank = rank_of(request.priority, rank[1], rank[2], row.every_run)
+        self._frontier.expect(slot)
+        row.url, row.slot, row.priority = request.url, slot, storable_priority(request)
+        row.rank = rank_of(row.priority, rank[1], rank[2], row.every_run)
         row.request = request
         self.expected[row.id] = request
         self.expected_rows[row.id] = row
@@ -358,12 +367,12 @@ class Intake:
                 request.url,
                 payload,
                 slot,
-                request.priority,
+                row.priority,
                 rank[1],
                 rank[2],
                 row.attempts,
                 identity,
-                lease,
+                pinned,
             )
         )
 

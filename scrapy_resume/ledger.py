@@ -237,10 +237,16 @@ class Ledger:
     def start_ended(self, *, exhausted: bool) -> None:
         """``start()`` is over: came to its end, raised, or was not run at all."""
         self.start_exhausted = exhausted
-        self._frontier.awaits_every_run = False
+        self.stop_awaiting_every_run()
         if exhausted and not self.frozen:
             self._close_start()
         self.wake()
+
+    def stop_awaiting_every_run(self) -> None:
+        """What comes first in every run has come, or will not: others may go."""
+        if self._frontier.awaits_every_run:
+            self._frontier.awaits_every_run = False
+            self.wake()
 
     def _close_start(self) -> None:
         if self.start_exhausted and not self.intake.start.open_below:
@@ -304,6 +310,7 @@ class Ledger:
         if batch.finishes or batch.releases:
             self.snapshot(batch)
         batch.pages = self.pages
+        self._frontier.choose(batch.arrivals)
         batch.wishes = self._frontier.wishes()
         batch.suspect_wish = self._hand_out.wants_suspect()
 
@@ -343,7 +350,7 @@ class Ledger:
             if (waiter := intake.item_waiters.pop(arrival.id, None)) is not None:
                 waiter.callback(not known)
                 continue
-            self._frontier.settle(arrival.slot, leased=arrival.lease)
+            self._frontier.settle(arrival.slot)
             if self.frozen:
                 continue
             if known and request is not None:

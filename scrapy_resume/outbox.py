@@ -19,6 +19,8 @@ from scrapy_resume.errors import ResumeError
 from scrapy_resume.store.contract import Batch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scrapy.utils.asyncio import CallLaterResult
 
     from scrapy_resume.errors import StoreUnavailableError
@@ -64,6 +66,8 @@ class Outbox:
         """Nothing is accepted any more."""
         self.out_since: float | None = None
         """When the store stopped answering, on the monotonic clock; ``None``: it answers."""
+        self.on_out: Callable[[], None] = lambda: None
+        """Called each time that the store was tried in vain."""
         self._job = job
         self._thread = thread
         self._correspondent = correspondent
@@ -175,6 +179,7 @@ class Outbox:
         self._correspondent.gave_up(error)
 
     def _store_is_out(self, error: StoreUnavailableError) -> None:
+        self.on_out()
         if self.out_since is None:
             self.out_since = time.monotonic()
             logger.warning("%s. The crawl waits for the store, and goes on when it answers.", error)

@@ -19,6 +19,8 @@ _ROW: Final = b"row"
 _FIRST: Final = 1 << 80
 """Added to the priority of requests that come first in every run."""
 
+_HIGHEST: Final = 1 << 62
+
 
 class Row:
     """A recorded request, one that runs from memory, an item of ``start()``, or ``start()``."""
@@ -183,3 +185,8 @@ def leased_row(leased: LeasedRow) -> Row:
 def rank_of(priority: int, start: int, seq: int, every_run: bool) -> Rank:
     """What comes first in every run ranks before all others, whatever their priority."""
     return -priority - (_FIRST if every_run else 0), start, seq
+
+
+def storable_priority(request: Request) -> int:
+    """The request's priority, within what a database's integers hold."""
+    return max(-_HIGHEST, min(request.priority, _HIGHEST))

@@ -67,6 +67,7 @@ class ResumeScheduler(BaseScheduler):
 
     def next_request(self) -> Request | None:
         """The request that comes next. ``None``: none now; the engine is woken when there is."""
+        self._run.inflight.forget_scheduling()
         request = self._ledger.next_request()
         if request is not None:
             self._stats.inc_value("scheduler/dequeued")

@@ -17,7 +17,7 @@ class Finishes:
     def __init__(self, transaction: Transaction, arrivals: Arrivals) -> None:
         self._in = transaction
         self._arrivals = arrivals
-        self._finished: list[tuple[Finish, int]] = []
+        self._finished: list[Finish] = []
         self._buried: list[tuple[object, ...]] = []
         self._items: list[tuple[int, ItemRecord]] = []
         self._changes: Counter[int] = Counter()
@@ -63,7 +63,7 @@ class Finishes:
             return False
         if finish.supersedes and (held.items or self._changes[finish.id]):
             self._supersede(finish.id)
-        self._finished.append((finish, finish.id))
+        self._finished.append(finish)
         return True
 
     def _bury(self, finish: Finish) -> bool:
@@ -153,7 +153,7 @@ class Finishes:
         if self._buried:
             run(COMMIT["bury"], self._buried)
         if self._finished:
-            run(COMMIT["finish"], [self._columns(finish) for finish, _ in self._finished])
+            run(COMMIT["finish"], [self._columns(finish) for finish in self._finished])
         rest = [(change, row) for row, change in self._changes.items() if change]
         if rest:
             run(COMMIT["change_items"], rest)

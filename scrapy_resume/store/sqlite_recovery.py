@@ -96,7 +96,6 @@ def recover(connection: sqlite3.Connection, tally: Tally, death: Death, now: flo
         changes.append((int(end.state), *end[1:], now, row.id))
     connection.executemany(OPENING["recover"], changes)
     connection.execute(OPENING["empty_spill"])
-    tally.alone_id = 0
     return recovered
 
 

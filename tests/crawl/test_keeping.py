@@ -181,3 +181,34 @@ def test_second_sigterm_ends_the_process_at_once_with_the_job_paused(
     assert {row["crashes"] for row in wanderings.requests()} == {0}
     assert wanderings.run(mode.settings).is_finished
     assert wanderings.titles() == wanderings.whole
+
+
+def test_link_to_the_login_of_every_run_is_a_duplicate(wanderings: Wanderings) -> None:
+    wanderings.replace_in_spider(
+        "callback=self.parse_page)\n\n"
+        "    def parse_page(self, response: Response) -> Iterator[Any]:\n",
+        'callback=self.parse_page, meta={"resume_every_run": True})\n\n'
+        "    def parse_page(self, response: Response) -> Iterator[Any]:\n"
+        '        yield response.follow("/page/0", callback=self.parse_page)\n',
+    )
+    assert wanderings.run().is_finished
+    assert wanderings.titles() == wanderings.whole
+
+
+def test_login_that_no_longer_comes_does_not_hold_the_crawl_up(wanderings: Wanderings) -> None:
+    old = 'yield Request(f"{self.site}/page/0", callback=self.parse_page)\n'
+    meta = 'callback=self.parse_page, meta={"resume_every_run": True})\n'
+    wanderings.replace_in_spider(old, old.replace("callback=self.parse_page)\n", meta))
+    assert wanderings.run(kill=at_hits(20)).killed_at is not None
+    waits = "        import asyncio\n        while self.state.get('pages', 0) < 60:\n"
+    waits += "            await asyncio.sleep(0.01)\n"
+    wanderings.replace_in_spider(
+        '        self.logger.info("start() runs")\n        '
+        + old.replace("callback=self.parse_page)\n", meta),
+        waits + "        return\n        yield\n",
+    )
+    wanderings.replace_in_spider(
+        'self.state.get("pages", 0) + 1', 'self.state.get("pages", 0) + 60'
+    )
+    assert wanderings.run().is_finished
+    assert set(wanderings.titles()) == set(wanderings.whole)
