@@ -3,6 +3,7 @@
 PYTHON ?= python3
 OLDEST_SCRAPY := 2.14.0
 SEEDS ?= 30
+BENCHMARKS ?= cpu_per_page memory first_fetch million_starts
 
 DEVELOP := .venv/.ready
 DEMO := .venv-demo/.ready
@@ -24,14 +25,15 @@ lint: $(DEVELOP)  ## style, types, direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: $(DEVELOP)  ## SIGKILL at random moments, over and over: SEEDS=30
+soak: $(DEVELOP)  ## SIGKILL at random moments, over and over (SEEDS=30), and the slow tests
 	$(BIN)/python -m tests.crash.soak --seeds $(SEEDS)
+	$(BIN)/python -m pytest -n 2 -m soak
 
 real: $(DEVELOP)  ## a large documentation site that nobody here wrote, through five SIGKILLs
 	$(BIN)/python -m tests.crash.real
 
-bench: $(DEVELOP)  ## CPU a page against plain Scrapy, memory, time to the first fetch
-	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(DEVELOP)  ## CPU a page against plain Scrapy, memory, first fetch, a million starts
+	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
 
 test-oldest: $(OLDEST)  ## the tests with the oldest Scrapy that is supported
 	.venv-oldest/bin/python -m pytest -n 2
