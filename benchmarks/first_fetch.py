@@ -1,0 +1,132 @@
+"""The time from the start of a process to the first request that reaches the site.
+
+    python benchmarks/first_fetch.py --seen 1000000 --pending 100000
+
+A job of that size is written first, as a crawl that died would have left it. Then, in turn:
+plain Scrapy and the add-on with a new job, for comparison; the large job, resumed; the large
+job, resumed when its file is not in the system's cache. Each is ended with SIGKILL at its
+first fetch, so that each resumption is one after a crash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.support.large_job import build
+from benchmarks.support.measured import crawl_words, load, started, tail_of
+from benchmarks.support.site import FastSite
+from tests.support.tables import table
+
+SPIDER = "linked"
+HEADINGS = ("seconds to the first fetch", "minimum", "median", "maximum")
+PATIENCE_SECONDS = 60.0
+POLL_SECONDS = 0.005
+
+
+class Course:
+    """Runs crawls to their first fetch, against one site."""
+
+    def __init__(self, site: FastSite, hits: Path, folder: Path) -> None:
+        self._site = site
+        self._hits = hits
+        self._folder = folder
+        self.large_store = folder / "large"
+
+    def plain(self) -> float:
+        return self._run(self._folder / "none", plain=True)
+
+    def new_job(self) -> float:
+        with tempfile.TemporaryDirectory(dir=self._folder) as store:
+            return self._run(Path(store), plain=False)
+
+    def large_job(self) -> float:
+        return self._run(self.large_store, plain=False)
+
+    def cold_large_job(self) -> float:
+        for path in self.large_store.glob("*.sqlite3*"):
+            forget(path)
+        return self.large_job()
+
+    def _run(self, store: Path, *, plain: bool) -> float:
+        log = self._folder / "crawl.log"
+        offset = self._hits.stat().st_size
+        words = crawl_words(SPIDER, self._site.url, store)
+        began = time.monotonic()
+        process = started(words, log, plain=plain)
+        try:
+            while not (first := first_line(self._hits, offset)):
+                if process.poll() is not None or time.monotonic() > began + PATIENCE_SECONDS:
+                    raise SystemExit(f"no fetch:\n{tail_of(log.read_text())}")
+                time.sleep(POLL_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+        return float(first.split()[0]) - began
+
+
+def first_line(path: Path, offset: int) -> bytes:
+    """The first whole line from an offset on; empty if there is none yet."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        line = file.readline()
+    return line if line.endswith(b"\n") else b""
+
+
+def forget(path: Path) -> None:
+    """Have the system's cache drop a file that nobody has open."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
+
+
+def measured(course: Course, runs: int, job: str) -> str:
+    kinds = {
+        "plain Scrapy": course.plain,
+        "a new job": course.new_job,
+        f"{job}, resumed": course.large_job,
+        "the same, its file not cached": course.cold_large_job,
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in kinds}
+    for _ in range(runs):
+        for name, run in kinds.items():
+            seconds[name].append(run())
+    rows = [
+        [name, *(f"{reduce(found):.2f}" for reduce in (min, median, max))]
+        for name, found in seconds.items()
+    ]
+    return table(HEADINGS, rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seen", type=int, default=1_000_000, help="finished requests")
+    parser.add_argument("--pending", type=int, default=100_000, help="waiting requests")
+    parser.add_argument("--runs", type=int, default=7, help="runs of each kind")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        hits = folder / "hits.log"
+        with FastSite(log=hits) as site:
+            course = Course(site, hits, folder)
+            began = time.monotonic()
+            build(course.large_store, SPIDER, site.url, options.seen, options.pending)
+            print(f"the job was written in {time.monotonic() - began:.0f} s", file=sys.stderr)
+            before = load()
+            job = f"{options.seen:,} seen, {options.pending:,} pending"
+            print(measured(course, options.runs, job))
+            print(f"{before} before, {load()} after")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""What a measured process notes about itself."""
+
+from __future__ import annotations
+
+import time
+
+from scrapy import signals
+from scrapy.crawler import Crawler
+
+
+class StartUpCost:
+    """The stat ``bench/start_up_cpu_seconds``: what was used up when the spider opened."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
+        crawler.signals.connect(self.spider_opened, signals.spider_opened)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> StartUpCost:
+        return cls(crawler)
+
+    def spider_opened(self) -> None:
+        assert self._crawler.stats is not None
+        self._crawler.stats.set_value("bench/start_up_cpu_seconds", time.process_time())

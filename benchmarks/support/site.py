@@ -1,0 +1,141 @@
+"""A fast local site: every page is rendered before the first request comes.
+
+    python -m benchmarks.support.site --pages 1000
+
+prints its port on the first line and serves until its standard input is closed.
+``/page/N`` links to twenty other pages, so that each is linked about twenty times and all
+hang together; any other path is a page without links.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+LINKS = 20
+PARAGRAPH = "<p>Lorem ipsum dolor sit amet, consetetur sadipscing elitr, sed diam nonumy.</p>"
+PARAGRAPHS = 20
+
+
+def rendered(title: str, links: list[int]) -> bytes:
+    """A whole HTTP response."""
+    anchors = "".join(f'<li><a href="/page/{link}">Page {link}</a></li>' for link in links)
+    body = (
+        f"<!doctype html><html><head><title>{title}</title></head><body><h1>{title}</h1>"
+        f"<ul>{anchors}</ul>{PARAGRAPH * PARAGRAPHS}</body></html>"
+    ).encode()
+    head = (
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def links_of(number: int, pages: int) -> list[int]:
+    """A tree of twenty branches, wrapped around."""
+    return [(LINKS * number + step) % pages for step in range(1, LINKS + 1)]
+
+
+class Answering(asyncio.Protocol):
+    """One connection: GET requests without a body, kept alive."""
+
+    def __init__(
+        self, pages: dict[bytes, bytes], latency: float, log: Callable[[bytes], None]
+    ) -> None:
+        self._pages = pages
+        self._latency = latency
+        self._log = log
+        self._leaf = rendered("Leaf", [])
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while b"\r\n\r\n" in self._received:
+            head, _, self._received = self._received.partition(b"\r\n\r\n")
+            path = head.split(b" ", 2)[1]
+            self._log(path)
+            page = self._pages.get(path)
+            if page is not None or not self._latency:
+                self._answer(page or self._leaf)
+            else:
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._latency, self._answer, self._leaf)
+
+    def _answer(self, response: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(response)
+
+
+def hit_log(path: str) -> Callable[[bytes], None]:
+    """Appends one line a hit: the system's monotonic clock, and the path."""
+    if not path:
+        return lambda _: None
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def write(target: bytes) -> None:
+        os.write(descriptor, b"%.6f %s\n" % (time.monotonic(), target))
+
+    return write
+
+
+class FastSite:
+    """A running site. ``latency`` is that of pages without links, in seconds."""
+
+    def __init__(self, pages: int = 1_000, *, latency: float = 0.0, log: Path | None = None):
+        self._words = ["--pages", str(pages), "--latency", str(latency)]
+        self._words += ["--log", str(log)] if log is not None else []
+        self.url = ""
+
+    def __enter__(self) -> FastSite:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, *self._words],
+            cwd=REPO,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        port = self._process.stdout.readline().strip()
+        assert port.isdigit(), "the site did not start"
+        self.url = f"http://127.0.0.1:{port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+async def serve(pages: int, latency: float, log: str) -> None:
+    texts = {
+        f"/page/{number}".encode(): rendered(f"Page {number}", links_of(number, pages))
+        for number in range(pages)
+    }
+    write = hit_log(log)
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(lambda: Answering(texts, latency, write), "127.0.0.1", 0)
+    print(listening.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pages", type=int, default=1_000)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds, of linkless pages")
+    parser.add_argument("--log", default="", help="file of the hit log")
+    options = parser.parse_args()
+    asyncio.run(serve(options.pages, options.latency, options.log))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The spiders that are measured."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from scrapy import Request, Spider
+from scrapy.exceptions import CloseSpider
+from scrapy.http import Response
+
+
+class LinkedSpider(Spider):
+    """Takes all pages of the site, one item each."""
+
+    name = "linked"
+
+    async def start(self) -> AsyncIterator[Any]:
+        yield Request(f"{self.settings['SITE']}/page/0")
+
+    def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
+        yield {"url": response.url, "title": response.css("title::text").get()}
+        for href in response.css("a::attr(href)").getall():
+            yield response.follow(href)
+
+
+class SeenSpider(Spider):
+    """Sees ``-a urls=N`` different URLs, five thousand a page, and fetches hardly any of them."""
+
+    name = "seen"
+    urls = "20000"
+    urls_a_page = 5_000
+
+    async def start(self) -> AsyncIterator[Any]:
+        yield Request(f"{self.settings['SITE']}/page/0")
+
+    def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
+        first = kwargs.get("first", 0)
+        if first >= int(self.urls):
+            raise CloseSpider("enough")
+        site = self.settings["SITE"]
+        number = first // self.urls_a_page
+        for leaf in range(first, first + self.urls_a_page):
+            yield Request(f"{site}/leaf/{leaf}", self.parse_leaf, priority=-1)
+        following = {"first": first + self.urls_a_page}
+        yield Request(f"{site}/page/{number + 1}", cb_kwargs=following)
+
+    def parse_leaf(self, response: Response) -> None:
+        """Nothing is wanted of it."""
