@@ -1,11 +1,12 @@
 """The time from the start of a process to the first request that reaches the site.
 
-    python benchmarks/first_fetch.py --seen 1000000 --pending 100000
+    python benchmarks/first_fetch.py --seen 1000000 --pending 100000 --slots 20000
 
-A job of that size is written first, as a crawl that died would have left it. Then, in turn:
-plain Scrapy and the add-on with a new job, for comparison; the large job, resumed; the large
-job, resumed when its file is not in the system's cache. Each is ended with SIGKILL at its
-first fetch, so that each resumption is one after a crash.
+Two jobs are written first, as crawls that died would have left them: one of that size, and
+one whose waiting requests belong to very many download slots, as in a broad crawl. Then, in
+turn: plain Scrapy and the add-on with a new job, for comparison; the large job, resumed; the
+large job, resumed when its file is not in the system's cache; the broad job, resumed. Each
+is ended with SIGKILL at its first fetch, so that each resumption is one after a crash.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.support.large_job import build
+from benchmarks.support.large_job import LargeJob
 from benchmarks.support.measured import crawl_words, load, started, tail_of
 from benchmarks.support.site import FastSite
 from tests.support.tables import table
@@ -38,7 +41,6 @@ class Course:
         self._site = site
         self._hits = hits
         self._folder = folder
-        self.large_store = folder / "large"
 
     def plain(self) -> float:
         return self._run(self._folder / "none", plain=True)
@@ -47,13 +49,13 @@ class Course:
         with tempfile.TemporaryDirectory(dir=self._folder) as store:
             return self._run(Path(store), plain=False)
 
-    def large_job(self) -> float:
-        return self._run(self.large_store, plain=False)
+    def resumed(self, store: Path) -> float:
+        return self._run(store, plain=False)
 
-    def cold_large_job(self) -> float:
-        for path in self.large_store.glob("*.sqlite3*"):
+    def resumed_cold(self, store: Path) -> float:
+        for path in store.glob("*.sqlite3*"):
             forget(path)
-        return self.large_job()
+        return self.resumed(store)
 
     def _run(self, store: Path, *, plain: bool) -> float:
         log = self._folder / "crawl.log"
@@ -90,13 +92,14 @@ def forget(path: Path) -> None:
         os.close(descriptor)
 
 
-def measured(course: Course, runs: int, job: str) -> str:
-    kinds = {
+def measured(course: Course, runs: int, jobs: dict[str, Path]) -> str:
+    kinds: dict[str, Callable[[], float]] = {
         "plain Scrapy": course.plain,
         "a new job": course.new_job,
-        f"{job}, resumed": course.large_job,
-        "the same, its file not cached": course.cold_large_job,
     }
+    for name, store in jobs.items():
+        kinds[name] = partial(course.resumed, store)
+        kinds[f"{name}, not cached"] = partial(course.resumed_cold, store)
     seconds: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(runs):
         for name, run in kinds.items():
@@ -108,23 +111,35 @@ def measured(course: Course, runs: int, job: str) -> str:
     return table(HEADINGS, rows)
 
 
+def built(folder: Path, url: str, seen: int, pending: int, slots: int) -> dict[str, Path]:
+    """The jobs to resume: what they are called in the table, and their stores."""
+    large = LargeJob(url, seen, pending)
+    broad = LargeJob(url, 0, pending, slots)
+    stores = {
+        f"{seen:,} seen, {pending:,} pending": folder / "large",
+        f"{pending:,} pending in {slots:,} slots": folder / "broad",
+    }
+    for job, store in zip((large, broad), stores.values(), strict=True):
+        began = time.monotonic()
+        job.build(store, SPIDER)
+        print(f"{job} written in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return stores
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seen", type=int, default=1_000_000, help="finished requests")
     parser.add_argument("--pending", type=int, default=100_000, help="waiting requests")
-    parser.add_argument("--runs", type=int, default=7, help="runs of each kind")
+    parser.add_argument("--slots", type=int, default=20_000, help="of the second job")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each kind")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         hits = folder / "hits.log"
         with FastSite(log=hits) as site:
-            course = Course(site, hits, folder)
-            began = time.monotonic()
-            build(course.large_store, SPIDER, site.url, options.seen, options.pending)
-            print(f"the job was written in {time.monotonic() - began:.0f} s", file=sys.stderr)
+            jobs = built(folder, site.url, options.seen, options.pending, options.slots)
             before = load()
-            job = f"{options.seen:,} seen, {options.pending:,} pending"
-            print(measured(course, options.runs, job))
+            print(measured(Course(site, hits, folder), options.runs, jobs))
             print(f"{before} before, {load()} after")
 
 

@@ -16,6 +16,8 @@ from scrapy.downloadermiddlewares.httpcache import HttpCacheMiddleware
 from scrapy.extensions.httpcache import FilesystemCacheStorage
 from scrapy.pipelines.files import FilesPipeline, FSFilesStore
 
+from scrapy_resume.model import digest
+
 if TYPE_CHECKING:
     from scrapy import Request, Spider
     from scrapy.core.engine import ExecutionEngine
@@ -38,8 +40,9 @@ def write_whole_files(engine: ExecutionEngine) -> None:
 
 
 def _part_of(path: Path) -> Path:
-    """Where it is written before it is whole: one name for each process that writes."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Where it is written before it is whole: a short name, one for each process that writes."""
+    name = digest(os.fsencode(path.name)).hex()
+    return path.with_name(f".{name}.{os.getpid()}.part")
 
 
 class _WholeEntries:
@@ -72,6 +75,7 @@ class _WholeEntries:
         if whole.exists():
             # A directory cannot be replaced in one step; without an entry the page is fetched.
             old = part.with_suffix(".old")
+            shutil.rmtree(old, ignore_errors=True)
             whole.rename(old)
             part.rename(whole)
             shutil.rmtree(old, ignore_errors=True)

@@ -129,3 +129,23 @@ def test_tests_that_the_guarantee_names_are_there() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     assert named
     assert not [name for name in sorted(named) if f"def {name}(" not in sources]
+
+
+# -- what the pages lead to
+
+
+def test_every_command_line_of_the_readme_uses_a_subcommand_that_exists() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    used = re.findall(r"^ +scrapy resume (\S+)", text, flags=re.MULTILINE)
+    used += re.findall(r"`scrapy resume (\S+?)`", text)
+    assert used
+    assert not [name for name in used if name not in SUBCOMMANDS]
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name
+)
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    relative = [link.partition("#")[0] for link in links if "://" not in link]
+    assert not [link for link in relative if link and not (page.parent / link).is_file()]

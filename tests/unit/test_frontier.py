@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from scrapy_resume.frontier import Frontier, RobotsGate
-from scrapy_resume.rows import Row, rank_of
-from scrapy_resume.store.contract import Wish
+from scrapy_resume.model import START
+from scrapy_resume.rows import Rank, Row, rank_of
+from scrapy_resume.store.contract import Admission, Wish
 
 
 def row(row_id: int, slot: str = "a", *, priority: int = 0, every_run: bool = False) -> Row:
@@ -63,14 +64,49 @@ def test_a_resumed_run_waits_for_what_comes_first() -> None:
     assert drained(buffer) == [1]
 
 
+def chosen(of: Frontier, *ranks: Rank) -> list[Rank]:
+    """Those of the arrivals of one batch that stay leased."""
+    arrivals = []
+    for number, (negated, start, seq) in enumerate(ranks):
+        of.expect("a")
+        identity = number.to_bytes(20, "big")
+        arrivals.append(
+            Admission(number, identity, START, "", "", "a", -negated, start, seq, unit=number)
+        )
+    of.choose(arrivals)
+    return [rank for rank, arrival in zip(ranks, arrivals, strict=True) if arrival.lease]
+
+
 def test_a_new_row_is_kept_only_if_nothing_in_the_store_comes_before_it() -> None:
-    empty = frontier()
-    assert empty.expect("a", (0, 0, -1))
+    assert chosen(frontier(), (0, 0, -1)) == [(0, 0, -1)]
     waiting = frontier({"a": 10})
-    assert not waiting.expect("a", (0, 0, -11)), "the store's may rank higher"
+    assert not chosen(waiting, (0, 0, -11)), "the store's may rank higher"
     waiting.push(row(5))
-    assert waiting.expect("a", (-1, 0, -12)), "it overtakes what is leased"
-    assert not waiting.expect("a", (1, 0, -13))
+    overtaking, last = (-1, 0, -12), (1, 0, -13)
+    assert chosen(waiting, last, overtaking) == [overtaking], "it overtakes what is leased"
+
+
+def test_of_many_that_arrive_together_the_best_are_kept() -> None:
+    last_in_first_out = [(0, 0, -number) for number in range(1, 41)]
+    assert chosen(frontier(), *last_in_first_out) == last_in_first_out[-16:]
+    first_in_first_out = [(0, 0, number) for number in range(1, 41)]
+    assert chosen(frontier(), *first_in_first_out) == first_in_first_out[:16]
+
+
+def test_what_is_given_back_comes_before_what_arrives_later_and_ranks_lower() -> None:
+    buffer = frontier()
+    for number in range(1, 34):
+        buffer.push(row(number))
+    assert len(list(buffer.overflow("a"))) == 17
+    assert len(drained(buffer)) == 16
+    assert not chosen(buffer, (0, 0, -1)), "those on their way back may rank higher"
+
+
+def test_a_lane_is_dry_while_only_the_store_has_more_for_it() -> None:
+    buffer = frontier({"a": 2, "b": 0})
+    assert buffer.has_dry_lane
+    buffer.push(row(1, "a"))
+    assert not buffer.has_dry_lane
 
 
 def test_a_lane_that_runs_low_asks_for_its_share() -> None:
@@ -120,8 +156,8 @@ def test_lanes_that_are_empty_are_forgotten() -> None:
     buffer = frontier()
     for number in range(100):
         slot = f"s{number}"
-        assert buffer.expect(slot, (0, 0, -number))
-        buffer.settle(slot, leased=True)
+        buffer.expect(slot)
+        buffer.settle(slot)
         buffer.push(row(number, slot))
     assert len(drained(buffer)) == 100
     assert not buffer._lanes

@@ -1,0 +1,53 @@
+"""A spider to which everything happens that can happen to a request, for ``scrapy runspider``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from urllib.parse import urljoin
+
+from scrapy import Request, Spider, signals
+from scrapy.exceptions import IgnoreRequest
+from scrapy.http import Response
+from twisted.python.failure import Failure
+
+
+class MishapSpider(Spider):
+    """Asks for the paths in ``-a paths=/leaf/1,/missing/2`` of the site at ``-a site=URL``.
+
+    What a path's query says is done with it: ``?do=raise`` in the callback, ``?do=errback``,
+    ``?do=lambda`` or ``?do=offsite`` for what it yields, ``?do=refuse`` for what it redirects to.
+    """
+
+    name = "mishaps"
+    site: str
+    paths: str
+    allowed_domains = ("127.0.0.1",)
+
+    @classmethod
+    def from_crawler(cls, crawler: Any, *args: Any, **kwargs: Any) -> MishapSpider:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        crawler.signals.connect(spider.refuse, signals.request_scheduled)
+        return spider
+
+    def refuse(self, request: Request) -> None:
+        if "do=refuse" in request.meta.get("redirect_urls", [""])[0]:
+            raise IgnoreRequest("not wanted")
+
+    async def start(self) -> AsyncIterator[Any]:
+        for path in self.paths.split(","):
+            url = urljoin(self.site, path)
+            yield Request(url, errback=self.failed if "do=errback" in path else None)
+
+    def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
+        yield {"title": response.css("title::text").get()}
+        if "do=raise" in response.url:
+            raise ValueError(f"{response.url} is odd")
+        if "do=lambda" in response.url:
+            leaf = f"{self.site}/leaf/below"
+            yield Request(leaf, callback=lambda inner: self.parse(inner))
+        if "do=offsite" in response.url:
+            yield Request("http://elsewhere.invalid/page/1")
+
+    def failed(self, failure: Failure) -> Iterator[Any]:
+        yield {"title": type(failure.value).__name__}
