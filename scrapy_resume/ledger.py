@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("scrapy_resume")
 
+FINISHES_AT_RISK: Final = 8
+"""Finished requests that send a batch before its time: a death would have them fetched again."""
+
 START_BELOW_LIMIT: Final = 2_000
 """Unrecorded requests and items of ``start()`` in hand at which it waits for their end."""
 
@@ -266,7 +269,10 @@ class Ledger:
         row.ended = True
         self.intake.forget(row)
         self._hand_out.drop(row)
-        self.outbox.note().finishes.append(self._finish_of(row))
+        finishes = self.outbox.note().finishes
+        finishes.append(self._finish_of(row))
+        if len(finishes) >= FINISHES_AT_RISK:
+            self.outbox.hurry()
         row.anchor = None
         if anchor is not None:
             self._close_below(anchor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scrapy_resume.frontier import Frontier, RobotsGate
+from scrapy_resume.frontier import LANES_A_BATCH, Frontier, RobotsGate
 from scrapy_resume.model import START
 from scrapy_resume.rows import Rank, Row, rank_of
 from scrapy_resume.store.contract import Admission, Wish
@@ -120,6 +120,14 @@ def test_many_slots_share_the_buffer() -> None:
     buffer = frontier({f"s{number}": 9 for number in range(8)})
     wishes = sorted(buffer.wishes(), key=lambda wish: wish.slot)
     assert wishes == [Wish(f"s{number}", 2) for number in range(8)]
+
+
+def test_very_many_slots_ask_one_part_after_another() -> None:
+    buffer = frontier({f"s{number}": 9 for number in range(LANES_A_BATCH + 100)})
+    first, second = buffer.wishes(), buffer.wishes()
+    assert (len(first), len(second)) == (LANES_A_BATCH, 100)
+    assert len({wish.slot for wish in first + second}) == LANES_A_BATCH + 100
+    assert not buffer.hungry
 
 
 def test_a_lane_gives_back_what_is_beyond_twice_its_share_worst_first() -> None:

@@ -95,7 +95,7 @@ def dying_at(count: int, opens: Callable[..., Any]) -> Callable[..., Any]:
 # -- the HTTP cache
 
 
-@pytest.mark.parametrize("count", range(1, 8))
+@pytest.mark.parametrize("count", range(1, 7))
 def test_an_entry_whose_writing_is_cut_short_is_not_there(tmp_path: Path, count: int) -> None:
     storage = cache(tmp_path)
     storage._open = dying_at(count, storage._open)
@@ -105,7 +105,7 @@ def test_an_entry_whose_writing_is_cut_short_is_not_there(tmp_path: Path, count:
     assert entries(tmp_path) == []
 
 
-@pytest.mark.parametrize("count", range(1, 8))
+@pytest.mark.parametrize("count", range(1, 7))
 def test_an_entry_whose_replacing_is_cut_short_is_the_old_one(tmp_path: Path, count: int) -> None:
     storage = cache(tmp_path)
     storage.store_response(SPIDER, BOOK, page("old"))
