@@ -59,11 +59,13 @@ def run_of(crawler: Crawler) -> CrawlRun | None:
         return extension.run
     settings = crawler.settings
     if opens_job(crawler) and settings.getbool("RESUME_ENABLED", True) and not idle(crawler):
-        raise ConfigurationError(
+        error = ConfigurationError(
             "scrapy_resume's components are set without its extension. Add "
             "'scrapy_resume.extensions.ResumeExtension' to EXTENSIONS, or use "
             'ADDONS = {"scrapy_resume.Addon": 500} alone.'
         )
+        refuse(crawler, error)
+        raise error
     return None
 
 

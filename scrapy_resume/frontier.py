@@ -5,8 +5,9 @@ slot, leased. Scrapy's order is kept: the slot with the fewest active downloads 
 (under its default priority queue), in it the highest priority, then last in, first out,
 or first in, first out, as the settings say.
 
-Invariant, for each lane: no pending row of the store ranks before the lane's worst
-leased row, but for what arrived within the current commit interval.
+Invariant, for each lane, at each commit: no pending row of the store ranks before the
+lane's worst leased row. Which arrivals stay leased is decided when their batch goes out:
+only then is known what the batch before it has brought.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ def item_key(item: Any) -> str | None:
 
     ``None`` outside of a pipeline, or where no job is open. ``item`` may be any object: the
     key is that of the item whose pipelines are running, also after a pipeline replaced it.
+    Equal items that ``start()`` itself yields have the same key; all others have one each.
     """
     current = current_item()
     if current is None:
