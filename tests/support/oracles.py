@@ -15,8 +15,9 @@ from tests.support.site import NOT_PAGES, Hit
 COMMIT_SECONDS = 0.1
 """The default of ``RESUME_COMMIT_INTERVAL``."""
 
-PROCESSING_SECONDS = 0.6
-"""Between the site's answer and the end of the callback, on a busy machine."""
+PROCESSING_SECONDS = 1.5
+"""Between the site's answer and the end of the callback, on a machine that other suites keep
+busy: a stall of 0.9 s was seen there. The soak's table shows what it really was."""
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 
