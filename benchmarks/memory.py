@@ -1,6 +1,6 @@
 """Peak memory: plain Scrapy, and Scrapy with the add-on.
 
-    python benchmarks/memory.py --pages 5000 --seen 20000 60000 200000
+    python benchmarks/memory.py --pages 5000 --seen 20000 60000 150000
 
 First the same crawl of so many pages, twenty links and one item each. Then crawls that see
 very many URLs and fetch hardly any of them: with the add-on their number must not matter.
@@ -75,8 +75,8 @@ def row(name: str, peaks: Mapping[bool, int]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", type=int, default=5_000, help="pages of the site")
-    parser.add_argument("--runs", type=int, default=2, help="crawls of each kind")
-    parser.add_argument("--seen", type=int, nargs="*", default=[20_000, 60_000, 200_000])
+    parser.add_argument("--runs", type=int, default=1, help="crawls of each kind")
+    parser.add_argument("--seen", type=int, nargs="*", default=[20_000, 60_000, 150_000])
     options = parser.parse_args()
     before = load()
     print(table(HEADINGS, [fetched(options.pages, options.runs), *seen(options.seen)]))
