@@ -17,6 +17,8 @@
     ├── ItemNotRecordableError      an item that cannot be written down
     ├── StateNotRecordableError     a key of ``spider.state`` that cannot be written down
     ├── CallbackMissingError        a stored request names what the code no longer has
+    ├── FeedFileChangedError        a feed's file is not as it was left
+    ├── FeedNotStoredError          a storage did not take a feed
     └── ScrapyChangedError          a private part of Scrapy is not where it was
 
 Messages say what happened and what the reader can do about it.
@@ -91,6 +93,14 @@ class StateNotRecordableError(ResumeError):
 
 class CallbackMissingError(ResumeError):
     """A stored request names a callback, class or function that the code no longer has."""
+
+
+class FeedFileChangedError(ResumeError):
+    """A feed's file is not as this job has left it: deleted, cut, replaced or altered."""
+
+
+class FeedNotStoredError(ResumeError):
+    """A feed's storage (S3, FTP, a user's) did not take the file."""
 
 
 class ScrapyChangedError(ResumeError):

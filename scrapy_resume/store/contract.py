@@ -96,8 +96,10 @@ class ItemRecord(NamedTuple):
     """From 0, among the items of the request."""
     payload: str
     key: str | None = None
-    """Items with the same key update one another: a later one replaces the earlier one's
-    payload and request in place. ``None``: the item stands for itself."""
+    """Items with the same key update one another: a later one replaces the earlier one, and
+    becomes visible as the last. ``None``: the item stands for itself."""
+    original: object = None
+    """The item itself, for readers in this process; not stored. ``None``: nobody wants it."""
 
 
 @dataclass(slots=True)
@@ -135,6 +137,27 @@ class Wish:
     count: int
 
 
+class FeedNote(NamedTuple):
+    """What the store keeps of one file of a feed."""
+
+    feed: str
+    """The feed's URI, with its parameters unfilled."""
+    batch: int
+    """Scrapy's ``batch_id``, from 1: the file among the feed's."""
+    record: str
+    """JSON, as the feeds wrote it."""
+    settled: bool
+    """No later run wants to know it: it is kept for people."""
+
+
+class StoredItem(NamedTuple):
+    """An item that is visible."""
+
+    id: int
+    """Ascending in the order in which items became visible, with gaps; never used twice."""
+    payload: str
+
+
 @dataclass(slots=True)
 class Batch:
     """Everything that happened since the last batch. Applied in the order of the fields."""
@@ -152,6 +175,8 @@ class Batch:
     """``None``: as before."""
     cookies: dict[str, str] = field(default_factory=dict)
     """Jar → payload, only jars that changed."""
+    feeds: list[FeedNote] = field(default_factory=list)
+    """How far feeds have come with the items of earlier batches; files that changed."""
     start_exhausted: bool = False
     """``start()`` came to its end in this run (or did before this batch)."""
     wishes: list[Wish] = field(default_factory=list)
@@ -195,6 +220,14 @@ class Committed:
     suspects: int = 0
     """Suspects that wait now."""
     counts: Counts = field(default_factory=Counts)
+    last_item: int = 0
+    """The highest id that an item was given so far."""
+    items_given: int = 0
+    """How many of the ids up to it this batch gave, to its items in order."""
+    superseded: int = 0
+    """How many items the job has taken back since it began: readers of items that were there
+    before may have read what is there no more. (An item that is replaced by one with its key
+    is not counted.)"""
 
 
 @dataclass(frozen=True)
@@ -238,6 +271,12 @@ class Session:
     """Earlier runs had requests that are to be fetched in every run."""
     spider_state: str | None
     cookies: dict[str, str]
+    feeds: list[FeedNote] = field(default_factory=list)
+    """Those that are not settled, by feed and batch."""
+    last_item: int = 0
+    """See ``Committed``."""
+    superseded: int = 0
+    """See ``Committed``."""
     pages: int = 0
     """Responses in all runs before."""
     recovered: int = 0
@@ -273,6 +312,9 @@ class JobStore(Protocol):
 
     def unmark(self, row: int) -> None:
         """The engine let go of the row. Does not block."""
+
+    def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
+        """The first ``count`` items with ids above the one and up to the other."""
 
     def close(self, closing: Closing) -> str:
         """Release what is leased, keep how the run ended, give the job up.

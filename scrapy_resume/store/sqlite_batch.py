@@ -40,11 +40,12 @@ class JobRow(NamedTuple):
     items_stored: int
     items_dropped: int
     items_failed: int
+    superseded: int
 
     def tally(self) -> Tally:
         """The counters, to be changed."""
         counts = Counts(**{name: getattr(self, name) for name in Counts.__dataclass_fields__})
-        return Tally(counts, self.next_item, self.alone_id)
+        return Tally(counts, self.next_item, self.alone_id, self.superseded)
 
 
 class BatchWriter:
@@ -76,6 +77,7 @@ class BatchWriter:
         finishes.release(batch.releases)
         arrivals.write_met()
         _keep_state(connection, batch)
+        _keep_feeds(connection, batch)
         _end_delays(transaction)
         _grant(transaction, batch.wishes)
         if batch.suspect_wish:
@@ -112,6 +114,17 @@ def _keep_state(connection: sqlite3.Connection, batch: Batch) -> None:
         connection.executemany(
             COMMIT["keep_cookies"],
             [(storable(jar), payload) for jar, payload in batch.cookies.items()],
+        )
+
+
+def _keep_feeds(connection: sqlite3.Connection, batch: Batch) -> None:
+    if batch.feeds:
+        connection.executemany(
+            COMMIT["keep_feed"],
+            [
+                (storable(feed), number, settled, record)
+                for feed, number, record, settled in batch.feeds
+            ],
         )
 
 
@@ -192,6 +205,9 @@ def _report(transaction: Transaction) -> None:
         committed.pending[key] = pending
     (committed.suspects,) = connection.execute(COMMIT["count_suspects"]).fetchone()
     committed.counts = transaction.tally.counts()
+    committed.last_item = transaction.tally.next_item - 1
+    committed.items_given = transaction.items_taken
+    committed.superseded = transaction.tally.superseded
 
 
 def _keep_counters(transaction: Transaction, batch: Batch) -> None:
@@ -203,6 +219,7 @@ def _keep_counters(transaction: Transaction, batch: Batch) -> None:
             "next_id": batch.next_id,
             "next_item": tally.next_item,
             "alone_id": tally.alone_id,
+            "superseded": tally.superseded,
             "now": transaction.now,
             "start_exhausted": batch.start_exhausted,
             "every_run": transaction.every_run,

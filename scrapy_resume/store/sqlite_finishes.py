@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from scrapy_resume.model import Kind, State
 from scrapy_resume.store.contract import Finish, ItemRecord
+from scrapy_resume.store.queries import insert_many
 from scrapy_resume.store.sqlite_arrivals import COMMIT, Arrivals, Transaction, storable
 
 
@@ -26,7 +27,8 @@ class Finishes:
     def spill(self, spills: Sequence[tuple[int, ItemRecord]]) -> None:
         """Keep provisional items."""
         if spills:
-            self._in.connection.executemany(
+            insert_many(
+                self._in.connection,
                 COMMIT["add_spill"],
                 [(row, item.occurrence, _key(item), item.payload) for row, item in spills],
             )
@@ -93,6 +95,7 @@ class Finishes:
         self._store_items()
         deleted = self._in.connection.execute(COMMIT["drop_items"], (row,)).rowcount
         self._in.tally.items_stored -= deleted
+        self._in.tally.superseded += deleted
         self._changes[row] -= deleted
 
     # Items
@@ -139,7 +142,7 @@ class Finishes:
             if key is not None:
                 owners[key] = row
         self._in.items_taken += len(columns)
-        self._in.connection.executemany(COMMIT["store_item"], columns)
+        insert_many(self._in.connection, COMMIT["store_item"], columns)
 
     def _owners(self, items: Sequence[tuple[int, ItemRecord]]) -> dict[str, int]:
         keys = {key for _, item in items if (key := _key(item)) is not None}
@@ -150,8 +153,7 @@ class Finishes:
 
     def _write(self) -> None:
         run = self._in.connection.executemany
-        if self._buried:
-            run(COMMIT["bury"], self._buried)
+        insert_many(self._in.connection, COMMIT["bury"], self._buried)
         if self._finished:
             run(COMMIT["finish"], [self._columns(finish) for finish in self._finished])
         rest = [(change, row) for row, change in self._changes.items() if change]

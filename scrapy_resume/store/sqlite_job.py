@@ -15,7 +15,7 @@ from typing import NamedTuple
 from scrapy_resume.errors import LeaseLostError, ResumeError
 from scrapy_resume.model import Phase
 from scrapy_resume.store.board import Board
-from scrapy_resume.store.contract import Batch, Closing, Committed, Session
+from scrapy_resume.store.contract import Batch, Closing, Committed, Session, StoredItem
 from scrapy_resume.store.locks import OwnerLock
 from scrapy_resume.store.sqlite_arrivals import COMMIT
 from scrapy_resume.store.sqlite_batch import BatchWriter, JobRow
@@ -80,6 +80,12 @@ class SqliteJob:
     def unmark(self, row: int) -> None:
         """The engine let go of the row."""
         self._board.unmark(row)
+
+    def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
+        """The first ``count`` items with ids above the one and up to the other."""
+        with translated(self.path, self._holder):
+            cursor = self._connected().execute(COMMIT["items_after"], (item_id, through, count))
+            return [StoredItem(*row) for row in cursor]
 
     def close(self, closing: Closing) -> str:
         """Release what is leased, keep how the run ended, give the job up.

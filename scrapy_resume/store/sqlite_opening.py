@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from scrapy_resume.errors import JobLockedError, StoreDamagedError
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.board import Board, read_board
-from scrapy_resume.store.contract import Opening, Session
+from scrapy_resume.store.contract import FeedNote, Opening, Session
 from scrapy_resume.store.locks import OwnerLock, is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION, migrate
 from scrapy_resume.store.sqlite_arrivals import COMMIT
@@ -194,6 +194,7 @@ def _session(
 ) -> Session:
     row = connection.execute(OPENING["session"]).fetchone()
     first_id, start_exhausted, every_run, spider_state, pages, suspects = row
+    job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
     return Session(
         job=key,
         run=run,
@@ -201,13 +202,16 @@ def _session(
         first_id=first_id,
         began=before.run is None,
         crashed=before.died,
-        counts=JobRow(*connection.execute(COMMIT["job"]).fetchone()).tally().counts(),
+        counts=job.tally().counts(),
         pending=dict(connection.execute(OPENING["open_slots"]).fetchall()),
         suspects=suspects,
         start_exhausted=bool(start_exhausted),
         every_run=bool(every_run),
         spider_state=spider_state,
         cookies=dict(connection.execute(OPENING["cookies"]).fetchall()),
+        feeds=[FeedNote(*row) for row in connection.execute(OPENING["feeds"])],
+        last_item=job.next_item - 1,
+        superseded=job.superseded,
         pages=int(pages),
         recovered=recovered.rows,
         parked=recovered.parked,

@@ -15,7 +15,7 @@ CACHED_NAMES: Final = 10_000
 class Tally:
     """The counters as the transaction leaves them. Rows of ``start()``'s items don't count."""
 
-    def __init__(self, counts: Counts, next_item: int, alone_id: int) -> None:
+    def __init__(self, counts: Counts, next_item: int, alone_id: int, superseded: int) -> None:
         self.states = [
             counts.pending,
             counts.leased,
@@ -31,6 +31,7 @@ class Tally:
         self.items_failed = counts.items_failed
         self.next_item = next_item
         self.alone_id = alone_id
+        self.superseded = superseded
         self.slots: dict[int, int] = {}
         """Slot → change of the rows that can be leased from it; 0 if it was only asked about."""
 

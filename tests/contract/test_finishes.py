@@ -137,12 +137,12 @@ def test_a_close_drops_spilled_items(place: Place) -> None:
 # Items with a key
 
 
-def test_a_later_item_with_the_key_replaces_the_earlier_one_in_place(place: Place) -> None:
+def test_a_later_item_with_the_key_replaces_the_earlier_one_and_comes_last(place: Place) -> None:
     run = place.begin()
     run.admit(*(admission(row, lease=True) for row in (1, 2, 3)))
     run.finish(finish(1, [item(0, "old", "k"), item(1, "other")]))
     committed = run.finish(finish(2, [item(0, "new", "k")]), finish(3, [item(0, "newest", "k")]))
-    assert place.items() == ["newest", "other"]
+    assert place.items() == ["other", "newest"]
     assert committed.counts.items_stored == 2
     assert [place.rows()[name]["items"] for name in "123"] == [1, 0, 1]
 

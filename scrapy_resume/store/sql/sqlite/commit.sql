@@ -8,7 +8,7 @@
 -- The fence (epoch), the last commit that was kept, and the counters.
 SELECT
     epoch, commits, next_item, alone_id, pending, leased, done, failed, parked, ignored, delayed,
-    items_stored, items_dropped, items_failed
+    items_stored, items_dropped, items_failed, superseded
 FROM job;
 
 -- name: known_requests
@@ -97,10 +97,10 @@ FROM json_each(?) AS j CROSS JOIN item AS i
 WHERE i.key = j.value;
 
 -- name: store_item
--- An item becomes visible; an item with its key is replaced in place.
+-- An item becomes visible; it replaces an item with its key, and comes last all the same.
 INSERT INTO item (id, request, occurrence, key, payload) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (key) WHERE key IS NOT NULL DO UPDATE SET
-    request = excluded.request, occurrence = excluded.occurrence, payload = excluded.payload;
+    id = excluded.id, request = excluded.request, occurrence = excluded.occurrence, payload = excluded.payload;
 
 -- name: due_requests
 -- Delayed rows whose time has come, those that waited longest first.
@@ -175,6 +175,15 @@ ON CONFLICT (one) DO UPDATE SET payload = excluded.payload;
 INSERT INTO cookies (jar, payload) VALUES (?, ?)
 ON CONFLICT (jar) DO UPDATE SET payload = excluded.payload;
 
+-- name: keep_feed
+-- How far one file of a feed has come.
+INSERT INTO feed (name, batch, settled, record) VALUES (?, ?, ?, ?)
+ON CONFLICT (name, batch) DO UPDATE SET settled = excluded.settled, record = excluded.record;
+
+-- name: items_after
+-- What feeds read.
+SELECT id, payload FROM item WHERE id > ? AND id <= ? ORDER BY id LIMIT ?;
+
 -- name: beat_run
 -- A commit is a heartbeat too.
 UPDATE run SET beat_at = ?, pages = ?, items = items + ? WHERE number = ?;
@@ -187,4 +196,4 @@ UPDATE job SET
     start_exhausted = start_exhausted OR :start_exhausted, every_run = every_run OR :every_run,
     pending = :pending, leased = :leased, done = :done, failed = :failed, parked = :parked,
     ignored = :ignored, delayed = :delayed, items_stored = :items_stored,
-    items_dropped = :items_dropped, items_failed = :items_failed;
+    items_dropped = :items_dropped, items_failed = :items_failed, superseded = :superseded;

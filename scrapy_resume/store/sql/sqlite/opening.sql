@@ -81,6 +81,10 @@ UPDATE job SET
 -- What a recovery did to the pending rows of a slot.
 UPDATE slot SET pending = pending + ? WHERE id = ?;
 
+-- name: feeds
+-- Files of feeds that a run may go on with.
+SELECT name, batch, record, settled FROM feed WHERE settled = 0 ORDER BY name, batch;
+
 -- name: session
 -- What the next run has to know.
 SELECT

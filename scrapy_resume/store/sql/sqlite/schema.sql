@@ -36,7 +36,8 @@ CREATE TABLE job (
     ignored INTEGER NOT NULL DEFAULT 0,
     items_stored INTEGER NOT NULL DEFAULT 0,
     items_dropped INTEGER NOT NULL DEFAULT 0,
-    items_failed INTEGER NOT NULL DEFAULT 0
+    items_failed INTEGER NOT NULL DEFAULT 0,
+    superseded INTEGER NOT NULL DEFAULT 0 -- items that were taken back
 );
 
 CREATE TABLE run (
@@ -142,6 +143,16 @@ CREATE TABLE cookies (
     payload TEXT NOT NULL
 ) WITHOUT ROWID;
 
+-- Files of feeds, and how far they have come.
+CREATE TABLE feed (
+    name TEXT NOT NULL,                  -- the URI, its parameters unfilled
+    batch INTEGER NOT NULL,              -- the file among the feed's, from 1
+    settled INTEGER NOT NULL,            -- 1: delivered, and not opened again
+    record TEXT NOT NULL,                -- JSON
+    PRIMARY KEY (name, batch)
+) WITHOUT ROWID;
+CREATE INDEX feed_unsettled ON feed (name, batch) WHERE settled = 0;
+
 CREATE TABLE migration (
     version INTEGER PRIMARY KEY,
     applied_at REAL NOT NULL
@@ -194,6 +205,15 @@ FROM item AS i
 LEFT JOIN request AS r ON r.id = i.request
 LEFT JOIN unit AS u ON u.id = -r.unit
 LEFT JOIN request AS root ON root.id = r.unit;
+
+CREATE VIEW feeds AS
+SELECT
+    name AS feed,
+    batch,
+    coalesce(json_extract(record, '$.path'), json_extract(record, '$.uri')) AS uri,
+    json_extract(record, '$.phase') AS phase,
+    json_extract(record, '$.count') AS items
+FROM feed;
 
 CREATE VIEW progress AS
 SELECT
