@@ -22,6 +22,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from scrapy import Request
@@ -35,6 +36,7 @@ from twisted.python.failure import Failure
 
 from scrapy_resume.errors import ScrapyChangedError
 from scrapy_resume.model import Kind
+from scrapy_resume.parallel import Parallel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
@@ -302,8 +304,8 @@ class Inflight:
     def _watch_output(self, handle: Callable[..., Any]) -> Callable[..., Any]:
         """In place of Scrapy's own loop, where asyncio is there.
 
-        Scrapy starts CONCURRENT_ITEMS tasks for each response; here one is started for each
-        item, up to that number at a time. That pays for all that the package does.
+        Scrapy starts CONCURRENT_ITEMS tasks for each response; here no more are started than
+        there are items. That pays for all that the package does.
         """
 
         async def watched(
@@ -325,20 +327,14 @@ class Inflight:
     ) -> None:
         """Send the items of a callback through the pipelines, some at a time."""
         scraper: Any = self._engine.scraper
-        running: set[asyncio.Future[None]] = set()
-        ended: list[asyncio.Future[None]] = []
+        process = partial(scraper.start_itemproc_async, response=response)
+        pipelines = Parallel(process, scraper.concurrent_items)
         try:
             async for item in outputs:
-                if len(running) >= scraper.concurrent_items:
-                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                    ended = [*(future for future in ended if future.exception()), *done]
-                coro = scraper.start_itemproc_async(item, response=response)
-                running.add(asyncio.ensure_future(coro))
+                await pipelines.add(item)
         except Exception:
             scraper.handle_spider_error(Failure(), request, response)  # type: ignore[no-untyped-call]
-        if running:
-            await asyncio.wait(running)  # all of them, also where one raises
-        await asyncio.gather(*ended, *running)
+        await pipelines.end()
 
     async def _outputs(self, result: Any, row: Row) -> AsyncGenerator[Any, None]:
         """Schedule the requests that a callback yields, pass its items on.
