@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import logging
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from scrapy.dupefilters import RFPDupeFilter
 from scrapy.utils.asyncio import call_later
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from scrapy_resume.codec import Codec
     from scrapy_resume.rows import Row
     from scrapy_resume.settings import QueueOrder, ResumeSettings
-    from scrapy_resume.store.contract import Batch, JobStore
+    from scrapy_resume.store.contract import Batch, Committed, JobStore
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -51,6 +51,26 @@ come: a callback yielded it in an earlier run, or ``start()`` waits for somethin
 
 LAST_WORDS_SECONDS: Final = 5.0
 """A forced shutdown waits at most so long for what is committed last."""
+
+
+class Feeds(Protocol):
+    """The feeds of a run."""
+
+    def complete(self, batch: Batch) -> None:
+        """Add to a batch that is about to go how far they have come."""
+
+    def committed(self, batch: Batch, answer: Committed) -> None:
+        """A batch is kept."""
+
+    async def close(self, timeout_seconds: float) -> bool:
+        """Deliver them. Returns whether each of them is whole."""
+
+    def abandon(self) -> None:
+        """The run ends at once: write nothing more."""
+
+    def forget(self) -> None:
+        """They are delivered, and the job is about to be completed: clear away what stands
+        beside their files."""
 
 
 class CrawlRun:
@@ -89,7 +109,9 @@ class CrawlRun:
             session.counts, self.frontier, self.hand_out, self.items, settings.ignored_http_codes
         )
         self.thread = StoreThread(f"scrapy-resume {session.job}")
-        self.outbox = Outbox(job, self.thread, self.ledger, settings.commit_interval_seconds)
+        self.outbox = Outbox(job, self.thread, self, settings.commit_interval_seconds)
+        self.feeds: Feeds | None = None
+        """Filled by the exporter of feeds, if there are any."""
         self.inflight = Inflight(self.ledger, self.hand_out, self.outbox, self.forced_shutdown)
         self.intake = Intake(
             crawler,
@@ -171,6 +193,29 @@ class CrawlRun:
             call_later(EVERY_RUN_SECONDS, self.ledger.stop_awaiting_every_run)
         self.cookies.attach(engine, self.session.cookies)
 
+    # ---- batches on their way to the store, for the outbox
+
+    def complete(self, batch: Batch) -> None:
+        """Add what belongs to a batch that is about to go."""
+        self.ledger.complete(batch)
+        if self.feeds is not None:
+            self.feeds.complete(batch)
+
+    def answered(self, batch: Batch, answer: Committed) -> None:
+        """The batch is kept."""
+        self.ledger.answered(batch, answer)
+        if self.feeds is not None:
+            self.feeds.committed(batch, answer)
+
+    def gave_up(self, error: Exception) -> None:
+        """The store takes nothing any more."""
+        self.ledger.gave_up(error)
+        self._abandon_feeds()
+
+    def _abandon_feeds(self) -> None:
+        if self.feeds is not None:
+            self.feeds.abandon()
+
     # ---- the state beside the items
 
     def _snapshot(self, batch: Batch) -> None:
@@ -208,6 +253,13 @@ class CrawlRun:
 
     # ---- the end
 
+    async def close_feeds(self) -> bool:
+        """Deliver the feeds, with all that is committed. Returns whether each of them is whole."""
+        if self.feeds is None:
+            return True
+        whole = await self.feeds.close(self.settings.close_timeout_seconds)
+        return await self.drain() and whole
+
     async def drain(self) -> bool:
         """Wait until all is committed, once as long as RESUME_CLOSE_TIMEOUT.
 
@@ -221,7 +273,7 @@ class CrawlRun:
         except StateNotRecordableError as error:
             self.outbox.fail(error)
             return False
-        self.drain_failed = not await self.outbox.drain(self.settings.close_timeout_seconds)
+        self.drain_failed = not await self.outbox.kept(self.settings.close_timeout_seconds)
         if self.drain_failed:
             self.thread.give_up_soon()
         return not self.drain_failed
@@ -253,6 +305,7 @@ class CrawlRun:
             return
         self.closed = True
         self._abandon.detach()
+        self._abandon_feeds()
         self.outbox.last_words(Closing("paused", "shutdown", self._stats()))
 
     def _at_exit(self) -> None:
@@ -287,6 +340,7 @@ class CrawlRun:
         if self.closed:
             return None
         self.closed = True
+        self.outbox.seal()
         self._abandon.detach()
         self._unhook()
         if self._patience is not None:

@@ -86,6 +86,7 @@ class ResumeExtension:
         self._progress = Progress(run)
         self._beat = create_looping_call(self._beat_once)
         self._sent_at_last_beat = -1
+        self._feeds_failed = False
         connect = crawler.signals.connect
         connect(self.spider_opened, signals.spider_opened)
         connect(self.spider_closed, signals.spider_closed)
@@ -165,6 +166,7 @@ class ResumeExtension:
         if self._beat.running:
             self._beat.stop()
         drained = await run.drain()
+        whole = await run.close_feeds() if drained else False
         self._progress.set_stats()
         if run.closed:
             return
@@ -177,12 +179,18 @@ class ResumeExtension:
             status = "paused"
         if run.trouble is not None or not drained:
             status = "failed"
+        elif status == "completed" and not whole:
+            # Run again, the job has nothing to fetch, and delivers the feed.
+            status = "paused"
+        if status == "completed" and run.feeds is not None:
+            run.feeds.forget()
         kept = await run.close(status, reason)
+        self._feeds_failed = not whole
         self._progress.log_end(kept, reason)
 
     def engine_stopped(self) -> None:
         """A run whose end could not be kept ends with exit code 1."""
-        if self.run.trouble is not None:
+        if self.run.trouble is not None or self._feeds_failed:
             # A crawler without a spider is what Scrapy's commands take for a failed crawl.
             self._crawler.spider = None
 

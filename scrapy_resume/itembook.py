@@ -44,6 +44,8 @@ class ItemBook:
         self._stats = stats
         self._item_key = item_key
         self._held_bytes = 0
+        self.keeps_originals = False
+        """Feeds want the items themselves, too."""
         self.outbox: Outbox
 
     def begin(self, row: Row) -> int:
@@ -71,9 +73,10 @@ class ItemBook:
             return
         if key is None and row.every_run:
             key = f"every run {self.key_of(row, occurrence)}"
-        row.items.append(ItemRecord(occurrence, payload, key))
+        original = item if self.keeps_originals else None
+        row.items.append(ItemRecord(occurrence, payload, key, original))
         row.item_bytes += len(payload)
-        if len(row.items) >= SPILL_ITEMS or row.item_bytes >= SPILL_BYTES:
+        if len(row.items) > SPILL_ITEMS or row.item_bytes >= SPILL_BYTES:
             self._spill(row)
 
     def _key(self, item: Any) -> str | None:

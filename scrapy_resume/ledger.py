@@ -69,6 +69,7 @@ class Ledger:
         self._start_waiter: Deferred[None] | None = None
         self.frozen = False
         """Nothing that happens is an outcome any more."""
+        self._held = False
         self.counts = counts
         """As of the last commit."""
         self.pages = 0
@@ -101,7 +102,7 @@ class Ledger:
 
     def next_request(self) -> Request | None:
         """The request that comes next; ``None``: not now. Wakes the engine when that changes."""
-        if self.frozen:
+        if self.frozen or self._held:
             return None
         while (row := self._hand_out.next_row()) is not None:
             request = self._open(row)
@@ -130,7 +131,15 @@ class Ledger:
 
     def has_pending(self) -> bool:
         """Something is left to be handed out, or may turn out to be."""
-        return not self.frozen and (self._hand_out.has_pending() or self._start_items > 0)
+        if self.frozen:
+            return False
+        return self._held or self._hand_out.has_pending() or self._start_items > 0
+
+    def hold(self, held: bool) -> None:
+        """Hand out no requests, and do not end, until told otherwise."""
+        self._held = held
+        if not held:
+            self.wake()
 
     def __len__(self) -> int:
         """Requests that are known to wait."""

@@ -82,7 +82,7 @@ class Outbox:
         self._due = 0.0
         """When the batch that is being collected is to go."""
         self._waiters: list[Deferred[None]] = []
-        self._drained: list[Deferred[None]] = []
+        self._keeping: list[tuple[int, Deferred[bool]]] = []
         self.sent = 0
         """Batches sent so far; the one being collected will be number ``sent + 1``."""
         self.received = 0
@@ -160,14 +160,13 @@ class Outbox:
             logger.info("The store answers again, after %.1f s", time.monotonic() - self.out_since)
             self.out_since = None
         self._correspondent.answered(batch, answer)
-        if self._again or self._size >= BATCH_SIZE or (self._drained and self._size):
+        self._tell_kept()
+        if self._again or self._size >= BATCH_SIZE or (self._keeping and self._size):
             self._send()
         elif self._size and self._timer is None:
             self._wake_in(max(0.0, self._due - time.monotonic()))
         if self._size + self._in_air_size_now() < BACKLOG_LIMIT // 2:
             _fire(self._waiters)
-        if self.idle:
-            _fire(self._drained)
 
     def _in_air_size_now(self) -> int:
         return self._in_air_size if self._in_air is not None else 0
@@ -197,22 +196,36 @@ class Outbox:
             self.hurry()
             await maybe_deferred_to_future(waiter)
 
-    async def drain(self, timeout_seconds: float) -> bool:
-        """Wait until all is committed. Returns whether it is."""
-        if self.sealed:
-            return False
+    async def kept(self, timeout_seconds: float | None = None) -> bool:
+        """Wait until all that was noted so far is committed, or so long. Returns whether it is.
+
+        What is noted meanwhile is not waited for.
+        """
+        number = self.sent + 1 if self._size else self.sent
+        if self.sealed or self.received >= number:
+            return not self.sealed
+        waiter: Deferred[bool] = Deferred()
+        self._keeping.append((number, waiter))
         if self._size:
             self.hurry()
-        elif self._in_air is None:
-            return True
-        done: Deferred[None] = Deferred()
-        self._drained.append(done)
+        if timeout_seconds is None:
+            return await maybe_deferred_to_future(waiter)
         if self.out_since is not None:
             logger.info("Closing waits up to %g s for the store", timeout_seconds)
-        timer = call_later(timeout_seconds, lambda: _fire(self._drained))
-        await maybe_deferred_to_future(done)
+        timer = call_later(timeout_seconds, self._stop_keeping, waiter)
+        kept = await maybe_deferred_to_future(waiter)
         timer.cancel()
-        return self.idle and not self.sealed
+        return kept
+
+    def _stop_keeping(self, waiter: Deferred[bool]) -> None:
+        self._keeping = [wait for wait in self._keeping if wait[1] is not waiter]
+        waiter.callback(False)
+
+    def _tell_kept(self) -> None:
+        kept = [waiter for number, waiter in self._keeping if number <= self.received]
+        self._keeping = [wait for wait in self._keeping if wait[0] > self.received]
+        for waiter in kept:
+            waiter.callback(True)
 
     def seal(self) -> None:
         """Accept nothing any more. What waits for room or for the end goes on."""
@@ -221,7 +234,9 @@ class Outbox:
             self._timer.cancel()
             self._timer = None
         _fire(self._waiters)
-        _fire(self._drained)
+        keeping, self._keeping = self._keeping, []
+        for _, waiter in keeping:
+            waiter.callback(False)
 
     def last_words(self, closing: Closing) -> None:
         """Send what is collected and give the job up, without waiting for an answer.

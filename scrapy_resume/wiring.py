@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 SCHEDULER: Final = "scrapy_resume.scheduler.ResumeScheduler"
 SCRAPY_SCHEDULER: Final = "scrapy.core.scheduler.Scheduler"
 
+FEED_EXPORTER: Final = "scrapy_resume.feedexport.ResumeFeedExporter"
+SCRAPY_FEED_EXPORTER: Final = "scrapy.extensions.feedexport.FeedExporter"
+
 COMPONENTS: Final = {
     # The job is opened, or refused, before any other extension does anything.
     "EXTENSIONS": ("scrapy_resume.extensions.ResumeExtension", -1000),
@@ -55,6 +58,7 @@ def check_wiring(settings: BaseSettings) -> None:
             "SCHEDULER is Scrapy's own, so nothing would be recorded. Set "
             f'SCHEDULER = "{SCHEDULER}", or use ADDONS = {{"scrapy_resume.Addon": 500}} alone.'
         )
+    check_feeds(settings)
     for setting, (path, order) in COMPONENTS.items():
         components = settings.getwithbase(setting)
         if not any(
@@ -66,6 +70,34 @@ def check_wiring(settings: BaseSettings) -> None:
             )
 
 
+def _value_of(components: BaseSettings, path: str) -> object:
+    """The order of a component; ``None``: it is switched off, or not there."""
+    values = [value for key, value in components.items() if _same(key, path)]
+    return None if None in values else next(iter(values), None)
+
+
+def check_feeds(settings: BaseSettings) -> None:
+    """Raises ``ConfigurationError`` if feeds would be written by Scrapy's own exporter."""
+    if not settings.getdict("FEEDS") and not settings.get("FEED_URI"):
+        return
+    if _value_of(settings.getwithbase("EXTENSIONS"), SCRAPY_FEED_EXPORTER) is not None:
+        raise ConfigurationError(
+            "feeds are set, and Scrapy's own exporter would write items twice into them. Put "
+            f"'{SCRAPY_FEED_EXPORTER}': None and '{FEED_EXPORTER}': 0 into EXTENSIONS, or use "
+            'ADDONS = {"scrapy_resume.Addon": 500} alone.'
+        )
+
+
+def _install_feeds(settings: BaseSettings) -> None:
+    """In the place of Scrapy's own exporter, unless the user has switched that off."""
+    extensions = settings.getwithbase("EXTENSIONS")
+    order = _value_of(extensions, SCRAPY_FEED_EXPORTER)
+    if order is None or _value_of(extensions, FEED_EXPORTER) is not None:
+        return
+    settings["EXTENSIONS"].set(SCRAPY_FEED_EXPORTER, None, priority="addon")
+    settings["EXTENSIONS"].set(load_object(FEED_EXPORTER), order, priority="addon")
+
+
 def install(settings: BaseSettings) -> None:
     """Put all components into the settings; those that the user placed stay where they are."""
     settings.set("SCHEDULER", SCHEDULER, priority="addon")
@@ -73,3 +105,4 @@ def install(settings: BaseSettings) -> None:
         cls = load_object(path)
         if not any(_same(component, path) for component in settings.getwithbase(setting)):
             settings[setting].set(cls, order, priority="addon")
+    _install_feeds(settings)

@@ -40,7 +40,9 @@ def outage(place: Workplace, after: int) -> Kill:
 
     def keep_locked(live: Live) -> None:
         assert live.until(lambda: yielded(live.log) >= after)
-        with closing(sqlite3.connect(file_of(place), 30, isolation_level=None)) as connection:
+        with closing(
+            sqlite3.connect(file_of(place), timeout=30, isolation_level=None)
+        ) as connection:
             connection.execute("BEGIN IMMEDIATE")
             until = time.monotonic() + OUTAGE_SECONDS
             assert live.until(lambda: time.monotonic() >= until)

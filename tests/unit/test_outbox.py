@@ -8,10 +8,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from scrapy.settings import default_settings
 
 from scrapy_resume.errors import LeaseLostError, StateNotRecordableError
 from scrapy_resume.outbox import BACKLOG_LIMIT, BATCH_SIZE, Outbox
 from scrapy_resume.store.contract import Batch, Closing, Committed
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(default_settings, "TWISTED_REACTOR_ENABLED"),
+    reason="this Scrapy finds asyncio only where its reactor runs on it",
+)
 
 
 class Thread:
@@ -164,18 +170,31 @@ def test_who_can_wait_waits_while_much_is_unwritten() -> None:
     in_loop(scenario)
 
 
-def test_drained_means_that_everything_is_kept() -> None:
+def test_kept_means_all_that_was_noted_before_and_nothing_that_comes_later() -> None:
     async def scenario(bench: Bench) -> None:
         bench.release(1)
-        drain = asyncio.ensure_future(bench.outbox.drain(5))
+        first = asyncio.ensure_future(bench.outbox.kept())
         await bench.sent()
         bench.release(2)
+        second = asyncio.ensure_future(bench.outbox.kept(5))
+        await asyncio.sleep(0)
         bench.thread.answer()
+        assert await first
         await bench.sent()
-        assert not drain.done()
+        assert not second.done()
         bench.thread.answer()
-        assert await drain
+        assert await second
         assert bench.rows() == [[1], [2]]
+
+
+def test_nothing_is_kept_once_the_outbox_is_sealed() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.release(1)
+        waiting = asyncio.ensure_future(bench.outbox.kept())
+        await bench.sent()
+        bench.outbox.seal()
+        assert not await waiting
+        assert not await bench.outbox.kept()
 
     in_loop(scenario)
 
@@ -183,7 +202,7 @@ def test_drained_means_that_everything_is_kept() -> None:
 def test_a_store_that_is_out_at_the_end_is_waited_for_so_long_and_no_longer() -> None:
     async def scenario(bench: Bench) -> None:
         bench.release(1)
-        assert not await bench.outbox.drain(0.05)
+        assert not await bench.outbox.kept(0.05)
 
     in_loop(scenario)
 
@@ -198,7 +217,7 @@ def test_after_a_fenced_commit_nothing_is_accepted() -> None:
         bench.release(2)
         await asyncio.sleep(0.03)
         assert not bench.thread.calls
-        assert not await bench.outbox.drain(5)
+        assert not await bench.outbox.kept(5)
 
     in_loop(scenario)
 

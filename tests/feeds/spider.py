@@ -1,0 +1,32 @@
+"""The spider of the feed tests: pages that are data themselves, a few items each."""
+
+import asyncio
+import os
+
+from scrapy import Field, Item, Request, Spider
+
+
+class Priced(Item):
+    page = Field()
+    place = Field()
+    text = Field()
+
+
+class FeedingSpider(Spider):
+    name = "feeding"
+    pages = 40
+    per_page = 3
+    pause_seconds = 0.02
+
+    async def start(self):
+        for number in range(int(self.pages)):
+            yield Request(f"data:,{number}")
+
+    async def parse(self, response):
+        number = int(response.text)
+        await asyncio.sleep(float(self.pause_seconds))
+        for place in range(int(self.per_page)):
+            values = {"page": number, "place": place, "text": 'é<&,"\n' + "x" * (number % 7)}
+            yield Priced(values) if place % 2 else values
+        if os.environ.get("FEEDING_FAIL") == str(number):
+            raise ValueError("as the test wants it")

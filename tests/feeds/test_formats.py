@@ -1,0 +1,112 @@
+"""G3 in feeds: every format, with and without post-processing and batches, through kills."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import pytest
+
+from .conftest import NewCrawl
+from .runs import BZ2, GZIP, LZMA, at_random
+
+FORMATS = ["jsonlines", "json", "csv", "xml", "pickle", "marshal"]
+PROCESSED: dict[str, dict[str, Any]] = {
+    "": {},
+    ".gz": {"postprocessing": [GZIP], "gzip_mtime": 0},
+    ".bz2": {"postprocessing": [BZ2]},
+    ".xz": {"postprocessing": [LZMA]},
+}
+BATCHES = [0, 7]
+OVERWRITE = [False, True]
+
+EVERY = list(itertools.product(FORMATS, PROCESSED, BATCHES, OVERWRITE))
+
+# Every pair of values of two options is among them.
+PAIRWISE = [
+    ("jsonlines", "", 0, False),
+    ("jsonlines", ".gz", 7, True),
+    ("jsonlines", ".bz2", 0, True),
+    ("jsonlines", ".xz", 7, False),
+    ("json", "", 7, True),
+    ("json", ".gz", 0, False),
+    ("json", ".bz2", 7, False),
+    ("json", ".xz", 0, True),
+    ("csv", "", 7, False),
+    ("csv", ".gz", 0, True),
+    ("csv", ".bz2", 7, True),
+    ("csv", ".xz", 0, False),
+    ("xml", "", 0, True),
+    ("xml", ".gz", 7, False),
+    ("xml", ".bz2", 0, False),
+    ("xml", ".xz", 7, True),
+    ("pickle", "", 7, True),
+    ("pickle", ".gz", 0, False),
+    ("pickle", ".bz2", 7, True),
+    ("pickle", ".xz", 0, True),
+    ("marshal", "", 0, False),
+    ("marshal", ".gz", 7, True),
+    ("marshal", ".bz2", 0, False),
+    ("marshal", ".xz", 7, False),
+]
+
+
+def how(form: str, suffix: str, batch: int, overwrite: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {"format": form, **PROCESSED[suffix]}
+    if overwrite:
+        options["overwrite"] = True
+    if batch:
+        options["batch_item_count"] = batch
+    name = f"out/items{'-%(batch_id)d' if batch else ''}.{form}{suffix}"
+    return {"feed": name, "options": options}
+
+
+def expected(new_crawl: NewCrawl, **options: Any) -> Any:
+    plain = new_crawl("plain", **options)
+    plain.run(plain=True)
+    return plain
+
+
+@pytest.mark.parametrize(("form", "suffix", "batch", "overwrite"), PAIRWISE)
+def test_a_feed_killed_at_random_holds_every_item_once(
+    new_crawl: NewCrawl, form: str, suffix: str, batch: int, overwrite: bool
+) -> None:
+    killed_at_random(new_crawl, (form, suffix, batch, overwrite), seed=1)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(("form", "suffix", "batch", "overwrite"), EVERY)
+def test_any_feed_killed_at_random_holds_every_item_once(
+    new_crawl: NewCrawl, form: str, suffix: str, batch: int, overwrite: bool, seed: int
+) -> None:
+    killed_at_random(new_crawl, (form, suffix, batch, overwrite), seed)
+
+
+def killed_at_random(new_crawl: NewCrawl, combination: tuple[Any, ...], seed: int) -> None:
+    options = how(*combination)
+    chance = random.Random(f"{combination} {seed}")
+    plain = expected(new_crawl, **options)
+    crawl = new_crawl(**options)
+    for _ in range(3):
+        if not crawl.is_completed():
+            crawl.run(kill=at_random(chance))
+    crawl.run_to_the_end()
+    assert crawl.items() == plain.items()
+    assert len(crawl.files()) == len(plain.files())
+    assert crawl.leftovers() == []
+
+
+@pytest.mark.parametrize(("form", "suffix", "batch", "overwrite"), PAIRWISE)
+def test_an_uninterrupted_run_gives_the_bytes_of_plain_scrapy(
+    new_crawl: NewCrawl, form: str, suffix: str, batch: int, overwrite: bool
+) -> None:
+    settings = {"CONCURRENT_REQUESTS": 1}  # the order of items is that of plain Scrapy
+    options = {**how(form, suffix, batch, overwrite), "settings": settings}
+    options["arguments"] = {"pause_seconds": 0}
+    plain = expected(new_crawl, **options)
+    crawl = new_crawl(**options)
+    crawl.run()
+    assert [path.name for path in crawl.files()] == [path.name for path in plain.files()]
+    assert [p.read_bytes() for p in crawl.files()] == [p.read_bytes() for p in plain.files()]
