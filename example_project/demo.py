@@ -2,9 +2,9 @@
 
 It starts the shop in a process of its own, runs `scrapy crawl books`, sends it SIGKILL when a
 quarter, a half and three quarters of the pages have been fetched, runs the same command again
-each time, and then compares what was stored with what the shop is known to sell. The job's store,
-and the logs are in a temporary directory, so that nothing of a crawl of your own is
-touched. `--plain` does the same to Scrapy alone, for comparison.
+each time, and then compares what is in its feed with what the shop is known to sell. The job's
+store, the feed and the logs are in a temporary directory, so that nothing of a crawl of your own
+is touched. `--plain` does the same to Scrapy alone, for comparison.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Desk:
 
     @property
     def feed(self) -> Path:
-        """Where Scrapy alone leaves its items."""
+        """The feed that the crawl is given."""
         return self.directory / "books.jsonl"
 
     @property
@@ -103,8 +103,9 @@ class Desk:
         """The one command that begins the crawl and goes on with it."""
         command = [*SCRAPY, "crawl", "books", "-a", f"site={self.site}"]
         command += ["-s", "IMAGES_STORE="]  # the same with and without Pillow
+        command += ["-o", str(self.feed)]
         if self.plain:
-            return [*command, "-s", "ADDONS={}", "-o", str(self.feed)]
+            return [*command, "-s", "ADDONS={}"]
         return [*command, "-s", f"RESUME_JOB={JOB}", *self.store_setting]
 
     def read_hits(self, run: int) -> None:
@@ -287,12 +288,14 @@ def _signature(item: dict[str, Any]) -> str:
 def print_items(desk: Desk) -> bool:
     """Prints how the items compare with the truth; whether they are exactly those."""
     truth = expected_products(desk.site)
-    found = read_lines(desk.feed) if desk.plain else stored_items(desk)
-    result = compare(found, truth)
-    print("\n  items    expected     found      lost     twice     other")
-    counts = (len(truth), result.found, result.lost, result.twice, result.other)
-    print(" " * 9 + "".join(f"{count:10}" for count in counts))
-    return result.is_exact
+    places = {"feed": compare(read_lines(desk.feed), truth)}
+    if not desk.plain:
+        places["store"] = compare(stored_items(desk), truth)
+    print("\n  items in    expected     found      lost     twice     other")
+    for place, result in places.items():
+        counts = (len(truth), result.found, result.lost, result.twice, result.other)
+        print(f"  {place:10}" + "".join(f"{count:10}" for count in counts))
+    return all(result.is_exact for result in places.values())
 
 
 def print_repetition(desk: Desk) -> None:

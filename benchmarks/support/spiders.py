@@ -24,6 +24,32 @@ class LinkedSpider(Spider):
             yield response.follow(href)
 
 
+ITEMS_A_PAGE = 1_000
+
+
+class ItemsSpider(Spider):
+    """Yields ``-a pages=N`` times a thousand items of 200 bytes."""
+
+    name = "items"
+    pages = "10"
+
+    async def start(self) -> AsyncIterator[Any]:
+        for number in range(int(self.pages)):
+            yield Request(f"data:,{number}")
+
+    def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
+        page = int(response.text)
+        for place in range(ITEMS_A_PAGE):
+            yield {
+                "page": page,
+                "place": place,
+                "name": f"item {place} of page {page}",
+                "price": place * 1.25,
+                "tags": ["new", "cheap"],
+                "text": "x" * 90,
+            }
+
+
 class SeenSpider(Spider):
     """Sees ``-a urls=N`` different URLs, five thousand a page, and fetches hardly any of them."""
 
