@@ -20,7 +20,6 @@ from scrapy_resume.feeds.feed import Feed
 from scrapy_resume.feeds.record import FeedRecord, decode_record
 from scrapy_resume.feeds.source import CommittedItems
 from scrapy_resume.model import digest
-from scrapy_resume.settings import without_password
 from scrapy_resume.storethread import post_to_loop
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class ResumeFeedExporter(FeedExporter):
     def _join(self, run: CrawlRun, spider: Spider) -> None:
         self._run = run
         self._source = CommittedItems(run.job, run.thread, run.codec)
-        owner = f"{run.session.job} in {without_password(run.settings.store)}"
+        owner = f"{run.session.job} of {run.session.created_at!r}"
         self._desk = Desk(spider, self._source, run.outbox, owner, fence=run.settings.force)
         self._desk.hold = run.ledger.hold
         self._desk.item_failed = self._item_failed

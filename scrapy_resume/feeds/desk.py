@@ -91,7 +91,9 @@ class Desk:
         )
 
     async def threaded(self, call: Callable[[], T]) -> T:
-        """Run a call in the thread for files."""
+        """Run a call in the thread for files. Raises ``FeedsAbandonedError`` when it has ended."""
+        if self.abandoned:
+            raise FeedsAbandonedError
         answer: Deferred[T] = Deferred()
         self._thread.submit(call, answer.callback, answer.errback, lambda error: None)
         return await maybe_deferred_to_future(answer)

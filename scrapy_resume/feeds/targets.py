@@ -114,11 +114,12 @@ class AppendedFile:
             if record.claim.ranges and file.adopt(record.claim):
                 kept, drop = record, self._uncommitted(record, noted)
             else:
-                kept, drop = rewound(record), _own_bytes(file, record.claim, noted)
+                kept, drop = rewound(record), _own_bytes(file, record.claim, noted).ranges
         drop_ranges(self._path, drop)
         if kept.claim.ranges:
             self._file = OwnFile(self._path, self._footprint)
             self._file.adopt(kept.claim)
+            self._footprint.write(kept.claim)
         return kept
 
     def _uncommitted(self, record: FeedRecord, noted: Claim) -> Sequence[Range]:
@@ -172,17 +173,17 @@ class AppendedFile:
         self._footprint.remove()
 
 
-def _own_bytes(file: OwnFile, committed: Claim, noted: Claim) -> Sequence[Range]:
+def _own_bytes(file: OwnFile, committed: Claim, noted: Claim) -> Claim:
     """The job's bytes in a file that does not hold what is committed.
 
     Raises ``FeedFileChangedError`` if they cannot be told from what somebody else has written.
     """
     for claim in (noted, committed):
         if claim.ranges and (file.adopt(claim) or file.is_cut(claim)):
-            return claim.ranges
+            return claim
     if committed.ranges:
         raise FeedFileChangedError(f"somebody else has changed what the job wrote to {file.path}")
-    return ()
+    return Claim()
 
 
 class PlacedFile:
@@ -205,7 +206,9 @@ class PlacedFile:
         """Find the job's bytes in the file that is there: they are to be replaced."""
         if self._path.exists():
             with contextlib.closing(OwnFile(self._path, self._footprint)) as file:
-                self._drop = _own_bytes(file, record.claim, self._footprint.read())
+                claim = _own_bytes(file, record.claim, self._footprint.read())
+            self._drop = claim.ranges
+            self._footprint.write(claim)
         return replace(rewound(record), claim=record.claim)
 
     def open(self, record: FeedRecord) -> int:

@@ -271,6 +271,9 @@ class Session:
     """Earlier runs had requests that are to be fetched in every run."""
     spider_state: str | None
     cookies: dict[str, str]
+    created_at: float = 0.0
+    """When the job began, in seconds since the epoch: tells it from another one of its name and
+    number, after it was deleted."""
     feeds: list[FeedNote] = field(default_factory=list)
     """Those that are not settled, by feed and batch."""
     last_item: int = 0

@@ -193,7 +193,7 @@ def _session(
     recovered: Recovered,
 ) -> Session:
     row = connection.execute(OPENING["session"]).fetchone()
-    first_id, start_exhausted, every_run, spider_state, pages, suspects = row
+    first_id, start_exhausted, every_run, spider_state, pages, created_at, suspects = row
     job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
     return Session(
         job=key,
@@ -209,6 +209,7 @@ def _session(
         every_run=bool(every_run),
         spider_state=spider_state,
         cookies=dict(connection.execute(OPENING["cookies"]).fetchall()),
+        created_at=created_at,
         feeds=[FeedNote(*row) for row in connection.execute(OPENING["feeds"])],
         last_item=job.next_item - 1,
         superseded=job.superseded,

@@ -17,6 +17,7 @@ class FeedingSpider(Spider):
     pages = 40
     per_page = 3
     pause_seconds = 0.02
+    reuses_items = 0
 
     async def start(self):
         for number in range(int(self.pages)):
@@ -25,6 +26,14 @@ class FeedingSpider(Spider):
     async def parse(self, response):
         number = int(response.text)
         await asyncio.sleep(float(self.pause_seconds))
+        if self.reuses_items:
+            # One object for all items of a page, as a careless spider has it.
+            item = {"page": number}
+            for place in range(int(self.per_page)):
+                item["place"] = place
+                yield item
+                await asyncio.sleep(0.01)
+            return
         for place in range(int(self.per_page)):
             values = {"page": number, "place": place, "text": 'é<&,"\n' + "x" * (number % 7)}
             yield Priced(values) if place % 2 else values

@@ -89,7 +89,7 @@ SELECT name, batch, record, settled FROM feed WHERE settled = 0 ORDER BY name, b
 -- What the next run has to know.
 SELECT
     next_id, start_exhausted, every_run, (SELECT payload FROM spider_state),
-    (SELECT total(pages) FROM run),
+    (SELECT total(pages) FROM run), created_at,
     (SELECT count(*) FROM request WHERE state = 0 AND suspect = 1 AND not_before = 0)
 FROM job;
 

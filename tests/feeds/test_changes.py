@@ -1,0 +1,87 @@
+"""Items that are taken back or replaced after a feed has had them."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from collections import Counter
+from contextlib import closing
+
+import pytest
+
+from .conftest import NewCrawl
+from .runs import GZIP, Crawl, at_random
+
+RETRY = """
+    BEGIN IMMEDIATE;
+    UPDATE slot SET pending = pending + (SELECT count(*) FROM request WHERE state = 3);
+    UPDATE job SET pending = pending + failed, failed = 0, status = 'paused';
+    UPDATE request SET state = 0 WHERE state = 3;
+    COMMIT;
+"""
+"""What the retry command is to do to failed requests."""
+
+
+def retry(crawl: Crawl) -> None:
+    (path,) = (crawl.folder / "store").glob("*.sqlite3")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(RETRY)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"format": "jsonlines"},
+        {"format": "json", "indent": 1},
+        {"format": "csv"},
+        {"format": "jsonlines", "postprocessing": [GZIP]},
+    ],
+    ids=["jsonlines", "json", "csv", "gzip"],
+)
+@pytest.mark.parametrize("killed", [False, True])
+def test_items_of_a_failed_execution_leave_the_feed_when_the_request_is_retried(
+    new_crawl: NewCrawl, options: dict[str, object], killed: bool
+) -> None:
+    how = {"feed": "out/items", "options": options, "variables": {"FEEDING_FAIL": "7"}}
+    plain, crawl = new_crawl("plain", **how), new_crawl(**how)
+    plain.run(plain=True)
+    crawl.run()
+    assert crawl.items() == plain.items()
+    retry(crawl)
+    crawl.variables = {}
+    if killed:
+        crawl.run(kill=lambda live: (live.logged("written again"), live.send()))
+    log = crawl.run_to_the_end()
+    assert crawl.items() == plain.items()
+    assert killed or "postprocessing" in options or "is written again from the store" in log
+
+
+def test_the_last_item_with_a_key_is_its_final_state(new_crawl: NewCrawl) -> None:
+    settings = {"RESUME_ITEM_KEY": "place", "CONCURRENT_REQUESTS": 1}
+    crawl = new_crawl(settings=settings)
+    crawl.run(kill=at_random(random.Random(3)))
+    crawl.run_to_the_end()
+    last = {}
+    for item in map(json.loads, crawl.path.read_bytes().splitlines()):
+        last[item["place"]] = item
+    stored = {item["place"]: item for item in stored_items(crawl)}
+    assert last == stored
+    assert len(stored) == 3
+
+
+def stored_items(crawl: Crawl) -> list[dict[str, object]]:
+    from scrapy_resume import open_store
+
+    return [dict(item) for item in open_store(str(crawl.folder / "store")).items("feeding")]
+
+
+def test_an_item_that_is_changed_after_the_pipelines_is_exported_as_it_was(
+    new_crawl: NewCrawl,
+) -> None:
+    crawl = new_crawl(arguments={"reuses_items": 1}, settings={"CONCURRENT_REQUESTS": 1})
+    plain = new_crawl("plain", arguments={"reuses_items": 1}, settings={"CONCURRENT_REQUESTS": 1})
+    plain.run(plain=True)
+    crawl.run()
+    assert crawl.items() == plain.items()
+    assert Counter(plain.items().values()) == {1: 120}
