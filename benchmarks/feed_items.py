@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.support.measured import Cost, crawl_words, load, measured
 from benchmarks.support.pairs import compared, interleaved
+from benchmarks.support.site import FastSite
 from benchmarks.support.spiders import ITEMS_A_PAGE
 
 
@@ -24,21 +25,22 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=6, help="runs of each kind")
     parser.add_argument("--items", type=int, default=1_000_000, help="items of the crawl")
     options = parser.parse_args()
+    pages = options.items // ITEMS_A_PAGE
     before = load()
+    with FastSite(pages) as site:
 
-    def crawled(folder: Path, plain: bool) -> Cost:
-        """One whole crawl; fails unless the feed holds all items."""
-        arguments = {"pages": options.items // ITEMS_A_PAGE}
-        feed = folder / f"items-{plain}.jsonl"
-        words = crawl_words("items", "", folder / "store", arguments)
-        cost = measured([*words, "-o", str(feed)], folder / "crawl.log", plain=plain)
-        with feed.open("rb") as file:
-            lines = sum(1 for _ in file)
-        if lines != options.items:
-            raise SystemExit(f"the feed holds {lines} items of {options.items}")
-        return cost
+        def crawled(folder: Path, plain: bool) -> Cost:
+            """One whole crawl; fails unless the feed holds all items."""
+            feed = folder / f"items-{plain}.jsonl"
+            words = crawl_words("items", site.url, folder / "store", {"pages": pages})
+            cost = measured([*words, "-o", str(feed)], folder / "crawl.log", plain=plain)
+            with feed.open("rb") as file:
+                lines = sum(1 for _ in file)
+            if lines != options.items:
+                raise SystemExit(f"the feed holds {lines} items of {options.items}")
+            return cost
 
-    pairs = interleaved(options.pairs, crawled)
+        pairs = interleaved(options.pairs, crawled)
     print(compared(pairs, 1e6 / options.items, "µs an item", before))
 
 

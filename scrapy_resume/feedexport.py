@@ -10,6 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy import signals
+from scrapy.exporters import (
+    CsvItemExporter,
+    JsonItemExporter,
+    JsonLinesItemExporter,
+    XmlItemExporter,
+)
 from scrapy.extensions import feedexport
 from scrapy.extensions.feedexport import FeedExporter, FeedSlot
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
@@ -34,6 +40,12 @@ logger = logging.getLogger("scrapy_resume")
 
 BESIDE_CONTENT: Final = frozenset({"overwrite", "uri_params", "store_empty", "batch_item_count"})
 """Feed options that do not decide what a feed's file holds: all others do."""
+
+SHOWS_VALUES_ONLY: Final = frozenset(
+    {CsvItemExporter, JsonItemExporter, JsonLinesItemExporter, XmlItemExporter}
+)
+"""Exporters that write the same for an item as for an equal one. (Pickle and marshal write an
+object that is there twice once.)"""
 
 # Since Scrapy 2.14.1 a URI may hold percent signs that are no placeholders.
 _fill_uri = getattr(feedexport, "apply_uri_params", operator.mod)
@@ -64,7 +76,8 @@ class ResumeFeedExporter(FeedExporter):
         self._followers: list[Feed] = []
         self._following: list[Deferred[None]] = []
         run.feeds = self
-        run.items.keeps_originals = True
+        formats = {self.exporters[options["format"]] for options in self.feeds.values()}
+        run.items.keeps_originals = not formats <= SHOWS_VALUES_ONLY
 
     # ---- what the run calls
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from scrapy.utils.asyncio import call_later
+
 from scrapy_resume.errors import ItemNotRecordableError
 from scrapy_resume.model import State, digest
 from scrapy_resume.store.contract import ItemRecord
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scrapy.statscollectors import StatsCollector
+    from scrapy.utils.asyncio import CallLaterResult
 
     from scrapy_resume.codec import Codec
     from scrapy_resume.model import JobKey
@@ -27,6 +30,12 @@ SPILL_BYTES: Final = 1 << 20
 
 HELD_BYTES: Final = 4 << 20
 """Items of requests that wait for unrecorded ones below them, before they are spilled."""
+
+OPEN_BYTES: Final = 2 << 20
+"""Items of open requests at which no more requests are handed out."""
+
+CROWDED_SECONDS: Final = 1.0
+"""Then one is handed out all the same each time that so long has passed."""
 
 
 class ItemBook:
@@ -44,6 +53,9 @@ class ItemBook:
         self._stats = stats
         self._item_key = item_key
         self._held_bytes = 0
+        self._open_bytes = 0
+        self._timer: CallLaterResult | None = None
+        self._lets_one_through = False
         self.keeps_originals = False
         """Feeds want the items themselves, too."""
         self.outbox: Outbox
@@ -76,6 +88,7 @@ class ItemBook:
         original = item if self.keeps_originals else None
         row.items.append(ItemRecord(occurrence, payload, key, original))
         row.item_bytes += len(payload)
+        self._open_bytes += len(payload)
         if len(row.items) > SPILL_ITEMS or row.item_bytes >= SPILL_BYTES:
             self._spill(row)
 
@@ -102,10 +115,33 @@ class ItemBook:
         """It waits no more."""
         self._held_bytes -= row.item_bytes
 
+    def ended(self, row: Row) -> None:
+        """The row is finished: its items are on their way to the store."""
+        self._open_bytes -= row.item_bytes
+
+    def crowded(self, wake: Callable[[], None]) -> bool:
+        """So much has been yielded by open requests that they should be finished before others
+        begin. Now and then one is let through all the same: a callback may wait for a request
+        that it has yielded."""
+        if self._open_bytes < OPEN_BYTES:
+            return False
+        if self._lets_one_through:
+            self._lets_one_through = False
+            return False
+        if self._timer is None:
+            self._timer = call_later(CROWDED_SECONDS, self._let_one_through, wake)
+        return True
+
+    def _let_one_through(self, wake: Callable[[], None]) -> None:
+        self._timer = None
+        self._lets_one_through = True
+        wake()
+
     def _spill(self, row: Row) -> None:
         """Write items down provisionally: nothing shows them before the row's finish."""
         for item in row.items:
             self.outbox.note().spills.append((row.id, item))
         row.items = []
+        self._open_bytes -= row.item_bytes
         row.item_bytes = 0
         row.spilled = True

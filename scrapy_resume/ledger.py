@@ -102,7 +102,7 @@ class Ledger:
 
     def next_request(self) -> Request | None:
         """The request that comes next; ``None``: not now. Wakes the engine when that changes."""
-        if self.frozen or self._held:
+        if self.frozen or self._held or (self._handed and self.items.crowded(self.wake)):
             return None
         while (row := self._hand_out.next_row()) is not None:
             request = self._open(row)
@@ -278,6 +278,7 @@ class Ledger:
         row.ended = True
         self.intake.forget(row)
         self._hand_out.drop(row)
+        self.items.ended(row)
         finishes = self.outbox.note().finishes
         finishes.append(self._finish_of(row))
         if len(finishes) >= FINISHES_AT_RISK:

@@ -35,10 +35,11 @@ class ItemsSpider(Spider):
 
     async def start(self) -> AsyncIterator[Any]:
         for number in range(int(self.pages)):
-            yield Request(f"data:,{number}")
+            site = self.settings["SITE"]
+            yield Request(f"{site}/page/{number}", cb_kwargs={"page": number})
 
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
-        page = int(response.text)
+        page = kwargs["page"]
         for place in range(ITEMS_A_PAGE):
             yield {
                 "page": page,

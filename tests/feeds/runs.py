@@ -51,7 +51,7 @@ class Crawl:
 
     def words(self, *, plain: bool) -> list[str]:
         settings: dict[str, Any] = {
-            "FEEDS": json.dumps({self.feed: dict(self.options)}),
+            "FEEDS": json.dumps({self.feed: {"format": self.path.suffix[1:], **self.options}}),
             "TELNETCONSOLE_ENABLED": False,
             "LOG_LEVEL": "INFO",
             "PERIODIC_LOG_STATS": False,
