@@ -184,6 +184,7 @@ class ResumeExtension:
             status = "paused"
         if status == "completed" and run.feeds is not None:
             run.feeds.forget()
+            await run.drain()
         kept = await run.close(status, reason)
         self._feeds_failed = not whole
         self._progress.log_end(kept, reason)

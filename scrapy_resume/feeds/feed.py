@@ -162,14 +162,16 @@ class Feed:
                 superseded=record.superseded,
             ),
         )
+        # Before the full one is settled: the store must know of one to go on with.
+        self._desk.note(self._plan, self.file.record)
 
     async def _deliver_batch(self, file: FeedFile, through: int) -> None:
         """A batch that is delivered is never opened again."""
         try:
             if await self._deliver(file, through):
+                file.forget()
                 self._desk.note(self._plan, file.record, settled=True)
                 await self._desk.kept()
-                file.forget()
         except FeedsAbandonedError:
             file.close()
 

@@ -193,12 +193,12 @@ class FeedFile:
         await self._keep(self.record)
         while True:
             try:
-                offset = self._target.open(self.record)
+                self.record = self._target.open(self.record)
                 break
             except OSError as error:
                 await self._desk.patience(self.record.uri, error)
         self.record = self._target.note(self.record)
-        self._sink.begin_at(offset)
+        self._sink.begin_at(self._target.offset)
         self._start_exporter()
         self._opened = True
 
@@ -257,5 +257,8 @@ class FeedFile:
         self._target.close()
 
     def forget(self) -> None:
-        """The file is never opened again."""
+        """The job is completed, or the file is never opened again: clear away what stands beside
+        it."""
         self._target.forget()
+        self.record = replace(self.record, noted=False)
+        self._desk.note(self._feed, self.record)

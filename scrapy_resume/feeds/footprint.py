@@ -34,12 +34,12 @@ class Footprint:
         self._file: int | None = None
         self._length = 0
 
-    def read(self) -> Claim:
-        """The bytes that are the job's, of which the last may not have been written. Of no bytes
-        if there is no note, or none that can be read."""
+    def read(self) -> Claim | None:
+        """The bytes that are the job's, of which the last may not have been written. ``None``:
+        there is no note, or none that can be read."""
         with suppress(OSError, msgspec.DecodeError):
             return msgspec.json.decode(self.path.read_bytes(), type=Claim)
-        return Claim()
+        return None
 
     def write(self, claim: Claim) -> None:
         """Note what is about to be written. Raises ``OSError``."""

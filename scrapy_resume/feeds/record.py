@@ -63,6 +63,11 @@ class FeedRecord:
     """The job's count of superseded items when the file was begun: with another one, it may
     hold items that the store has no more."""
     phase: Phase = Phase.planned
+    base: int | None = None
+    """The offset in a local file at which the job began to write; ``None``: it has not."""
+    noted: bool = True
+    """A note stands beside a local file that was begun (``Footprint``); false once the job is
+    completed."""
     begun: bool = False
     """What stood there before the job began has been overwritten, if that was wanted."""
     claim: Claim = Claim()

@@ -15,7 +15,7 @@ from scrapy.utils.defer import ensure_awaitable
 from scrapy_resume.errors import FeedFileChangedError, FeedNotStoredError
 from scrapy_resume.feeds.footprint import Footprint
 from scrapy_resume.feeds.ownfile import OwnFile, claim_of, drop_ranges, minus, rewrite
-from scrapy_resume.feeds.record import Claim, FeedRecord, Phase, rewound
+from scrapy_resume.feeds.record import Claim, FeedRecord, rewound
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -65,9 +65,12 @@ class Target(Protocol):
         Raises ``FeedFileChangedError`` if the file is not as it was left.
         """
 
-    def open(self, record: FeedRecord) -> int:
-        """Begin the file; the record says so in the store already. Returns the offset at which
-        its first byte will stand."""
+    def open(self, record: FeedRecord) -> FeedRecord:
+        """Begin the file; the record says so in the store already."""
+
+    @property
+    def offset(self) -> int:
+        """At which the first byte of an opened file stands; 0 if that means nothing."""
 
     def write(self, chunk: bytes) -> None:
         """Take more. Raises ``OSError``."""
@@ -109,29 +112,21 @@ class AppendedFile:
             return rewound(record)
         if self._fence:
             rewrite(self._path, ())
-        file = OwnFile(self._path, self._footprint)
-        with contextlib.closing(file):
-            if record.claim.ranges and file.adopt(record.claim):
-                kept, drop = record, self._uncommitted(record, noted)
+        with contextlib.closing(OwnFile(self._path, self._footprint)) as file:
+            whole = bool(record.claim.ranges) and file.adopt(record.claim)
+            if whole:
+                drop = _uncommitted(file, record, noted)
             else:
-                kept, drop = rewound(record), _own_bytes(file, record.claim, noted).ranges
+                drop = _own_bytes(file, record, noted).ranges
         drop_ranges(self._path, drop)
-        if kept.claim.ranges:
-            self._file = OwnFile(self._path, self._footprint)
-            self._file.adopt(kept.claim)
-            self._footprint.write(kept.claim)
-        return kept
+        if not whole:
+            return rewound(record)
+        self._file = OwnFile(self._path, self._footprint)
+        self._file.adopt(record.claim)
+        self._footprint.write(record.claim)
+        return replace(record, noted=True)
 
-    def _uncommitted(self, record: FeedRecord, noted: Claim) -> Sequence[Range]:
-        """The job's bytes that the store does not know, the format's end included."""
-        if noted.ranges:
-            return minus(noted.ranges, record.claim.ranges)
-        if record.phase is Phase.stored:
-            return [record.ending] if record.ending else []
-        # The note beside the file went with the job's completion, and the store is older.
-        return [(record.claim.end, self._path.stat().st_size)]
-
-    def open(self, record: FeedRecord) -> int:
+    def open(self, record: FeedRecord) -> FeedRecord:
         """Open the file, and empty it if the job begins and is to overwrite it."""
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +134,13 @@ class AppendedFile:
         if self._overwrite and not record.begun:
             self._file.truncate()
         self._file.begin()
-        return self._file.size
+        base = self._file.size if record.base is None else record.base
+        return replace(record, base=base, noted=True)
+
+    @property
+    def offset(self) -> int:
+        """Behind what stands there."""
+        return 0 if self._file is None else self._file.size
 
     def write(self, chunk: bytes) -> None:
         """Append to the file."""
@@ -173,17 +174,33 @@ class AppendedFile:
         self._footprint.remove()
 
 
-def _own_bytes(file: OwnFile, committed: Claim, noted: Claim) -> Claim:
+def _uncommitted(file: OwnFile, record: FeedRecord, noted: Claim | None) -> Sequence[Range]:
+    """The job's bytes that the store does not know, the format's end included."""
+    if noted is not None:
+        return minus(noted.ranges, record.claim.ranges)
+    if record.noted:
+        return _all_behind(file, record.claim.end)
+    return [record.ending] if record.ending else []
+
+
+def _own_bytes(file: OwnFile, record: FeedRecord, noted: Claim | None) -> Claim:
     """The job's bytes in a file that does not hold what is committed.
 
     Raises ``FeedFileChangedError`` if they cannot be told from what somebody else has written.
     """
-    for claim in (noted, committed):
-        if claim.ranges and (file.adopt(claim) or file.is_cut(claim)):
+    for claim in (noted, record.claim):
+        if claim is not None and claim.ranges and (file.adopt(claim) or file.is_cut(claim)):
             return claim
-    if committed.ranges:
+    if record.claim.ranges:
         raise FeedFileChangedError(f"somebody else has changed what the job wrote to {file.path}")
+    if noted is None and record.noted and record.base is not None:
+        return Claim(_all_behind(file, record.base))
     return Claim()
+
+
+def _all_behind(file: OwnFile, offset: int) -> Sequence[Range]:
+    """The note beside the file went when the job was completed, and the store is older."""
+    return [(offset, file.size)] if offset < file.size else []
 
 
 class PlacedFile:
@@ -206,17 +223,30 @@ class PlacedFile:
         """Find the job's bytes in the file that is there: they are to be replaced."""
         if self._path.exists():
             with contextlib.closing(OwnFile(self._path, self._footprint)) as file:
-                claim = _own_bytes(file, record.claim, self._footprint.read())
+                noted = self._footprint.read()
+                if noted is None and record.noted and record.base is not None:
+                    claim = Claim(_all_behind(file, record.base))
+                else:
+                    claim = _own_bytes(file, record, noted)
             self._drop = claim.ranges
             self._footprint.write(claim)
         return replace(rewound(record), claim=record.claim)
 
-    def open(self, record: FeedRecord) -> int:
+    def open(self, record: FeedRecord) -> FeedRecord:
         """Begin the file beside its place."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        if self._overwrite and not record.begun and self._path.exists():
-            self._drop = ((0, self._path.stat().st_size),)
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if self._overwrite and not record.begun:
+            self._drop = ((0, size),)
+            size = 0
         self._file = self._part.open("wb+")
+        if not self._drop:
+            self._footprint.write(Claim())
+        return replace(record, base=size if record.base is None else record.base, noted=True)
+
+    @property
+    def offset(self) -> int:
+        """It is a file of its own."""
         return 0
 
     def write(self, chunk: bytes) -> None:
@@ -273,9 +303,14 @@ class Upload:
         """Begin again: the storage's file went with the process."""
         return rewound(record)
 
-    def open(self, record: FeedRecord) -> int:
+    def open(self, record: FeedRecord) -> FeedRecord:
         """Have the storage open a file, a temporary one mostly."""
         self._file = self._storage.open(self._spider)
+        return record
+
+    @property
+    def offset(self) -> int:
+        """It is a file of its own."""
         return 0
 
     def write(self, chunk: bytes) -> None:
@@ -322,9 +357,14 @@ class Stream:
         """Go on behind what was written."""
         return rewound(replace(record, start=record.through))
 
-    def open(self, record: FeedRecord) -> int:
+    def open(self, record: FeedRecord) -> FeedRecord:
         """Have the storage open it."""
         self._file = self._storage.open(self._spider)
+        return record
+
+    @property
+    def offset(self) -> int:
+        """A stream has none."""
         return 0
 
     def write(self, chunk: bytes) -> None:

@@ -54,6 +54,8 @@ class Crawl:
             "FEEDS": json.dumps({self.feed: {"format": self.path.suffix[1:], **self.options}}),
             "TELNETCONSOLE_ENABLED": False,
             "LOG_LEVEL": "INFO",
+            "DOWNLOAD_DELAY": 0.01,
+            "RANDOMIZE_DOWNLOAD_DELAY": False,
             "PERIODIC_LOG_STATS": False,
             **self.settings,
         }
@@ -80,9 +82,11 @@ class Crawl:
                 kill(Live(process, log, self.folder))
             found = process.wait(LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
             raise AssertionError(f"still running: {log.read_text()[-6000:]}") from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         text = log.read_text()
         if kill is None:
             assert found == code, text[-6000:]
@@ -106,6 +110,11 @@ class Crawl:
         return [job["status"] for job in open_store(str(self.folder / "store")).jobs()] == [
             "completed"
         ]
+
+    def run_killed(self, kill: Callable[[Live], None]) -> None:
+        """One process that is killed; none if the job is completed: it would begin the next."""
+        if not self.is_completed():
+            self.run(kill=kill)
 
     # ---- what is in the feed
 

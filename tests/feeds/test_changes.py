@@ -51,7 +51,7 @@ def test_items_of_a_failed_execution_leave_the_feed_when_the_request_is_retried(
     retry(crawl)
     crawl.variables = {}
     if killed:
-        crawl.run(kill=lambda live: (live.logged("written again"), live.send()))
+        crawl.run_killed(lambda live: (live.logged("written again"), live.send()))
     log = crawl.run_to_the_end()
     assert crawl.items() == plain.items()
     assert killed or "postprocessing" in options or "is written again from the store" in log
@@ -60,7 +60,7 @@ def test_items_of_a_failed_execution_leave_the_feed_when_the_request_is_retried(
 def test_the_last_item_with_a_key_is_its_final_state(new_crawl: NewCrawl) -> None:
     settings = {"RESUME_ITEM_KEY": "place", "CONCURRENT_REQUESTS": 1}
     crawl = new_crawl(settings=settings)
-    crawl.run(kill=at_random(random.Random(3)))
+    crawl.run_killed(at_random(random.Random(3)))
     crawl.run_to_the_end()
     last = {}
     for item in map(json.loads, crawl.path.read_bytes().splitlines()):

@@ -55,7 +55,7 @@ def test_without_overwrite_a_job_appends_and_a_resume_keeps_what_was_there(
         one.run(plain=True)
     before = crawl.path.read_bytes()
     plain.run(plain=True)
-    crawl.run(kill=at_random(random.Random(5)))
+    crawl.run_killed(at_random(random.Random(5)))
     crawl.run_to_the_end()
     assert crawl.path.read_bytes().startswith(before)
     assert crawl.items() == plain.items()
@@ -70,8 +70,8 @@ def test_overwrite_drops_what_was_there_when_the_job_begins_and_never_again(
     crawl = new_crawl(feed=f"out/items.jsonl{suffix}", options=options)
     crawl.path.parent.mkdir(parents=True)
     crawl.path.write_bytes(FOREIGN)
-    crawl.run(kill=lambda live: (live.logged("Spider opened"), live.wait(0.2), live.send()))
-    crawl.run(kill=lambda live: (live.logged("Closing spider"), live.send()))
+    crawl.run_killed(lambda live: (live.logged("Spider opened"), live.wait(0.2), live.send()))
+    crawl.run_killed(lambda live: (live.logged("Closing spider"), live.send()))
     crawl.run_to_the_end()
     assert crawl.items() == whole
 
@@ -97,8 +97,7 @@ def test_lines_that_somebody_else_appended_after_a_kill_stay(
     for _ in range(2):
         with path.open("ab") as file:
             file.write(FOREIGN)
-        if not crawl.is_completed():
-            crawl.run(kill=when_holding(crawl.feed, path.stat().st_size + 1_500))
+        crawl.run_killed(when_holding(crawl.feed, path.stat().st_size + 1_500))
     crawl.run_to_the_end()
     assert crawl.items() == expected_with(whole, FOREIGN, FOREIGN)
 
@@ -152,7 +151,7 @@ def test_a_feed_that_is_deleted_while_the_crawl_runs_is_written_again(
     kill = when_holding(crawl.feed, 2_000)
 
     def delete(live: Live) -> None:
-        live.send, send = lambda: None, live.send  # type: ignore[method-assign]
+        live.send, send = lambda *_: None, live.send  # type: ignore[method-assign,assignment]
         kill(live)
         live.send = send  # type: ignore[method-assign]
         crawl.path.unlink()
@@ -240,7 +239,7 @@ def test_an_older_store_beside_a_newer_feed(
     if later == "completed":
         crawl.run_to_the_end()
     else:
-        crawl.run(kill=lambda live: (live.logged("Spider opened"), live.wait(0.2), live.send()))
+        crawl.run_killed(lambda live: (live.logged("Spider opened"), live.wait(0.2), live.send()))
     shutil.rmtree(store)
     copy.rename(store)
     crawl.run_to_the_end()
@@ -299,13 +298,16 @@ def test_a_feed_with_other_options_on_a_resume_is_written_again(new_crawl: NewCr
 @pytest.mark.parametrize("form", ["json", "xml", "csv"])
 def test_a_paused_feed_is_whole_and_goes_on(new_crawl: NewCrawl, form: str) -> None:
     how = {"feed": f"out/items.{form}", "options": {"format": form, "indent": 2}}
+    how["arguments"] = {"pages": 150}
     plain = new_crawl("plain", **how)
     plain.run(plain=True)
     crawl = new_crawl(**how)
     counts = []
-    for size in (1_500, 4_000):
-        crawl.run(kill=when_holding(crawl.feed, size, signum=signal.SIGTERM))
+    size = 0
+    for _ in range(2):
+        crawl.run(kill=when_holding(crawl.feed, size + 500, signum=signal.SIGTERM))
         counts.append(crawl.items().total())
+        size = crawl.path.stat().st_size
     assert 0 < counts[0] < counts[1] < plain.items().total()
     crawl.run_to_the_end()
     assert crawl.items() == plain.items()

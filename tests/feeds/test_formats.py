@@ -90,8 +90,7 @@ def killed_at_random(new_crawl: NewCrawl, combination: tuple[Any, ...], seed: in
     plain = expected(new_crawl, **options)
     crawl = new_crawl(**options)
     for _ in range(3):
-        if not crawl.is_completed():
-            crawl.run(kill=at_random(chance))
+        crawl.run_killed(at_random(chance))
     crawl.run_to_the_end()
     assert crawl.items() == plain.items()
     assert len(crawl.files()) == len(plain.files())
@@ -102,7 +101,8 @@ def killed_at_random(new_crawl: NewCrawl, combination: tuple[Any, ...], seed: in
 def test_an_uninterrupted_run_gives_the_bytes_of_plain_scrapy(
     new_crawl: NewCrawl, form: str, suffix: str, batch: int, overwrite: bool
 ) -> None:
-    settings = {"CONCURRENT_REQUESTS": 1}  # the order of items is that of plain Scrapy
+    # One request at a time: the order of items is that of plain Scrapy.
+    settings = {"CONCURRENT_REQUESTS": 1, "DOWNLOAD_DELAY": 0}
     options = {**how(form, suffix, batch, overwrite), "settings": settings}
     options["arguments"] = {"pause_seconds": 0}
     plain = expected(new_crawl, **options)

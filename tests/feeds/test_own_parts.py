@@ -25,8 +25,7 @@ def on_its_way(live: Live) -> None:
 
 def through_kills(crawl: Crawl, kills: int = 2) -> str:
     for _ in range(kills):
-        if not crawl.is_completed():
-            crawl.run(kill=on_its_way)
+        crawl.run_killed(on_its_way)
     return crawl.run_to_the_end()
 
 
@@ -107,7 +106,7 @@ def test_the_parameters_of_a_uri_stay_the_jobs_own(new_crawl: NewCrawl) -> None:
 def test_batches_that_were_taken_away_are_not_written_again(new_crawl: NewCrawl) -> None:
     options = {"format": "jsonlines", "batch_item_count": 10}
     crawl = new_crawl(feed="out/%(batch_id)d.jsonl", options=options)
-    crawl.run(kill=lambda live: (live.logged("out/4.jsonl"), live.wait(0.1), live.send()))
+    crawl.run_killed(lambda live: (live.logged("out/4.jsonl"), live.wait(0.1), live.send()))
     taken = crawl.path.with_name("1.jsonl")
     taken.unlink()
     crawl.run_to_the_end()

@@ -20,7 +20,6 @@ from .conftest import NewCrawl
 from .runs import GZIP, Crawl, Live
 
 BUCKET = "feeds"
-SLOWLY = {"DOWNLOAD_DELAY": 0.02}
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
@@ -139,7 +138,7 @@ def test_a_file_on_an_ftp_server_holds_all_items(
     new_crawl: NewCrawl, ftp: tuple[str, Path]
 ) -> None:
     address, folder = ftp
-    crawl = new_crawl(feed=f"{address}/out/items.csv", options={"format": "csv"}, settings=SLOWLY)
+    crawl = new_crawl(feed=f"{address}/out/items.csv", options={"format": "csv"})
     killed(crawl)
     killed(crawl, signal.SIGTERM)
     crawl.run_to_the_end()
@@ -153,7 +152,7 @@ def test_appending_to_a_file_on_an_ftp_server_appends_each_item_once(
 ) -> None:
     address, folder = ftp
     options = {"format": "jsonlines", "overwrite": False}
-    crawl = new_crawl(feed=f"{address}/items.jsonl", options=options, settings=SLOWLY)
+    crawl = new_crawl(feed=f"{address}/items.jsonl", options=options)
     killed(crawl, signal.SIGTERM)
     paused = len((folder / "items.jsonl").read_bytes().splitlines())
     assert 0 < paused < 120
