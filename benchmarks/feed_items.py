@@ -23,7 +23,7 @@ from benchmarks.support.spiders import ITEMS_A_PAGE
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=6, help="runs of each kind")
-    parser.add_argument("--items", type=int, default=1_000_000, help="items of the crawl")
+    parser.add_argument("--items", type=int, default=60_000, help="items of the crawl")
     options = parser.parse_args()
     pages = options.items // ITEMS_A_PAGE
     before = load()

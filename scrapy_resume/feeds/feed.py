@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +11,7 @@ from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
 from scrapy_resume.feeds.desk import Desk, FeedPlan, FeedsAbandonedError
 from scrapy_resume.feeds.feedfile import FeedFile, StartOver
-from scrapy_resume.feeds.record import FeedRecord, rewound
+from scrapy_resume.feeds.record import FeedRecord
 from scrapy_resume.feeds.source import Portion
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class Feed:
         self._plan = plan
         *self._unsettled, current = records or [self._first()]
         self._tell_ended = ended
-        self.file = FeedFile(desk, plan, self._with_options(current))
+        self.file = FeedFile(desk, plan, current)
         self.failed = False
         """The feed lacks items, or was not delivered; the log says why."""
         self._deliveries: list[Deferred[None]] = []
@@ -55,17 +54,11 @@ class Feed:
     def _first(self) -> FeedRecord:
         return FeedRecord(self._plan.new_uri(None), self._plan.digest)
 
-    def _with_options(self, record: FeedRecord) -> FeedRecord:
-        """With other options than in the run before the file is written again."""
-        if record.options == self._plan.digest:
-            return record
-        return replace(rewound(record), options=self._plan.digest)
-
     async def follow(self) -> None:
         """Run until no more items will come; then deliver the last file."""
         try:
             await self._settle_old()
-            await self.file.take_up()
+            await self._take_up(self.file)
             await self._follow()
             await self._deliver(self.file)
             for delivery in self._deliveries:
@@ -91,10 +84,15 @@ class Feed:
     async def _settle_old(self) -> None:
         """Deliver the batches that earlier runs have filled and not delivered."""
         for record, follower in pairwise([*self._unsettled, self.file.record]):
-            file = FeedFile(self._desk, self._plan, self._with_options(record))
-            await file.take_up()
+            file = FeedFile(self._desk, self._plan, record)
+            await self._take_up(file)
             await self._fill(file, follower.start)
             await self._deliver_batch(file, follower.start)
+
+    async def _take_up(self, file: FeedFile) -> None:
+        await file.take_up()
+        if file.has_other_options:
+            await file.start_over()
 
     async def _fill(self, file: FeedFile, through: int | None) -> None:
         """Export what a file still lacks."""

@@ -123,8 +123,14 @@ class FeedFile:
             error,
             other,
         )
-        self.record = replace(rewound(self.record), path=str(other), begun=False)
+        self._target.forget()
+        self.record = replace(rewound(self.record), path=str(other), begun=False, base=None)
         self._aim()
+
+    @property
+    def has_other_options(self) -> bool:
+        """What is written was written with other options of the feed."""
+        return self.record.options != self._feed.digest
 
     @property
     def is_stale(self) -> bool:
@@ -134,7 +140,7 @@ class FeedFile:
     async def start_over(self) -> None:
         """Write the file again, from its first item, as the store has the items now."""
         self._target.close()
-        self.record = rewound(self.record)
+        self.record = replace(rewound(self.record), options=self._feed.digest)
         await self._keep(self.record)
         self._aim()
         await self.take_up()

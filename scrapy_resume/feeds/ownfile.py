@@ -51,6 +51,12 @@ class OwnFile:
                 start += len(chunk)
         return claim.end <= self.size and self._hash.hexdigest() == claim.digest
 
+    def claim_on(self, ranges: Sequence[Range]) -> Claim:
+        """The claim on bytes that are in the file."""
+        head = os.pread(self._file, HEAD_BYTES, ranges[0][0]) if ranges else b""
+        self.adopt(Claim(ranges, head=head[: ranges[0][1] - ranges[0][0]].hex() if ranges else ""))
+        return self.claim
+
     def is_cut(self, claim: Claim) -> bool:
         """The file ends before these bytes do, and begins with them as far as it goes."""
         size = self.size

@@ -194,7 +194,7 @@ def _own_bytes(file: OwnFile, record: FeedRecord, noted: Claim | None) -> Claim:
     if record.claim.ranges:
         raise FeedFileChangedError(f"somebody else has changed what the job wrote to {file.path}")
     if noted is None and record.noted and record.base is not None:
-        return Claim(_all_behind(file, record.base))
+        return file.claim_on(_all_behind(file, record.base))
     return Claim()
 
 
@@ -225,7 +225,7 @@ class PlacedFile:
             with contextlib.closing(OwnFile(self._path, self._footprint)) as file:
                 noted = self._footprint.read()
                 if noted is None and record.noted and record.base is not None:
-                    claim = Claim(_all_behind(file, record.base))
+                    claim = file.claim_on(_all_behind(file, record.base))
                 else:
                     claim = _own_bytes(file, record, noted)
             self._drop = claim.ranges

@@ -4,29 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-import sqlite3
 from collections import Counter
-from contextlib import closing
 
 import pytest
 
 from .conftest import NewCrawl
-from .runs import GZIP, Crawl, at_random
-
-RETRY = """
-    BEGIN IMMEDIATE;
-    UPDATE slot SET pending = pending + (SELECT count(*) FROM request WHERE state = 3);
-    UPDATE job SET pending = pending + failed, failed = 0, status = 'paused';
-    UPDATE request SET state = 0 WHERE state = 3;
-    COMMIT;
-"""
-"""What the retry command is to do to failed requests."""
-
-
-def retry(crawl: Crawl) -> None:
-    (path,) = (crawl.folder / "store").glob("*.sqlite3")
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(RETRY)
+from .runs import GZIP, Crawl, at_random, retry
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import NewCrawl
-from .runs import GZIP, Crawl, Live, at_random, when_holding
+from .runs import GZIP, Crawl, Live, at_random, retry, when_holding
 
 FOREIGN = b'{"page": -1, "place": 0, "text": "somebody else\'s"}\n'
 
@@ -290,6 +290,21 @@ def test_a_feed_with_other_options_on_a_resume_is_written_again(new_crawl: NewCr
     crawl.options = how["options"]
     crawl.run_to_the_end()
     assert crawl.items() == plain.items()
+
+
+def test_a_completed_job_that_goes_on_with_other_options_writes_its_feed_again(
+    new_crawl: NewCrawl,
+) -> None:
+    how = {"feed": "out/items.json", "variables": {"FEEDING_FAIL": "7"}}
+    crawl = new_crawl(**how)
+    crawl.run()
+    first = crawl.items()
+    retry(crawl)
+    crawl.options = {"indent": 2}
+    crawl.variables = {}
+    crawl.run_to_the_end()
+    assert crawl.items() == first
+    assert crawl.path.read_bytes().startswith(b"[\n{")
 
 
 # Pauses
