@@ -215,10 +215,8 @@ class PlainJob:
         self._not_alone(row.id)
 
     def _store(self, row: int, record: ItemRecord) -> None:
-        for item in self.items:
-            if record.key is not None and item.key == record.key:
-                item.request, item.payload = row, record.payload
-                return
+        if record.key is not None:
+            self.items = [item for item in self.items if item.key != record.key]
         self.items.append(Item(row, record.payload, record.key))
 
     def _give_back(self, row: int) -> None:

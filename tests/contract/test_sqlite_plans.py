@@ -77,7 +77,8 @@ WHOLE = {
 
 NARROW = re.compile(
     r"SCAN \w+ VIRTUAL TABLE"
-    r"|SCAN \w+ USING (COVERING )?INDEX (request_(leased|suspects|every_run)|slot_open)\b"
+    r"|SCAN \w+ USING (COVERING )?INDEX"
+    r" (request_(leased|suspects|every_run)|slot_open|feed_unsettled)\b"
     r"|SCAN (job|j|spider_state|run|CONSTANT ROW)$"
 )
 """Scans of a list, of indices that hold open rows only, and of tables with few rows."""

@@ -109,7 +109,7 @@ def test_an_object_in_s3_holds_all_items(
     settings = {**KEYS, "AWS_ENDPOINT_URL": s3_url, "AWS_REGION_NAME": "us-east-1"}
     feed = f"s3://{BUCKET}/shop/items.jsonl{suffix}"
     crawl = new_crawl(feed=feed, options=options, settings=settings)
-    killed(crawl, first)
+    killed(crawl, first, seconds=0.3)
     paused = [o.key for o in bucket.objects.all()]
     assert paused == ([] if first is signal.SIGKILL else [f"shop/items.jsonl{suffix}"])
     killed(crawl)
