@@ -341,53 +341,26 @@ class Upload:
         """Nothing stands beside it."""
 
 
-class Stream:
+class Stream(Upload):
     """Standard output, or a local file that is none (a pipe): what is written is gone. Each run
     writes a document of its own, of the items that no run has written."""
 
-    goes_on = False
-    partial = True
-
     def __init__(self, storage: Any, spider: Spider) -> None:
-        self._storage = storage
-        self._spider = spider
-        self._file: Any = None
+        super().__init__(storage, spider)
+        self.partial = True
 
     def resume(self, record: FeedRecord) -> FeedRecord:
         """Go on behind what was written."""
         return rewound(replace(record, start=record.through))
-
-    def open(self, record: FeedRecord) -> FeedRecord:
-        """Have the storage open it."""
-        self._file = self._storage.open(self._spider)
-        return record
-
-    @property
-    def offset(self) -> int:
-        """A stream has none."""
-        return 0
 
     def write(self, chunk: bytes) -> None:
         """Write, at once."""
         self._file.write(chunk)
         self._file.flush()
 
-    def note(self, record: FeedRecord) -> FeedRecord:
-        """What was written is known by the items."""
-        return record
-
-    async def deliver(self, record: FeedRecord, ending_bytes: int) -> FeedRecord:
-        """The document is ended."""
-        file, self._file = self._file, None
-        await ensure_awaitable(self._storage.store(file))
-        return record
-
     def close(self) -> None:
         """It belongs to the process."""
         self._file = None
-
-    def forget(self) -> None:
-        """Nothing stands beside it."""
 
 
 def target_of(
