@@ -48,7 +48,7 @@ from scrapy_resume.store.sqlite_opening import (
     transaction,
 )
 from scrapy_resume.store.sqlite_read import read_summary
-from scrapy_resume.store.sqlite_recovery import OPENING
+from scrapy_resume.store.sqlite_tables import OPENING
 
 log = logging.getLogger("scrapy_resume")
 

@@ -14,16 +14,16 @@ from typing import NamedTuple
 
 from scrapy_resume.errors import LeaseLostError, ResumeError
 from scrapy_resume.model import Phase
+from scrapy_resume.store.batch import BatchWriter
 from scrapy_resume.store.board import Board
 from scrapy_resume.store.contract import Batch, Closing, Committed, Session, StoredItem
 from scrapy_resume.store.locks import OwnerLock
-from scrapy_resume.store.sqlite_arrivals import COMMIT
-from scrapy_resume.store.sqlite_batch import BatchWriter, JobRow
+from scrapy_resume.store.recovery import Death, recover
 from scrapy_resume.store.sqlite_errors import REOPEN, result_code, translated
 from scrapy_resume.store.sqlite_files import SQL as FILES
 from scrapy_resume.store.sqlite_files import connect
 from scrapy_resume.store.sqlite_read import reading
-from scrapy_resume.store.sqlite_recovery import OPENING, Death, keep_tally, recover
+from scrapy_resume.store.sqlite_tables import COMMIT, OPENING, JobRow, SqliteTables
 
 
 class Doubt(NamedTuple):
@@ -56,17 +56,20 @@ class SqliteJob:
         self._board = board
         self._durable = durable
         self._file = _file_identity(path)
-        self._writer = BatchWriter(session.run)
+        self._tables = SqliteTables()
+        self._writer = BatchWriter(session.run, self._tables)
         self._doubt: Doubt | None = None
         self._given_up = False
 
     def commit(self, batch: Batch) -> Committed:
         """Keep a batch, whole or not at all; also a heartbeat."""
-        with self._owned_transaction() as (connection, job):
+        with self._owned_transaction() as (_, job):
             committed = self._kept_before(batch, job)
             if committed is None:
                 self._doubt = None
-                committed = self._writer.apply(connection, job, batch)
+                transaction = self._writer.apply(batch, job.tally(), time.time())
+                self._tables.keep_counters(transaction, batch)
+                committed = transaction.committed
                 doubt = Doubt(batch, job.commits + 1, committed)
                 self._doubt = doubt
         self._doubt = None
@@ -119,7 +122,7 @@ class SqliteJob:
             connection = self._connected()
             try:
                 connection.execute(FILES["begin"])
-                job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
+                job = self._tables.begin(connection)
                 if job.epoch != self.session.epoch:
                     raise LeaseLostError(
                         f"{self.session.job} was taken over by another process; this one "
@@ -192,8 +195,8 @@ class SqliteJob:
     def _end(self, connection: sqlite3.Connection, job: JobRow, closing: Closing) -> str:
         now = time.time()
         tally = job.tally()
-        recover(connection, tally, Death(), now)
-        keep_tally(connection, tally)
+        recover(self._tables, tally, Death(), now)
+        self._tables.keep_tally(tally)
         status = closing.status
         if status == "completed" and tally.counts().open:
             status = "paused"

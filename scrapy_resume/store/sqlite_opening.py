@@ -20,12 +20,12 @@ from typing import Final, NamedTuple
 
 from scrapy_resume.errors import JobLockedError, StoreDamagedError
 from scrapy_resume.model import JobKey
+from scrapy_resume.store.batch import end_delays
 from scrapy_resume.store.board import Board, read_board
 from scrapy_resume.store.contract import FeedNote, Opening, Session
 from scrapy_resume.store.locks import OwnerLock, is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION, migrate
-from scrapy_resume.store.sqlite_arrivals import COMMIT
-from scrapy_resume.store.sqlite_batch import JobRow, end_delays
+from scrapy_resume.store.recovery import Death, Recovered, recover, supersede_every_run
 from scrapy_resume.store.sqlite_errors import DAMAGE_REMEDY, translated
 from scrapy_resume.store.sqlite_files import SQL as FILES
 from scrapy_resume.store.sqlite_files import (
@@ -37,14 +37,7 @@ from scrapy_resume.store.sqlite_files import (
     schema_version,
 )
 from scrapy_resume.store.sqlite_job import SqliteJob, as_json, holder
-from scrapy_resume.store.sqlite_recovery import (
-    OPENING,
-    Death,
-    Recovered,
-    keep_tally,
-    recover,
-    supersede_every_run,
-)
+from scrapy_resume.store.sqlite_tables import OPENING, SqliteTables
 
 UNENDED: Final = frozenset({"running", "recovering"})
 
@@ -148,14 +141,14 @@ def _open(
     run = (before.run or 0) + 1
     now = time.time()
     with transaction(connection):
-        job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
+        tables = SqliteTables()
+        job = tables.begin(connection)
         tally = job.tally()
         death = Death(marks, job.alone_id, opening.crash_limit, blames=not alive)
-        recovered = recover(connection, tally, death, now)
-        supersede_every_run(connection, tally, run, now)
-        if tally.delayed:
-            end_delays(connection, tally, now)
-        keep_tally(connection, tally)
+        recovered = recover(tables, tally, death, now)
+        supersede_every_run(tables, tally, run, now)
+        end_delays(tables, tally, now)
+        tables.keep_tally(tally)
         if before.died:
             reason = f"taken over by {opening.worker}" if alive else None
             _end_dead_run(connection, before.run, reason)
@@ -194,7 +187,7 @@ def _session(
 ) -> Session:
     row = connection.execute(OPENING["session"]).fetchone()
     first_id, start_exhausted, every_run, spider_state, pages, created_at, suspects = row
-    job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
+    job = SqliteTables().begin(connection)
     return Session(
         job=key,
         run=run,

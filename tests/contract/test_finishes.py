@@ -6,7 +6,7 @@ from scrapy_resume.model import State
 from scrapy_resume.store.contract import ItemRecord
 
 from .conftest import Place
-from .records import admission, continuation, finish, tombstone
+from .records import admission, continuation, finish, identity, tombstone
 
 
 def item(occurrence: int, payload: str, key: str | None = None) -> ItemRecord:
@@ -310,3 +310,21 @@ def test_pages_are_added_up_over_the_runs(place: Place) -> None:
     run.commit(pages=2)
     run.close()
     assert place.resume().session.pages == 7
+
+
+def test_aliases_are_known_from_the_finish_on(place: Place) -> None:
+    """Of requests that continued a row and could not be recorded: a redirect to a lambda's."""
+    run = place.begin()
+    run.admit(admission(1, lease=True))
+    assert not run.commit(arrivals=[admission(2, "target", record=False)]).duplicates
+    run.finish(finish(1, aliases=[identity("target"), identity("target"), identity(1)]))
+    assert run.admit(admission(3, "target")).duplicates == {3}
+    run.die()
+    assert place.resume().admit(admission(4, "target")).duplicates == {4}
+
+
+def test_aliases_of_a_finish_that_does_not_count_are_not_known(place: Place) -> None:
+    run = place.begin()
+    run.admit(admission(1, lease=True))
+    run.finish(finish(1), finish(1, aliases=[identity("target")]))
+    assert not run.admit(admission(2, "target")).duplicates

@@ -104,7 +104,7 @@ ON CONFLICT (key) WHERE key IS NOT NULL DO UPDATE SET
 
 -- name: due_requests
 -- Delayed rows whose time has come, those that waited longest first.
-SELECT id, slot, suspect FROM request
+SELECT id, kind, slot, suspect, not_before FROM request
 WHERE state = 0 AND not_before > 0 AND not_before <= ?
 ORDER BY not_before LIMIT ?;
 

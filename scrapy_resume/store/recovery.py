@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 from scrapy_resume.model import Phase, State
-from scrapy_resume.store.queries import load_queries
-from scrapy_resume.store.sqlite_tally import Tally
-
-OPENING: Final = load_queries("sqlite", "opening.sql")
+from scrapy_resume.store.tables import Fate, LeasedThen, Tables
+from scrapy_resume.store.tally import Tally
 
 CRASH: Final = "crash"
 PATIENCE: Final = 20
@@ -30,29 +27,6 @@ class Death:
     crash_limit: int = 3
     blames: bool = True
     """False: the process was not ended by what it did (a takeover by force)."""
-
-
-class LeasedThen(NamedTuple):
-    """The columns of the statement ``leased_rows``."""
-
-    id: int
-    kind: int
-    slot: int
-    suspect: int
-    not_before: float
-    crashes: int
-
-
-class Fate(NamedTuple):
-    """What becomes of a row; in the order of the statement ``recover``."""
-
-    state: State
-    attempts: int
-    """How many are added."""
-    crashes: int
-    suspect: int
-    error: str | None = None
-    error_message: str | None = None
 
 
 def fate(row: LeasedThen, death: Death) -> Fate:
@@ -83,36 +57,28 @@ class Recovered:
     parked: int = 0
 
 
-def recover(connection: sqlite3.Connection, tally: Tally, death: Death, now: float) -> Recovered:
+def recover(tables: Tables, tally: Tally, death: Death, now: float) -> Recovered:
     """Take back what is leased, within the transaction at hand; provisional items end too."""
-    rows = [LeasedThen(*columns) for columns in connection.execute(OPENING["leased_rows"])]
+    rows = tables.held_then()
     recovered = Recovered(rows=len(rows))
-    changes = []
+    ends = []
     for row in rows:
         end = fate(row, death)
         tally.leave(State.leased, row.kind, row.slot, row.suspect, row.not_before)
         tally.enter(end.state, row.kind, row.slot, end.suspect, row.not_before)
         recovered.parked += end.state is State.parked
-        changes.append((int(end.state), *end[1:], now, row.id))
-    connection.executemany(OPENING["recover"], changes)
-    connection.execute(OPENING["empty_spill"])
+        ends.append((row, end))
+    if ends:
+        tables.recover(ends, now)
+    tables.empty_spills()
     return recovered
 
 
-def supersede_every_run(connection: sqlite3.Connection, tally: Tally, run: int, now: float) -> None:
+def supersede_every_run(tables: Tables, tally: Tally, run: int, now: float) -> None:
     """Requests that are fetched once in each run are not owed by later ones."""
-    rows = connection.execute(OPENING["old_every_run"], (run,)).fetchall()
-    for _, kind, slot, suspect, not_before in rows:
-        tally.leave(State.pending, kind, slot, suspect, not_before)
-        tally.enter(State.ignored, kind, slot, suspect, not_before)
-    connection.executemany(OPENING["supersede"], [(now, row[0]) for row in rows])
-
-
-def keep_tally(connection: sqlite3.Connection, tally: Tally) -> None:
-    """Write the counters of the job and of its slots."""
-    connection.executemany(OPENING["change_slot"], _changes(tally.slots.items()))
-    connection.execute(OPENING["keep_recovered"], vars(tally.counts()))
-
-
-def _changes(slots: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    return [(change, slot) for slot, change in slots if change]
+    rows = tables.unmet(run)
+    for row in rows:
+        tally.leave(State.pending, row.kind, row.slot, row.suspect, row.not_before)
+        tally.enter(State.ignored, row.kind, row.slot, row.suspect, row.not_before)
+    if rows:
+        tables.supersede([row.id for row in rows], now)

@@ -6,51 +6,25 @@ batch too, makes what comes later a duplicate.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
 from scrapy_resume.model import State, occurrence_identity
 from scrapy_resume.store.contract import Admission, Committed, Continuation, Finish
-from scrapy_resume.store.queries import load_queries
-from scrapy_resume.store.sqlite_tally import Names, Tally
-
-COMMIT: Final = load_queries("sqlite", "commit.sql")
+from scrapy_resume.store.tables import Changed, Held, Known, NewRow, Outcome, Tables
+from scrapy_resume.store.tally import Names, Tally
 
 REMEMBERED_OCCURRENCES: Final = 50_000
 DUPLICATE: Final = "duplicate"
-
-_IDENTITY: Final = Struct(">q12s")
-split_identity = _IDENTITY.unpack
-join_identity = _IDENTITY.pack
-
-
-class Held(NamedTuple):
-    """What a commit has to know about a leased row."""
-
-    kind: int
-    slot: int
-    suspect: int
-    not_before: float
-    items: int
-
-
-class Known(NamedTuple):
-    """Who has an identity."""
-
-    row: int
-    run: int
-    """The last run in which the row arrived; 0 for an identity that it took on later."""
 
 
 @dataclass
 class Transaction:
     """What the steps of one commit share."""
 
-    connection: sqlite3.Connection
+    tables: Tables
     run: int
     now: float
     tally: Tally
@@ -64,10 +38,7 @@ class Transaction:
 
     def hold(self, ids: Iterable[int]) -> None:
         """Look up which of these rows are leased."""
-        text = json_numbers(ids)
-        if text is not None:
-            for row, *rest in self.connection.execute(COMMIT["leased"], (text,)):
-                self.held[row] = Held(*rest)
+        self.held.update(self.tables.leased(ids))
 
     def let_go(self, row: int, state: State) -> Held | None:
         """A row stops being leased; ``None`` if it was not."""
@@ -80,12 +51,6 @@ class Transaction:
         if row == self.tally.alone_id:
             self.tally.alone_id = 0
         return held
-
-
-def json_numbers(numbers: Iterable[int]) -> str | None:
-    """The JSON array that the statements take; ``None`` if it would be empty."""
-    text = ",".join(map(str, numbers))
-    return f"[{text}]" if text else None
 
 
 class Occurrences:
@@ -121,20 +86,18 @@ class Arrivals:
         self.counts: dict[bytes, int] = {}
         """Bases of counted arrivals → the occurrences of this run that are used up."""
         self._known: dict[bytes, Known | None] = {}
-        self._admitted: list[tuple[object, ...]] = []
-        self._continued: list[tuple[object, ...]] = []
-        self._aliases: list[tuple[object, ...]] = []
-        self._met: list[tuple[int, int]] = []
-        self._ignored: list[tuple[object, ...]] = []
+        self._admitted: list[NewRow] = []
+        self._continued: list[Changed] = []
+        self._aliases: list[tuple[bytes, int]] = []
+        self._met: list[int] = []
+        self._ignored: list[Outcome] = []
 
     def apply(
         self, arrivals: Sequence[Admission | Continuation], finishes: Sequence[Finish]
     ) -> None:
-        """Write the arrivals; the tombstones among the finishes are only looked up."""
-        tombstones = [finish.tombstone for finish in finishes if finish.tombstone is not None]
-        self._look_up([*arrivals, *tombstones])
-        wanted = {arrival.slot for arrival in arrivals}
-        slots = self._in.slots.ids(self._in.connection, wanted)
+        """Write the arrivals; what the finishes bring along is only looked up."""
+        self._look_up(arrivals, finishes)
+        slots = self._in.slots.ids({arrival.slot for arrival in arrivals})
         for arrival in arrivals:
             if isinstance(arrival, Continuation):
                 self._go_on(arrival, slots[arrival.slot])
@@ -154,7 +117,7 @@ class Arrivals:
                 self._use(arrival, identity, arrival.id)
             return identity
         if arrival.counted:
-            self._met.append((self._in.run, known.row))
+            self._met.append(known.row)
             self._use(arrival, identity, known.row)
         self._in.committed.duplicates.add(arrival.id)
         return None
@@ -162,22 +125,27 @@ class Arrivals:
     def write_met(self) -> None:
         """Note that rows of earlier runs arrived in this one."""
         if self._met:
-            self._in.connection.executemany(COMMIT["meet"], self._met)
+            self._in.tables.meet(self._in.run, self._met)
             self._met.clear()
 
-    def row(
-        self, arrival: Admission, identity: bytes, slot: int, state: State
-    ) -> tuple[object, ...]:
-        """A new row's columns, in the order of the statement ``admit``."""
+    def add_aliases(self, row: int, identities: Iterable[bytes]) -> None:
+        """Identities that become known with a row's finish."""
+        for identity in identities:
+            if self._find(identity) is None:
+                self._known[identity] = Known(row, 0)
+                self._in.tables.add_aliases([(identity, row)])
+
+    def row(self, arrival: Admission, identity: bytes, slot: int, state: State) -> NewRow:
+        """A new row's columns."""
         unit = arrival.unit
         if isinstance(unit, str):
             name = storable(unit)
-            unit = -self._in.units.ids(self._in.connection, (name,))[name]
+            unit = -self._in.units.ids((name,))[name]
         if arrival.every_run:
             self._in.every_run = True
-        return (
+        return NewRow(
             arrival.id,
-            *split_identity(identity),
+            identity,
             int(arrival.kind),
             arrival.parent,
             unit,
@@ -214,7 +182,7 @@ class Arrivals:
                 self._ignore(change)
                 return
             self._known[change.identity] = Known(change.id, 0)
-            self._aliases.append((*split_identity(change.identity), change.id))
+            self._aliases.append((change.identity, change.id))
         held = held._replace(slot=slot, not_before=change.not_before)
         self._in.held[change.id] = held
         state = State.leased
@@ -222,7 +190,7 @@ class Arrivals:
             state = State.pending
             self._in.let_go(change.id, state)
         self._continued.append(
-            (
+            Changed(
                 change.url,
                 change.payload,
                 slot,
@@ -241,55 +209,72 @@ class Arrivals:
         self._in.let_go(change.id, State.ignored)
         self._in.committed.duplicates.add(change.id)
         self._ignored.append(
-            (int(State.ignored), change.attempts, None, DUPLICATE, None, self._in.now, 0, change.id)
+            Outcome(
+                state=int(State.ignored),
+                attempts=change.attempts,
+                http_status=None,
+                error=DUPLICATE,
+                error_message=None,
+                updated_at=self._in.now,
+                items=0,
+                id=change.id,
+            )
         )
 
     def _write(self) -> None:
         """In this order: a row may arrive, go on and be ignored in one batch."""
-        run = self._in.connection.executemany
+        tables = self._in.tables
         if self._admitted:
-            run(COMMIT["admit"], self._admitted)
+            tables.admit(self._admitted)
         if self._continued:
-            run(COMMIT["continue"], self._continued)
+            tables.continue_rows(self._continued)
         if self._aliases:
-            run(COMMIT["add_alias"], self._aliases)
+            tables.add_aliases(self._aliases)
         if self._ignored:
-            run(COMMIT["finish"], self._ignored)
-            run(COMMIT["drop_spills"], [(columns[-1],) for columns in self._ignored])
+            tables.finish(self._ignored)
+            tables.drop_spills([outcome.id for outcome in self._ignored])
 
     # Who is known
 
-    def _look_up(self, arrivals: Sequence[Admission | Continuation]) -> None:
+    def _look_up(
+        self, arrivals: Sequence[Admission | Continuation], finishes: Sequence[Finish]
+    ) -> None:
         """Ask for the identities of a whole batch at once."""
-        wanted = set()
+        wanted: set[bytes] = set()
+        claims: dict[bytes, int] = {}
         for arrival in arrivals:
-            if isinstance(arrival, Continuation):
-                if arrival.identity is not None:
-                    wanted.add(arrival.identity)
-            elif arrival.counted:
-                seen = self._occurrences.get(arrival.identity)
-                wanted.add(occurrence_identity(arrival.identity, seen))
-            else:
-                wanted.add(arrival.identity)
-        self._ask(wanted)
+            self._want(arrival, wanted, claims)
+        for finish in finishes:
+            if finish.tombstone is not None:
+                self._want(finish.tombstone, wanted, claims)
+            for identity in finish.aliases:
+                wanted.add(identity)
+                claims.setdefault(identity, finish.id)
+        self._ask(wanted, claims)
 
-    def _ask(self, identities: Iterable[bytes]) -> None:
-        """Note who has these identities: heads may be shared, so whole ones are compared."""
-        known = self._known
-        for identity in identities:
-            known.setdefault(identity, None)
-        heads = json_numbers(split_identity(identity)[0] for identity in identities)
-        if heads is None:
+    def _want(
+        self, arrival: Admission | Continuation, wanted: set[bytes], claims: dict[bytes, int]
+    ) -> None:
+        identity = arrival.identity
+        if identity is None:
             return
-        for head, tail, row, run in self._in.connection.execute(COMMIT["known_requests"], (heads,)):
-            known[join_identity(head, tail)] = Known(row, run)
-        for head, tail, row in self._in.connection.execute(COMMIT["known_aliases"], (heads,)):
-            identity = join_identity(head, tail)
-            known[identity] = known.get(identity) or Known(row, 0)
+        record = True
+        if isinstance(arrival, Admission):
+            record = arrival.record
+            if arrival.counted:
+                identity = occurrence_identity(identity, self._occurrences.get(identity))
+        wanted.add(identity)
+        if record:
+            claims.setdefault(identity, arrival.id)
+
+    def _ask(self, identities: Iterable[bytes], claims: Mapping[bytes, int]) -> None:
+        for identity in identities:
+            self._known.setdefault(identity, None)
+        self._known.update(self._in.tables.known(identities, claims))
 
     def _find(self, identity: bytes) -> Known | None:
         if identity not in self._known:
-            self._ask((identity,))
+            self._ask((identity,), {})
         return self._known[identity]
 
     def _identity(self, arrival: Admission) -> bytes:

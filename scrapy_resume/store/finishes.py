@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 
 from scrapy_resume.model import Kind, State
+from scrapy_resume.store.arrivals import Arrivals, Transaction, storable
 from scrapy_resume.store.contract import Finish, ItemRecord
-from scrapy_resume.store.queries import insert_many
-from scrapy_resume.store.sqlite_arrivals import COMMIT, Arrivals, Transaction, storable
+from scrapy_resume.store.tables import NewItem, NewRow, Outcome
 
 
 class Finishes:
@@ -19,7 +18,7 @@ class Finishes:
         self._in = transaction
         self._arrivals = arrivals
         self._finished: list[Finish] = []
-        self._buried: list[tuple[object, ...]] = []
+        self._buried: list[tuple[NewRow, Outcome]] = []
         self._items: list[tuple[int, ItemRecord]] = []
         self._changes: Counter[int] = Counter()
         """Row → by how much its number of items changes."""
@@ -27,34 +26,29 @@ class Finishes:
     def spill(self, spills: Sequence[tuple[int, ItemRecord]]) -> None:
         """Keep provisional items."""
         if spills:
-            insert_many(
-                self._in.connection,
-                COMMIT["add_spill"],
-                [(row, item.occurrence, _key(item), item.payload) for row, item in spills],
-            )
+            self._in.tables.add_spills([_new_item(row, item) for row, item in spills])
 
     def apply(self, finishes: Sequence[Finish]) -> None:
         """End the rows that are leased, and insert the tombstones that are new."""
         for finish in finishes:
             if self._end(finish):
+                self._arrivals.add_aliases(finish.id, finish.aliases)
                 self._take_items(finish)
             elif finish.spilled:
-                self._in.connection.execute(COMMIT["drop_spills"], (finish.id,))
+                self._in.tables.drop_spills([finish.id])
         self._store_items()
         self._write()
 
     def release(self, releases: Sequence[tuple[int, int]]) -> None:
         """leased → pending; what the rows spilled is dropped."""
         released = [
-            (attempts, self._in.now, row)
+            (row, attempts)
             for row, attempts in releases
             if self._in.let_go(row, State.pending) is not None
         ]
         if released:
-            self._in.connection.executemany(COMMIT["release"], released)
-            self._in.connection.executemany(
-                COMMIT["drop_spills"], [(row,) for _, _, row in released]
-            )
+            self._in.tables.release(released, self._in.now)
+            self._in.tables.drop_spills([row for row, _ in released])
 
     def _end(self, finish: Finish) -> bool:
         """Whether the finish counts: a row that is not leased any more has ended before."""
@@ -75,25 +69,17 @@ class Finishes:
         if identity is None:
             self._in.committed.duplicates.add(finish.id)
             return False
-        connection = self._in.connection
-        slot = self._in.slots.ids(connection, (tombstone.slot,))[tombstone.slot]
+        slot = self._in.slots.ids((tombstone.slot,))[tombstone.slot]
         if tombstone.kind == Kind.request:
             self._in.tally.states[finish.state] += 1
-        self._buried.append(
-            (
-                *self._arrivals.row(tombstone, identity, slot, finish.state),
-                finish.attempts,
-                finish.http_status,
-                _text(finish.error),
-                _text(finish.error_message),
-            )
-        )
+        row = self._arrivals.row(tombstone, identity, slot, finish.state)
+        self._buried.append((row, self._outcome(finish)))
         return True
 
     def _supersede(self, row: int) -> None:
         """Delete what an earlier execution gave, items taken in this batch by key included."""
         self._store_items()
-        deleted = self._in.connection.execute(COMMIT["drop_items"], (row,)).rowcount
+        deleted = self._in.tables.drop_items(row)
         self._in.tally.items_stored -= deleted
         self._in.tally.superseded += deleted
         self._changes[row] -= deleted
@@ -111,70 +97,64 @@ class Finishes:
 
     def _take_spilled(self, row: int) -> None:
         """There may be very many: they go from table to table in portions."""
-        cursor = self._in.connection.execute(COMMIT["spilled"], (row,))
-        while portion := cursor.fetchmany(1000):
-            self._items += [(row, ItemRecord(*columns)) for columns in portion]
+        for portion in self._in.tables.spilled(row):
+            self._items += [(row, item) for item in portion]
             self._store_items()
-        self._in.connection.execute(COMMIT["drop_spills"], (row,))
+        self._in.tables.drop_spills([row])
 
     def _store_items(self) -> None:
-        """Write the items that were taken so far, in order.
-
-        Ids are given out here, ascending and never twice, so that a reader that knows the last
-        one finds what came after it.
-        """
+        """Write the items that were taken so far, in order."""
         items, self._items = self._items, []
         if not items:
             return
         tally = self._in.tally
-        owners = self._owners(items)
-        columns = []
-        for row, item in items:
-            key = _key(item)
-            columns.append((tally.next_item, row, item.occurrence, key, item.payload))
-            tally.next_item += 1
+        new = [_new_item(row, item) for row, item in items]
+        owners = self._owners(new)
+        for item in new:
+            key = item.key
             owner = None if key is None else owners.get(key)
             if owner is None:
                 tally.items_stored += 1
             else:
                 self._changes[owner] -= 1
-            self._changes[row] += 1
+            self._changes[item.row] += 1
             if key is not None:
-                owners[key] = row
-        self._in.items_taken += len(columns)
-        insert_many(self._in.connection, COMMIT["store_item"], columns)
+                owners[key] = item.row
+        self._in.items_taken += len(new)
+        self._in.tables.store_items(new)
 
-    def _owners(self, items: Sequence[tuple[int, ItemRecord]]) -> dict[str, int]:
-        keys = {key for _, item in items if (key := _key(item)) is not None}
-        if not keys:
-            return {}
-        found = self._in.connection.execute(COMMIT["item_owners"], (json.dumps(list(keys)),))
-        return dict(found.fetchall())
+    def _owners(self, items: Sequence[NewItem]) -> dict[str, int]:
+        keys = {item.key for item in items if item.key is not None}
+        return self._in.tables.item_owners(sorted(keys)) if keys else {}
 
     def _write(self) -> None:
-        run = self._in.connection.executemany
-        insert_many(self._in.connection, COMMIT["bury"], self._buried)
+        tables = self._in.tables
+        if self._buried:
+            tables.bury(self._buried)
         if self._finished:
-            run(COMMIT["finish"], [self._columns(finish) for finish in self._finished])
-        rest = [(change, row) for row, change in self._changes.items() if change]
+            tables.finish([self._outcome(finish) for finish in self._finished])
+        rest = [(row, change) for row, change in self._changes.items() if change]
         if rest:
-            run(COMMIT["change_items"], rest)
+            tables.change_items(rest)
 
-    def _columns(self, finish: Finish) -> tuple[object, ...]:
-        return (
+    def _outcome(self, finish: Finish) -> Outcome:
+        """Items of a row that is buried are counted when it is there."""
+        items = 0 if finish.tombstone is not None else self._changes.pop(finish.id, 0)
+        return Outcome(
             int(finish.state),
             finish.attempts,
             finish.http_status,
             _text(finish.error),
             _text(finish.error_message),
             self._in.now,
-            self._changes.pop(finish.id, 0),
+            items,
             finish.id,
         )
 
 
-def _key(item: ItemRecord) -> str | None:
-    return None if item.key is None else storable(item.key)
+def _new_item(row: int, item: ItemRecord) -> NewItem:
+    key = None if item.key is None else storable(item.key)
+    return NewItem(row, item.occurrence, key, item.payload)
 
 
 def _text(text: str | None) -> str | None:

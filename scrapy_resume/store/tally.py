@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from scrapy_resume.model import Counts, Kind, State
@@ -15,7 +13,7 @@ CACHED_NAMES: Final = 10_000
 class Tally:
     """The counters as the transaction leaves them. Rows of ``start()``'s items don't count."""
 
-    def __init__(self, counts: Counts, next_item: int, alone_id: int, superseded: int) -> None:
+    def __init__(self, counts: Counts, alone_id: int, superseded: int) -> None:
         self.states = [
             counts.pending,
             counts.leased,
@@ -29,7 +27,6 @@ class Tally:
         self.items_stored = counts.items_stored
         self.items_dropped = counts.items_dropped
         self.items_failed = counts.items_failed
-        self.next_item = next_item
         self.alone_id = alone_id
         self.superseded = superseded
         self.slots: dict[int, int] = {}
@@ -80,21 +77,22 @@ class Names:
     rolled back belongs to another name the next time.
     """
 
-    def __init__(self, find: str, add: str) -> None:
+    def __init__(
+        self, find: Callable[[Sequence[str]], dict[str, int]], add: Callable[[str], int]
+    ) -> None:
         self._find = find
         self._add = add
         self._cached: dict[str, int] = {}
         self._fresh: dict[str, int] = {}
 
-    def ids(self, connection: sqlite3.Connection, names: Iterable[str]) -> Mapping[str, int]:
+    def ids(self, names: Iterable[str]) -> Mapping[str, int]:
         """The ids of these names; unknown ones are added."""
-        found = self.known(connection, names)
+        found = self.known(names)
         for name in sorted(set(names) - found.keys()):
-            (found[name],) = connection.execute(self._add, (name,)).fetchone()
-            self._fresh[name] = found[name]
+            found[name] = self._fresh[name] = self._add(name)
         return found
 
-    def known(self, connection: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
+    def known(self, names: Iterable[str]) -> dict[str, int]:
         """The ids of those names that there are."""
         cached, fresh = self._cached, self._fresh
         found = {}
@@ -106,7 +104,7 @@ class Names:
             else:
                 found[name] = number
         if missing:
-            rows = dict(connection.execute(self._find, (json.dumps(missing),)).fetchall())
+            rows = self._find(missing)
             fresh.update(rows)
             found.update(rows)
         return found

@@ -1,0 +1,350 @@
+"""The statements of one job's file: the hot path."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from struct import Struct
+from typing import Any, Final, NamedTuple
+
+from scrapy_resume.model import Counts
+from scrapy_resume.store.arrivals import Transaction, storable
+from scrapy_resume.store.contract import Batch, FeedNote, ItemRecord, LeasedRow, Wish
+from scrapy_resume.store.queries import insert_many, load_queries
+from scrapy_resume.store.tables import (
+    Changed,
+    Fate,
+    Held,
+    Known,
+    LeasedThen,
+    NewItem,
+    NewRow,
+    Outcome,
+    Waiting,
+)
+from scrapy_resume.store.tally import Tally
+
+COMMIT: Final = load_queries("sqlite", "commit.sql")
+OPENING: Final = load_queries("sqlite", "opening.sql")
+
+SPILLED_AT_ONCE: Final = 1_000
+
+_IDENTITY: Final = Struct(">q12s")
+
+
+class JobRow(NamedTuple):
+    """The columns of the statement ``job``."""
+
+    epoch: int
+    commits: int
+    next_item: int
+    alone_id: int
+    pending: int
+    leased: int
+    done: int
+    failed: int
+    parked: int
+    ignored: int
+    delayed: int
+    items_stored: int
+    items_dropped: int
+    items_failed: int
+    superseded: int
+
+    def tally(self) -> Tally:
+        """The counters, to be changed."""
+        counts = Counts(**{name: getattr(self, name) for name in Counts.__dataclass_fields__})
+        return Tally(counts, self.alone_id, self.superseded)
+
+
+class SqliteTables:
+    """See ``Tables``. ``begin`` comes before everything else in a transaction."""
+
+    def __init__(self) -> None:
+        self._connection: sqlite3.Connection
+        self._next_item = 1
+
+    def begin(self, connection: sqlite3.Connection) -> JobRow:
+        """A transaction has begun on that connection. Returns the job as it is now."""
+        self._connection = connection
+        job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
+        self._next_item = job.next_item
+        return job
+
+    # Names
+
+    def find_slots(self, keys: Sequence[str]) -> dict[str, int]:
+        """The ids of those download slots that there are."""
+        return dict(self._run(COMMIT["find_slots"], (json.dumps(keys),)).fetchall())
+
+    def add_slot(self, key: str) -> int:
+        """The id of a download slot that was not there."""
+        return self._number(COMMIT["add_slot"], (key,))
+
+    def find_units(self, names: Sequence[str]) -> dict[str, int]:
+        """The ids of those named units that there are."""
+        return dict(self._run(COMMIT["find_units"], (json.dumps(names),)).fetchall())
+
+    def add_unit(self, name: str) -> int:
+        """The id of a named unit that was not there."""
+        return self._number(COMMIT["add_unit"], (name,))
+
+    # Arrivals
+
+    def leased(self, ids: Iterable[int]) -> dict[int, Held]:
+        """Which of these rows this run has leased."""
+        text = _json_numbers(ids)
+        if text is None:
+            return {}
+        return {row: Held(*rest) for row, *rest in self._run(COMMIT["leased"], (text,))}
+
+    def known(self, identities: Iterable[bytes], claims: Mapping[bytes, int]) -> dict[bytes, Known]:
+        """Which of these identities the job has. Heads may be shared: others may be told too."""
+        heads = _json_numbers(_IDENTITY.unpack(identity)[0] for identity in identities)
+        if heads is None:
+            return {}
+        known = {}
+        for head, tail, row in self._run(COMMIT["known_aliases"], (heads,)):
+            known[_IDENTITY.pack(head, tail)] = Known(row, 0)
+        for head, tail, row, run in self._run(COMMIT["known_requests"], (heads,)):
+            known[_IDENTITY.pack(head, tail)] = Known(row, run)
+        return known
+
+    def admit(self, rows: Sequence[NewRow]) -> None:
+        """New rows, pending or leased."""
+        self._run_many(COMMIT["admit"], [_columns(row) for row in rows])
+
+    def bury(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
+        """Tombstones, in their final state."""
+        columns = [
+            (
+                *_columns(row),
+                outcome.attempts,
+                outcome.http_status,
+                outcome.error,
+                outcome.error_message,
+            )
+            for row, outcome in rows
+        ]
+        insert_many(self._connection, COMMIT["bury"], columns)
+
+    def meet(self, run: int, rows: Sequence[int]) -> None:
+        """Rows of earlier runs arrived again in this run."""
+        self._run_many(COMMIT["meet"], [(run, row) for row in rows])
+
+    def continue_rows(self, changes: Sequence[Changed]) -> None:
+        """Leased rows go on as other requests."""
+        self._run_many(COMMIT["continue"], changes)
+
+    def add_aliases(self, aliases: Sequence[tuple[bytes, int]]) -> None:
+        """Rows take on other identities."""
+        columns = [(*_IDENTITY.unpack(identity), row) for identity, row in aliases]
+        self._run_many(COMMIT["add_alias"], columns)
+
+    # Ends
+
+    def finish(self, outcomes: Sequence[Outcome]) -> None:
+        """The end of leased rows, which clears them of suspicion."""
+        self._run_many(COMMIT["finish"], outcomes)
+
+    def release(self, rows: Sequence[tuple[int, int]], now: float) -> None:
+        """(row, attempts): leased → pending."""
+        self._run_many(COMMIT["release"], [(attempts, now, row) for row, attempts in rows])
+
+    def change_items(self, changes: Sequence[tuple[int, int]]) -> None:
+        """Items came to rows that have ended, or left them."""
+        self._run_many(COMMIT["change_items"], [(change, row) for row, change in changes])
+
+    # Items
+
+    def add_spills(self, items: Sequence[NewItem]) -> None:
+        """Provisional items."""
+        insert_many(self._connection, COMMIT["add_spill"], items)
+
+    def spilled(self, row: int) -> Iterator[list[ItemRecord]]:
+        """A row's provisional items in order, in portions: there may be very many."""
+        cursor = self._run(COMMIT["spilled"], (row,))
+        while portion := cursor.fetchmany(SPILLED_AT_ONCE):
+            yield [ItemRecord(*columns) for columns in portion]
+
+    def drop_spills(self, rows: Sequence[int]) -> None:
+        """Rows are finished, released or duplicates."""
+        self._run_many(COMMIT["drop_spills"], [(row,) for row in rows])
+
+    def store_items(self, items: Sequence[NewItem]) -> None:
+        """Items become visible, in order.
+
+        Ids are given out here, ascending and never twice, so that a reader that knows the last
+        one finds what came after it.
+        """
+        first = self._next_item
+        self._next_item += len(items)
+        columns = [(number, *item) for number, item in enumerate(items, first)]
+        insert_many(self._connection, COMMIT["store_item"], columns)
+
+    def drop_items(self, row: int) -> int:
+        """Delete what an earlier execution of the row gave."""
+        return self._run(COMMIT["drop_items"], (row,)).rowcount
+
+    def item_owners(self, keys: Sequence[str]) -> dict[str, int]:
+        """Which of these keys there are items with, and whose they are."""
+        return dict(self._run(COMMIT["item_owners"], (json.dumps(keys),)).fetchall())
+
+    # Beside the requests
+
+    def keep_state(self, batch: Batch) -> None:
+        """``spider.state``, and cookie jars that changed."""
+        if batch.spider_state is not None:
+            self._run(COMMIT["keep_spider_state"], (batch.spider_state,))
+        jars = [(storable(jar), payload) for jar, payload in batch.cookies.items()]
+        self._run_many(COMMIT["keep_cookies"], jars)
+
+    def keep_feeds(self, notes: Sequence[FeedNote]) -> None:
+        """How far files of feeds have come."""
+        columns = [
+            (storable(feed), number, settled, record) for feed, number, record, settled in notes
+        ]
+        self._run_many(COMMIT["keep_feed"], columns)
+
+    # Leases
+
+    def due(self, now: float, count: int) -> list[Waiting]:
+        """Delayed rows whose time has come, those that waited longest first."""
+        return [Waiting(*columns) for columns in self._run(COMMIT["due_requests"], (now, count))]
+
+    def end_delays(self, rows: Sequence[int]) -> None:
+        """From here on these can be leased."""
+        self._run_many(COMMIT["end_delay"], [(row,) for row in rows])
+
+    def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
+        """Lease the first rows of slots, wish after wish."""
+        leased: list[LeasedRow] = []
+        for wish, slot in wishes:
+            cursor = self._run(COMMIT["lease_requests"], (slot, max(wish.count, 0)))
+            rows = [_leased_row(columns, wish.slot) for columns in cursor.fetchall()]
+            self._run_many(COMMIT["take"], [(now, row.id) for row in rows])
+            leased += rows
+        return leased
+
+    def lease_suspect(self, now: float) -> LeasedRow | None:
+        """Lease the suspect that was found first."""
+        columns = self._run(COMMIT["lease_suspect"]).fetchone()
+        if columns is None:
+            return None
+        row = _leased_row(columns[:-1], columns[-1])
+        self._run(COMMIT["take"], (now, row.id))
+        return row
+
+    def count_suspects(self) -> int:
+        """Suspects that could run now."""
+        return self._number(COMMIT["count_suspects"])
+
+    def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
+        """By key, the rows that can be leased from slots now; keeps the count of each."""
+        pending = {}
+        for slot, change in slots.items():
+            if change:
+                cursor = self._run(COMMIT["change_slot"], (change, slot))
+            else:
+                cursor = self._run(COMMIT["slot_pending"], (slot,))
+            # fetchall: a RETURNING that is not read to its end keeps the statement open.
+            ((key, count),) = cursor.fetchall()
+            pending[key] = count
+        return pending
+
+    # Recovery
+
+    def held_then(self) -> list[LeasedThen]:
+        """What the run before still holds."""
+        return [LeasedThen(*columns) for columns in self._run(OPENING["leased_rows"])]
+
+    def recover(self, ends: Sequence[tuple[LeasedThen, Fate]], now: float) -> None:
+        """leased → pending or parked, with what is known about the death."""
+        changes = [(int(end.state), *end[1:], now, row.id) for row, end in ends]
+        self._run_many(OPENING["recover"], changes)
+
+    def empty_spills(self) -> None:
+        """Provisional items end with the run."""
+        self._run(OPENING["empty_spill"])
+
+    def unmet(self, run: int) -> list[Waiting]:
+        """Requests of earlier runs that were to be fetched once in each run, and were not."""
+        return [Waiting(*columns) for columns in self._run(OPENING["old_every_run"], (run,))]
+
+    def supersede(self, rows: Sequence[int], now: float) -> None:
+        """pending → ignored: a later run has requests of its own."""
+        self._run_many(OPENING["supersede"], [(now, row) for row in rows])
+
+    # Counters
+
+    def keep_tally(self, tally: Tally) -> None:
+        """The counters of the job and of its slots, as a recovery leaves them."""
+        changes = [(change, slot) for slot, change in tally.slots.items() if change]
+        self._run_many(OPENING["change_slot"], changes)
+        self._run(OPENING["keep_recovered"], vars(tally.counts()))
+
+    def keep_counters(self, transaction: Transaction, batch: Batch) -> None:
+        """The counters of the job and of its run, as a batch leaves them."""
+        committed, tally = transaction.committed, transaction.tally
+        committed.last_item = self._next_item - 1
+        self._run(
+            COMMIT["keep_job"],
+            {
+                **vars(committed.counts),
+                "next_id": batch.next_id,
+                "next_item": self._next_item,
+                "alone_id": tally.alone_id,
+                "superseded": tally.superseded,
+                "now": transaction.now,
+                "start_exhausted": batch.start_exhausted,
+                "every_run": transaction.every_run,
+            },
+        )
+        beat = (transaction.now, batch.pages, transaction.items_taken, transaction.run)
+        self._run(COMMIT["beat_run"], beat)
+
+    # SQLite
+
+    def _run(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
+        return self._connection.execute(statement, values)
+
+    def _run_many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        if rows:
+            self._connection.executemany(statement, rows)
+
+    def _number(self, statement: str, values: Any = ()) -> int:
+        ((number,),) = self._run(statement, values).fetchall()
+        return int(number)
+
+
+def _json_numbers(numbers: Iterable[int]) -> str | None:
+    """The JSON array that the statements take; ``None`` if it would be empty."""
+    text = ",".join(map(str, numbers))
+    return f"[{text}]" if text else None
+
+
+def _columns(row: NewRow) -> tuple[object, ...]:
+    number, identity, *rest = row
+    return (number, *_IDENTITY.unpack(identity), *rest)
+
+
+def _leased_row(columns: Sequence[Any], slot: str) -> LeasedRow:
+    row, head, tail, parent, url, payload, priority, start, seq, unit, unit_name, *rest = columns
+    attempts, crashes, items, every_run = rest
+    return LeasedRow(
+        id=row,
+        identity=_IDENTITY.pack(head, tail),
+        parent=parent,
+        url=url,
+        payload=payload,
+        slot=slot,
+        priority=priority,
+        start=start,
+        seq=seq,
+        unit=unit if unit_name is None else unit_name,
+        attempts=attempts,
+        crashes=crashes,
+        items=items,
+        every_run=bool(every_run),
+    )
