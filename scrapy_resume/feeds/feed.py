@@ -167,6 +167,8 @@ class Feed:
         """A batch that is delivered is never opened again."""
         try:
             if await self._deliver(file, through):
+                # The store knows whose bytes they are before the note beside them goes.
+                await self._desk.kept()
                 file.forget()
                 self._desk.note(self._plan, file.record, settled=True)
                 await self._desk.kept()

@@ -13,15 +13,25 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from scrapy_resume.feeds.record import Claim
 
+T = TypeVar("T")
+
 LONGEST_NAME: Final = 180
 """Bytes of the feed's name in the note's, which must not be over 255 altogether."""
+
+
+@dataclass(frozen=True)
+class _Replacing(Claim):
+    """What the note holds."""
+
+    before: Claim | None = None
 
 
 class Footprint:
@@ -37,16 +47,25 @@ class Footprint:
     def read(self) -> Claim | None:
         """The bytes that are the job's, of which the last may not have been written. ``None``:
         there is no note, or none that can be read."""
+        return self._read(Claim)
+
+    def read_before(self) -> Claim | None:
+        """The bytes that were the job's before, if a file was about to take another's place."""
+        replacing = self._read(_Replacing)
+        return None if replacing is None else replacing.before
+
+    def _read(self, kind: type[T]) -> T | None:
         with suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode(self.path.read_bytes(), type=Claim)
+            return msgspec.json.decode(self.path.read_bytes(), type=kind)
         return None
 
-    def write(self, claim: Claim) -> None:
-        """Note what is about to be written. Raises ``OSError``."""
+    def write(self, claim: Claim, before: Claim | None = None) -> None:
+        """Note what is about to be written; ``before``: and what stands there until then, if it
+        is replaced as a whole. Raises ``OSError``."""
         if self._file is None:
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
             self._length = os.fstat(self._file).st_size
-        text = msgspec.json.encode(claim)
+        text = msgspec.json.encode(_Replacing(claim.ranges, claim.digest, claim.head, before))
         # One write, padded to what was there: a death leaves the old note or the new one.
         os.pwrite(self._file, text.ljust(self._length), 0)
         self._length = max(self._length, len(text))

@@ -80,6 +80,14 @@ class CommittedItems:
         while self._kept > KEPT_ITEMS and len(self._recent) > 1:
             self._kept -= len(self._recent.popleft().records)
 
+    async def look_up(self) -> None:
+        """Ask the store for the last item: for a job of many workers, when no other is left."""
+        answer: Deferred[int] = Deferred()
+        self._thread.submit(
+            self._job.last_item, answer.callback, answer.errback, lambda error: None
+        )
+        self.last = await maybe_deferred_to_future(answer)
+
     def end(self) -> None:
         """No more items will come: who waits for some gets ``None``."""
         self.ended = True

@@ -183,14 +183,18 @@ def _uncommitted(file: OwnFile, record: FeedRecord, noted: Claim | None) -> Sequ
     return [record.ending] if record.ending else []
 
 
-def _own_bytes(file: OwnFile, record: FeedRecord, noted: Claim | None) -> Claim:
+def _own_bytes(
+    file: OwnFile, record: FeedRecord, noted: Claim | None, before: Claim | None = None
+) -> Claim:
     """The job's bytes in a file that does not hold what is committed.
 
     Raises ``FeedFileChangedError`` if they cannot be told from what somebody else has written.
     """
-    for claim in (noted, record.claim):
-        if claim is not None and claim.ranges and (file.adopt(claim) or file.is_cut(claim)):
-            return claim
+    known = [claim for claim in (noted, before, record.claim) if claim is not None and claim.ranges]
+    for holds in (file.adopt, file.is_cut):
+        for claim in known:
+            if holds(claim):
+                return claim
     if record.claim.ranges:
         raise FeedFileChangedError(f"somebody else has changed what the job wrote to {file.path}")
     if noted is None and record.noted and record.base is not None:
@@ -216,6 +220,8 @@ class PlacedFile:
         self._footprint = Footprint(path, owner)
         self._threaded = threaded
         self._overwrite = overwrite
+        self._own = Claim()
+        """What of the file is the job's, as it stands there now."""
         self._drop: Sequence[Range] = ()
         self._file: IO[bytes] | None = None
 
@@ -227,7 +233,8 @@ class PlacedFile:
                 if noted is None and record.noted and record.base is not None:
                     claim = file.claim_on(_all_behind(file, record.base))
                 else:
-                    claim = _own_bytes(file, record, noted)
+                    claim = _own_bytes(file, record, noted, self._footprint.read_before())
+            self._own = claim
             self._drop = claim.ranges
             self._footprint.write(claim)
         return replace(rewound(record), claim=record.claim)
@@ -267,11 +274,11 @@ class PlacedFile:
         self._file.flush()
         size = self._path.stat().st_size if self._path.exists() else 0
         claim = claim_of(self._file, self._drop[0][0] if self._drop else size)
-        self._footprint.write(claim)
+        self._footprint.write(claim, before=self._own)
         self._file.seek(0)
         rewrite(self._path, self._drop, self._file)
         self.close()
-        self._drop = claim.ranges
+        self._own, self._drop = claim, claim.ranges
         return replace(record, claim=claim, begun=True)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from scrapy import signals
 from scrapy.exporters import BaseItemExporter, JsonLinesItemExporter
 from scrapy.extensions.feedexport import BlockingFeedStorage, FeedSlot, ItemFilter
 
-from scrapy_resume.feeds import ownfile
+from scrapy_resume.feeds import footprint, ownfile, targets
 
 
 class Summed(BaseItemExporter):
@@ -129,4 +129,26 @@ class FullDisk:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         ownfile.os = Os()
+        return cls()
+
+
+class DiesAtFiles:
+    """The process dies at the moment that FEEDING_DIE names: just when the note beside a file is
+    gone (``forgotten``), when a file is about to take its place (``placing``), or has (``placed``)."""
+
+    @classmethod
+    def from_crawler(cls, crawler):
+        if os.environ.get("FEEDING_DIE") == "forgotten":
+            remove = footprint.Footprint.remove
+
+            def remove_and_die(self):
+                remove(self)
+                os._exit(9)
+
+            footprint.Footprint.remove = remove_and_die
+        if os.environ.get("FEEDING_DIE") == "placing":
+            targets.rewrite = lambda *_: os._exit(9)
+        if os.environ.get("FEEDING_DIE") == "placed":
+            rewrite = targets.rewrite
+            targets.rewrite = lambda *args: os._exit(rewrite(*args) or 9)
         return cls()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
+import signal
 from typing import Any
 
 import pytest
 
 from .conftest import NewCrawl
-from .runs import BZ2, GZIP, LZMA, at_random
+from .runs import BZ2, GZIP, LZMA, Live, at_random
 
 FORMATS = ["jsonlines", "json", "csv", "xml", "pickle", "marshal"]
 PROCESSED: dict[str, dict[str, Any]] = {
@@ -110,3 +111,51 @@ def test_an_uninterrupted_run_gives_the_bytes_of_plain_scrapy(
     crawl.run()
     assert [path.name for path in crawl.files()] == [path.name for path in plain.files()]
     assert [p.read_bytes() for p in crawl.files()] == [p.read_bytes() for p in plain.files()]
+
+
+DIES = {"EXTENSIONS": '{"tests.feeds.parts.DiesAtFiles": 1}', "RESUME_COMMIT_INTERVAL": 1.0}
+"""A commit interval that is long: what is not waited for is not committed yet."""
+
+
+@pytest.mark.parametrize("suffix", ["", ".bz2"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_death_as_the_note_beside_a_batch_goes_does_not_double_it(
+    new_crawl: NewCrawl, suffix: str, overwrite: bool
+) -> None:
+    # A whole batch comes with a commit, and then nothing for a while.
+    options = {**how("json", suffix, 7, overwrite)}
+    options["settings"] = {**DIES, "CONCURRENT_REQUESTS": 1}
+    options["arguments"] = {"pause_seconds": 0.2, "per_page": 7, "pages": 5}
+    plain = expected(new_crawl, **options)
+    crawl = new_crawl(**options, variables={"FEEDING_DIE": "forgotten"})
+    for _ in range(3):
+        crawl.run(code=9)
+    crawl.variables = {}
+    crawl.run_to_the_end()
+    assert crawl.items() == plain.items()
+    assert crawl.leftovers() == []
+
+
+def paused(live: Live) -> None:
+    live.logged("Spider opened")
+    live.wait(0.2)
+    live.send(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("batch", [0, 100])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_death_as_a_longer_file_takes_a_shorter_ones_place_does_not_double_it(
+    new_crawl: NewCrawl, batch: int, overwrite: bool
+) -> None:
+    """What a pause has delivered is the job's, whatever the next run was about to put there."""
+    options = {**how("json", ".bz2", batch, overwrite), "settings": DIES}
+    plain = expected(new_crawl, **options)
+    crawl = new_crawl(**options, variables={"FEEDING_DIE": "placed"})
+    crawl.run(kill=paused)
+    crawl.variables = {"FEEDING_DIE": "placing"}
+    for _ in range(2):
+        crawl.run(code=9)
+    crawl.variables = {}
+    crawl.run_to_the_end()
+    assert crawl.items() == plain.items()
+    assert crawl.leftovers() == []
