@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import time
 import weakref
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from scrapy.dupefilters import RFPDupeFilter
 from scrapy.utils.asyncio import call_later
@@ -22,6 +23,7 @@ from scrapy_resume.errors import (
     ResumeError,
     StateNotRecordableError,
 )
+from scrapy_resume.fleet import Fleet
 from scrapy_resume.frontier import Frontier, RobotsGate
 from scrapy_resume.handout import HandOut
 from scrapy_resume.inflight import Inflight
@@ -33,6 +35,8 @@ from scrapy_resume.store.contract import Closing
 from scrapy_resume.storethread import StoreThread, post_to_loop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scrapy import Request, Spider
     from scrapy.crawler import Crawler
     from scrapy.http import Response
@@ -45,9 +49,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("scrapy_resume")
 
+T = TypeVar("T")
+
 EVERY_RUN_SECONDS: Final = 5.0
 """How long a resumed run keeps everything back for what comes first in every run. It may never
 come: a callback yielded it in an earlier run, or ``start()`` waits for something itself."""
+
+SILENCE_SHARE: Final = 0.5
+"""Of RESUME_ORPHAN_TIMEOUT: how long a worker goes on fetching without a word from the store."""
 
 LAST_WORDS_SECONDS: Final = 5.0
 """A forced shutdown waits at most so long for what is committed last."""
@@ -64,6 +73,9 @@ class Feeds(Protocol):
 
     async def close(self, timeout_seconds: float) -> bool:
         """Deliver them. Returns whether each of them is whole."""
+
+    def leave(self) -> None:
+        """Others go on with the job: the last of them delivers the feeds."""
 
     def abandon(self) -> None:
         """The run ends at once: write nothing more."""
@@ -83,6 +95,7 @@ class CrawlRun:
         order: QueueOrder,
         codec: Codec,
         job: JobStore,
+        slot_delay_seconds: float,
     ) -> None:
         assert crawler.spider is not None
         session = job.session
@@ -105,8 +118,14 @@ class CrawlRun:
         assert crawler.stats is not None
         self.items = ItemBook(session.job, self.codec, crawler.stats, settings.item_key)
         self.hand_out = HandOut(job, self.frontier)
+        self.fleet = Fleet(session, self.frontier, self.hand_out, slot_delay_seconds)
         self.ledger = Ledger(
-            session.counts, self.frontier, self.hand_out, self.items, settings.ignored_http_codes
+            session.counts,
+            self.frontier,
+            self.hand_out,
+            self.items,
+            self.fleet,
+            settings.ignored_http_codes,
         )
         self.thread = StoreThread(f"scrapy-resume {session.job}")
         self.outbox = Outbox(job, self.thread, self, settings.commit_interval_seconds)
@@ -135,6 +154,8 @@ class CrawlRun:
             concurrency=settings.getint("CONCURRENT_REQUESTS"),
             by_slot=order.by_slot,
             pending=self.session.pending,
+            shared=self.session.shared,
+            owns_slots=self.session.slots_owned,
         )
         frontier.awaits_every_run = self.session.every_run
         if settings.getbool("ROBOTSTXT_OBEY"):
@@ -144,6 +165,7 @@ class CrawlRun:
     def _connect_ledger(self) -> None:
         ledger = self.ledger
         ledger.outbox = self.hand_out.outbox = self.items.outbox = self.outbox
+        self.fleet.outbox = self.outbox
         ledger.intake = self.intake
         ledger.decode = self._decode
         ledger.snapshot = self._snapshot
@@ -209,6 +231,7 @@ class CrawlRun:
 
     def gave_up(self, error: Exception) -> None:
         """The store takes nothing any more."""
+        self.fleet.end()
         self.ledger.gave_up(error)
         self._abandon_feeds()
 
@@ -253,9 +276,52 @@ class CrawlRun:
 
     # ---- the end
 
-    async def close_feeds(self) -> bool:
-        """Deliver the feeds, with all that is committed. Returns whether each of them is whole."""
+    def stay_in_touch(self) -> None:
+        """Show the store that the event loop runs; fetch nothing while the store is out of reach.
+
+        Others may take over what a worker holds that they hear nothing of for
+        RESUME_ORPHAN_TIMEOUT: it stops fetching before that. To be called every second or so.
+        """
+        self.job.show_life()
+        silence = time.monotonic() - self.outbox.in_touch_at
+        out_of_touch = silence > self.settings.orphan_timeout_seconds * SILENCE_SHARE
+        self.ledger.hold("out of touch", out_of_touch)
+
+    async def is_last(self) -> bool:
+        """Whether no other worker is on the job: the last one delivers the feeds."""
+        if not self.session.shared:
+            return True
+        return bool(await self._asked(self.job.is_last))
+
+    async def _asked(self, call: Callable[[], T]) -> T | None:
+        """A question to the store, once as long as RESUME_CLOSE_TIMEOUT. ``None``: no answer."""
+        answer: Deferred[T | None] = Deferred()
+
+        def failed(error: Exception) -> None:
+            if self.trouble is None:
+                self.trouble = error
+            _settle(answer, None)
+
+        self.thread.submit(
+            call,
+            lambda value: _settle(answer, value),
+            failed,
+            lambda error: logger.warning("%s", error),
+        )
+        timer = call_later(self.settings.close_timeout_seconds, self.thread.give_up_soon)
+        value = await maybe_deferred_to_future(answer)
+        timer.cancel()
+        return value
+
+    async def close_feeds(self, *, last: bool) -> bool:
+        """Deliver the feeds, with all that is committed. Returns whether each of them is whole.
+
+        Where others go on with the job, it is left to them.
+        """
         if self.feeds is None:
+            return True
+        if not last:
+            self.feeds.leave()
             return True
         whole = await self.feeds.close(self.settings.close_timeout_seconds)
         return await self.drain() and whole
@@ -304,6 +370,7 @@ class CrawlRun:
         if self.closed or not self.ledger.freeze():
             return
         self.closed = True
+        self.fleet.end()
         self._abandon.detach()
         self._abandon_feeds()
         self.outbox.last_words(Closing("paused", "shutdown", self._stats()))
@@ -340,6 +407,7 @@ class CrawlRun:
         if self.closed:
             return None
         self.closed = True
+        self.fleet.end()
         self.outbox.seal()
         self._abandon.detach()
         self._unhook()
@@ -350,23 +418,10 @@ class CrawlRun:
             self.job.abandon()
             return None
         closing = Closing(status, reason, self._stats())
-        ended: Deferred[str | None] = Deferred()
-
-        def failed(error: Exception) -> None:
-            if self.trouble is None:
-                self.trouble = error
-                logger.error("The end of the run could not be written: %s", error)
-            _settle(ended, None)
-
-        self.thread.submit(
-            lambda: self.job.close(closing),
-            lambda kept: _settle(ended, kept),
-            failed,
-            lambda error: logger.warning("%s", error),
-        )
-        timer = call_later(self.settings.close_timeout_seconds, self.thread.give_up_soon)
-        kept = await maybe_deferred_to_future(ended)
-        timer.cancel()
+        had_trouble = self.trouble is not None
+        kept = await self._asked(lambda: self.job.close(closing))
+        if kept is None and not had_trouble:
+            logger.error("The end of the run could not be written: %s", self.trouble)
         self.thread.stop()
         return kept
 

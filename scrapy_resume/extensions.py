@@ -14,7 +14,7 @@ from scrapy_resume.codec import Codec
 from scrapy_resume.crawlrun import CrawlRun
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
 from scrapy_resume.inflight import current_item, spider_arguments
-from scrapy_resume.opening import Candidate, open_job, opens_job
+from scrapy_resume.opening import Candidate, longest_delay, open_job, opens_job
 from scrapy_resume.refusal import refuse
 from scrapy_resume.settings import (
     job_name,
@@ -38,6 +38,9 @@ logger = logging.getLogger("scrapy_resume")
 
 PROGRESS_SECONDS: Final = 60
 """A progress line at least so often."""
+
+LIFE_SECONDS: Final = 1.0
+"""How often the event loop shows life, where others watch."""
 
 _STATUS_OF_REASON: Final = {
     "finished": "completed",
@@ -85,6 +88,7 @@ class ResumeExtension:
         self._crawler = crawler
         self._progress = Progress(run)
         self._beat = create_looping_call(self._beat_once)
+        self._life = create_looping_call(run.stay_in_touch)
         self._sent_at_last_beat = -1
         self._feeds_failed = False
         connect = crawler.signals.connect
@@ -122,7 +126,12 @@ class ResumeExtension:
         assert self._crawler.engine is not None
         write_whole_files(self._crawler.engine)
         self._progress.log_start()
-        self._beat.start(self.run.settings.heartbeat_seconds, now=False)
+        settings = self.run.settings
+        interval_seconds = settings.heartbeat_seconds
+        if self.run.session.shared:
+            interval_seconds = min(interval_seconds, settings.orphan_timeout_seconds / 4)
+            self._life.start(min(LIFE_SECONDS, interval_seconds))
+        self._beat.start(interval_seconds, now=False)
 
     def _beat_once(self) -> None:
         """A commit is a heartbeat; send one if there was none."""
@@ -166,7 +175,10 @@ class ResumeExtension:
         if self._beat.running:
             self._beat.stop()
         drained = await run.drain()
-        whole = await run.close_feeds() if drained else False
+        last = drained and await run.is_last()
+        whole = drained and await run.close_feeds(last=last)
+        if self._life.running:
+            self._life.stop()
         self._progress.set_stats()
         if run.closed:
             return
@@ -182,7 +194,7 @@ class ResumeExtension:
         elif status == "completed" and not whole:
             # Run again, the job has nothing to fetch, and delivers the feed.
             status = "paused"
-        if status == "completed" and run.feeds is not None:
+        if status == "completed" and last and run.feeds is not None:
             run.feeds.forget()
             await run.drain()
         kept = await run.close(status, reason)
@@ -209,10 +221,11 @@ def _open(crawler: Crawler) -> CrawlRun:
         spider=spider.name,
         arguments=arguments,
         settings=settings,
+        slot_delay_seconds=longest_delay(crawler),
     )
     job = open_job(open_location(settings.store), candidate)
     try:
-        run = CrawlRun(crawler, settings, order, codec, job)
+        run = CrawlRun(crawler, settings, order, codec, job, candidate.slot_delay_seconds)
         run.restore_state(spider)
     except BaseException:
         job.abandon()
@@ -252,6 +265,12 @@ _ABOVE_ALL: Final = 1_000
 """A priority above the command line's (40)."""
 
 
+_FURTHER: Final = {
+    "completed": "the same command begins the next number",
+    "running": "the other workers go on with it",
+}
+
+
 class Progress:
     """What the log and the stats say of a run."""
 
@@ -279,6 +298,8 @@ class Progress:
         how = "goes on"
         if session.began:
             how = "begins"
+        elif session.others:
+            how = f"has another worker now, beside {session.others}"
         elif session.crashed:
             how = f"goes on after a crash ({session.recovered} requests were in hand)"
         logger.info(
@@ -334,11 +355,7 @@ class Progress:
                 reason,
             )
             return
-        further = (
-            "the same command begins the next number"
-            if kept == "completed"
-            else "run the same command again to go on"
-        )
+        further = _FURTHER.get(kept, "run the same command again to go on")
         counts = self._run.ledger.counts
         logger.info(
             "Job %s is %s (%s): %d done, %d pending, %d failed, %d items; %s",

@@ -70,7 +70,7 @@ class ResumeFeedExporter(FeedExporter):
         self._source = CommittedItems(run.job, run.thread, run.codec)
         owner = f"{run.session.job} of {run.session.created_at!r}"
         self._desk = Desk(spider, self._source, run.outbox, owner, fence=run.settings.force)
-        self._desk.hold = run.ledger.hold
+        self._desk.hold = partial(run.ledger.hold, "feeds")
         self._desk.item_failed = self._item_failed
         self._desk.attach(post_to_loop())
         self._followers: list[Feed] = []
@@ -90,8 +90,12 @@ class ResumeFeedExporter(FeedExporter):
             super().open_spider(spider)
             return
         self._join(run, spider)
+        if not run.session.shared:
+            self._begin_following()
+
+    def _begin_following(self) -> None:
         records: dict[str, list[FeedRecord]] = {}
-        for note in run.session.feeds:
+        for note in self._run.session.feeds:
             records.setdefault(note.feed, []).append(decode_record(note.record))
         for template, options in self.feeds.items():
             plan = FeedPlan(
@@ -116,15 +120,23 @@ class ResumeFeedExporter(FeedExporter):
     async def close(self, timeout_seconds: float) -> bool:
         """Deliver all feeds. Returns whether each of them is whole.
 
-        Waits at most so long for room on a disk that is full.
+        Waits at most so long for room on a disk that is full. Where several workers were on the
+        job, nothing was written so far: their items are in order only now.
         """
         self._desk.deadline = time.monotonic() + timeout_seconds
+        if self._run.session.shared:
+            await self._source.look_up()
+            self._begin_following()
         self._source.end()
         for feed in self._following:
             await maybe_deferred_to_future(feed)
         self._desk.close()
         await self.crawler.signals.send_catch_log_async(signals.feed_exporter_closed)
         return not any(feed.failed for feed in self._followers)
+
+    def leave(self) -> None:
+        """Others go on with the job: the last of them delivers the feeds."""
+        self._desk.close()
 
     def abandon(self) -> None:
         """The run ends at once: write nothing more."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter, OrderedDict
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from scrapy_resume.rows import rank_of
 from scrapy_resume.store.contract import Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from scrapy_resume.rows import Rank, Row
     from scrapy_resume.store.contract import Admission, Continuation
@@ -30,6 +31,9 @@ MINIMUM_BUFFER: Final = 16
 LANES_A_BATCH: Final = 500
 """Lanes that ask in one batch: leasing from 20,000 slots at once takes more than a second."""
 
+SLOTS_A_BATCH: Final = 8
+"""Slots that a worker takes at a time: it takes as many as keep it busy, and no more."""
+
 HOSTS_REMEMBERED: Final = 20_000
 """Hosts whose robots.txt is known to be there; a forgotten one is let through singly again."""
 
@@ -37,7 +41,7 @@ HOSTS_REMEMBERED: Final = 20_000
 class Lane:
     """The leased rows of one download slot, best first."""
 
-    __slots__ = ("arriving", "pending", "rows", "slot")
+    __slots__ = ("arriving", "leaving", "pending", "quiet_since", "rows", "slot")
 
     def __init__(self, slot: str) -> None:
         self.slot = slot
@@ -46,6 +50,10 @@ class Lane:
         """Pending rows in the store, as of the last commit."""
         self.arriving = 0
         """Rows on their way into the store."""
+        self.leaving = False
+        """Nothing more is handed out: another worker is to have the slot."""
+        self.quiet_since: float | None = None
+        """When nothing was left in it, on the monotonic clock; ``None``: something is."""
 
     def first(self, arrived_before: int | None) -> int | None:
         """The place of the best row, of those that arrived before that one's id if given."""
@@ -109,8 +117,20 @@ def _host(url: str) -> str:
 class Frontier:
     """The leased buffer, by download slot."""
 
-    def __init__(self, *, concurrency: int, by_slot: bool, pending: dict[str, int]) -> None:
+    def __init__(
+        self,
+        *,
+        concurrency: int,
+        by_slot: bool,
+        pending: dict[str, int],
+        shared: bool = False,
+        owns_slots: bool = False,
+    ) -> None:
+        self._concurrency = concurrency
         self._size = max(MINIMUM_BUFFER, 2 * concurrency)
+        self._shared = shared
+        self._owned: set[str] | None = set() if owns_slots else None
+        """Slots that are this run's; ``None``: it may lease from all."""
         self._by_slot = by_slot
         self._lanes: dict[str, Lane] = {}
         self._last_slot = ""
@@ -136,6 +156,14 @@ class Frontier:
             lane = self._lanes[slot] = Lane(slot)
         return lane
 
+    def _drop(self, lane: Lane) -> None:
+        """Nothing is in a lane. One that is this run's is kept: others may add to it."""
+        if self._owned is None or lane.slot not in self._owned:
+            del self._lanes[lane.slot]
+
+    def _may_lease(self, slot: str) -> bool:
+        return self._owned is None or slot in self._owned
+
     def _depth(self) -> int:
         """How many rows a lane keeps leased."""
         return max(1, self._size // max(1, len(self._lanes)))
@@ -149,7 +177,7 @@ class Frontier:
         lane = self._lanes[slot]
         lane.arriving -= 1
         if lane.empty:
-            del self._lanes[slot]
+            self._drop(lane)
 
     def choose(self, arrivals: Iterable[Admission | Continuation]) -> None:
         """Decide which arrivals of a batch that is about to go this run keeps leased.
@@ -166,6 +194,8 @@ class Frontier:
                 by_slot.setdefault(arrival.slot, []).append(arrival)
         for slot, newcomers in by_slot.items():
             lane = self._lanes[slot]
+            if lane.leaving or not self._may_lease(slot):
+                continue
             room = 0 if lane.pending else self._depth() - len(lane.rows) - leased[slot]
             for arrival in sorted(newcomers, key=_arrival_rank):
                 overtakes = bool(lane.rows) and _arrival_rank(arrival) < lane.rows[-1][0]
@@ -176,11 +206,13 @@ class Frontier:
 
     def set_pending(self, slot: str, count: int) -> None:
         """So many rows of the slot are pending in the store, and not delayed."""
+        if not self._may_lease(slot):
+            count = 0
         lane = self._lane(slot)
         self.pending_rows += count - lane.pending
         lane.pending = count
         if lane.empty:
-            del self._lanes[slot]
+            self._drop(lane)
         elif count and not lane.rows:
             self._hungry.add(slot)
 
@@ -241,7 +273,7 @@ class Frontier:
         best: tuple[Lane, int] | None = None
         best_key: tuple[int, bool, str] | None = None
         for slot, lane in self._lanes.items():
-            place = lane.first(arrived_before)
+            place = None if lane.leaving else lane.first(arrived_before)
             if place is None or not self._may_go(lane.rows[place][1]):
                 continue
             key = (active(slot) if self._by_slot else 0, slot <= self._last_slot, slot)
@@ -264,7 +296,7 @@ class Frontier:
         if lane.pending and 2 * len(lane.rows) <= self._depth():
             self._hungry.add(lane.slot)
         if lane.empty:
-            del self._lanes[lane.slot]
+            self._drop(lane)
         if self.robots is not None:
             self.robots.sent(row)
         return row
@@ -286,10 +318,10 @@ class Frontier:
         asking = sorted(self._hungry)[:LANES_A_BATCH]
         for slot in asking:
             lane = self._lanes.get(slot)
-            if lane is None:
+            if lane is None or lane.leaving:
                 continue
             count = share - len(lane.rows)
-            if count > 0 and (lane.pending or lane.arriving):
+            if count > 0 and (lane.pending or lane.arriving or self._is_own(slot)):
                 found.append(Wish(slot, count))
         self._hungry.difference_update(asking)
         return found
@@ -300,6 +332,94 @@ class Frontier:
             if not lane.rows and lane.pending:
                 self._hungry.add(slot)
 
+    # ---- one of many workers
+
+    def _is_own(self, slot: str) -> bool:
+        return self._owned is not None and slot in self._owned
+
+    def own(self, slots: Iterable[str]) -> None:
+        """These slots are this run's from now on."""
+        if self._owned is not None:
+            for slot in slots:
+                self._owned.add(slot)
+                self._lane(slot)
+
+    @property
+    def share(self) -> int:
+        """How many rows to lease from a slot that is new."""
+        return max(1, self._size // (len(self._lanes) + 1))
+
+    def slots_wanted(self, in_engine: Collection[str]) -> int:
+        """How many more slots the worker has use for: as many as it may have requests."""
+        if not self._shared or self.awaits_every_run:
+            return 0
+        return max(0, min(SLOTS_A_BATCH, self._concurrency - self.slots_at_work(in_engine)))
+
+    def slots_at_work(self, in_engine: Collection[str]) -> int:
+        """Slots that have something to do here."""
+        return sum(
+            1
+            for lane in self._lanes.values()
+            if not lane.leaving and (lane.rows or lane.pending or lane.slot in in_engine)
+        )
+
+    def look_everywhere(self) -> None:
+        """Others may have added rows to this run's slots: ask for all that have none here."""
+        if self._owned is not None:
+            self._hungry.update(
+                slot for slot in self._owned if (lane := self._lane(slot)) and not lane.rows
+            )
+
+    def hand_over(self, count: int, in_engine: Mapping[str, int]) -> None:
+        """So many slots with work are to go to others, the quiet ones first: no more is handed
+        out from them."""
+        lanes = [self._lane(slot) for slot in self._owned or ()]
+        movable = [
+            lane
+            for lane in lanes
+            if not lane.leaving and (lane.rows or lane.pending) and _can_be_moved(lane)
+        ]
+        for lane in sorted(movable, key=lambda lane: in_engine.get(lane.slot, 0))[:count]:
+            lane.leaving = True
+
+    def take_leaving_rows(self) -> list[Row]:
+        """Take out what is leased from slots that another worker is to have."""
+        rows: list[Row] = []
+        for lane in self._lanes.values():
+            if lane.leaving and lane.rows:
+                rows += [row for _, row in lane.rows]
+                self.leased -= len(lane.rows)
+                lane.rows.clear()
+        return rows
+
+    def take_spare_slots(self, in_engine: Mapping[str, int], quiet_before: float) -> list[str]:
+        """Take out the slots that this run gives back now, none with a request in the engine:
+        those that are to go to others, and those in which nothing was left before that moment."""
+        spare = [
+            slot
+            for slot in self._owned or ()
+            if self._is_spare(self._lane(slot), in_engine, quiet_before)
+        ]
+        for slot in spare:
+            assert self._owned is not None
+            self._owned.discard(slot)
+            self._lane(slot).leaving = False
+            self.set_pending(slot, 0)
+        return spare
+
+    def _is_spare(self, lane: Lane, in_engine: Mapping[str, int], quiet_before: float) -> bool:
+        if in_engine.get(lane.slot) or lane.rows:
+            lane.quiet_since = None
+            return False
+        if lane.leaving:
+            return True
+        if lane.pending or lane.arriving:
+            lane.quiet_since = None
+            return False
+        if lane.quiet_since is None:
+            lane.quiet_since = monotonic()
+        return lane.quiet_since < quiet_before
+
 
 def _rank(entry: tuple[Rank, Row]) -> Rank:
     return entry[0]
@@ -307,3 +427,8 @@ def _rank(entry: tuple[Rank, Row]) -> Rank:
 
 def _arrival_rank(arrival: Admission | Continuation) -> Rank:
     return rank_of(arrival.priority, arrival.start, arrival.seq, every_run=False)
+
+
+def _can_be_moved(lane: Lane) -> bool:
+    """Nothing in it has to run in this process."""
+    return all(row.recorded and not row.every_run and not row.open_below for _, row in lane.rows)

@@ -78,6 +78,7 @@ class Intake:
         assert crawler.request_fingerprinter is not None
         self._fingerprint = crawler.request_fingerprinter.fingerprint
         self._next_id = session.first_id
+        self._id_step = session.id_step
         self._recent = RecentSet()
         self._memory_identities: set[bytes] = set()
         self._lasting_keys: dict[bytes, bytes] = {}
@@ -97,9 +98,15 @@ class Intake:
     def new_id(self) -> int:
         """An id that no row has had."""
         taken = self._next_id
-        self._next_id += 1
+        self._next_id += self._id_step
         self._outbox.batch.next_id = self._next_id
         return taken
+
+    def go_on_from(self, next_id: int) -> None:
+        """Choose ids that are not below that one: other workers have come so far."""
+        behind = next_id - self._next_id
+        if behind > 0:
+            self._next_id += -(-behind // self._id_step) * self._id_step
 
     def arrive(self, request: Request, parent: Row | None) -> bool:
         """Admit a request that ``parent`` yielded (``None``: nobody known).

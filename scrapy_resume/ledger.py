@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scrapy import Request
     from twisted.python.failure import Failure
 
+    from scrapy_resume.fleet import Fleet
     from scrapy_resume.frontier import Frontier
     from scrapy_resume.handout import HandOut
     from scrapy_resume.intake import Intake
@@ -55,12 +56,14 @@ class Ledger:
         frontier: Frontier,
         hand_out: HandOut,
         items: ItemBook,
+        fleet: Fleet,
         ignored_http_codes: Collection[int],
     ) -> None:
         self._frontier = frontier
         self._hand_out = hand_out
         self._handed = hand_out.handed
         self.items = items
+        self._fleet = fleet
         self._ignored_http_codes = frozenset(ignored_http_codes)
         self._going_on: dict[Request, Row] = {}
         self._start_items = 0
@@ -69,7 +72,8 @@ class Ledger:
         self._start_waiter: Deferred[None] | None = None
         self.frozen = False
         """Nothing that happens is an outcome any more."""
-        self._held = False
+        self._holds: set[str] = set()
+        """Why no requests are handed out for now."""
         self.counts = counts
         """As of the last commit."""
         self.pages = 0
@@ -102,7 +106,7 @@ class Ledger:
 
     def next_request(self) -> Request | None:
         """The request that comes next; ``None``: not now. Wakes the engine when that changes."""
-        if self.frozen or self._held or (self._handed and self.items.crowded(self.wake)):
+        if self.frozen or self._holds or (self._handed and self.items.crowded(self.wake)):
             return None
         while (row := self._hand_out.next_row()) is not None:
             request = self._open(row)
@@ -110,6 +114,7 @@ class Ledger:
                 self._hand_out.hand(row, request)
                 return request
         self._hand_out.ask_for_more()
+        self._fleet.poll_if_needed()
         return None
 
     def _open(self, row: Row) -> Request | None:
@@ -133,12 +138,19 @@ class Ledger:
         """Something is left to be handed out, or may turn out to be."""
         if self.frozen:
             return False
-        return self._held or self._hand_out.has_pending() or self._start_items > 0
+        return bool(
+            self._holds
+            or self._hand_out.has_pending()
+            or self._start_items
+            or self._fleet.others_at_work
+        )
 
-    def hold(self, held: bool) -> None:
-        """Hand out no requests, and do not end, until told otherwise."""
-        self._held = held
-        if not held:
+    def hold(self, why: str, held: bool) -> None:
+        """Hand out no requests, and do not end, until told otherwise for the same reason."""
+        if held:
+            self._holds.add(why)
+        elif why in self._holds:
+            self._holds.remove(why)
             self.wake()
 
     def __len__(self) -> int:
@@ -249,6 +261,7 @@ class Ledger:
     def start_ended(self, *, exhausted: bool) -> None:
         """``start()`` is over: came to its end, raised, or was not run at all."""
         self.start_exhausted = exhausted
+        self._fleet.starting = False
         self.stop_awaiting_every_run()
         if exhausted and not self.frozen:
             self._close_start()
@@ -329,9 +342,11 @@ class Ledger:
         self._frontier.choose(batch.arrivals)
         batch.wishes = self._frontier.wishes()
         batch.suspect_wish = self._hand_out.wants_suspect()
+        self._fleet.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:
         """The batch is kept: what arrived is known to be new or not, what was wished is here."""
+        self._fleet.answered(batch, answer)
         touched = self._settle_arrivals(batch, answer)
         self._hand_out.releasing -= len(batch.releases)
         self.counts = answer.counts
@@ -345,6 +360,7 @@ class Ledger:
             touched.add(leased.slot)
         if answer.suspect is not None:
             self._hand_out.alone = leased_row(answer.suspect)
+        self.intake.go_on_from(answer.next_id)
         for slot in touched:
             for row in self._frontier.overflow(slot):
                 self._hand_out.releasing += 1
@@ -354,6 +370,7 @@ class Ledger:
             self.wake()
         elif self._frontier.hungry or self._hand_out.wants_suspect():
             self.outbox.hurry()
+        self._fleet.poll_if_needed()
 
     def _settle_arrivals(self, batch: Batch, answer: Committed) -> set[str]:
         """Returns the slots that got rows."""

@@ -42,6 +42,22 @@ def opens_job(crawler: Crawler) -> bool:
     return not module.startswith("scrapy.commands.")
 
 
+def longest_delay(crawler: Crawler) -> float:
+    """Seconds between two requests of a download slot, by Scrapy's settings: the most that the
+    downloader may wait, in any slot."""
+    settings, spider = crawler.settings, crawler.spider
+    delays = [settings.getfloat("DOWNLOAD_DELAY"), getattr(spider, "download_delay", None) or 0.0]
+    delays += [
+        float(slot["delay"])
+        for slot in settings.getdict("DOWNLOAD_SLOTS").values()
+        if slot.get("delay") is not None
+    ]
+    if settings.getbool("AUTOTHROTTLE_ENABLED"):
+        delays.append(settings.getfloat("AUTOTHROTTLE_MAX_DELAY"))
+    # RANDOMIZE_DOWNLOAD_DELAY: 0.5 to 1.5 times as long.
+    return max(delays) * (1.5 if settings.getbool("RANDOMIZE_DOWNLOAD_DELAY") else 1.0)
+
+
 def worker_name() -> str:
     """``host:pid`` of this process."""
     return f"{socket.gethostname()}:{os.getpid()}"
@@ -55,6 +71,8 @@ class Candidate:
     spider: str
     arguments: Mapping[str, object]
     settings: ResumeSettings
+    slot_delay_seconds: float = 0.0
+    """The longest delay between two requests of a download slot."""
 
     def opening(self, input_hashes: Mapping[str, str]) -> Opening:
         """What the run says about itself."""
@@ -68,6 +86,11 @@ class Candidate:
             crash_limit=settings.crash_limit,
             durable=settings.durability == "full",
             force=settings.force,
+            slots_shared=settings.hosts == "shared",
+            slot_delay_seconds=self.slot_delay_seconds,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            orphan_seconds=settings.orphan_timeout_seconds,
+            stall_seconds=settings.stall_timeout_seconds,
         )
 
 
@@ -82,7 +105,8 @@ def open_job(store: Store, candidate: Candidate) -> JobStore:
     with store.door(candidate.name):
         latest = store.latest(candidate.name)
         finished = latest is None or latest.status == "completed"
-        if latest is not None and latest.alive and not settings.force:
+        joins = store.shared and settings.mode != "fresh"
+        if latest is not None and latest.alive and not (settings.force or joins):
             raise _locked(latest)
         recorded = latest.input_hashes if latest is not None and not finished else {}
         hashes = hash_inputs(settings.input_files, recorded)

@@ -83,6 +83,9 @@ class Outbox:
         """When the batch that is being collected is to go."""
         self._waiters: list[Deferred[None]] = []
         self._keeping: list[tuple[int, Deferred[bool]]] = []
+        self.in_touch_at = time.monotonic()
+        """When the last batch was sent that the store has answered."""
+        self._sent_at = 0.0
         self.sent = 0
         """Batches sent so far; the one being collected will be number ``sent + 1``."""
         self.received = 0
@@ -148,6 +151,7 @@ class Outbox:
         self._size = 0
         self._again = False
         self.sent += 1
+        self._sent_at = time.monotonic()
         self._thread.submit(
             lambda: self._job.commit(batch), self._answered, self.fail, self._store_is_out
         )
@@ -156,6 +160,7 @@ class Outbox:
         batch, self._in_air = self._in_air, None
         assert batch is not None
         self.received += 1
+        self.in_touch_at = self._sent_at
         if self.out_since is not None:
             logger.info("The store answers again, after %.1f s", time.monotonic() - self.out_since)
             self.out_since = None

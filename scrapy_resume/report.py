@@ -8,7 +8,7 @@ are ISO 8601 in UTC.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from difflib import get_close_matches
@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from scrapy_resume.errors import (
-    ConfigurationError,
     JobNotFoundError,
     StoreDamagedError,
     StoreError,
 )
 from scrapy_resume.model import JobKey, JobSummary, State
+from scrapy_resume.settings import without_password
+from scrapy_resume.store.location import is_postgres, needed_for_postgres
 
 _OWNED: Final = frozenset({"running", "recovering"})
 """Stored statuses that only a live owner may have."""
@@ -63,11 +64,10 @@ def open_store(location: str | PathLike[str], codecs: Mapping[str, Any] | None =
     without jobs; it is not created. Raises ``ConfigurationError``.
     """
     place = fspath(location)
-    if "://" in place:
-        raise ConfigurationError(
-            "Only stores in a directory can be read in this version; PostgreSQL is to come."
-            " Give the directory that RESUME_STORE names."
-        )
+    if is_postgres(place):
+        with needed_for_postgres():
+            from scrapy_resume.store.postgres_read import PostgresReader
+        return Reports(PostgresReader(place), without_password(place), codecs)
     from scrapy_resume.store.sqlite_read import SqliteReader
 
     return Reports(SqliteReader(Path(place)), place, codecs)
@@ -199,7 +199,7 @@ class Reports:
             "elapsed_seconds": round(pace.elapsed_seconds, 3),
             "eta_seconds": pace.eta_seconds(),
             "in_flight": self._reader.in_flight_urls(key) if held else [],
-            "runs": [_run(run, alive=summary.alive and run is runs[-1]) for run in runs],
+            "runs": [_run(run, alive=_is_live(run, runs, summary)) for run in runs],
         }
 
 
@@ -237,19 +237,20 @@ class _Pace:
     def __init__(self, summary: JobSummary, runs: Sequence[Mapping[str, Any]]) -> None:
         now = time.time()
         self._summary = summary
-        self._runs = runs
-        self._seconds = [
-            _duration(run, now if summary.alive and run is runs[-1] else None) for run in runs
-        ]
-        self.elapsed_seconds = sum(self._seconds)
+        live = [run for run in runs if _is_live(run, runs, summary)]
+        self._telling = live or runs
+        self._spans = {
+            run["number"]: _span(run, now if any(run is other for other in live) else None)
+            for run in runs
+        }
+        self.elapsed_seconds = _covered(self._spans.values())
 
     def per_minute(self, what: str) -> float | None:
         """``pages`` or ``items`` a minute; ``None`` if no time has passed."""
-        telling = slice(-1, None) if self._summary.alive else slice(None)
-        seconds = sum(self._seconds[telling])
+        seconds = _covered([self._spans[run["number"]] for run in self._telling])
         if seconds <= 0:
             return None
-        amount: int = sum(run[what] for run in self._runs[telling])
+        amount: int = sum(run[what] for run in self._telling)
         return round(60 * amount / seconds, 2)
 
     def eta_seconds(self) -> float | None:
@@ -262,10 +263,27 @@ class _Pace:
         return round(60 * self._summary.counts.open / pages_per_minute, 1)
 
 
-def _duration(run: Mapping[str, Any], now: float | None) -> float:
-    """Seconds; a run that died has lasted until its last heartbeat."""
-    end = run["ended_at"] or now or run.get("beat_at") or run["started_at"]
-    return max(0.0, float(end) - float(run["started_at"]))
+def _is_live(
+    run: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], summary: JobSummary
+) -> bool:
+    """A store of many workers says so of each run; otherwise it can be the last one only."""
+    return bool(run.get("alive", summary.alive and run is runs[-1]))
+
+
+def _span(run: Mapping[str, Any], now: float | None) -> tuple[float, float]:
+    """From when to when; a run that died has lasted until its last heartbeat."""
+    began = float(run["started_at"])
+    end = run["ended_at"] or now or run.get("beat_at") or began
+    return began, max(began, float(end))
+
+
+def _covered(spans: Iterable[tuple[float, float]]) -> float:
+    """Seconds in which at least one of them was under way."""
+    total, until = 0.0, float("-inf")
+    for began, end in sorted(spans):
+        total += max(0.0, end - max(began, until))
+        until = max(until, end)
+    return total
 
 
 def _run(run: Mapping[str, Any], alive: bool) -> dict[str, Any]:

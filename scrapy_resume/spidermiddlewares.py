@@ -46,6 +46,9 @@ class ResumeSpiderMiddleware:
             logger.info("start() is not run again: it came to its end in an earlier run")
             run.ledger.start_ended(exhausted=True)
             return
+        if not run.fleet.starting and not await run.fleet.start_turn():
+            run.ledger.start_ended(exhausted=True)
+            return
         exhausted = False
         try:
             async for output in start:

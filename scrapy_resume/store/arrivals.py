@@ -6,13 +6,14 @@ batch too, makes what comes later a duplicate.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from scrapy_resume.model import State, occurrence_identity
 from scrapy_resume.store.contract import Admission, Committed, Continuation, Finish
+from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.tables import Changed, Held, Known, NewRow, Outcome, Tables
 from scrapy_resume.store.tally import Names, Tally
 
@@ -89,7 +90,7 @@ class Arrivals:
         self._admitted: list[NewRow] = []
         self._continued: list[Changed] = []
         self._aliases: list[tuple[bytes, int]] = []
-        self._met: list[int] = []
+        self._met: list[tuple[bytes, int]] = []
         self._ignored: list[Outcome] = []
 
     def apply(
@@ -117,7 +118,7 @@ class Arrivals:
                 self._use(arrival, identity, arrival.id)
             return identity
         if arrival.counted:
-            self._met.append(known.row)
+            self._met.append((identity, known.row))
             self._use(arrival, identity, known.row)
         self._in.committed.duplicates.add(arrival.id)
         return None
@@ -242,30 +243,32 @@ class Arrivals:
         """Ask for the identities of a whole batch at once."""
         wanted: set[bytes] = set()
         claims: dict[bytes, int] = {}
+        counted: Counter[bytes] = Counter()
+
+        def want(arrival: Admission | Continuation) -> None:
+            identity = arrival.identity
+            if identity is None:
+                return
+            record = True
+            if isinstance(arrival, Admission):
+                record = arrival.record
+                if arrival.counted:
+                    base, place = identity, counted[identity]
+                    counted[base] += 1
+                    identity = occurrence_identity(base, self._occurrences.get(base) + place)
+            wanted.add(identity)
+            if record:
+                claims.setdefault(identity, arrival.id)
+
         for arrival in arrivals:
-            self._want(arrival, wanted, claims)
+            want(arrival)
         for finish in finishes:
             if finish.tombstone is not None:
-                self._want(finish.tombstone, wanted, claims)
+                want(finish.tombstone)
             for identity in finish.aliases:
                 wanted.add(identity)
                 claims.setdefault(identity, finish.id)
         self._ask(wanted, claims)
-
-    def _want(
-        self, arrival: Admission | Continuation, wanted: set[bytes], claims: dict[bytes, int]
-    ) -> None:
-        identity = arrival.identity
-        if identity is None:
-            return
-        record = True
-        if isinstance(arrival, Admission):
-            record = arrival.record
-            if arrival.counted:
-                identity = occurrence_identity(identity, self._occurrences.get(identity))
-        wanted.add(identity)
-        if record:
-            claims.setdefault(identity, arrival.id)
 
     def _ask(self, identities: Iterable[bytes], claims: Mapping[bytes, int]) -> None:
         for identity in identities:
@@ -317,10 +320,3 @@ class Arrivals:
     def _is_free(self, base: bytes, occurrence: int) -> bool:
         known = self._find(occurrence_identity(base, occurrence))
         return known is None or known.run != self._in.run
-
-
-def storable(text: str) -> str:
-    """The text, with what UTF-8 cannot hold (lone surrogates) as escapes."""
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -21,8 +21,8 @@ class BatchWriter:
     def __init__(self, run: int, tables: Tables) -> None:
         self._run = run
         self._tables = tables
-        self._slots = Names(tables.find_slots, tables.add_slot)
-        self._units = Names(tables.find_units, tables.add_unit)
+        self._slots = Names(tables.find_slots, tables.add_slots)
+        self._units = Names(tables.find_units, tables.add_units)
         self._occurrences = Occurrences()
         self._counted: Mapping[bytes, int] = {}
 
@@ -49,7 +49,8 @@ class BatchWriter:
             tables.keep_state(batch)
         if batch.feeds:
             tables.keep_feeds(batch.feeds)
-        end_delays(tables, tally, now)
+        if tally.delayed:
+            end_delays(tables, tally, now)
         _grant(transaction, batch.wishes)
         if batch.suspect_wish:
             _grant_suspect(transaction)
@@ -79,8 +80,6 @@ def _named(batch: Batch) -> list[int]:
 
 def end_delays(tables: Tables, tally: Tally, now: float) -> None:
     """Rows whose time has come can be leased from here on; very many come over several calls."""
-    if not tally.delayed:
-        return
     due = tables.due(now, DUE_AT_ONCE)
     for row in due:
         tally.leave(State.pending, row.kind, row.slot, row.suspect, now)

@@ -9,7 +9,7 @@ All writes of a run go through ``JobStore.commit``, one ``Batch`` at a time, in
 the order in which the batches were made. A batch is one transaction: it is kept
 whole or not at all. So what is in the store is always a prefix of what happened.
 
-All methods may block, except ``mark`` and ``unmark``. They are called from one
+All methods may block, except ``mark``, ``unmark`` and ``show_life``. They are called from one
 thread at a time, not always the same one.
 
 Errors of every method: ``StoreUnavailableError`` (nothing was kept; calling
@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple, Protocol
 
 from scrapy_resume.model import Counts, JobKey, JobSummary, Kind, Phase, State
@@ -129,6 +130,17 @@ class Finish:
     finish is kept, and its spilled items are deleted; its id is in ``Committed.duplicates``."""
 
 
+class StartTurn(Enum):
+    """How ``start()`` stands for a run that waits for its turn."""
+
+    taken = "taken"
+    """Another run has it."""
+    given = "given"
+    """This run is to run it."""
+    over = "over"
+    """It has come to its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """Please lease up to ``count`` pending rows of a slot, in order."""
@@ -184,6 +196,16 @@ class Batch:
     """Please lease one suspect, to run alone."""
     pages: int = 0
     """Responses so far in this run."""
+    # For stores that several workers share; see ``Session.shared``.
+    idle: bool = False
+    """This run has nothing to do: does any other?"""
+    start_wanted: bool = False
+    """This run waits for its turn to run ``start()``."""
+    slots_wanted: int = 0
+    """Take up to so many slots that nobody has, and lease from each as ``slot_share`` says."""
+    slot_share: int = 1
+    slots_given: dict[str, float] = field(default_factory=dict)
+    """Slots that this run has no more use for → seconds before another may take them."""
 
 
 class LeasedRow(NamedTuple):
@@ -215,10 +237,10 @@ class Committed:
     leased: list[LeasedRow] = field(default_factory=list)
     suspect: LeasedRow | None = None
     pending: dict[str, int] = field(default_factory=dict)
-    """Slot → pending rows now, for each slot that the batch touched; delayed ones are
-    left out."""
+    """Slot → pending rows that this run may lease now, for each slot that the batch touched;
+    delayed ones are left out. A store may count no further than a thousand."""
     suspects: int = 0
-    """Suspects that wait now."""
+    """Suspects that wait now, and that this run may lease."""
     counts: Counts = field(default_factory=Counts)
     last_item: int = 0
     """The highest id that an item was given so far."""
@@ -228,6 +250,23 @@ class Committed:
     """How many items the job has taken back since it began: readers of items that were there
     before may have read what is there no more. (An item that is replaced by one with its key
     is not counted.)"""
+    # For stores that several workers share.
+    next_id: int = 0
+    """All ids below it may have been used by somebody: whoever goes on from there keeps to the
+    order of arrival over all workers."""
+    claimed: list[str] = field(default_factory=list)
+    """Slots that are this run's from now on, until it gives them."""
+    slots_found: int = 0
+    """In answer to ``Batch.slots_wanted``: from how many slots rows were leased."""
+    fair_share: int = 0
+    """How many slots each worker would have if all had as many; 0 unless another one looks for
+    some in vain."""
+    blocked_by: list[str] = field(default_factory=list)
+    """Some slots that others have, where this run looked for slots in vain."""
+    others_at_work: bool = False
+    """In answer to ``Batch.idle``: something of the job is open, or may still come."""
+    start: StartTurn = StartTurn.taken
+    """In answer to ``Batch.start_wanted``."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +285,16 @@ class Opening:
     """Every commit survives power loss."""
     force: bool = False
     """Take the job over from a live owner, who is fenced."""
+    # For stores that several workers share.
+    slots_shared: bool = False
+    """Several workers may lease from one slot at a time."""
+    slot_delay_seconds: float = 0.0
+    """The longest delay between two requests of a slot that the worker keeps to."""
+    heartbeat_seconds: float = 10.0
+    orphan_seconds: float = 30.0
+    """Without a heartbeat for so long, the worker is dead."""
+    stall_seconds: float = 600.0
+    """Without life in the event loop for so long, the worker is dead."""
 
 
 @dataclass
@@ -286,6 +335,17 @@ class Session:
     """Rows that the run before held when it ended."""
     parked: int = 0
     """Suspects that this recovery parked."""
+    shared: bool = False
+    """Several workers may be on the job, each with a run of its own."""
+    slots_owned: bool = False
+    """A slot belongs to one run at a time: rows may be leased from those only that the store
+    says are this run's (``Committed.claimed``)."""
+    has_start: bool = True
+    """``start()`` is this run's; otherwise another one's, or over (``Batch.start_wanted``)."""
+    others: int = 0
+    """Workers that are on the job too."""
+    id_step: int = 1
+    """Ids are chosen in steps of this: other runs choose between."""
 
 
 @dataclass(frozen=True)
@@ -316,13 +376,26 @@ class JobStore(Protocol):
     def unmark(self, row: int) -> None:
         """The engine let go of the row. Does not block."""
 
+    def show_life(self) -> None:
+        """The event loop runs. Does not block; to be called every second or so."""
+
+    def is_last(self) -> bool:
+        """The run found nothing left to do and is about to close: is it the last one?
+
+        If it is, whoever opens the job from now on finds it so, until this run closes.
+        """
+
+    def last_item(self) -> int:
+        """The highest id of an item. On a shared store it is not known before the run is the
+        last one: others commit theirs in any order."""
+
     def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
         """The first ``count`` items with ids above the one and up to the other."""
 
     def close(self, closing: Closing) -> str:
         """Release what is leased, keep how the run ended, give the job up.
 
-        Returns the status that was kept.
+        Returns the job's status from then on: ``running`` if others go on with it.
         """
 
     def abandon(self) -> None:
@@ -331,6 +404,9 @@ class JobStore(Protocol):
 
 class Store(Protocol):
     """A place that keeps jobs."""
+
+    shared: bool
+    """Several workers may be on a job at a time: whoever resumes a live one joins it."""
 
     def door(self, name: str) -> AbstractContextManager[None]:
         """Held while a run decides how to open a job of that name: one at a time."""
@@ -344,8 +420,8 @@ class Store(Protocol):
     def resume(self, key: JobKey, opening: Opening) -> JobStore:
         """Open a job that exists; recovers it first if its last run died.
 
-        Raises ``JobLockedError`` if a live process owns it and ``opening.force`` is false,
-        and ``JobNotFoundError``.
+        Raises ``JobLockedError`` if a live process owns it, the store is not shared and
+        ``opening.force`` is false, and ``JobNotFoundError``.
         """
 
     def cancel(self, key: JobKey) -> None:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from scrapy_resume.model import Kind, State
-from scrapy_resume.store.arrivals import Arrivals, Transaction, storable
+from scrapy_resume.store.arrivals import Arrivals, Transaction
 from scrapy_resume.store.contract import Finish, ItemRecord
+from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.tables import NewItem, NewRow, Outcome
 
 

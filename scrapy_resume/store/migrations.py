@@ -25,9 +25,9 @@ class Migration(NamedTuple):
     script: str
 
 
-def load_migrations() -> list[Migration]:
-    """The migrations of the package, by version; from 2 on, without a gap."""
-    folder = files("scrapy_resume.store") / "sql" / "sqlite" / "migrations"
+def load_migrations(backend: str) -> list[Migration]:
+    """The migrations of a backend, by version; from 2 on, without a gap."""
+    folder = files("scrapy_resume.store") / "sql" / backend / "migrations"
     found = [
         Migration(int(entry.name.partition("_")[0]), entry.read_text(encoding="utf-8"))
         for entry in (folder.iterdir() if folder.is_dir() else ())
@@ -39,7 +39,7 @@ def load_migrations() -> list[Migration]:
     return found
 
 
-MIGRATIONS: Final = load_migrations()
+MIGRATIONS: Final = load_migrations("sqlite")
 
 SCHEMA_VERSION: Final = 1 + len(MIGRATIONS)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from scrapy_resume.errors import JobExistsError, JobLockedError, JobNotFoundError, StoreError
 from scrapy_resume.model import JobKey, JobSummary
 from scrapy_resume.store.contract import Opening
+from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import door_lock, is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION, record_version
 from scrapy_resume.store.queries import read_sql, split_statements
@@ -40,7 +41,7 @@ from scrapy_resume.store.sqlite_files import (
     sync,
 )
 from scrapy_resume.store.sqlite_files import SQL as FILES
-from scrapy_resume.store.sqlite_job import SqliteJob, as_json, holder
+from scrapy_resume.store.sqlite_job import SqliteJob, holder
 from scrapy_resume.store.sqlite_opening import (
     claim,
     open_job,
@@ -55,6 +56,8 @@ log = logging.getLogger("scrapy_resume")
 
 class SqliteStore:
     """The jobs in a directory, which is created when the first one begins."""
+
+    shared = False
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory).absolute()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from scrapy_resume.model import Phase
 from scrapy_resume.store.batch import BatchWriter
 from scrapy_resume.store.board import Board
 from scrapy_resume.store.contract import Batch, Closing, Committed, Session, StoredItem
+from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import OwnerLock
 from scrapy_resume.store.recovery import Death, recover
 from scrapy_resume.store.sqlite_errors import REOPEN, result_code, translated
@@ -83,6 +83,18 @@ class SqliteJob:
     def unmark(self, row: int) -> None:
         """The engine let go of the row."""
         self._board.unmark(row)
+
+    def show_life(self) -> None:
+        """The lock of the epoch says that the run is alive."""
+
+    def is_last(self) -> bool:
+        """A job has one run at a time."""
+        return True
+
+    def last_item(self) -> int:
+        """The highest id of an item."""
+        with translated(self.path, self._holder):
+            return self._tables.begin(self._connected()).next_item - 1
 
     def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
         """The first ``count`` items with ids above the one and up to the other."""
@@ -231,11 +243,6 @@ def holder(path: Path, epoch: int | None = None) -> str | None:
     except ResumeError:
         return None
     return None if current == epoch else worker
-
-
-def as_json(values: Mapping[str, object]) -> str:
-    """A JSON object; what JSON cannot hold becomes text."""
-    return json.dumps({str(key): value for key, value in values.items()}, default=str)
 
 
 def _file_identity(path: Path) -> tuple[int, int]:

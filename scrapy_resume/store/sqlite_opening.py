@@ -23,6 +23,7 @@ from scrapy_resume.model import JobKey
 from scrapy_resume.store.batch import end_delays
 from scrapy_resume.store.board import Board, read_board
 from scrapy_resume.store.contract import FeedNote, Opening, Session
+from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import OwnerLock, is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION, migrate
 from scrapy_resume.store.recovery import Death, Recovered, recover, supersede_every_run
@@ -36,7 +37,7 @@ from scrapy_resume.store.sqlite_files import (
     remove_locks,
     schema_version,
 )
-from scrapy_resume.store.sqlite_job import SqliteJob, as_json, holder
+from scrapy_resume.store.sqlite_job import SqliteJob, holder
 from scrapy_resume.store.sqlite_tables import OPENING, SqliteTables
 
 UNENDED: Final = frozenset({"running", "recovering"})
@@ -147,7 +148,8 @@ def _open(
         death = Death(marks, job.alone_id, opening.crash_limit, blames=not alive)
         recovered = recover(tables, tally, death, now)
         supersede_every_run(tables, tally, run, now)
-        end_delays(tables, tally, now)
+        if tally.delayed:
+            end_delays(tables, tally, now)
         tables.keep_tally(tally)
         if before.died:
             reason = f"taken over by {opening.worker}" if alive else None

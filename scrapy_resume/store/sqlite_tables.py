@@ -9,8 +9,9 @@ from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from scrapy_resume.model import Counts
-from scrapy_resume.store.arrivals import Transaction, storable
+from scrapy_resume.store.arrivals import Transaction
 from scrapy_resume.store.contract import Batch, FeedNote, ItemRecord, LeasedRow, Wish
+from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.queries import insert_many, load_queries
 from scrapy_resume.store.tables import (
     Changed,
@@ -78,17 +79,17 @@ class SqliteTables:
         """The ids of those download slots that there are."""
         return dict(self._run(COMMIT["find_slots"], (json.dumps(keys),)).fetchall())
 
-    def add_slot(self, key: str) -> int:
-        """The id of a download slot that was not there."""
-        return self._number(COMMIT["add_slot"], (key,))
+    def add_slots(self, keys: Sequence[str]) -> dict[str, int]:
+        """The ids of download slots that were not there."""
+        return {key: self._number(COMMIT["add_slot"], (key,)) for key in keys}
 
     def find_units(self, names: Sequence[str]) -> dict[str, int]:
         """The ids of those named units that there are."""
         return dict(self._run(COMMIT["find_units"], (json.dumps(names),)).fetchall())
 
-    def add_unit(self, name: str) -> int:
-        """The id of a named unit that was not there."""
-        return self._number(COMMIT["add_unit"], (name,))
+    def add_units(self, names: Sequence[str]) -> dict[str, int]:
+        """The ids of named units that were not there."""
+        return {name: self._number(COMMIT["add_unit"], (name,)) for name in names}
 
     # Arrivals
 
@@ -129,9 +130,9 @@ class SqliteTables:
         ]
         insert_many(self._connection, COMMIT["bury"], columns)
 
-    def meet(self, run: int, rows: Sequence[int]) -> None:
+    def meet(self, run: int, rows: Sequence[tuple[bytes, int]]) -> None:
         """Rows of earlier runs arrived again in this run."""
-        self._run_many(COMMIT["meet"], [(run, row) for row in rows])
+        self._run_many(COMMIT["meet"], [(run, row) for _, row in rows])
 
     def continue_rows(self, changes: Sequence[Changed]) -> None:
         """Leased rows go on as other requests."""

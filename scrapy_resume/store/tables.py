@@ -134,14 +134,14 @@ class Tables(Protocol):
     def find_slots(self, keys: Sequence[str]) -> dict[str, int]:
         """The ids of those download slots that there are."""
 
-    def add_slot(self, key: str) -> int:
-        """The id of a download slot that was not there."""
+    def add_slots(self, keys: Sequence[str]) -> dict[str, int]:
+        """The ids of download slots that were not there."""
 
     def find_units(self, names: Sequence[str]) -> dict[str, int]:
         """The ids of those named units that there are."""
 
-    def add_unit(self, name: str) -> int:
-        """The id of a named unit that was not there."""
+    def add_units(self, names: Sequence[str]) -> dict[str, int]:
+        """The ids of named units that were not there."""
 
     # Arrivals
 
@@ -161,8 +161,8 @@ class Tables(Protocol):
     def bury(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
         """Tombstones: rows that were not recorded while they were open, in their final state."""
 
-    def meet(self, run: int, rows: Sequence[int]) -> None:
-        """Rows of earlier runs arrived again in this run."""
+    def meet(self, run: int, rows: Sequence[tuple[bytes, int]]) -> None:
+        """Rows of earlier runs (by the identity they were known by) arrived again in this run."""
 
     def continue_rows(self, changes: Sequence[Changed]) -> None:
         """Leased rows go on as other requests."""

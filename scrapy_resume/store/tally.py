@@ -78,7 +78,9 @@ class Names:
     """
 
     def __init__(
-        self, find: Callable[[Sequence[str]], dict[str, int]], add: Callable[[str], int]
+        self,
+        find: Callable[[Sequence[str]], dict[str, int]],
+        add: Callable[[Sequence[str]], dict[str, int]],
     ) -> None:
         self._find = find
         self._add = add
@@ -88,8 +90,10 @@ class Names:
     def ids(self, names: Iterable[str]) -> Mapping[str, int]:
         """The ids of these names; unknown ones are added."""
         found = self.known(names)
-        for name in sorted(set(names) - found.keys()):
-            found[name] = self._fresh[name] = self._add(name)
+        if missing := sorted(set(names) - found.keys()):
+            added = self._add(missing)
+            self._fresh.update(added)
+            found.update(added)
         return found
 
     def known(self, names: Iterable[str]) -> dict[str, int]:

@@ -13,8 +13,11 @@ from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract import JobStore, Store
 from scrapy_resume.store.sqlite import SqliteStore
 from scrapy_resume.store.sqlite_read import SqliteReader, reading
+from tests.support.postgres import postgres_server
 
 from .records import BOOKS, Run, opening
+
+__all__ = ["postgres_server"]
 
 RETRY = """
     BEGIN IMMEDIATE;
@@ -25,17 +28,35 @@ RETRY = """
 """
 """What the retry command is to do to a failed row."""
 
+POSTGRES_RETRY = """
+    BEGIN;
+    DELETE FROM scrapy_resume.trouble WHERE id = :row;
+    INSERT INTO scrapy_resume.frontier
+    SELECT
+        id, slot, priority, seq, 0, updated_at, job, 0, attempts, crashes, kind, start,
+        every_run, 0
+    FROM scrapy_resume.request WHERE id = :row;
+    UPDATE scrapy_resume.request SET state = 0 WHERE id = :row;
+    UPDATE scrapy_resume.job SET pending = pending + 1, failed = failed - 1, status = 'paused';
+    COMMIT;
+"""
+
 
 class Place:
     """A place that keeps jobs: what the suite needs of each backend."""
 
     def __init__(
-        self, store: Callable[[], Store], reader: Any, retry: Callable[[int], None]
+        self,
+        store: Callable[[], Store],
+        reader: Any,
+        retry: Callable[[int], None],
+        item_ids: Callable[[JobKey], list[int]],
     ) -> None:
         self._new_store = store
         self._retry = retry
         self.store = store()
         self.reader = reader
+        self.item_ids = item_ids
         self._opened: list[JobStore] = []
 
     def another_store(self) -> Store:
@@ -60,10 +81,6 @@ class Place:
         """The requests by the last part of their URL."""
         return {row["url"].rpartition("/")[2]: row for row in self.reader.requests(key)}
 
-    def item_ids(self, key: JobKey = BOOKS) -> list[int]:
-        with reading(self.reader.path(key)) as connection:
-            return [row for (row,) in connection.execute("SELECT id FROM item ORDER BY id")]
-
     def states(self, key: JobKey = BOOKS) -> dict[str, str]:
         return {name: row["state"] for name, row in self.rows(key).items()}
 
@@ -82,7 +99,7 @@ class Place:
                 stack.callback(job.abandon)
 
 
-def sqlite_place(folder: Path) -> Place:
+def sqlite_place(folder: Path, _: Callable[[str], Any]) -> Place:
     directory = folder / "store"
     reader = SqliteReader(directory)
 
@@ -90,13 +107,65 @@ def sqlite_place(folder: Path) -> Place:
         with contextlib.closing(sqlite3.connect(reader.path(BOOKS))) as connection:
             connection.executescript(RETRY.replace(":row", str(row)))
 
-    return Place(lambda: SqliteStore(directory), reader, retry)
+    def item_ids(key: JobKey = BOOKS) -> list[int]:
+        with reading(reader.path(key)) as connection:
+            return [row for (row,) in connection.execute("SELECT id FROM item ORDER BY id")]
+
+    return Place(lambda: SqliteStore(directory), reader, retry, item_ids)
 
 
-@pytest.fixture(params=[sqlite_place])
+def postgres_place(_: Path, fixture: Callable[[str], Any]) -> Place:
+    url = fixture("postgres_server").new_database()
+    from scrapy_resume.store.postgres import PostgresStore
+    from scrapy_resume.store.postgres_link import Link
+    from scrapy_resume.store.postgres_read import PostgresReader
+
+    link = Link(url)
+
+    def retry(row: int) -> None:
+        with link.alone() as connection:
+            connection.execute(POSTGRES_RETRY.replace(":row", str(row)))
+
+    def item_ids(key: JobKey = BOOKS) -> list[int]:
+        with link.alone() as connection:
+            return [
+                row
+                for (row,) in connection.execute(
+                    "SELECT i.id FROM scrapy_resume.item AS i JOIN scrapy_resume.job AS j"
+                    " ON j.id = i.job WHERE j.name = %s AND j.number = %s ORDER BY i.id",
+                    (key.name, key.number),
+                )
+            ]
+
+    return Place(lambda: PostgresStore(url), PostgresReader(url), retry, item_ids)
+
+
+BACKENDS = [
+    pytest.param(sqlite_place, id="sqlite"),
+    pytest.param(postgres_place, id="postgres"),
+]
+
+
+@pytest.fixture(params=BACKENDS)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Each backend in turn, empty."""
-    place = request.param(tmp_path)
+    place = request.param(tmp_path, request.getfixturevalue)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def exclusive_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A backend whose jobs have one run at a time."""
+    place = sqlite_place(tmp_path, request.getfixturevalue)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def shared_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A backend whose jobs have many."""
+    place = postgres_place(tmp_path, request.getfixturevalue)
     yield place
     place.close()
 

@@ -1,0 +1,194 @@
+"""What a run does as one of many on a job: takes slots and gives them, asks after the others.
+
+On a store that one run has for itself, all of this is silent.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from scrapy.utils.asyncio import call_later
+from scrapy.utils.defer import maybe_deferred_to_future
+from twisted.internet.defer import Deferred
+
+from scrapy_resume.store.contract import StartTurn
+
+if TYPE_CHECKING:
+    from scrapy.utils.asyncio import CallLaterResult
+
+    from scrapy_resume.frontier import Frontier
+    from scrapy_resume.handout import HandOut
+    from scrapy_resume.outbox import Outbox
+    from scrapy_resume.store.contract import Batch, Committed, Session
+
+logger = logging.getLogger("scrapy_resume")
+
+POLL_SECONDS: Final = 0.5
+"""How often a run without enough to do asks for more; half to one and a half times as long, so
+that a hundred of them do not ask at once."""
+
+WANT_SECONDS: Final = 0.2
+"""Between two times that slots are asked for, when there were none."""
+
+KEPT_SECONDS: Final = 2.0
+"""How long a slot in which nothing is left is kept: the next link to it may come any moment."""
+
+GIVING_SECONDS: Final = 0.5
+"""Between two times that slots are given to workers that have none."""
+
+TELLING_SECONDS: Final = 60.0
+"""Between two lines in the log about having nothing to do."""
+
+
+class Fleet:
+    """The other workers, as far as this one has to do with them."""
+
+    def __init__(
+        self, session: Session, frontier: Frontier, hand_out: HandOut, slot_delay_seconds: float
+    ) -> None:
+        self.shared = session.shared
+        """There may be others."""
+        self.others_at_work = session.shared
+        """Something of the job is open elsewhere, or may still come."""
+        self.starting = session.has_start
+        """``start()`` is run here, and has not come to its end."""
+        self._frontier = frontier
+        self._hand_out = hand_out
+        self._slot_delay_seconds = slot_delay_seconds
+        self._start_waiter: Deferred[bool] | None = None
+        self._poll: CallLaterResult | None = None
+        self._asked = False
+        self._fair_share = 0
+        """Of slots, where somebody looks for some in vain; 0: nobody does."""
+        self._want_at = 0.0
+        self._gave_at = 0.0
+        self._told_at = 0.0
+        self._ended = False
+        # Filled by the crawl that puts the parts together.
+        self.outbox: Outbox
+
+    # ---- start()
+
+    async def start_turn(self) -> bool:
+        """Wait until ``start()`` is this run's. False: it has come to its end elsewhere."""
+        waiter: Deferred[bool] = Deferred()
+        self._start_waiter = waiter
+        self.outbox.hurry()
+        return await maybe_deferred_to_future(waiter)
+
+    def _take_turn(self, turn: StartTurn) -> None:
+        waiter = self._start_waiter
+        if waiter is None or turn is StartTurn.taken:
+            return
+        self._start_waiter = None
+        self.starting = turn is StartTurn.given
+        if self.starting:
+            logger.info("start() is this worker's now")
+        waiter.callback(self.starting)
+
+    # ---- batches
+
+    def complete(self, batch: Batch) -> None:
+        """Add to a batch that is about to go what the others have to know."""
+        if not self.shared:
+            return
+        batch.start_wanted = self._start_waiter is not None
+        batch.idle = self._is_idle(batch)
+        if not batch.idle:
+            self.others_at_work = True
+        if not self._ended:
+            busy = self._busy()
+            self._give_slots(batch, busy)
+            self._want_slots(batch, busy)
+
+    def _is_idle(self, batch: Batch) -> bool:
+        hand_out = self._hand_out
+        return not (
+            batch.arrivals
+            or batch.finishes
+            or batch.releases
+            or self.starting
+            or hand_out.handed
+            or hand_out.expected
+            or hand_out.alone is not None
+            or hand_out.releasing
+            or self._frontier.leased
+        )
+
+    def answered(self, batch: Batch, answer: Committed) -> None:
+        """The batch is kept."""
+        if not self.shared:
+            return
+        self._frontier.own(answer.claimed)
+        if batch.idle:
+            self.others_at_work = answer.others_at_work
+        self._fair_share = answer.fair_share
+        self._take_turn(answer.start)
+        if batch.slots_wanted and not answer.slots_found:
+            self._want_at = time.monotonic() + WANT_SECONDS
+            if answer.blocked_by and not self._frontier.slots_at_work(self._busy()):
+                self._tell_why(answer.blocked_by)
+
+    def poll_if_needed(self) -> None:
+        """Ask again after a while, if there is not enough to do."""
+        wants = self._start_waiter is not None or self.others_at_work
+        hungry = self._frontier.slots_wanted(self._busy()) > 0
+        if self.shared and wants and hungry and self._poll is None and not self._ended:
+            pause_seconds = POLL_SECONDS * random.uniform(0.5, 1.5) if self._asked else 0
+            self._asked = True
+            self._poll = call_later(pause_seconds, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._poll = None
+        self._frontier.look_everywhere()
+        self.outbox.hurry()
+
+    def _tell_why(self, slots: list[str]) -> None:
+        now = time.monotonic()
+        if now - self._told_at < TELLING_SECONDS:
+            return
+        self._told_at = now
+        logger.info(
+            "This worker has nothing to do: all slots with requests belong to other workers (%s). "
+            "A host is crawled by one worker at a time; RESUME_HOSTS = 'shared' lets several "
+            "crawl it together.",
+            ", ".join(slots),
+        )
+
+    def end(self) -> None:
+        """The run is about to end: ask for nothing any more."""
+        self._ended = True
+        if self._poll is not None:
+            self._poll.cancel()
+            self._poll = None
+
+    # ---- slots
+
+    def _give_slots(self, batch: Batch, busy: Counter[str]) -> None:
+        """Give back slots in which nothing is left, and what is over the fair share where others
+        look for some in vain."""
+        now = time.monotonic()
+        excess = self._frontier.slots_at_work(busy) - self._fair_share
+        if self._fair_share and excess > 0 and now - self._gave_at >= GIVING_SECONDS:
+            self._gave_at = now
+            self._frontier.hand_over(excess, busy)
+        rows = self._frontier.take_leaving_rows()
+        self._hand_out.releasing += len(rows)
+        batch.releases += [(row.id, row.attempts) for row in rows]
+        spare = self._frontier.take_spare_slots(busy, now - KEPT_SECONDS)
+        # The next worker begins where this one has ended, after the delay.
+        batch.slots_given = dict.fromkeys(spare, self._slot_delay_seconds)
+
+    def _want_slots(self, batch: Batch, busy: Counter[str]) -> None:
+        """Ask for more, but not again and again when there are none."""
+        if time.monotonic() >= self._want_at:
+            batch.slots_wanted = self._frontier.slots_wanted(busy)
+            batch.slot_share = self._frontier.share
+
+    def _busy(self) -> Counter[str]:
+        """Slot → requests of it that the engine holds."""
+        return Counter(row.slot for row in self._hand_out.handed.values())

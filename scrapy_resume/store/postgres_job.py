@@ -1,0 +1,325 @@
+"""One job in PostgreSQL, open for writing by one run of many."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection
+
+from scrapy_resume.errors import LeaseLostError
+from scrapy_resume.model import Phase, State
+from scrapy_resume.store.arrivals import Transaction
+from scrapy_resume.store.batch import BatchWriter
+from scrapy_resume.store.contract import (
+    Batch,
+    Closing,
+    Committed,
+    Opening,
+    Session,
+    StartTurn,
+    StoredItem,
+)
+from scrapy_resume.store.jsontext import as_json, storable
+from scrapy_resume.store.postgres_life import Life, Marks
+from scrapy_resume.store.postgres_link import Link
+from scrapy_resume.store.postgres_recovery import (
+    LiveRun,
+    change_of,
+    end_dead_run,
+    live_runs,
+    settle_pending,
+    take_back,
+)
+from scrapy_resume.store.postgres_tables import COMMIT, OPENING, Fence, PostgresTables
+from scrapy_resume.store.processes import Presence
+from scrapy_resume.store.recovery import Death
+
+ORPHAN_LOOKS: Final = 4
+"""How often within the orphan timeout a run looks for those that have died."""
+
+
+class Doubt(NamedTuple):
+    """A commit whose answer did not come: it may have been kept all the same."""
+
+    batch: Batch
+    committed: Committed
+
+
+class PostgresJob:
+    """A run's hold on a job. ``commit`` is the only write between opening and closing."""
+
+    session: Session
+
+    def __init__(
+        self, link: Link, job: int, session: Session, opening: Opening, presence: Presence
+    ) -> None:
+        self.session = session
+        self._link = link
+        self._job = job
+        self._opening = opening
+        self._tables = PostgresTables(job, session.run, opening.slots_shared)
+        self._writer = BatchWriter(session.run, self._tables)
+        self._commits = 0
+        self._doubt: Doubt | None = None
+        self._start_noted = False
+        self._starving = False
+        self._last: bool | None = None
+        self._given_up = False
+        self._look_at = time.monotonic() + self._look_pause()
+        self._presence = presence
+        self._marks = Marks()
+        careful = session.crashed or session.suspects > 0
+        self._life = Life(link, job, session.run, opening, self._marks, careful)
+        self._life.start()
+
+    def commit(self, batch: Batch) -> Committed:
+        """Keep a batch, whole or not at all; also a heartbeat."""
+        with self._owned_transaction() as fence:
+            committed = self._kept_before(batch, fence)
+            if committed is None:
+                self._doubt = None
+                committed = self._apply(batch, fence)
+                self._doubt = Doubt(batch, committed)
+        self._doubt = None
+        self._commits += 1
+        self._writer.keep()
+        self._tables.keep()
+        return committed
+
+    def _apply(self, batch: Batch, fence: Fence) -> Committed:
+        tables = self._tables
+        if batch.slots_given:
+            tables.give(batch.slots_given)
+        if time.monotonic() >= self._look_at or batch.idle:
+            self._look_at = time.monotonic() + self._look_pause()
+            self._see_to_the_dead()
+        transaction = self._writer.apply(batch, fence.tally(), fence.now)
+        committed = transaction.committed
+        if batch.slots_wanted:
+            self._find_slots(batch, transaction)
+        elif transaction.committed.leased:
+            self._starving = False
+        tables.settle_claims()
+        committed.claimed = tables.claimed
+        committed.next_id = max(int(fence.next_id), batch.next_id)
+        self._keep_counters(batch, fence, transaction)
+        self._tell_of_others(batch, transaction)
+        return committed
+
+    def _find_slots(self, batch: Batch, transaction: Transaction) -> None:
+        committed, tally = transaction.committed, transaction.tally
+        rows = self._tables.lease_from_new_slots(batch.slots_wanted, batch.slot_share)
+        tally.states[State.pending] -= len(rows)
+        tally.states[State.leased] += len(rows)
+        committed.leased += rows
+        committed.counts = tally.counts()
+        slots = self._tables.find_slots(sorted({row.slot for row in rows}))
+        if slots:
+            committed.pending.update(self._tables.pending(dict.fromkeys(slots.values(), 0)))
+        committed.slots_found = len(slots)
+        self._starving = not slots
+
+    def _keep_counters(self, batch: Batch, fence: Fence, transaction: Transaction) -> None:
+        tables, committed, tally = self._tables, transaction.committed, transaction.tally
+        sent, answered = self._marks.take()
+        tables.execute(
+            COMMIT["keep_run"],
+            **change_of(committed.counts, fence.counts),
+            superseded=tally.superseded - int(fence.superseded),
+            next_id=batch.next_id,
+            alone_id=tally.alone_id,
+            sent=sent,
+            answered=answered,
+            starving=self._starving,
+            pages=batch.pages,
+            items=transaction.items_taken,
+        )
+        if transaction.every_run:
+            tables.execute(COMMIT["note_every_run"])
+        if batch.start_exhausted and not self._start_noted:
+            tables.execute(COMMIT["note_start"])
+
+    def _tell_of_others(self, batch: Batch, transaction: Transaction) -> None:
+        tables, committed = self._tables, transaction.committed
+        if batch.start_wanted:
+            ((given, over),) = tables.execute(COMMIT["take_start"]).fetchall()
+            committed.start = StartTurn.given if given else StartTurn.taken
+            if over:
+                committed.start = StartTurn.over
+        if batch.idle:
+            ((committed.others_at_work,),) = tables.execute(COMMIT["others_at_work"]).fetchall()
+        ((committed.fair_share,),) = tables.execute(COMMIT["fair_share"]).fetchall()
+        if self._starving:
+            rows = tables.execute(COMMIT["slots_of_others"]).fetchall()
+            committed.blocked_by = [key for (key,) in rows]
+
+    # What the engine holds
+
+    def mark(self, row: int, phase: Phase) -> None:
+        """The engine holds the row: the server knows with the next commit, or a little before."""
+        self._marks.mark(row, phase)
+        self._life.marked()
+
+    def unmark(self, row: int) -> None:
+        """The engine let go of the row."""
+        self._marks.unmark(row)
+
+    def show_life(self) -> None:
+        """The event loop runs."""
+        self._life.show()
+
+    # Others
+
+    def _look_pause(self) -> float:
+        return self._opening.orphan_seconds / ORPHAN_LOOKS * random.uniform(0.5, 1.5)
+
+    def _see_to_the_dead(self) -> None:
+        """Take back what runs that have died held; no two runs do it for the same one."""
+        silent = {number for number, _ in self._tables.execute(OPENING["silent_runs"])}
+        for run in live_runs(self._tables):
+            if run.number == self.session.run:
+                continue
+            if run.number in silent or run.is_gone:
+                end_dead_run(self._tables, run, self._opening.crash_limit, others_go_on=True)
+
+    def is_last(self) -> bool:
+        """The run found nothing left to do and is about to close: is it the last one?"""
+        with self._owned_transaction():
+            self._hold_job()
+            tables = self._tables
+            ((is_open,),) = tables.execute(OPENING["is_open"]).fetchall()
+            others = self._others_at_work()
+            self._last = not others
+            if others and not is_open:
+                tables.execute(OPENING["leave"])
+        self._tables.keep()
+        return self._last
+
+    def _others_at_work(self) -> list[LiveRun]:
+        return [
+            run
+            for run in live_runs(self._tables)
+            if run.number != self.session.run and not run.leaving and not run.is_dead
+        ]
+
+    def _hold_job(self) -> str:
+        key = self.session.job
+        values = {"name": storable(key.name), "number": key.number}
+        row = self._tables.execute(OPENING["hold_job"], **values).fetchone()
+        if row is None:
+            raise LeaseLostError(f"{key} was deleted while the crawl was running; it stops")
+        return str(row[1])
+
+    # Items
+
+    def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
+        """The first ``count`` items with ids above the one and up to the other."""
+        values = {"job": self._job, "after": item_id, "through": through, "count": count}
+        with self._link.transaction() as connection:
+            return [StoredItem(*row) for row in connection.execute(COMMIT["items_after"], values)]
+
+    def last_item(self) -> int:
+        """The highest id that an item has. Others may still commit items with lower ones, so it
+        is for the last run only."""
+        with self._link.transaction() as connection:
+            rows = connection.execute(COMMIT["last_item"], {"job": self._job}).fetchall()
+        return int(rows[0][0])
+
+    # The end
+
+    def close(self, closing: Closing) -> str:
+        """Release what is leased, keep how the run ended, give the job up.
+
+        After ``StoreUnavailableError`` it can be called again, or ``abandon``.
+        """
+        with self._owned_transaction() as fence:
+            status = self._end(fence, closing)
+        self._give_up()
+        return status
+
+    def _end(self, fence: Fence, closing: Closing) -> str:
+        tables = self._tables
+        job_status = self._hold_job()
+        take_back(tables, Death(), self._opening.slot_delay_seconds)
+        others = self._others_at_work()
+        if others:
+            settle_pending(tables)
+        tables.execute(
+            OPENING["end_run"],
+            status=closing.status,
+            reason=closing.reason,
+            ended_at=fence.now,
+            stats=as_json(closing.stats).replace("\\u0000", "\\ufffd"),
+        )
+        tables.execute(OPENING["fold_run"])
+        if not self._last and (others or job_status == "completed"):
+            return job_status
+        status = closing.status
+        ((is_open,),) = tables.execute(OPENING["is_open"]).fetchall()
+        if status == "completed" and is_open:
+            status = "paused"
+        if status != closing.status:
+            values = {"status": status, "reason": closing.reason, "stats": as_json(closing.stats)}
+            tables.execute(OPENING["end_run"], ended_at=fence.now, **values)
+        tables.execute(OPENING["end_job"], status=status, reason=closing.reason)
+        return status
+
+    def abandon(self) -> None:
+        """Give the job up without a word, as a death would: the next run recovers it."""
+        self._life.last_marks()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        if self._given_up:
+            return
+        self._given_up = True
+        self._life.stop()
+        self._link.close()
+        self._presence.end()
+
+    # Transactions
+
+    @contextmanager
+    def _owned_transaction(self) -> Iterator[Fence]:
+        """A transaction, in which the run is known to be alive, and stays so."""
+        if self._given_up:
+            raise LeaseLostError(f"this run has given {self.session.job} up")
+        try:
+            with self._link.transaction() as connection:
+                fence = self._begin(connection)
+                yield fence
+        except BaseException:
+            self._writer.forget()
+            raise
+
+    def _begin(self, connection: Connection[Any]) -> Fence:
+        if self._opening.durable:
+            connection.execute("SET LOCAL synchronous_commit = on")
+        values = {"job": self._job, "run": self.session.run}
+        row = connection.execute(COMMIT["fence"], values).fetchone()
+        fence = None if row is None else Fence(*row)
+        if fence is None or fence.status != "running":
+            raise LeaseLostError(
+                f"{self.session.job} was taken over, or this worker gave no sign of life for too "
+                "long and others took its requests; it stops, and nothing that it does from here "
+                "on is kept. Run the same command again to join the others, or to go on."
+            )
+        if fence.commits < self._commits:
+            raise LeaseLostError(
+                f"{self.session.job}: the database has lost commits that it had confirmed (a "
+                "failover to a standby that lagged behind?). This worker stops; run the same "
+                "command again: what was lost is fetched again."
+            )
+        self._tables.begin(connection, fence.now)
+        return fence
+
+    def _kept_before(self, batch: Batch, fence: Fence) -> Committed | None:
+        """The answer of a batch that is sent again although it was kept."""
+        doubt = self._doubt
+        if doubt is None or doubt.batch is not batch or fence.commits == self._commits:
+            return None
+        return doubt.committed

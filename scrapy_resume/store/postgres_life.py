@@ -1,0 +1,138 @@
+"""A run's signs of life, and what its engine holds, on the way to the server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from scrapy_resume.errors import ResumeError, StoreUnavailableError
+from scrapy_resume.model import Phase
+from scrapy_resume.store.board import CAPACITY
+from scrapy_resume.store.postgres_tables import COMMIT
+
+if TYPE_CHECKING:
+    from scrapy_resume.store.contract import Opening
+    from scrapy_resume.store.postgres_link import Link
+
+log = logging.getLogger("scrapy_resume")
+
+PAUSE_SECONDS: Final = 0.5
+"""After a heartbeat that failed."""
+
+LAST_SECONDS: Final = 5.0
+
+
+class Marks:
+    """The rows that the engine holds. Written by one thread, read by others."""
+
+    def __init__(self) -> None:
+        self._phases: dict[int, Phase] = {}
+        self._lock = threading.Lock()
+        self.changed = False
+        """Since they were taken last."""
+
+    def mark(self, row: int, phase: Phase) -> None:
+        """The engine holds the row. No more than the capacity of a board is kept."""
+        with self._lock:
+            if row in self._phases or len(self._phases) < CAPACITY:
+                self._phases[row] = phase
+                self.changed = True
+
+    def unmark(self, row: int) -> None:
+        """The engine let go of the row."""
+        with self._lock:
+            if self._phases.pop(row, None) is not None:
+                self.changed = True
+
+    def take(self) -> tuple[list[int], list[int]]:
+        """(all rows, those of them that the site has begun to answer)."""
+        with self._lock:
+            self.changed = False
+            rows = list(self._phases)
+            return rows, [row for row in rows if self._phases[row] is Phase.answered]
+
+
+class Life:
+    """A thread that beats, so that a long callback is not taken for a death.
+
+    It stops beating when the event loop has not shown life for ``RESUME_STALL_TIMEOUT``: a
+    process that hangs is to be fenced. On a job that has crashed before (*careful*) it also
+    writes at once what the engine was given, so that the server knows of it before the process
+    dies of it; otherwise that goes with the next commit.
+    """
+
+    def __init__(
+        self, link: Link, job: int, run: int, opening: Opening, marks: Marks, careful: bool
+    ) -> None:
+        self._link = link
+        self._values = {"job": job, "run": run}
+        self._interval_seconds = opening.heartbeat_seconds
+        self._stall_seconds = opening.stall_seconds
+        self._marks = marks
+        self._careful = careful
+        self._shown_at = time.monotonic()
+        self._wake = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="scrapy-resume life", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def show(self) -> None:
+        """The event loop runs."""
+        self._shown_at = time.monotonic()
+
+    def marked(self) -> None:
+        """The engine was given a row, or a site has begun to answer."""
+        if self._careful:
+            self._wake.set()
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._ended = True
+        self._wake.set()
+        self._thread.join(LAST_SECONDS)
+
+    def last_marks(self) -> None:
+        """Write what the engine holds, if it can be: the run ends without a word."""
+        if not self._ended and self._marks.changed:
+            try:
+                self._write_marks()
+            except ResumeError as error:
+                log.debug("What was in flight could not be written: %s", error)
+
+    def _run(self) -> None:
+        next_beat = time.monotonic() + self._interval_seconds
+        while not self._ended:
+            self._wake.wait(max(0.0, next_beat - time.monotonic()))
+            self._wake.clear()
+            if self._ended:
+                return
+            try:
+                if self._careful and self._marks.changed:
+                    self._write_marks()
+                if time.monotonic() >= next_beat:
+                    self._beat()
+                    next_beat = time.monotonic() + self._interval_seconds
+            except StoreUnavailableError:
+                # The commits say so, in the log; here it is only tried again.
+                next_beat = min(next_beat, time.monotonic() + PAUSE_SECONDS)
+            except ResumeError as error:
+                log.debug("No heartbeat any more: %s", error)
+                return
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._shown_at > self._stall_seconds:
+            return
+        with self._link.transaction() as connection:
+            connection.execute(COMMIT["beat"], self._values)
+
+    def _write_marks(self) -> None:
+        sent, answered = self._marks.take()
+        with self._link.transaction() as connection:
+            connection.execute("SET LOCAL synchronous_commit = off")
+            values = {**self._values, "sent": sent, "answered": answered}
+            connection.execute(COMMIT["note_marks"], values)

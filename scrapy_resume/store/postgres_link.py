@@ -1,0 +1,120 @@
+"""Connections to one database, and what is the same for all of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import Connection, IsolationLevel
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from scrapy_resume.errors import ConfigurationError, LeaseLostError
+from scrapy_resume.store.postgres_errors import PREPARED, translated
+
+CONNECT_SECONDS: Final = 10
+"""How long a connection is waited for."""
+
+PREPARE_AFTER: Final = 3
+"""Executions of a statement on a connection after which it is prepared there."""
+
+_DEFAULTS: Final[dict[str, Any]] = {
+    "application_name": "scrapy-resume",
+    "connect_timeout": CONNECT_SECONDS,
+    # A server that is gone without a word is noticed before its workers count as dead.
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+
+
+class Link:
+    """A database. A connection is taken for a transaction, given back, and used again.
+
+    No pool: a run has two threads that call the store, each finds its connection here; and a
+    connection that is opened by the call that needs it says why it cannot be.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.place = shown(url)
+        try:
+            given = {key: value for key, value in conninfo_to_dict(url).items() if value}
+        except psycopg.Error as error:
+            raise ConfigurationError(
+                f"RESUME_STORE: {self.place} is no URL of a database ({str(error).strip()}). It "
+                "looks like postgresql://user@host:5432/database"
+            ) from error
+        self._conninfo = make_conninfo("", **{**_DEFAULTS, **given})
+        self._prepare_after: int | None = PREPARE_AFTER
+        self._idle: list[Connection[Any]] = []
+        self._closed = False
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection[Any]]:
+        """A transaction on a connection that is kept. Raises ``StoreError``."""
+        with translated(self.place):
+            connection = self._take()
+            try:
+                with connection.transaction():
+                    yield connection
+            except PREPARED:
+                # Something between here and the server deals out its connections anew.
+                self._prepare_after = None
+                connection.close()
+                raise
+            except psycopg.OperationalError:
+                connection.close()
+                raise
+            finally:
+                self._give_back(connection)
+
+    @contextmanager
+    def alone(self) -> Iterator[Connection[Any]]:
+        """A connection of one's own, closed at the end. Raises ``StoreError``."""
+        with translated(self.place), self._connect(prepare_after=None) as connection:
+            yield connection
+
+    def _connect(self, prepare_after: int | None) -> Connection[Any]:
+        connection = psycopg.connect(
+            self._conninfo, autocommit=True, prepare_threshold=prepare_after
+        )
+        connection.isolation_level = IsolationLevel.READ_COMMITTED
+        return connection
+
+    def _take(self) -> Connection[Any]:
+        with self._lock:
+            if self._closed:
+                raise LeaseLostError(f"this run has given its job in {self.place} up")
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.closed:
+                    return connection
+        return self._connect(self._prepare_after)
+
+    def _give_back(self, connection: Connection[Any]) -> None:
+        with self._lock:
+            if not (self._closed or connection.closed):
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close the connections; those that are in use are closed when they are given back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+
+def shown(url: str) -> str:
+    """The database as messages name it: without user, password and parameters."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    host = parts.hostname or "local"
+    return f"the database {parts.path.lstrip('/') or '(default)'} on {host}{port}"

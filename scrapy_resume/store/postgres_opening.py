@@ -1,0 +1,187 @@
+"""How a run begins a job, joins it, or goes on with it."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from scrapy_resume.errors import JobNotFoundError
+from scrapy_resume.model import Counts, JobKey
+from scrapy_resume.store.contract import FeedNote, Opening, Session
+from scrapy_resume.store.jsontext import as_json, storable
+from scrapy_resume.store.postgres_job import PostgresJob
+from scrapy_resume.store.postgres_link import Link
+from scrapy_resume.store.postgres_recovery import LiveRun, end_dead_run, live_runs, settle_pending
+from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
+from scrapy_resume.store.processes import Presence
+from scrapy_resume.store.recovery import Recovered
+
+ID_STEP: Final = 4096
+"""Ids of a run are congruent to its number: so many runs at a time choose between each other's."""
+
+
+class JobRow(NamedTuple):
+    """The columns of the statement ``hold_job``."""
+
+    id: int
+    status: str
+    next_run: int
+    next_id: int
+    start_exhausted: bool
+    start_run: int
+    start_over: bool
+    every_run: bool
+    created_at: float
+    now: float
+    superseded: int
+
+
+def open_job(link: Link, key: JobKey, opening: Opening) -> PostgresJob:
+    """Open a job that exists; see ``Store.resume`` for the errors."""
+    presence = Presence()
+    try:
+        return _open(link, key, opening, presence)
+    except BaseException:
+        presence.end()
+        link.close()
+        raise
+
+
+def _open(link: Link, key: JobKey, opening: Opening, presence: Presence) -> PostgresJob:
+    with link.transaction() as connection:
+        values = {"name": storable(key.name), "number": key.number}
+        row = connection.execute(OPENING["hold_job"], values).fetchone()
+        if row is None:
+            raise JobNotFoundError(f"there is no job {key} in {link.place}")
+        job = JobRow(*row)
+        tables = PostgresTables(job.id, job.next_run, any_owner=opening.slots_shared)
+        tables.begin(connection, job.now)
+        found = _end_the_dead(tables, opening)
+        session = _begin_run(tables, key, opening, job, found, presence.name)
+    return PostgresJob(link, job.id, session, opening, presence)
+
+
+class Found(NamedTuple):
+    """What a run finds when it opens the job."""
+
+    others: list[LiveRun]
+    died: bool
+    recovered: Recovered
+
+
+def _end_the_dead(tables: PostgresTables, opening: Opening) -> Found:
+    """Runs that have died are ended; with ``force`` all are."""
+    runs = live_runs(tables)
+    others = [run for run in runs if not (run.is_dead or opening.force)]
+    died = False
+    total = Recovered()
+    for run in runs:
+        if run in others:
+            continue
+        reason = None if run.is_dead else f"taken over by {opening.worker}"
+        ended = end_dead_run(
+            tables,
+            run,
+            opening.crash_limit,
+            others_go_on=bool(others),
+            blames=run.is_dead,
+            reason=reason,
+        )
+        if ended is not None:
+            died = True
+            total.rows += ended.rows
+            total.parked += ended.parked
+    return Found(others, died, total)
+
+
+def _begin_run(
+    tables: PostgresTables,
+    key: JobKey,
+    opening: Opening,
+    job: JobRow,
+    found: Found,
+    process: str,
+) -> Session:
+    crashed = found.died or (not found.others and _last_run_crashed(tables))
+    first_id = _first_id(_counters(tables)[-1], job.next_run)
+    # Whoever opens a job that nobody is on runs start() again.
+    alone = not found.others
+    tables.execute(
+        OPENING["begin_run"],
+        worker=opening.worker,
+        process=process,
+        orphan_seconds=opening.orphan_seconds,
+        delay_seconds=opening.slot_delay_seconds,
+        next_id=first_id,
+    )
+    settle_pending(tables)
+    has_start = alone or _start_is_free(tables)
+    start_over = not alone and _start_is_over(tables)
+    tables.execute(
+        OPENING["open_job"],
+        metadata=as_json(opening.metadata) if opening.metadata else None,
+        start_run=job.next_run if has_start else job.start_run,
+        start_over=start_over,
+    )
+    *counters, superseded, _ = _counters(tables)
+    return Session(
+        job=key,
+        run=job.next_run,
+        epoch=job.next_run,
+        first_id=first_id,
+        began=job.next_run == 1,
+        crashed=crashed,
+        counts=Counts(*counters),
+        pending=dict(tables.execute(OPENING["open_slots"]).fetchall()),
+        suspects=tables.execute(OPENING["ready_suspects"]).fetchall()[0][0],
+        start_exhausted=job.start_exhausted,
+        every_run=job.every_run and alone,
+        spider_state=_state(tables),
+        cookies=_cookies(tables),
+        created_at=job.created_at,
+        feeds=[FeedNote(*row) for row in tables.execute(OPENING["feeds"])],
+        superseded=superseded,
+        pages=tables.execute(OPENING["pages"]).fetchall()[0][0],
+        recovered=found.recovered.rows,
+        parked=found.recovered.parked,
+        shared=True,
+        slots_owned=not opening.slots_shared,
+        has_start=has_start,
+        others=len(found.others),
+        id_step=ID_STEP,
+    )
+
+
+def _first_id(next_id: int, run: int) -> int:
+    """The first id of the run's own that is not below ``next_id``."""
+    step = (run - next_id) % ID_STEP
+    return next_id + step
+
+
+def _counters(tables: PostgresTables) -> list[int]:
+    """The fields of ``Counts`` in order, how many items were superseded, and the next id."""
+    return [int(value) for value in tables.execute(OPENING["counters"]).fetchall()[0]]
+
+
+def _last_run_crashed(tables: PostgresTables) -> bool:
+    rows = tables.execute(OPENING["last_status"]).fetchall()
+    return bool(rows) and rows[0][0] == "crashed"
+
+
+def _start_is_free(tables: PostgresTables) -> bool:
+    ((start_run, start_over),) = tables.execute(OPENING["start"]).fetchall()
+    return start_run == 0 and not start_over
+
+
+def _start_is_over(tables: PostgresTables) -> bool:
+    ((_, start_over),) = tables.execute(OPENING["start"]).fetchall()
+    return bool(start_over)
+
+
+def _state(tables: PostgresTables) -> str | None:
+    row = tables.execute(OPENING["adopt_state"]).fetchone()
+    return None if row is None else row[0]
+
+
+def _cookies(tables: PostgresTables) -> dict[str, str]:
+    adopted = tables.execute(OPENING["adopt_cookies"]).fetchall()
+    return dict(adopted or tables.execute(OPENING["share_cookies"]).fetchall())

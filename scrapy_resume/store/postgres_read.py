@@ -1,0 +1,157 @@
+"""The read side of a database of jobs. It never writes, and waits for nobody."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from scrapy_resume.errors import JobNotFoundError
+from scrapy_resume.model import Counts, JobKey, JobSummary, State
+from scrapy_resume.store.jsontext import storable
+from scrapy_resume.store.postgres_link import Link
+from scrapy_resume.store.postgres_schema import version_of
+from scrapy_resume.store.processes import is_gone
+from scrapy_resume.store.queries import load_queries
+
+READ: Final = load_queries("postgres", "read.sql")
+
+ROWS_AT_ONCE: Final = 500
+
+_OF_STATE: Final = {
+    State.pending: "requests_pending",
+    State.leased: "requests_leased",
+    State.failed: "requests_in_trouble",
+    State.parked: "requests_in_trouble",
+    State.done: "requests_ended",
+    State.ignored: "requests_ended",
+}
+
+
+class PostgresReader:
+    """Questions about the jobs in a database.
+
+    Every method that takes a key raises ``JobNotFoundError``, ``SchemaTooNewError``,
+    ``StoreUnavailableError`` or ``ConfigurationError``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._link = Link(url)
+
+    def keys(self) -> list[JobKey]:
+        """All jobs by name and number; none if nothing was ever crawled into the database."""
+        with self._reading() as connection:
+            if version_of(connection, self._link.place) == 0:
+                return []
+            return [JobKey(*row) for row in connection.execute(READ["keys"])]
+
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job, its counters and its last run; costs the same for a job of any size."""
+        with self._job(key) as (connection, job):
+            cursor = connection.cursor(row_factory=dict_row)
+            row = cursor.execute(READ["summary"], {"job": job}).fetchall()[0]
+            alive = [run for run in _runs(connection, job) if run["alive"]]
+        running = row["status"] in ("running", "recovering")
+        owner = alive[-1] if alive else row
+        return JobSummary(
+            key=key,
+            spider=row["spider"],
+            status=row["status"],
+            reason=None if running else row["reason"],
+            alive=bool(alive),
+            owner=owner["worker"],
+            owned_since=owner["started_at"],
+            created_at=row["created_at"],
+            updated_at=row["updated_at"],
+            completed_at=row["completed_at"],
+            counts=Counts(**{name: row[name] for name in Counts.__dataclass_fields__}),
+            input_hashes=json.loads(row["input_hashes"]),
+            metadata=json.loads(row["metadata"]),
+            arguments=json.loads(row["arguments"]),
+            start_exhausted=row["start_exhausted"],
+        )
+
+    def runs(self, key: JobKey) -> list[dict[str, Any]]:
+        """The runs, the first one first.
+
+        Keys: ``number``, ``worker`` (host:pid), ``status``, ``alive`` (it is at work now),
+        ``reason``, ``started_at``, ``beat_at`` and ``ended_at`` (seconds since the epoch;
+        ``ended_at`` may be ``None``), ``pages``, ``items``, and ``stats`` (a dict, or ``None``:
+        it did not close).
+        """
+        with self._job(key) as (connection, job):
+            return _runs(connection, job)
+
+    def in_flight_urls(self, key: JobKey) -> list[str]:
+        """The URLs of the leased requests, in the order in which they were found."""
+        with self._job(key) as (connection, job):
+            return [url for (url,) in connection.execute(READ["in_flight_urls"], {"job": job})]
+
+    def requests(
+        self, key: JobKey, state: State | str | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The requests by id, all or those in a state, in the keys of ``requests --json``.
+
+        A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
+        """
+        with self._job(key) as (connection, job):
+            values: dict[str, Any] = {"job": job, "count": limit}
+            name = "requests"
+            if state is not None:
+                number = State[state] if isinstance(state, str) else State(state)
+                name = _OF_STATE[number]
+                values["state"] = int(number)
+            yield from _streamed(connection, READ[name], values)
+
+    def item_payloads(self, key: JobKey) -> Iterator[str]:
+        """The stored items as the codec wrote them, in the order in which they became visible.
+
+        A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
+        Memory does not grow with the number of items.
+        """
+        with self._job(key) as (connection, job):
+            for row in _streamed(connection, READ["item_payloads"], {"job": job}):
+                yield row["payload"]
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection[Any]]:
+        with self._link.alone() as connection:
+            connection.read_only = True
+            with connection.transaction():
+                yield connection
+
+    @contextmanager
+    def _job(self, key: JobKey) -> Iterator[tuple[Connection[Any], int]]:
+        with self._reading() as connection:
+            row = None
+            if version_of(connection, self._link.place):
+                values = {"name": storable(key.name), "number": key.number}
+                row = connection.execute(READ["find_job"], values).fetchone()
+            if row is None:
+                raise JobNotFoundError(f"there is no job {key} in {self._link.place}")
+            yield connection, row[0]
+
+
+def _runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:
+    cursor = connection.cursor(row_factory=dict_row)
+    runs = cursor.execute(READ["runs"], {"job": job}).fetchall()
+    for run in runs:
+        silent = run.pop("silence") > run.pop("orphan_seconds")
+        gone = is_gone(run.pop("process"))
+        run["alive"] = run["status"] == "running" and not (silent or gone)
+        run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
+    return runs
+
+
+def _streamed(
+    connection: Connection[Any], statement: str, values: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """A server-side cursor: the rows are never here all at once."""
+    with connection.cursor(name="rows", row_factory=dict_row) as cursor:
+        cursor.itersize = ROWS_AT_ONCE
+        cursor.execute(statement, values)
+        yield from cursor

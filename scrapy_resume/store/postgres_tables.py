@@ -1,0 +1,445 @@
+"""The statements of one job in PostgreSQL, for one run: the hot path."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from psycopg import Connection, Cursor
+
+from scrapy_resume.errors import LeaseLostError
+from scrapy_resume.model import Counts, State
+from scrapy_resume.store.contract import Batch, FeedNote, ItemRecord, LeasedRow, Wish
+from scrapy_resume.store.jsontext import storable
+from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.tables import (
+    Changed,
+    Fate,
+    Held,
+    Known,
+    LeasedThen,
+    NewItem,
+    NewRow,
+    Outcome,
+    Waiting,
+)
+from scrapy_resume.store.tally import Tally
+
+COMMIT: Final = load_queries("postgres", "commit.sql")
+OPENING: Final = load_queries("postgres", "opening.sql")
+
+ITEMS_AT_ONCE: Final = 1_000
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Fence(NamedTuple):
+    """The columns of the statement ``fence``."""
+
+    status: str
+    commits: int
+    alone_id: int
+    now: float
+    pending: int
+    leased: int
+    done: int
+    failed: int
+    parked: int
+    ignored: int
+    delayed: int
+    items_stored: int
+    items_dropped: int
+    items_failed: int
+    superseded: int
+    next_id: int
+
+    @property
+    def counts(self) -> Counts:
+        """The counters of the whole job."""
+        names = Counts.__dataclass_fields__
+        return Counts(**{name: int(getattr(self, name)) for name in names})
+
+    def tally(self) -> Tally:
+        """The counters, to be changed."""
+        return Tally(self.counts, self.alone_id, int(self.superseded))
+
+
+class PostgresTables:
+    """See ``Tables``. ``begin`` comes before everything else in a transaction."""
+
+    def __init__(self, job: int, run: int, any_owner: bool) -> None:
+        self._job = job
+        self._run = run
+        self._any_owner = any_owner
+        self._connection: Connection[Any]
+        self._now = 0.0
+        self._claims: dict[bytes, int] = {}
+        self._used: dict[bytes, int] = {}
+        self._owned: set[int] = set()
+        """Slots that are this run's, by committed transactions and by the one at hand."""
+        self._fresh: set[int] = set()
+        self.claimed: list[str] = []
+        """Slots that became this run's in the transaction at hand."""
+
+    def begin(self, connection: Connection[Any], now: float) -> None:
+        """A transaction has begun on that connection; the server's time."""
+        self._connection = connection
+        self._now = now
+        self._claims = {}
+        self._used = {}
+        self._owned -= self._fresh
+        self._fresh = set()
+        self.claimed = []
+
+    def keep(self) -> None:
+        """The transaction was kept."""
+        self._fresh = set()
+
+    @property
+    def now(self) -> float:
+        """The server's time when the transaction began."""
+        return self._now
+
+    def of_run(self, run: int) -> PostgresTables:
+        """The same for another run, within the transaction at hand."""
+        other = PostgresTables(self._job, run, self._any_owner)
+        other.begin(self._connection, self._now)
+        return other
+
+    def execute(self, statement: str, **values: Any) -> Cursor[Any]:
+        """Run a statement with the job, the run and the time among its values."""
+        return self._connection.execute(
+            statement, {"job": self._job, "run": self._run, "now": self._now, **values}
+        )
+
+    # Names
+
+    def find_slots(self, keys: Sequence[str]) -> dict[str, int]:
+        """The ids of those download slots that there are."""
+        return dict(self.execute(COMMIT["find_slots"], names=list(keys)).fetchall())
+
+    def add_slots(self, keys: Sequence[str]) -> dict[str, int]:
+        """The ids of download slots that were not there."""
+        self.execute(COMMIT["add_slots"], names=list(keys))
+        return self.find_slots(keys)
+
+    def find_units(self, names: Sequence[str]) -> dict[str, int]:
+        """The ids of those named units that there are."""
+        return dict(self.execute(COMMIT["find_units"], names=list(names)).fetchall())
+
+    def add_units(self, names: Sequence[str]) -> dict[str, int]:
+        """The ids of named units that were not there."""
+        self.execute(COMMIT["add_units"], names=list(names))
+        return self.find_units(names)
+
+    # Arrivals
+
+    def leased(self, ids: Iterable[int]) -> dict[int, Held]:
+        """Which of these rows this run has leased."""
+        wanted = list(ids)
+        if not wanted:
+            return {}
+        rows = self.execute(COMMIT["leased"], ids=wanted)
+        return {row: Held(*rest) for row, *rest in rows}
+
+    def known(self, identities: Iterable[bytes], claims: Mapping[bytes, int]) -> dict[bytes, Known]:
+        """Which of these identities the job has; takes those that are claimed and new."""
+        wanted = list(identities)
+        known = self._ask(wanted)
+        new = {identity: row for identity, row in claims.items() if identity not in known}
+        if new:
+            columns = {"identities": list(new), "requests": list(new.values())}
+            taken = {row[0] for row in self.execute(COMMIT["claim_identities"], **columns)}
+            known.update(self._ask([identity for identity in new if identity not in taken]))
+            self._claims.update((identity, new[identity]) for identity in taken)
+        return known
+
+    def _ask(self, identities: list[bytes]) -> dict[bytes, Known]:
+        if not identities:
+            return {}
+        rows = self.execute(COMMIT["known"], identities=identities)
+        return {identity: Known(row, run) for identity, row, run in rows}
+
+    def settle_claims(self) -> None:
+        """Identities that were taken, and those that were made use of, are the same again."""
+        idle = [identity for identity in self._claims if identity not in self._used]
+        if idle:
+            self.execute(COMMIT["unclaim_identities"], identities=idle)
+        used = {k: row for k, row in self._used.items() if self._claims.get(k) != row}
+        new = {k: row for k, row in used.items() if k not in self._claims}
+        if new:
+            columns = {"identities": list(new), "requests": list(new.values())}
+            taken = self.execute(COMMIT["claim_identities"], **columns).fetchall()
+            if len(taken) != len(new):
+                raise LeaseLostError(
+                    "another worker runs start() at the same time; this one stops, and nothing "
+                    "that it does from here on is kept"
+                )
+        others = {k: row for k, row in used.items() if k in self._claims}
+        if others:
+            columns = {"identities": list(others), "requests": list(others.values())}
+            self.execute(COMMIT["reclaim_identities"], **columns)
+
+    def admit(self, rows: Sequence[NewRow]) -> None:
+        """New rows, pending or leased."""
+        self._used.update((row.identity, row.id) for row in rows)
+        self.execute(COMMIT["admit"], rows=_json([row._asdict() for row in rows]))
+
+    def bury(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
+        """Tombstones, in their final state."""
+        self._used.update((row.identity, row.id) for row, _ in rows)
+        columns = [{**outcome._asdict(), **row._asdict()} for row, outcome in rows]
+        self.execute(COMMIT["bury"], rows=_json(columns))
+
+    def meet(self, run: int, rows: Sequence[tuple[bytes, int]]) -> None:
+        """Rows of earlier runs arrived again in this run."""
+        self.execute(COMMIT["meet"], identities=[identity for identity, _ in rows])
+
+    def continue_rows(self, changes: Sequence[Changed]) -> None:
+        """Leased rows go on as other requests; the last word about a row counts."""
+        last = {change.id: change._asdict() for change in changes}
+        self.execute(COMMIT["continue"], rows=_json(list(last.values())))
+
+    def add_aliases(self, aliases: Sequence[tuple[bytes, int]]) -> None:
+        """Rows take on other identities."""
+        self._used.update(aliases)
+
+    # Ends
+
+    def finish(self, outcomes: Sequence[Outcome]) -> None:
+        """The end of leased rows. What is not this run's is undone with all that came along."""
+        rows = _json([outcome._asdict() for outcome in outcomes])
+        ((ended,),) = self.execute(COMMIT["finish"], rows=rows).fetchall()
+        if ended != len(outcomes):
+            raise LeaseLostError("requests of this run were taken back; it stops")
+
+    def release(self, rows: Sequence[tuple[int, int]], now: float) -> None:
+        """(row, attempts): leased → pending."""
+        ids, attempts = [row for row, _ in rows], [count for _, count in rows]
+        self.execute(COMMIT["release"], ids=ids, attempts=attempts)
+
+    def change_items(self, changes: Sequence[tuple[int, int]]) -> None:
+        """Items came to rows that have ended, or left them."""
+        ids, numbers = [row for row, _ in changes], [change for _, change in changes]
+        self.execute(COMMIT["change_items"], ids=ids, changes=numbers)
+
+    # Items
+
+    def add_spills(self, items: Sequence[NewItem]) -> None:
+        """Provisional items."""
+        self._in_portions(COMMIT["add_spills"], items)
+
+    def spilled(self, row: int) -> Iterator[list[ItemRecord]]:
+        """A row's provisional items in order, in portions: there may be very many."""
+        after = 0
+        while True:
+            values = {"request": row, "after": after, "count": ITEMS_AT_ONCE}
+            rows = self.execute(COMMIT["spilled"], **values).fetchall()
+            if not rows:
+                return
+            after = rows[-1][0]
+            yield [ItemRecord(*columns[1:]) for columns in rows]
+
+    def drop_spills(self, rows: Sequence[int]) -> None:
+        """Rows are finished, released or duplicates."""
+        self.execute(COMMIT["drop_spills"], ids=list(rows))
+
+    def store_items(self, items: Sequence[NewItem]) -> None:
+        """Items become visible, in order. (A statement may touch a key once only.)"""
+        last = {item.key: place for place, item in enumerate(items)}
+        rows = [
+            item for place, item in enumerate(items) if item.key is None or last[item.key] == place
+        ]
+        self._in_portions(COMMIT["store_items"], rows)
+
+    def _in_portions(self, statement: str, items: Sequence[NewItem]) -> None:
+        for start in range(0, len(items), ITEMS_AT_ONCE):
+            portion = items[start : start + ITEMS_AT_ONCE]
+            self.execute(statement, rows=_json([item._asdict() for item in portion]))
+
+    def drop_items(self, row: int) -> int:
+        """Delete what an earlier execution of the row gave."""
+        return self.execute(COMMIT["drop_items"], request=row).rowcount
+
+    def item_owners(self, keys: Sequence[str]) -> dict[str, int]:
+        """Which of these keys there are items with; others who want one of them wait."""
+        self.execute(COMMIT["lock_item_keys"], keys=list(keys))
+        return dict(self.execute(COMMIT["item_owners"], keys=list(keys)).fetchall())
+
+    # Beside the requests
+
+    def keep_state(self, batch: Batch) -> None:
+        """The worker's ``spider.state``, and cookie jars that changed."""
+        if batch.spider_state is not None:
+            self.execute(COMMIT["keep_spider_state"], payload=batch.spider_state)
+        for jar, payload in batch.cookies.items():
+            self.execute(COMMIT["keep_cookies"], jar=storable(jar), payload=payload)
+
+    def keep_feeds(self, notes: Sequence[FeedNote]) -> None:
+        """How far files of feeds have come."""
+        for feed, number, record, settled in notes:
+            values = {"name": storable(feed), "batch": number, "record": record}
+            self.execute(COMMIT["keep_feed"], settled=settled, **values)
+
+    # Leases
+
+    def due(self, now: float, count: int) -> list[Waiting]:
+        """Delayed rows whose time has come, those that waited longest first."""
+        return [Waiting(*columns) for columns in self.execute(COMMIT["due_requests"], count=count)]
+
+    def end_delays(self, rows: Sequence[int]) -> None:
+        """From here on these can be leased."""
+        self.execute(COMMIT["end_delays"], ids=list(rows))
+
+    def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
+        """Lease the first rows of slots, wish after wish, of slots that are this run's."""
+        self.claim({slot for _, slot in wishes})
+        counts: dict[int, int] = {}
+        for wish, slot in wishes:
+            counts[slot] = counts.get(slot, 0) + max(wish.count, 0)
+        leased: dict[str, list[LeasedRow]] = {}
+        for row in self._lease(counts, {slot: wish.slot for wish, slot in wishes}):
+            leased.setdefault(row.slot, []).append(row)
+        granted = []
+        for wish, _ in wishes:
+            rows = leased.get(wish.slot, [])
+            granted += rows[: wish.count]
+            del rows[: wish.count]
+        return granted
+
+    def lease_from_new_slots(self, count: int, share: int) -> list[LeasedRow]:
+        """Take so many slots that nobody has, and lease as many rows as ``share`` from each."""
+        slots = self._open_slots(count)
+        keys = self.claim(set(slots))
+        if self._any_owner:
+            found = self.find_slots(list(self.pending(dict.fromkeys(slots, 0))))
+            keys = {slot: key for key, slot in found.items()}
+        return self._lease(dict.fromkeys(keys, share), keys) if keys else []
+
+    def _open_slots(self, count: int) -> list[int]:
+        ((first, last),) = self.execute(COMMIT["slot_range"]).fetchall()
+        if first is None:
+            return []
+        slots: list[int] = []
+        for start in (random.randint(first, last), first):
+            values = {"first": start, "count": count, "any_owner": self._any_owner}
+            found = self.execute(COMMIT["find_open_slots"], **values)
+            slots += [slot for (slot,) in found if slot not in slots]
+            if len(slots) >= count:
+                break
+        return slots[:count]
+
+    def claim(self, slots: set[int]) -> dict[int, str]:
+        """Take those of these slots that nobody has; they are this run's until it gives them."""
+        wanted = sorted(slots - self._owned)
+        if self._any_owner or not wanted:
+            return {}
+        claimed = dict(self.execute(COMMIT["claim_slots"], slots=wanted).fetchall())
+        self._own(claimed)
+        return claimed
+
+    def _own(self, claimed: Mapping[int, str]) -> None:
+        self._fresh |= claimed.keys() - self._owned
+        self._owned |= claimed.keys()
+        self.claimed += claimed.values()
+
+    def give(self, slots: Mapping[str, float]) -> None:
+        """Slots that the run has no more use for."""
+        keys, seconds = list(slots), list(slots.values())
+        for (slot,) in self.execute(COMMIT["give_slots"], keys=keys, seconds=seconds):
+            self._owned.discard(slot)
+
+    def _lease(self, counts: Mapping[int, int], keys: Mapping[int, str]) -> list[LeasedRow]:
+        slots = [slot for slot in counts if self._any_owner or slot in self._owned]
+        if not slots:
+            return []
+        numbers = [counts[slot] for slot in slots]
+        rows = self.execute(COMMIT["lease_requests"], slots=slots, counts=numbers)
+        return [_leased_row(columns[:-1], keys[columns[-1]]) for columns in rows]
+
+    def lease_suspect(self, now: float) -> LeasedRow | None:
+        """Lease the suspect that was found first, of those that this run may have."""
+        columns = self.execute(COMMIT["lease_suspect"], any_owner=self._any_owner).fetchone()
+        if columns is None:
+            return None
+        *rest, key, claimed = columns
+        if claimed is not None:
+            self._own({claimed: key})
+        return _leased_row(rest, key)
+
+    def count_suspects(self) -> int:
+        """Suspects that this run could lease now."""
+        cursor = self.execute(COMMIT["count_suspects"], any_owner=self._any_owner)
+        return int(cursor.fetchall()[0][0])
+
+    def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
+        """By key, the rows that this run can lease from slots now."""
+        values = {"slots": list(slots), "any_owner": self._any_owner}
+        return dict(self.execute(COMMIT["pending"], **values).fetchall())
+
+    # Recovery
+
+    def held_then(self) -> list[LeasedThen]:
+        """What the run, which has ended, still holds."""
+        return [LeasedThen(*columns) for columns in self.execute(OPENING["held_then"])]
+
+    def recover(self, ends: Sequence[tuple[LeasedThen, Fate]], now: float) -> None:
+        """leased → pending or parked, with what is known about the death."""
+        pending = [(row, end) for row, end in ends if end.state is State.pending]
+        if pending:
+            self.execute(
+                OPENING["recover"],
+                ids=[row.id for row, _ in pending],
+                attempts=[end.attempts for _, end in pending],
+                crashes=[end.crashes for _, end in pending],
+                suspects=[end.suspect for _, end in pending],
+            )
+        for row, end in ends:
+            if end.state is State.parked:
+                self.execute(
+                    OPENING["park"],
+                    id=row.id,
+                    attempts=end.attempts,
+                    crashes=end.crashes,
+                    error=end.error,
+                    error_message=end.error_message,
+                )
+
+    def empty_spills(self) -> None:
+        """The provisional items of the run end with it."""
+        self.execute(OPENING["empty_spill"])
+
+    def unmet(self, run: int) -> list[Waiting]:
+        """Requests that were to be fetched once in a run that has ended, and were not."""
+        return [Waiting(*columns) for columns in self.execute(OPENING["old_every_run"])]
+
+    def supersede(self, rows: Sequence[int], now: float) -> None:
+        """pending → ignored: each run has requests of its own."""
+        self.execute(OPENING["supersede"], ids=list(rows))
+
+
+def _json(rows: object) -> str:
+    return _encode(rows).decode()
+
+
+def _leased_row(columns: Sequence[Any], slot: str) -> LeasedRow:
+    row, identity, parent, url, payload, priority, start, seq, unit, unit_name, *rest = columns
+    attempts, crashes, items, every_run = rest
+    return LeasedRow(
+        id=row,
+        identity=bytes(identity),
+        parent=parent,
+        url=url,
+        payload=payload,
+        slot=slot,
+        priority=priority,
+        start=start,
+        seq=seq,
+        unit=unit if unit_name is None else unit_name,
+        attempts=attempts,
+        crashes=crashes,
+        items=items,
+        every_run=bool(every_run),
+    )

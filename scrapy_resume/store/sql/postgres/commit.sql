@@ -1,0 +1,476 @@
+-- The statements of a commit: the hot path. tests/contract/test_postgres_plans.py holds that
+-- each of them finds its rows by an index.
+--
+-- Rows come as one JSON array (json_to_recordset): a statement is prepared once, whatever their
+-- number, and what is dear about it is done by the server. Whoever takes locks on rows that
+-- others may want does so in one order: own run, identities, slots, units, keys of items.
+
+-- name: fence
+-- Holds the run's own row to the end of the transaction: as long as it is running, nobody else
+-- may take what it holds. With the server's clock and the counters of the whole job.
+SELECT
+    r.status, r.commits, r.alone_id, extract(epoch FROM clock_timestamp())::double precision,
+    t.pending, t.leased, t.done, t.failed, t.parked, t.ignored, t.delayed,
+    t.items_stored, t.items_dropped, t.items_failed, t.superseded, t.next_id
+FROM scrapy_resume.run AS r
+CROSS JOIN LATERAL (
+    SELECT
+        j.pending + sum(w.pending) AS pending, j.leased + sum(w.leased) AS leased,
+        j.done + sum(w.done) AS done, j.failed + sum(w.failed) AS failed,
+        j.parked + sum(w.parked) AS parked, j.ignored + sum(w.ignored) AS ignored,
+        j.delayed + sum(w.delayed) AS delayed,
+        j.items_stored + sum(w.items_stored) AS items_stored,
+        j.items_dropped + sum(w.items_dropped) AS items_dropped,
+        j.items_failed + sum(w.items_failed) AS items_failed,
+        j.superseded + sum(w.superseded) AS superseded,
+        greatest(j.next_id, max(w.next_id)) AS next_id
+    FROM scrapy_resume.job AS j
+    JOIN scrapy_resume.run AS w ON w.job = j.id
+    WHERE j.id = r.job
+    GROUP BY j.id
+) AS t
+WHERE r.job = %(job)s AND r.number = %(run)s
+FOR UPDATE OF r;
+
+-- name: known
+-- Which identities the job has.
+SELECT identity, request, run FROM scrapy_resume.seen
+WHERE job = %(job)s AND identity = ANY(%(identities)s);
+
+-- name: claim_identities
+-- Identities that this transaction takes for its rows, unless they are another's by now. In
+-- order: two transactions that want the same wait for one another, never crosswise.
+INSERT INTO scrapy_resume.seen (job, identity, request, run)
+SELECT %(job)s, c.identity, c.request, %(run)s
+FROM unnest(%(identities)s::bytea[], %(requests)s::bigint[]) AS c (identity, request)
+ORDER BY c.identity
+ON CONFLICT DO NOTHING
+RETURNING identity;
+
+-- name: unclaim_identities
+-- Claims that came to nothing.
+DELETE FROM scrapy_resume.seen WHERE job = %(job)s AND identity = ANY(%(identities)s);
+
+-- name: reclaim_identities
+-- Claims that another row of the transaction made use of.
+UPDATE scrapy_resume.seen AS s SET request = c.request
+FROM unnest(%(identities)s::bytea[], %(requests)s::bigint[]) AS c (identity, request)
+WHERE s.job = %(job)s AND s.identity = c.identity;
+
+-- name: meet
+-- Earlier runs' rows arrived again in this run.
+UPDATE scrapy_resume.seen SET run = %(run)s
+WHERE job = %(job)s AND identity = ANY(%(identities)s);
+
+-- name: leased
+-- What a commit may change: rows that this run has leased, out of those that it names.
+SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, r.items
+FROM scrapy_resume.frontier AS f
+JOIN scrapy_resume.request AS r ON r.job = f.job AND r.id = f.id
+WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = ANY(%(ids)s);
+
+-- name: admit
+-- New rows, pending or leased.
+WITH new AS (
+    SELECT * FROM json_to_recordset(%(rows)s::json) AS n (
+        id bigint, identity text, kind smallint, parent bigint, unit bigint, slot bigint,
+        state smallint, priority bigint, start smallint, seq bigint, not_before double precision,
+        depth integer, every_run smallint, url text, payload text, updated_at double precision
+    )
+), kept AS (
+    INSERT INTO scrapy_resume.request (
+        job, id, identity, kind, parent, unit, slot, state, priority, start, seq, depth,
+        every_run, url, payload, updated_at
+    )
+    SELECT
+        %(job)s, id, decode(identity, 'base64'), kind, parent, unit, slot, 0, priority, start,
+        seq, depth, every_run, url, payload, updated_at
+    FROM new
+)
+INSERT INTO scrapy_resume.frontier (
+    job, id, slot, priority, start, seq, not_before, run, attempts, crashes, kind, every_run,
+    suspect, updated_at
+)
+SELECT
+    %(job)s, id, slot, priority, start, seq, not_before,
+    CASE WHEN state = 1 THEN %(run)s ELSE 0 END, 0, 0, kind, every_run, 0, updated_at
+FROM new;
+
+-- name: bury
+-- Tombstones: rows that were not recorded while they were open, in their final state.
+WITH new AS (
+    SELECT * FROM json_to_recordset(%(rows)s::json) AS n (
+        id bigint, identity text, kind smallint, parent bigint, unit bigint, slot bigint,
+        state smallint, priority bigint, start smallint, seq bigint, depth integer,
+        every_run smallint, url text, payload text, updated_at double precision,
+        attempts integer, http_status integer, error text, error_message text
+    )
+), troubled AS (
+    INSERT INTO scrapy_resume.trouble (job, state, id)
+    SELECT %(job)s, state, id FROM new WHERE state IN (3, 4) AND kind = 0
+)
+INSERT INTO scrapy_resume.request (
+    job, id, identity, kind, parent, unit, slot, state, priority, start, seq, depth, every_run,
+    url, payload, updated_at, attempts, http_status, error, error_message
+)
+SELECT
+    %(job)s, id, decode(identity, 'base64'), kind, parent, unit, slot, state, priority, start,
+    seq, depth, every_run, url, payload, updated_at, attempts, http_status, error, error_message
+FROM new;
+
+-- name: continue
+-- Leased rows go on as other requests.
+WITH changed AS (
+    SELECT * FROM json_to_recordset(%(rows)s::json) AS n (
+        id bigint, url text, payload text, slot bigint, priority bigint, start smallint,
+        seq bigint, attempts integer, state smallint, not_before double precision,
+        updated_at double precision
+    )
+), went_on AS (
+    UPDATE scrapy_resume.request AS r SET
+        url = c.url, payload = c.payload, slot = c.slot, priority = c.priority, start = c.start,
+        seq = c.seq
+    FROM changed AS c WHERE r.job = %(job)s AND r.id = c.id
+)
+UPDATE scrapy_resume.frontier AS f SET
+    slot = c.slot, priority = c.priority, start = c.start, seq = c.seq, attempts = c.attempts,
+    run = CASE WHEN c.state = 1 THEN f.run ELSE 0 END, not_before = c.not_before,
+    updated_at = c.updated_at
+FROM changed AS c WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = c.id;
+
+-- name: finish
+-- The end of leased rows: they leave the frontier, and their rows have the outcome.
+WITH ended AS (
+    SELECT * FROM json_to_recordset(%(rows)s::json) AS n (
+        state smallint, attempts integer, http_status integer, error text, error_message text,
+        updated_at double precision, items integer, id bigint
+    )
+), gone AS (
+    DELETE FROM scrapy_resume.frontier AS f USING ended AS e
+    WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = e.id
+    RETURNING f.id
+), troubled AS (
+    INSERT INTO scrapy_resume.trouble (job, state, id)
+    SELECT %(job)s, state, id FROM ended WHERE state IN (3, 4)
+), outcome AS (
+    UPDATE scrapy_resume.request AS r SET
+        state = e.state, attempts = e.attempts, crashes = 0, http_status = e.http_status, error = e.error,
+        error_message = e.error_message, updated_at = e.updated_at, items = r.items + e.items
+    FROM ended AS e WHERE r.job = %(job)s AND r.id = e.id
+)
+SELECT count(*) FROM gone;
+
+-- name: change_items
+-- Items came to rows that have ended, or left them for other ones (by their key).
+UPDATE scrapy_resume.request AS r SET items = r.items + c.change
+FROM unnest(%(ids)s::bigint[], %(changes)s::integer[]) AS c (id, change)
+WHERE r.job = %(job)s AND r.id = c.id;
+
+-- name: release
+-- leased → pending.
+UPDATE scrapy_resume.frontier AS f SET run = 0, attempts = c.attempts, updated_at = %(now)s
+FROM unnest(%(ids)s::bigint[], %(attempts)s::integer[]) AS c (id, attempts)
+WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = c.id;
+
+-- name: add_spills
+-- Provisional items, in order.
+INSERT INTO scrapy_resume.spill (job, run, request, occurrence, key, payload)
+SELECT %(job)s, %(run)s, n.row, n.occurrence, n.key, n.payload
+FROM ROWS FROM (json_to_recordset(%(rows)s::json) AS (
+    "row" bigint, occurrence integer, key text, payload text
+)) WITH ORDINALITY AS n ("row", occurrence, key, payload, place)
+ORDER BY n.place;
+
+-- name: spilled
+-- A row's provisional items in order, portion after portion.
+SELECT id, occurrence, payload, key FROM scrapy_resume.spill
+WHERE job = %(job)s AND request = %(request)s AND id > %(after)s ORDER BY id LIMIT %(count)s;
+
+-- name: drop_spills
+-- The rows are finished, released or duplicates.
+DELETE FROM scrapy_resume.spill WHERE job = %(job)s AND request = ANY(%(ids)s);
+
+-- name: drop_items
+-- What an earlier execution of the row gave.
+DELETE FROM scrapy_resume.item WHERE job = %(job)s AND request = %(request)s;
+
+-- name: lock_item_keys
+-- Who has items with keys of one kind waits for others who do, in order.
+SELECT pg_advisory_xact_lock(%(job)s, kind)
+FROM (
+    SELECT DISTINCT hashtext(key) & 255 AS kind FROM unnest(%(keys)s::text[]) AS k (key)
+    ORDER BY kind
+) AS kinds;
+
+-- name: item_owners
+-- Which of these keys there are items with, and whose they are.
+SELECT key, request FROM scrapy_resume.item WHERE job = %(job)s AND key = ANY(%(keys)s);
+
+-- name: store_items
+-- Items become visible, in order; one replaces an item with its key, and comes last all the same.
+INSERT INTO scrapy_resume.item (job, request, occurrence, key, payload)
+SELECT %(job)s, n.row, n.occurrence, n.key, n.payload
+FROM ROWS FROM (json_to_recordset(%(rows)s::json) AS (
+    "row" bigint, occurrence integer, key text, payload text
+)) WITH ORDINALITY AS n ("row", occurrence, key, payload, place)
+ORDER BY n.place
+ON CONFLICT (job, key) WHERE key IS NOT NULL DO UPDATE SET
+    id = DEFAULT, request = excluded.request, occurrence = excluded.occurrence,
+    payload = excluded.payload;
+
+-- name: items_after
+-- What feeds read.
+SELECT id, payload FROM scrapy_resume.item
+WHERE job = %(job)s AND id > %(after)s AND id <= %(through)s ORDER BY id LIMIT %(count)s;
+
+-- name: last_item
+-- The highest id that an item of the job has.
+SELECT coalesce(max(id), 0) FROM scrapy_resume.item WHERE job = %(job)s;
+
+-- name: find_slots
+-- The ids of download slots.
+SELECT key, id FROM scrapy_resume.slot WHERE job = %(job)s AND key = ANY(%(names)s);
+
+-- name: add_slots
+-- Download slots that the job did not have, in order.
+INSERT INTO scrapy_resume.slot (job, key)
+SELECT %(job)s, name FROM unnest(%(names)s::text[]) AS n (name) ORDER BY name
+ON CONFLICT DO NOTHING;
+
+-- name: find_units
+-- The ids of named units.
+SELECT name, id FROM scrapy_resume.unit WHERE job = %(job)s AND name = ANY(%(names)s);
+
+-- name: add_units
+-- Named units that the job did not have, in order.
+INSERT INTO scrapy_resume.unit (job, name)
+SELECT %(job)s, name FROM unnest(%(names)s::text[]) AS n (name) ORDER BY name
+ON CONFLICT DO NOTHING;
+
+-- name: claim_slots
+-- Slots that nobody has, out of those that are wished for.
+UPDATE scrapy_resume.slot SET run = %(run)s
+WHERE id IN (
+    SELECT id FROM scrapy_resume.slot
+    WHERE id = ANY(%(slots)s) AND run = 0 AND free_at <= %(now)s
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING id, key;
+
+-- name: find_open_slots
+-- Slots that nobody has and that have rows to lease: the index is walked from slot to slot,
+-- beginning anywhere, so that workers do not meet at the first.
+WITH RECURSIVE open_slot (slot) AS (
+    (
+        SELECT slot FROM scrapy_resume.frontier
+        WHERE job = %(job)s AND run = 0 AND not_before = 0 AND suspect = 0 AND slot >= %(first)s
+        ORDER BY slot LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT f.slot FROM scrapy_resume.frontier AS f
+        WHERE
+            f.job = %(job)s AND f.run = 0 AND f.not_before = 0 AND f.suspect = 0
+            AND f.slot > o.slot
+        ORDER BY f.slot LIMIT 1
+    )
+    FROM open_slot AS o WHERE o.slot IS NOT NULL
+)
+SELECT s.id FROM open_slot AS o
+JOIN scrapy_resume.slot AS s ON s.id = o.slot
+WHERE %(any_owner)s OR (s.run = 0 AND s.free_at <= %(now)s)
+LIMIT %(count)s;
+
+-- name: slot_range
+-- Where the walk may begin.
+SELECT min(id), max(id) FROM scrapy_resume.slot WHERE job = %(job)s;
+
+-- name: slots_of_others
+-- Some slots with rows to lease that others have, for the log.
+SELECT s.key FROM scrapy_resume.slot AS s
+WHERE s.job = %(job)s AND s.run > 0 AND s.run <> %(run)s
+LIMIT 5;
+
+-- name: give_slots
+-- Slots that the run has no more use for; nobody may take them before the delay is over.
+UPDATE scrapy_resume.slot AS s SET run = 0, free_at = %(now)s + g.seconds
+FROM unnest(%(keys)s::text[], %(seconds)s::double precision[]) AS g (key, seconds)
+WHERE s.job = %(job)s AND s.key = g.key AND s.run = %(run)s
+RETURNING s.id;
+
+-- name: lease_requests
+-- The first rows of each slot that is wished for, in order.
+WITH wish AS (
+    SELECT * FROM unnest(%(slots)s::bigint[], %(counts)s::integer[])
+    WITH ORDINALITY AS w (slot, count, place)
+), chosen AS MATERIALIZED (
+    SELECT w.place, c.id
+    FROM wish AS w
+    CROSS JOIN LATERAL (
+        SELECT f.id FROM scrapy_resume.frontier AS f
+        WHERE
+            f.job = %(job)s AND f.slot = w.slot AND f.run = 0 AND f.not_before = 0
+            AND f.suspect = 0
+        ORDER BY f.priority DESC, f.start, f.seq LIMIT w.count
+        FOR UPDATE SKIP LOCKED
+    ) AS c
+), taken AS (
+    UPDATE scrapy_resume.frontier AS f SET run = %(run)s, updated_at = %(now)s
+    FROM chosen AS c WHERE f.job = %(job)s AND f.id = c.id
+    RETURNING c.place, f.id, f.slot, f.priority, f.start, f.seq, f.attempts, f.crashes
+)
+SELECT
+    t.id, r.identity, r.parent, r.url, r.payload, t.priority, t.start, t.seq, r.unit,
+    (SELECT name FROM scrapy_resume.unit WHERE id = -r.unit), t.attempts, t.crashes, r.items,
+    r.every_run, t.slot
+FROM taken AS t
+JOIN scrapy_resume.request AS r ON r.job = %(job)s AND r.id = t.id
+ORDER BY t.place, t.priority DESC, t.start, t.seq;
+
+-- name: lease_suspect
+-- The suspect that was found first, of a slot that is this run's or that it may take.
+WITH chosen AS MATERIALIZED (
+    SELECT f.id, f.slot FROM scrapy_resume.frontier AS f
+    JOIN scrapy_resume.slot AS s ON s.id = f.slot
+    WHERE
+        f.job = %(job)s AND f.run = 0 AND f.suspect = 1 AND f.not_before = 0
+        AND (%(any_owner)s OR s.run = %(run)s OR (s.run = 0 AND s.free_at <= %(now)s))
+    ORDER BY f.id LIMIT 1
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE scrapy_resume.slot AS s SET run = %(run)s FROM chosen AS c
+    WHERE s.id = c.slot AND s.run = 0 AND NOT %(any_owner)s
+    RETURNING s.id
+), taken AS (
+    UPDATE scrapy_resume.frontier AS f SET run = %(run)s, updated_at = %(now)s
+    FROM chosen AS c WHERE f.job = %(job)s AND f.id = c.id
+    RETURNING f.id, f.slot, f.priority, f.start, f.seq, f.attempts, f.crashes
+)
+SELECT
+    t.id, r.identity, r.parent, r.url, r.payload, t.priority, t.start, t.seq, r.unit,
+    (SELECT name FROM scrapy_resume.unit WHERE id = -r.unit), t.attempts, t.crashes, r.items,
+    r.every_run, s.key, (SELECT id FROM claimed)
+FROM taken AS t
+JOIN scrapy_resume.request AS r ON r.job = %(job)s AND r.id = t.id
+JOIN scrapy_resume.slot AS s ON s.id = t.slot;
+
+-- name: count_suspects
+-- Suspects that this run could lease now.
+SELECT count(*) FROM scrapy_resume.frontier AS f
+JOIN scrapy_resume.slot AS s ON s.id = f.slot
+WHERE
+    f.job = %(job)s AND f.run = 0 AND f.suspect = 1 AND f.not_before = 0
+    AND (%(any_owner)s OR s.run = %(run)s OR (s.run = 0 AND s.free_at <= %(now)s));
+
+-- name: pending
+-- How many rows can be leased from slots by this run, counted no further than a thousand.
+SELECT
+    s.key,
+    CASE
+        WHEN %(any_owner)s OR s.run = %(run)s OR (s.run = 0 AND s.free_at <= %(now)s) THEN (
+            SELECT count(*) FROM (
+                SELECT 1 FROM scrapy_resume.frontier AS f
+                WHERE
+                    f.job = %(job)s AND f.slot = s.id AND f.run = 0 AND f.not_before = 0
+                    AND f.suspect = 0
+                LIMIT 1000
+            ) AS counted
+        )
+        ELSE 0
+    END
+FROM scrapy_resume.slot AS s WHERE s.id = ANY(%(slots)s);
+
+-- name: due_requests
+-- Delayed rows whose time has come, those that waited longest first.
+SELECT id, kind, slot, suspect, not_before FROM scrapy_resume.frontier
+WHERE job = %(job)s AND run = 0 AND not_before > 0 AND not_before <= %(now)s
+ORDER BY not_before LIMIT %(count)s
+FOR UPDATE SKIP LOCKED;
+
+-- name: end_delays
+-- From here on the rows can be leased.
+UPDATE scrapy_resume.frontier SET not_before = 0 WHERE job = %(job)s AND id = ANY(%(ids)s);
+
+-- name: others_at_work
+-- Whether anything of the job is open, or start() may still bring something: one snapshot.
+SELECT
+    NOT j.start_over
+    OR EXISTS (SELECT FROM scrapy_resume.frontier AS f WHERE f.job = j.id)
+FROM scrapy_resume.job AS j WHERE j.id = %(job)s;
+
+-- name: take_start
+-- start() for the run that waits for it, if nobody has it. Says how it stands.
+WITH taken AS (
+    UPDATE scrapy_resume.job SET start_run = %(run)s
+    WHERE id = %(job)s AND start_run = 0 AND NOT start_over
+    RETURNING id
+)
+SELECT EXISTS (SELECT FROM taken), start_over FROM scrapy_resume.job WHERE id = %(job)s;
+
+-- name: fair_share
+-- How many slots each worker would have if all had as many; 0 unless another one looks for some
+-- in vain.
+WITH workers AS (
+    SELECT count(*) AS count, bool_or(starving AND number <> %(run)s) AS starving
+    FROM scrapy_resume.run WHERE job = %(job)s AND status = 'running'
+)
+SELECT CASE WHEN w.starving THEN (
+    SELECT ceil(count(*)::numeric / w.count)::integer
+    FROM scrapy_resume.slot AS s WHERE s.job = %(job)s AND s.run > 0
+) ELSE 0 END
+FROM workers AS w;
+
+-- name: keep_spider_state
+-- The worker's `spider.state`, as the codec wrote it.
+INSERT INTO scrapy_resume.spider_state (job, run, payload) VALUES (%(job)s, %(run)s, %(payload)s)
+ON CONFLICT (job, run) DO UPDATE SET payload = excluded.payload;
+
+-- name: keep_cookies
+-- One cookie jar of the worker.
+INSERT INTO scrapy_resume.cookies (job, run, jar, payload, updated_at)
+VALUES (%(job)s, %(run)s, %(jar)s, %(payload)s, extract(epoch FROM clock_timestamp()))
+ON CONFLICT (job, run, jar) DO UPDATE SET
+    payload = excluded.payload, updated_at = excluded.updated_at;
+
+-- name: keep_feed
+-- How far one file of a feed has come.
+INSERT INTO scrapy_resume.feed (job, name, batch, settled, record)
+VALUES (%(job)s, %(name)s, %(batch)s, %(settled)s, %(record)s)
+ON CONFLICT (job, name, batch) DO UPDATE SET
+    settled = excluded.settled, record = excluded.record;
+
+-- name: keep_run
+-- The run's counters, as the commit leaves them; a heartbeat.
+UPDATE scrapy_resume.run SET
+    commits = commits + 1, beat_at = %(now)s, next_id = %(next_id)s, alone_id = %(alone_id)s,
+    sent = %(sent)s, answered = %(answered)s, starving = %(starving)s, pages = %(pages)s,
+    items = items + %(items)s, pending = pending + %(pending)s, leased = leased + %(leased)s,
+    done = done + %(done)s, failed = failed + %(failed)s, parked = parked + %(parked)s,
+    ignored = ignored + %(ignored)s, delayed = delayed + %(delayed)s,
+    items_stored = items_stored + %(items_stored)s,
+    items_dropped = items_dropped + %(items_dropped)s,
+    items_failed = items_failed + %(items_failed)s, superseded = superseded + %(superseded)s
+WHERE job = %(job)s AND number = %(run)s;
+
+-- name: note_every_run
+-- The job has requests that are to be fetched in every run.
+UPDATE scrapy_resume.job SET every_run = true WHERE id = %(job)s AND NOT every_run;
+
+-- name: note_start
+-- start() has come to its end.
+UPDATE scrapy_resume.job SET start_exhausted = true, start_over = true
+WHERE id = %(job)s AND NOT start_over;
+
+-- name: beat
+-- A heartbeat between commits; no news if a commit is under way, which is one.
+UPDATE scrapy_resume.run SET beat_at = extract(epoch FROM clock_timestamp())
+WHERE (job, number) IN (
+    SELECT job, number FROM scrapy_resume.run
+    WHERE job = %(job)s AND number = %(run)s AND status = 'running'
+    FOR UPDATE SKIP LOCKED
+);
+
+-- name: note_marks
+-- What the engine holds, between commits.
+UPDATE scrapy_resume.run SET sent = %(sent)s, answered = %(answered)s
+WHERE job = %(job)s AND number = %(run)s AND status = 'running';

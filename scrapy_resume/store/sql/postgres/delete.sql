@@ -1,0 +1,54 @@
+-- A job that is not wanted any more: what is hot first, so that nothing works on it meanwhile,
+-- the job's own row last, so that a death in between leaves it to the next pruning.
+
+-- name: frontier
+-- What is open.
+DELETE FROM scrapy_resume.frontier WHERE job = %(job)s;
+
+-- name: spill
+-- Provisional items.
+DELETE FROM scrapy_resume.spill WHERE job = %(job)s;
+
+-- name: item
+-- Items.
+DELETE FROM scrapy_resume.item WHERE job = %(job)s;
+
+-- name: trouble
+-- The list of failed and parked requests.
+DELETE FROM scrapy_resume.trouble WHERE job = %(job)s;
+
+-- name: request
+-- Requests.
+DELETE FROM scrapy_resume.request WHERE job = %(job)s;
+
+-- name: seen
+-- Identities.
+DELETE FROM scrapy_resume.seen WHERE job = %(job)s;
+
+-- name: slot
+-- Download slots.
+DELETE FROM scrapy_resume.slot WHERE job = %(job)s;
+
+-- name: unit
+-- Named units.
+DELETE FROM scrapy_resume.unit WHERE job = %(job)s;
+
+-- name: spider_state
+-- What spiders kept.
+DELETE FROM scrapy_resume.spider_state WHERE job = %(job)s;
+
+-- name: cookies
+-- Sessions.
+DELETE FROM scrapy_resume.cookies WHERE job = %(job)s;
+
+-- name: feed
+-- Files of feeds.
+DELETE FROM scrapy_resume.feed WHERE job = %(job)s;
+
+-- name: run
+-- Runs.
+DELETE FROM scrapy_resume.run WHERE job = %(job)s;
+
+-- name: job
+-- The job.
+DELETE FROM scrapy_resume.job WHERE id = %(job)s;

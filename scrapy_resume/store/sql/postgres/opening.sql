@@ -1,0 +1,321 @@
+-- How the schema is made, and how a job is created, opened, recovered, closed and deleted.
+
+-- name: lock_schema
+-- One at a time makes or migrates the schema.
+SELECT pg_advisory_xact_lock(hashtext('scrapy_resume schema'));
+
+-- name: has_schema
+-- Whether there is one. (Asked of the catalogue's tables: to_regclass answers from a cache, which
+-- a process that has waited for the lock finds as it was before.)
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_tables
+    WHERE schemaname = 'scrapy_resume' AND tablename = 'migration'
+);
+
+-- name: schema_version
+-- Its version.
+SELECT max(version) FROM scrapy_resume.migration;
+
+-- name: record_version
+-- The schema has a version from now on.
+INSERT INTO scrapy_resume.migration (version, applied_at)
+VALUES (%(version)s, extract(epoch FROM clock_timestamp()));
+
+-- name: pass_door
+-- Held to the end of the transaction: one run at a time decides about a job's name.
+SELECT pg_advisory_xact_lock(hashtext('scrapy_resume door'), hashtext(%(name)s));
+
+-- name: wait_at_most
+-- For the locks of this transaction.
+SELECT set_config('lock_timeout', %(timeout)s, true);
+
+-- name: latest
+-- The job of that name with the highest number.
+SELECT name, number FROM scrapy_resume.job WHERE name = %(name)s ORDER BY number DESC LIMIT 1;
+
+-- name: create_job
+-- A new job.
+INSERT INTO scrapy_resume.job (
+    name, number, spider, status, created_at, updated_at, arguments, metadata, input_hashes
+)
+SELECT
+    %(name)s, %(number)s, %(spider)s, 'initialized', t.now, t.now, %(arguments)s, %(metadata)s,
+    %(input_hashes)s
+FROM (SELECT extract(epoch FROM clock_timestamp()) AS now) AS t
+ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: hold_job
+-- Whoever opens or leaves a job does so one at a time.
+SELECT
+    id, status, next_run, next_id, start_exhausted, start_run, start_over, every_run, created_at,
+    extract(epoch FROM clock_timestamp())::double precision, superseded
+FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s
+FOR UPDATE;
+
+-- name: live_runs
+-- Runs that have not ended, as far as anybody wrote down.
+SELECT
+    number, worker, process, beat_at, orphan_seconds, leaving,
+    extract(epoch FROM clock_timestamp())::double precision - beat_at
+FROM scrapy_resume.run WHERE job = %(job)s AND status = 'running' ORDER BY number;
+
+-- name: silent_runs
+-- Runs that have not shown life for too long, unless somebody sees to them already.
+SELECT number, worker FROM scrapy_resume.run
+WHERE
+    job = %(job)s AND number <> %(run)s AND status = 'running'
+    AND beat_at + orphan_seconds < extract(epoch FROM clock_timestamp())
+ORDER BY number
+FOR UPDATE SKIP LOCKED;
+
+-- name: hold_run
+-- A run that is to be ended; waits for a commit that it has under way.
+SELECT number FROM scrapy_resume.run
+WHERE job = %(job)s AND number = %(run)s AND status = 'running'
+FOR UPDATE;
+
+-- name: marks
+-- What a run's engine held, as it was written last, and the suspect that ran alone then.
+SELECT sent, answered, alone_id, beat_at, delay_seconds FROM scrapy_resume.run
+WHERE job = %(job)s AND number = %(run)s;
+
+-- name: held_then
+-- What a run that has ended still holds.
+SELECT id, kind, slot, suspect, not_before, crashes FROM scrapy_resume.frontier
+WHERE job = %(job)s AND run = %(run)s ORDER BY id;
+
+-- name: recover
+-- leased → pending, with what is known about the death.
+UPDATE scrapy_resume.frontier AS f SET
+    run = 0, attempts = f.attempts + c.attempts, crashes = c.crashes, suspect = c.suspect,
+    updated_at = %(now)s
+FROM unnest(
+    %(ids)s::bigint[], %(attempts)s::integer[], %(crashes)s::integer[], %(suspects)s::smallint[]
+) AS c (id, attempts, crashes, suspect)
+WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = c.id;
+
+-- name: park
+-- leased → parked: it ended the process while it ran alone.
+WITH parked AS (
+    DELETE FROM scrapy_resume.frontier
+    WHERE job = %(job)s AND run = %(run)s AND id = %(id)s
+    RETURNING id, attempts
+), troubled AS (
+    INSERT INTO scrapy_resume.trouble (job, state, id) SELECT %(job)s, 4, id FROM parked
+)
+UPDATE scrapy_resume.request AS r SET
+    state = 4, attempts = p.attempts + %(attempts)s, crashes = %(crashes)s, error = %(error)s,
+    error_message = %(error_message)s, updated_at = %(now)s
+FROM parked AS p WHERE r.job = %(job)s AND r.id = p.id;
+
+-- name: empty_spill
+-- Provisional items end with the run.
+DELETE FROM scrapy_resume.spill WHERE job = %(job)s AND run = %(run)s;
+
+-- name: free_slots
+-- The slots of a run that has ended; nobody may take them before its delay is over.
+UPDATE scrapy_resume.slot SET run = 0, free_at = %(free_at)s WHERE job = %(job)s AND run = %(run)s;
+
+-- name: free_start
+-- start() is to be run by another, if it has not come to its end.
+UPDATE scrapy_resume.job SET start_run = 0
+WHERE id = %(job)s AND start_run = %(run)s AND NOT start_over;
+
+-- name: old_every_run
+-- Requests that were to be fetched once in each run, and were not.
+SELECT id, kind, slot, suspect, not_before FROM scrapy_resume.frontier
+WHERE job = %(job)s AND every_run = 1 AND run = 0;
+
+-- name: supersede
+-- pending → ignored: each run has requests of its own.
+WITH gone AS (
+    DELETE FROM scrapy_resume.frontier WHERE job = %(job)s AND id = ANY(%(ids)s)
+    RETURNING id, attempts, crashes
+)
+UPDATE scrapy_resume.request AS r SET
+    state = 5, attempts = g.attempts, crashes = g.crashes, error = 'superseded',
+    error_message = NULL, updated_at = %(now)s
+FROM gone AS g WHERE r.job = %(job)s AND r.id = g.id;
+
+-- name: end_run
+-- How a run ended, by itself or by its death.
+UPDATE scrapy_resume.run SET
+    status = %(status)s, reason = %(reason)s, ended_at = coalesce(%(ended_at)s, beat_at),
+    stats = %(stats)s, starving = false, sent = '{}', answered = '{}'
+WHERE job = %(job)s AND number = %(run)s;
+
+-- name: change_counters
+-- What a recovery did to the job's counters.
+UPDATE scrapy_resume.run SET
+    pending = pending + %(pending)s, leased = leased + %(leased)s, parked = parked + %(parked)s,
+    ignored = ignored + %(ignored)s, delayed = delayed + %(delayed)s
+WHERE job = %(job)s AND number = %(run)s;
+
+-- name: fold_run
+-- The counters of a run that has ended go into the job's.
+WITH folded AS (
+    UPDATE scrapy_resume.run AS r SET
+        pending = 0, leased = 0, done = 0, failed = 0, parked = 0, ignored = 0, delayed = 0,
+        items_stored = 0, items_dropped = 0, items_failed = 0, superseded = 0
+    FROM (
+        SELECT * FROM scrapy_resume.run WHERE job = %(job)s AND number = %(run)s FOR UPDATE
+    ) AS was
+    WHERE r.job = was.job AND r.number = was.number
+    RETURNING
+        was.pending, was.leased, was.done, was.failed, was.parked, was.ignored, was.delayed,
+        was.items_stored, was.items_dropped, was.items_failed, was.superseded, was.next_id
+)
+UPDATE scrapy_resume.job AS j SET
+    pending = j.pending + f.pending, leased = j.leased + f.leased, done = j.done + f.done,
+    failed = j.failed + f.failed, parked = j.parked + f.parked, ignored = j.ignored + f.ignored,
+    delayed = j.delayed + f.delayed, items_stored = j.items_stored + f.items_stored,
+    items_dropped = j.items_dropped + f.items_dropped,
+    items_failed = j.items_failed + f.items_failed, superseded = j.superseded + f.superseded,
+    next_id = greatest(j.next_id, f.next_id)
+FROM folded AS f WHERE j.id = %(job)s;
+
+-- name: counters
+-- The counters of the whole job.
+SELECT
+    j.pending + coalesce(sum(w.pending), 0), j.leased + coalesce(sum(w.leased), 0),
+    j.done + coalesce(sum(w.done), 0), j.failed + coalesce(sum(w.failed), 0),
+    j.parked + coalesce(sum(w.parked), 0), j.ignored + coalesce(sum(w.ignored), 0),
+    j.delayed + coalesce(sum(w.delayed), 0),
+    j.items_stored + coalesce(sum(w.items_stored), 0),
+    j.items_dropped + coalesce(sum(w.items_dropped), 0),
+    j.items_failed + coalesce(sum(w.items_failed), 0),
+    j.superseded + coalesce(sum(w.superseded), 0),
+    greatest(j.next_id, max(w.next_id))
+FROM scrapy_resume.job AS j
+LEFT JOIN scrapy_resume.run AS w ON w.job = j.id
+WHERE j.id = %(job)s
+GROUP BY j.id;
+
+-- name: begin_run
+-- A run of its own for each opening.
+INSERT INTO scrapy_resume.run (
+    job, number, worker, process, status, started_at, beat_at, orphan_seconds, delay_seconds,
+    next_id
+) VALUES (
+    %(job)s, %(run)s, %(worker)s, %(process)s, 'running', %(now)s, %(now)s, %(orphan_seconds)s,
+    %(delay_seconds)s, %(next_id)s
+);
+
+-- name: open_job
+-- The run may work from here on.
+UPDATE scrapy_resume.job SET
+    status = 'running', reason = NULL, completed_at = NULL, updated_at = %(now)s,
+    next_run = %(run)s + 1, metadata = coalesce(%(metadata)s, metadata),
+    start_run = %(start_run)s, start_over = %(start_over)s
+WHERE id = %(job)s;
+
+-- name: open_slots
+-- Some slots with rows that can be leased, and how many each has, up to a thousand.
+WITH RECURSIVE open_slot (slot) AS (
+    (
+        SELECT slot FROM scrapy_resume.frontier
+        WHERE job = %(job)s AND run = 0 AND not_before = 0 AND suspect = 0
+        ORDER BY slot LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT f.slot FROM scrapy_resume.frontier AS f
+        WHERE
+            f.job = %(job)s AND f.run = 0 AND f.not_before = 0 AND f.suspect = 0
+            AND f.slot > o.slot
+        ORDER BY f.slot LIMIT 1
+    )
+    FROM open_slot AS o WHERE o.slot IS NOT NULL
+)
+SELECT
+    s.key,
+    (
+        SELECT count(*) FROM (
+            SELECT 1 FROM scrapy_resume.frontier AS f
+            WHERE
+                f.job = %(job)s AND f.slot = s.id AND f.run = 0 AND f.not_before = 0
+                AND f.suspect = 0
+            LIMIT 1000
+        ) AS counted
+    )
+FROM open_slot AS o
+JOIN scrapy_resume.slot AS s ON s.id = o.slot
+LIMIT 100;
+
+-- name: last_status
+-- How the last run ended.
+SELECT status FROM scrapy_resume.run WHERE job = %(job)s AND number < %(run)s
+ORDER BY number DESC LIMIT 1;
+
+-- name: start
+-- Who has start().
+SELECT start_run, start_over FROM scrapy_resume.job WHERE id = %(job)s;
+
+-- name: ready_suspects
+-- Suspects that wait.
+SELECT count(*) FROM scrapy_resume.frontier
+WHERE job = %(job)s AND run = 0 AND suspect = 1 AND not_before = 0;
+
+-- name: pages
+-- Responses in all runs.
+SELECT coalesce(sum(pages), 0)::bigint FROM scrapy_resume.run WHERE job = %(job)s;
+
+-- name: adopt_state
+-- The `spider.state` of the last run that has ended, for the run that opens the job now.
+UPDATE scrapy_resume.spider_state SET run = %(run)s
+WHERE job = %(job)s AND run = (
+    SELECT s.run FROM scrapy_resume.spider_state AS s
+    JOIN scrapy_resume.run AS w ON w.job = s.job AND w.number = s.run
+    WHERE s.job = %(job)s AND w.status <> 'running'
+    ORDER BY w.ended_at DESC, s.run DESC LIMIT 1
+)
+RETURNING payload;
+
+-- name: adopt_cookies
+-- The jars of the last run that has ended and had some.
+UPDATE scrapy_resume.cookies SET run = %(run)s
+WHERE job = %(job)s AND run = (
+    SELECT c.run FROM scrapy_resume.cookies AS c
+    JOIN scrapy_resume.run AS w ON w.job = c.job AND w.number = c.run
+    WHERE c.job = %(job)s AND w.status <> 'running'
+    ORDER BY w.ended_at DESC, c.run DESC LIMIT 1
+)
+RETURNING jar, payload;
+
+-- name: share_cookies
+-- Where no run has ended, a worker that joins begins with the others' sessions.
+INSERT INTO scrapy_resume.cookies (job, run, jar, payload, updated_at)
+SELECT DISTINCT ON (jar) job, %(run)s, jar, payload, updated_at FROM scrapy_resume.cookies
+WHERE job = %(job)s ORDER BY jar, updated_at DESC
+RETURNING jar, payload;
+
+-- name: feeds
+-- Files of feeds that a run may go on with.
+SELECT name, batch, record, settled FROM scrapy_resume.feed
+WHERE job = %(job)s AND NOT settled ORDER BY name, batch;
+
+-- name: leave
+-- The run found the job finished and closes: it does not count as at work any more.
+UPDATE scrapy_resume.run SET leaving = true WHERE job = %(job)s AND number = %(run)s;
+
+-- name: is_open
+-- Whether anything of the job is open.
+SELECT EXISTS (SELECT FROM scrapy_resume.frontier WHERE job = %(job)s);
+
+-- name: end_job
+-- How the job stands when its last run closes.
+UPDATE scrapy_resume.job SET
+    status = %(status)s, reason = %(reason)s, updated_at = %(now)s, start_run = 0,
+    completed_at = CASE WHEN %(status)s = 'completed' THEN %(now)s END
+WHERE id = %(job)s;
+
+-- name: prunable
+-- Completed jobs of a name, the latest first.
+SELECT id, number FROM scrapy_resume.job
+WHERE name = %(name)s AND status = 'completed'
+ORDER BY number DESC OFFSET %(keep)s;
+
+-- name: is_alive
+-- Whether a run of the job is at work, as far as anybody wrote down.
+SELECT EXISTS (SELECT FROM scrapy_resume.run WHERE job = %(job)s AND status = 'running');
