@@ -11,7 +11,7 @@ OLDEST := .venv-oldest/.ready
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: demo test soak real test-oldest bench lint clean
+.PHONY: demo test test-postgres soak real test-oldest bench lint clean
 
 demo: $(DEMO)  ## a crawl of the example shop through three SIGKILLs, then the table
 	.venv-demo/bin/python example_project/demo.py
@@ -24,6 +24,9 @@ lint: $(DEVELOP)  ## style, types, direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+test-postgres: $(DEVELOP)  ## the crawl, crash and feed tests on PostgreSQL
+	$(BIN)/python -m pytest -n 2 --store postgres tests/crawl tests/crash tests/feeds
 
 soak: $(DEVELOP)  ## SIGKILL at random moments, over and over (SEEDS=30), and the slow tests
 	$(BIN)/python -m tests.crash.soak --seeds $(SEEDS)

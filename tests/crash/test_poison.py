@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from collections import Counter
 
+import pytest
+
 from tests.support.fixtures import Truths
 from tests.support.kills import Live
 from tests.support.launcher import Launcher
@@ -26,6 +28,7 @@ POISON_EXIT_CODE = 66
 POISON = "/leaf/poison"
 SLOW = "/slow/1?seconds=2"
 CRASH_LIMIT = 3
+CRASHES = CRASH_LIMIT + 1
 TEN = 10
 PAGES_BEFORE_KILL = 4
 
@@ -46,14 +49,13 @@ def asked_within(hits: list[Hit], run: Run) -> list[Hit]:
     return [hit for hit in hits if run.started_at <= hit.asked_at <= run.ended_at]
 
 
+@pytest.mark.sqlite("a server learns of the first crash too late to count it")
 def test_page_that_ends_the_process_runs_alone_and_is_parked(
     site: Site, place: Workplace, launcher: Launcher
 ) -> None:
     expected = expected_without_poison(site, Workplace(place.path / "plain"), launcher)
     log = site.begin(place.path / "poison.jsonl")
-    crashes = [
-        crawl("poison", site=site, place=place, launcher=launcher) for _ in range(CRASH_LIMIT + 1)
-    ]
+    crashes = [crawl("poison", site=site, place=place, launcher=launcher) for _ in range(CRASHES)]
     assert [run.exit_code for run in crashes] == [POISON_EXIT_CODE] * len(crashes), crashes[
         -1
     ].tail()
@@ -66,7 +68,7 @@ def test_page_that_ends_the_process_runs_alone_and_is_parked(
 
     crawl_through("poison", [], site=site, place=place, launcher=launcher)
     asked = [hit for hit in log.hits() if hit.url == POISON]
-    assert len(asked) == CRASH_LIMIT + 1, "the parked page was fetched again"
+    assert len(asked) == CRASHES, "the parked page was fetched again"
     parked = list(job_store(place).requests("poison", state="parked"))
     assert [row["url"] for row in parked] == [site.url + POISON]
     difference = compare(expected, stored_items(place, "poison"))
@@ -106,5 +108,22 @@ def test_slow_page_in_flight_in_ten_kills_is_not_parked(
     assert len(slow) > CRASH_LIMIT, "the slow page was hardly ever in flight"
     assert not list(job_store(place).requests("slow", state="parked"))
     difference = compare(expected, stored_items(place, "slow"))
+    assert not difference.lost, str(difference)
+    assert not difference.twice, str(difference)
+
+
+def test_page_that_ends_the_process_is_parked_in_the_end(
+    site: Site, place: Workplace, launcher: Launcher
+) -> None:
+    """On a server too, which learns of what was in flight a little late."""
+    expected = expected_without_poison(site, Workplace(place.path / "plain"), launcher)
+    site.begin(place.path / "poison.jsonl")
+    codes = [POISON_EXIT_CODE]
+    while codes[-1] == POISON_EXIT_CODE and len(codes) <= CRASHES + 3:
+        codes.append(crawl("poison", site=site, place=place, launcher=launcher).exit_code)
+    assert codes[-1] == 0, codes
+    parked = list(job_store(place).requests("poison", state="parked"))
+    assert [row["url"] for row in parked] == [site.url + POISON]
+    difference = compare(expected, stored_items(place, "poison"))
     assert not difference.lost, str(difference)
     assert not difference.twice, str(difference)

@@ -22,6 +22,7 @@ def points(tmp_path: Path, site: Site, truths: Truths, launcher: Launcher) -> Wr
     return WritePoints(site, tmp_path, truths(SPIDER).items, launcher)
 
 
+@pytest.mark.sqlite("the write points are statements of SQLite")
 def test_ended_at_a_write_nothing_is_lost_or_twice(points: WritePoints) -> None:
     count = points.count()
     assert count > POINTS, "the trace saw hardly any writes"
@@ -30,6 +31,7 @@ def test_ended_at_a_write_nothing_is_lost_or_twice(points: WritePoints) -> None:
     assert sum(one.reached for one in ended) > POINTS // 2, "most points were not reached"
 
 
+@pytest.mark.sqlite("the write points are statements of SQLite")
 def test_ended_at_a_write_of_a_recovery_nothing_is_lost_or_twice(points: WritePoints) -> None:
     ended = points.of_recoveries(range(1, 3 * POINTS, 3))
     assert [str(one) for one in ended if not one.is_whole] == []

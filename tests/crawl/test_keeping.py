@@ -53,6 +53,7 @@ def test_request_whose_callback_is_gone_fails_with_its_name(wanderings: Wanderin
     assert after["failed"] == len(failed)
 
 
+@pytest.mark.sqlite
 def test_spider_state_counts_each_page_that_is_finished(wanderings: Wanderings) -> None:
     run = wanderings.run(signal_stop_settings())
     assert run.exit_code == 0, run.tail()

@@ -12,6 +12,7 @@ import scrapy
 from tests.support.launcher import Launcher
 from tests.support.runs import Workplace
 from tests.support.site import REPO, Site
+from tests.support.stores import on_postgres
 from tests.support.wanderings import Wanderings
 
 pytestmark = pytest.mark.skipif(
@@ -85,6 +86,8 @@ def plain(settings: Settings) -> Settings:
 def test_requests_go_in_the_order_of_plain_scrapy(
     wanderings: Wanderings, settings: Settings, arguments: tuple[str, ...]
 ) -> None:
+    if on_postgres() and "hosts=2" in arguments and "SCHEDULER_PRIORITY_QUEUE" not in settings:
+        pytest.skip("a worker of many takes slots when it needs them: their order is its own")
     expected = fetched(wanderings, plain(settings), arguments)
     assert len(expected) >= wanderings.site.pages
     assert fetched(wanderings, settings, arguments) == expected

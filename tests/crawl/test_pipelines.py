@@ -88,7 +88,7 @@ def test_the_key_is_the_one_that_the_stored_item_was_given(wanderings: Wandering
     assert wanderings.run(kill=at_hits(8)).killed_at is not None
     assert wanderings.run().is_finished
     keys = {title: key for key, title in told(wanderings)}
-    items = list(open_store(wanderings.place.store).items())
+    items = list(open_store(wanderings.place.location).items())
     assert items
     assert all(item["key"] == keys[item["title"]] for item in items)
 

@@ -30,6 +30,7 @@ def assert_refused(run: Run, words: str) -> None:
     assert "Traceback" not in run.text, run.tail()
 
 
+@pytest.mark.sqlite("a second crawl joins the first where the store is shared")
 def test_second_crawl_beside_a_live_one_leaves_feed_and_job_as_they_were(
     wanderings: Wanderings,
 ) -> None:
@@ -79,6 +80,7 @@ def test_setting_that_cannot_work_is_refused_before_anything_is_touched(
     assert not list(wanderings.place.store.glob("*.sqlite3"))
 
 
+@pytest.mark.sqlite
 def test_store_that_is_a_file_is_refused(wanderings: Wanderings) -> None:
     wanderings.place.store.write_text("not a directory")
     assert_refused(wanderings.run(), str(wanderings.place.store))
@@ -89,6 +91,7 @@ def job_file(wanderings: Wanderings) -> Path:
     return wanderings.place.store / f"{JOB}#1.sqlite3"
 
 
+@pytest.mark.sqlite
 def test_file_that_is_no_database_is_refused_and_kept(wanderings: Wanderings) -> None:
     wanderings.place.store.mkdir()
     job_file(wanderings).write_bytes(b"not a database" * 1000)
@@ -96,6 +99,7 @@ def test_file_that_is_no_database_is_refused_and_kept(wanderings: Wanderings) ->
     assert job_file(wanderings).read_bytes() == b"not a database" * 1000
 
 
+@pytest.mark.sqlite
 def test_damaged_job_is_refused_and_kept(wanderings: Wanderings) -> None:
     assert wanderings.run(kill=at_hits(20)).killed_at is not None
     path = job_file(wanderings)
@@ -107,6 +111,7 @@ def test_damaged_job_is_refused_and_kept(wanderings: Wanderings) -> None:
     assert path.read_bytes() == damaged
 
 
+@pytest.mark.sqlite
 def test_job_of_a_newer_version_is_refused(wanderings: Wanderings) -> None:
     assert wanderings.run(kill=at_hits(20)).killed_at is not None
     with sqlite3.connect(job_file(wanderings)) as connection:
@@ -115,6 +120,7 @@ def test_job_of_a_newer_version_is_refused(wanderings: Wanderings) -> None:
     assert_refused(wanderings.run(), "newer")
 
 
+@pytest.mark.sqlite
 def test_spider_state_of_a_lost_class_is_refused_with_its_name(wanderings: Wanderings) -> None:
     assert wanderings.run(kill=at_hits(20)).killed_at is not None
     state = json.dumps({"seen": {"$item": "gone:Lost", "fields": {}}})

@@ -13,6 +13,8 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import Any
 
+import pytest
+
 from tests.support.kills import Kill, Live, in_turn, when_logged
 from tests.support.launcher import Launcher
 from tests.support.many_starts import BUSY_SECONDS, THE_END, progress_of
@@ -61,7 +63,7 @@ def crawl(
 ) -> Run:
     given = {
         "ADDONS": '{"scrapy_resume.Addon": 500}',
-        "RESUME_STORE": place.store,
+        "RESUME_STORE": place.location,
         "LOG_LEVEL": "INFO",
         **settings,
     }
@@ -85,6 +87,7 @@ def growth(run: Run) -> int:
     return peaks[COUNT] - peaks[WARM]
 
 
+@pytest.mark.sqlite
 def test_thirty_thousand_start_requests_and_an_outage_leave_memory_flat(
     site: Site, place: Workplace, launcher: Launcher
 ) -> None:

@@ -90,7 +90,7 @@ def test_runspider_goes_on_after_a_kill(site: Site, place: Workplace, tmp_path: 
     expected = recorded_items(plain_place)
     assert expected.total() == site.pages
 
-    addon = {"ADDONS": '{"scrapy_resume.Addon": 500}', "RESUME_STORE": place.store}
+    addon = {"ADDONS": '{"scrapy_resume.Addon": 500}', "RESUME_STORE": place.location}
     killed = run_standalone(site, place, addon, at_hits(25))
     assert killed.exit_code == -9, killed.tail()
     last = run_standalone(site, place, addon)

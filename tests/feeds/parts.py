@@ -134,7 +134,8 @@ class FullDisk:
 
 class DiesAtFiles:
     """The process dies at the moment that FEEDING_DIE names: just when the note beside a file is
-    gone (``forgotten``), when a file is about to take its place (``placing``), or has (``placed``)."""
+    gone (``forgotten``), when a file is about to take its place (``placing``), or just has
+    (``placed``)."""
 
     @classmethod
     def from_crawler(cls, crawler):

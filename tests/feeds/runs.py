@@ -26,6 +26,7 @@ from xml.etree import ElementTree
 
 from tests.support.launcher import Launcher
 from tests.support.site import REPO
+from tests.support.stores import has_jobs, location
 
 SPIDER = REPO / "tests" / "feeds" / "spider.py"
 ADDON = json.dumps({"scrapy_resume.Addon": 500})
@@ -62,7 +63,7 @@ class Crawl:
             **self.settings,
         }
         if not plain:
-            settings |= {"ADDONS": ADDON, "RESUME_STORE": str(self.folder / "store")}
+            settings |= {"ADDONS": ADDON, "RESUME_STORE": location(self.folder / "store")}
         words = ["runspider", str(SPIDER)]
         for name, value in settings.items():
             words += ["-s", f"{name}={value}"]
@@ -107,9 +108,9 @@ class Crawl:
     def is_completed(self) -> bool:
         from scrapy_resume import open_store
 
-        if not (self.folder / "store").exists():
+        if not has_jobs(self.folder / "store"):
             return False
-        return [job["status"] for job in open_store(str(self.folder / "store")).jobs()] == [
+        return [job["status"] for job in open_store(location(self.folder / "store")).jobs()] == [
             "completed"
         ]
 

@@ -8,6 +8,8 @@ from collections import Counter
 
 import pytest
 
+from tests.support.stores import location
+
 from .conftest import NewCrawl
 from .runs import GZIP, Crawl, at_random, retry
 
@@ -56,7 +58,7 @@ def test_the_last_item_with_a_key_is_its_final_state(new_crawl: NewCrawl) -> Non
 def stored_items(crawl: Crawl) -> list[dict[str, object]]:
     from scrapy_resume import open_store
 
-    return [dict(item) for item in open_store(str(crawl.folder / "store")).items("feeding")]
+    return [dict(item) for item in open_store(location(crawl.folder / "store")).items("feeding")]
 
 
 def test_an_item_that_is_changed_after_the_pipelines_is_exported_as_it_was(

@@ -18,6 +18,7 @@ from tests.support.kills import Kill, Live, Process
 from tests.support.launcher import Launcher
 from tests.support.reactors import ASYNCIO, Mode
 from tests.support.site import REPO, LoggedSite
+from tests.support.stores import has_jobs, location
 
 PROJECT = REPO / "tests" / "support" / "project"
 TAIL_LINES = 60
@@ -35,6 +36,11 @@ class Workplace:
         return self.path / "store"
 
     @property
+    def location(self) -> str:
+        """``RESUME_STORE``."""
+        return location(self.store)
+
+    @property
     def recorded(self) -> Path:
         return self.path / "items.jsonl"
 
@@ -49,7 +55,7 @@ class Workplace:
             "IMAGES_STORE": self.path / "images",
             "HTTPCACHE_DIR": self.path / "cache",
         }
-        own = {"RECORD_ITEMS": self.recorded} if plain else {"RESUME_STORE": self.store}
+        own = {"RECORD_ITEMS": self.recorded} if plain else {"RESUME_STORE": self.location}
         return {**paths, **own}
 
 
@@ -200,7 +206,7 @@ def crawl_through(
 
 def is_completed(place: Workplace, job: str) -> bool:
     """Whether the store says so, for a run that was killed just as it had finished."""
-    jobs = job_store(place).jobs() if place.store.exists() else []
+    jobs = job_store(place).jobs() if has_jobs(place.store) else []
     return any(row["job"] == job and row["status"] == "completed" for row in jobs)
 
 
@@ -221,7 +227,7 @@ def job_store(place: Workplace) -> Any:
     reach_project()
     from scrapy_resume import open_store
 
-    return open_store(str(place.store))
+    return open_store(place.location)
 
 
 def stored_items(place: Workplace, job: str) -> Counter[str]:

@@ -28,7 +28,7 @@ class Wanderings:
         self.spider = Path(shutil.copy(SPIDER, place.path / "wandering.py"))
 
     def run(self, settings: Mapping[str, Any] | None = None, *more: str, **how: Any) -> Run:
-        given = {"RESUME_STORE": self.place.store, "RESUME_JOB": JOB, **(settings or {})}
+        given = {"RESUME_STORE": self.place.location, "RESUME_JOB": JOB, **(settings or {})}
         words = ["runspider", self.spider.name, "-a", f"site={self.site.url}", "-s", ADDON]
         words += [*options_of("-s", given), *more]
         log = self.place.next_log()
@@ -41,21 +41,21 @@ class Wanderings:
         self.spider.write_text(text.replace(old, new))
 
     def job(self, number: int = 1) -> dict[str, Any]:
-        return open_store(self.place.store).job(f"{JOB}#{number}")
+        return open_store(self.place.location).job(f"{JOB}#{number}")
 
     def jobs(self) -> dict[str, str]:
         return {
             f"{row['job']}#{row['number']}": row["status"]
-            for row in open_store(self.place.store).jobs()
+            for row in open_store(self.place.location).jobs()
         }
 
     def titles(self, number: int = 1) -> Counter[str]:
         return Counter(
-            row["title"] for row in open_store(self.place.store).items(f"{JOB}#{number}")
+            row["title"] for row in open_store(self.place.location).items(f"{JOB}#{number}")
         )
 
     def requests(self, **where: Any) -> list[dict[str, Any]]:
-        return list(open_store(self.place.store).requests(f"{JOB}#1", **where))
+        return list(open_store(self.place.location).requests(f"{JOB}#1", **where))
 
     @property
     def whole(self) -> Counter[str]:

@@ -392,9 +392,10 @@ FOR UPDATE SKIP LOCKED;
 UPDATE scrapy_resume.frontier SET not_before = 0 WHERE job = %(job)s AND id = ANY(%(ids)s);
 
 -- name: others_at_work
--- Whether anything of the job is open, or start() may still bring something: one snapshot.
+-- Whether anything of the job is open, or start() may still bring something: one snapshot. (The
+-- run that has start() and asks has seen its end: it raised.)
 SELECT
-    NOT j.start_over
+    (NOT j.start_over AND j.start_run <> %(run)s)
     OR EXISTS (SELECT FROM scrapy_resume.frontier AS f WHERE f.job = j.id)
 FROM scrapy_resume.job AS j WHERE j.id = %(job)s;
 
