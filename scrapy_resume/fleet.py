@@ -61,7 +61,8 @@ class Fleet:
         self._slot_delay_seconds = slot_delay_seconds
         self._start_waiter: Deferred[bool] | None = None
         self._poll: CallLaterResult | None = None
-        self._asked = False
+        self._told_idle = False
+        """The last answer was to a question whether others have something to do."""
         self._fair_share = 0
         """Of slots, where somebody looks for some in vain; 0: nobody does."""
         self._want_at = 0.0
@@ -106,12 +107,14 @@ class Fleet:
             self._want_slots(batch, busy)
 
     def _is_idle(self, batch: Batch) -> bool:
+        noted = batch.arrivals or batch.finishes or batch.releases
+        return not noted and self._has_nothing()
+
+    def _has_nothing(self) -> bool:
+        """Nothing is in hand, on its way, or still to come from here."""
         hand_out = self._hand_out
         return not (
-            batch.arrivals
-            or batch.finishes
-            or batch.releases
-            or self.starting
+            self.starting
             or hand_out.handed
             or hand_out.expected
             or hand_out.alone is not None
@@ -124,6 +127,7 @@ class Fleet:
         if not self.shared:
             return
         self._frontier.own(answer.claimed)
+        self._told_idle = batch.idle
         if batch.idle:
             self.others_at_work = answer.others_at_work
         self._fair_share = answer.fair_share
@@ -138,8 +142,8 @@ class Fleet:
         wants = self._start_waiter is not None or self.others_at_work
         hungry = self._frontier.slots_wanted(self._busy()) > 0
         if self.shared and wants and hungry and self._poll is None and not self._ended:
-            pause_seconds = POLL_SECONDS * random.uniform(0.5, 1.5) if self._asked else 0
-            self._asked = True
+            at_once = not self._told_idle and self._has_nothing()
+            pause_seconds = 0 if at_once else POLL_SECONDS * random.uniform(0.5, 1.5)
             self._poll = call_later(pause_seconds, self._ask_again)
 
     def _ask_again(self) -> None:

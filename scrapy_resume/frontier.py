@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from scrapy_resume.rows import rank_of
 from scrapy_resume.store.contract import Wish
+from scrapy_resume.store.jsontext import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -148,7 +149,7 @@ class Frontier:
 
     def lane_key(self, slot: str) -> str:
         """The lane of a download slot; all are one where the settings order by priority first."""
-        return slot if self._by_slot else ""
+        return storable(slot) if self._by_slot else ""
 
     def _lane(self, slot: str) -> Lane:
         lane = self._lanes.get(slot)

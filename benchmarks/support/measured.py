@@ -53,7 +53,7 @@ def environment(*, plain: bool) -> dict[str, str]:
 
 
 def crawl_words(
-    spider: str, site_url: str, store: Path, arguments: Mapping[str, Any] | None = None
+    spider: str, site_url: str, store: Path | str, arguments: Mapping[str, Any] | None = None
 ) -> list[str]:
     """The command of a crawl."""
     words = [sys.executable, "-m", "scrapy", "crawl", spider]

@@ -65,7 +65,6 @@ class PostgresJob:
         self._writer = BatchWriter(session.run, self._tables)
         self._commits = 0
         self._doubt: Doubt | None = None
-        self._start_noted = False
         self._starving = False
         self._last: bool | None = None
         self._given_up = False
@@ -96,7 +95,8 @@ class PostgresJob:
             tables.give(batch.slots_given)
         if time.monotonic() >= self._look_at or batch.idle:
             self._look_at = time.monotonic() + self._look_pause()
-            self._see_to_the_dead()
+            if self._see_to_the_dead():
+                fence = self._fence(tables.connection)
         transaction = self._writer.apply(batch, fence.tally(), fence.now)
         committed = transaction.committed
         if batch.slots_wanted:
@@ -140,7 +140,7 @@ class PostgresJob:
         )
         if transaction.every_run:
             tables.execute(COMMIT["note_every_run"])
-        if batch.start_exhausted and not self._start_noted:
+        if batch.start_exhausted:
             tables.execute(COMMIT["note_start"])
 
     def _tell_of_others(self, batch: Batch, transaction: Transaction) -> None:
@@ -177,14 +177,19 @@ class PostgresJob:
     def _look_pause(self) -> float:
         return self._opening.orphan_seconds / ORPHAN_LOOKS * random.uniform(0.5, 1.5)
 
-    def _see_to_the_dead(self) -> None:
-        """Take back what runs that have died held; no two runs do it for the same one."""
+    def _see_to_the_dead(self) -> bool:
+        """Take back what runs that have died held; no two runs do it for the same one. Returns
+        whether there were any."""
+        found = False
         silent = {number for number, _ in self._tables.execute(OPENING["silent_runs"])}
         for run in live_runs(self._tables):
             if run.number == self.session.run:
                 continue
             if run.number in silent or run.is_gone:
-                end_dead_run(self._tables, run, self._opening.crash_limit, others_go_on=True)
+                limit = self._opening.crash_limit
+                if end_dead_run(self._tables, run, limit, others_go_on=True) is not None:
+                    found = True
+        return found
 
     def is_last(self) -> bool:
         """The run found nothing left to do and is about to close: is it the last one?"""
@@ -299,10 +304,8 @@ class PostgresJob:
     def _begin(self, connection: Connection[Any]) -> Fence:
         if self._opening.durable:
             connection.execute("SET LOCAL synchronous_commit = on")
-        values = {"job": self._job, "run": self.session.run}
-        row = connection.execute(COMMIT["fence"], values).fetchone()
-        fence = None if row is None else Fence(*row)
-        if fence is None or fence.status != "running":
+        fence = self._fence(connection)
+        if fence.status != "running":
             raise LeaseLostError(
                 f"{self.session.job} was taken over, or this worker gave no sign of life for too "
                 "long and others took its requests; it stops, and nothing that it does from here "
@@ -316,6 +319,13 @@ class PostgresJob:
             )
         self._tables.begin(connection, fence.now)
         return fence
+
+    def _fence(self, connection: Connection[Any]) -> Fence:
+        values = {"job": self._job, "run": self.session.run}
+        row = connection.execute(COMMIT["fence"], values).fetchone()
+        if row is None:
+            raise LeaseLostError(f"{self.session.job} was deleted; this worker stops")
+        return Fence(*row)
 
     def _kept_before(self, batch: Batch, fence: Fence) -> Committed | None:
         """The answer of a batch that is sent again although it was kept."""

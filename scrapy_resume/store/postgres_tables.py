@@ -98,6 +98,11 @@ class PostgresTables:
         self._fresh = set()
 
     @property
+    def connection(self) -> Connection[Any]:
+        """That of the transaction."""
+        return self._connection
+
+    @property
     def now(self) -> float:
         """The server's time when the transaction began."""
         return self._now

@@ -1,0 +1,301 @@
+"""Many runs on one job: what a shared store promises beside the rest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from scrapy_resume.errors import JobLockedError, LeaseLostError
+from scrapy_resume.store.contract import Batch, Committed, ItemRecord, StartTurn, Wish
+
+from .conftest import Place
+from .records import BOOKS, SLOT, Run, admission, finish
+
+
+def two(place: Place, **fields: Any) -> tuple[Run, Run]:
+    return place.begin(worker="a:1", **fields), place.resume(worker="b:2", **fields)
+
+
+def new(run: Run, name: object, **fields: Any) -> Any:
+    """An admission with an id of the run's own."""
+    row = run.next_id
+    run.next_id += run.session.id_step
+    return admission(row, name, **fields)
+
+
+def idle(run: Run) -> Committed:
+    return run.commit(idle=True)
+
+
+def test_who_resumes_a_live_job_joins_it(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    assert (first.session.run, second.session.run) == (1, 2)
+    assert (second.session.others, second.session.crashed) == (1, False)
+    assert first.session.has_start
+    assert not second.session.has_start
+    first.admit(new(first, "a"))
+    second.admit(new(second, "b"))
+    assert set(shared_place.states()) == {"a", "b"}
+    assert [run["alive"] for run in shared_place.reader.runs(BOOKS)] == [True, True]
+
+
+def test_ids_of_two_runs_never_meet(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    ids = {new(run, n).id for run in (first, second) for n in range(100)}
+    assert len(ids) == 200
+
+
+def test_ids_follow_the_order_of_arrival_over_all_runs(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    for name in range(50):
+        first.admit(new(first, name))
+    answer = second.commit()
+    assert answer.next_id >= first.next_id - first.session.id_step
+
+
+def test_what_one_finds_is_known_to_the_other(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    assert not first.admit(new(first, "a")).duplicates
+    again = new(second, "a")
+    assert second.admit(again).duplicates == {again.id}
+
+
+def test_the_same_finds_at_the_same_time_are_admitted_once(shared_place: Place) -> None:
+    """In different orders, too: who wants the same waits, never crosswise."""
+    runs = two(shared_place)
+    names = list(range(300))
+    answers: list[Committed] = []
+
+    def admit(run: Run, order: list[int]) -> None:
+        for _ in range(5):
+            answers.append(run.admit(*(new(run, name) for name in order)))
+
+    threads = [
+        threading.Thread(target=admit, args=(run, order))
+        for run, order in zip(runs, (names, names[::-1]), strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(len(answer.duplicates) for answer in answers) == 9 * len(names)
+    assert len(shared_place.rows()) == len(names)
+
+
+def test_a_slot_belongs_to_one_run(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    first.admit(*(new(first, n) for n in range(4)))
+    answer = first.commit(wishes=[Wish(SLOT, 1)])
+    assert (len(answer.leased), answer.claimed) == (1, [SLOT])
+    answer = second.commit(wishes=[Wish(SLOT, 1)])
+    assert (answer.leased, answer.claimed, answer.pending) == ([], [], {SLOT: 0})
+
+
+def test_a_slot_that_is_given_is_anybodys_after_the_delay(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    first.admit(*(new(first, n) for n in range(4)))
+    first.commit(wishes=[Wish(SLOT, 1)])
+    first.commit(slots_given={SLOT: 0.5})
+    given_at = time.monotonic()
+    assert second.commit(slots_wanted=8).slots_found == 0
+    while not (answer := second.commit(slots_wanted=8, slot_share=2)).leased:
+        pass
+    assert time.monotonic() - given_at >= 0.4
+    assert (answer.claimed, len(answer.leased)) == ([SLOT], 2)
+
+
+def test_shared_slots_are_leased_from_by_all(shared_place: Place) -> None:
+    first, second = two(shared_place, slots_shared=True)
+    first.admit(*(new(first, n) for n in range(4)))
+    ids = [row.id for run in (first, second) for row in run.lease(2)]
+    assert len(set(ids)) == 4
+    first.admit(new(first, "later"))
+    assert len(second.commit(slots_wanted=8).leased) == 1
+
+
+def test_who_looks_for_slots_in_vain_is_known_to_the_others(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    first.admit(*(new(first, n, slot=f"s{n}") for n in range(6)))
+    first.commit(slots_wanted=8)
+    answer = second.commit(slots_wanted=8)
+    assert answer.slots_found == 0
+    assert answer.blocked_by
+    assert first.commit().fair_share == 3
+    assert second.commit().fair_share == 0
+
+
+def test_nobody_finishes_before_all_have(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    assert idle(second).others_at_work, "start() is still to come"
+    first.admit(new(first, "a"))
+    first.commit(start_exhausted=True)
+    assert idle(second).others_at_work, "a request is pending"
+    [row] = first.lease()
+    assert idle(second).others_at_work, "a request is leased"
+    first.finish(finish(row.id))
+    assert not idle(second).others_at_work
+    assert not second.job.is_last()
+    assert second.close("completed", "finished") == "running"
+    assert first.job.is_last()
+    assert first.close("completed", "finished") == "completed"
+
+
+def test_the_last_one_completes_the_job_whoever_closes_first(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    first.commit(start_exhausted=True)
+    assert not first.job.is_last()
+    assert second.job.is_last(), "the other one is leaving"
+    assert second.close("completed", "finished") == "completed"
+    assert first.close("completed", "finished") == "completed"
+
+
+def test_who_stops_gives_back_what_it_holds(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    first.admit(*(new(first, n) for n in range(3)))
+    first.lease()
+    assert first.close() == "running"
+    assert len(second.lease()) == 3
+    job = shared_place.store.latest("books")
+    assert job is not None
+    assert (job.status, job.alive) == ("running", True)
+
+
+def test_start_goes_to_another_when_its_run_ends(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    assert second.commit(start_wanted=True).start is StartTurn.taken
+    first.die()
+    idle(second)
+    assert second.commit(start_wanted=True).start is StartTurn.given
+    second.commit(start_exhausted=True)
+    third = shared_place.resume()
+    assert not third.session.has_start
+    assert third.commit(start_wanted=True).start is StartTurn.over
+
+
+def test_what_a_dead_run_held_is_taken_back_by_those_alive(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    first.admit(*(new(first, n) for n in range(3)))
+    first.lease(2)
+    first.die()
+    answer = idle(second)
+    assert answer.others_at_work
+    assert (answer.counts.pending, answer.counts.leased) == (3, 0)
+    assert [run["status"] for run in shared_place.reader.runs(BOOKS)] == ["crashed", "running"]
+
+
+def test_a_silent_run_is_fenced(shared_place: Place) -> None:
+    """It lives, and others took it for dead."""
+    first, second = two(shared_place, orphan_seconds=0.3, heartbeat_seconds=60)
+    row = new(first, "a")
+    first.admit(row)
+    first.lease()
+    moment = time.monotonic()
+    while idle(second).counts.leased:
+        assert time.monotonic() - moment < 20
+    with pytest.raises(LeaseLostError):
+        first.finish(finish(row.id, ["stale"]))
+    with pytest.raises(LeaseLostError):
+        first.close()
+    assert shared_place.items() == []
+
+
+def test_a_heartbeat_keeps_a_run_that_commits_nothing(shared_place: Place) -> None:
+    first, second = two(shared_place, orphan_seconds=0.6, heartbeat_seconds=0.1)
+    first.admit(new(first, "a"))
+    first.lease()
+    moment = time.monotonic()
+    while time.monotonic() - moment < 1.5:
+        first.job.show_life()
+        assert idle(second).counts.leased == 1
+    first.commit()
+
+
+def test_a_run_whose_loop_hangs_beats_no_more(shared_place: Place) -> None:
+    fields = {"orphan_seconds": 0.5, "heartbeat_seconds": 0.1, "stall_seconds": 0.2}
+    first = shared_place.begin(worker="a:1", **fields)
+    second = shared_place.resume(worker="b:2", orphan_seconds=60)
+    first.admit(new(first, "a"))
+    first.lease()
+    moment = time.monotonic()
+    while idle(second).counts.leased:
+        assert time.monotonic() - moment < 20
+
+
+def test_items_with_one_key_from_two_runs_are_one(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    rows = [(run, new(run, name, lease=True)) for run, name in ((first, "a"), (second, "b"))]
+    for run, row in rows:
+        run.admit(row)
+    for number, (run, row) in enumerate(rows):
+        run.finish(finish(row.id, [ItemRecord(0, str(number), "key")]))
+    assert shared_place.items() == ["1"]
+    assert [row["items"] for row in shared_place.reader.requests(BOOKS)] == [0, 1]
+
+
+def test_state_and_cookies_of_a_run_that_ended_are_taken_up_once(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    first.commit(spider_state="1", cookies={"jar": "first"})
+    second.commit(spider_state="2", cookies={"jar": "second"})
+    third = shared_place.resume()
+    assert third.session.spider_state is None
+    assert third.session.cookies == {"jar": "second"}, "of those who are on the job, the latest"
+    first.die()
+    assert shared_place.resume().session.spider_state == "1"
+    assert shared_place.resume().session.spider_state is None
+
+
+def test_a_batch_that_is_sent_again_is_kept_once(shared_place: Place) -> None:
+    """Its answer was lost with the connection."""
+    run = shared_place.begin()
+    batch = Batch(run.next_id, [admission(run.next_id)])
+    kept = run.job.commit(batch)
+    run.job._commits -= 1  # type: ignore[attr-defined]
+    run.job._doubt = type("Doubt", (), {"batch": batch, "committed": kept})()  # type: ignore[attr-defined]
+    assert run.job.commit(batch) is kept
+    assert run.commit().counts.pending == 1
+
+
+def test_a_database_that_lost_commits_is_noticed(shared_place: Place) -> None:
+    run = shared_place.begin()
+    run.commit()
+    run.job._commits += 1  # type: ignore[attr-defined]
+    with pytest.raises(LeaseLostError, match="lost commits"):
+        run.commit()
+
+
+def test_a_live_job_cannot_be_cancelled(shared_place: Place) -> None:
+    run = shared_place.begin(worker="tokyo:4711")
+    with pytest.raises(JobLockedError, match="tokyo:4711"):
+        shared_place.store.cancel(BOOKS)
+    run.commit()
+
+
+def test_ten_that_begin_at_once_make_one_schema(shared_place: Place) -> None:
+    errors: list[BaseException] = []
+
+    def pass_door(number: int) -> None:
+        try:
+            with shared_place.another_store().door(f"job{number}"):
+                pass
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=pass_door, args=(n,)) for n in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+
+
+def test_any_text_is_storable(shared_place: Place) -> None:
+    """What the database cannot hold is there as escapes."""
+    run = shared_place.begin()
+    row = new(run, "a", lease=True)
+    run.admit(row)
+    run.finish(finish(row.id, error="E\0", error_message="\ud800\0"))
+    found = shared_place.rows()["a"]
+    assert (found["error"], found["error_message"]) == ("E\\x00", "\\ud800\\x00")
