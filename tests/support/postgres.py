@@ -347,7 +347,8 @@ def postgres_server() -> Iterator[PostgresServer]:
     """One server for each process of tests; without one its tests are skipped."""
     with contextlib.ExitStack() as stack:
         try:
-            server = stack.enter_context(PostgresServer())
+            # The tests stop the server in all ways, and never the machine.
+            server = stack.enter_context(PostgresServer({"fsync": "off"}))
         except PostgresUnavailableError as error:
             pytest.skip(f"no PostgreSQL server: {error}")
         yield server
