@@ -271,8 +271,8 @@ def test_an_unknown_state_is_refused_with_those_that_there_are():
 
 
 def test_a_store_of_another_kind_is_refused():
-    with pytest.raises(ConfigurationError, match="directory"):
-        open_store("postgresql://host/db")
+    with pytest.raises(ConfigurationError, match="redis://"):
+        open_store("redis://host/0")
 
 
 def test_a_directory_that_does_not_exist_is_a_store_without_jobs(tmp_path):
