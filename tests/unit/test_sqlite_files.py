@@ -35,19 +35,6 @@ def test_a_directory_is_an_sqlite_store(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize(
-    ("location", "remedy"),
-    [
-        ("postgresql://user@host/db", "use a directory"),
-        ("postgres://host/db", "not available yet"),
-        ("mysql://host/db", "no store for mysql:// URLs"),
-    ],
-)
-def test_a_location_without_a_backend_is_refused(location: str, remedy: str) -> None:
-    with pytest.raises(ConfigurationError, match=remedy):
-        open_location(location)
-
-
 @given(st.text(max_size=150))
 def test_any_name_makes_a_plain_file_name(name: str) -> None:
     stem = quoted(name)

@@ -95,7 +95,7 @@ def test_an_opening_migrates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_migrations_of_the_package_set_their_versions() -> None:
-    for migration in load_migrations():
+    for migration in load_migrations("sqlite"):
         assert f"PRAGMA user_version = {migration.version};" in migration.script
 
 
@@ -112,7 +112,7 @@ def test_a_gap_between_migrations_is_refused(
     monkeypatch.setattr(migrations, "files", lambda _: tmp_path)
     (folder / "0002_colours.sql").write_text("SELECT 1;")
     (folder / "README").touch()
-    assert [migration.version for migration in load_migrations()] == [2]
+    assert [migration.version for migration in load_migrations("sqlite")] == [2]
     (folder / "0004_shapes.sql").write_text("SELECT 1;")
     with pytest.raises(ValueError, match="gap"):
-        load_migrations()
+        load_migrations("sqlite")
