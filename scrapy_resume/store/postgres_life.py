@@ -68,7 +68,7 @@ class Life:
     ) -> None:
         self._link = link
         self._values = {"job": job, "run": run}
-        self._interval_seconds = opening.heartbeat_seconds
+        self._interval_seconds = min(opening.heartbeat_seconds, opening.orphan_seconds / 4)
         self._stall_seconds = opening.stall_seconds
         self._marks = marks
         self._careful = careful

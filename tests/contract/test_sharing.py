@@ -188,7 +188,7 @@ def test_what_a_dead_run_held_is_taken_back_by_those_alive(shared_place: Place) 
 
 def test_a_silent_run_is_fenced(shared_place: Place) -> None:
     """It lives, and others took it for dead."""
-    first, second = two(shared_place, orphan_seconds=0.3, heartbeat_seconds=60)
+    first, second = two(shared_place, orphan_seconds=0.3, stall_seconds=0.01)
     row = new(first, "a")
     first.admit(row)
     first.lease()

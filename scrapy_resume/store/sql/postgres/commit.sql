@@ -393,10 +393,13 @@ UPDATE scrapy_resume.frontier SET not_before = 0 WHERE job = %(job)s AND id = AN
 
 -- name: others_at_work
 -- Whether anything of the job is open, or start() may still bring something: one snapshot. (The
--- run that has start() and asks has seen its end: it raised.)
+-- run that has start() and asks has seen its end: it raised. EXISTS would read a table that has
+-- just been emptied from end to end.)
 SELECT
     (NOT j.start_over AND j.start_run <> %(run)s)
-    OR EXISTS (SELECT FROM scrapy_resume.frontier AS f WHERE f.job = j.id)
+    OR (
+        SELECT f.id FROM scrapy_resume.frontier AS f WHERE f.job = j.id ORDER BY f.id LIMIT 1
+    ) IS NOT NULL
 FROM scrapy_resume.job AS j WHERE j.id = %(job)s;
 
 -- name: take_start

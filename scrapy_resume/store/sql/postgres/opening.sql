@@ -301,7 +301,9 @@ UPDATE scrapy_resume.run SET leaving = true WHERE job = %(job)s AND number = %(r
 
 -- name: is_open
 -- Whether anything of the job is open.
-SELECT EXISTS (SELECT FROM scrapy_resume.frontier WHERE job = %(job)s);
+SELECT (
+    SELECT id FROM scrapy_resume.frontier WHERE job = %(job)s ORDER BY id LIMIT 1
+) IS NOT NULL;
 
 -- name: end_job
 -- How the job stands when its last run closes.
@@ -315,7 +317,3 @@ WHERE id = %(job)s;
 SELECT id, number FROM scrapy_resume.job
 WHERE name = %(name)s AND status = 'completed'
 ORDER BY number DESC OFFSET %(keep)s;
-
--- name: is_alive
--- Whether a run of the job is at work, as far as anybody wrote down.
-SELECT EXISTS (SELECT FROM scrapy_resume.run WHERE job = %(job)s AND status = 'running');
