@@ -119,7 +119,7 @@ class Life:
                     next_beat = time.monotonic() + self._interval_seconds
             except StoreUnavailableError:
                 # The commits say so, in the log; here it is only tried again.
-                next_beat = min(next_beat, time.monotonic() + PAUSE_SECONDS)
+                next_beat = time.monotonic() + PAUSE_SECONDS
             except ResumeError as error:
                 log.debug("No heartbeat any more: %s", error)
                 return
