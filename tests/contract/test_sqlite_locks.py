@@ -112,10 +112,12 @@ def test_a_child_that_outlives_the_owner_does_not_hold_the_lock(
 ) -> None:
     owners.append(owner := Owner(directory, more=child, last="os.kill(os.getpid(), 9)"))
     assert owner.go_on() == -signal.SIGKILL
+    deadline = time.monotonic() + 10
     try:
-        job = place.store.latest("books")
+        # The child lets go of its copy in its first moments, which may come after the owner's end.
+        while (job := place.store.latest("books")) is not None and job.alive:
+            assert time.monotonic() < deadline
         assert job is not None
-        assert not job.alive
         place.resume()
     finally:
         os.kill(owner.child, signal.SIGKILL)
