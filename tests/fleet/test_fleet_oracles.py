@@ -64,8 +64,9 @@ def test_lost_doubled_and_never_fetched_pages_are_seen() -> None:
 def test_more_at_once_than_one_worker_may_are_seen() -> None:
     hits = [asked(0, 1, 2), asked(1, 1.5, 2.5, "w2"), asked(2, 2, 3)]
     assert most_at_once(hits, HOST) == 2
-    assert not Rules(1).broken(hits)
-    assert Rules(0).broken(hits)
+    assert Rules(5).broken(hits), "two workers"
+    assert not Rules(1).broken([hits[0], hits[2]])
+    assert Rules(0).broken([hits[0]])
     assert [(one.page, other.page) for one, other in at_a_time(hits, HOST)] == [(0, 1), (1, 2)]
 
 
