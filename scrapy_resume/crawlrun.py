@@ -274,7 +274,7 @@ class CrawlRun:
         if b"Set-Cookie" in response.headers:
             self.cookies.changed(request.meta.get("cookiejar"))
 
-    # ---- the end
+    # ---- beside others
 
     def stay_in_touch(self) -> None:
         """Show the store that the event loop runs; fetch nothing while the store is out of reach.
@@ -287,6 +287,8 @@ class CrawlRun:
         out_of_touch = silence > self.settings.orphan_timeout_seconds * SILENCE_SHARE
         self.ledger.hold("out of touch", out_of_touch)
 
+    # ---- the end
+
     async def is_last(self) -> bool:
         """Whether no other worker is on the job: the last one delivers the feeds."""
         if not self.session.shared:
@@ -294,12 +296,16 @@ class CrawlRun:
         return bool(await self._asked(self.job.is_last))
 
     async def _asked(self, call: Callable[[], T]) -> T | None:
-        """A question to the store, once as long as RESUME_CLOSE_TIMEOUT. ``None``: no answer."""
+        """What the end of the run asks of the store, once as long as RESUME_CLOSE_TIMEOUT.
+
+        ``None``: there was no answer.
+        """
         answer: Deferred[T | None] = Deferred()
 
         def failed(error: Exception) -> None:
             if self.trouble is None:
                 self.trouble = error
+                logger.error("The end of the run could not be written: %s", error)
             _settle(answer, None)
 
         self.thread.submit(
@@ -418,10 +424,7 @@ class CrawlRun:
             self.job.abandon()
             return None
         closing = Closing(status, reason, self._stats())
-        had_trouble = self.trouble is not None
         kept = await self._asked(lambda: self.job.close(closing))
-        if kept is None and not had_trouble:
-            logger.error("The end of the run could not be written: %s", self.trouble)
         self.thread.stop()
         return kept
 

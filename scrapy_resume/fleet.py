@@ -139,9 +139,10 @@ class Fleet:
 
     def poll_if_needed(self) -> None:
         """Ask again after a while, if there is not enough to do."""
+        if not self.shared or self._poll is not None or self._ended:
+            return
         wants = self._start_waiter is not None or self.others_at_work
-        hungry = self._frontier.slots_wanted(self._busy()) > 0
-        if self.shared and wants and hungry and self._poll is None and not self._ended:
+        if wants and self._frontier.slots_wanted(self._busy()):
             at_once = not self._told_idle and self._has_nothing()
             pause_seconds = 0 if at_once else POLL_SECONDS * random.uniform(0.5, 1.5)
             self._poll = call_later(pause_seconds, self._ask_again)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from scrapy_resume.codec import Codec
-    from scrapy_resume.store.contract import Batch, Committed, ItemRecord, JobStore, StoredItem
+    from scrapy_resume.store.contract import Batch, Committed, ItemRecord, JobStore
     from scrapy_resume.storethread import StoreThread
+
+T = TypeVar("T")
 
 PORTION: Final = 250
 """Items that a feed is given at once: a few milliseconds of the event loop's time."""
@@ -82,11 +84,12 @@ class CommittedItems:
 
     async def look_up(self) -> None:
         """Ask the store for the last item: for a job of many workers, when no other is left."""
-        answer: Deferred[int] = Deferred()
-        self._thread.submit(
-            self._job.last_item, answer.callback, answer.errback, lambda error: None
-        )
-        self.last = await maybe_deferred_to_future(answer)
+        self.last = await self._ask(self._job.last_item)
+
+    async def _ask(self, call: Callable[[], T]) -> T:
+        answer: Deferred[T] = Deferred()
+        self._thread.submit(call, answer.callback, answer.errback, lambda error: None)
+        return await maybe_deferred_to_future(answer)
 
     def end(self) -> None:
         """No more items will come: who waits for some gets ``None``."""
@@ -131,14 +134,7 @@ class CommittedItems:
     async def _stored(self, item_id: int, through: int | None) -> Portion:
         last = self.last if through is None else through
         superseded = self.superseded
-        answer: Deferred[list[StoredItem]] = Deferred()
-        self._thread.submit(
-            lambda: self._job.items_after(item_id, last, PORTION),
-            answer.callback,
-            answer.errback,
-            lambda error: None,
-        )
-        rows = await maybe_deferred_to_future(answer)
+        rows = await self._ask(lambda: self._job.items_after(item_id, last, PORTION))
         return Portion(
             [row.id for row in rows],
             [self._codec.decode_item(row.payload) for row in rows],

@@ -152,7 +152,8 @@ class PostgresJob:
                 committed.start = StartTurn.over
         if batch.idle:
             ((committed.others_at_work,),) = tables.execute(COMMIT["others_at_work"]).fetchall()
-        ((committed.fair_share,),) = tables.execute(COMMIT["fair_share"]).fetchall()
+        if not self._opening.slots_shared:
+            ((committed.fair_share,),) = tables.execute(COMMIT["fair_share"]).fetchall()
         if self._starving:
             rows = tables.execute(COMMIT["slots_of_others"]).fetchall()
             committed.blocked_by = [key for (key,) in rows]
@@ -195,12 +196,9 @@ class PostgresJob:
         """The run found nothing left to do and is about to close: is it the last one?"""
         with self._owned_transaction():
             self._hold_job()
-            tables = self._tables
-            ((is_open,),) = tables.execute(OPENING["is_open"]).fetchall()
-            others = self._others_at_work()
-            self._last = not others
-            if others and not is_open:
-                tables.execute(OPENING["leave"])
+            self._last = not self._others_at_work()
+            if not self._last and not self._is_open():
+                self._tables.execute(OPENING["leave"])
         self._tables.keep()
         return self._last
 
@@ -253,25 +251,25 @@ class PostgresJob:
         others = self._others_at_work()
         if others:
             settle_pending(tables)
+        goes_on = not self._last and (bool(others) or job_status == "completed")
+        status = closing.status
+        if status == "completed" and not goes_on and self._is_open():
+            status = "paused"
         tables.execute(
             OPENING["end_run"],
-            status=closing.status,
+            status=status,
             reason=closing.reason,
             ended_at=fence.now,
             stats=as_json(closing.stats).replace("\\u0000", "\\ufffd"),
         )
         tables.execute(OPENING["fold_run"])
-        if not self._last and (others or job_status == "completed"):
+        if goes_on:
             return job_status
-        status = closing.status
-        ((is_open,),) = tables.execute(OPENING["is_open"]).fetchall()
-        if status == "completed" and is_open:
-            status = "paused"
-        if status != closing.status:
-            values = {"status": status, "reason": closing.reason, "stats": as_json(closing.stats)}
-            tables.execute(OPENING["end_run"], ended_at=fence.now, **values)
         tables.execute(OPENING["end_job"], status=status, reason=closing.reason)
         return status
+
+    def _is_open(self) -> bool:
+        return bool(self._tables.execute(OPENING["is_open"]).fetchall()[0][0])
 
     def abandon(self) -> None:
         """Give the job up without a word, as a death would: the next run recovers it."""

@@ -15,6 +15,9 @@ from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
 from scrapy_resume.store.processes import Presence
 from scrapy_resume.store.recovery import Recovered
 
+SLOTS_TOLD: Final = 100
+"""Slots with rows to lease that a run is told of when it opens the job; it finds the others."""
+
 ID_STEP: Final = 4096
 """Ids of a run are congruent to its number: so many runs at a time choose between each other's."""
 
@@ -114,12 +117,14 @@ def _begin_run(
         next_id=first_id,
     )
     settle_pending(tables)
-    has_start = alone or _start_is_free(tables)
-    start_over = not alone and _start_is_over(tables)
+    # By now, not as the job was found: the dead may have had start().
+    ((start_run,),) = tables.execute(OPENING["start_run"]).fetchall()
+    start_over = job.start_over and not alone
+    has_start = alone or (start_run == 0 and not start_over)
     tables.execute(
         OPENING["open_job"],
         metadata=as_json(opening.metadata) if opening.metadata else None,
-        start_run=job.next_run if has_start else job.start_run,
+        start_run=job.next_run if has_start else start_run,
         start_over=start_over,
     )
     *counters, superseded, _ = _counters(tables)
@@ -131,7 +136,7 @@ def _begin_run(
         began=job.next_run == 1,
         crashed=crashed,
         counts=Counts(*counters),
-        pending=dict(tables.execute(OPENING["open_slots"]).fetchall()),
+        pending=tables.pending(dict.fromkeys(tables.open_slots(SLOTS_TOLD), 0)),
         suspects=tables.execute(OPENING["ready_suspects"]).fetchall()[0][0],
         start_exhausted=job.start_exhausted,
         every_run=job.every_run and alone,
@@ -165,16 +170,6 @@ def _counters(tables: PostgresTables) -> list[int]:
 def _last_run_crashed(tables: PostgresTables) -> bool:
     rows = tables.execute(OPENING["last_status"]).fetchall()
     return bool(rows) and rows[0][0] == "crashed"
-
-
-def _start_is_free(tables: PostgresTables) -> bool:
-    ((start_run, start_over),) = tables.execute(OPENING["start"]).fetchall()
-    return start_run == 0 and not start_over
-
-
-def _start_is_over(tables: PostgresTables) -> bool:
-    ((_, start_over),) = tables.execute(OPENING["start"]).fetchall()
-    return bool(start_over)
 
 
 def _state(tables: PostgresTables) -> str | None:

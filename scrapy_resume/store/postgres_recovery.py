@@ -69,7 +69,7 @@ def end_dead_run(
     of_run = tables.of_run(run.number)
     if not of_run.execute(OPENING["hold_run"]).fetchall():
         return None
-    ((sent, answered, alone_id, _, delay_seconds),) = of_run.execute(OPENING["marks"]).fetchall()
+    ((sent, answered, alone_id, delay_seconds),) = of_run.execute(OPENING["marks"]).fetchall()
     phases = dict.fromkeys(sent, Phase.sent) | dict.fromkeys(answered, Phase.answered)
     death = Death(phases, alone_id, crash_limit, blames=blames)
     if others_go_on and not run.is_silent:

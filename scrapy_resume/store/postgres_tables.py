@@ -316,14 +316,15 @@ class PostgresTables:
 
     def lease_from_new_slots(self, count: int, share: int) -> list[LeasedRow]:
         """Take so many slots that nobody has, and lease as many rows as ``share`` from each."""
-        slots = self._open_slots(count)
+        slots = self.open_slots(count)
         keys = self.claim(set(slots))
         if self._any_owner:
             found = self.find_slots(list(self.pending(dict.fromkeys(slots, 0))))
             keys = {slot: key for key, slot in found.items()}
         return self._lease(dict.fromkeys(keys, share), keys) if keys else []
 
-    def _open_slots(self, count: int) -> list[int]:
+    def open_slots(self, count: int) -> list[int]:
+        """Some slots that this run may take and that have rows to lease."""
         ((first, last),) = self.execute(COMMIT["slot_range"]).fetchall()
         if first is None:
             return []

@@ -22,7 +22,7 @@ from typing import Any
 from tests.support import launcher
 from tests.support.launcher import become_scrapy
 
-MODULES = [*launcher.MODULES, "scrapy.commands.runspider", "psycopg", "psycopg_pool"]
+MODULES = [*launcher.MODULES, "scrapy.commands.runspider", "psycopg"]
 START_SECONDS = 30.0
 
 
@@ -54,8 +54,10 @@ class FleetProcess:
         return code
 
 
-class FleetLauncher:
+class FleetLauncher(launcher.Program):
     """Any number of forked processes at a time."""
+
+    module = __name__
 
     def __init__(self) -> None:
         self.exit_codes: dict[int, int] = {}
@@ -63,35 +65,11 @@ class FleetLauncher:
         self._started: list[int] = []
         self._unread = b""
 
-    def __enter__(self) -> FleetLauncher:
-        self._program = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            cwd=Path(__file__).resolve().parents[2],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._program.stdin is not None
-        self._program.stdin.close()
-        with self._program:
-            self._program.wait(10)
-
     def start(
         self, words: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path
     ) -> FleetProcess:
         """Starts ``scrapy`` with these words; output goes to the log."""
-        log.touch()
-        order = {
-            "words": list(words),
-            "folder": str(folder),
-            "environment": dict(environment),
-            "log": str(log),
-        }
-        assert self._program.stdin is not None
-        self._program.stdin.write(json.dumps(order).encode() + b"\n")
+        self.order(words, folder, environment, log)
         deadline = time.monotonic() + START_SECONDS
         while not self._started:
             assert time.monotonic() < deadline, "the launcher did not answer"

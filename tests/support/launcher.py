@@ -20,7 +20,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
+
+P = TypeVar("P", bound="Program")
 
 MODULES = [  # as far as they are installed: older Scrapys need fewer
     "scrapy.cmdline",
@@ -63,12 +65,15 @@ class Forked:
         return self.returncode
 
 
-class Launcher:
-    """One forked process at a time."""
+class Program:
+    """A process that forks crawls as it is told to."""
 
-    def __enter__(self) -> Launcher:
+    module = __name__
+    """What Python runs."""
+
+    def __enter__(self: P) -> P:
         self._program = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-m", self.module],
             cwd=Path(__file__).resolve().parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -82,10 +87,10 @@ class Launcher:
         with self._program:
             self._program.wait(10)
 
-    def start(
+    def order(
         self, words: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path
-    ) -> Forked:
-        """Starts ``scrapy`` with these words; output goes to the log."""
+    ) -> None:
+        """Have ``scrapy`` started with these words; output goes to the log."""
         log.touch()
         order = {
             "words": list(words),
@@ -95,6 +100,16 @@ class Launcher:
         }
         assert self._program.stdin is not None
         self._program.stdin.write(json.dumps(order).encode() + b"\n")
+
+
+class Launcher(Program):
+    """One forked process at a time."""
+
+    def start(
+        self, words: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path
+    ) -> Forked:
+        """Starts ``scrapy`` with these words; output goes to the log."""
+        self.order(words, folder, environment, log)
         return Forked(self, int(self.answer()))
 
     def has_answer(self, timeout: float | None) -> bool:

@@ -13,22 +13,7 @@ SELECT
     t.pending, t.leased, t.done, t.failed, t.parked, t.ignored, t.delayed,
     t.items_stored, t.items_dropped, t.items_failed, t.superseded, t.next_id
 FROM scrapy_resume.run AS r
-CROSS JOIN LATERAL (
-    SELECT
-        j.pending + sum(w.pending) AS pending, j.leased + sum(w.leased) AS leased,
-        j.done + sum(w.done) AS done, j.failed + sum(w.failed) AS failed,
-        j.parked + sum(w.parked) AS parked, j.ignored + sum(w.ignored) AS ignored,
-        j.delayed + sum(w.delayed) AS delayed,
-        j.items_stored + sum(w.items_stored) AS items_stored,
-        j.items_dropped + sum(w.items_dropped) AS items_dropped,
-        j.items_failed + sum(w.items_failed) AS items_failed,
-        j.superseded + sum(w.superseded) AS superseded,
-        greatest(j.next_id, max(w.next_id)) AS next_id
-    FROM scrapy_resume.job AS j
-    JOIN scrapy_resume.run AS w ON w.job = j.id
-    WHERE j.id = r.job
-    GROUP BY j.id
-) AS t
+JOIN scrapy_resume.totals AS t ON t.job = r.job
 WHERE r.job = %(job)s AND r.number = %(run)s
 FOR UPDATE OF r;
 

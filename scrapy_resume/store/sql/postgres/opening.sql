@@ -77,7 +77,7 @@ FOR UPDATE;
 
 -- name: marks
 -- What a run's engine held, as it was written last, and the suspect that ran alone then.
-SELECT sent, answered, alone_id, beat_at, delay_seconds FROM scrapy_resume.run
+SELECT sent, answered, alone_id, delay_seconds FROM scrapy_resume.run
 WHERE job = %(job)s AND number = %(run)s;
 
 -- name: held_then
@@ -178,19 +178,9 @@ FROM folded AS f WHERE j.id = %(job)s;
 -- name: counters
 -- The counters of the whole job.
 SELECT
-    j.pending + coalesce(sum(w.pending), 0), j.leased + coalesce(sum(w.leased), 0),
-    j.done + coalesce(sum(w.done), 0), j.failed + coalesce(sum(w.failed), 0),
-    j.parked + coalesce(sum(w.parked), 0), j.ignored + coalesce(sum(w.ignored), 0),
-    j.delayed + coalesce(sum(w.delayed), 0),
-    j.items_stored + coalesce(sum(w.items_stored), 0),
-    j.items_dropped + coalesce(sum(w.items_dropped), 0),
-    j.items_failed + coalesce(sum(w.items_failed), 0),
-    j.superseded + coalesce(sum(w.superseded), 0),
-    greatest(j.next_id, max(w.next_id))
-FROM scrapy_resume.job AS j
-LEFT JOIN scrapy_resume.run AS w ON w.job = j.id
-WHERE j.id = %(job)s
-GROUP BY j.id;
+    pending, leased, done, failed, parked, ignored, delayed, items_stored, items_dropped,
+    items_failed, superseded, next_id
+FROM scrapy_resume.totals WHERE job = %(job)s;
 
 -- name: begin_run
 -- A run of its own for each opening.
@@ -210,47 +200,14 @@ UPDATE scrapy_resume.job SET
     start_run = %(start_run)s, start_over = %(start_over)s
 WHERE id = %(job)s;
 
--- name: open_slots
--- Some slots with rows that can be leased, and how many each has, up to a thousand.
-WITH RECURSIVE open_slot (slot) AS (
-    (
-        SELECT slot FROM scrapy_resume.frontier
-        WHERE job = %(job)s AND run = 0 AND not_before = 0 AND suspect = 0
-        ORDER BY slot LIMIT 1
-    )
-    UNION ALL
-    SELECT (
-        SELECT f.slot FROM scrapy_resume.frontier AS f
-        WHERE
-            f.job = %(job)s AND f.run = 0 AND f.not_before = 0 AND f.suspect = 0
-            AND f.slot > o.slot
-        ORDER BY f.slot LIMIT 1
-    )
-    FROM open_slot AS o WHERE o.slot IS NOT NULL
-)
-SELECT
-    s.key,
-    (
-        SELECT count(*) FROM (
-            SELECT 1 FROM scrapy_resume.frontier AS f
-            WHERE
-                f.job = %(job)s AND f.slot = s.id AND f.run = 0 AND f.not_before = 0
-                AND f.suspect = 0
-            LIMIT 1000
-        ) AS counted
-    )
-FROM open_slot AS o
-JOIN scrapy_resume.slot AS s ON s.id = o.slot
-LIMIT 100;
-
 -- name: last_status
 -- How the last run ended.
 SELECT status FROM scrapy_resume.run WHERE job = %(job)s AND number < %(run)s
 ORDER BY number DESC LIMIT 1;
 
--- name: start
+-- name: start_run
 -- Who has start().
-SELECT start_run, start_over FROM scrapy_resume.job WHERE id = %(job)s;
+SELECT start_run FROM scrapy_resume.job WHERE id = %(job)s;
 
 -- name: ready_suspects
 -- Suspects that wait.

@@ -11,29 +11,12 @@ SELECT id FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s;
 -- name: summary
 -- The job with its counters over all runs, and its last run, if there was one.
 SELECT
-    j.spider, j.status, j.reason, j.created_at, greatest(j.updated_at, t.beat_at) AS updated_at,
-    j.completed_at, j.arguments, j.metadata, j.input_hashes, j.start_exhausted,
-    (j.pending + t.pending)::bigint AS pending, (j.leased + t.leased)::bigint AS leased,
-    (j.done + t.done)::bigint AS done, (j.failed + t.failed)::bigint AS failed,
-    (j.parked + t.parked)::bigint AS parked, (j.ignored + t.ignored)::bigint AS ignored,
-    (j.delayed + t.delayed)::bigint AS delayed,
-    (j.items_stored + t.items_stored)::bigint AS items_stored,
-    (j.items_dropped + t.items_dropped)::bigint AS items_dropped,
-    (j.items_failed + t.items_failed)::bigint AS items_failed,
-    l.worker, l.started_at
+    j.spider, j.status, j.reason, j.created_at, t.updated_at, j.completed_at, j.arguments,
+    j.metadata, j.input_hashes, j.start_exhausted, t.pending, t.leased, t.done, t.failed,
+    t.parked, t.ignored, t.delayed, t.items_stored, t.items_dropped, t.items_failed, l.worker,
+    l.started_at
 FROM scrapy_resume.job AS j
-CROSS JOIN LATERAL (
-    SELECT
-        coalesce(sum(r.pending), 0) AS pending, coalesce(sum(r.leased), 0) AS leased,
-        coalesce(sum(r.done), 0) AS done, coalesce(sum(r.failed), 0) AS failed,
-        coalesce(sum(r.parked), 0) AS parked, coalesce(sum(r.ignored), 0) AS ignored,
-        coalesce(sum(r.delayed), 0) AS delayed,
-        coalesce(sum(r.items_stored), 0) AS items_stored,
-        coalesce(sum(r.items_dropped), 0) AS items_dropped,
-        coalesce(sum(r.items_failed), 0) AS items_failed,
-        max(r.beat_at) AS beat_at
-    FROM scrapy_resume.run AS r WHERE r.job = j.id
-) AS t
+JOIN scrapy_resume.totals AS t ON t.job = j.id
 LEFT JOIN scrapy_resume.run AS l ON l.job = j.id AND l.number = j.next_run - 1
 WHERE j.id = %(job)s;
 

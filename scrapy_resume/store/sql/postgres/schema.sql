@@ -239,38 +239,50 @@ CREATE FUNCTION scrapy_resume.iso(seconds double precision) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN to_char(to_timestamp(seconds) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
 
+-- The counters of each job: those of runs that have ended, and what live ones have changed.
+CREATE VIEW scrapy_resume.totals AS
+SELECT
+    j.id AS job,
+    (j.pending + coalesce(sum(r.pending), 0))::bigint AS pending,
+    (j.delayed + coalesce(sum(r.delayed), 0))::bigint AS delayed,
+    (j.leased + coalesce(sum(r.leased), 0))::bigint AS leased,
+    (j.done + coalesce(sum(r.done), 0))::bigint AS done,
+    (j.failed + coalesce(sum(r.failed), 0))::bigint AS failed,
+    (j.parked + coalesce(sum(r.parked), 0))::bigint AS parked,
+    (j.ignored + coalesce(sum(r.ignored), 0))::bigint AS ignored,
+    (j.items_stored + coalesce(sum(r.items_stored), 0))::bigint AS items_stored,
+    (j.items_dropped + coalesce(sum(r.items_dropped), 0))::bigint AS items_dropped,
+    (j.items_failed + coalesce(sum(r.items_failed), 0))::bigint AS items_failed,
+    (j.superseded + coalesce(sum(r.superseded), 0))::bigint AS superseded,
+    greatest(j.next_id, max(r.next_id)) AS next_id,
+    greatest(j.updated_at, max(r.beat_at)) AS updated_at,
+    count(r.number) AS runs,
+    count(*) FILTER (WHERE r.status = 'running') AS workers
+FROM scrapy_resume.job AS j
+LEFT JOIN scrapy_resume.run AS r ON r.job = j.id
+GROUP BY j.id;
+
 CREATE VIEW scrapy_resume.progress AS
 SELECT
     j.name || '#' || j.number AS job,
     j.spider,
     j.status,
     j.reason,
-    j.pending + w.pending AS pending,
-    j.delayed + w.delayed AS delayed,
-    j.leased + w.leased AS leased,
-    j.done + w.done AS done,
-    j.failed + w.failed AS failed,
-    j.parked + w.parked AS parked,
-    j.ignored + w.ignored AS ignored,
-    j.pending + j.leased + j.done + j.failed + j.parked + j.ignored
-        + w.pending + w.leased + w.done + w.failed + w.parked + w.ignored AS total,
-    j.items_stored + w.items_stored AS items,
-    w.runs,
-    w.workers,
+    t.pending,
+    t.delayed,
+    t.leased,
+    t.done,
+    t.failed,
+    t.parked,
+    t.ignored,
+    t.pending + t.leased + t.done + t.failed + t.parked + t.ignored AS total,
+    t.items_stored AS items,
+    t.runs,
+    t.workers,
     scrapy_resume.iso(j.created_at) AS created_at,
-    scrapy_resume.iso(greatest(j.updated_at, w.beat_at)) AS updated_at
+    scrapy_resume.iso(t.updated_at) AS updated_at
 FROM scrapy_resume.job AS j
-CROSS JOIN LATERAL (
-    SELECT
-        coalesce(sum(r.pending), 0) AS pending, coalesce(sum(r.delayed), 0) AS delayed,
-        coalesce(sum(r.leased), 0) AS leased, coalesce(sum(r.done), 0) AS done,
-        coalesce(sum(r.failed), 0) AS failed, coalesce(sum(r.parked), 0) AS parked,
-        coalesce(sum(r.ignored), 0) AS ignored,
-        coalesce(sum(r.items_stored), 0) AS items_stored,
-        count(*) AS runs, count(*) FILTER (WHERE r.status = 'running') AS workers,
-        max(r.beat_at) AS beat_at
-    FROM scrapy_resume.run AS r WHERE r.job = j.id
-) AS w;
+JOIN scrapy_resume.totals AS t ON t.job = j.id;
 
 CREATE VIEW scrapy_resume.requests AS
 SELECT
