@@ -19,7 +19,7 @@ from scrapy_resume.store.postgres_job import PostgresJob
 from scrapy_resume.store.postgres_link import Link
 from scrapy_resume.store.postgres_opening import open_job
 from scrapy_resume.store.postgres_read import PostgresReader
-from scrapy_resume.store.postgres_recovery import live_runs
+from scrapy_resume.store.postgres_recovery import hold_job, live_runs
 from scrapy_resume.store.postgres_schema import ensure_schema
 from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
 from scrapy_resume.store.queries import load_queries
@@ -122,13 +122,12 @@ class PostgresStore:
             return status != "initialized" or bool(live_runs(tables))
 
     def _hold(self, connection: Connection, key: JobKey) -> tuple[PostgresTables, str]:
-        values = {"name": storable(key.name), "number": key.number}
-        row = connection.execute(OPENING["hold_job"], values).fetchone()
-        if row is None:
+        job = hold_job(connection, key)
+        if job is None:
             raise JobNotFoundError(f"there is no job {key} in {self._link.place}")
-        tables = PostgresTables(row[0], 0, any_owner=False)
-        tables.begin(connection, row[9])
-        return tables, row[1]
+        tables = PostgresTables(job.id, 0, any_owner=False)
+        tables.begin(connection, job.now)
+        return tables, job.status
 
 
 def delete_job(connection: Connection, job: int) -> None:

@@ -23,13 +23,15 @@ from scrapy_resume.store.contract import (
     StartTurn,
     StoredItem,
 )
-from scrapy_resume.store.jsontext import as_json, storable
+from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.postgres_life import Life, Marks
 from scrapy_resume.store.postgres_link import Link
 from scrapy_resume.store.postgres_recovery import (
+    JobRow,
     LiveRun,
     change_of,
     end_dead_run,
+    hold_job,
     live_runs,
     settle_pending,
     take_back,
@@ -209,13 +211,12 @@ class PostgresJob:
             if run.number != self.session.run and not run.leaving and not run.is_dead
         ]
 
-    def _hold_job(self) -> str:
+    def _hold_job(self) -> JobRow:
         key = self.session.job
-        values = {"name": storable(key.name), "number": key.number}
-        row = self._tables.execute(OPENING["hold_job"], **values).fetchone()
-        if row is None:
+        job = hold_job(self._tables.connection, key)
+        if job is None:
             raise LeaseLostError(f"{key} was deleted while the crawl was running; it stops")
-        return str(row[1])
+        return job
 
     # Items
 
@@ -246,7 +247,7 @@ class PostgresJob:
 
     def _end(self, fence: Fence, closing: Closing) -> str:
         tables = self._tables
-        job_status = self._hold_job()
+        job_status = self._hold_job().status
         take_back(tables, Death(), self._opening.slot_delay_seconds)
         others = self._others_at_work()
         if others:

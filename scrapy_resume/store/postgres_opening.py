@@ -7,10 +7,17 @@ from typing import Final, NamedTuple
 from scrapy_resume.errors import JobNotFoundError
 from scrapy_resume.model import Counts, JobKey
 from scrapy_resume.store.contract import FeedNote, Opening, Session
-from scrapy_resume.store.jsontext import as_json, storable
+from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.postgres_job import PostgresJob
 from scrapy_resume.store.postgres_link import Link
-from scrapy_resume.store.postgres_recovery import LiveRun, end_dead_run, live_runs, settle_pending
+from scrapy_resume.store.postgres_recovery import (
+    JobRow,
+    LiveRun,
+    end_dead_run,
+    hold_job,
+    live_runs,
+    settle_pending,
+)
 from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
 from scrapy_resume.store.processes import Presence
 from scrapy_resume.store.recovery import Recovered
@@ -20,22 +27,6 @@ SLOTS_TOLD: Final = 100
 
 ID_STEP: Final = 4096
 """Ids of a run are congruent to its number: so many runs at a time choose between each other's."""
-
-
-class JobRow(NamedTuple):
-    """The columns of the statement ``hold_job``."""
-
-    id: int
-    status: str
-    next_run: int
-    next_id: int
-    start_exhausted: bool
-    start_run: int
-    start_over: bool
-    every_run: bool
-    created_at: float
-    now: float
-    superseded: int
 
 
 def open_job(link: Link, key: JobKey, opening: Opening) -> PostgresJob:
@@ -51,11 +42,9 @@ def open_job(link: Link, key: JobKey, opening: Opening) -> PostgresJob:
 
 def _open(link: Link, key: JobKey, opening: Opening, presence: Presence) -> PostgresJob:
     with link.transaction() as connection:
-        values = {"name": storable(key.name), "number": key.number}
-        row = connection.execute(OPENING["hold_job"], values).fetchone()
-        if row is None:
+        job = hold_job(connection, key)
+        if job is None:
             raise JobNotFoundError(f"there is no job {key} in {link.place}")
-        job = JobRow(*row)
         tables = PostgresTables(job.id, job.next_run, any_owner=opening.slots_shared)
         tables.begin(connection, job.now)
         found = _end_the_dead(tables, opening)

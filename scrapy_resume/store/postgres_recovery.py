@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any, Final, NamedTuple
 
-from scrapy_resume.model import Counts, Phase
+from psycopg import Connection
+
+from scrapy_resume.model import Counts, JobKey, Phase
 from scrapy_resume.store.batch import end_delays
+from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
 from scrapy_resume.store.processes import is_gone
 from scrapy_resume.store.recovery import Death, Recovered, recover, supersede_every_run
@@ -18,6 +21,29 @@ log = logging.getLogger("scrapy_resume")
 SITE_SECONDS: Final = 2.0
 """How long sites may go on answering a worker that has just died: another one leaves its hosts
 alone for so long."""
+
+
+class JobRow(NamedTuple):
+    """The columns of the statement ``hold_job``."""
+
+    id: int
+    status: str
+    next_run: int
+    start_exhausted: bool
+    start_over: bool
+    every_run: bool
+    created_at: float
+    now: float
+
+
+def hold_job(connection: Connection[Any], key: JobKey) -> JobRow | None:
+    """The job, held to the end of the transaction: one at a time opens or leaves it.
+
+    ``None``: there is no such job.
+    """
+    values = {"name": storable(key.name), "number": key.number}
+    row = connection.execute(OPENING["hold_job"], values).fetchone()
+    return None if row is None else JobRow(*row)
 
 
 class LiveRun(NamedTuple):

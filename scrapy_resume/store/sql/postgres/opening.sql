@@ -48,8 +48,8 @@ RETURNING id;
 -- name: hold_job
 -- Whoever opens or leaves a job does so one at a time.
 SELECT
-    id, status, next_run, next_id, start_exhausted, start_run, start_over, every_run, created_at,
-    extract(epoch FROM clock_timestamp())::double precision, superseded
+    id, status, next_run, start_exhausted, start_over, every_run, created_at,
+    extract(epoch FROM clock_timestamp())::double precision
 FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s
 FOR UPDATE;
 
