@@ -93,6 +93,20 @@ class Fleet:
 
     # ---- batches
 
+    def make_way(self) -> None:
+        """A batch is about to go: choose the slots that are to go to others with it, or soon.
+
+        Before it is decided what else stays here, and what is asked for.
+        """
+        now = time.monotonic()
+        if not self._fair_share or self._ended or now - self._gave_at < GIVING_SECONDS:
+            return
+        busy = self._busy()
+        excess = self._frontier.slots_at_work(busy) - self._fair_share
+        if excess > 0:
+            self._gave_at = now
+            self._frontier.hand_over(excess, busy)
+
     def complete(self, batch: Batch) -> None:
         """Add to a batch that is about to go what the others have to know."""
         if not self.shared:
@@ -103,6 +117,7 @@ class Fleet:
             self.others_at_work = True
         if not self._ended:
             busy = self._busy()
+            busy.update(arrival.slot for arrival in batch.arrivals if arrival.lease)
             self._give_slots(batch, busy)
             self._want_slots(batch, busy)
 
@@ -174,17 +189,11 @@ class Fleet:
     # ---- slots
 
     def _give_slots(self, batch: Batch, busy: Counter[str]) -> None:
-        """Give back slots in which nothing is left, and what is over the fair share where others
-        look for some in vain."""
-        now = time.monotonic()
-        excess = self._frontier.slots_at_work(busy) - self._fair_share
-        if self._fair_share and excess > 0 and now - self._gave_at >= GIVING_SECONDS:
-            self._gave_at = now
-            self._frontier.hand_over(excess, busy)
+        """Give back slots in which nothing is left, and those that are to go to others."""
         rows = self._frontier.take_leaving_rows()
         self._hand_out.releasing += len(rows)
         batch.releases += [(row.id, row.attempts) for row in rows]
-        spare = self._frontier.take_spare_slots(busy, now - KEPT_SECONDS)
+        spare = self._frontier.take_spare_slots(busy, time.monotonic() - KEPT_SECONDS)
         # The next worker begins where this one has ended, after the delay.
         batch.slots_given = dict.fromkeys(spare, self._slot_delay_seconds)
 
@@ -195,5 +204,8 @@ class Fleet:
             batch.slot_share = self._frontier.share
 
     def _busy(self) -> Counter[str]:
-        """Slot → requests of it that the engine holds."""
-        return Counter(row.slot for row in self._hand_out.handed.values())
+        """Slot → requests of it that the engine holds, or that wait for it to be empty."""
+        busy = Counter(row.slot for row in self._hand_out.handed.values())
+        if self._hand_out.alone is not None:
+            busy[self._hand_out.alone.slot] += 1
+        return busy

@@ -350,18 +350,18 @@ class Frontier:
         """How many rows to lease from a slot that is new."""
         return max(1, self._size // (len(self._lanes) + 1))
 
-    def slots_wanted(self, in_engine: Collection[str]) -> int:
+    def slots_wanted(self, busy: Collection[str]) -> int:
         """How many more slots the worker has use for: as many as it may have requests."""
         if not self._shared or self.awaits_every_run:
             return 0
-        return max(0, min(SLOTS_A_BATCH, self._concurrency - self.slots_at_work(in_engine)))
+        return max(0, min(SLOTS_A_BATCH, self._concurrency - self.slots_at_work(busy)))
 
-    def slots_at_work(self, in_engine: Collection[str]) -> int:
+    def slots_at_work(self, busy: Collection[str]) -> int:
         """Slots that have something to do here."""
         return sum(
             1
             for lane in self._lanes.values()
-            if not lane.leaving and (lane.rows or lane.pending or lane.slot in in_engine)
+            if not lane.leaving and (lane.rows or lane.pending or lane.slot in busy)
         )
 
     def look_everywhere(self) -> None:
@@ -371,7 +371,7 @@ class Frontier:
                 slot for slot in self._owned if (lane := self._lane(slot)) and not lane.rows
             )
 
-    def hand_over(self, count: int, in_engine: Mapping[str, int]) -> None:
+    def hand_over(self, count: int, busy: Mapping[str, int]) -> None:
         """So many slots with work are to go to others, the quiet ones first: no more is handed
         out from them."""
         lanes = [self._lane(slot) for slot in self._owned or ()]
@@ -380,7 +380,7 @@ class Frontier:
             for lane in lanes
             if not lane.leaving and (lane.rows or lane.pending) and _can_be_moved(lane)
         ]
-        for lane in sorted(movable, key=lambda lane: in_engine.get(lane.slot, 0))[:count]:
+        for lane in sorted(movable, key=lambda lane: busy.get(lane.slot, 0))[:count]:
             lane.leaving = True
 
     def take_leaving_rows(self) -> list[Row]:
@@ -393,13 +393,14 @@ class Frontier:
                 lane.rows.clear()
         return rows
 
-    def take_spare_slots(self, in_engine: Mapping[str, int], quiet_before: float) -> list[str]:
-        """Take out the slots that this run gives back now, none with a request in the engine:
-        those that are to go to others, and those in which nothing was left before that moment."""
+    def take_spare_slots(self, busy: Mapping[str, int], quiet_before: float) -> list[str]:
+        """Take out the slots that this run gives back now: those that are to go to others, and
+        those in which nothing was left before that moment. Not those that are busy: with a
+        request in the engine, or with one that stays leased."""
         spare = [
             slot
             for slot in self._owned or ()
-            if self._is_spare(self._lane(slot), in_engine, quiet_before)
+            if self._is_spare(self._lane(slot), busy, quiet_before)
         ]
         for slot in spare:
             assert self._owned is not None
@@ -408,8 +409,8 @@ class Frontier:
             self.set_pending(slot, 0)
         return spare
 
-    def _is_spare(self, lane: Lane, in_engine: Mapping[str, int], quiet_before: float) -> bool:
-        if in_engine.get(lane.slot) or lane.rows:
+    def _is_spare(self, lane: Lane, busy: Mapping[str, int], quiet_before: float) -> bool:
+        if busy.get(lane.slot) or lane.rows:
             lane.quiet_since = None
             return False
         if lane.leaving:

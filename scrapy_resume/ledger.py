@@ -339,6 +339,7 @@ class Ledger:
         if batch.finishes or batch.releases:
             self.snapshot(batch)
         batch.pages = self.pages
+        self._fleet.make_way()
         self._frontier.choose(batch.arrivals)
         batch.wishes = self._frontier.wishes()
         batch.suspect_wish = self._hand_out.wants_suspect()

@@ -141,8 +141,10 @@ class Rules:
             most = most_at_once(hits, host)
             if most > self.most_at_once * BY_ITSELF:
                 faults.append(f"{host} was answering {most} at a time")
-            if any(one.worker != other.worker for one, other in at_a_time(hits, host)):
-                faults.append(f"{host} was answering two workers at a time")
+            for one, other in at_a_time(hits, host)[:1]:
+                faults.append(
+                    f"{host} was answering two workers at a time: {told(one)}; {told(other)}"
+                )
             gap = shortest_gap(hits, host, was_sent)
             if gap < self.delay_seconds - self.jitter_seconds:
                 faults.append(
@@ -152,11 +154,17 @@ class Rules:
         return faults
 
 
+def told(hit: HostHit) -> str:
+    """A request, who had sent it, and when."""
+    until = "never" if hit.answered_at is None else f"{hit.answered_at:.3f}"
+    return f"page {hit.page} by {hit.worker} sent {hit.said_sent_at:.3f}, answered {until}"
+
+
 def closest(hits: Sequence[HostHit], host: str) -> str:
     """The two requests to a host that were sent with the shortest gap."""
     mine = sorted((hit for hit in hits if hit.host == host), key=was_sent)
     one, other = min(pairwise(mine), key=lambda pair: was_sent(pair[1]) - was_sent(pair[0]))
-    return f"page {one.page} by {one.worker}, then page {other.page} by {other.worker}"
+    return f"{told(one)}, then {told(other)}"
 
 
 @dataclass(frozen=True)
@@ -171,6 +179,7 @@ class FleetVerdict:
     unexplained: list[str]
     broken_rules: list[str]
     back: Mapping[str, list[float]] = field(default_factory=dict)
+    deaths: Sequence[Death] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -183,6 +192,7 @@ class FleetVerdict:
         return self.is_whole and not self.unexplained and not self.broken_rules
 
     def __str__(self) -> str:
+        deaths = ", ".join(f"{death.worker} at {death.at:.3f}" for death in self.deaths)
         back = ", ".join(
             f"{worker} after {seconds[0]:.1f} to {seconds[-1]:.1f} s ({len(seconds)} pages)"
             for worker, seconds in self.back.items()
@@ -193,7 +203,7 @@ class FleetVerdict:
             f"twice or unknown {examples(self.twice)}, "
             f"never fetched {sorted(self.never_fetched)[:EXAMPLES] or 0}; "
             f"{self.again} fetched again, {listed(self.unexplained)} of them unexplained; "
-            f"rules broken: {listed(self.broken_rules)}; "
+            f"rules broken: {listed(self.broken_rules)}; died: {deaths or 'none'}; "
             f"orphans back: {back or 'there were none'}"
         )
 
@@ -225,4 +235,5 @@ def fleet_verdict(
         unexplained=unexplained(hits, deaths),
         broken_rules=[] if rules is None else rules.broken(hits),
         back={death.worker: seconds_until_back(hits, death) for death in deaths},
+        deaths=deaths,
     )
