@@ -16,6 +16,7 @@ from scrapy.utils.misc import build_from_crawler
 from scrapy.utils.reactor import is_reactor_installed
 from twisted.internet.defer import Deferred
 
+from scrapy_resume.backoff import Backoff
 from scrapy_resume.cookies import Cookies
 from scrapy_resume.errors import (
     LeaseLostError,
@@ -33,6 +34,7 @@ from scrapy_resume.ledger import Ledger
 from scrapy_resume.outbox import Outbox
 from scrapy_resume.store.contract import Closing
 from scrapy_resume.storethread import StoreThread, post_to_loop
+from scrapy_resume.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +119,8 @@ class CrawlRun:
         self.frontier = self._build_frontier(order)
         assert crawler.stats is not None
         self.items = ItemBook(session.job, self.codec, crawler.stats, settings.item_key)
-        self.hand_out = HandOut(job, self.frontier)
+        self.waiting = Waiting(settings.retry_wait_seconds)
+        self.hand_out = HandOut(job, self.frontier, self.waiting)
         self.fleet = Fleet(session, self.frontier, self.hand_out, slot_delay_seconds)
         self.ledger = Ledger(
             session.counts,
@@ -141,6 +144,7 @@ class CrawlRun:
             self.hand_out,
             self.outbox,
             self._duplicate_log(crawler),
+            Backoff(settings.retry_delay_seconds, settings.retry_delay_max_seconds),
         )
         self._connect_ledger()
         self._state_text = session.spider_state
@@ -170,6 +174,8 @@ class CrawlRun:
         ledger.decode = self._decode
         ledger.snapshot = self._snapshot
         ledger.on_gave_up = self._store_gave_up
+        self.waiting.ask = self.outbox.hurry
+        self.waiting.close = self.inflight.close_spider
 
     def _duplicate_log(self, crawler: Crawler) -> Any:
         """Scrapy's own words, and its stat, for a request that is filtered as a duplicate."""
@@ -232,6 +238,7 @@ class CrawlRun:
     def gave_up(self, error: Exception) -> None:
         """The store takes nothing any more."""
         self.fleet.end()
+        self.waiting.end()
         self.ledger.gave_up(error)
         self._abandon_feeds()
 
@@ -274,13 +281,19 @@ class CrawlRun:
         if b"Set-Cookie" in response.headers:
             self.cookies.changed(request.meta.get("cookiejar"))
 
-    # ---- beside others
+    # ---- every second or so
 
-    def stay_in_touch(self) -> None:
+    def look_around(self) -> None:
+        """What is to be done as time passes."""
+        if self.session.shared:
+            self._stay_in_touch()
+        self.ledger.look_at_the_clock()
+
+    def _stay_in_touch(self) -> None:
         """Show the store that the event loop runs; fetch nothing while the store is out of reach.
 
         Others may take over what a worker holds that they hear nothing of for
-        RESUME_ORPHAN_TIMEOUT: it stops fetching before that. To be called every second or so.
+        RESUME_ORPHAN_TIMEOUT: it stops fetching before that.
         """
         self.job.show_life()
         silence = time.monotonic() - self.outbox.in_touch_at
@@ -377,6 +390,7 @@ class CrawlRun:
             return
         self.closed = True
         self.fleet.end()
+        self.waiting.end()
         self._abandon.detach()
         self._abandon_feeds()
         self.outbox.last_words(Closing("paused", "shutdown", self._stats()))
@@ -414,6 +428,7 @@ class CrawlRun:
             return None
         self.closed = True
         self.fleet.end()
+        self.waiting.end()
         self.outbox.seal()
         self._abandon.detach()
         self._unhook()

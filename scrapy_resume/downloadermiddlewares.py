@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from scrapy.exceptions import NotConfigured
 
+from scrapy_resume.backoff import retry_after
 from scrapy_resume.extensions import run_of
 
 if TYPE_CHECKING:
@@ -45,5 +46,8 @@ class ResumeDownloaderMiddleware:
     ) -> Response:
         """The site has answered."""
         self._run.hand_out.answered_by_site(request)
+        row = self._run.ledger.row_of(request)
+        if row is not None:
+            row.retry_after = retry_after(response)
         self._run.note_cookies(request, response)
         return response

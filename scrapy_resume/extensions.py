@@ -40,7 +40,7 @@ PROGRESS_SECONDS: Final = 60
 """A progress line at least so often."""
 
 LIFE_SECONDS: Final = 1.0
-"""How often the event loop shows life, where others watch."""
+"""How often the event loop shows life where others watch, and the clock is looked at."""
 
 _STATUS_OF_REASON: Final = {
     "finished": "completed",
@@ -88,7 +88,7 @@ class ResumeExtension:
         self._crawler = crawler
         self._progress = Progress(run)
         self._beat = create_looping_call(self._beat_once)
-        self._life = create_looping_call(run.stay_in_touch)
+        self._life = create_looping_call(run.look_around)
         self._sent_at_last_beat = -1
         self._feeds_failed = False
         connect = crawler.signals.connect
@@ -130,7 +130,7 @@ class ResumeExtension:
         interval_seconds = settings.heartbeat_seconds
         if self.run.session.shared:
             interval_seconds = min(interval_seconds, settings.orphan_timeout_seconds / 4)
-            self._life.start(min(LIFE_SECONDS, interval_seconds))
+        self._life.start(min(LIFE_SECONDS, interval_seconds))
         self._beat.start(interval_seconds, now=False)
 
     def _beat_once(self) -> None:

@@ -54,6 +54,8 @@ class Fleet:
         """There may be others."""
         self.others_at_work = session.shared
         """Something of the job is open elsewhere, or may still come."""
+        self.only_waits = not session.shared
+        """All that is open elsewhere waits for its time."""
         self.starting = session.has_start
         """``start()`` is run here, and has not come to its end."""
         self._frontier = frontier
@@ -115,6 +117,7 @@ class Fleet:
         batch.idle = self._is_idle(batch)
         if not batch.idle:
             self.others_at_work = True
+            self.only_waits = False
         if not self._ended:
             busy = self._busy()
             busy.update(arrival.slot for arrival in batch.arrivals if arrival.lease)
@@ -145,6 +148,7 @@ class Fleet:
         self._told_idle = batch.idle
         if batch.idle:
             self.others_at_work = answer.others_at_work
+            self.only_waits = answer.only_delayed
         self._fair_share = answer.fair_share
         self._take_turn(answer.start)
         if batch.slots_wanted and not answer.slots_found:

@@ -191,7 +191,7 @@ class Frontier:
         for arrival in arrivals:
             if arrival.lease:
                 leased[arrival.slot] += 1
-            else:
+            elif not arrival.not_before:
                 by_slot.setdefault(arrival.slot, []).append(arrival)
         for slot, newcomers in by_slot.items():
             lane = self._lanes[slot]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from scrapy_resume.backoff import retries_of
 from scrapy_resume.model import Phase
 
 if TYPE_CHECKING:
@@ -15,14 +17,17 @@ if TYPE_CHECKING:
     from scrapy_resume.outbox import Outbox
     from scrapy_resume.rows import Row
     from scrapy_resume.store.contract import JobStore
+    from scrapy_resume.waiting import Waiting
 
 
 class HandOut:
     """The requests that the engine holds, and the choice of the next."""
 
-    def __init__(self, job: JobStore, frontier: Frontier) -> None:
+    def __init__(self, job: JobStore, frontier: Frontier, waiting: Waiting) -> None:
         self._job = job
         self._frontier = frontier
+        self.waiting = waiting
+        waiting.put = self._due
         self._hold: int | None = None
         """The number of batches that have to be answered before the next request goes."""
         self._arrived_before: int | None = None
@@ -39,6 +44,8 @@ class HandOut:
         """Rows on their way back to the store."""
         # Filled by the crawl that puts the parts together.
         self.outbox: Outbox
+        self.wake: Callable[[], None] = lambda: None
+        """Have the engine ask for a request."""
         self.is_idle: Callable[[], bool] = lambda: True
         """The downloader has nothing to do."""
         self.active_downloads: Callable[[str], int] = lambda _: 0
@@ -48,7 +55,12 @@ class HandOut:
         """The row that comes next; ``None``: none may be handed out now."""
         if self.alone is not None:
             alone = self.alone
-            waits = alone.in_engine or self.handed or alone.id in self.expected
+            waits = (
+                alone.in_engine
+                or self.handed
+                or alone.id in self.expected
+                or alone.not_before > time.time()
+            )
             return None if waits else alone
         if self._must_wait_for_store():
             return None
@@ -83,6 +95,7 @@ class HandOut:
         self.handed[request] = row
         row.in_engine = True
         row.attempts += 1
+        row.retry_times = retries_of(request)
         if row.recorded:
             self._job.mark(row.id, Phase.sent)
 
@@ -111,9 +124,15 @@ class HandOut:
                 self._job.unmark(row.id)
 
     def put(self, row: Row) -> None:
-        """A row is ready to be handed out."""
-        if row is not self.alone:
+        """A row is ready to be handed out, when its time has come."""
+        if row.not_before > time.time():
+            self.waiting.hold(row)
+        elif row is not self.alone:
             self._frontier.push(row)
+
+    def _due(self, row: Row) -> None:
+        self.put(row)
+        self.wake()
 
     def drop(self, row: Row) -> None:
         """A row has ended: what waited for it may go."""
@@ -148,4 +167,18 @@ class HandOut:
             or self.releasing
             or self.suspects
             or (self.alone is not None and not self.alone.in_engine)
+            or self.waiting
+        )
+
+    def only_waits(self) -> bool:
+        """Nothing is in hand but rows whose time has not come."""
+        frontier = self._frontier
+        return not (
+            self.handed
+            or frontier.leased
+            or frontier.pending_rows
+            or self.expected
+            or self.releasing
+            or self.suspects
+            or (self.alone is not None and self.alone.not_before <= time.time())
         )

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from scrapy import Request
     from scrapy.crawler import Crawler
 
+    from scrapy_resume.backoff import Backoff
     from scrapy_resume.codec import Codec
     from scrapy_resume.frontier import Frontier
     from scrapy_resume.handout import HandOut
@@ -65,6 +66,7 @@ class Intake:
         hand_out: HandOut,
         outbox: Outbox,
         duplicate_log: Callable[[Request], None],
+        backoff: Backoff,
     ) -> None:
         self._crawler = crawler
         self._run = session.run
@@ -75,6 +77,7 @@ class Intake:
         self._hand_out = hand_out
         self._outbox = outbox
         self._log_duplicate = duplicate_log
+        self._backoff = backoff
         assert crawler.request_fingerprinter is not None
         self._fingerprint = crawler.request_fingerprinter.fingerprint
         self._next_id = session.first_id
@@ -203,6 +206,7 @@ class Intake:
                 counted,
                 True,
                 every_run,
+                not_before=0.0 if every_run else self._backoff.not_before(request, parent),
             )
         )
 
@@ -240,6 +244,7 @@ class Intake:
             row.identity = os.urandom(20)
         else:
             row.identity = occurrence_identity(*parent.next_occurrence(fingerprint, b"memory"))
+        row.not_before = self._backoff.not_before(request, parent)
         row.parent = parent.id if parent is not None else NO_PARENT
         row.unit = self._unit(request, parent, row_id)
         row.every_run = bool(request.meta.get(EVERY_RUN_KEY))
@@ -334,6 +339,7 @@ class Intake:
                 row.forget_outcome()
                 row.settle(State.ignored, "duplicate")
                 return False
+        row.not_before = self._backoff.not_before(request, row)
         row.forget_outcome()
         payload: str | None = None
         if row.recorded:
@@ -380,6 +386,7 @@ class Intake:
                 row.attempts,
                 identity,
                 pinned,
+                row.not_before,
             )
         )
 

@@ -69,6 +69,8 @@ class Ledger:
         self._start_items = 0
         self.start_exhausted = False
         """``start()`` came to its end in this run, or was not to be run again."""
+        self._start_over = False
+        """``start()`` is not running: it is over, or was not to be run."""
         self._start_waiter: Deferred[None] | None = None
         self.frozen = False
         """Nothing that happens is an outcome any more."""
@@ -142,8 +144,22 @@ class Ledger:
             self._holds
             or self._hand_out.has_pending()
             or self._start_items
+            or self.counts.delayed
             or self._fleet.others_at_work
         )
+
+    def look_at_the_clock(self) -> None:
+        """Close the spider if there has been nothing but delayed requests for too long."""
+        waits = (
+            self._start_over
+            and not self.frozen
+            and not self._holds
+            and not self._start_items
+            and bool(self.counts.delayed or self._hand_out.waiting)
+            and self._hand_out.only_waits()
+            and self._fleet.only_waits
+        )
+        self._hand_out.waiting.look(waits, self.counts.delayed)
 
     def hold(self, why: str, held: bool) -> None:
         """Hand out no requests, and do not end, until told otherwise for the same reason."""
@@ -261,6 +277,7 @@ class Ledger:
     def start_ended(self, *, exhausted: bool) -> None:
         """``start()`` is over: came to its end, raised, or was not run at all."""
         self.start_exhausted = exhausted
+        self._start_over = True
         self._fleet.starting = False
         self.stop_awaiting_every_run()
         if exhausted and not self.frozen:
@@ -351,6 +368,7 @@ class Ledger:
         touched = self._settle_arrivals(batch, answer)
         self._hand_out.releasing -= len(batch.releases)
         self.counts = answer.counts
+        self._hand_out.waiting.due(answer.next_due)
         self._hand_out.suspects = answer.suspects
         for slot, count in answer.pending.items():
             self._frontier.set_pending(slot, count)

@@ -46,6 +46,7 @@ class Row:
         "kind",
         "lasting_key",
         "memory_identities",
+        "not_before",
         "occurrences",
         "open_below",
         "parent",
@@ -54,6 +55,8 @@ class Row:
         "rank",
         "recorded",
         "request",
+        "retry_after",
+        "retry_times",
         "slot",
         "spilled",
         "state",
@@ -98,6 +101,13 @@ class Row:
         self.rank: Rank = (0, 0, 0)
         self.unit: int | str = row_id
         self.attempts = 0
+        self.retry_times = 0
+        """Of the request that the engine was given last, as Scrapy's retry middleware counts."""
+        self.retry_after = 0.0
+        """When the site wants to be asked again; see ``backoff``."""
+        self.not_before = 0.0
+        """Not to be handed out before that time (seconds since the epoch): of rows that wait in
+        memory. 0: at any time."""
         self.memory_identities: list[bytes] = []
         """Identities that only this process knows, until the row's finish is committed."""
         self.occurrences: dict[bytes, int] | None = None

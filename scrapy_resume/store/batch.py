@@ -122,5 +122,6 @@ def _report(transaction: Transaction) -> None:
         committed.pending.update(tables.pending(tally.slots))
     committed.suspects = tables.count_suspects()
     committed.counts = tally.counts()
+    committed.next_due = tables.next_due() if tally.delayed else 0.0
     committed.items_given = transaction.items_taken
     committed.superseded = tally.superseded

@@ -242,6 +242,8 @@ class Committed:
     suspects: int = 0
     """Suspects that wait now, and that this run may lease."""
     counts: Counts = field(default_factory=Counts)
+    next_due: float = 0.0
+    """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
     last_item: int = 0
     """The highest id that an item was given so far."""
     items_given: int = 0
@@ -265,6 +267,8 @@ class Committed:
     """Some slots that others have, where this run looked for slots in vain."""
     others_at_work: bool = False
     """In answer to ``Batch.idle``: something of the job is open, or may still come."""
+    only_delayed: bool = False
+    """In answer to ``Batch.idle``: all that is open waits for its time."""
     start: StartTurn = StartTurn.taken
     """In answer to ``Batch.start_wanted``."""
 

@@ -153,7 +153,9 @@ class PostgresJob:
             if over:
                 committed.start = StartTurn.over
         if batch.idle:
-            ((committed.others_at_work,),) = tables.execute(COMMIT["others_at_work"]).fetchall()
+            ((starting, is_open, ready),) = tables.execute(COMMIT["others_at_work"]).fetchall()
+            committed.others_at_work = starting or is_open
+            committed.only_delayed = not (starting or ready)
         if not self._opening.slots_shared:
             ((committed.fair_share,),) = tables.execute(COMMIT["fair_share"]).fetchall()
         if self._starving:

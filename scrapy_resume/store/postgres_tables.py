@@ -294,6 +294,11 @@ class PostgresTables:
         """Delayed rows whose time has come, those that waited longest first."""
         return [Waiting(*columns) for columns in self.execute(COMMIT["due_requests"], count=count)]
 
+    def next_due(self) -> float:
+        """When the first delayed row is due; 0: none is delayed."""
+        found = self.execute(COMMIT["next_due"]).fetchall()
+        return float(found[0][0]) if found else 0.0
+
     def end_delays(self, rows: Sequence[int]) -> None:
         """From here on these can be leased."""
         self.execute(COMMIT["end_delays"], ids=list(rows))

@@ -214,6 +214,11 @@ class SqliteTables:
         """Delayed rows whose time has come, those that waited longest first."""
         return [Waiting(*columns) for columns in self._run(COMMIT["due_requests"], (now, count))]
 
+    def next_due(self) -> float:
+        """When the first delayed row is due; 0: none is delayed."""
+        found = self._run(COMMIT["next_due"]).fetchall()
+        return float(found[0][0]) if found else 0.0
+
     def end_delays(self, rows: Sequence[int]) -> None:
         """From here on these can be leased."""
         self._run_many(COMMIT["end_delay"], [(row,) for row in rows])

@@ -215,6 +215,9 @@ class Tables(Protocol):
     def due(self, now: float, count: int) -> list[Waiting]:
         """Delayed rows whose time has come, those that waited longest first."""
 
+    def next_due(self) -> float:
+        """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
+
     def end_delays(self, rows: Sequence[int]) -> None:
         """From here on these can be leased."""
 

@@ -248,6 +248,16 @@ def test_a_delay_that_is_over_shows_without_a_wish(place: Place) -> None:
     assert committed.counts.delayed == 0
 
 
+def test_it_is_known_when_the_first_delayed_row_is_due(place: Place) -> None:
+    run = place.begin()
+    assert run.admit(admission(1)).next_due == 0
+    assert run.admit(admission(2, not_before=3e9)).next_due == 3e9
+    assert run.admit(admission(3, not_before=2e9)).next_due == 2e9
+    assert run.admit(admission(4, not_before=4e9)).next_due == 2e9
+    run.die()
+    assert place.resume().commit().next_due == 2e9
+
+
 def test_a_delay_outlives_the_run(place: Place) -> None:
     run = place.begin()
     run.admit(admission(1, lease=True))

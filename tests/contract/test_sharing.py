@@ -143,6 +143,22 @@ def test_nobody_finishes_before_all_have(shared_place: Place) -> None:
     assert first.close("completed", "finished") == "completed"
 
 
+def test_it_is_known_that_all_others_only_wait(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    first.admit(new(first, "later", not_before=2e9))
+    answer = idle(second)
+    assert (answer.others_at_work, answer.only_delayed) == (True, False), "start() is to come"
+    first.commit(start_exhausted=True)
+    answer = idle(second)
+    assert (answer.others_at_work, answer.only_delayed) == (True, True)
+    first.admit(new(first, "now"))
+    assert not idle(second).only_delayed
+    [row] = first.lease()
+    assert not idle(second).only_delayed, "it is leased"
+    first.finish(finish(row.id))
+    assert idle(second).only_delayed
+
+
 def test_the_last_one_completes_the_job_whoever_closes_first(shared_place: Place) -> None:
     first, second = two(shared_place)
     first.commit(start_exhausted=True)

@@ -119,6 +119,7 @@ def test_rows_are_leased_in_order_of_the_index(connection: sqlite3.Connection) -
         ("known_requests", "request_identity"),
         ("known_aliases", "alias_identity"),
         ("due_requests", "request_delayed"),
+        ("next_due", "request_delayed"),
         ("lease_suspect", "request_suspects"),
         ("count_suspects", "request_suspects"),
         ("item_owners", "item_key"),

@@ -76,7 +76,7 @@ def test_delay_is_measured_where_it_is_kept() -> None:
     assert shortest_gap(hits, HOST, was_sent) == pytest.approx(0.1)
     assert not Rules(8, delay_seconds=0.1).broken(hits)
     [fault] = Rules(8, delay_seconds=0.2).broken(hits)
-    assert "page 0 by w1, then page 1 by w2" in fault
+    assert "page 0 by w1 sent 1.000, answered 1.100, then page 1 by w2 sent 1.100" in fault
 
 
 @pytest.mark.parametrize("spread", ["even", "uneven"])

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from scrapy import Request, Spider, signals
+from scrapy.downloadermiddlewares.retry import get_retry_request
 from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
 from twisted.python.failure import Failure
@@ -16,12 +17,14 @@ class MishapSpider(Spider):
     """Asks for the paths in ``-a paths=/leaf/1,/missing/2`` of the site at ``-a site=URL``.
 
     What a path's query says is done with it: ``?do=raise`` in the callback, ``?do=errback``,
-    ``?do=lambda`` or ``?do=offsite`` for what it yields, ``?do=refuse`` for what it redirects to.
+    ``?do=lambda`` or ``?do=offsite`` for what it yields, ``?do=again`` for a retry of its own,
+    ``?do=refuse`` for what it redirects to, ``?do=first`` for what comes first in every run.
     """
 
     name = "mishaps"
     site: str
     paths: str
+    below = "/leaf/below"
     allowed_domains = ("127.0.0.1",)
 
     @classmethod
@@ -37,14 +40,22 @@ class MishapSpider(Spider):
     async def start(self) -> AsyncIterator[Any]:
         for path in self.paths.split(","):
             url = urljoin(self.site, path)
-            yield Request(url, errback=self.failed if "do=errback" in path else None)
+            yield Request(
+                url,
+                errback=self.failed if "do=errback" in path else None,
+                meta={"resume_every_run": True} if "do=first" in path else None,
+            )
 
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
+        if "do=again" in response.url and "retry_times" not in response.meta:
+            assert response.request is not None
+            yield get_retry_request(response.request, spider=self)
+            return
         yield {"title": response.css("title::text").get()}
         if "do=raise" in response.url:
             raise ValueError(f"{response.url} is odd")
         if "do=lambda" in response.url:
-            leaf = f"{self.site}/leaf/below"
+            leaf = self.site + self.below
             yield Request(leaf, callback=lambda inner: self.parse(inner))
         if "do=offsite" in response.url:
             yield Request("http://elsewhere.invalid/page/1")

@@ -9,8 +9,10 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+import time
 import zlib
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from functools import lru_cache
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 from xml.sax.saxutils import escape
@@ -181,6 +183,16 @@ def robots(query: Query) -> Answer:
     return Answer(text.encode(), content_type="text/plain")
 
 
+def retry_after(text: str) -> str:
+    """What the header says: seconds, or with ``date:`` before them, the moment in words."""
+    in_words = text.startswith("date:")
+    return formatdate(time.time() + float(text[5:]), usegmt=True) if in_words else text
+
+
+def leaf(kind: str, name: str) -> Answer:
+    return Answer(html(f"{kind} {name}"))
+
+
 def numbered(query: Query, kind: str, name: str, pages: int) -> Answer | None:
     """The pages whose path is ``/<kind>/<name>``; ``None`` where there is no such kind."""
     number = int("".join(c for c in name if c.isdigit()) or 0)
@@ -190,6 +202,11 @@ def numbered(query: Query, kind: str, name: str, pages: int) -> Answer | None:
     if kind == "flaky":
         tired = query.asked_before < times
         return Answer(html("Try again"), status=503) if tired else Answer(html(f"Flaky {name}"))
+    if kind == "limited":
+        wait = ("Retry-After", retry_after(query.argument("after", "2")))
+        status = int(query.argument("status", "429"))
+        tired = query.asked_before < times
+        return Answer(html("Slow down"), status, headers=(wait,)) if tired else leaf(kind, name)
     if kind == "drop":
         return Answer(html(f"Drop {name}"), dropped=query.asked_before < times)
     if kind == "redirect":

@@ -13,6 +13,7 @@ from scrapy_resume.handout import HandOut
 from scrapy_resume.model import START, Counts, JobKey
 from scrapy_resume.rows import Row, rank_of
 from scrapy_resume.store.contract import Admission, Batch, Committed, JobStore, Session
+from scrapy_resume.waiting import Waiting
 
 DELAY_SECONDS = 0.25
 
@@ -64,7 +65,7 @@ class Worker:
             shared=True,
         )
         job = cast(JobStore, SimpleNamespace(session=session))
-        self.hand_out = HandOut(job, self.frontier)
+        self.hand_out = HandOut(job, self.frontier, Waiting(60))
         self.fleet = Fleet(session, self.frontier, self.hand_out, DELAY_SECONDS)
         self.fleet.answered(Batch(next_id=1), Committed(claimed=["a", "b"], fair_share=1))
         self.frontier.push(leased(1, "a"))

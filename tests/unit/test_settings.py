@@ -176,8 +176,8 @@ def test_jobdir_is_nobody_s_business_when_the_package_is_switched_off():
 
 
 def test_settings_without_effect_yet_are_named_when_the_user_has_set_them():
-    settings = parsed(RESUME_BREAKER_FAILURES=10, RESUME_HOSTS="shared", RESUME_KEEP=1)
-    assert settings.not_yet == ("RESUME_BREAKER_FAILURES",)
+    settings = parsed(RESUME_EVENT_LOG=True, RESUME_HOSTS="shared", RESUME_KEEP=1)
+    assert settings.not_yet == ("RESUME_EVENT_LOG",)
 
 
 def test_settings_without_effect_yet_are_not_named_when_that_makes_no_difference():
@@ -186,7 +186,7 @@ def test_settings_without_effect_yet_are_not_named_when_that_makes_no_difference
 
 def test_settings_that_only_a_default_has_set_are_not_named():
     settings = Settings()
-    settings.set("RESUME_RETRY_WAIT", 10, priority="default")
+    settings.set("RESUME_EVENT_LOG", True, priority="default")
     assert parse_settings(settings).not_yet == ()
 
 

@@ -372,18 +372,37 @@ WHERE job = %(job)s AND run = 0 AND not_before > 0 AND not_before <= %(now)s
 ORDER BY not_before LIMIT %(count)s
 FOR UPDATE SKIP LOCKED;
 
+-- name: next_due
+-- When the first delayed row is due.
+SELECT not_before FROM scrapy_resume.frontier
+WHERE job = %(job)s AND run = 0 AND not_before > 0 ORDER BY not_before LIMIT 1;
+
 -- name: end_delays
 -- From here on the rows can be leased.
 UPDATE scrapy_resume.frontier SET not_before = 0 WHERE job = %(job)s AND id = ANY(%(ids)s);
 
 -- name: others_at_work
--- Whether anything of the job is open, or start() may still bring something: one snapshot. (The
--- run that has start() and asks has seen its end: it raised. EXISTS would read a table that has
--- just been emptied from end to end.)
+-- Whether start() may still bring something, whether anything of the job is open, and whether
+-- some of that is more than delayed: one snapshot. (The run that has start() and asks has seen
+-- its end: it raised. EXISTS would read a table that has just been emptied from end to end.)
 SELECT
-    (NOT j.start_over AND j.start_run <> %(run)s)
-    OR (
+    NOT j.start_over AND j.start_run <> %(run)s,
+    (
         SELECT f.id FROM scrapy_resume.frontier AS f WHERE f.job = j.id ORDER BY f.id LIMIT 1
+    ) IS NOT NULL,
+    (
+        SELECT f.run FROM scrapy_resume.frontier AS f
+        WHERE f.job = j.id AND f.run > 0 ORDER BY f.run LIMIT 1
+    ) IS NOT NULL
+    OR (
+        SELECT f.slot FROM scrapy_resume.frontier AS f
+        WHERE f.job = j.id AND f.run = 0 AND f.not_before = 0 AND f.suspect = 0
+        ORDER BY f.slot LIMIT 1
+    ) IS NOT NULL
+    OR (
+        SELECT f.id FROM scrapy_resume.frontier AS f
+        WHERE f.job = j.id AND f.run = 0 AND f.not_before = 0 AND f.suspect = 1
+        ORDER BY f.id LIMIT 1
     ) IS NOT NULL
 FROM scrapy_resume.job AS j WHERE j.id = %(job)s;
 

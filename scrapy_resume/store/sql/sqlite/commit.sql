@@ -108,6 +108,10 @@ SELECT id, kind, slot, suspect, not_before FROM request
 WHERE state = 0 AND not_before > 0 AND not_before <= ?
 ORDER BY not_before LIMIT ?;
 
+-- name: next_due
+-- When the first delayed row is due.
+SELECT not_before FROM request WHERE state = 0 AND not_before > 0 ORDER BY not_before LIMIT 1;
+
 -- name: end_delay
 -- From here on the row can be leased.
 UPDATE request SET not_before = 0 WHERE id = ?;

@@ -1,0 +1,131 @@
+"""Requests whose time has not come: the store is asked when it has, and how long is too long.
+
+Delayed requests are in the store and cost no memory here; those that have to run in this
+process (``Row.not_before``) are held here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from scrapy.utils.asyncio import call_later
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scrapy.utils.asyncio import CallLaterResult
+
+    from scrapy_resume.rows import Row
+
+logger = logging.getLogger("scrapy_resume")
+
+LATER: Final = "resume_later"
+"""The close reason of a run that had nothing but delayed requests left."""
+
+LATE_SECONDS: Final = 0.005
+"""Added to a timer, which may fire a little early by another clock."""
+
+LONGEST_TIMER_SECONDS: Final = 3_600.0
+
+
+class Waiting:
+    """What waits for its time, and for how long there has been nothing else to do."""
+
+    def __init__(self, patience_seconds: float) -> None:
+        self._patience_seconds = patience_seconds
+        self._next_due = 0.0
+        self._timer: CallLaterResult | None = None
+        self._rows: dict[int, tuple[Row, CallLaterResult]] = {}
+        self._since: float | None = None
+        """Since when nothing else was left, on the monotonic clock."""
+        self._ended = False
+        # Filled by the crawl that puts the parts together.
+        self.ask: Callable[[], None] = lambda: None
+        """Have the store look for what is due."""
+        self.put: Callable[[Row], None] = lambda _: None
+        """A row may be handed out."""
+        self.close: Callable[[str], None] = lambda _: None
+        """Close the spider for that reason."""
+
+    def __len__(self) -> int:
+        """Rows that are held here."""
+        return len(self._rows)
+
+    def hold(self, row: Row) -> None:
+        """Keep a row until its time has come; then it is put where it can be handed out."""
+        timer = call_later(_seconds_until(row.not_before), self._release, row)
+        self._rows[row.id] = (row, timer)
+
+    def _release(self, row: Row) -> None:
+        del self._rows[row.id]
+        if row.not_before > time.time():
+            self.hold(row)
+        else:
+            self.put(row)
+
+    def due(self, moment: float) -> None:
+        """The store's first delayed row is due at that time; 0: none is delayed."""
+        if moment == self._next_due or self._ended:
+            return
+        self._stop_timer()
+        self._next_due = moment
+        if moment:
+            self._timer = call_later(_seconds_until(moment), self._now_due)
+
+    def _now_due(self) -> None:
+        self._timer = None
+        self._next_due = 0.0
+        self.ask()
+
+    def look(self, nothing_else: bool, delayed: int) -> None:
+        """``nothing_else``: all that is left waits for its time; ``delayed``: how many in the
+        store. To be called every second or so."""
+        if not nothing_else:
+            self._since = None
+            return
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+            logger.info("Nothing is left but %s", self._what_waits(delayed))
+        patience_seconds = self._patience_seconds - (now - self._since)
+        if _seconds_until(self._first_due()) > max(patience_seconds, 0.0):
+            logger.info(
+                "The spider is closed (RESUME_RETRY_WAIT is %g s): nothing is left but %s. The "
+                "same command goes on with them.",
+                self._patience_seconds,
+                self._what_waits(delayed),
+            )
+            self.close(LATER)
+
+    def _first_due(self) -> float:
+        moments = [row.not_before for row, _ in self._rows.values()]
+        if self._next_due:
+            moments.append(self._next_due)
+        return min(moments, default=0.0)
+
+    def _what_waits(self, delayed: int) -> str:
+        first = self._first_due()
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first))
+        return (
+            f"{delayed + len(self._rows)} requests that wait for their next attempt; the first "
+            f"is due at {when}, in {_seconds_until(first):.1f} s"
+        )
+
+    def end(self) -> None:
+        """Nothing is handed out any more."""
+        self._ended = True
+        self._stop_timer()
+        for _, timer in self._rows.values():
+            timer.cancel()
+        self._rows.clear()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _seconds_until(moment: float) -> float:
+    return min(max(0.0, moment - time.time()) + LATE_SECONDS, LONGEST_TIMER_SECONDS)

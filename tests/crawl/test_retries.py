@@ -1,0 +1,160 @@
+"""Failed attempts wait for the next one, in the store, and nothing waits behind them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.support.kills import at_hits
+from tests.support.launcher import Launcher
+from tests.support.runs import Run, Workplace
+from tests.support.site import REPO, Hit, Site
+from tests.support.wanderings import Wanderings
+
+LATE_SECONDS = 1.5
+"""A busy machine may be so late."""
+
+
+@pytest.fixture
+def wanderings(site: Site, place: Workplace, launcher: Launcher) -> Wanderings:
+    found = Wanderings(site, place, launcher)
+    shutil.copy(REPO / "tests" / "support" / "mishaps.py", found.spider)
+    return found
+
+
+def crawl(wanderings: Wanderings, *paths: str, **how: Any) -> Run:
+    settings = {"RETRY_TIMES": 2, "RESUME_RETRY_DELAY": 0.4, **how.pop("settings", {})}
+    more = [
+        word
+        for name, value in how.pop("arguments", {}).items()
+        for word in ("-a", f"{name}={value}")
+    ]
+    return wanderings.run(settings, "-a", f"paths={','.join(paths)}", *more, **how)
+
+
+def hits_of(wanderings: Wanderings, path: str) -> list[Hit]:
+    return [hit for hit in wanderings.site.hits() if hit.url == path]
+
+
+def waits_of(wanderings: Wanderings, path: str) -> list[float]:
+    """Seconds between each answer and the next request for a path."""
+    hits = hits_of(wanderings, path)
+    assert all(hit.answered_at is not None for hit in hits)
+    return [later.asked_at - (earlier.answered_at or 0) for earlier, later in pairwise(hits)]
+
+
+def test_each_attempt_waits_twice_as_long_as_the_one_before(wanderings: Wanderings) -> None:
+    run = crawl(wanderings, "/error/1")
+    assert run.is_finished, run.tail()
+    first, second = waits_of(wanderings, "/error/1")
+    assert 0.4 <= first <= 0.5 + LATE_SECONDS
+    assert 0.8 <= second <= 1.0 + LATE_SECONDS
+    (row,) = wanderings.requests()
+    assert (row["state"], row["attempts"]) == ("failed", 3)
+
+
+def test_no_attempt_waits_longer_than_the_limit(wanderings: Wanderings) -> None:
+    settings = {"RESUME_RETRY_DELAY": 1_000, "RESUME_RETRY_DELAY_MAX": 0.2}
+    run = crawl(wanderings, "/error/1", settings=settings)
+    assert run.is_finished, run.tail()
+    assert all(wait <= 0.2 + LATE_SECONDS for wait in waits_of(wanderings, "/error/1"))
+
+
+def test_nothing_waits_behind_a_retry(wanderings: Wanderings) -> None:
+    settings = {"RESUME_RETRY_DELAY": 2, "CONCURRENT_REQUESTS": 1}
+    run = crawl(wanderings, "/flaky/1?times=1", "/leaf/1", "/leaf/2", settings=settings)
+    assert run.is_finished, run.tail()
+    order = [hit.url for hit in wanderings.site.hits()]
+    assert order.index("/leaf/2") < len(order) - 1 == order.index("/flaky/1?times=1", 1)
+
+
+@pytest.mark.parametrize("after", ["2", "date:3"])
+def test_the_site_says_when_to_come_back(wanderings: Wanderings, after: str) -> None:
+    path = f"/limited/1?times=1&after={after}"
+    run = crawl(wanderings, path)
+    assert run.is_finished, run.tail()
+    (wait,) = waits_of(wanderings, path)
+    assert 2 <= wait <= 3 + LATE_SECONDS
+    assert wanderings.titles() == {"limited 1": 1}
+
+
+def test_a_503_may_say_when_too_and_a_delay_of_nothing_does_not_overrule_it(
+    wanderings: Wanderings,
+) -> None:
+    path = "/limited/1?times=1&after=2&status=503"
+    crawl(wanderings, path, settings={"RESUME_RETRY_DELAY": 0})
+    (wait,) = waits_of(wanderings, path)
+    assert wait >= 2
+
+
+def test_without_a_delay_retries_are_scrapys_own(wanderings: Wanderings) -> None:
+    run = crawl(wanderings, "/error/1", settings={"RESUME_RETRY_DELAY": 0})
+    assert run.is_finished, run.tail()
+    assert all(wait < LATE_SECONDS for wait in waits_of(wanderings, "/error/1"))
+
+
+def test_a_wait_goes_on_after_a_kill(wanderings: Wanderings) -> None:
+    path = "/limited/1?times=1&after=4"
+    killed = crawl(wanderings, path, "/slow/1?seconds=3", kill=at_hits(2, 1.0))
+    assert killed.killed_at is not None
+    (row,) = (row for row in wanderings.requests() if row["url"].endswith(path))
+    assert row["state"] == "pending"
+    assert row["not_before"] is not None
+    run = crawl(wanderings, path)
+    assert run.is_finished, run.tail()
+    (wait,) = waits_of(wanderings, path)
+    assert 4 <= wait <= 5 + LATE_SECONDS
+
+
+def test_a_retry_that_a_callback_asks_for_waits_too(wanderings: Wanderings) -> None:
+    run = crawl(wanderings, "/leaf/1?do=again")
+    assert run.is_finished, run.tail()
+    (wait,) = waits_of(wanderings, "/leaf/1?do=again")
+    assert 0.4 <= wait <= 0.5 + LATE_SECONDS
+    assert wanderings.titles() == {"leaf 1": 1}
+
+
+def test_what_has_to_run_in_this_process_waits_in_it(wanderings: Wanderings) -> None:
+    below = "/flaky/2?times=1"
+    first = "/flaky/3?times=1&do=first"
+    run = crawl(wanderings, "/leaf/1?do=lambda", first, arguments={"below": below})
+    assert run.is_finished, run.tail()
+    for path in (below, first):
+        (wait,) = waits_of(wanderings, path)
+        assert 0.4 <= wait <= 0.5 + LATE_SECONDS, path
+    assert wanderings.titles() == {"leaf 1": 1, "Flaky 2": 1, "Flaky 3": 1}
+
+
+def test_a_crawl_pauses_when_there_is_nothing_but_to_wait(wanderings: Wanderings) -> None:
+    path = "/limited/1?times=1&after=8"
+    settings = {"RESUME_RETRY_WAIT": 2}
+    began = time.monotonic()
+    run = crawl(wanderings, path, "/leaf/1", settings=settings)
+    assert time.monotonic() - began < 7, run.tail()
+    assert run.exit_code == 0
+    job = wanderings.job()
+    assert (job["status"], job["reason"]) == ("paused", "resume_later")
+    assert (job["requests"]["delayed"], job["requests"]["done"]) == (1, 1)
+    assert "is due at" in run.text
+    assert "the same command" in run.text.lower()
+
+    run = crawl(wanderings, path, "/leaf/1")
+    assert run.is_finished, run.tail()
+    (wait,) = waits_of(wanderings, path)
+    assert wait >= 8
+    assert wanderings.titles() == {"limited 1": 1, "leaf 1": 1}
+    assert wanderings.job()["status"] == "completed"
+
+
+def test_a_crawl_waits_as_long_as_it_is_told_to(wanderings: Wanderings) -> None:
+    run = crawl(
+        wanderings,
+        "/error/1",
+        settings={"RESUME_RETRY_WAIT": 2.5, "RESUME_RETRY_DELAY": 1, "RETRY_TIMES": 5},
+    )
+    assert (wanderings.job()["status"], wanderings.job()["reason"]) == ("paused", "resume_later")
+    assert len(hits_of(wanderings, "/error/1")) in {2, 3}, run.tail()
