@@ -27,6 +27,7 @@ from scrapy_resume.errors import (
 from scrapy_resume.fleet import Fleet
 from scrapy_resume.frontier import Frontier, RobotsGate
 from scrapy_resume.handout import HandOut
+from scrapy_resume.hosts import Hosts
 from scrapy_resume.inflight import Inflight
 from scrapy_resume.intake import Intake
 from scrapy_resume.itembook import ItemBook
@@ -122,6 +123,7 @@ class CrawlRun:
         self.waiting = Waiting(settings.retry_wait_seconds)
         self.hand_out = HandOut(job, self.frontier, self.waiting)
         self.fleet = Fleet(session, self.frontier, self.hand_out, slot_delay_seconds)
+        self.hosts = Hosts(settings, crawler.settings, self.frontier, crawler.stats, session.hosts)
         self.ledger = Ledger(
             session.counts,
             self.frontier,
@@ -174,7 +176,9 @@ class CrawlRun:
         ledger.decode = self._decode
         ledger.snapshot = self._snapshot
         ledger.on_gave_up = self._store_gave_up
-        self.waiting.ask = self.outbox.hurry
+        ledger.hosts = self.hand_out.hosts = self.hosts
+        self.hosts.ask = self.waiting.ask = self.outbox.hurry
+        self.waiting.hosts_due = lambda: self.hosts.next_due
         self.waiting.close = self.inflight.close_spider
 
     def _duplicate_log(self, crawler: Crawler) -> Any:
@@ -217,6 +221,7 @@ class CrawlRun:
         assert engine is not None
         self.inflight.attach(engine)
         self.outbox.on_out = self._limit_closing
+        self.hosts.begin()
         if self.frontier.awaits_every_run:
             call_later(EVERY_RUN_SECONDS, self.ledger.stop_awaiting_every_run)
         self.cookies.attach(engine, self.session.cookies)
@@ -239,6 +244,7 @@ class CrawlRun:
         """The store takes nothing any more."""
         self.fleet.end()
         self.waiting.end()
+        self.hosts.end()
         self.ledger.gave_up(error)
         self._abandon_feeds()
 
@@ -391,6 +397,7 @@ class CrawlRun:
         self.closed = True
         self.fleet.end()
         self.waiting.end()
+        self.hosts.end()
         self._abandon.detach()
         self._abandon_feeds()
         self.outbox.last_words(Closing("paused", "shutdown", self._stats()))
@@ -429,6 +436,7 @@ class CrawlRun:
         self.closed = True
         self.fleet.end()
         self.waiting.end()
+        self.hosts.end()
         self.outbox.seal()
         self._abandon.detach()
         self._unhook()

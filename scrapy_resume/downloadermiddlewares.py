@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from scrapy.exceptions import NotConfigured
 
-from scrapy_resume.backoff import retry_after
 from scrapy_resume.extensions import run_of
 
 if TYPE_CHECKING:
@@ -43,11 +42,34 @@ class ResumeDownloaderMiddleware:
 
     def process_response(
         self, request: Request, response: Response, spider: Spider | None = None
-    ) -> Response:
-        """The site has answered."""
+    ) -> Response | Request:
+        """The site has answered.
+
+        Gives the request back if its host does not answer in earnest (5xx, 429) and it is to
+        wait for that: no retry is counted.
+        """
         self._run.hand_out.answered_by_site(request)
-        row = self._run.ledger.row_of(request)
-        if row is not None:
-            row.retry_after = retry_after(response)
         self._run.note_cookies(request, response)
+        row = self._run.ledger.row_of(request)
+        if row is not None and self._run.hosts.answered(row, response):
+            return _again(request) or response
         return response
+
+    def process_exception(
+        self, request: Request, exception: Exception, spider: Spider | None = None
+    ) -> Request | None:
+        """No answer has come. Gives the request back if it is to wait for its host."""
+        row = self._run.ledger.row_of(request)
+        if row is not None and self._run.hosts.failed(row, exception):
+            return _again(request)
+        return None
+
+
+def _again(request: Request) -> Request | None:
+    """The request to be scheduled in place of an attempt that does not count.
+
+    ``None``: it is not to be retried, whatever happens.
+    """
+    if request.meta.get("dont_retry", False):
+        return None
+    return request.replace(dont_filter=True)

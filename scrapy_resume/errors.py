@@ -17,6 +17,7 @@
     ├── ItemNotRecordableError      an item that cannot be written down
     ├── StateNotRecordableError     a key of ``spider.state`` that cannot be written down
     ├── CallbackMissingError        a stored request names what the code no longer has
+    ├── HostUnavailableError        a host did not answer probe after probe
     ├── FeedFileChangedError        a feed's file is not as it was left
     ├── FeedNotStoredError          a storage did not take a feed
     └── ScrapyChangedError          a private part of Scrapy is not where it was
@@ -93,6 +94,10 @@ class StateNotRecordableError(ResumeError):
 
 class CallbackMissingError(ResumeError):
     """A stored request names a callback, class or function that the code no longer has."""
+
+
+class HostUnavailableError(ResumeError):
+    """The request's host has not answered so many probes in a row (RESUME_BREAKER_PROBES)."""
 
 
 class FeedFileChangedError(ResumeError):

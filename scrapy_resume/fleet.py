@@ -15,7 +15,7 @@ from scrapy.utils.asyncio import call_later
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
-from scrapy_resume.store.contract import StartTurn
+from scrapy_resume.store.contract import Release, StartTurn
 
 if TYPE_CHECKING:
     from scrapy.utils.asyncio import CallLaterResult
@@ -196,7 +196,7 @@ class Fleet:
         """Give back slots in which nothing is left, and those that are to go to others."""
         rows = self._frontier.take_leaving_rows()
         self._hand_out.releasing += len(rows)
-        batch.releases += [(row.id, row.attempts) for row in rows]
+        batch.releases += [Release(row.id, row.attempts) for row in rows]
         spare = self._frontier.take_spare_slots(busy, time.monotonic() - KEPT_SECONDS)
         # The next worker begins where this one has ended, after the delay.
         batch.slots_given = dict.fromkeys(spare, self._slot_delay_seconds)

@@ -56,12 +56,15 @@ class Lane:
         self.quiet_since: float | None = None
         """When nothing was left in it, on the monotonic clock; ``None``: something is."""
 
-    def first(self, arrived_before: int | None) -> int | None:
-        """The place of the best row, of those that arrived before that one's id if given."""
-        if arrived_before is None:
+    def first(self, arrived_before: int | None, closed: Collection[Row] = ()) -> int | None:
+        """The place of the best row, of those that arrived before that one's id if given, and
+        that are not among the ``closed``."""
+        if arrived_before is None and not closed:
             return 0 if self.rows else None
-        for place, (rank, _) in enumerate(self.rows):
-            if abs(rank[2]) < arrived_before:
+        for place, (rank, row) in enumerate(self.rows):
+            if arrived_before is not None and abs(rank[2]) >= arrived_before:
+                continue
+            if row not in closed:
                 return place
         return None
 
@@ -132,7 +135,8 @@ class Frontier:
         self._shared = shared
         self._owned: set[str] | None = set() if owns_slots else None
         """Slots that are this run's; ``None``: it may lease from all."""
-        self._by_slot = by_slot
+        self.by_slot = by_slot
+        """Each slot has a lane of its own; otherwise one lane has the rows of all."""
         self._lanes: dict[str, Lane] = {}
         self._last_slot = ""
         self._hungry: set[str] = set()
@@ -140,16 +144,24 @@ class Frontier:
         self.awaits_every_run = False
         """Requests that are to come first in every run have not arrived yet."""
         self.robots: RobotsGate | None = None
+        self._blocked: set[str] = set()
+        """Hosts (see ``host_of``) that are not to be asked for now."""
+        self._probed: set[str] = set()
+        """Hosts that may be asked for one thing, as a probe."""
+        self.put_off: list[Row] = []
+        """Rows of blocked hosts, out of the one lane of all."""
+        self.handed: Callable[[Row], None] = lambda _: None
+        """Told of the one row that may go to a host."""
         self.leased = 0
         """Rows in the buffer."""
         self.pending_rows = 0
-        """Pending rows in the store, all slots."""
+        """Pending rows in the store, of all slots that are not blocked."""
         for slot, count in pending.items():
             self.set_pending(slot, count)
 
     def lane_key(self, slot: str) -> str:
         """The lane of a download slot; all are one where the settings order by priority first."""
-        return storable(slot) if self._by_slot else ""
+        return storable(slot) if self.by_slot else ""
 
     def _lane(self, slot: str) -> Lane:
         lane = self._lanes.get(slot)
@@ -195,7 +207,7 @@ class Frontier:
                 by_slot.setdefault(arrival.slot, []).append(arrival)
         for slot, newcomers in by_slot.items():
             lane = self._lanes[slot]
-            if lane.leaving or not self._may_lease(slot):
+            if lane.leaving or not self._may_lease(slot) or not self._is_open(slot):
                 continue
             room = 0 if lane.pending else self._depth() - len(lane.rows) - leased[slot]
             for arrival in sorted(newcomers, key=_arrival_rank):
@@ -210,11 +222,13 @@ class Frontier:
         if not self._may_lease(slot):
             count = 0
         lane = self._lane(slot)
-        self.pending_rows += count - lane.pending
+        blocked = slot in self._blocked
+        if not blocked:
+            self.pending_rows += count - lane.pending
         lane.pending = count
         if lane.empty:
             self._drop(lane)
-        elif count and not lane.rows:
+        elif count and not lane.rows and not blocked:
             self._hungry.add(slot)
 
     def push(self, row: Row) -> None:
@@ -250,12 +264,13 @@ class Frontier:
         while excess and lane.rows:
             entry = lane.rows.pop()
             row = entry[1]
-            if row.recorded and not row.every_run and not row.open_below:
+            if _may_leave(row):
                 excess -= 1
                 self.leased -= 1
                 # It goes with the next batch: what arrives from now on must not pass it by.
                 lane.pending += 1
-                self.pending_rows += 1
+                if slot not in self._blocked:
+                    self.pending_rows += 1
                 yield row
             else:
                 kept.append(entry)
@@ -274,10 +289,13 @@ class Frontier:
         best: tuple[Lane, int] | None = None
         best_key: tuple[int, bool, str] | None = None
         for slot, lane in self._lanes.items():
-            place = None if lane.leaving else lane.first(arrived_before)
+            if lane.leaving or slot in self._blocked:
+                continue
+            closed = self._put_off_rows(lane) if self._blocked or self._probed else ()
+            place = lane.first(arrived_before, closed)
             if place is None or not self._may_go(lane.rows[place][1]):
                 continue
-            key = (active(slot) if self._by_slot else 0, slot <= self._last_slot, slot)
+            key = (active(slot) if self.by_slot else 0, slot <= self._last_slot, slot)
             if best_key is None or key < best_key:
                 best, best_key = (lane, place), key
         if best is None:
@@ -300,6 +318,9 @@ class Frontier:
             self._drop(lane)
         if self.robots is not None:
             self.robots.sent(row)
+        if self._probed and (host := self.host_of(row)) in self._probed:
+            self._probed.discard(host)
+            self.handed(row)
         return row
 
     @property
@@ -310,7 +331,10 @@ class Frontier:
     @property
     def has_dry_lane(self) -> bool:
         """A lane has nothing left while the store has more for it."""
-        return any(lane.pending and not lane.rows for lane in self._lanes.values())
+        return any(
+            lane.pending and not lane.rows and lane.slot not in self._blocked
+            for lane in self._lanes.values()
+        )
 
     def wishes(self) -> list[Wish]:
         """What to lease next, for the lanes that run low; very many ask one part after another."""
@@ -319,9 +343,9 @@ class Frontier:
         asking = sorted(self._hungry)[:LANES_A_BATCH]
         for slot in asking:
             lane = self._lanes.get(slot)
-            if lane is None or lane.leaving:
+            if lane is None or lane.leaving or slot in self._blocked:
                 continue
-            count = share - len(lane.rows)
+            count = (1 if slot in self._probed else share) - len(lane.rows)
             if count > 0 and (lane.pending or lane.arriving or self._is_own(slot)):
                 found.append(Wish(slot, count))
         self._hungry.difference_update(asking)
@@ -330,8 +354,100 @@ class Frontier:
     def renew_hunger(self) -> None:
         """After an answer: lanes that have nothing while the store has something ask again."""
         for slot, lane in self._lanes.items():
-            if not lane.rows and lane.pending:
+            if not lane.rows and lane.pending and slot not in self._blocked:
                 self._hungry.add(slot)
+
+    # ---- hosts that are not to be asked
+
+    def host_of(self, row: Row) -> str:
+        """What is blocked as one: a slot; where one lane has them all, the URL's host."""
+        return row.slot if self.by_slot else urlsplit(row.url).hostname or ""
+
+    def _is_open(self, slot: str) -> bool:
+        return slot not in self._blocked and slot not in self._probed
+
+    def block(self, host: str) -> None:
+        """Hand nothing of a host out. What is leased goes back with the next batch."""
+        self._probed.discard(host)
+        if host in self._blocked:
+            return
+        self._blocked.add(host)
+        lane = self._lanes.get(host)
+        if lane is not None and self.by_slot:
+            self.pending_rows -= lane.pending
+            self._hungry.discard(host)
+
+    def unblock(self, host: str) -> None:
+        """What a host is asked for may go again."""
+        self._probed.discard(host)
+        if host not in self._blocked:
+            return
+        self._blocked.discard(host)
+        lane = self._lanes.get(host)
+        if lane is not None and self.by_slot:
+            self.pending_rows += lane.pending
+            if lane.pending:
+                self._hungry.add(host)
+
+    def let_one_go(self, host: str) -> None:
+        """One row of a host may go; ``handed`` is told of it."""
+        self.unblock(host)
+        self._probed.add(host)
+
+    def _put_off_rows(self, lane: Lane) -> set[Row]:
+        """Take out of the lane of all hosts what may not go; returns what of it has to stay."""
+        if self.by_slot:
+            return set()
+        kept: list[tuple[Rank, Row]] = []
+        closed: set[Row] = set()
+        probed: set[str] = set()
+        for rank, row in lane.rows:
+            host = self.host_of(row)
+            may_go = host not in self._blocked and host not in probed
+            if may_go or not _may_leave(row):
+                kept.append((rank, row))
+            else:
+                self.put_off.append(row)
+            if not may_go:
+                closed.add(row)
+            if host in self._probed:
+                probed.add(host)
+        if len(kept) < len(lane.rows):
+            self.leased -= len(lane.rows) - len(kept)
+            lane.rows[:] = kept
+            if lane.pending:
+                self._hungry.add(lane.slot)
+        return closed
+
+    def take_blocked_rows(self) -> list[Row]:
+        """Take out what is leased of blocked hosts, and can go back to the store."""
+        rows, self.put_off = self.put_off, []
+        if not self.by_slot:
+            return rows
+        for host in (*self._blocked, *self._probed):
+            lane = self._lanes.get(host)
+            if lane is None:
+                continue
+            first = 1 if host in self._probed else 0
+            going = [entry for entry in lane.rows[first:] if _may_leave(entry[1])]
+            lane.rows[:] = [entry for entry in lane.rows if entry not in going]
+            self.leased -= len(going)
+            rows += [row for _, row in going]
+        return rows
+
+    @property
+    def blocked_rows(self) -> int:
+        """Rows that are known to wait for a host: pending in the store, or held here."""
+        lanes = [self._lanes[host] for host in self._blocked if host in self._lanes]
+        return len(self.put_off) + sum(lane.pending + len(lane.rows) for lane in lanes)
+
+    @property
+    def ready_rows(self) -> int:
+        """Leased rows that may be handed out."""
+        if not self._blocked:
+            return self.leased
+        lanes = [self._lanes[host] for host in self._blocked if host in self._lanes]
+        return self.leased - sum(len(lane.rows) for lane in lanes)
 
     # ---- one of many workers
 
@@ -361,7 +477,11 @@ class Frontier:
         return sum(
             1
             for lane in self._lanes.values()
-            if not lane.leaving and (lane.rows or lane.pending or lane.slot in busy)
+            if not lane.leaving
+            and (
+                lane.slot in busy
+                or ((lane.rows or lane.pending) and lane.slot not in self._blocked)
+            )
         )
 
     def look_everywhere(self) -> None:
@@ -378,7 +498,10 @@ class Frontier:
         movable = [
             lane
             for lane in lanes
-            if not lane.leaving and (lane.rows or lane.pending) and _can_be_moved(lane)
+            if not lane.leaving
+            and lane.slot not in self._blocked
+            and (lane.rows or lane.pending)
+            and _can_be_moved(lane)
         ]
         for lane in sorted(movable, key=lambda lane: busy.get(lane.slot, 0))[:count]:
             lane.leaving = True
@@ -433,4 +556,9 @@ def _arrival_rank(arrival: Admission | Continuation) -> Rank:
 
 def _can_be_moved(lane: Lane) -> bool:
     """Nothing in it has to run in this process."""
-    return all(row.recorded and not row.every_run and not row.open_below for _, row in lane.rows)
+    return all(_may_leave(row) for _, row in lane.rows)
+
+
+def _may_leave(row: Row) -> bool:
+    """It has not to run in this process."""
+    return row.recorded and not row.every_run and not row.open_below

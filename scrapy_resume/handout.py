@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from scrapy import Request
 
     from scrapy_resume.frontier import Frontier
+    from scrapy_resume.hosts import Hosts
     from scrapy_resume.outbox import Outbox
     from scrapy_resume.rows import Row
     from scrapy_resume.store.contract import JobStore
@@ -44,6 +45,7 @@ class HandOut:
         """Rows on their way back to the store."""
         # Filled by the crawl that puts the parts together.
         self.outbox: Outbox
+        self.hosts: Hosts
         self.wake: Callable[[], None] = lambda: None
         """Have the engine ask for a request."""
         self.is_idle: Callable[[], bool] = lambda: True
@@ -134,6 +136,13 @@ class HandOut:
         self.put(row)
         self.wake()
 
+    def take_alone(self, row: Row) -> None:
+        """A suspect's turn has come, as soon as its host may be asked."""
+        self.alone = row
+        row.not_before = self.hosts.blocked_until(row)
+        if row.not_before > time.time():
+            self.waiting.hold(row)
+
     def drop(self, row: Row) -> None:
         """A row has ended: what waited for it may go."""
         self._frontier.ended(row)
@@ -142,7 +151,9 @@ class HandOut:
 
     def ask_for_more(self) -> None:
         """The engine wants requests and there are none: ask the store now, if it may help."""
-        if self._frontier.hungry or self.outbox.batch.arrivals or self.wants_suspect():
+        frontier = self._frontier
+        arrivals = self.outbox.batch.arrivals
+        if frontier.hungry or frontier.put_off or arrivals or self.wants_suspect():
             self.outbox.hurry()
 
     def wants_suspect(self) -> bool:
@@ -151,7 +162,7 @@ class HandOut:
             self.suspects
             and self.alone is None
             and not self.handed
-            and not self._frontier.leased
+            and not self._frontier.ready_rows
             and not self._frontier.pending_rows
             and not self.expected
             and not self.releasing
@@ -164,6 +175,7 @@ class HandOut:
             self._frontier.leased
             or self._frontier.pending_rows
             or self.expected
+            or self._frontier.blocked_rows
             or self.releasing
             or self.suspects
             or (self.alone is not None and not self.alone.in_engine)
@@ -175,7 +187,7 @@ class HandOut:
         frontier = self._frontier
         return not (
             self.handed
-            or frontier.leased
+            or frontier.ready_rows
             or frontier.pending_rows
             or self.expected
             or self.releasing

@@ -186,7 +186,7 @@ class Inflight:
         scraper.handle_spider_output_async = self._watch_output(scraper.handle_spider_output_async)
         scraper.start_itemproc_async = self._watch_item(scraper.start_itemproc_async)
         ledger = self._ledger
-        ledger.wake = self._hand_out.wake = self.wake
+        ledger.wake = self._hand_out.wake = ledger.hosts.wake = self.wake
         self._hand_out.is_idle = lambda: not downloader.active
         self._hand_out.active_downloads = self._active_downloads
         ledger.intake.get_slot_key = downloader.get_slot_key

@@ -21,7 +21,7 @@ from scrapy_resume.errors import ResumeError
 from scrapy_resume.model import START, State
 from scrapy_resume.outcomes import outcome_of
 from scrapy_resume.rows import Row, leased_row
-from scrapy_resume.store.contract import Admission, Finish
+from scrapy_resume.store.contract import Admission, Finish, Release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from scrapy_resume.fleet import Fleet
     from scrapy_resume.frontier import Frontier
     from scrapy_resume.handout import HandOut
+    from scrapy_resume.hosts import Hosts
     from scrapy_resume.intake import Intake
     from scrapy_resume.itembook import ItemBook
     from scrapy_resume.model import Counts
@@ -83,6 +84,7 @@ class Ledger:
         # Filled by the crawl that puts the parts together.
         self.outbox: Outbox
         self.intake: Intake
+        self.hosts: Hosts
         self.wake: Callable[[], None] = lambda: None
         """Have the engine ask for a request."""
         self.decode: Callable[[Row], Request]
@@ -111,6 +113,9 @@ class Ledger:
         if self.frozen or self._holds or (self._handed and self.items.crowded(self.wake)):
             return None
         while (row := self._hand_out.next_row()) is not None:
+            if (error := self.hosts.error_for(row)) is not None:
+                self._give_up(row, error)
+                continue
             request = self._open(row)
             if request is not None:
                 self._hand_out.hand(row, request)
@@ -127,9 +132,13 @@ class Ledger:
             return self.decode(row)
         except (ResumeError, ValueError, TypeError) as error:
             logger.error("%s cannot be restored: %s", row.url, error)
-            row.settle(State.failed, type(error).__name__, str(error))
-            self._close(row)
+            self._give_up(row, error)
             return None
+
+    def _give_up(self, row: Row, error: Exception) -> None:
+        """A row fails without being sent."""
+        row.settle(State.failed, type(error).__name__, str(error))
+        self._close(row)
 
     def _own(self, request: Request) -> Request:
         """An object of its own, should the engine hold this very one already: a spider may
@@ -155,11 +164,11 @@ class Ledger:
             and not self.frozen
             and not self._holds
             and not self._start_items
-            and bool(self.counts.delayed or self._hand_out.waiting)
+            and bool(self.counts.delayed or self._hand_out.waiting or self._frontier.blocked_rows)
             and self._hand_out.only_waits()
             and self._fleet.only_waits
         )
-        self._hand_out.waiting.look(waits, self.counts.delayed)
+        self._hand_out.waiting.look(waits, self.counts.delayed + self._frontier.blocked_rows)
 
     def hold(self, why: str, held: bool) -> None:
         """Hand out no requests, and do not end, until told otherwise for the same reason."""
@@ -210,6 +219,7 @@ class Ledger:
         row = self._hand_out.take_back(request) if not self.frozen else None
         if row is None:
             return
+        self.hosts.let_go(row)
         if row.went_on:
             row.went_on = False
             return
@@ -353,9 +363,12 @@ class Ledger:
 
     def complete(self, batch: Batch) -> None:
         """Add to a batch that is about to go what belongs to it."""
+        for row in self._frontier.take_blocked_rows():
+            self._release(batch, row, self.hosts.put_off_until(row))
         if batch.finishes or batch.releases:
             self.snapshot(batch)
         batch.pages = self.pages
+        batch.hosts = self.hosts.take_changes()
         self._fleet.make_way()
         self._frontier.choose(batch.arrivals)
         batch.wishes = self._frontier.wishes()
@@ -365,6 +378,7 @@ class Ledger:
     def answered(self, batch: Batch, answer: Committed) -> None:
         """The batch is kept: what arrived is known to be new or not, what was wished is here."""
         self._fleet.answered(batch, answer)
+        self.hosts.heard(answer.hosts)
         touched = self._settle_arrivals(batch, answer)
         self._hand_out.releasing -= len(batch.releases)
         self.counts = answer.counts
@@ -378,18 +392,21 @@ class Ledger:
             self._frontier.push(leased_row(leased))
             touched.add(leased.slot)
         if answer.suspect is not None:
-            self._hand_out.alone = leased_row(answer.suspect)
+            self._hand_out.take_alone(leased_row(answer.suspect))
         self.intake.go_on_from(answer.next_id)
         for slot in touched:
             for row in self._frontier.overflow(slot):
-                self._hand_out.releasing += 1
-                self.outbox.note().releases.append((row.id, row.attempts))
+                self._release(self.outbox.note(), row)
         self._frontier.renew_hunger()
         if self._frontier.leased or self._hand_out.alone is not None or not self.has_pending():
             self.wake()
         elif self._frontier.hungry or self._hand_out.wants_suspect():
             self.outbox.hurry()
         self._fleet.poll_if_needed()
+
+    def _release(self, batch: Batch, row: Row, not_before: float = 0.0) -> None:
+        self._hand_out.releasing += 1
+        batch.releases.append(Release(row.id, row.attempts, not_before))
 
     def _settle_arrivals(self, batch: Batch, answer: Committed) -> set[str]:
         """Returns the slots that got rows."""

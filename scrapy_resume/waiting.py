@@ -46,6 +46,8 @@ class Waiting:
         """Have the store look for what is due."""
         self.put: Callable[[Row], None] = lambda _: None
         """A row may be handed out."""
+        self.hosts_due: Callable[[], float] = lambda: 0.0
+        """When the first host that is left alone may be asked again; 0: none is."""
         self.close: Callable[[str], None] = lambda _: None
         """Close the spider for that reason."""
 
@@ -80,7 +82,7 @@ class Waiting:
         self.ask()
 
     def look(self, nothing_else: bool, delayed: int) -> None:
-        """``nothing_else``: all that is left waits for its time; ``delayed``: how many in the
+        """``nothing_else``: all that is left waits for its time; ``delayed``: how many rows in the
         store. To be called every second or so."""
         if not nothing_else:
             self._since = None
@@ -101,8 +103,7 @@ class Waiting:
 
     def _first_due(self) -> float:
         moments = [row.not_before for row, _ in self._rows.values()]
-        if self._next_due:
-            moments.append(self._next_due)
+        moments += [moment for moment in (self._next_due, self.hosts_due()) if moment]
         return min(moments, default=0.0)
 
     def _what_waits(self, delayed: int) -> str:

@@ -41,14 +41,14 @@ class Transaction:
         """Look up which of these rows are leased."""
         self.held.update(self.tables.leased(ids))
 
-    def let_go(self, row: int, state: State) -> Held | None:
-        """A row stops being leased; ``None`` if it was not."""
+    def let_go(self, row: int, state: State, later: float = 0.0) -> Held | None:
+        """A row stops being leased; ``None`` if it was not. ``later``: a delay beside its own."""
         held = self.held.pop(row, None)
         if held is None:
             return None
         kind, slot, suspect, not_before, _ = held
         self.tally.leave(State.leased, kind, slot, suspect, not_before)
-        self.tally.enter(state, kind, slot, suspect, not_before)
+        self.tally.enter(state, kind, slot, suspect, max(not_before, later))
         if row == self.tally.alone_id:
             self.tally.alone_id = 0
         return held

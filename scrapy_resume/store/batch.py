@@ -49,6 +49,8 @@ class BatchWriter:
             tables.keep_state(batch)
         if batch.feeds:
             tables.keep_feeds(batch.feeds)
+        if batch.hosts:
+            tables.keep_hosts(batch.hosts)
         if tally.delayed:
             end_delays(tables, tally, now)
         _grant(transaction, batch.wishes)
@@ -74,7 +76,7 @@ def _named(batch: Batch) -> list[int]:
     """The rows that a batch may take out of their lease."""
     ids = [arrival.id for arrival in batch.arrivals if isinstance(arrival, Continuation)]
     ids += [finish.id for finish in batch.finishes if finish.tombstone is None]
-    ids += [row for row, _ in batch.releases]
+    ids += [release.id for release in batch.releases]
     return ids
 
 

@@ -162,6 +162,24 @@ class FeedNote(NamedTuple):
     """No later run wants to know it: it is kept for people."""
 
 
+class Release(NamedTuple):
+    """A leased row becomes pending again. Its spilled items are deleted."""
+
+    id: int
+    attempts: int
+    """How often the row was handed to the engine so far."""
+    not_before: float = 0.0
+    """Not to be leased before that time, nor before one that held already."""
+
+
+class HostNote(NamedTuple):
+    """What the store keeps of a host with which something is the matter."""
+
+    key: str
+    record: str
+    """JSON, as the run wrote it."""
+
+
 class StoredItem(NamedTuple):
     """An item that is visible."""
 
@@ -181,14 +199,15 @@ class Batch:
     spills: list[tuple[int, ItemRecord]] = field(default_factory=list)
     """Provisional items of open rows (row id, item): invisible until the row's finish."""
     finishes: list[Finish] = field(default_factory=list)
-    releases: list[tuple[int, int]] = field(default_factory=list)
-    """(row id, attempts): leased → pending. Its spilled items are deleted."""
+    releases: list[Release] = field(default_factory=list)
     spider_state: str | None = None
     """``None``: as before."""
     cookies: dict[str, str] = field(default_factory=dict)
     """Jar → payload, only jars that changed."""
     feeds: list[FeedNote] = field(default_factory=list)
     """How far feeds have come with the items of earlier batches; files that changed."""
+    hosts: list[HostNote] = field(default_factory=list)
+    """Hosts of which something has changed."""
     start_exhausted: bool = False
     """``start()`` came to its end in this run (or did before this batch)."""
     wishes: list[Wish] = field(default_factory=list)
@@ -258,6 +277,8 @@ class Committed:
     order of arrival over all workers."""
     claimed: list[str] = field(default_factory=list)
     """Slots that are this run's from now on, until it gives them."""
+    hosts: list[HostNote] = field(default_factory=list)
+    """What others have kept of the hosts that this run may ask now."""
     slots_found: int = 0
     """In answer to ``Batch.slots_wanted``: from how many slots rows were leased."""
     fair_share: int = 0
@@ -329,6 +350,8 @@ class Session:
     number, after it was deleted."""
     feeds: list[FeedNote] = field(default_factory=list)
     """Those that are not settled, by feed and batch."""
+    hosts: list[HostNote] = field(default_factory=list)
+    """Of all hosts; where slots belong to one run at a time they come with the slots instead."""
     last_item: int = 0
     """See ``Committed``."""
     superseded: int = 0

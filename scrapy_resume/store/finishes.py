@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from scrapy_resume.model import Kind, State
 from scrapy_resume.store.arrivals import Arrivals, Transaction
-from scrapy_resume.store.contract import Finish, ItemRecord
+from scrapy_resume.store.contract import Finish, ItemRecord, Release
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.tables import NewItem, NewRow, Outcome
 
@@ -40,16 +40,16 @@ class Finishes:
         self._store_items()
         self._write()
 
-    def release(self, releases: Sequence[tuple[int, int]]) -> None:
+    def release(self, releases: Sequence[Release]) -> None:
         """leased → pending; what the rows spilled is dropped."""
         released = [
-            (row, attempts)
-            for row, attempts in releases
-            if self._in.let_go(row, State.pending) is not None
+            release
+            for release in releases
+            if self._in.let_go(release.id, State.pending, release.not_before) is not None
         ]
         if released:
             self._in.tables.release(released, self._in.now)
-            self._in.tables.drop_spills([row for row, _ in released])
+            self._in.tables.drop_spills([release.id for release in released])
 
     def _end(self, finish: Finish) -> bool:
         """Whether the finish counts: a row that is not leased any more has ended before."""

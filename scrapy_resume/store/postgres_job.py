@@ -18,6 +18,7 @@ from scrapy_resume.store.contract import (
     Batch,
     Closing,
     Committed,
+    HostNote,
     Opening,
     Session,
     StartTurn,
@@ -44,6 +45,11 @@ ORPHAN_LOOKS: Final = 4
 """How often within the orphan timeout a run looks for those that have died."""
 
 
+HOSTS_SECONDS: Final = 1.0
+"""Between two times that others are asked about hosts; and how long a commit of theirs that has
+begun may take to be seen."""
+
+
 class Doubt(NamedTuple):
     """A commit whose answer did not come: it may have been kept all the same."""
 
@@ -66,6 +72,8 @@ class PostgresJob:
         self._tables = PostgresTables(job, session.run, opening.slots_shared)
         self._writer = BatchWriter(session.run, self._tables)
         self._commits = 0
+        self._hosts_at = 0.0
+        """When others were asked about hosts, by the server's clock."""
         self._doubt: Doubt | None = None
         self._starving = False
         self._last: bool | None = None
@@ -107,6 +115,7 @@ class PostgresJob:
             self._starving = False
         tables.settle_claims()
         committed.claimed = tables.claimed
+        committed.hosts = self._hosts(committed.claimed, fence.now)
         committed.next_id = max(int(fence.next_id), batch.next_id)
         self._keep_counters(batch, fence, transaction)
         self._tell_of_others(batch, transaction)
@@ -124,6 +133,15 @@ class PostgresJob:
             committed.pending.update(self._tables.pending(dict.fromkeys(slots.values(), 0)))
         committed.slots_found = len(slots)
         self._starving = not slots
+
+    def _hosts(self, claimed: list[str], now: float) -> list[HostNote]:
+        """What others know of the hosts that this run may ask."""
+        if claimed:
+            return self._tables.hosts_of_slots(claimed)
+        if self._opening.slots_shared and now - self._hosts_at > HOSTS_SECONDS:
+            since, self._hosts_at = self._hosts_at, now
+            return self._tables.hosts_since(since - HOSTS_SECONDS)
+        return []
 
     def _keep_counters(self, batch: Batch, fence: Fence, transaction: Transaction) -> None:
         tables, committed, tally = self._tables, transaction.committed, transaction.tally

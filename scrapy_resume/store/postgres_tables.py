@@ -11,7 +11,15 @@ from psycopg import Connection, Cursor
 
 from scrapy_resume.errors import LeaseLostError
 from scrapy_resume.model import Counts, State
-from scrapy_resume.store.contract import Batch, FeedNote, ItemRecord, LeasedRow, Wish
+from scrapy_resume.store.contract import (
+    Batch,
+    FeedNote,
+    HostNote,
+    ItemRecord,
+    LeasedRow,
+    Release,
+    Wish,
+)
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.queries import load_queries
 from scrapy_resume.store.tables import (
@@ -220,10 +228,10 @@ class PostgresTables:
         if ended != len(outcomes):
             raise LeaseLostError("requests of this run were taken back; it stops")
 
-    def release(self, rows: Sequence[tuple[int, int]], now: float) -> None:
-        """(row, attempts): leased → pending."""
-        ids, attempts = [row for row, _ in rows], [count for _, count in rows]
-        self.execute(COMMIT["release"], ids=ids, attempts=attempts)
+    def release(self, rows: Sequence[Release], now: float) -> None:
+        """leased → pending."""
+        ids, attempts, moments = map(list, zip(*rows, strict=True))
+        self.execute(COMMIT["release"], ids=ids, attempts=attempts, moments=moments)
 
     def change_items(self, changes: Sequence[tuple[int, int]]) -> None:
         """Items came to rows that have ended, or left them."""
@@ -287,6 +295,20 @@ class PostgresTables:
         for feed, number, record, settled in notes:
             values = {"name": storable(feed), "batch": number, "record": record}
             self.execute(COMMIT["keep_feed"], settled=settled, **values)
+
+    def keep_hosts(self, notes: Sequence[HostNote]) -> None:
+        """What is the matter with hosts."""
+        records = {storable(key): record for key, record in notes}
+        keys = sorted(records)
+        self.execute(COMMIT["keep_hosts"], keys=keys, records=[records[key] for key in keys])
+
+    def hosts_of_slots(self, keys: Sequence[str]) -> list[HostNote]:
+        """What is the matter with the hosts of these slots."""
+        return [HostNote(*row) for row in self.execute(COMMIT["hosts_of_slots"], keys=list(keys))]
+
+    def hosts_since(self, since: float) -> list[HostNote]:
+        """What others have written of hosts since that time, by the server's clock."""
+        return [HostNote(*row) for row in self.execute(COMMIT["hosts_since"], since=since)]
 
     # Leases
 

@@ -22,7 +22,7 @@ from scrapy_resume.errors import JobLockedError, StoreDamagedError
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.batch import end_delays
 from scrapy_resume.store.board import Board, read_board
-from scrapy_resume.store.contract import FeedNote, Opening, Session
+from scrapy_resume.store.contract import FeedNote, HostNote, Opening, Session
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import OwnerLock, is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION, migrate
@@ -206,6 +206,7 @@ def _session(
         cookies=dict(connection.execute(OPENING["cookies"]).fetchall()),
         created_at=created_at,
         feeds=[FeedNote(*row) for row in connection.execute(OPENING["feeds"])],
+        hosts=[HostNote(*row) for row in connection.execute(OPENING["hosts"])],
         last_item=job.next_item - 1,
         superseded=job.superseded,
         pages=int(pages),

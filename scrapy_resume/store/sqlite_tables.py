@@ -10,7 +10,15 @@ from typing import Any, Final, NamedTuple
 
 from scrapy_resume.model import Counts
 from scrapy_resume.store.arrivals import Transaction
-from scrapy_resume.store.contract import Batch, FeedNote, ItemRecord, LeasedRow, Wish
+from scrapy_resume.store.contract import (
+    Batch,
+    FeedNote,
+    HostNote,
+    ItemRecord,
+    LeasedRow,
+    Release,
+    Wish,
+)
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.queries import insert_many, load_queries
 from scrapy_resume.store.tables import (
@@ -149,9 +157,10 @@ class SqliteTables:
         """The end of leased rows, which clears them of suspicion."""
         self._run_many(COMMIT["finish"], outcomes)
 
-    def release(self, rows: Sequence[tuple[int, int]], now: float) -> None:
-        """(row, attempts): leased → pending."""
-        self._run_many(COMMIT["release"], [(attempts, now, row) for row, attempts in rows])
+    def release(self, rows: Sequence[Release], now: float) -> None:
+        """leased → pending."""
+        columns = [(row.attempts, row.not_before, now, row.id) for row in rows]
+        self._run_many(COMMIT["release"], columns)
 
     def change_items(self, changes: Sequence[tuple[int, int]]) -> None:
         """Items came to rows that have ended, or left them."""
@@ -207,6 +216,10 @@ class SqliteTables:
             (storable(feed), number, settled, record) for feed, number, record, settled in notes
         ]
         self._run_many(COMMIT["keep_feed"], columns)
+
+    def keep_hosts(self, notes: Sequence[HostNote]) -> None:
+        """What is the matter with hosts."""
+        self._run_many(COMMIT["keep_host"], [(storable(key), record) for key, record in notes])
 
     # Leases
 

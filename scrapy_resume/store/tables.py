@@ -11,7 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from scrapy_resume.model import State
-from scrapy_resume.store.contract import Batch, FeedNote, ItemRecord, LeasedRow, Wish
+from scrapy_resume.store.contract import (
+    Batch,
+    FeedNote,
+    HostNote,
+    ItemRecord,
+    LeasedRow,
+    Release,
+    Wish,
+)
 
 
 class Held(NamedTuple):
@@ -175,8 +183,8 @@ class Tables(Protocol):
     def finish(self, outcomes: Sequence[Outcome]) -> None:
         """The end of leased rows, which clears them of suspicion."""
 
-    def release(self, rows: Sequence[tuple[int, int]], now: float) -> None:
-        """(row, attempts): leased → pending."""
+    def release(self, rows: Sequence[Release], now: float) -> None:
+        """leased → pending."""
 
     def change_items(self, changes: Sequence[tuple[int, int]]) -> None:
         """(row, change): items came to rows that have ended, or left them."""
@@ -209,6 +217,9 @@ class Tables(Protocol):
 
     def keep_feeds(self, notes: Sequence[FeedNote]) -> None:
         """How far files of feeds have come."""
+
+    def keep_hosts(self, notes: Sequence[HostNote]) -> None:
+        """What is the matter with hosts."""
 
     # Leases
 

@@ -128,7 +128,7 @@ class PlainJob:
             self.spills[row].append(item)
         for finish in batch.finishes:
             self._finish(finish, answer)
-        for row, attempts in batch.releases:
+        for row, attempts, _ in batch.releases:
             if self._leased(row):
                 self.rows[row].attempts = attempts
                 self._give_back(row)

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from scrapy_resume.model import Kind, occurrence_identity
-from scrapy_resume.store.contract import Wish
+from scrapy_resume.store.contract import Release, Wish
 
 from .conftest import Place
 from .records import SLOT, admission, continuation, finish, identity, tombstone
@@ -273,7 +273,7 @@ def test_a_leased_row_that_waits_is_still_delayed_when_it_is_released(place: Pla
     run = place.begin()
     run.admit(admission(1, lease=True))
     run.admit(continuation(1, not_before=time.time() + 900))
-    run.commit(releases=[(1, 1)])
+    run.commit(releases=[Release(1, 1)])
     run.close()
     run = place.resume()
     assert run.session.counts.delayed == 1

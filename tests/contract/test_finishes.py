@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from scrapy_resume.model import State
-from scrapy_resume.store.contract import ItemRecord
+from scrapy_resume.store.contract import ItemRecord, Release
 
 from .conftest import Place
 from .records import admission, continuation, finish, identity, tombstone
@@ -105,7 +105,7 @@ def test_a_finish_that_did_not_spill_leaves_others_alone(place: Place) -> None:
 def test_a_release_drops_spilled_items(place: Place) -> None:
     run = place.begin()
     run.admit(admission(1, lease=True))
-    run.commit(spills=[(1, item(0, "half"))], releases=[(1, 1)])
+    run.commit(spills=[(1, item(0, "half"))], releases=[Release(1, 1)])
     (row,) = run.lease()
     assert row.attempts == 1
     run.finish(finish(1, [item(0, "whole")], spilled=True))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from scrapy_resume.store.contract import Wish
+from scrapy_resume.store.contract import Release, Wish
 
 from .conftest import Place
 from .records import SLOT, admission, finish
@@ -53,7 +53,7 @@ def test_what_arrives_can_be_leased_by_the_same_batch(place: Place) -> None:
 def test_what_is_released_can_be_leased_by_the_same_batch(place: Place) -> None:
     run = place.begin()
     run.admit(admission(1, lease=True))
-    committed = run.commit(releases=[(1, 3)], wishes=[Wish(SLOT, 1)])
+    committed = run.commit(releases=[Release(1, 3)], wishes=[Wish(SLOT, 1)])
     assert [(row.id, row.attempts) for row in committed.leased] == [(1, 3)]
 
 
@@ -61,7 +61,7 @@ def test_a_row_that_is_not_leased_is_not_released(place: Place) -> None:
     run = place.begin()
     run.admit(admission(1, lease=True), admission(2))
     run.finish(finish(1))
-    committed = run.commit(releases=[(1, 1), (2, 1), (3, 1)])
+    committed = run.commit(releases=[Release(1, 1), Release(2, 1), Release(3, 1)])
     assert place.states() == {"1": "done", "2": "pending"}
     assert committed.pending.get(SLOT, 1) == 1
 

@@ -55,8 +55,8 @@ SELECT 1, n % 50, n::text, 0, '' FROM generate_series(1, 20000) AS n;
 ANALYZE;
 """
 
-SMALL = {"job", "run"}
-"""Tables with a row for each job or worker, which may be read from end to end."""
+SMALL = {"job", "run", "host"}
+"""Tables with a row for each job, worker, or host in trouble, which may be read from end to end."""
 
 ROW = {"id": 8, "identity": "AAAA", "kind": 0, "parent": 0, "unit": 1, "slot": 3, "state": 2}
 VALUES: dict[str, Any] = {
@@ -68,11 +68,14 @@ VALUES: dict[str, Any] = {
     "identities": [b"a" * 28, b"b" * 28],
     "requests": [1, 2],
     "attempts": [1, 1],
+    "moments": [0.0, 0.0],
+    "since": 0.0,
     "changes": [1, 1],
     "crashes": [0, 0],
     "suspects": [0, 0],
     "names": ["host1", "host2"],
     "keys": ["key2", "key4"],
+    "records": ["{}", "{}"],
     "seconds": [0.0, 0.0],
     "slots": [3, 4],
     "counts": [5, 5],
@@ -90,8 +93,8 @@ HOT = [
     "known claim_identities unclaim_identities reclaim_identities meet leased admit bury continue",
     "finish change_items release spilled drop_spills drop_items item_owners items_after last_item",
     "find_slots find_units claim_slots find_open_slots slot_range slots_of_others give_slots",
-    "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays"
-    " others_at_work",
+    "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays",
+    "keep_hosts hosts_of_slots others_at_work",
 ]
 AT_DEATHS = (
     "is_open held_then recover empty_spill free_slots old_every_run supersede ready_suspects"

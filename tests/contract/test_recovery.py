@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scrapy_resume.model import Phase
-from scrapy_resume.store.contract import LeasedRow, Wish
+from scrapy_resume.store.contract import LeasedRow, Release, Wish
 
 from .conftest import Place
 from .records import SLOT, Run, admission, continuation, finish
@@ -181,7 +181,7 @@ def test_a_suspect_that_is_given_back_is_not_alone_any_more(place: Place) -> Non
     suspect(place)
     run = place.resume()
     run.commit(suspect_wish=True)
-    committed = run.commit(releases=[(1, 3)])
+    committed = run.commit(releases=[Release(1, 3)])
     assert committed.suspects == 1
     assert run.commit(suspect_wish=True, releases=[]).suspect is not None
     committed = run.admit(continuation(1, lease=False, attempts=4))

@@ -79,7 +79,7 @@ NARROW = re.compile(
     r"SCAN \w+ VIRTUAL TABLE"
     r"|SCAN \w+ USING (COVERING )?INDEX"
     r" (request_(leased|suspects|every_run)|slot_open|feed_unsettled)\b"
-    r"|SCAN (job|j|spider_state|run|CONSTANT ROW)$"
+    r"|SCAN (job|j|spider_state|host|run|CONSTANT ROW)$"
 )
 """Scans of a list, of indices that hold open rows only, and of tables with few rows."""
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from scrapy_resume.errors import JobLockedError, LeaseLostError
 from scrapy_resume.model import Kind, Phase, State
-from scrapy_resume.store.contract import Batch, ItemRecord, Wish
+from scrapy_resume.store.contract import Batch, ItemRecord, Release, Wish
 
 from .conftest import BACKENDS, Place, sqlite_place
 from .plain_model import PlainJob
@@ -220,7 +220,7 @@ class StoreMachine(RuleBasedStateMachine):
         finishes = [self._finish(chance, row) for row in held if chance.random() < 0.15]
         if chance.randint(0, 3) == 0:
             finishes.insert(0, self._tombstone(chance))
-        releases = [(row, 1) for row in held if chance.random() < 0.05]
+        releases = [Release(row, 1) for row in held if chance.random() < 0.05]
         batch = Batch(
             next_id=self.next_id,
             arrivals=arrivals,

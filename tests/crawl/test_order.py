@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
     reason="callbacks begin 0.1 s after the download: the order is a matter of time",
 )
 
-ONE_BY_ONE = {"CONCURRENT_REQUESTS": 1}
+ONE_BY_ONE = {"CONCURRENT_REQUESTS": 1, "RESUME_RETRY_DELAY": 0}
 FIFO = {"SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue"}
 BY_PRIORITY_ALONE = {"SCHEDULER_PRIORITY_QUEUE": "scrapy.pqueues.ScrapyPriorityQueue"}
 STARTS_AS_OTHERS = {"SCHEDULER_START_MEMORY_QUEUE": ""}

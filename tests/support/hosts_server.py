@@ -25,6 +25,10 @@ from tests.support.server import read_query, rendered
 
 HOLD = "/-/hold"
 RELEASE = "/-/release"
+DOWN = "/-/down"
+"""``/-/down/HOST/503`` or ``/-/down/HOST/drop``: how the host fails from now on."""
+UP = "/-/up"
+DROPPED = "drop"
 SENT_AT = "X-Sent-At"
 """A header: seconds of the monotonic clock, which is the same in every process."""
 
@@ -39,6 +43,8 @@ class Server:
     graph: HostGraph
     latency: float
     port: int = 0
+    down: dict[str, str] = field(default_factory=dict)
+    """Host → how it fails: the status that it answers, or ``drop``."""
     hits: count[int] = field(default_factory=count)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -50,7 +56,7 @@ class Server:
 
     async def serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         query = await read_query(reader)
-        if query.path in {HOLD, RELEASE}:
+        if query.path.startswith("/-/"):
             self.control(query.path)
             writer.write(rendered(Answer(b"so be it")))
             await writer.drain()
@@ -59,7 +65,13 @@ class Server:
         self.note("asked", hit, query, None)
         await self.released.wait()
         await asyncio.sleep(self.latency)
+        failure = self.down.get(host_of(query))
+        if failure == DROPPED:
+            self.note("answered", hit, query, 0)
+            raise ConnectionError
         reply = self.answer(query)
+        if failure is not None:
+            reply = Answer(b"down", status=int(failure))
         # Before it is sent: whoever has an answer can ask anew, and is not to be seen as one
         # that asks for two things at a time.
         self.note("answered", hit, query, reply.status)
@@ -69,8 +81,13 @@ class Server:
     def control(self, path: str) -> None:
         if path == HOLD:
             self.released.clear()
-        else:
+        elif path == RELEASE:
             self.released.set()
+        elif path.startswith(DOWN):
+            host, failure = path.removeprefix(f"{DOWN}/").split("/")
+            self.down[host] = failure
+        else:
+            self.down.pop(path.removeprefix(f"{UP}/"))
 
     def answer(self, query: Query) -> Answer:
         if not query.path.startswith(PATH):
@@ -87,7 +104,7 @@ class Server:
         row = {
             "event": event,
             "hit": hit,
-            "host": query.headers.get("host", "").partition(":")[0],
+            "host": host_of(query),
             "url": query.target,
             "method": query.method,
             "status": status,
@@ -96,6 +113,10 @@ class Server:
             "at": time.monotonic(),
         }
         os.write(self.descriptor, json.dumps(row).encode() + b"\n")
+
+
+def host_of(query: Query) -> str:
+    return query.headers.get("host", "").partition(":")[0]
 
 
 async def listen(server: Server) -> None:

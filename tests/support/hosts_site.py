@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.hosts_graph import HostGraph, page_of
-from tests.support.hosts_server import HOLD, RELEASE
+from tests.support.hosts_server import DOWN, HOLD, RELEASE, UP
 from tests.support.site import REPO, Hit, HitLog
 
 LATENCY_SECONDS = 0.05
@@ -121,6 +121,14 @@ class HostsSite:
             yield
         finally:
             self.release()
+
+    def fail(self, host: str, how: str = "503") -> None:
+        """From now on a host answers with that status, or drops connections (``drop``)."""
+        self._control(f"{DOWN}/{host}/{how}")
+
+    def mend(self, host: str) -> None:
+        """The host answers again."""
+        self._control(f"{UP}/{host}")
 
     def _control(self, path: str) -> None:
         url = f"http://{self.graph.host_names[0]}:{self.port}{path}"

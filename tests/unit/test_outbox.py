@@ -12,7 +12,7 @@ from scrapy.settings import default_settings
 
 from scrapy_resume.errors import LeaseLostError, StateNotRecordableError
 from scrapy_resume.outbox import BACKLOG_LIMIT, BATCH_SIZE, Outbox
-from scrapy_resume.store.contract import Batch, Closing, Committed
+from scrapy_resume.store.contract import Batch, Closing, Committed, Release
 
 pytestmark = pytest.mark.skipif(
     not hasattr(default_settings, "TWISTED_REACTOR_ENABLED"),
@@ -82,7 +82,7 @@ class Bench:
         self.outbox = Outbox(self.job, self.thread, self.ledger, interval)  # type: ignore[arg-type]
 
     def release(self, row: int) -> None:
-        self.outbox.note().releases.append((row, 0))
+        self.outbox.note().releases.append(Release(row, 0))
 
     async def sent(self, count: int = 1) -> None:
         async def until() -> None:
@@ -92,7 +92,7 @@ class Bench:
         await asyncio.wait_for(until(), 5)
 
     def rows(self) -> list[list[int]]:
-        return [[row for row, _ in batch.releases] for batch in self.job.kept]
+        return [[release.id for release in batch.releases] for batch in self.job.kept]
 
 
 def in_loop(test: Callable[[Bench], Any]) -> None:

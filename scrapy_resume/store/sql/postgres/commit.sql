@@ -153,8 +153,11 @@ WHERE r.job = %(job)s AND r.id = c.id;
 
 -- name: release
 -- leased → pending.
-UPDATE scrapy_resume.frontier AS f SET run = 0, attempts = c.attempts, updated_at = %(now)s
-FROM unnest(%(ids)s::bigint[], %(attempts)s::integer[]) AS c (id, attempts)
+UPDATE scrapy_resume.frontier AS f SET
+    run = 0, attempts = c.attempts, not_before = greatest(f.not_before, c.not_before),
+    updated_at = %(now)s
+FROM unnest(%(ids)s::bigint[], %(attempts)s::integer[], %(moments)s::double precision[])
+AS c (id, attempts, not_before)
 WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = c.id;
 
 -- name: add_spills
@@ -427,6 +430,23 @@ SELECT CASE WHEN w.starving THEN (
     FROM scrapy_resume.slot AS s WHERE s.job = %(job)s AND s.run > 0
 ) ELSE 0 END
 FROM workers AS w;
+
+-- name: keep_hosts
+-- What is the matter with hosts, in order.
+INSERT INTO scrapy_resume.host (job, key, run, changed_at, record)
+SELECT %(job)s, h.key, %(run)s, extract(epoch FROM clock_timestamp()), h.record
+FROM unnest(%(keys)s::text[], %(records)s::text[]) AS h (key, record) ORDER BY h.key
+ON CONFLICT (job, key) DO UPDATE SET
+    run = excluded.run, changed_at = excluded.changed_at, record = excluded.record;
+
+-- name: hosts_of_slots
+-- What is the matter with the hosts of slots that this run has just taken.
+SELECT key, record FROM scrapy_resume.host WHERE job = %(job)s AND key = ANY(%(keys)s);
+
+-- name: hosts_since
+-- What others have written of hosts, where all ask the same ones.
+SELECT key, record FROM scrapy_resume.host
+WHERE job = %(job)s AND run <> %(run)s AND changed_at > %(since)s;
 
 -- name: keep_spider_state
 -- The worker's `spider.state`, as the codec wrote it.

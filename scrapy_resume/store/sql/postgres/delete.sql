@@ -37,6 +37,10 @@ DELETE FROM scrapy_resume.unit WHERE job = %(job)s;
 -- What spiders kept.
 DELETE FROM scrapy_resume.spider_state WHERE job = %(job)s;
 
+-- name: host
+-- Hosts with which something is the matter.
+DELETE FROM scrapy_resume.host WHERE job = %(job)s;
+
 -- name: cookies
 -- Sessions.
 DELETE FROM scrapy_resume.cookies WHERE job = %(job)s;

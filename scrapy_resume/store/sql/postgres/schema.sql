@@ -225,6 +225,16 @@ CREATE TABLE scrapy_resume.cookies (
     PRIMARY KEY (job, run, jar)
 );
 
+-- Hosts that do not answer, or that have asked to be left alone for a while.
+CREATE TABLE scrapy_resume.host (
+    job integer NOT NULL,
+    key text NOT NULL,
+    run integer NOT NULL,                 -- that wrote it last
+    changed_at double precision NOT NULL,
+    record text NOT NULL,                 -- JSON
+    PRIMARY KEY (job, key)
+);
+
 -- Files of feeds, and how far they have come.
 CREATE TABLE scrapy_resume.feed (
     job integer NOT NULL,

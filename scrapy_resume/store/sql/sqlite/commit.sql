@@ -72,7 +72,7 @@ UPDATE request SET items = items + ? WHERE id = ?;
 
 -- name: release
 -- leased → pending.
-UPDATE request SET state = 0, attempts = ?, updated_at = ? WHERE id = ?;
+UPDATE request SET state = 0, attempts = ?, not_before = max(not_before, ?), updated_at = ? WHERE id = ?;
 
 -- name: add_spill
 -- A provisional item.
@@ -183,6 +183,11 @@ ON CONFLICT (jar) DO UPDATE SET payload = excluded.payload;
 -- How far one file of a feed has come.
 INSERT INTO feed (name, batch, settled, record) VALUES (?, ?, ?, ?)
 ON CONFLICT (name, batch) DO UPDATE SET settled = excluded.settled, record = excluded.record;
+
+-- name: keep_host
+-- What is the matter with a host.
+INSERT INTO host (key, record) VALUES (?, ?)
+ON CONFLICT (key) DO UPDATE SET record = excluded.record;
 
 -- name: items_after
 -- What feeds read.

@@ -97,6 +97,10 @@ FROM job;
 -- Slots with rows that can be leased.
 SELECT key, pending FROM slot WHERE pending > 0;
 
+-- name: hosts
+-- What is the matter with hosts.
+SELECT key, record FROM host;
+
 -- name: cookies
 -- All cookie jars.
 SELECT jar, payload FROM cookies;

@@ -153,6 +153,12 @@ CREATE TABLE feed (
 ) WITHOUT ROWID;
 CREATE INDEX feed_unsettled ON feed (name, batch) WHERE settled = 0;
 
+-- Hosts that do not answer, or that have asked to be left alone for a while.
+CREATE TABLE host (
+    key TEXT PRIMARY KEY,
+    record TEXT NOT NULL                 -- JSON
+) WITHOUT ROWID;
+
 CREATE TABLE migration (
     version INTEGER PRIMARY KEY,
     applied_at REAL NOT NULL
