@@ -43,6 +43,9 @@ logger = logging.getLogger("scrapy_resume")
 TOO_MANY_REQUESTS: Final = 429
 SERVER_ERRORS: Final = range(500, 600)
 
+LEAST_COOLDOWN_SECONDS: Final = 0.1
+"""Whatever the setting says: a dead host is not to be asked without a pause."""
+
 PUT_OFF_SECONDS: Final = 1.0
 """While a probe is on its way, where one lane has the requests of all hosts: at most so long,
 and less than a short cool-down."""
@@ -93,11 +96,10 @@ class Hosts:
     ) -> None:
         self._failures = settings.breaker_failures
         self._probes = settings.breaker_probes
-        self._cooldown = Backoff(
-            settings.breaker_cooldown_seconds,
-            max(settings.retry_delay_max_seconds, settings.breaker_cooldown_seconds),
-        )
-        self._put_off_seconds = min(PUT_OFF_SECONDS, settings.breaker_cooldown_seconds / 4)
+        cooldown_seconds = max(settings.breaker_cooldown_seconds, LEAST_COOLDOWN_SECONDS)
+        longest_seconds = max(settings.retry_delay_max_seconds, cooldown_seconds)
+        self._cooldown = Backoff(cooldown_seconds, longest_seconds)
+        self._put_off_seconds = min(PUT_OFF_SECONDS, cooldown_seconds / 4)
         self._errors: tuple[type[BaseException], ...] = tuple(
             load_object(error) for error in scrapy_settings.getlist("RETRY_EXCEPTIONS")
         )

@@ -67,7 +67,7 @@ SETTINGS: Final = (
     Setting("RESUME_RETRY_WAIT", "retry_wait_seconds", 900, to.number(0)),
     Setting("RESUME_BREAKER_FAILURES", "breaker_failures", 0, to.whole_number(0)),
     Setting("RESUME_BREAKER_PROBES", "breaker_probes", 5, to.whole_number(1)),
-    Setting("RESUME_BREAKER_COOLDOWN", "breaker_cooldown_seconds", 60, to.number(0.1)),
+    Setting("RESUME_BREAKER_COOLDOWN", "breaker_cooldown_seconds", 60, to.number(0)),
     Setting("RESUME_CRASH_LIMIT", "crash_limit", 3, to.whole_number(1)),
     Setting("RESUME_IGNORED_HTTP_CODES", "ignored_http_codes", [404, 410], to.http_codes),
     Setting("RESUME_CODECS", "codecs", {}, to.codec_paths),
