@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from scrapy import Request, Spider
     from scrapy.crawler import Crawler
     from scrapy.http import Response
+    from twisted.python.failure import Failure
 
     from scrapy_resume.settings import ResumeSettings
 
@@ -163,11 +164,11 @@ class ResumeExtension:
         if current is not None:
             current.row.dropped += 1
 
-    def item_error(self) -> None:
-        """A pipeline raised."""
+    def item_error(self, failure: Failure) -> None:
+        """A pipeline raised: that is written down with the request, which does not fail of it."""
         current = current_item()
         if current is not None:
-            current.row.item_errors += 1
+            current.row.item_failed(current.occurrence, failure.value)
 
     async def spider_closed(self, spider: Spider, reason: str) -> None:
         """Mark the job by the close reason."""

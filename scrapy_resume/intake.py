@@ -32,6 +32,7 @@ from scrapy_resume.model import (
 from scrapy_resume.recent import RecentSet
 from scrapy_resume.rows import Row, admitted_row, rank_of, storable_priority
 from scrapy_resume.store.contract import Admission, Continuation
+from scrapy_resume.store.selecting import UNRECORDED
 from scrapy_resume.unrecorded import UnrecordedLog
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ class Intake:
             identity,
             row.parent,
             row.url,
-            row.payload or "{}",
+            row.payload or UNRECORDED,
             row.slot,
             row.priority,
             row.rank[1],

@@ -110,6 +110,34 @@ class JobKey:
         return text, None
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Which requests of a job are meant: those that all of these hold for; ``None``: any."""
+
+    states: tuple[State, ...] = ()
+    """Empty: any."""
+    host: str | None = None
+    """The host of the URL, without a port."""
+    status: int | None = None
+    """The HTTP status that it ended with."""
+    error: str | None = None
+    """The class name of the error that it ended with."""
+    callback: str | None = None
+    """The name of the spider's method."""
+    url: str | None = None
+    """A glob: ``*`` stands for any text, ``?`` for any character, all else for itself."""
+    unit: str | None = None
+    partial: bool = False
+    """Done, with items that failed in a pipeline."""
+    max_attempts: int | None = None
+    """Tried at most so often."""
+
+    @property
+    def is_everything(self) -> bool:
+        """Nothing but the state tells which ones are meant."""
+        return self == Selection(states=self.states)
+
+
 @dataclass
 class Counts:
     """Requests by state, and items. ``delayed`` is a part of ``pending``."""

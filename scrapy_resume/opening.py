@@ -14,7 +14,7 @@ from scrapy_resume.errors import (
     JobLockedError,
     JobNotFoundError,
 )
-from scrapy_resume.model import JobKey
+from scrapy_resume.model import JobKey, Selection, State
 from scrapy_resume.settings import hash_inputs
 from scrapy_resume.store.contract import Closing, Opening
 
@@ -97,9 +97,10 @@ class Candidate:
 def open_job(store: Store, candidate: Candidate) -> JobStore:
     """Open the job that the crawl goes on with, or begin the next.
 
-    Raises ``JobLockedError``, ``JobNotFoundError`` (mode ``resume``), ``JobCompletedError``
-    (mode ``once``), ``InputChangedError``, ``ConfigurationError`` for an input file that
-    cannot be read, and ``StoreError``. A refused crawl changes nothing.
+    Raises ``JobLockedError``, ``JobNotFoundError`` (modes ``resume``, ``retry-failed``),
+    ``JobCompletedError`` (modes ``once``, ``retry-failed``), ``InputChangedError``,
+    ``ConfigurationError`` for an input file that cannot be read, and ``StoreError``. A refused
+    crawl changes nothing.
     """
     settings = candidate.settings
     with store.door(candidate.name):
@@ -108,6 +109,8 @@ def open_job(store: Store, candidate: Candidate) -> JobStore:
         joins = store.shared and settings.mode != "fresh"
         if latest is not None and latest.alive and not (settings.force or joins):
             raise _locked(latest)
+        if settings.mode == "retry-failed":
+            return _retry_failed(store, candidate, latest)
         recorded = latest.input_hashes if latest is not None and not finished else {}
         hashes = hash_inputs(settings.input_files, recorded)
         if finished or latest is None:
@@ -117,6 +120,26 @@ def open_job(store: Store, candidate: Candidate) -> JobStore:
             _cancel(store, candidate, latest)
             return _begin(store, candidate, latest, hashes)
         return store.resume(latest.key, candidate.opening(hashes))
+
+
+def _retry_failed(store: Store, candidate: Candidate, latest: JobSummary | None) -> JobStore:
+    """Go on with the latest job and what has failed of it; a completed one is reopened."""
+    if latest is None:
+        raise JobNotFoundError(
+            f"RESUME_MODE is 'retry-failed', but no job {candidate.name!r} is there. "
+            "Use RESUME_MODE=auto, which begins one."
+        )
+    hashes = hash_inputs(candidate.settings.input_files, latest.input_hashes)
+    if _inputs_changed(candidate, latest, hashes):
+        logger.warning("It is %s that goes on: RESUME_MODE is 'retry-failed'.", latest.key)
+    count = store.steer(latest.key, Selection((State.failed,)), State.pending)
+    if not count and latest.status == "completed":
+        raise JobCompletedError(
+            f"{latest.key} is completed, and none of its requests has failed: nothing to do. "
+            "RESUME_MODE=auto begins the next."
+        )
+    logger.info("%d failed requests of %s are fetched again", count, latest.key)
+    return store.resume(latest.key, candidate.opening(hashes))
 
 
 def _refuse_if_nothing_to_do(candidate: Candidate, latest: JobSummary | None) -> None:

@@ -22,7 +22,7 @@ from scrapy_resume.errors import (
     StoreDamagedError,
     StoreError,
 )
-from scrapy_resume.model import JobKey, JobSummary, State
+from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.settings import without_password
 from scrapy_resume.store.location import is_postgres, needed_for_postgres
 
@@ -48,9 +48,12 @@ class Reader(Protocol):
         """What the engine holds now, or held when the process died."""
 
     def requests(
-        self, key: JobKey, state: str | None = None, limit: int | None = None
+        self, key: JobKey, selection: Selection = ..., limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The job's requests in the order in which they were admitted."""
+        """Those of the job's requests that are meant, in the order in which they were admitted."""
+
+    def failures(self, key: JobKey, examples: int) -> list[dict[str, Any]]:
+        """The failed requests by error and HTTP status, the most frequent first."""
 
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         """The job's visible items, encoded, in the order in which they became visible."""
@@ -71,6 +74,33 @@ def open_store(location: str | PathLike[str], codecs: Mapping[str, Any] | None =
     from scrapy_resume.store.sqlite_read import SqliteReader
 
     return Reports(SqliteReader(Path(place)), place, codecs)
+
+
+def selection(
+    state: str | Iterable[str] | None = None,
+    *,
+    host: str | None = None,
+    status: int | None = None,
+    error: str | None = None,
+    callback: str | None = None,
+    url: str | None = None,
+    unit: str | None = None,
+    partial: bool = False,
+    max_attempts: int | None = None,
+) -> Selection:
+    """Which requests are meant: those that all of it holds for.
+
+    ``state``: one, or several of them. ``host``: of the URL, without a port. ``status``: the
+    HTTP status. ``error``: the error's class name. ``callback``: the method's name. ``url``: a
+    glob of ``*`` and ``?``. ``partial``: done, with items that failed. ``max_attempts``: tried
+    at most so often. Raises ``ValueError`` for a state that there is not.
+    """
+    names = [state] if isinstance(state, str) else list(state or ())
+    for name in names:
+        if name not in State.__members__:
+            raise ValueError(f"{name!r} is none of {', '.join(State.__members__)}")
+    states = tuple(State[name] for name in names)
+    return Selection(states, host, status, error, callback, url, unit, partial, max_attempts)
 
 
 class Reports:
@@ -123,16 +153,26 @@ class Reports:
         )
 
     def requests(
-        self, job: str | None = None, state: str | None = None, limit: int | None = None
+        self,
+        job: str | None = None,
+        state: str | Iterable[str] | None = None,
+        limit: int | None = None,
+        **filters: Any,
     ) -> Iterator[dict[str, Any]]:
         """The job's requests, of all states if ``state`` is ``None``; at most ``limit``.
 
-        The keys are those of ``scrapy resume requests --json``. Raises ``JobNotFoundError``,
-        and ``ValueError`` for a state that there is not.
+        ``filters`` narrow them down, see ``selection``. The keys are those of ``scrapy resume
+        requests --json``. Raises ``JobNotFoundError``, and ``ValueError`` for a state that
+        there is not.
         """
-        if state is not None and state not in State.__members__:
-            raise ValueError(f"{state!r} is none of {', '.join(State.__members__)}")
-        return self._reader.requests(self.find(job), state=state, limit=limit)
+        return self._reader.requests(self.find(job), selection(state, **filters), limit)
+
+    def failures(self, job: str | None = None, examples: int = 3) -> list[dict[str, Any]]:
+        """The failed requests by error, as ``scrapy resume failed --json`` prints them.
+
+        At most so many ``examples`` (URLs) of each. Raises ``JobNotFoundError``.
+        """
+        return self._reader.failures(self.find(job), examples)
 
     def find(self, job: str | None = None) -> JobKey:
         """The job that is meant. Raises ``JobNotFoundError``, which names the nearest."""

@@ -21,6 +21,9 @@ _FIRST: Final = 1 << 80
 
 _HIGHEST: Final = 1 << 62
 
+LONGEST_MESSAGE: Final = 2_000
+"""Characters of an error's message that are kept."""
+
 
 class Row:
     """A recorded request, one that runs from memory, an item of ``start()``, or ``start()``."""
@@ -156,7 +159,14 @@ class Row:
         if self.state is State.done and state is not State.done:
             self.state = state
             self.error = error
-            self.error_message = message[:2000] if message else message
+            self.error_message = message[:LONGEST_MESSAGE] if message else message
+
+    def item_failed(self, occurrence: int, error: BaseException | None) -> None:
+        """An item, counted from 0, was lost in a pipeline; the first such error stays."""
+        self.item_errors += 1
+        if self.error is None:
+            self.error = type(error).__name__
+            self.error_message = f"item {occurrence + 1}: {error}"[:LONGEST_MESSAGE]
 
     def forget_outcome(self) -> None:
         """Another attempt begins: what the last one came to does not count."""

@@ -84,7 +84,7 @@ SETTINGS: Final = (
 
 _BY_NAME: Final = {row.name: row for row in SETTINGS}
 
-_MODES_TO_COME: Final = frozenset({"retry-failed", "delta"})
+_MODES_TO_COME: Final = frozenset({"delta"})
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def parse_settings(settings: BaseSettings) -> ResumeSettings:
     if values["mode"] in _MODES_TO_COME:
         raise ConfigurationError(
             f"RESUME_MODE {values['mode']!r} is not available yet in this version."
-            " Use 'auto', 'fresh', 'resume' or 'once'."
+            " Use 'auto', 'fresh', 'resume', 'once' or 'retry-failed'."
         )
     not_yet = tuple(row.name for row in SETTINGS if _is_set_in_vain(row, settings, values))
     return ResumeSettings(**values, not_yet=not_yet)

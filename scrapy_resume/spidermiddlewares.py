@@ -42,7 +42,8 @@ class ResumeSpiderMiddleware:
     async def process_start(self, start: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         """Pass on what ``start()`` yields, as fast as the store takes it."""
         run = self._run
-        if run.settings.start == "once" and run.session.start_exhausted:
+        once = run.settings.start == "once" or run.settings.mode == "retry-failed"
+        if once and run.session.start_exhausted:
             logger.info("start() is not run again: it came to its end in an earlier run")
             run.ledger.start_ended(exhausted=True)
             return

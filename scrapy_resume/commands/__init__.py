@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 
 from scrapy.commands import ScrapyCommand
 
-SUBCOMMANDS: Final = ("list", "status", "export")
+SUBCOMMANDS: Final = ("list", "status", "requests", "failed", "retry", "park", "export")
 """Each is a module of this package with ``HELP``, ``add_arguments`` and ``run``."""
 
 
@@ -32,7 +32,7 @@ class ResumeCommand(ScrapyCommand):
 
     def short_desc(self) -> str:
         """One line for the list of commands."""
-        return "See and export the jobs of resumable crawls"
+        return "See and steer the jobs of resumable crawls"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Scrapy's global options, which may stand anywhere, and the subcommands.

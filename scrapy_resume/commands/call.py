@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from scrapy_resume.report import Reports
 
 
+FILTERS: Final = ("state", "host", "status", "error", "callback", "url", "unit", "partial")
+
+
 @dataclass(frozen=True)
 class Call:
     """One call of a subcommand."""
@@ -25,17 +28,31 @@ class Call:
     arguments: Namespace
     settings: Settings
 
+    def store_location(self) -> str:
+        """Where the settings say that jobs are kept. Raises ``ConfigurationError``."""
+        from scrapy_resume.settings import store_location
+
+        return store_location(self.settings)
+
     def reports(self) -> Reports:
         """The read side of the store that the settings name. Raises ``ConfigurationError``."""
         from scrapy_resume.report import open_store
-        from scrapy_resume.settings import parse_setting, store_location
+        from scrapy_resume.settings import parse_setting
 
         codecs = parse_setting("RESUME_CODECS", self.settings)
-        return open_store(store_location(self.settings), codecs=codecs)
+        return open_store(self.store_location(), codecs=codecs)
 
     def print_json(self, document: Any) -> None:
         """One JSON document on standard output, whatever its encoding."""
         self._print(json.dumps(document, indent=2))
+
+    def print_json_array(self, rows: Iterable[Any]) -> None:
+        """One JSON array on standard output, an element at a time: there may be very many."""
+        opening = "["
+        for row in rows:
+            self._print(opening + json.dumps(row), end="")
+            opening = ",\n "
+        self._print("]" if opening != "[" else "[]")
 
     def print_lines(self, lines: Iterable[str]) -> None:
         """Lines for people; what came from the web cannot steer their terminal."""
@@ -43,10 +60,10 @@ class Call:
         for line in lines:
             self._print(printable(line).encode(encoding, "backslashreplace").decode(encoding))
 
-    def _print(self, text: str) -> None:
+    def _print(self, text: str, end: str = "\n") -> None:
         # A reader that leaves early must not change the exit code of `status --check`.
         with suppress(BrokenPipeError):
-            print(text)
+            print(text, end=end)
 
     def usage_error(self, message: str) -> NoReturn:
         """Ends the process with exit code 2."""
@@ -64,11 +81,43 @@ def add_job(parser: ArgumentParser) -> None:
     )
 
 
+def add_filters(parser: ArgumentParser) -> None:
+    """The options that say which requests are meant: those that all of them hold for."""
+    filters = parser.add_argument_group("filters")
+    filters.add_argument(
+        "--state", metavar="STATE", help="pending, leased, done, failed, parked or ignored"
+    )
+    filters.add_argument("--host", metavar="HOST", help="the host of the URL, without a port")
+    filters.add_argument("--status", type=int, metavar="CODE", help="the HTTP status")
+    filters.add_argument("--error", metavar="CLASS", help="the class name of the error")
+    filters.add_argument("--callback", metavar="NAME", help="the name of the spider's method")
+    filters.add_argument("--url", metavar="GLOB", help="* is any text, ? any character")
+    filters.add_argument("--unit", metavar="UNIT", help="what the request belongs to")
+    filters.add_argument(
+        "--partial", action="store_true", help="done, with items that failed in a pipeline"
+    )
+
+
+def filters_of(arguments: Namespace) -> dict[str, Any]:
+    """What was given of ``add_filters``, by name."""
+    given = {name: getattr(arguments, name) for name in FILTERS}
+    given["state"] = given["state"].split(",") if given["state"] else None
+    return {name: value for name, value in given.items() if value not in (None, False)}
+
+
 def add_json(parser: ArgumentParser) -> None:
     """The option ``--json``."""
     parser.add_argument(
         "--json", action="store_true", help="one JSON document on standard output, nothing else"
     )
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines with the columns under one another; the last one is as long as it likes."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
 
 
 def printable(text: str) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from scrapy_resume.commands.call import Call, add_json, one_line, percent, progress_share
+from scrapy_resume.commands.call import Call, add_json, one_line, percent, progress_share, table
 from scrapy_resume.errors import StoreError
 
 HELP: Final = "all jobs, the latest first"
@@ -27,7 +26,7 @@ def run(call: Call) -> int:
     if call.arguments.json:
         call.print_json(jobs)
     elif jobs:
-        call.print_lines(_table([_HEADINGS, *map(_row, jobs)]))
+        call.print_lines(table([_HEADINGS, *map(_row, jobs)]))
     else:
         call.print_lines([f"There are no jobs in {reports.location}."])
     unreadable = [job["error"] for job in jobs if job.get("error")]
@@ -46,10 +45,3 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
         str(job["items"]["stored"]) if job["items"] else "-",
         job["updated_at"] or "-",
     )
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()

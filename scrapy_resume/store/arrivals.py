@@ -218,6 +218,7 @@ class Arrivals:
                 error_message=None,
                 updated_at=self._in.now,
                 items=0,
+                items_failed=0,
                 id=change.id,
             )
         )

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from scrapy_resume.model import Counts, JobKey, JobSummary, Kind, Phase, State
+from scrapy_resume.model import Counts, JobKey, JobSummary, Kind, Phase, Selection, State
 
 
 @dataclass(slots=True)
@@ -453,6 +453,15 @@ class Store(Protocol):
 
     def cancel(self, key: JobKey) -> None:
         """Mark a job that nobody owns as ``cancelled``. Raises ``JobLockedError``."""
+
+    def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
+        """Have requests fetched again (``to`` is ``pending``) or never (``parked``).
+
+        Returns how many they are; with ``dry_run`` nothing is changed. Those that were never
+        written down, and those that come first in every run, are left alone. A completed job
+        with something to fetch becomes ``paused``. Raises ``JobNotFoundError``, and
+        ``JobLockedError`` if a live process owns the job and the store is not shared.
+        """
 
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

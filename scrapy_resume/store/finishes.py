@@ -149,6 +149,7 @@ class Finishes:
             _text(finish.error_message),
             self._in.now,
             items,
+            finish.items_failed,
             finish.id,
         )
 

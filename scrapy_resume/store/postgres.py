@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from psycopg import Connection
 
 from scrapy_resume.errors import JobExistsError, JobLockedError, JobNotFoundError
-from scrapy_resume.model import JobKey, JobSummary
+from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.contract import Opening
 from scrapy_resume.store.jsontext import as_json, storable
 from scrapy_resume.store.postgres_job import PostgresJob
@@ -21,6 +21,7 @@ from scrapy_resume.store.postgres_opening import open_job
 from scrapy_resume.store.postgres_read import PostgresReader
 from scrapy_resume.store.postgres_recovery import hold_job, live_runs
 from scrapy_resume.store.postgres_schema import ensure_schema
+from scrapy_resume.store.postgres_steering import steer
 from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
 from scrapy_resume.store.queries import load_queries
 
@@ -95,6 +96,15 @@ class PostgresStore:
             if live:
                 raise JobLockedError(f"{key} cannot be cancelled: {live[0].worker} crawls it")
             tables.execute(OPENING["end_job"], status="cancelled", reason="cancelled")
+
+    def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
+        """Have requests fetched again (``pending``) or never (``parked``); how many there were.
+
+        Workers that are on the job see it with their next look.
+        """
+        with self._ready() as connection, connection.transaction():
+            tables, _ = self._hold(connection, key)
+            return steer(tables, selection, to, dry_run=dry_run)
 
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

@@ -11,25 +11,22 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from scrapy_resume.errors import JobNotFoundError
-from scrapy_resume.model import Counts, JobKey, JobSummary, State
+from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.postgres_link import Link
 from scrapy_resume.store.postgres_schema import version_of
 from scrapy_resume.store.processes import is_gone
 from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.selecting import LISTED, POSTGRES, condition
 
 READ: Final = load_queries("postgres", "read.sql")
 
 ROWS_AT_ONCE: Final = 500
 
-_OF_STATE: Final = {
-    State.pending: "requests_pending",
-    State.leased: "requests_leased",
-    State.failed: "requests_in_trouble",
-    State.parked: "requests_in_trouble",
-    State.done: "requests_ended",
-    State.ignored: "requests_ended",
-}
+EVERYTHING: Final = Selection()
+
+_OPEN: Final = frozenset({State.pending, State.leased})
+_TROUBLED: Final = frozenset({State.failed, State.parked})
 
 
 class PostgresReader:
@@ -92,20 +89,35 @@ class PostgresReader:
             return [url for (url,) in connection.execute(READ["in_flight_urls"], {"job": job})]
 
     def requests(
-        self, key: JobKey, state: State | str | None = None, limit: int | None = None
+        self, key: JobKey, selection: Selection = EVERYTHING, limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The requests by id, all or those in a state, in the keys of ``requests --json``.
+        """The requests that are meant, by id, in the keys of ``requests --json``.
 
         A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
         """
+        where, values = selected(selection)
+        statement = (
+            f"SELECT {LISTED} FROM scrapy_resume.requests AS v WHERE {where}"
+            " ORDER BY v.id LIMIT %(count)s"
+        )
         with self._job(key) as (connection, job):
-            values: dict[str, Any] = {"job": job, "count": limit}
-            name = "requests"
-            if state is not None:
-                number = State[state] if isinstance(state, str) else State(state)
-                name = _OF_STATE[number]
-                values["state"] = int(number)
-            yield from _streamed(connection, READ[name], values)
+            values = {**values, "job": job, "count": limit}
+            yield from _streamed(connection, statement, values)
+
+    def failures(self, key: JobKey, examples: int) -> list[dict[str, Any]]:
+        """The failed requests by error and HTTP status, the most frequent first.
+
+        Keys: ``error``, ``http_status``, ``count``, ``error_message`` (of one of them),
+        ``first_at`` and ``last_at`` (ISO 8601), ``examples`` (URLs, at most so many).
+        """
+        with self._job(key) as (connection, job):
+            cursor = connection.cursor(row_factory=dict_row)
+            groups = cursor.execute(READ["failures"], {"job": job}).fetchall()
+            for group in groups:
+                values = {**group, "job": job, "count": examples}
+                urls = connection.execute(READ["failure_examples"], values)
+                group["examples"] = [url for (url,) in urls]
+        return groups
 
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         """The stored items as the codec wrote them, in the order in which they became visible.
@@ -134,6 +146,22 @@ class PostgresReader:
             if row is None:
                 raise JobNotFoundError(f"there is no job {key} in {self._link.place}")
             yield connection, row[0]
+
+
+def selected(selection: Selection) -> tuple[str, dict[str, Any]]:
+    """(condition on the view as ``v``, its values); they are found through what is narrow."""
+    where, values = condition(selection, POSTGRES)
+    where = f"v.job_id = %(job)s AND {where}"
+    states = set(selection.states)
+    if states and states <= _OPEN:
+        where += " AND v.id IN (SELECT f.id FROM scrapy_resume.frontier AS f WHERE f.job = %(job)s)"
+    elif states and states <= _TROUBLED:
+        values["troubles"] = sorted(int(state) for state in states)
+        where += (
+            " AND v.id IN (SELECT t.id FROM scrapy_resume.trouble AS t"
+            " WHERE t.job = %(job)s AND t.state = ANY(%(troubles)s))"
+        )
+    return where, values
 
 
 def _runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:

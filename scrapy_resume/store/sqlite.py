@@ -16,11 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from scrapy_resume.errors import JobExistsError, JobLockedError, JobNotFoundError, StoreError
-from scrapy_resume.model import JobKey, JobSummary
+from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.contract import Opening
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import door_lock, is_held
-from scrapy_resume.store.migrations import SCHEMA_VERSION, record_version
+from scrapy_resume.store.migrations import SCHEMA_VERSION, migrate, record_version
 from scrapy_resume.store.queries import read_sql, split_statements
 from scrapy_resume.store.sqlite_errors import translated
 from scrapy_resume.store.sqlite_files import (
@@ -48,7 +48,8 @@ from scrapy_resume.store.sqlite_opening import (
     ownership,
     transaction,
 )
-from scrapy_resume.store.sqlite_read import read_summary
+from scrapy_resume.store.sqlite_read import read_summary, reading
+from scrapy_resume.store.sqlite_steering import steer
 from scrapy_resume.store.sqlite_tables import OPENING
 
 log = logging.getLogger("scrapy_resume")
@@ -110,20 +111,40 @@ class SqliteStore:
 
         What its last run held is recovered when, and if, the job is gone on with.
         """
+        with self._unowned(key, "cancelled") as (connection, epoch):
+            values = {"epoch": epoch + 1, "now": time.time()}
+            connection.execute(OPENING["cancel_job"], values)
+
+    def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
+        """Have requests fetched again (``pending``) or never (``parked``); how many there were.
+
+        Raises ``JobLockedError`` while a process crawls the job.
+        """
+        if dry_run:
+            with reading(self._existing(key)) as connection:
+                return steer(connection, selection, to, dry_run=True)
+        with self._unowned(key, "changed") as (connection, _):
+            return steer(connection, selection, to)
+
+    @contextmanager
+    def _unowned(self, key: JobKey, what: str) -> Iterator[tuple[sqlite3.Connection, int]]:
+        """A transaction on a job that nobody crawls, nor opens meanwhile; its epoch."""
         path = self._existing(key)
         with translated(path, lambda: holder(path)):
             check_not_empty(path)
             connection = connect(path, FILES["configure_owner"], mode="rw")
             try:
-                schema_version(connection, path, SCHEMA_VERSION)
+                migrate(connection, schema_version(connection, path, SCHEMA_VERSION))
                 before = ownership(connection, path)
                 if is_held(lock_path(path, before.epoch)):
-                    raise JobLockedError(f"{key} cannot be cancelled: {before.worker} crawls it")
+                    raise JobLockedError(
+                        f"{key} cannot be {what}: {before.worker} crawls it. Stop that first; "
+                        "the same command goes on with the job."
+                    )
                 lock = claim(path, key, before)
                 try:
                     with transaction(connection):
-                        values = {"epoch": before.epoch + 1, "now": time.time()}
-                        connection.execute(OPENING["cancel_job"], values)
+                        yield connection, before.epoch
                 finally:
                     lock.discard()
             finally:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
-from scrapy_resume.model import Counts, JobKey, JobSummary, State
+from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State
 from scrapy_resume.store.locks import is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION
 from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.selecting import LISTED, SQLITE, condition, url_host
 from scrapy_resume.store.sqlite_errors import CANTOPEN, READONLY, result_code, translated
 from scrapy_resume.store.sqlite_files import (
     SQL as FILES,
@@ -37,6 +38,8 @@ READ: Final = load_queries("sqlite", "read.sql")
 
 ROWS_AT_ONCE: Final = 500
 NO_LIMIT: Final = -1
+EVERYTHING: Final = Selection()
+TROUBLED: Final = frozenset({State.failed, State.parked})
 
 
 class SqliteReader:
@@ -82,22 +85,32 @@ class SqliteReader:
             return [url for (url,) in connection.execute(READ["in_flight_urls"])]
 
     def requests(
-        self, key: JobKey, state: State | str | None = None, limit: int | None = None
+        self, key: JobKey, selection: Selection = EVERYTHING, limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The requests by id, all or those in a state, in the keys of ``requests --json``.
+        """The requests that are meant, by id, in the keys of ``requests --json``.
 
         A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
         """
         count = NO_LIMIT if limit is None else limit
+        source, where, values = selected(selection)
+        statement = f"SELECT {LISTED} FROM {source} WHERE {where} ORDER BY v.id LIMIT :count"
         with reading(self.path(key)) as connection:
-            if state is None:
-                cursor = connection.execute(READ["requests"], {"count": count})
-            else:
-                number = State[state] if isinstance(state, str) else state
-                cursor = connection.execute(
-                    READ["requests_in_state"], {"state": int(number), "count": count}
-                )
-            yield from _dicts(cursor)
+            add_functions(connection)
+            yield from _dicts(connection.execute(statement, {**values, "count": count}))
+
+    def failures(self, key: JobKey, examples: int) -> list[dict[str, Any]]:
+        """The failed requests by error and HTTP status, the most frequent first.
+
+        Keys: ``error``, ``http_status``, ``count``, ``error_message`` (of one of them),
+        ``first_at`` and ``last_at`` (ISO 8601), ``examples`` (URLs, at most so many).
+        """
+        with reading(self.path(key)) as connection:
+            groups = list(_dicts(connection.execute(READ["failures"])))
+            for group in groups:
+                values = {**group, "count": examples}
+                urls = connection.execute(READ["failure_examples"], values)
+                group["examples"] = [url for (url,) in urls]
+        return groups
 
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         """The stored items as the codec wrote them, in the order in which they became visible.
@@ -110,6 +123,25 @@ class SqliteReader:
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 for (payload,) in rows:
                     yield payload
+
+
+def selected(selection: Selection) -> tuple[str, str, dict[str, Any]]:
+    """(source with the view as ``v``, condition, its values)."""
+    where, values = condition(selection, SQLITE)
+    if not selection.states:
+        return "requests AS v", where, values
+    # CROSS JOIN makes the narrow index on the state, where there is one, the outer loop.
+    numbers = ", ".join(str(int(state)) for state in sorted(set(selection.states)))
+    narrowed = f"r.state IN ({numbers}) AND v.id = r.id AND {where}"
+    if TROUBLED.issuperset(selection.states):
+        # Word for word what the index is on: that is how SQLite knows that it may use it.
+        narrowed = f"r.state IN (3, 4) AND {narrowed}"
+    return "request AS r CROSS JOIN requests AS v", narrowed, values
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """What conditions on requests need and SQLite does not have."""
+    connection.create_function("url_host", 1, url_host, deterministic=True)
 
 
 def read_summary(path: Path) -> JobSummary:

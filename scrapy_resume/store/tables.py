@@ -73,6 +73,7 @@ class Outcome(NamedTuple):
     updated_at: float
     items: int
     """How many items came to the row, or left it."""
+    items_failed: int
     id: int
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.model import JobKey
+from scrapy_resume.model import JobKey, Selection, State
 from scrapy_resume.store.contract import JobStore, Store
 from scrapy_resume.store.sqlite import SqliteStore
 from scrapy_resume.store.sqlite_read import SqliteReader, reading
@@ -19,28 +17,6 @@ from .records import BOOKS, Run, opening
 
 __all__ = ["postgres_server"]
 
-RETRY = """
-    BEGIN IMMEDIATE;
-    UPDATE request SET state = 0 WHERE id = :row;
-    UPDATE slot SET pending = pending + 1 WHERE id = (SELECT slot FROM request WHERE id = :row);
-    UPDATE job SET pending = pending + 1, failed = failed - 1, status = 'paused';
-    COMMIT;
-"""
-"""What the retry command is to do to a failed row."""
-
-POSTGRES_RETRY = """
-    BEGIN;
-    DELETE FROM scrapy_resume.trouble WHERE id = :row;
-    INSERT INTO scrapy_resume.frontier
-    SELECT
-        id, slot, priority, seq, 0, updated_at, job, 0, attempts, crashes, kind, start,
-        every_run, 0
-    FROM scrapy_resume.request WHERE id = :row;
-    UPDATE scrapy_resume.request SET state = 0 WHERE id = :row;
-    UPDATE scrapy_resume.job SET pending = pending + 1, failed = failed - 1, status = 'paused';
-    COMMIT;
-"""
-
 
 class Place:
     """A place that keeps jobs: what the suite needs of each backend."""
@@ -49,11 +25,9 @@ class Place:
         self,
         store: Callable[[], Store],
         reader: Any,
-        retry: Callable[[int], None],
         item_ids: Callable[[JobKey], list[int]],
     ) -> None:
         self._new_store = store
-        self._retry = retry
         self.store = store()
         self.reader = reader
         self.item_ids = item_ids
@@ -85,12 +59,14 @@ class Place:
         return {name: row["state"] for name, row in self.rows(key).items()}
 
     def retry(self, row: int, run: Run) -> None:
-        """Make a failed row pending, as the command does: when the run has ended."""
+        """Make a failed row pending again, when the run has ended. It is named as its id."""
         run.close()
         self.retry_closed(row)
 
     def retry_closed(self, row: int) -> None:
-        self._retry(row)
+        """The same, of a job that nobody crawls."""
+        meant = Selection((State.failed,), url=f"*/{row}")
+        assert self.store.steer(BOOKS, meant, State.pending) == 1
 
     def close(self) -> None:
         """Give up what a test left open."""
@@ -103,15 +79,11 @@ def sqlite_place(folder: Path, _: Callable[[str], Any]) -> Place:
     directory = folder / "store"
     reader = SqliteReader(directory)
 
-    def retry(row: int) -> None:
-        with contextlib.closing(sqlite3.connect(reader.path(BOOKS))) as connection:
-            connection.executescript(RETRY.replace(":row", str(row)))
-
     def item_ids(key: JobKey = BOOKS) -> list[int]:
         with reading(reader.path(key)) as connection:
             return [row for (row,) in connection.execute("SELECT id FROM item ORDER BY id")]
 
-    return Place(lambda: SqliteStore(directory), reader, retry, item_ids)
+    return Place(lambda: SqliteStore(directory), reader, item_ids)
 
 
 def postgres_place(_: Path, fixture: Callable[[str], Any]) -> Place:
@@ -121,10 +93,6 @@ def postgres_place(_: Path, fixture: Callable[[str], Any]) -> Place:
     from scrapy_resume.store.postgres_read import PostgresReader
 
     link = Link(url)
-
-    def retry(row: int) -> None:
-        with link.alone() as connection:
-            connection.execute(POSTGRES_RETRY.replace(":row", str(row)))
 
     def item_ids(key: JobKey = BOOKS) -> list[int]:
         with link.alone() as connection:
@@ -137,7 +105,7 @@ def postgres_place(_: Path, fixture: Callable[[str], Any]) -> Place:
                 )
             ]
 
-    return Place(lambda: PostgresStore(url), PostgresReader(url), retry, item_ids)
+    return Place(lambda: PostgresStore(url), PostgresReader(url), item_ids)
 
 
 BACKENDS = [

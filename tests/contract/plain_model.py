@@ -34,6 +34,7 @@ class Row:
     crashes: int = 0
     suspect: bool = False
     error: str | None = None
+    items_failed: int = 0
 
     @property
     def can_be_leased(self) -> bool:
@@ -204,6 +205,7 @@ class PlainJob:
             self._store(row.id, item)
         if finish.tombstone is None:
             self._clear(row)
+            row.items_failed = finish.items_failed
         else:
             self.spills.pop(row.id, None)
         self.dropped += finish.items_dropped
@@ -256,6 +258,35 @@ class PlainJob:
 
     def _leased(self, row: int) -> bool:
         return row in self.rows and self.rows[row].state is State.leased
+
+    # Between runs
+
+    def retry(self, url: str) -> int:
+        """What has failed or is parked is fetched again; how many there were."""
+        meant = self._of_url(url, State.failed, State.parked)
+        for row in meant:
+            self._clear(row)
+            self.failed -= row.items_failed
+            row.items_failed = 0
+            row.state = State.pending
+        return len(meant)
+
+    def park(self, url: str) -> int:
+        """What is pending or has failed is not fetched; how many there were."""
+        meant = self._of_url(url, State.pending, State.failed)
+        for row in meant:
+            row.state, row.suspect, row.not_before = State.parked, False, 0
+        return len(meant)
+
+    def _of_url(self, url: str, *states: State) -> list[Row]:
+        return [
+            row
+            for row in self.rows.values()
+            if row.url == url
+            and row.state in states
+            and row.kind is Kind.request
+            and not row.every_run
+        ]
 
     # What there is
 

@@ -69,9 +69,8 @@ WHOLE = {
     "empty_spill": "what is left of provisional items, all of it",
     "cookies": "all jars",
     "runs": "all runs",
-    "requests": "all requests",
-    "requests_in_state": "all requests in a state that has no index",
     "item_payloads": "all items",
+    "failures": "all that has failed, sorted by error",
 }
 """Statements that are for everything in a table."""
 

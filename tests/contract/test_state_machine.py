@@ -20,8 +20,9 @@ from hypothesis.stateful import (
 )
 
 from scrapy_resume.errors import JobLockedError, LeaseLostError
-from scrapy_resume.model import Kind, Phase, State
+from scrapy_resume.model import Kind, Phase, Selection, State
 from scrapy_resume.store.contract import Batch, ItemRecord, Release, Wish
+from scrapy_resume.store.steering import to_park, to_retry
 
 from .conftest import BACKENDS, Place, sqlite_place
 from .plain_model import PlainJob
@@ -135,7 +136,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.run.close("completed", "finished") == status
         self.run, self.died = None, False
         if chance.random() < 0.5:
-            self._retry(chance)
+            self._steer(chance)
 
     @precondition(lambda self: self.run is not None)
     @rule(chance=chances)
@@ -152,13 +153,16 @@ class StoreMachine(RuleBasedStateMachine):
             with pytest.raises(LeaseLostError):
                 run.close("completed", "finished")
 
-    def _retry(self, chance: Random) -> None:
-        """The retry command, on some of the failed requests."""
-        for row in list(self.plain.rows.values()):
-            failed = row.state is State.failed and row.kind is Kind.request
-            if failed and chance.random() < 0.5:
-                self.place.retry_closed(row.id)
-                row.state, row.not_before = State.pending, 0
+    def _steer(self, chance: Random) -> None:
+        """The commands retry and park, on some of the requests."""
+        for url in sorted({row.url for row in self.plain.rows.values()}):
+            what = chance.random()
+            if what < 0.4:
+                found = self.place.store.steer(BOOKS, to_retry(Selection(url=url)), State.pending)
+                assert found == self.plain.retry(url)
+            elif what < 0.5:
+                found = self.place.store.steer(BOOKS, to_park(Selection(url=url)), State.parked)
+                assert found == self.plain.park(url)
 
     # What happens in a run
 

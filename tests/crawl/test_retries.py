@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from scrapy_resume.steering import retry
 from tests.support.kills import at_hits
 from tests.support.launcher import Launcher
 from tests.support.runs import Run, Workplace
@@ -158,3 +159,100 @@ def test_a_crawl_waits_as_long_as_it_is_told_to(wanderings: Wanderings) -> None:
     )
     assert (wanderings.job()["status"], wanderings.job()["reason"]) == ("paused", "resume_later")
     assert len(hits_of(wanderings, "/error/1")) in {2, 3}, run.tail()
+
+
+# What has failed for good, and is tried again
+
+
+FLAKY = ("/flaky/1?times=3", "/flaky/2?times=3", "/leaf/1", "/leaf/2?do=raise")
+QUICKLY = {"RESUME_RETRY_DELAY": 0.05}
+
+
+def retried(wanderings: Wanderings, **filters: Any) -> int:
+    return retry(wanderings.place.location, "wandering", **filters)
+
+
+def test_after_a_retry_the_items_are_those_of_a_crawl_in_which_nothing_failed(
+    wanderings: Wanderings,
+) -> None:
+    run = crawl(wanderings, *FLAKY, settings=QUICKLY)
+    assert run.is_finished, run.tail()
+    assert wanderings.job()["status"] == "completed"
+    assert wanderings.job()["requests"]["failed"] == 3
+    assert wanderings.titles() == {"leaf 1": 1, "leaf 2": 1}
+    assert retried(wanderings, status=503) == 2
+    assert wanderings.job()["status"] == "paused"
+
+    wanderings.replace_in_spider('raise ValueError(f"{response.url} is odd")', "return")
+    asked = len(wanderings.site.hits())
+    run = crawl(wanderings, *FLAKY, settings=QUICKLY)
+    assert run.is_finished, run.tail()
+    assert sorted(hit.url for hit in wanderings.site.hits()[asked:]) == sorted(FLAKY[:2])
+    assert wanderings.titles() == {"Flaky 1": 1, "Flaky 2": 1, "leaf 1": 1, "leaf 2": 1}
+
+    run = crawl(wanderings, *FLAKY, settings={**QUICKLY, "RESUME_MODE": "retry-failed"})
+    assert run.is_finished, run.tail()
+    assert wanderings.site.hits()[-1].url == FLAKY[3]
+    assert len(wanderings.site.hits()) == asked + 3
+    assert wanderings.titles() == {"Flaky 1": 1, "Flaky 2": 1, "leaf 1": 1, "leaf 2": 1}
+    assert list(wanderings.jobs().values()) == ["completed"]
+    assert wanderings.job()["requests"]["failed"] == 0
+
+    run = crawl(wanderings, *FLAKY, settings={**QUICKLY, "RESUME_MODE": "retry-failed"})
+    assert run.exit_code == 0, run.tail()
+    assert "nothing to do" in run.text
+    assert len(wanderings.site.hits()) == asked + 3
+
+
+def test_retry_failed_leaves_what_is_new_in_start_alone(wanderings: Wanderings) -> None:
+    crawl(wanderings, "/error/1", settings=QUICKLY)
+    settings = {**QUICKLY, "RESUME_MODE": "retry-failed"}
+    run = crawl(wanderings, "/error/1", "/leaf/new", settings=settings)
+    assert run.is_finished, run.tail()
+    assert {hit.url for hit in wanderings.site.hits()} == {"/error/1"}
+    assert len(hits_of(wanderings, "/error/1")) == 6, "it has all its attempts again"
+
+
+def test_retry_failed_without_a_job_says_what_to_do(wanderings: Wanderings) -> None:
+    run = crawl(wanderings, "/leaf/1", settings={"RESUME_MODE": "retry-failed"})
+    assert run.exit_code == 1
+    assert "RESUME_MODE=auto" in run.text
+    assert not wanderings.site.hits()
+
+
+def test_a_page_that_was_parsed_wrongly_is_parsed_again(wanderings: Wanderings) -> None:
+    crawl(wanderings, "/leaf/1", "/leaf/2")
+    assert retried(wanderings, state="done", url="*/leaf/2") == 1
+    wanderings.replace_in_spider(
+        'yield {"title": response.css("title::text").get()}', 'yield {"title": "better"}'
+    )
+    run = crawl(wanderings, "/leaf/1", "/leaf/2")
+    assert run.is_finished, run.tail()
+    assert wanderings.titles() == {"leaf 1": 1, "better": 1}
+
+
+def test_an_item_that_a_pipeline_lost_is_written_down_with_its_page(
+    wanderings: Wanderings,
+) -> None:
+    settings = {"ITEM_PIPELINES": '{"wandering.Breaks": 100}'}
+    run = crawl(wanderings, "/leaf/1", "/leaf/2", settings=settings)
+    assert run.is_finished, run.tail()
+    one, two = wanderings.requests()
+    assert (one["state"], one["error"]) == ("done", "KeyError")
+    assert "item 1" in one["error_message"]
+    assert (two["state"], two["error"]) == ("done", None)
+    assert wanderings.job()["items"] == {"stored": 1, "dropped": 0, "failed": 1}
+    assert retried(wanderings, partial=True) == 1
+    assert wanderings.job()["items"]["failed"] == 0
+    run = crawl(wanderings, "/leaf/1", "/leaf/2")
+    assert wanderings.titles() == {"leaf 1": 1, "leaf 2": 1}, run.tail()
+
+
+def test_a_request_that_was_never_written_down_is_retried_by_its_page(
+    wanderings: Wanderings,
+) -> None:
+    below = "/error/below"
+    crawl(wanderings, "/leaf/1?do=lambda", settings=QUICKLY, arguments={"below": below})
+    assert wanderings.job()["requests"]["failed"] == 1
+    assert retried(wanderings, state="failed") == 0
+    assert retried(wanderings, state="done", url="*/leaf/1*") == 1

@@ -22,11 +22,11 @@ from tests.support.runs import Run, Workplace, job_store, options_of, watched
 from tests.support.site import REPO, Site
 
 SPIDER = REPO / "tests" / "support" / "many_starts.py"
-COUNT = 30_000
-WARM = 10_000
+COUNT = 16_000
+WARM = 5_000
 OUTAGE_SECONDS = 4.0
-BYTES_ALLOWED = 12_000_000
-"""Twenty thousand requests kept in memory would take 40 MB."""
+BYTES_ALLOWED = 10_000_000
+"""Eleven thousand requests kept in memory would take 22 MB."""
 
 KEPT_WAITING = "The crawl waits for the store"
 GOES_ON = "The store answers again"
@@ -88,10 +88,10 @@ def growth(run: Run) -> int:
 
 
 @pytest.mark.sqlite
-def test_thirty_thousand_start_requests_and_an_outage_leave_memory_flat(
+def test_sixteen_thousand_start_requests_and_an_outage_leave_memory_flat(
     site: Site, place: Workplace, launcher: Launcher
 ) -> None:
-    interrupted = in_turn(outage(place, after=12_000), when_logged(THE_END, signum=SIGTERM))
+    interrupted = in_turn(outage(place, after=7_000), when_logged(THE_END, signum=SIGTERM))
     run = crawl(place, site, launcher, interrupted)
     assert run.exit_code == 0, run.tail()
     assert KEPT_WAITING in run.text, run.tail()

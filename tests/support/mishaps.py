@@ -62,3 +62,12 @@ class MishapSpider(Spider):
 
     def failed(self, failure: Failure) -> Iterator[Any]:
         yield {"title": type(failure.value).__name__}
+
+
+class Breaks:
+    """A pipeline that cannot do with one of the items."""
+
+    def process_item(self, item: dict[str, Any]) -> dict[str, Any]:
+        if item["title"] == "leaf 1":
+            raise KeyError("no price")
+        return item

@@ -13,7 +13,7 @@ from scrapy_resume.errors import (
     SchemaTooNewError,
     StoreDamagedError,
 )
-from scrapy_resume.model import Counts, JobKey, JobSummary
+from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State
 from scrapy_resume.report import Reports, open_store
 
 BEGAN = 1_700_000_000.0
@@ -262,7 +262,7 @@ def test_requests_are_those_of_the_job_in_the_state():
     store = Reports(reader, "/store")
     assert list(store.requests("books", state="failed", limit=5)) == [{"url": "http://a/books#2"}]
     assert list(store.requests("books#1")) == [{"url": "http://a/books#1"}]
-    assert reader.asked == [("failed", 5), (None, None)]
+    assert reader.asked == [(Selection((State.failed,)), 5), (Selection(), None)]
 
 
 def test_an_unknown_state_is_refused_with_those_that_there_are():

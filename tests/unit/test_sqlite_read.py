@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scrapy_resume.errors import JobNotFoundError
-from scrapy_resume.model import JobKey, State
+from scrapy_resume.model import JobKey, Selection, State
 from scrapy_resume.store.contract import Admission, Batch, Closing, Finish, ItemRecord, Opening
 from scrapy_resume.store.sqlite import SqliteStore
 from scrapy_resume.store.sqlite_job import SqliteJob
@@ -87,10 +87,10 @@ def test_requests_have_the_columns_of_the_interface(job: SqliteJob, reader: Sqli
 
 
 def test_requests_are_found_by_state(job: SqliteJob, reader: SqliteReader) -> None:
-    for state in ("pending", State.pending):
-        found = reader.requests(KEY, state=state)
+    for state in (State.pending,):
+        found = reader.requests(KEY, Selection((state,)))
         assert [row["url"] for row in found] == ["http://h/3", "http://h/4"]
-    assert len(list(reader.requests(KEY, "pending", limit=1))) == 1
+    assert len(list(reader.requests(KEY, Selection((State.pending,)), limit=1))) == 1
     assert len(list(reader.requests(KEY, limit=3))) == 3
     assert reader.in_flight_urls(KEY) == ["http://h/2"]
     job.abandon()

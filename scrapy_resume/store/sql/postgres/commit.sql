@@ -128,7 +128,7 @@ FROM changed AS c WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = c.id;
 WITH ended AS (
     SELECT * FROM json_to_recordset(%(rows)s::json) AS n (
         state smallint, attempts integer, http_status integer, error text, error_message text,
-        updated_at double precision, items integer, id bigint
+        updated_at double precision, items integer, items_failed integer, id bigint
     )
 ), gone AS (
     DELETE FROM scrapy_resume.frontier AS f USING ended AS e
@@ -139,8 +139,9 @@ WITH ended AS (
     SELECT %(job)s, state, id FROM ended WHERE state IN (3, 4)
 ), outcome AS (
     UPDATE scrapy_resume.request AS r SET
-        state = e.state, attempts = e.attempts, crashes = 0, http_status = e.http_status, error = e.error,
-        error_message = e.error_message, updated_at = e.updated_at, items = r.items + e.items
+        state = e.state, attempts = e.attempts, crashes = 0, http_status = e.http_status,
+        error = e.error, error_message = e.error_message, updated_at = e.updated_at,
+        items = r.items + e.items, items_failed = e.items_failed
     FROM ended AS e WHERE r.job = %(job)s AND r.id = e.id
 )
 SELECT count(*) FROM gone;

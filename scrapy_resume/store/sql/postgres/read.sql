@@ -33,53 +33,26 @@ SELECT r.url FROM scrapy_resume.frontier AS f
 JOIN scrapy_resume.request AS r ON r.job = f.job AND r.id = f.id
 WHERE f.job = %(job)s AND f.run > 0 ORDER BY f.id;
 
--- name: requests
--- All requests, by id, in the columns of `scrapy resume requests --json`.
-SELECT
-    url, method, state, priority, depth, callback, attempts, crashes, http_status, error,
-    error_message, not_before, updated_at, items, unit, worker, leased_at
-FROM scrapy_resume.requests WHERE job_id = %(job)s ORDER BY id LIMIT %(count)s;
-
--- name: requests_pending
--- The pending ones, through the frontier; as all that follow.
-SELECT
-    v.url, v.method, v.state, v.priority, v.depth, v.callback, v.attempts, v.crashes,
-    v.http_status, v.error, v.error_message, v.not_before, v.updated_at, v.items, v.unit,
-    v.worker, v.leased_at
-FROM scrapy_resume.frontier AS f
-JOIN scrapy_resume.requests AS v ON v.job_id = f.job AND v.id = f.id
-WHERE f.job = %(job)s AND f.run = 0 ORDER BY f.id LIMIT %(count)s;
-
--- name: requests_leased
--- Those that workers hold.
-SELECT
-    v.url, v.method, v.state, v.priority, v.depth, v.callback, v.attempts, v.crashes,
-    v.http_status, v.error, v.error_message, v.not_before, v.updated_at, v.items, v.unit,
-    v.worker, v.leased_at
-FROM scrapy_resume.frontier AS f
-JOIN scrapy_resume.requests AS v ON v.job_id = f.job AND v.id = f.id
-WHERE f.job = %(job)s AND f.run > 0 ORDER BY f.id LIMIT %(count)s;
-
--- name: requests_in_trouble
--- The failed or the parked ones, through the list of them.
-SELECT
-    v.url, v.method, v.state, v.priority, v.depth, v.callback, v.attempts, v.crashes,
-    v.http_status, v.error, v.error_message, v.not_before, v.updated_at, v.items, v.unit,
-    v.worker, v.leased_at
-FROM scrapy_resume.trouble AS t
-JOIN scrapy_resume.requests AS v ON v.job_id = t.job AND v.id = t.id
-WHERE t.job = %(job)s AND t.state = %(state)s ORDER BY t.id LIMIT %(count)s;
-
--- name: requests_ended
--- The done or the ignored ones.
-SELECT
-    v.url, v.method, v.state, v.priority, v.depth, v.callback, v.attempts, v.crashes,
-    v.http_status, v.error, v.error_message, v.not_before, v.updated_at, v.items, v.unit,
-    v.worker, v.leased_at
-FROM scrapy_resume.request AS r
-JOIN scrapy_resume.requests AS v ON v.job_id = r.job AND v.id = r.id
-WHERE r.job = %(job)s AND r.state = %(state)s ORDER BY r.id LIMIT %(count)s;
-
 -- name: item_payloads
 -- The stored items, in the order in which they became visible.
 SELECT payload FROM scrapy_resume.item WHERE job = %(job)s ORDER BY id;
+
+-- name: failures
+-- The failed requests by error, through the list of them.
+SELECT
+    r.error, r.http_status, count(*)::integer AS count, max(r.error_message) AS error_message,
+    scrapy_resume.iso(min(r.updated_at)) AS first_at,
+    scrapy_resume.iso(max(r.updated_at)) AS last_at
+FROM scrapy_resume.trouble AS t
+JOIN scrapy_resume.request AS r ON r.job = t.job AND r.id = t.id
+WHERE t.job = %(job)s AND t.state = 3
+GROUP BY r.error, r.http_status ORDER BY count(*) DESC, r.error;
+
+-- name: failure_examples
+-- Some of those with one error.
+SELECT r.url FROM scrapy_resume.trouble AS t
+JOIN scrapy_resume.request AS r ON r.job = t.job AND r.id = t.id
+WHERE
+    t.job = %(job)s AND t.state = 3 AND r.error IS NOT DISTINCT FROM %(error)s
+    AND r.http_status IS NOT DISTINCT FROM %(http_status)s
+ORDER BY t.id LIMIT %(count)s;

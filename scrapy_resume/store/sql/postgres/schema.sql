@@ -128,6 +128,7 @@ CREATE TABLE scrapy_resume.request (
     attempts integer NOT NULL DEFAULT 0,
     crashes integer NOT NULL DEFAULT 0,   -- deaths of the process while it was in flight
     items integer NOT NULL DEFAULT 0,
+    items_failed integer NOT NULL DEFAULT 0, -- a pipeline raised
     http_status integer,
     kind smallint NOT NULL,               -- 0 request, 1 item that start() yielded
     state smallint NOT NULL,
@@ -316,6 +317,7 @@ SELECT
     CASE WHEN f.not_before > 0 THEN scrapy_resume.iso(f.not_before) END AS not_before,
     scrapy_resume.iso(coalesce(f.updated_at, r.updated_at)) AS updated_at,
     r.items,
+    r.items_failed,
     coalesce(u.name, root.url) AS unit,
     nullif(r.parent, -1) AS parent,
     s.key AS slot,

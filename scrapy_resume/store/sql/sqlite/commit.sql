@@ -63,7 +63,7 @@ WHERE id = ?;
 -- The end of a leased row, which clears it of suspicion.
 UPDATE request SET
     state = ?, attempts = ?, http_status = ?, error = ?, error_message = ?, updated_at = ?,
-    items = items + ?, not_before = 0, crashes = 0, suspect = 0
+    items = items + ?, items_failed = ?, not_before = 0, crashes = 0, suspect = 0
 WHERE id = ?;
 
 -- name: change_items

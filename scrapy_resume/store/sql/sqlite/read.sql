@@ -24,24 +24,19 @@ FROM run ORDER BY number;
 -- What the live run holds, through the index on leased rows.
 SELECT url FROM request WHERE state = 1 ORDER BY id;
 
--- name: requests
--- All requests, by id, in the columns of `scrapy resume requests --json`.
-SELECT
-    url, method, state, priority, depth, callback, attempts, crashes, http_status, error,
-    error_message, not_before, updated_at, items, unit, worker, leased_at
-FROM requests ORDER BY id LIMIT :count;
-
--- name: requests_in_state
--- The requests in one state (a number), by id. The CROSS JOIN makes the narrow index on the
--- state, where there is one, the outer loop.
-SELECT
-    v.url, v.method, v.state, v.priority, v.depth, v.callback, v.attempts, v.crashes,
-    v.http_status, v.error, v.error_message, v.not_before, v.updated_at, v.items, v.unit,
-    v.worker, v.leased_at
-FROM request AS r CROSS JOIN requests AS v
-WHERE r.state = :state AND v.id = r.id
-ORDER BY r.id LIMIT :count;
-
 -- name: item_payloads
 -- The stored items, in the order in which they became visible.
 SELECT payload FROM item ORDER BY id;
+
+-- name: failures
+-- The failed requests by error, through the index on what has failed.
+SELECT
+    error, http_status, count(*) AS count, max(error_message) AS error_message,
+    strftime('%Y-%m-%dT%H:%M:%SZ', min(updated_at), 'unixepoch') AS first_at,
+    strftime('%Y-%m-%dT%H:%M:%SZ', max(updated_at), 'unixepoch') AS last_at
+FROM request WHERE state IN (3, 4) AND state = 3 GROUP BY error, http_status ORDER BY count(*) DESC, error;
+
+-- name: failure_examples
+-- Some of those with one error.
+SELECT url FROM request
+WHERE state IN (3, 4) AND state = 3 AND error IS :error AND http_status IS :http_status ORDER BY id LIMIT :count;

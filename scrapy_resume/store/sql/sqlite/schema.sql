@@ -92,6 +92,7 @@ CREATE TABLE request (
     error TEXT,
     error_message TEXT,
     items INTEGER NOT NULL DEFAULT 0,
+    items_failed INTEGER NOT NULL DEFAULT 0, -- a pipeline raised
     updated_at REAL NOT NULL
 );
 
@@ -185,6 +186,7 @@ SELECT
         THEN strftime('%Y-%m-%dT%H:%M:%SZ', r.not_before, 'unixepoch') END AS not_before,
     strftime('%Y-%m-%dT%H:%M:%SZ', r.updated_at, 'unixepoch') AS updated_at,
     r.items,
+    r.items_failed,
     coalesce(u.name, root.url) AS unit,
     nullif(r.parent, -1) AS parent,
     s.key AS slot,

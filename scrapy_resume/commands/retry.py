@@ -1,0 +1,44 @@
+"""``scrapy resume retry``: failed and parked requests are fetched again."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Final
+
+from scrapy_resume.commands.call import Call, add_filters, add_job, add_json, filters_of
+
+HELP: Final = "failed and parked requests are fetched again"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The arguments of ``scrapy resume retry``."""
+    add_job(parser)
+    add_json(parser)
+    add_filters(parser)
+    parser.add_argument(
+        "--max-attempts", type=int, metavar="N", help="only what was tried at most so often"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say how many they are")
+
+
+def run(call: Call) -> int:
+    """Change the requests that are meant, all of them or, if anything fails, none."""
+    from scrapy_resume.steering import retry
+
+    filters = filters_of(call.arguments)
+    if call.arguments.max_attempts is not None:
+        filters["max_attempts"] = call.arguments.max_attempts
+    dry_run = call.arguments.dry_run
+    key = call.reports().find(call.arguments.job)
+    try:
+        count = retry(call.store_location(), str(key), dry_run=dry_run, **filters)
+    except ValueError as error:
+        call.usage_error(str(error))
+    if call.arguments.json:
+        call.print_json({"job": str(key), "requests": count, "dry_run": dry_run})
+        return 0
+    verb = "would be" if dry_run else "are"
+    call.print_lines(
+        [f"{count} requests of {key} {verb} to be fetched again, when its crawl is run again"]
+    )
+    return 0

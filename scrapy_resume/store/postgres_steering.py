@@ -1,0 +1,73 @@
+"""Requests of a job in a database are retried or parked, whether or not somebody crawls it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final
+
+from scrapy_resume.model import Selection, State
+from scrapy_resume.store.postgres_read import selected
+from scrapy_resume.store.postgres_tables import PostgresTables
+from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.selecting import UNRECORDED
+from scrapy_resume.store.steering import PARKED, without_retries
+
+STEERING: Final = load_queries("postgres", "steering.sql")
+
+AT_ONCE: Final = 5_000
+
+
+def steer(tables: PostgresTables, selection: Selection, to: State, *, dry_run: bool = False) -> int:
+    """Change the state of the requests that are meant, within the transaction at hand.
+
+    Returns how many there were. ``to`` is ``pending`` or ``parked``.
+    """
+    where, values = selected(selection)
+    statement = (
+        "SELECT v.id FROM scrapy_resume.requests AS v"
+        " JOIN scrapy_resume.request AS own ON own.job = v.job_id AND own.id = v.id"
+        f" WHERE {where} AND own.every_run = 0 AND own.payload <> %(unrecorded)s"
+        " AND v.id > %(after)s ORDER BY v.id LIMIT %(count)s"
+    )
+    values = {**values, "unrecorded": UNRECORDED, "count": AT_ONCE, "after": -1}
+    total = 0
+    while ids := [row for (row,) in tables.execute(statement, **values)]:
+        total += len(ids) if dry_run else _change(tables, ids, to)
+        values["after"] = ids[-1]
+    if total and not dry_run and to is State.pending:
+        tables.execute(STEERING["forget_hosts"])
+    return total
+
+
+def _change(tables: PostgresTables, chosen: list[int], to: State) -> int:
+    """Those of the rows that nobody has leased by now."""
+    open_rows = dict(tables.execute(STEERING["hold_open"], ids=chosen).fetchall())
+    ended = tables.execute(STEERING["hold_ended"], ids=chosen).fetchall()
+    ids = [row for row, *_ in ended]
+    changes: Counter[str] = Counter(dict.fromkeys(State.__members__, 0))
+    changes.subtract(State(state).name for _, state, _ in ended)
+    delayed = items_failed = 0
+    if to is State.parked:
+        ids += open_rows
+        changes["pending"] -= len(open_rows)
+        delayed = sum(not_before > 0 for not_before in open_rows.values())
+        tables.execute(STEERING["leave_frontier"], ids=list(open_rows))
+        tables.execute(STEERING["leave_trouble"], ids=ids)
+        tables.execute(STEERING["park"], ids=ids, error=PARKED)
+    else:
+        items_failed = sum(failed for *_, failed in ended)
+        _forget_retries(tables, ids)
+        tables.execute(STEERING["leave_trouble"], ids=ids)
+        tables.execute(STEERING["retry"], ids=ids)
+    changes[to.name] += len(ids)
+    counts = {**changes, "delayed": -delayed, "items_failed": -items_failed}
+    tables.execute(STEERING["count"], **counts)
+    return len(ids)
+
+
+def _forget_retries(tables: PostgresTables, ids: list[int]) -> None:
+    found: list[tuple[int, Any]] = tables.execute(STEERING["tried_again"], ids=ids).fetchall()
+    if found:
+        payloads = [without_retries(payload) for _, payload in found]
+        changed = [row for row, _ in found]
+        tables.execute(STEERING["change_payloads"], changed=changed, payloads=payloads)

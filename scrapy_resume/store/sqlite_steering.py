@@ -1,0 +1,68 @@
+"""Requests of a job in a file are retried or parked, while nobody crawls it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections import Counter
+from typing import Final
+
+from scrapy_resume.model import Selection, State
+from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.selecting import UNRECORDED
+from scrapy_resume.store.sqlite_read import add_functions, selected
+from scrapy_resume.store.steering import PARKED, without_retries
+
+STEERING: Final = load_queries("sqlite", "steering.sql")
+
+AT_ONCE: Final = 5_000
+
+
+def steer(
+    connection: sqlite3.Connection, selection: Selection, to: State, *, dry_run: bool = False
+) -> int:
+    """Change the state of the requests that are meant, within the transaction at hand.
+
+    Returns how many there were. ``to`` is ``pending`` or ``parked``.
+    """
+    add_functions(connection)
+    source, where, values = selected(selection)
+    statement = (
+        f"SELECT v.id FROM {source} CROSS JOIN request AS own WHERE {where} AND own.id = v.id"
+        " AND own.every_run = 0 AND own.payload <> :unrecorded AND v.id > :after"
+        " ORDER BY v.id LIMIT :count"
+    )
+    values = {**values, "unrecorded": UNRECORDED, "count": AT_ONCE, "after": -1}
+    total = 0
+    while ids := [row for (row,) in connection.execute(statement, values)]:
+        if not dry_run:
+            _change(connection, ids, to)
+        total += len(ids)
+        values["after"] = ids[-1]
+    if total and not dry_run and to is State.pending:
+        connection.execute(STEERING["forget_hosts"])
+    return total
+
+
+def _change(connection: sqlite3.Connection, ids: list[int], to: State) -> None:
+    values = {"ids": json.dumps(ids), "now": time.time(), "error": PARKED}
+    changes: Counter[str] = Counter(dict.fromkeys(State.__members__, 0))
+    delayed = items_failed = 0
+    for state, count, late, failed in connection.execute(STEERING["leave_states"], values):
+        changes[State(state).name] -= count
+        delayed += late
+        items_failed += failed
+    changes[to.name] += len(ids)
+    connection.execute(STEERING["leave_slots"], values)
+    if to is State.pending:
+        payloads = connection.execute(STEERING["tried_again"], values).fetchall()
+        rows = [(without_retries(payload), row) for row, payload in payloads]
+        connection.executemany(STEERING["change_payload"], rows)
+        connection.execute(STEERING["retry"], values)
+        connection.execute(STEERING["enter_slots"], values)
+    else:
+        connection.execute(STEERING["park"], values)
+        items_failed = 0
+    counts = {**changes, "delayed": -delayed, "items_failed": -items_failed}
+    connection.execute(STEERING["count"], {**counts, "now": values["now"]})

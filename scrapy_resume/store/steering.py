@@ -1,0 +1,59 @@
+"""What people tell a job: which requests to fetch again, and which never to fetch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Final
+
+from scrapy_resume.errors import ConfigurationError
+from scrapy_resume.model import Selection, State
+
+RETRIED_BY_DEFAULT: Final = (State.failed, State.parked)
+MAY_BE_RETRIED: Final = frozenset({State.failed, State.parked, State.done, State.ignored})
+PARKED_BY_DEFAULT: Final = (State.pending, State.failed)
+MAY_BE_PARKED: Final = frozenset(PARKED_BY_DEFAULT)
+
+PARKED: Final = "Parked"
+"""The error of a request that was parked by somebody, and not because a process died."""
+
+RETRIES: Final = "retry_times"
+"""The key of ``meta`` in which Scrapy's retry middleware counts."""
+
+
+def to_retry(selection: Selection) -> Selection:
+    """The selection, of the states that it is about. Raises ``ConfigurationError``."""
+    if selection.partial and not selection.states:
+        return replace(selection, states=(State.done,))
+    return _of(selection, RETRIED_BY_DEFAULT, MAY_BE_RETRIED, "retried")
+
+
+def to_park(selection: Selection) -> Selection:
+    """The selection, of the states that it is about. Raises ``ConfigurationError``."""
+    return _of(selection, PARKED_BY_DEFAULT, MAY_BE_PARKED, "parked")
+
+
+def _of(
+    selection: Selection, usual: tuple[State, ...], possible: frozenset[State], what: str
+) -> Selection:
+    states = selection.states or usual
+    for state in states:
+        if state not in possible:
+            names = ", ".join(State(one).name for one in sorted(possible))
+            raise ConfigurationError(
+                f"Requests that are {State(state).name} cannot be {what}; those that are {names} "
+                "can."
+            )
+    return replace(selection, states=states)
+
+
+def without_retries(payload: str) -> str:
+    """A request as it was before it was tried again: all its attempts are before it."""
+    fields = json.loads(payload)
+    meta = fields.get("meta")
+    if not isinstance(meta, dict) or RETRIES not in meta:
+        return payload
+    del meta[RETRIES]
+    if not meta:
+        del fields["meta"]
+    return json.dumps(fields, separators=(",", ":"))

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def shelf_of_all(shelf):
+    """A completed job with two pages done, two failed, one ignored."""
+    job = shelf.begin("books")
+    shelf.crawl(job, done=[[{"a": 1}], []], failed=["bang", "boom\x1b[31m"], ignored=1)
+    shelf.close(job)
+    return shelf
+
+
+def urls(answer):
+    assert (answer.code, answer.err) == (0, "")
+    return [row["url"].rpartition("/")[2] for row in json.loads(answer.out)]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], ["1", "2", "3", "4", "5"]),
+        (["--state", "failed"], ["3", "4"]),
+        (["--state", "failed,ignored"], ["3", "4", "5"]),
+        (["--status", "500"], ["3", "4"]),
+        (["--error", "HttpError"], ["3", "4", "5"]),
+        (["--host", "127.0.0.1", "--limit", "2"], ["1", "2"]),
+        (["--host", "elsewhere.example"], []),
+        (["--url", "*/page/4"], ["4"]),
+        (["--callback", "parse", "--state", "done"], ["1", "2"]),
+        (["--unit", "http://127.0.0.1/page/2"], ["2"]),
+        (["--partial"], []),
+        (["--limit", "0"], []),
+    ],
+)
+def test_requests_that_a_filter_lets_through(shelf_of_all, call, words, expected):
+    assert urls(call("requests", "books", *words, "--json")) == expected
+
+
+def test_a_table_for_people_shows_no_escape_sequences(shelf_of_all, call):
+    answer = call("requests", "--state", "failed")
+    heading, *rows = answer.out.splitlines()
+    assert heading.split() == ["STATE", "TRIES", "HTTP", "ERROR", "ITEMS", "URL"]
+    assert rows[0].split() == ["failed", "1", "500", "HttpError", "0", "http://127.0.0.1/page/3"]
+    assert call("requests", "--state", "parked").out == ""
+    shown = call("failed")
+    assert "\x1b" not in shown.out
+    assert "\\x1b" in shown.out
+
+
+@pytest.mark.parametrize("words", [["--state", "fetched"], ["--status", "x"], ["--limit", "-1"]])
+def test_what_makes_no_sense_is_wrong_usage(shelf_of_all, call, words):
+    answer = call("requests", *words)
+    assert answer.code == 2
+    assert not answer.out
+
+
+def test_failures_are_grouped_by_error(shelf_of_all, call):
+    [group] = json.loads(call("failed", "books", "--json").out)
+    assert (group["error"], group["http_status"], group["count"]) == ("HttpError", 500, 2)
+    assert group["examples"] == ["http://127.0.0.1/page/3", "http://127.0.0.1/page/4"]
+    text = call("failed").out
+    assert text.startswith("2 x HttpError (HTTP 500), ")
+    assert "http://127.0.0.1/page/3" in text
+
+
+def test_a_job_without_failures_says_so(shelf, call):
+    shelf.close(shelf.begin("books"))
+    assert call("failed").out == "No request of books#1 has failed.\n"
+    assert json.loads(call("failed", "--json").out) == []
+
+
+def test_retry_opens_a_completed_job_again(shelf_of_all, call):
+    answer = call("retry", "books", "--url", "*/3", "--dry-run")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith("1 requests of books#1 would be")
+    assert urls(call("requests", "--state", "failed", "--json")) == ["3", "4"]
+    answer = call("retry", "books", "--url", "*/3", "--json")
+    assert json.loads(answer.out) == {"job": "books#1", "requests": 1, "dry_run": False}
+    assert urls(call("requests", "--state", "pending", "--json")) == ["3"]
+    status = json.loads(call("status", "--json").out)
+    assert (status["status"], status["reason"], status["completed_at"]) == ("paused", "retry", None)
+    assert (status["requests"]["pending"], status["requests"]["failed"]) == (1, 1)
+
+
+def test_done_requests_are_retried_only_when_they_are_named(shelf_of_all, call):
+    assert json.loads(call("retry", "--json").out)["requests"] == 2
+    assert json.loads(call("retry", "--state", "done", "--json").out)["requests"] == 2
+    assert urls(call("requests", "--state", "pending", "--json")) == ["1", "2", "3", "4"]
+
+
+def test_park_needs_a_filter(shelf_of_all, call):
+    answer = call("park", "books")
+    assert answer.code == 2
+    assert "filter" in answer.err
+    assert json.loads(call("park", "--state", "failed", "--url", "*/4", "--json").out) == {
+        "job": "books#1",
+        "requests": 1,
+        "dry_run": False,
+    }
+    assert urls(call("requests", "--state", "parked", "--json")) == ["4"]
+    assert json.loads(call("status", "--json").out)["status"] == "completed"
+
+
+@pytest.mark.parametrize("words", [["retry", "--state", "pending"], ["park", "--state", "done"]])
+def test_what_cannot_be_changed_is_refused_with_what_can(shelf_of_all, call, words):
+    answer = call(*words)
+    assert answer.code == 1
+    assert "failed" in answer.err
+    assert len(answer.err.splitlines()) == 1
+
+
+def test_a_live_job_is_not_changed(shelf, call):
+    job = shelf.begin("books")
+    shelf.crawl(job, failed=["boom"])
+    answer = call("retry")
+    assert answer.code == 1
+    assert "host:7 crawls it" in answer.err
+    assert urls(call("requests", "--state", "failed", "--json")) == ["1"]
+    assert json.loads(call("retry", "--dry-run", "--json").out)["requests"] == 1
+
+
+def test_a_mistyped_job_names_the_nearest(shelf_of_all, call):
+    answer = call("retry", "boks")
+    assert answer.code == 1
+    assert "books" in answer.err
