@@ -17,7 +17,7 @@ demo: $(DEMO)  ## a crawl of the example shop through three SIGKILLs, then the t
 	.venv-demo/bin/python example_project/demo.py
 
 test: lint  ## everything that has to hold before a change is merged
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 lint: $(DEVELOP)  ## style, types, direction of imports
 	$(BIN)/ruff check .
