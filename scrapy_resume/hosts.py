@@ -43,6 +43,10 @@ logger = logging.getLogger("scrapy_resume")
 TOO_MANY_REQUESTS: Final = 429
 SERVER_ERRORS: Final = range(500, 600)
 
+HOSTS_REMEMBERED: Final = 20_000
+"""Hosts that have failed since they answered last; beyond it those with a closed breaker are
+forgotten."""
+
 LEAST_COOLDOWN_SECONDS: Final = 0.1
 """Whatever the setting says: a dead host is not to be asked without a pause."""
 
@@ -199,7 +203,18 @@ class Hosts:
 
     def _host(self, row: Row) -> Host:
         key = self._frontier.host_of(row)
+        if len(self._hosts) >= HOSTS_REMEMBERED and key not in self._hosts:
+            self._forget_some()
         return self._hosts.setdefault(key, Host(key))
+
+    def _forget_some(self) -> None:
+        """Those that have failed a few times, long ago or just now: they begin to count anew."""
+        now = time.time()
+        self._hosts = {
+            key: host
+            for key, host in self._hosts.items()
+            if host.open_until or host.wait_until > now
+        }
 
     def _is_dead(self, host: Host) -> bool:
         return host.probes >= self._probes and host.open_until > time.time()

@@ -1,8 +1,10 @@
 """Telling a job which requests to fetch again, and which never to fetch.
 
-from scrapy_resume.steering import park, retry
+    from scrapy_resume.steering import park, retry
 
-retry(".scrapy/resume", "books", state="failed", host="shop.example")
+    retry(".scrapy/resume", "books", state="failed", host="shop.example")
+
+The commands ``scrapy resume retry`` and ``park`` do the same.
 """
 
 from __future__ import annotations

@@ -27,6 +27,9 @@ LATER: Final = "resume_later"
 LATE_SECONDS: Final = 0.005
 """Added to a timer, which may fire a little early by another clock."""
 
+OVERDUE_SECONDS: Final = 0.2
+"""Until the store is asked again for what it should have given."""
+
 LONGEST_TIMER_SECONDS: Final = 3_600.0
 
 
@@ -74,7 +77,10 @@ class Waiting:
         self._stop_timer()
         self._next_due = moment
         if moment:
-            self._timer = call_later(_seconds_until(moment), self._now_due)
+            # The clock of the store's machine may be behind: not again at once.
+            overdue = moment <= time.time()
+            seconds = OVERDUE_SECONDS if overdue else _seconds_until(moment)
+            self._timer = call_later(seconds, self._now_due)
 
     def _now_due(self) -> None:
         self._timer = None
