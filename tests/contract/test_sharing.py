@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from scrapy_resume.errors import JobLockedError, LeaseLostError
-from scrapy_resume.store.contract import Batch, Committed, ItemRecord, StartTurn, Wish
+from scrapy_resume.store.contract import Batch, Committed, HostNote, ItemRecord, StartTurn, Wish
 
 from .conftest import Place
 from .records import BOOKS, SLOT, Run, admission, finish
@@ -157,6 +158,43 @@ def test_it_is_known_that_all_others_only_wait(shared_place: Place) -> None:
     assert not idle(second).only_delayed, "it is leased"
     first.finish(finish(row.id))
     assert idle(second).only_delayed
+
+
+@pytest.mark.parametrize("why", ["open_until", "wait_until"])
+def test_what_waits_for_its_host_only_waits(shared_place: Place, why: str) -> None:
+    first, second = two(shared_place)
+    first.admit(*(new(first, n, slot=f"s{n}") for n in range(2)))
+    first.commit(start_exhausted=True)
+    until = time.time() + 900
+    first.commit(hosts=[HostNote("s0", json.dumps({why: until}))])
+    assert not idle(second).only_delayed, "one may be asked"
+    first.commit(hosts=[HostNote("s1", json.dumps({why: until}))])
+    assert idle(second).only_delayed
+    first.commit(hosts=[HostNote("s0", json.dumps({why: 1.0}))])
+    assert not idle(second).only_delayed
+
+
+def test_what_is_known_of_a_host_comes_with_its_slot(shared_place: Place) -> None:
+    first, second = two(shared_place)
+    first.admit(new(first, "a"))
+    first.commit(wishes=[Wish(SLOT, 1)])
+    first.commit(hosts=[HostNote(SLOT, '{"open_until": 5.0}')])
+    assert second.commit(slots_wanted=8).hosts == []
+    first.close()
+    while not (answer := second.commit(slots_wanted=8)).claimed:
+        pass
+    assert answer.hosts == [HostNote(SLOT, '{"open_until": 5.0}')]
+
+
+def test_all_hear_of_hosts_that_all_may_ask(shared_place: Place) -> None:
+    first, second = two(shared_place, slots_shared=True)
+    second.commit()
+    first.commit(hosts=[HostNote(SLOT, '{"open_until": 5.0}')])
+    heard: list[HostNote] = []
+    while not heard:
+        heard = second.commit().hosts
+    assert heard == [HostNote(SLOT, '{"open_until": 5.0}')]
+    assert first.commit().hosts == []
 
 
 def test_the_last_one_completes_the_job_whoever_closes_first(shared_place: Place) -> None:

@@ -1,6 +1,6 @@
 """A host that does not answer: its requests wait, the others go on, and it cannot hold a job open.
 
-Of one worker, on SQLite.
+Of one worker, on SQLite, where a test does not say otherwise.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from scrapy_resume.steering import retry
+from tests.fleet.conftest import NewFleet
 from tests.support.fleet import Fleet
 from tests.support.fleet_launcher import FleetLauncher
 from tests.support.hosts_graph import HostGraph
@@ -164,3 +166,30 @@ def test_without_the_setting_attempts_are_used_up_as_ever(one: One) -> None:
     dead = {page for page in range(PAGES) if host in fleet.site.graph.url(page, 1)}
     expect_whole(fleet, without=dead)
     assert len(failed_hits(fleet, host)) == 2 * len(dead)
+
+
+def test_a_fleet_pauses_when_every_host_is_down(new_fleet: NewFleet) -> None:
+    settings = {**SETTINGS, "RESUME_BREAKER_COOLDOWN": 60, "RESUME_RETRY_WAIT": 1}
+    fleet = new_fleet(GRAPH, settings=settings, arguments={"starts": PAGES, "follow": 0})
+    for host in fleet.site.graph.host_names:
+        fleet.site.fail(host)
+    fleet.start_together(2)
+    fleet.expect_success()
+    status = fleet.status()
+    assert status["status"] == "paused", fleet.story()
+    assert {run["reason"] for run in status["runs"]} == {"resume_later"}, fleet.story()
+    assert status["requests"]["failed"] == 0, fleet.story()
+    assert status["requests"]["pending"] == PAGES
+
+
+def test_retry_reaches_the_workers_of_a_live_crawl(new_fleet: NewFleet) -> None:
+    settings = {**SETTINGS, "RESUME_BREAKER_FAILURES": 0, "RETRY_TIMES": 0, "DOWNLOAD_DELAY": 0.3}
+    fleet = new_fleet(GRAPH, settings=settings)
+    first = fleet.site.graph.host_names[0]
+    fleet.site.fail(first, "500")
+    fleet.wait_until_joined(fleet.start())
+    fleet.wait_until(lambda: fleet.status()["requests"]["failed"] > 0, "failed page")
+    fleet.site.mend(first)
+    assert retry(fleet.url, fleet.job, status=500) == 1
+    fleet.expect_success()
+    expect_whole(fleet)

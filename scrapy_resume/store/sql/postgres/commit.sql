@@ -387,8 +387,25 @@ UPDATE scrapy_resume.frontier SET not_before = 0 WHERE job = %(job)s AND id = AN
 
 -- name: others_at_work
 -- Whether start() may still bring something, whether anything of the job is open, and whether
--- some of that is more than delayed: one snapshot. (The run that has start() and asks has seen
--- its end: it raised. EXISTS would read a table that has just been emptied from end to end.)
+-- some of that has not to wait, for itself or for its host: one snapshot. (The run that has
+-- start() and asks has seen its end: it raised. EXISTS would read a table that has just been
+-- emptied from end to end. The slots are walked one by one, no further than needed.)
+WITH RECURSIVE open_slot (slot) AS (
+    (
+        SELECT f.slot FROM scrapy_resume.frontier AS f
+        WHERE f.job = %(job)s AND f.run = 0 AND f.not_before = 0 AND f.suspect = 0
+        ORDER BY f.slot LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT f.slot FROM scrapy_resume.frontier AS f
+        WHERE
+            f.job = %(job)s AND f.run = 0 AND f.not_before = 0 AND f.suspect = 0
+            AND f.slot > o.slot
+        ORDER BY f.slot LIMIT 1
+    )
+    FROM open_slot AS o WHERE o.slot IS NOT NULL
+)
 SELECT
     NOT j.start_over AND j.start_run <> %(run)s,
     (
@@ -399,9 +416,18 @@ SELECT
         WHERE f.job = j.id AND f.run > 0 ORDER BY f.run LIMIT 1
     ) IS NOT NULL
     OR (
-        SELECT f.slot FROM scrapy_resume.frontier AS f
-        WHERE f.job = j.id AND f.run = 0 AND f.not_before = 0 AND f.suspect = 0
-        ORDER BY f.slot LIMIT 1
+        SELECT o.slot FROM open_slot AS o
+        WHERE o.slot IS NOT NULL AND NOT EXISTS (
+            SELECT FROM scrapy_resume.host AS h
+            WHERE
+                h.job = %(job)s
+                AND h.key = (SELECT s.key FROM scrapy_resume.slot AS s WHERE s.id = o.slot)
+                AND greatest(
+                    (h.record::json ->> 'open_until')::double precision,
+                    (h.record::json ->> 'wait_until')::double precision
+                ) > %(now)s
+        )
+        LIMIT 1
     ) IS NOT NULL
     OR (
         SELECT f.id FROM scrapy_resume.frontier AS f
