@@ -183,7 +183,7 @@ def test_a_fleet_pauses_when_every_host_is_down(new_fleet: NewFleet) -> None:
 
 
 def test_retry_reaches_the_workers_of_a_live_crawl(new_fleet: NewFleet) -> None:
-    settings = {**SETTINGS, "RESUME_BREAKER_FAILURES": 0, "RETRY_TIMES": 0, "DOWNLOAD_DELAY": 0.3}
+    settings = {**SETTINGS, "RESUME_BREAKER_FAILURES": 0, "RETRY_TIMES": 0, "DOWNLOAD_DELAY": 0.15}
     fleet = new_fleet(GRAPH, settings=settings)
     first = fleet.site.graph.host_names[0]
     fleet.site.fail(first, "500")
