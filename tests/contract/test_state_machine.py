@@ -351,7 +351,7 @@ def test_the_store_does_what_the_contract_says(
         machine,
         settings=settings(
             # Each begins with a database of its own, where it is one.
-            max_examples=examples if make_place is sqlite_place else examples // 3,
+            max_examples=examples if make_place is sqlite_place else examples // 5,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -14,7 +14,7 @@ from tests.support.fixtures import Truths
 from tests.support.launcher import Launcher
 from tests.support.site import Site
 
-POINTS = 10
+POINTS = 6
 
 
 @pytest.fixture

@@ -24,11 +24,11 @@ def test_forced_takeover_fences_the_old_owner_and_loses_nothing(wanderings: Wand
     taken: list[Run] = []
 
     def take_over(live: object) -> float | None:
-        assert live.until(lambda: live.hits() >= 10)  # type: ignore[attr-defined]
+        assert live.until(lambda: live.hits() >= 6)  # type: ignore[attr-defined]
         taken.append(wanderings.run({"RESUME_FORCE": 1}, launcher=None))
         return None
 
-    old = wanderings.run({"DOWNLOAD_DELAY": 0.5}, kill=take_over)
+    old = wanderings.run({"DOWNLOAD_DELAY": 0.4}, kill=take_over)
     assert taken[0].is_finished, taken[0].tail()
     assert old.exit_code == 1, old.tail()
     assert "Traceback" not in old.text, old.tail()

@@ -18,16 +18,21 @@ from tests.support.runs import Workplace, crawl_through, reach_project, stored_i
 from tests.support.site import Site
 
 IN_EVERY_MODE = [
-    "async_generators",
-    "cookiejars",
-    "errbacks",
-    "idle",
-    "inline",
     "lambda_parents",
-    "many_items",
-    "redirects",
     "retries",
     "start_options",
+    *(
+        pytest.param(kind, marks=pytest.mark.soak)
+        for kind in (
+            "async_generators",
+            "cookiejars",
+            "errbacks",
+            "idle",
+            "inline",
+            "many_items",
+            "redirects",
+        )
+    ),
 ]
 
 
