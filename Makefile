@@ -17,7 +17,7 @@ demo: $(DEMO)  ## a crawl of the example shop through three SIGKILLs, then the t
 	.venv-demo/bin/python example_project/demo.py
 
 test: lint  ## everything that has to hold before a change is merged
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: $(DEVELOP)  ## style, types, direction of imports
 	$(BIN)/ruff check .
