@@ -80,12 +80,12 @@ class PostgresStore:
             ).fetchone()
             if row is None and self._has_run(connection, key):
                 raise JobExistsError(f"{key} exists already, in {self._link.place}")
-        return open_job(Link(self._url), key, opening)
+        return open_job(self._link_of(opening), key, opening)
 
     def resume(self, key: JobKey, opening: Opening) -> PostgresJob:
         """Open a job that exists, or join those who are on it; recovers what the dead held."""
         with self._ready():
-            return open_job(Link(self._url), key, opening)
+            return open_job(self._link_of(opening), key, opening)
 
     def cancel(self, key: JobKey) -> None:
         """Mark a job that nobody is on as ``cancelled``. What its last run held is recovered
@@ -117,6 +117,10 @@ class PostgresStore:
                 delete_job(connection, job)
                 pruned.append(JobKey(name, number))
         return sorted(pruned, key=lambda key: key.number)
+
+    def _link_of(self, opening: Opening) -> Link:
+        """Of a run: one that stands still is cut off before it counts as dead."""
+        return Link(self._url, opening.orphan_seconds / 2)
 
     @contextmanager
     def _ready(self) -> Iterator[Connection]:

@@ -25,6 +25,7 @@ _PASSING: Final = (
     psycopg.InterfaceError,
     psycopg.OperationalError,  # the classes 08, 40, 53, 55, 57 and 58 among others
     pg.ReadOnlySqlTransaction,  # the old primary, after a failover
+    pg.IdleInTransactionSessionTimeout,  # the process stood still, see Link
     *PREPARED,
 )
 _ACCESS: Final = (

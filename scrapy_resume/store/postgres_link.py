@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import psycopg
-from psycopg import Connection, IsolationLevel
+from psycopg import Connection, IsolationLevel, errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from scrapy_resume.errors import ConfigurationError, LeaseLostError
@@ -39,7 +39,11 @@ class Link:
     connection that is opened by the call that needs it says why it cannot be.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, still_seconds: float | None = None) -> None:
+        """``still_seconds``: a process that stands still for so long within a transaction (it
+        was stopped, or its machine) is cut off by the server: what it has locked would keep
+        the others from taking over. ``None``: it may."""
+        self._still_seconds = still_seconds
         self.place = shown(url)
         try:
             given = {key: value for key, value in conninfo_to_dict(url).items() if value}
@@ -67,7 +71,7 @@ class Link:
                 self._prepare_after = None
                 connection.close()
                 raise
-            except psycopg.OperationalError:
+            except (psycopg.OperationalError, errors.IdleInTransactionSessionTimeout):
                 connection.close()
                 raise
             finally:
@@ -84,6 +88,9 @@ class Link:
             self._conninfo, autocommit=True, prepare_threshold=prepare_after
         )
         connection.isolation_level = IsolationLevel.READ_COMMITTED
+        if self._still_seconds is not None:
+            milliseconds = max(1, int(self._still_seconds * 1_000))
+            connection.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
         return connection
 
     def _take(self) -> Connection[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.errors import JobLockedError, LeaseLostError
+from scrapy_resume.errors import JobLockedError, LeaseLostError, StoreUnavailableError
 from scrapy_resume.store.contract import Batch, Committed, HostNote, ItemRecord, StartTurn, Wish
 
 from .conftest import Place
@@ -353,3 +353,42 @@ def test_any_text_is_storable(shared_place: Place) -> None:
     run.finish(finish(row.id, error="E\0", error_message="\ud800\0"))
     found = shared_place.rows()["a"]
     assert (found["error"], found["error_message"]) == ("E\\x00", "\\ud800\\x00")
+
+
+def test_a_worker_that_stands_still_in_a_commit_is_cut_off(
+    shared_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SIGSTOP does it, wherever it hits: what the worker has locked must not hold up others."""
+    still = shared_place.begin(worker="a:1", orphan_seconds=1.0)
+    still.admit(new(still, "a", lease=True))
+    other = shared_place.resume(worker="b:2", orphan_seconds=1.0)
+    in_commit, go_on = threading.Event(), threading.Event()
+    failures: list[Exception] = []
+
+    def stand_still(_: Any) -> None:
+        in_commit.set()
+        go_on.wait(30)
+
+    monkeypatch.setattr(still.job._life, "_beat", lambda: None)
+    monkeypatch.setattr(still.job._tables, "settle_claims", lambda: stand_still(None))
+
+    def commit() -> None:
+        try:
+            still.commit()
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=commit)
+    thread.start()
+    assert in_commit.wait(10)
+    deadline = time.monotonic() + 15
+    while not (answer := other.commit(slots_wanted=8)).leased:
+        assert time.monotonic() < deadline, "nobody took over what it had"
+        other.commit(idle=True)
+        time.sleep(0.05)
+    assert [row.url.rpartition("/")[2] for row in answer.leased] == ["a"]
+    go_on.set()
+    thread.join(10)
+    assert isinstance(failures[0], StoreUnavailableError)
+    with pytest.raises(LeaseLostError):
+        still.commit()
