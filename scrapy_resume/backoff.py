@@ -28,6 +28,17 @@ RETRY_AFTER_CODES: Final = frozenset({429, 503})
 should wait before it asks again. (With a redirect it says something else.)"""
 
 
+LATE_SECONDS: Final = 0.005
+"""Added to a timer, which may fire a little early by another clock."""
+
+LONGEST_TIMER_SECONDS: Final = 3_600.0
+
+
+def seconds_until(moment: float) -> float:
+    """For a timer: until that time (seconds since the epoch), or a while on the way to it."""
+    return min(max(0.0, moment - time.time()) + LATE_SECONDS, LONGEST_TIMER_SECONDS)
+
+
 class Backoff:
     """Waits that double with each failure in a row.
 
@@ -53,8 +64,8 @@ class Backoff:
         the request it comes of, whoever raised it. What the site has said of when to come back
         holds too.
         """
-        retries = request.meta.get("retry_times")
-        if row is None or not isinstance(retries, int) or retries <= row.retry_times:
+        retries = retries_of(request)
+        if row is None or retries <= row.retry_times:
             return 0.0
         now = time.time()
         due = now + self.seconds(retries) if self._first_seconds else 0.0

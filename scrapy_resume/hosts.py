@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from scrapy.utils.asyncio import call_later
 from scrapy.utils.misc import load_object
 
-from scrapy_resume.backoff import Backoff, retry_after
+from scrapy_resume.backoff import Backoff, retry_after, seconds_until
 from scrapy_resume.errors import HostUnavailableError
 from scrapy_resume.store.contract import HostNote
 
@@ -53,11 +53,6 @@ LEAST_COOLDOWN_SECONDS: Final = 0.1
 PUT_OFF_SECONDS: Final = 1.0
 """While a probe is on its way, where one lane has the requests of all hosts: at most so long,
 and less than a short cool-down."""
-
-LATE_SECONDS: Final = 0.005
-"""Added to a timer, which may fire a little early by another clock."""
-
-LONGEST_TIMER_SECONDS: Final = 3_600.0
 
 
 @dataclass
@@ -315,8 +310,7 @@ class Hosts:
         else:
             self._frontier.unblock(host.key)
         if waits_until > now:
-            seconds = min(waits_until - now + LATE_SECONDS, LONGEST_TIMER_SECONDS)
-            host.timer = call_later(seconds, self._look_again, host)
+            host.timer = call_later(seconds_until(waits_until), self._look_again, host)
         self.ask()
         self.wake()
 

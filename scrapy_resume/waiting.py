@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from scrapy.utils.asyncio import call_later
 
+from scrapy_resume.backoff import seconds_until
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,13 +26,8 @@ logger = logging.getLogger("scrapy_resume")
 LATER: Final = "resume_later"
 """The close reason of a run that had nothing but delayed requests left."""
 
-LATE_SECONDS: Final = 0.005
-"""Added to a timer, which may fire a little early by another clock."""
-
 OVERDUE_SECONDS: Final = 0.2
 """Until the store is asked again for what it should have given."""
-
-LONGEST_TIMER_SECONDS: Final = 3_600.0
 
 
 class Waiting:
@@ -60,7 +57,7 @@ class Waiting:
 
     def hold(self, row: Row) -> None:
         """Keep a row until its time has come; then it is put where it can be handed out."""
-        timer = call_later(_seconds_until(row.not_before), self._release, row)
+        timer = call_later(seconds_until(row.not_before), self._release, row)
         self._rows[row.id] = (row, timer)
 
     def _release(self, row: Row) -> None:
@@ -79,7 +76,7 @@ class Waiting:
         if moment:
             # The clock of the store's machine may be behind: not again at once.
             overdue = moment <= time.time()
-            seconds = OVERDUE_SECONDS if overdue else _seconds_until(moment)
+            seconds = OVERDUE_SECONDS if overdue else seconds_until(moment)
             self._timer = call_later(seconds, self._now_due)
 
     def _now_due(self) -> None:
@@ -98,7 +95,7 @@ class Waiting:
             self._since = now
             logger.info("Nothing is left but %s", self._what_waits(delayed))
         patience_seconds = self._patience_seconds - (now - self._since)
-        if _seconds_until(self._first_due()) > max(patience_seconds, 0.0):
+        if seconds_until(self._first_due()) > max(patience_seconds, 0.0):
             logger.info(
                 "The spider is closed (RESUME_RETRY_WAIT is %g s): nothing is left but %s. The "
                 "same command goes on with them.",
@@ -117,7 +114,7 @@ class Waiting:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first))
         return (
             f"{delayed + len(self._rows)} requests that wait for their next attempt; the first "
-            f"is due at {when}, in {_seconds_until(first):.1f} s"
+            f"is due at {when}, in {seconds_until(first):.1f} s"
         )
 
     def end(self) -> None:
@@ -132,7 +129,3 @@ class Waiting:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _seconds_until(moment: float) -> float:
-    return min(max(0.0, moment - time.time()) + LATE_SECONDS, LONGEST_TIMER_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -41,6 +41,21 @@ class Call:
 
         codecs = parse_setting("RESUME_CODECS", self.settings)
         return open_store(self.store_location(), codecs=codecs)
+
+    def change(self, change: Callable[..., int], filters: dict[str, Any], what: str) -> int:
+        """Change the requests that are meant by a function of ``steering``, and say how many."""
+        dry_run = self.arguments.dry_run
+        key = self.reports().find(self.arguments.job)
+        try:
+            count = change(self.store_location(), str(key), dry_run=dry_run, **filters)
+        except ValueError as error:
+            self.usage_error(str(error))
+        if self.arguments.json:
+            self.print_json({"job": str(key), "requests": count, "dry_run": dry_run})
+        else:
+            verb = "would be" if dry_run else "are"
+            self.print_lines([f"{count} requests of {key} {verb} {what}"])
+        return 0
 
     def print_json(self, document: Any) -> None:
         """One JSON document on standard output, whatever its encoding."""

@@ -25,15 +25,4 @@ def run(call: Call) -> int:
     filters = filters_of(call.arguments)
     if not filters:
         call.usage_error("which requests? Name at least one filter")
-    dry_run = call.arguments.dry_run
-    key = call.reports().find(call.arguments.job)
-    try:
-        count = park(call.store_location(), str(key), dry_run=dry_run, **filters)
-    except ValueError as error:
-        call.usage_error(str(error))
-    if call.arguments.json:
-        call.print_json({"job": str(key), "requests": count, "dry_run": dry_run})
-        return 0
-    verb = "would be" if dry_run else "are"
-    call.print_lines([f"{count} requests of {key} {verb} parked"])
-    return 0
+    return call.change(park, filters, "parked")

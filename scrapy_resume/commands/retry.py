@@ -28,17 +28,4 @@ def run(call: Call) -> int:
     filters = filters_of(call.arguments)
     if call.arguments.max_attempts is not None:
         filters["max_attempts"] = call.arguments.max_attempts
-    dry_run = call.arguments.dry_run
-    key = call.reports().find(call.arguments.job)
-    try:
-        count = retry(call.store_location(), str(key), dry_run=dry_run, **filters)
-    except ValueError as error:
-        call.usage_error(str(error))
-    if call.arguments.json:
-        call.print_json({"job": str(key), "requests": count, "dry_run": dry_run})
-        return 0
-    verb = "would be" if dry_run else "are"
-    call.print_lines(
-        [f"{count} requests of {key} {verb} to be fetched again, when its crawl is run again"]
-    )
-    return 0
+    return call.change(retry, filters, "to be fetched again, when its crawl is run again")

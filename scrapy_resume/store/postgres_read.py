@@ -17,16 +17,13 @@ from scrapy_resume.store.postgres_link import Link
 from scrapy_resume.store.postgres_schema import version_of
 from scrapy_resume.store.processes import is_gone
 from scrapy_resume.store.queries import load_queries
-from scrapy_resume.store.selecting import LISTED, POSTGRES, condition
+from scrapy_resume.store.selecting import EVERYTHING, LISTED, POSTGRES, TROUBLED, condition
 
 READ: Final = load_queries("postgres", "read.sql")
 
 ROWS_AT_ONCE: Final = 500
 
-EVERYTHING: Final = Selection()
-
 _OPEN: Final = frozenset({State.pending, State.leased})
-_TROUBLED: Final = frozenset({State.failed, State.parked})
 
 
 class PostgresReader:
@@ -155,7 +152,7 @@ def selected(selection: Selection) -> tuple[str, dict[str, Any]]:
     states = set(selection.states)
     if states and states <= _OPEN:
         where += " AND v.id IN (SELECT f.id FROM scrapy_resume.frontier AS f WHERE f.job = %(job)s)"
-    elif states and states <= _TROUBLED:
+    elif states and states <= TROUBLED:
         values["troubles"] = sorted(int(state) for state in states)
         where += (
             " AND v.id IN (SELECT t.id FROM scrapy_resume.trouble AS t"

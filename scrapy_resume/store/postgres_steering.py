@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any, Final
 
 from scrapy_resume.model import Selection, State
@@ -10,11 +11,9 @@ from scrapy_resume.store.postgres_read import selected
 from scrapy_resume.store.postgres_tables import PostgresTables
 from scrapy_resume.store.queries import load_queries
 from scrapy_resume.store.selecting import UNRECORDED
-from scrapy_resume.store.steering import PARKED, without_retries
+from scrapy_resume.store.steering import AT_ONCE, PARKED, in_portions, without_retries
 
 STEERING: Final = load_queries("postgres", "steering.sql")
-
-AT_ONCE: Final = 5_000
 
 
 def steer(tables: PostgresTables, selection: Selection, to: State, *, dry_run: bool = False) -> int:
@@ -29,17 +28,18 @@ def steer(tables: PostgresTables, selection: Selection, to: State, *, dry_run: b
         f" WHERE {where} AND own.every_run = 0 AND own.payload <> %(unrecorded)s"
         " AND v.id > %(after)s ORDER BY v.id LIMIT %(count)s"
     )
-    values = {**values, "unrecorded": UNRECORDED, "count": AT_ONCE, "after": -1}
-    total = 0
-    while ids := [row for (row,) in tables.execute(statement, **values)]:
-        total += len(ids) if dry_run else _change(tables, ids, to)
-        values["after"] = ids[-1]
+    values = {**values, "unrecorded": UNRECORDED, "count": AT_ONCE}
+
+    def find(after: int) -> list[int]:
+        return [row for (row,) in tables.execute(statement, **values, after=after)]
+
+    total = in_portions(find, len if dry_run else partial(_change, tables, to))
     if total and not dry_run and to is State.pending:
         tables.execute(STEERING["forget_hosts"])
     return total
 
 
-def _change(tables: PostgresTables, chosen: list[int], to: State) -> int:
+def _change(tables: PostgresTables, to: State, chosen: list[int]) -> int:
     """Those of the rows that nobody has leased by now."""
     open_rows = dict(tables.execute(STEERING["hold_open"], ids=chosen).fetchall())
     ended = tables.execute(STEERING["hold_ended"], ids=chosen).fetchall()

@@ -21,6 +21,10 @@ LISTED: Final = (
 )
 """The columns of ``scrapy resume requests --json``."""
 
+EVERYTHING: Final = Selection()
+TROUBLED: Final = frozenset({State.failed, State.parked})
+"""What both databases list apart, so that it is found without reading all."""
+
 _HOST: Final = re.compile(r"[^:]+://(?:[^/@]*@)?(\[[^]]*\]|[^/:?#]*)")
 
 

@@ -15,11 +15,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
-from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State
+from scrapy_resume.model import Counts, JobKey, JobSummary, Selection
 from scrapy_resume.store.locks import is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION
 from scrapy_resume.store.queries import load_queries
-from scrapy_resume.store.selecting import LISTED, SQLITE, condition, url_host
+from scrapy_resume.store.selecting import (
+    EVERYTHING,
+    LISTED,
+    SQLITE,
+    TROUBLED,
+    condition,
+    url_host,
+)
 from scrapy_resume.store.sqlite_errors import CANTOPEN, READONLY, result_code, translated
 from scrapy_resume.store.sqlite_files import (
     SQL as FILES,
@@ -38,8 +45,6 @@ READ: Final = load_queries("sqlite", "read.sql")
 
 ROWS_AT_ONCE: Final = 500
 NO_LIMIT: Final = -1
-EVERYTHING: Final = Selection()
-TROUBLED: Final = frozenset({State.failed, State.parked})
 
 
 class SqliteReader:

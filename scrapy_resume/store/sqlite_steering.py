@@ -6,17 +6,16 @@ import json
 import sqlite3
 import time
 from collections import Counter
+from functools import partial
 from typing import Final
 
 from scrapy_resume.model import Selection, State
 from scrapy_resume.store.queries import load_queries
 from scrapy_resume.store.selecting import UNRECORDED
 from scrapy_resume.store.sqlite_read import add_functions, selected
-from scrapy_resume.store.steering import PARKED, without_retries
+from scrapy_resume.store.steering import AT_ONCE, PARKED, in_portions, without_retries
 
 STEERING: Final = load_queries("sqlite", "steering.sql")
-
-AT_ONCE: Final = 5_000
 
 
 def steer(
@@ -33,19 +32,18 @@ def steer(
         " AND own.every_run = 0 AND own.payload <> :unrecorded AND v.id > :after"
         " ORDER BY v.id LIMIT :count"
     )
-    values = {**values, "unrecorded": UNRECORDED, "count": AT_ONCE, "after": -1}
-    total = 0
-    while ids := [row for (row,) in connection.execute(statement, values)]:
-        if not dry_run:
-            _change(connection, ids, to)
-        total += len(ids)
-        values["after"] = ids[-1]
+    values = {**values, "unrecorded": UNRECORDED, "count": AT_ONCE}
+
+    def find(after: int) -> list[int]:
+        return [row for (row,) in connection.execute(statement, {**values, "after": after})]
+
+    total = in_portions(find, len if dry_run else partial(_change, connection, to))
     if total and not dry_run and to is State.pending:
         connection.execute(STEERING["forget_hosts"])
     return total
 
 
-def _change(connection: sqlite3.Connection, ids: list[int], to: State) -> None:
+def _change(connection: sqlite3.Connection, to: State, ids: list[int]) -> int:
     values = {"ids": json.dumps(ids), "now": time.time(), "error": PARKED}
     changes: Counter[str] = Counter(dict.fromkeys(State.__members__, 0))
     delayed = items_failed = 0
@@ -66,3 +64,4 @@ def _change(connection: sqlite3.Connection, ids: list[int], to: State) -> None:
         items_failed = 0
     counts = {**changes, "delayed": -delayed, "items_failed": -items_failed}
     connection.execute(STEERING["count"], {**counts, "now": values["now"]})
+    return len(ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +20,19 @@ PARKED: Final = "Parked"
 
 RETRIES: Final = "retry_times"
 """The key of ``meta`` in which Scrapy's retry middleware counts."""
+
+
+AT_ONCE: Final = 5_000
+"""Rows that are changed by one statement."""
+
+
+def in_portions(find: Callable[[int], list[int]], change: Callable[[list[int]], int]) -> int:
+    """Change all rows that ``find`` finds above an id, in order, some at a time; how many."""
+    total, after = 0, -1
+    while ids := find(after):
+        total += change(ids)
+        after = ids[-1]
+    return total
 
 
 def to_retry(selection: Selection) -> Selection:
