@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from scrapy_resume.store.sqlite import SqliteStore
 from scrapy_resume.store.sqlite_read import SqliteReader
 
 from .records import BOOKS, Run, admission, finish, opening
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -122,12 +125,28 @@ def test_a_read_only_directory_can_be_read(
     assert reader.summary(BOOKS).counts.done == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@contextlib.contextmanager
+def without_privileges() -> Iterator[None]:
+    """Root may write everywhere: be an ordinary user for a while."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
 def test_a_directory_without_permission_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(StoreUnavailableError, match="permissions"):
-        SqliteStore(tmp_path / "store").begin(BOOKS, opening())
-    tmp_path.chmod(0o700)
+    SqliteStore(tmp_path / "mine").begin(BOOKS, opening()).abandon()  # all modules are loaded
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o555)
+        with (
+            without_privileges(),
+            pytest.raises(StoreUnavailableError, match="permissions"),
+        ):
+            SqliteStore(Path(name) / "store").begin(BOOKS, opening())
+        Path(name).chmod(0o700)
 
 
 def test_a_file_in_place_of_the_directory(tmp_path: Path) -> None:

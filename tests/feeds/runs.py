@@ -114,6 +114,13 @@ class Crawl:
             "completed"
         ]
 
+    def items_stored(self) -> int:
+        """Of the latest job, so far."""
+        from scrapy_resume import open_store
+
+        jobs = open_store(location(self.folder / "store")).jobs()
+        return int(jobs[0]["items"]["stored"]) if jobs else 0
+
     def run_killed(self, kill: Callable[[Live], None]) -> None:
         """One process that is killed; none if the job is completed: it would begin the next."""
         if not self.is_completed():

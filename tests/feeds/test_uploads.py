@@ -85,10 +85,13 @@ def ftp(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         yield f"ftp://user:secret@127.0.0.1:{port}", folder
 
 
-def killed(crawl: Crawl, signum: signal.Signals = signal.SIGKILL, seconds: float = 0.15) -> None:
+def killed(crawl: Crawl, signum: signal.Signals = signal.SIGKILL, items: int = 10) -> None:
+    """Signalled once the store has so many more items."""
+
     def kill(live: Live) -> None:
         live.logged("Spider opened")
-        live.wait(seconds)
+        wanted = crawl.items_stored() + items
+        live.until(lambda: crawl.items_stored() >= wanted)
         live.send(signum)
 
     crawl.run(kill=kill)
@@ -109,7 +112,7 @@ def test_an_object_in_s3_holds_all_items(
     settings = {**KEYS, "AWS_ENDPOINT_URL": s3_url, "AWS_REGION_NAME": "us-east-1"}
     feed = f"s3://{BUCKET}/shop/items.jsonl{suffix}"
     crawl = new_crawl(feed=feed, options=options, settings=settings)
-    killed(crawl, first, seconds=0.3)
+    killed(crawl, first)
     paused = [o.key for o in bucket.objects.all()]
     assert paused == ([] if first is signal.SIGKILL else [f"shop/items.jsonl{suffix}"])
     killed(crawl)
@@ -125,9 +128,9 @@ def test_batches_in_s3_that_a_kill_kept_from_their_upload_are_uploaded(
     options = {"format": "jsonlines", "batch_item_count": 20}
     settings = {**KEYS, "AWS_ENDPOINT_URL": s3_url, "AWS_REGION_NAME": "us-east-1"}
     crawl = new_crawl(feed=f"s3://{BUCKET}/%(batch_id)d.jsonl", options=options, settings=settings)
-    for seconds in (0.15, 0.25, 0.2):
+    for items in (25, 50, 10):
         if not crawl.is_completed():
-            killed(crawl, seconds=seconds)
+            killed(crawl, items=items)
     crawl.run_to_the_end()
     batches = [list(crawl.parsed(o.get()["Body"].read())) for o in bucket.objects.all()]
     assert [len(batch) for batch in batches] == [20] * 6

@@ -25,6 +25,7 @@ from urllib.parse import urlparse
 from zoneinfo import ZoneInfo
 
 import pytest
+import pytz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parsel import Selector
@@ -271,7 +272,6 @@ def test_zones_of_dateutil_come_back():
 
 
 def test_the_utc_of_pytz_comes_back():
-    pytz = pytest.importorskip("pytz")
     assert round_trip(datetime(2024, 1, 1, tzinfo=pytz.utc)).tzinfo is pytz.utc
 
 
