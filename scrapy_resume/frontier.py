@@ -56,15 +56,17 @@ class Lane:
         self.quiet_since: float | None = None
         """When nothing was left in it, on the monotonic clock; ``None``: something is."""
 
-    def first(self, arrived_before: int | None, closed: Collection[Row] = ()) -> int | None:
-        """The place of the best row, of those that arrived before that one's id if given, and
-        that are not among the ``closed``."""
-        if arrived_before is None and not closed:
-            return 0 if self.rows else None
+    def first(
+        self,
+        arrived_before: int | None,
+        closed: Collection[Row],
+        may_go: Callable[[Row], bool],
+    ) -> int | None:
+        """The place of the best row that may go, of those that arrived before that one's id if
+        given, and that are not among the ``closed``."""
         for place, (rank, row) in enumerate(self.rows):
-            if arrived_before is not None and abs(rank[2]) >= arrived_before:
-                continue
-            if row not in closed:
+            late = arrived_before is not None and abs(rank[2]) >= arrived_before
+            if not late and row not in closed and may_go(row):
                 return place
         return None
 
@@ -98,6 +100,12 @@ class RobotsGate:
         if host not in self._passed and host not in self._waiting:
             self._waiting.add(host)
             self._first[row] = host
+
+    def not_sent(self, row: Row) -> None:
+        """The row was not handed to the engine after all: another one is to load the rules."""
+        host = self._first.pop(row, None)
+        if host is not None:
+            self._waiting.remove(host)
 
     def passed(self, row: Row) -> bool:
         """The row has been through the robots.txt middleware, or ended before.
@@ -292,8 +300,8 @@ class Frontier:
             if lane.leaving or slot in self._blocked:
                 continue
             closed = self._put_off_rows(lane) if self._blocked or self._probed else ()
-            place = lane.first(arrived_before, closed)
-            if place is None or not self._may_go(lane.rows[place][1]):
+            place = lane.first(arrived_before, closed, self._may_go)
+            if place is None:
                 continue
             key = (active(slot) if self.by_slot else 0, slot <= self._last_slot, slot)
             if best_key is None or key < best_key:

@@ -101,6 +101,12 @@ class HandOut:
         if row.recorded:
             self._job.mark(row.id, Phase.sent)
 
+    def not_sent(self, row: Row) -> None:
+        """A row that came next has failed before the engine got it: others need not wait for it."""
+        self.hosts.let_go(row)
+        if self._frontier.robots is not None:
+            self._frontier.robots.not_sent(row)
+
     def answered_by_site(self, request: Request) -> None:
         """The site has begun to answer: what the answer does to the process is its doing."""
         row = self.handed.get(request)

@@ -137,6 +137,7 @@ class Ledger:
 
     def _give_up(self, row: Row, error: Exception) -> None:
         """A row fails without being sent."""
+        self._hand_out.not_sent(row)
         row.settle(State.failed, type(error).__name__, str(error))
         self._close(row)
 

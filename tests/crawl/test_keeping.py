@@ -37,12 +37,16 @@ def test_forced_takeover_fences_the_old_owner_and_loses_nothing(wanderings: Wand
     assert [run["status"] for run in wanderings.job()["runs"]] == ["crashed", "completed"]
 
 
-def test_request_whose_callback_is_gone_fails_with_its_name(wanderings: Wanderings) -> None:
-    assert wanderings.run(kill=at_hits(20)).killed_at is not None
+@pytest.mark.parametrize("robots", [False, True])
+def test_request_whose_callback_is_gone_fails_with_its_name(
+    wanderings: Wanderings, robots: bool
+) -> None:
+    settings = {"ROBOTSTXT_OBEY": robots}
+    assert wanderings.run(settings, kill=at_hits(20)).killed_at is not None
     before = wanderings.job()["requests"]
     assert before["pending"] + before["leased"] > 0
     wanderings.replace_in_spider("parse_page", "parse_renamed")
-    run = wanderings.run()
+    run = wanderings.run(settings)
     assert run.exit_code == 0, run.tail()
     failed = wanderings.requests(state="failed")
     assert failed

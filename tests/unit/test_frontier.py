@@ -170,3 +170,24 @@ def test_lanes_that_are_empty_are_forgotten() -> None:
     assert len(drained(buffer)) == 100
     assert not buffer._lanes
     assert buffer.leased == 0
+
+
+def test_a_row_that_fails_unsent_leaves_its_hosts_robots_txt_to_another() -> None:
+    buffer = frontier()
+    buffer.robots = RobotsGate()
+    buffer.push(row(1))
+    buffer.push(row(2))
+    first = buffer.next_row(lambda _: 0)
+    assert first is not None
+    buffer.robots.not_sent(first)
+    assert drained(buffer) == [1]
+
+
+def test_a_host_whose_robots_txt_loads_does_not_hold_others_up_in_the_lane_of_all() -> None:
+    buffer = frontier(by_slot=False)
+    buffer.robots = RobotsGate()
+    for number, host in ((1, "other"), (2, "slow"), (3, "slow")):
+        made = row(number, host)
+        made.slot = ""
+        buffer.push(made)
+    assert drained(buffer) == [3, 1]
