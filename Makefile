@@ -3,10 +3,11 @@
 PYTHON ?= python3
 OLDEST_SCRAPY := 2.14.0
 SEEDS ?= 30
-BENCHMARKS ?= cpu_per_page feed_items memory first_fetch million_starts
+BENCHMARKS ?= contest cpu_per_page feed_items memory first_fetch million_starts
 
 DEVELOP := .venv/.ready
 DEMO := .venv-demo/.ready
+BENCH := .venv/.ready-bench
 OLDEST := .venv-oldest/.ready
 BIN := .venv/bin
 
@@ -35,7 +36,7 @@ soak: $(DEVELOP)  ## SIGKILL at random moments, over and over (SEEDS=30), and th
 real: $(DEVELOP)  ## a large documentation site that nobody here wrote, through five SIGKILLs
 	$(BIN)/python -m tests.crash.real
 
-bench: $(DEVELOP)  ## CPU a page and an item against plain Scrapy, memory, first fetch, a million starts
+bench: $(BENCH)  ## CPU a page and an item against plain Scrapy, memory, first fetch, a million starts
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
 
 test-oldest: $(OLDEST)  ## the tests with the oldest Scrapy that is supported
@@ -49,6 +50,10 @@ clean:  ## removes what the targets above have made
 $(DEVELOP): pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -e '.[test,lint]'
+	touch $@
+
+$(BENCH): $(DEVELOP)
+	$(BIN)/python -m pip install --quiet -e '.[bench]'
 	touch $@
 
 $(DEMO): pyproject.toml

@@ -4,7 +4,9 @@
 
 prints its port on the first line and serves until its standard input is closed.
 ``/page/N`` links to twenty other pages, so that each is linked about twenty times and all
-hang together; any other path is a page without links.
+hang together; any other path is a page without links. With one link a page the site is a
+chain. With many hosts (``127.0.1.1`` and so on, all on one port) page N stands on host N
+modulo their number.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
@@ -24,9 +26,11 @@ PARAGRAPH = "<p>Lorem ipsum dolor sit amet, consetetur sadipscing elitr, sed dia
 PARAGRAPHS = 20
 
 
-def rendered(title: str, links: list[int]) -> bytes:
-    """A whole HTTP response."""
-    anchors = "".join(f'<li><a href="/page/{link}">Page {link}</a></li>' for link in links)
+def rendered(title: str, links: Sequence[tuple[str, int]]) -> bytes:
+    """A whole HTTP response. A link is an address, empty for this host's, and a page."""
+    anchors = "".join(
+        f'<li><a href="{address}/page/{page}">Page {page}</a></li>' for address, page in links
+    )
     body = (
         f"<!doctype html><html><head><title>{title}</title></head><body><h1>{title}</h1>"
         f"<ul>{anchors}</ul>{PARAGRAPH * PARAGRAPHS}</body></html>"
@@ -38,19 +42,29 @@ def rendered(title: str, links: list[int]) -> bytes:
     return head.encode() + body
 
 
-def links_of(number: int, pages: int) -> list[int]:
-    """A tree of twenty branches, wrapped around."""
-    return [(LINKS * number + step) % pages for step in range(1, LINKS + 1)]
+def links_of(number: int, pages: int, links: int) -> list[int]:
+    """A tree of so many branches, wrapped around."""
+    return [(links * number + step) % pages for step in range(1, links + 1)]
+
+
+def host_of(page: int, hosts: int) -> str:
+    """The loopback address on which a page stands."""
+    return f"127.0.1.{page % hosts + 1}" if hosts > 1 else "127.0.0.1"
 
 
 class Answering(asyncio.Protocol):
     """One connection: GET requests without a body, kept alive."""
 
     def __init__(
-        self, pages: dict[bytes, bytes], latency: float, log: Callable[[bytes], None]
+        self,
+        pages: dict[bytes, bytes],
+        latency: float,
+        page_latency: float,
+        log: Callable[[bytes], None],
     ) -> None:
         self._pages = pages
         self._latency = latency
+        self._page_latency = page_latency
         self._log = log
         self._leaf = rendered("Leaf", [])
         self._received = b""
@@ -66,11 +80,12 @@ class Answering(asyncio.Protocol):
             path = head.split(b" ", 2)[1]
             self._log(path)
             page = self._pages.get(path)
-            if page is not None or not self._latency:
-                self._answer(page or self._leaf)
-            else:
+            latency = self._latency if page is None else self._page_latency
+            if latency:
                 loop = asyncio.get_running_loop()
-                loop.call_later(self._latency, self._answer, self._leaf)
+                loop.call_later(latency, self._answer, page or self._leaf)
+            else:
+                self._answer(page or self._leaf)
 
     def _answer(self, response: bytes) -> None:
         if not self._transport.is_closing():
@@ -90,10 +105,22 @@ def hit_log(path: str) -> Callable[[bytes], None]:
 
 
 class FastSite:
-    """A running site. ``latency`` is that of pages without links, in seconds."""
+    """A running site. ``latency`` is that of pages without links, ``page_latency`` that of all
+    others, in seconds."""
 
-    def __init__(self, pages: int = 1_000, *, latency: float = 0.0, log: Path | None = None):
-        self._words = ["--pages", str(pages), "--latency", str(latency)]
+    def __init__(
+        self,
+        pages: int = 1_000,
+        *,
+        links: int = LINKS,
+        hosts: int = 1,
+        latency: float = 0.0,
+        page_latency: float = 0.0,
+        log: Path | None = None,
+    ) -> None:
+        self._hosts = hosts
+        self._words = ["--pages", str(pages), "--links", str(links), "--hosts", str(hosts)]
+        self._words += ["--latency", str(latency), "--page-latency", str(page_latency)]
         self._words += ["--log", str(log)] if log is not None else []
         self.url = ""
 
@@ -108,7 +135,7 @@ class FastSite:
         assert self._process.stdout is not None
         port = self._process.stdout.readline().strip()
         assert port.isdigit(), "the site did not start"
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{host_of(0, self._hosts)}:{port}"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,25 +143,46 @@ class FastSite:
         self._process.communicate()
 
 
-async def serve(pages: int, latency: float, log: str) -> None:
-    texts = {
-        f"/page/{number}".encode(): rendered(f"Page {number}", links_of(number, pages))
-        for number in range(pages)
-    }
-    write = hit_log(log)
+def texts(options: argparse.Namespace, port: int) -> dict[bytes, bytes]:
+    """All responses, by path."""
+
+    def address(page: int) -> str:
+        return f"http://{host_of(page, options.hosts)}:{port}" if options.hosts > 1 else ""
+
+    rows = {}
+    for number in range(options.pages):
+        links = links_of(number, options.pages, options.links)
+        links_with_host = [(address(page), page) for page in links]
+        rows[f"/page/{number}".encode()] = rendered(f"Page {number}", links_with_host)
+    return rows
+
+
+async def serve(options: argparse.Namespace) -> None:
+    pages: dict[bytes, bytes] = {}
+    write = hit_log(options.log)
     loop = asyncio.get_running_loop()
-    listening = await loop.create_server(lambda: Answering(texts, latency, write), "127.0.0.1", 0)
-    print(listening.sockets[0].getsockname()[1], flush=True)
+    port = 0
+    for place in range(options.hosts):
+        listening = await loop.create_server(
+            lambda: Answering(pages, options.latency, options.page_latency, write),
+            host_of(place, options.hosts),
+            port,
+        )
+        port = listening.sockets[0].getsockname()[1]
+    pages.update(texts(options, port))
+    print(port, flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", type=int, default=1_000)
+    parser.add_argument("--links", type=int, default=LINKS, help="links a page")
+    parser.add_argument("--hosts", type=int, default=1)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds, of linkless pages")
+    parser.add_argument("--page-latency", type=float, default=0.0, help="seconds, of all others")
     parser.add_argument("--log", default="", help="file of the hit log")
-    options = parser.parse_args()
-    asyncio.run(serve(options.pages, options.latency, options.log))
+    asyncio.run(serve(parser.parse_args()))
 
 
 if __name__ == "__main__":
