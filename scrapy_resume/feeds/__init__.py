@@ -11,5 +11,6 @@ has come is committed with the next batch. So a feed never holds what the store 
 On a resume a local file is cut back to what is committed and goes on from there; everything else
 (uploads, post-processed files) is written again from the stored items, as all of it was in memory
 or in a compressor. ``record`` is what the store keeps of a file, ``footprint`` what stands beside
-a local file to tell the job's bytes from others'.
+a local file to tell the job's bytes from others', ``proof`` what the file shows of it, and
+``rewriting`` takes bytes out without harm to those of other jobs.
 """

@@ -31,6 +31,8 @@ logger = logging.getLogger("scrapy_resume")
 T = TypeVar("T")
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+
+PASSES: Final = (*NO_ROOM, errno.EAGAIN)
 """What may pass without anybody touching the crawl; all other errors of a feed's file stay."""
 
 
@@ -121,17 +123,17 @@ class Desk:
     # ---- trouble
 
     async def patience(self, uri: str, error: OSError) -> None:
-        """Wait a little if there was no room; any other error is raised again.
+        """Wait a little if there was no room, or others have the file; any other error is raised
+        again.
 
         The crawl waits meanwhile: what it would give has no place to go to.
         """
-        if error.errno not in NO_ROOM or self._past_deadline():
+        if error.errno not in PASSES or self._past_deadline():
             raise error
         pause_seconds = self._out.get(uri, FIRST_PAUSE_SECONDS)
         if uri not in self._out:
-            logger.warning(
-                "Feed %s: %s. The crawl waits, and goes on when there is room.", uri, error
-            )
+            until = "there is room" if error.errno in NO_ROOM else "they are done"
+            logger.warning("Feed %s: %s. The crawl waits, and goes on when %s.", uri, error, until)
             self.hold(True)
         self._out[uri] = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
         waited: Deferred[None] = Deferred()
@@ -145,7 +147,7 @@ class Desk:
         """The feed can be written."""
         if uri in self._out:
             del self._out[uri]
-            logger.info("Feed %s: there is room again", uri)
+            logger.info("Feed %s: it can be written again", uri)
             self.hold(bool(self._out))
 
     def close(self) -> None:

@@ -88,7 +88,7 @@ class FeedFile:
         try:
             record = await self._desk.threaded(lambda: self._target.resume(self.record))
         except FeedFileChangedError as error:
-            self._leave_alone(error)
+            await self._leave_alone(error)
             return
         self.record = record
         self._opened = False
@@ -112,7 +112,7 @@ class FeedFile:
         self._sink.begin_at(record.claim.end)
         self._opened = True
 
-    def _leave_alone(self, error: FeedFileChangedError) -> None:
+    async def _leave_alone(self, error: FeedFileChangedError) -> None:
         """Somebody else has changed what was written: write another file."""
         path = local_path(self._storage, self.record)
         assert path is not None
@@ -123,8 +123,10 @@ class FeedFile:
             error,
             other,
         )
-        self._target.forget()
         self.record = replace(rewound(self.record), path=str(other), begun=False, base=None)
+        # Before the note beside it goes: without one, all that is there may count as the job's.
+        await self._keep(self.record)
+        self._target.forget()
         self._aim()
 
     @property
@@ -220,8 +222,7 @@ class FeedFile:
             try:
                 self._target.write(chunk)
             except FeedFileChangedError as error:
-                logger.warning("Feed %s: %s; it is written again.", self.record.uri, error)
-                raise StartOver from error
+                raise self._lost(error) from error
             except OSError as error:
                 await self._desk.patience(self.record.uri, error)
                 if not self._target.goes_on:
@@ -230,6 +231,10 @@ class FeedFile:
             else:
                 self._desk.well(self.record.uri)
                 return
+
+    def _lost(self, error: FeedFileChangedError) -> StartOver:
+        logger.warning("Feed %s: %s; it is written again.", self.record.uri, error)
+        return StartOver()
 
     # ---- the end
 
@@ -250,6 +255,8 @@ class FeedFile:
             try:
                 record = await self._target.deliver(self.record, len(ending))
                 break
+            except FeedFileChangedError as error:
+                raise self._lost(error) from error
             except OSError as error:
                 await self._desk.patience(self.record.uri, error)
         if self.partial:

@@ -9,9 +9,7 @@ from enum import Enum
 import msgspec
 
 from scrapy_resume.errors import StoreDamagedError
-
-Range = tuple[int, int]
-"""Bytes of a file: the offset of the first, and that after the last."""
+from scrapy_resume.feeds.ranges import Range
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,11 @@ class Claim:
     def end(self) -> int:
         """The offset after the last of them; 0 if there are none."""
         return self.ranges[-1][1] if self.ranges else 0
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return sum(end - start for start, end in self.ranges)
 
 
 class Phase(Enum):

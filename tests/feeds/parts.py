@@ -12,7 +12,7 @@ from scrapy import signals
 from scrapy.exporters import BaseItemExporter, JsonLinesItemExporter
 from scrapy.extensions.feedexport import BlockingFeedStorage, FeedSlot, ItemFilter
 
-from scrapy_resume.feeds import footprint, ownfile, targets
+from scrapy_resume.feeds import footprint, ownfile, rewriting
 
 
 class Summed(BaseItemExporter):
@@ -148,8 +148,8 @@ class DiesAtFiles:
 
             footprint.Footprint.remove = remove_and_die
         if os.environ.get("FEEDING_DIE") == "placing":
-            targets.rewrite = lambda *_: os._exit(9)
+            rewriting.rewrite = lambda *_: os._exit(9)
         if os.environ.get("FEEDING_DIE") == "placed":
-            rewrite = targets.rewrite
-            targets.rewrite = lambda *args: os._exit(rewrite(*args) or 9)
+            rewrite = rewriting.rewrite
+            rewriting.rewrite = lambda *args: os._exit(rewrite(*args) or 9)
         return cls()

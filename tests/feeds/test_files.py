@@ -121,16 +121,30 @@ def test_lines_that_somebody_else_appends_while_the_crawl_runs_stay(
 
 
 def test_two_jobs_may_take_turns_at_one_feed(new_crawl: NewCrawl, whole: Counter[str]) -> None:
-    one = new_crawl()
-    other = new_crawl(feed=str(one.path), arguments={"pages": 7})
+    take_turns(new_crawl, whole, 0.1)
+
+
+def test_two_jobs_may_take_turns_at_one_feed_of_which_the_store_knows_nothing(
+    new_crawl: NewCrawl, whole: Counter[str]
+) -> None:
+    """A commit interval that is long: nothing of what is in the feed is in a record yet."""
+    take_turns(new_crawl, whole, 1.0)
+
+
+def take_turns(new_crawl: NewCrawl, whole: Counter[str], commit_interval: float) -> None:
+    settings = {"RESUME_COMMIT_INTERVAL": commit_interval}
+    one = new_crawl(settings=settings)
+    other = new_crawl(feed=str(one.path), arguments={"pages": 7}, settings=settings)
     other.folder = one.folder.parent / "other"
-    killed_in_the_middle(one)
-    other.run(kill=lambda live: (live.logged("Spider opened"), live.wait(0.15), live.send()))
+    size = killed_in_the_middle(one).stat().st_size
+    other.run(kill=when_holding(other.feed, size + 1))
+    assert not other.is_completed()
     one.run(kill=when_holding(one.feed, 4_000))
     other.run_to_the_end()
     one.run_to_the_end()
     smaller = Counter({item: 1 for item in whole if json.loads(item)["page"] < 7})
     assert one.items() == whole + smaller
+    assert one.leftovers() == []
 
 
 @pytest.mark.parametrize("form", ["jsonlines", "json", "csv"])

@@ -198,7 +198,7 @@ def test_a_full_disk_pauses_the_crawl_until_there_is_room(new_crawl: NewCrawl) -
         (live.folder / "room").touch()
 
     log = crawl.run(kill=make_room)
-    assert "there is room again" in log
+    assert "it can be written again" in log
     assert crawl.is_completed()
     assert crawl.items() == plain.items()
 

@@ -1,0 +1,159 @@
+"""What a file shows of claims on its bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from scrapy_resume.feeds.footprint import PAGE, Note
+from scrapy_resume.feeds.ranges import Range, first_of, joined, minus, overlap, within
+from scrapy_resume.feeds.record import Claim
+
+CHUNK: Final = 1 << 20
+DIGEST_BYTES: Final = 16
+HEAD_BYTES: Final = 64
+PIECE_BYTES: Final = 1_024
+"""Of a piece that is about to be written; as many as these, found at the end of a file, are it."""
+MOST_PLACES: Final = 1_000
+"""At which a piece is looked for, before it counts as not to be told from others' bytes."""
+
+
+def new_hash() -> hashlib.blake2b:
+    """Of a claim's bytes, nothing so far."""
+    return hashlib.blake2b(digest_size=DIGEST_BYTES)
+
+
+class Contents:
+    """The bytes of an open file; ``None``: of one that does not exist."""
+
+    def __init__(self, file: int | None) -> None:
+        self._file = file
+
+    @property
+    def size(self) -> int:
+        """Of the whole file."""
+        return 0 if self._file is None else os.fstat(self._file).st_size
+
+    def hash_of(self, ranges: Iterable[Range]) -> hashlib.blake2b:
+        """Of these bytes, as far as the file goes."""
+        result = new_hash()
+        for start, end in ranges:
+            for chunk in self._chunks(start, end):
+                result.update(chunk)
+        return result
+
+    def _chunks(self, start: int, end: int) -> Iterator[bytes]:
+        assert self._file is not None
+        while start < end and (chunk := os.pread(self._file, min(CHUNK, end - start), start)):
+            yield chunk
+            start += len(chunk)
+
+    def _text(self, start: int, count: int) -> bytes:
+        return b"".join(self._chunks(start, start + count))
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether the bytes are those that were claimed; nothing always is."""
+        if not claim.ranges:
+            return True
+        return claim.end <= self.size and self.hash_of(claim.ranges).hexdigest() == claim.digest
+
+    def claim_on(self, ranges: Sequence[Range]) -> Claim:
+        """The claim on bytes of the file, as they are now."""
+        there = joined(within(ranges, self.size))
+        if not there:
+            return Claim()
+        head = b"".join(
+            chunk
+            for start, end in first_of(there, HEAD_BYTES)
+            for chunk in self._chunks(start, end)
+        )
+        return Claim(tuple(there), self.hash_of(there).hexdigest(), head.hex())
+
+    def is_cut(self, claim: Claim) -> bool:
+        """The file ends before these bytes do, and begins with them as far as it goes."""
+        if not claim.ranges or claim.end <= self.size:
+            return False
+        head = bytes.fromhex(claim.head)
+        (start, end), *_ = claim.ranges
+        return head.startswith(self._text(start, min(end - start, len(head))))
+
+    def first_bytes(self, claim: Claim, of: Claim) -> Claim:
+        """A claim, found again as the first bytes of a larger one that holds, or where it says.
+        An empty one if it is in neither place."""
+        first = replace(claim, ranges=tuple(first_of(of.ranges, claim.size)))
+        known = [first] if list(first.ranges) == list(claim.ranges) else [first, claim]
+        return next((one for one in known if one.size == claim.size and self.holds(one)), Claim())
+
+    def held(self, note: Note) -> Claim | None:
+        """The larger one of the claims of a note that the file bears out: who was about to drop
+        some of its bytes has them as long as they are there. ``None``: neither holds."""
+        claims = [claim for claim in (note.claim, note.before) if claim is not None]
+        for claim in sorted(claims, key=lambda claim: -claim.size):
+            if self.holds(claim):
+                return claim
+        return None
+
+    def proven(self, note: Note, taken: Sequence[Range] = ()) -> Claim | None:
+        """The bytes that are those of a note for sure, without any that others have shown to be
+        theirs. ``None``: the file has bytes that may be the note's or somebody else's."""
+        claim, before = self.held(note), note.before
+        if before is not None and note.piece and self.holds(before):
+            added = minus(note.ranges, before.ranges)
+            if claim != before and not overlap(added, taken):
+                return claim
+            return self._with_piece(before, note, taken)
+        if claim is not None:
+            return claim
+        for one in (note.claim, before):
+            if one is not None and self.is_cut(one):
+                return self.claim_on(minus(one.ranges, taken))
+        return None
+
+    # ---- a piece that was announced
+
+    def _with_piece(self, before: Claim, note: Note, taken: Sequence[Range]) -> Claim | None:
+        """What was about to be appended may be there, partly there, elsewhere, or not at all."""
+        announced, *_ = minus(note.ranges, before.ranges)
+        head, length, size = bytes.fromhex(note.piece), note.size - before.size, self.size
+        hashed = self.hash_of(before.ranges)
+        doubtful = False
+        for start in self._places(head, before.end, announced[0]):
+            end = min(start + length, size)
+            ranges = joined([*before.ranges, (start, end)])
+            if overlap([(start, end)], taken):
+                continue
+            if end - start == length and self._completes(hashed, (start, end), note.digest):
+                return Claim(tuple(ranges), note.digest, note.head)
+            if end - start < length and head.startswith(self._text(start, len(head))):
+                return self.claim_on(ranges)
+            doubtful = True
+        return None if doubtful else before
+
+    def _completes(self, hashed: hashlib.blake2b, piece: Range, digest: str) -> bool:
+        whole = hashed.copy()
+        for chunk in self._chunks(*piece):
+            whole.update(chunk)
+        return whole.hexdigest() == digest
+
+    def _places(self, head: bytes, behind: int, announced: int) -> Iterator[int]:
+        """Where a piece may begin; with less than its head only where it was meant to."""
+        # A death in the middle of a write leaves whole pages of the file.
+        page = min(len(head), PAGE - announced % PAGE)
+        found, offset, text = 0, behind, b""
+        for chunk in self._chunks(behind, self.size):
+            text += chunk
+            place = text.find(head)
+            while place >= 0 and found < MOST_PLACES:
+                found += 1
+                yield offset + place
+                place = text.find(head, place + 1)
+            rest = text[max(0, len(text) - len(head) + 1) :]
+            offset += len(text) - len(rest)
+            text = rest
+        there = self._text(announced, len(head)) if announced >= behind else b""
+        begins = there[:page] == head[:page] or head.startswith(there)
+        if there and there != head and begins:
+            yield announced

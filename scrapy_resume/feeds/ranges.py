@@ -1,0 +1,66 @@
+"""Arithmetic on the bytes of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+Range = tuple[int, int]
+"""Bytes of a file: the offset of the first, and that after the last."""
+
+
+def joined(ranges: Iterable[Range]) -> list[Range]:
+    """The same bytes, in as few ranges; empty ones go. In order, and nothing twice."""
+    result: list[Range] = []
+    for start, end in ranges:
+        if start >= end:
+            continue
+        if result and result[-1][1] == start:
+            result[-1] = (result[-1][0], end)
+        else:
+            result.append((start, end))
+    return result
+
+
+def minus(ranges: Iterable[Range], others: Iterable[Range]) -> list[Range]:
+    """The bytes in ``ranges`` that are in none of the ``others``; ``ranges`` in order."""
+    rest = [(start, end) for start, end in ranges if start < end]
+    for low, high in others:
+        rest = [
+            part
+            for start, end in rest
+            for part in ((start, min(end, low)), (max(start, high), end))
+            if part[0] < part[1]
+        ]
+    return rest
+
+
+def within(ranges: Iterable[Range], size: int) -> list[Range]:
+    """The bytes that a file of that size has."""
+    return [(start, min(end, size)) for start, end in ranges if start < size]
+
+
+def first_of(ranges: Iterable[Range], count: int) -> list[Range]:
+    """The first so many bytes."""
+    result = []
+    for start, end in ranges:
+        result.append((start, min(end, start + count)))
+        count -= min(count, end - start)
+    return joined(result)
+
+
+def overlap(ranges: Iterable[Range], others: Sequence[Range]) -> bool:
+    """Whether any byte is in both."""
+    return any(start < high and low < end for start, end in ranges for low, high in others)
+
+
+def moved(ranges: Iterable[Range], drop: Sequence[Range], inserted: int) -> list[Range]:
+    """Where bytes of a file stand once others are dropped, and so many are put where the first of
+    those were. Without any to drop, nothing moves: new bytes come at the end."""
+    if not drop:
+        return list(ranges)
+    result = []
+    for start, end in minus(ranges, drop):
+        gone = sum(min(high, start) - low for low, high in drop if low < start)
+        shift = (inserted if start >= drop[0][0] else 0) - gone
+        result.append((start + shift, end + shift))
+    return joined(result)
