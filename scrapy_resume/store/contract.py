@@ -406,10 +406,12 @@ class JobStore(Protocol):
     def show_life(self) -> None:
         """The event loop runs. Does not block; to be called every second or so."""
 
-    def is_last(self) -> bool:
+    def is_last(self) -> bool | None:
         """The run found nothing left to do and is about to close: is it the last one?
 
-        If it is, whoever opens the job from now on finds it so, until this run closes.
+        If it is, whoever opens the job from now on finds it so, until this run closes. ``None``:
+        nothing is left of the job, and others are on it that have not noticed yet, or have died
+        since they were last heard: ask again.
         """
 
     def last_item(self) -> int:

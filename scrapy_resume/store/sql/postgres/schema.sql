@@ -71,6 +71,7 @@ CREATE TABLE scrapy_resume.run (
     answered bigint[] NOT NULL DEFAULT '{}', -- those of them that the site had begun to answer
     starving boolean NOT NULL DEFAULT false, -- it looks for slots in vain
     leaving boolean NOT NULL DEFAULT false,  -- it found the job finished, and closes
+    last boolean NOT NULL DEFAULT false,     -- the same, and it was the last one
     pages bigint NOT NULL DEFAULT 0,
     items bigint NOT NULL DEFAULT 0,
     stats text,                           -- JSON, written at close
