@@ -222,6 +222,9 @@ class Batch:
     """This run waits for its turn to run ``start()``."""
     slots_wanted: int = 0
     """Take up to so many slots that nobody has, and lease from each as ``slot_share`` says."""
+    slots_enough: bool = False
+    """This run has no use for more slots. (Without slots wanted either, it only does not ask for
+    some again so soon.)"""
     slot_share: int = 1
     slots_given: dict[str, float] = field(default_factory=dict)
     """Slots that this run has no more use for → seconds before another may take them."""

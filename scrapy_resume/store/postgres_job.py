@@ -110,7 +110,7 @@ class PostgresJob:
         committed = transaction.committed
         if batch.slots_wanted:
             self._find_slots(batch, transaction)
-        elif transaction.committed.leased:
+        elif batch.slots_enough:
             self._starving = False
         tables.settle_claims()
         committed.claimed = tables.claimed
