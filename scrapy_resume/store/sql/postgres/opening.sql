@@ -22,12 +22,10 @@ INSERT INTO scrapy_resume.migration (version, applied_at)
 VALUES (%(version)s, extract(epoch FROM clock_timestamp()));
 
 -- name: pass_door
--- Held to the end of the transaction: one run at a time decides about a job's name.
-SELECT pg_advisory_xact_lock(hashtext('scrapy_resume door'), hashtext(%(name)s));
-
--- name: wait_at_most
--- For the locks of this transaction.
-SELECT set_config('lock_timeout', %(timeout)s, true);
+-- Held to the end of the transaction: one run at a time decides about a job's name. Nobody waits
+-- for it here: behind a pooler those who wait would have all its sessions, and whoever is inside
+-- would wait for one.
+SELECT pg_try_advisory_xact_lock(hashtext('scrapy_resume door'), hashtext(%(name)s));
 
 -- name: latest
 -- The job of that name with the highest number.
