@@ -61,6 +61,12 @@ come: a callback yielded it in an earlier run, or ``start()`` waits for somethin
 SILENCE_SHARE: Final = 0.5
 """Of RESUME_ORPHAN_TIMEOUT: how long a worker goes on fetching without a word from the store."""
 
+LAST_SECONDS: Final = 0.2
+"""Between two times that a run which is about to close asks whether it is the last one."""
+
+LAST_SHARE: Final = 1.25
+"""Of RESUME_ORPHAN_TIMEOUT: after so long each of the others was heard, or is dead."""
+
 LAST_WORDS_SECONDS: Final = 5.0
 """A forced shutdown waits at most so long for what is committed last."""
 
@@ -309,10 +315,20 @@ class CrawlRun:
     # ---- the end
 
     async def is_last(self) -> bool:
-        """Whether no other worker is on the job: the last one delivers the feeds."""
+        """Whether no other worker is on the job: the last one delivers the feeds.
+
+        When nothing is left of the job, waits until each of the others has found that out too,
+        or is known to be dead; no longer than that takes.
+        """
         if not self.session.shared:
             return True
-        return bool(await self._asked(self.job.is_last))
+        patience_seconds = LAST_SHARE * self.settings.orphan_timeout_seconds
+        deadline = time.monotonic() + patience_seconds
+        while (last := await self._asked(self.job.is_last)) is None:
+            if self.trouble is not None or self.closed or time.monotonic() > deadline:
+                break
+            await _pause(LAST_SECONDS)
+        return bool(last)
 
     async def _asked(self, call: Callable[[], T]) -> T | None:
         """What the end of the run asks of the store, once as long as RESUME_CLOSE_TIMEOUT.
@@ -460,6 +476,12 @@ def _reactor() -> Any:
     from twisted.internet import reactor
 
     return reactor
+
+
+async def _pause(seconds: float) -> None:
+    waited: Deferred[None] = Deferred()
+    call_later(seconds, waited.callback, None)
+    await maybe_deferred_to_future(waited)
 
 
 def _settle(deferred: Deferred[Any], value: Any) -> None:

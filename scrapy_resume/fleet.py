@@ -203,8 +203,10 @@ class Fleet:
 
     def _want_slots(self, batch: Batch, busy: Counter[str]) -> None:
         """Ask for more, but not again and again when there are none."""
+        wanted = self._frontier.slots_wanted(busy)
+        batch.slots_enough = not wanted
         if time.monotonic() >= self._want_at:
-            batch.slots_wanted = self._frontier.slots_wanted(busy)
+            batch.slots_wanted = wanted
             batch.slot_share = self._frontier.share
 
     def _busy(self) -> Counter[str]:

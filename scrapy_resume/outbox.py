@@ -90,6 +90,8 @@ class Outbox:
         """Batches sent so far; the one being collected will be number ``sent + 1``."""
         self.received = 0
         """Batches that were answered so far."""
+        self._kept = 0
+        """The same, as the store's thread knows it: the answer may still be on its way."""
 
     @property
     def idle(self) -> bool:
@@ -153,8 +155,13 @@ class Outbox:
         self.sent += 1
         self._sent_at = time.monotonic()
         self._thread.submit(
-            lambda: self._job.commit(batch), self._answered, self.fail, self._store_is_out
+            lambda: self._commit(batch), self._answered, self.fail, self._store_is_out
         )
+
+    def _commit(self, batch: Batch) -> Committed:
+        answer = self._job.commit(batch)
+        self._kept += 1
+        return answer
 
     def _answered(self, answer: Committed) -> None:
         batch, self._in_air = self._in_air, None
@@ -257,7 +264,9 @@ class Outbox:
         self._thread.stop()
 
     def _finish(self, batch: Batch, closing: Closing) -> None:
-        self._job.commit(batch)
+        # The store holds a prefix of what happened: nothing follows a batch that was given up.
+        if self._kept == self.sent:
+            self._job.commit(batch)
         self._job.close(closing)
 
 

@@ -222,6 +222,9 @@ class Batch:
     """This run waits for its turn to run ``start()``."""
     slots_wanted: int = 0
     """Take up to so many slots that nobody has, and lease from each as ``slot_share`` says."""
+    slots_enough: bool = False
+    """This run has no use for more slots. (Without slots wanted either, it only does not ask for
+    some again so soon.)"""
     slot_share: int = 1
     slots_given: dict[str, float] = field(default_factory=dict)
     """Slots that this run has no more use for → seconds before another may take them."""
@@ -406,10 +409,12 @@ class JobStore(Protocol):
     def show_life(self) -> None:
         """The event loop runs. Does not block; to be called every second or so."""
 
-    def is_last(self) -> bool:
+    def is_last(self) -> bool | None:
         """The run found nothing left to do and is about to close: is it the last one?
 
-        If it is, whoever opens the job from now on finds it so, until this run closes.
+        If it is, whoever opens the job from now on finds it so, until this run closes. ``None``:
+        nothing is left of the job, and others are on it that have not noticed yet, or have died
+        since they were last heard: ask again.
         """
 
     def last_item(self) -> int:

@@ -6,12 +6,20 @@ Everything is in one schema, ``scrapy_resume``, which the first run makes. See d
 from __future__ import annotations
 
 import logging
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from psycopg import Connection
 
-from scrapy_resume.errors import JobExistsError, JobLockedError, JobNotFoundError
+from scrapy_resume.errors import (
+    JobExistsError,
+    JobLockedError,
+    JobNotFoundError,
+    StoreUnavailableError,
+)
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.contract import Opening
 from scrapy_resume.store.jsontext import as_json, storable
@@ -27,7 +35,11 @@ from scrapy_resume.store.queries import load_queries
 
 log = logging.getLogger("scrapy_resume")
 
-DOOR_TIMEOUT = "10s"
+DOOR_SECONDS: Final = 60.0
+"""How long a run waits for those who open a job of its name before it: a hundred may."""
+
+KNOCK_SECONDS: Final = 0.1
+"""Between two tries, on average."""
 
 DELETE = load_queries("postgres", "delete.sql")
 
@@ -46,15 +58,23 @@ class PostgresStore:
         """Held while a run decides how to open a job of that name: one at a time.
 
         Makes the schema if there is none. Raises ``StoreUnavailableError`` if the database
-        cannot be reached, or another process holds the door for over 10 s, and
-        ``ConfigurationError`` if the role may not do what is needed.
+        cannot be reached, or others hold the door for over a minute, and ``ConfigurationError``
+        if the role may not do what is needed.
         """
-        with self._link.alone() as connection:
-            ensure_schema(connection, self._link.place)
-            with connection.transaction():
-                connection.execute(OPENING["wait_at_most"], {"timeout": DOOR_TIMEOUT})
-                connection.execute(OPENING["pass_door"], {"name": storable(name)})
-                yield
+        deadline = time.monotonic() + DOOR_SECONDS
+        with self._ready() as connection:
+            while True:
+                with connection.transaction():
+                    values = {"name": storable(name)}
+                    if connection.execute(OPENING["pass_door"], values).fetchall()[0][0]:
+                        yield
+                        return
+                if time.monotonic() > deadline:
+                    raise StoreUnavailableError(
+                        f"{self._link.place}: others have been opening a job {name!r} for "
+                        f"{DOOR_SECONDS:g} s. Run the same command again."
+                    )
+                time.sleep(KNOCK_SECONDS * random.uniform(0.5, 1.5))
 
     def latest(self, name: str) -> JobSummary | None:
         """The job of that name with the highest number; ``None``: there is none."""
@@ -85,7 +105,8 @@ class PostgresStore:
     def resume(self, key: JobKey, opening: Opening) -> PostgresJob:
         """Open a job that exists, or join those who are on it; recovers what the dead held."""
         with self._ready():
-            return open_job(self._link_of(opening), key, opening)
+            pass
+        return open_job(self._link_of(opening), key, opening)
 
     def cancel(self, key: JobKey) -> None:
         """Mark a job that nobody is on as ``cancelled``. What its last run held is recovered

@@ -50,6 +50,11 @@ def translated(place: str) -> Iterator[None]:
 def store_error(error: psycopg.Error, place: str) -> ResumeError:
     """The error to raise ``from`` the driver's own."""
     text = _told(error)
+    if isinstance(error, pg.ProtocolViolation) and "statement pooling" in text:
+        return ConfigurationError(
+            f"{place} is reached through a pooler without transactions ({text}). Set PgBouncer's "
+            "pool_mode to transaction or session."
+        )
     if isinstance(error, (pg.InsufficientPrivilege, pg.InvalidSchemaName)):
         return ConfigurationError(
             f"{place}: {text}. The role needs CREATE on the database once, for the schema "

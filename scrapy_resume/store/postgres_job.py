@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,19 +30,15 @@ from scrapy_resume.store.postgres_recovery import (
     JobRow,
     LiveRun,
     change_of,
-    end_dead_run,
     hold_job,
     live_runs,
     settle_pending,
     take_back,
 )
 from scrapy_resume.store.postgres_tables import COMMIT, OPENING, Fence, PostgresTables
+from scrapy_resume.store.postgres_watch import Watch
 from scrapy_resume.store.processes import Presence
 from scrapy_resume.store.recovery import Death
-
-ORPHAN_LOOKS: Final = 4
-"""How often within the orphan timeout a run looks for those that have died."""
-
 
 HOSTS_SECONDS: Final = 1.0
 """Between two times that others are asked about hosts; and how long a commit of theirs that has
@@ -72,13 +67,17 @@ class PostgresJob:
         self._tables = PostgresTables(job, session.run, opening.slots_shared)
         self._writer = BatchWriter(session.run, self._tables)
         self._commits = 0
+        self._asked_at = 0.0
+        """When the transaction at hand began, on the monotonic clock."""
         self._hosts_at = 0.0
         """When others were asked about hosts, by the server's clock."""
         self._doubt: Doubt | None = None
+        self._ending: str | None = None
+        """What a close is to answer that may have been kept, though nobody answered."""
         self._starving = False
         self._last: bool | None = None
         self._given_up = False
-        self._look_at = time.monotonic() + self._look_pause()
+        self._watch = Watch(session.run, opening)
         self._presence = presence
         self._marks = Marks()
         careful = session.crashed or session.suspects > 0
@@ -91,27 +90,27 @@ class PostgresJob:
             committed = self._kept_before(batch, fence)
             if committed is None:
                 self._doubt = None
+                self._watch.hear(self._asked_at, self._tables)
                 committed = self._apply(batch, fence)
                 self._doubt = Doubt(batch, committed)
         self._doubt = None
         self._commits += 1
         self._writer.keep()
         self._tables.keep()
+        self._watch.keep()
         return committed
 
     def _apply(self, batch: Batch, fence: Fence) -> Committed:
         tables = self._tables
         if batch.slots_given:
             tables.give(batch.slots_given)
-        if time.monotonic() >= self._look_at or batch.idle:
-            self._look_at = time.monotonic() + self._look_pause()
-            if self._see_to_the_dead():
-                fence = self._fence(tables.connection)
+        if self._watch.see_to_the_dead(tables, idle=batch.idle):
+            fence = self._fence(tables.connection)
         transaction = self._writer.apply(batch, fence.tally(), fence.now)
         committed = transaction.committed
         if batch.slots_wanted:
             self._find_slots(batch, transaction)
-        elif transaction.committed.leased:
+        elif batch.slots_enough:
             self._starving = False
         tables.settle_claims()
         committed.claimed = tables.claimed
@@ -197,32 +196,22 @@ class PostgresJob:
 
     # Others
 
-    def _look_pause(self) -> float:
-        return self._opening.orphan_seconds / ORPHAN_LOOKS * random.uniform(0.5, 1.5)
-
-    def _see_to_the_dead(self) -> bool:
-        """Take back what runs that have died held; no two runs do it for the same one. Returns
-        whether there were any."""
-        found = False
-        silent = {number for number, _ in self._tables.execute(OPENING["silent_runs"])}
-        for run in live_runs(self._tables):
-            if run.number == self.session.run:
-                continue
-            if run.number in silent or run.is_gone:
-                limit = self._opening.crash_limit
-                if end_dead_run(self._tables, run, limit, others_go_on=True) is not None:
-                    found = True
-        return found
-
-    def is_last(self) -> bool:
-        """The run found nothing left to do and is about to close: is it the last one?"""
+    def is_last(self) -> bool | None:
+        """The run is about to close: is it the last one? See ``JobStore``."""
         with self._owned_transaction():
             self._hold_job()
-            self._last = not self._others_at_work()
-            if not self._last and not self._is_open():
+            others = self._others_at_work()
+            last: bool | None = not others
+            if last:
+                self._tables.execute(OPENING["be_last"])
+            elif not self._is_open():
                 self._tables.execute(OPENING["leave"])
+                if not any(run.last for run in others):
+                    # Some of them may be dead, without that it can be told yet.
+                    last = None
+        self._last = bool(last)
         self._tables.keep()
-        return self._last
+        return last
 
     def _others_at_work(self) -> list[LiveRun]:
         return [
@@ -260,10 +249,20 @@ class PostgresJob:
 
         After ``StoreUnavailableError`` it can be called again, or ``abandon``.
         """
-        with self._owned_transaction() as fence:
-            status = self._end(fence, closing)
+        status = self._closed_before()
+        if status is None:
+            with self._owned_transaction() as fence:
+                status = self._ending = self._end(fence, closing)
         self._give_up()
         return status
+
+    def _closed_before(self) -> str | None:
+        """The answer of a close that was kept and not answered."""
+        if self._ending is None:
+            return None
+        with self._link.transaction() as connection:
+            ended_by_itself = self._fence(connection).status not in ("running", "crashed")
+        return self._ending if ended_by_itself else None
 
     def _end(self, fence: Fence, closing: Closing) -> str:
         tables = self._tables
@@ -323,6 +322,7 @@ class PostgresJob:
     def _begin(self, connection: Connection[Any]) -> Fence:
         if self._opening.durable:
             connection.execute("SET LOCAL synchronous_commit = on")
+        self._asked_at = time.monotonic()
         fence = self._fence(connection)
         if fence.status != "running":
             raise LeaseLostError(

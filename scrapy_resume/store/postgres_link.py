@@ -43,7 +43,12 @@ class Link:
         """``still_seconds``: a process that stands still for so long within a transaction (it
         was stopped, or its machine) is cut off by the server: what it has locked would keep
         the others from taking over. ``None``: it may."""
-        self._still_seconds = still_seconds
+        self._stand_still: str | None = None
+        """Said in each transaction anew: between here and the server the next one may be given
+        another session, and whatever stays in this one somebody else is given."""
+        if still_seconds is not None:
+            milliseconds = max(1, int(still_seconds * 1_000))
+            self._stand_still = f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
         self.place = shown(url)
         try:
             given = {key: value for key, value in conninfo_to_dict(url).items() if value}
@@ -65,6 +70,8 @@ class Link:
             connection = self._take()
             try:
                 with connection.transaction():
+                    if self._stand_still is not None:
+                        connection.execute(self._stand_still)
                     yield connection
             except PREPARED:
                 # Something between here and the server deals out its connections anew.
@@ -88,9 +95,8 @@ class Link:
             self._conninfo, autocommit=True, prepare_threshold=prepare_after
         )
         connection.isolation_level = IsolationLevel.READ_COMMITTED
-        if self._still_seconds is not None:
-            milliseconds = max(1, int(self._still_seconds * 1_000))
-            connection.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
+        if _is_dealt_out(connection):
+            connection.prepare_threshold = None
         return connection
 
     def _take(self) -> Connection[Any]:
@@ -117,6 +123,17 @@ class Link:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+
+def _is_dealt_out(connection: Connection[Any]) -> bool:
+    """Whether something between here and the server (PgBouncer) deals its sessions out.
+
+    A statement that is prepared in one of them is unknown in the next; or worse, the next one
+    knows another statement by that name, prepared for somebody else, and runs it. It shows in
+    the pid: the one that the client was told is not the session's.
+    """
+    ((pid,),) = connection.execute("SELECT pg_backend_pid()").fetchall()
+    return bool(pid != connection.info.backend_pid)
 
 
 def shown(url: str) -> str:

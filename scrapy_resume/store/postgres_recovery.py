@@ -55,8 +55,9 @@ class LiveRun(NamedTuple):
     beat_at: float
     orphan_seconds: float
     leaving: bool
+    last: bool
     silence: float
-    """Seconds since the last heartbeat."""
+    """Seconds since the last heartbeat, or since the start of the server if that is later."""
 
     @property
     def is_gone(self) -> bool:

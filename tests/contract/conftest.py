@@ -87,7 +87,11 @@ def sqlite_place(folder: Path, _: Callable[[str], Any]) -> Place:
 
 
 def postgres_place(_: Path, fixture: Callable[[str], Any]) -> Place:
-    url = fixture("postgres_server").new_database()
+    return place_of(fixture("postgres_server").new_database())
+
+
+def place_of(url: str) -> Place:
+    """A database, by that way."""
     from scrapy_resume.store.postgres import PostgresStore
     from scrapy_resume.store.postgres_link import Link
     from scrapy_resume.store.postgres_read import PostgresReader

@@ -128,6 +128,20 @@ def test_who_looks_for_slots_in_vain_is_known_to_the_others(shared_place: Place)
     assert second.commit().fair_share == 0
 
 
+def test_who_has_found_too_few_slots_is_still_looking(shared_place: Place) -> None:
+    """Rows of the few that it has are no reason for others to keep theirs."""
+    first, second = two(shared_place)
+    first.admit(*(new(first, n, slot=f"s{n}") for n in range(8)))
+    first.commit(slots_wanted=8)
+    second.commit(slots_wanted=8)
+    first.commit(slots_given={"s0": 0.0})
+    second.admit(new(second, "more", slot="s0"))
+    assert second.commit(wishes=[Wish("s0", 2)]).leased
+    assert first.commit().fair_share == 4
+    second.commit(slots_enough=True)
+    assert first.commit().fair_share == 0
+
+
 def test_nobody_finishes_before_all_have(shared_place: Place) -> None:
     first, second = two(shared_place)
     assert idle(second).others_at_work, "start() is still to come"

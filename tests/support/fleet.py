@@ -17,7 +17,7 @@ from typing import Any
 from tests.support.fleet_launcher import FleetLauncher, FleetProcess
 from tests.support.fleet_oracles import Death, FleetVerdict, Rules, fleet_verdict
 from tests.support.hosts_site import HostHit, HostsSite
-from tests.support.site import REPO
+from tests.support.site import REPO, whole_lines
 
 SPIDER = REPO / "tests" / "support" / "fleet_spider.py"
 JOB = "fleet"
@@ -258,7 +258,7 @@ class Fleet:
         """What the spiders have noted of an event, in order: see ``fleet_spider``."""
         if not self.journal_file.exists():
             return []
-        rows = [json.loads(line) for line in self.journal_file.read_text().splitlines()]
+        rows = [json.loads(line) for line in whole_lines(self.journal_file)]
         return [row for row in rows if row["event"] == event]
 
     # What the store says

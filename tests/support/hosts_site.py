@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.support.hosts_graph import HostGraph, page_of
 from tests.support.hosts_server import DOWN, HOLD, RELEASE, UP
-from tests.support.site import REPO, Hit, HitLog
+from tests.support.site import REPO, Hit, HitLog, whole_lines
 
 LATENCY_SECONDS = 0.05
 
@@ -43,7 +43,7 @@ class HostHitLog(HitLog):
     def hits(self) -> list[HostHit]:
         """Every request so far, in the order in which the site was asked."""
         found: dict[int, HostHit] = {}
-        for line in self.path.read_text().splitlines():
+        for line in whole_lines(self.path):
             row = json.loads(line)
             if row["event"] == "asked":
                 found[row["hit"]] = asked(row)

@@ -46,6 +46,11 @@ class Hit:
         return self.asked_at <= moment and (self.answered_at is None or self.answered_at > moment)
 
 
+def whole_lines(path: Path) -> list[str]:
+    """The lines of a file that another process is writing: it may be in the midst of the last."""
+    return path.read_text().rpartition("\n")[0].splitlines()
+
+
 class HitLog:
     """Reads one hit log; ``asked_count`` reads on from where it left off."""
 
@@ -58,7 +63,8 @@ class HitLog:
         """How many requests reached the site so far. Cheap enough to poll."""
         with self.path.open("rb") as log:
             log.seek(self._offset)
-            fresh = log.read()
+            fresh, newline, _ = log.read().rpartition(b"\n")
+        fresh += newline
         self._offset += len(fresh)
         self._asked += fresh.count(b'"event": "asked"')
         return self._asked
@@ -66,7 +72,7 @@ class HitLog:
     def hits(self) -> list[Hit]:
         """Every request so far, in the order in which the site was asked."""
         found: dict[int, Hit] = {}
-        for line in self.path.read_text().splitlines():
+        for line in whole_lines(self.path):
             row = json.loads(line)
             if row["event"] == "asked":
                 found[row["hit"]] = Hit(row["hit"], row["url"], row["method"], row["at"])

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 from scrapy.settings import default_settings
 
-from scrapy_resume.errors import LeaseLostError, StateNotRecordableError
+from scrapy_resume.errors import (
+    LeaseLostError,
+    StateNotRecordableError,
+    StoreUnavailableError,
+)
 from scrapy_resume.outbox import BACKLOG_LIMIT, BATCH_SIZE, Outbox
 from scrapy_resume.store.contract import Batch, Closing, Committed, Release
 
@@ -242,5 +246,22 @@ def test_last_words_are_kept_and_the_job_is_given_up() -> None:
         assert bench.rows() == [[1]]
         assert [closing.status for closing in bench.job.closings] == ["paused"]
         assert bench.thread.stopped
+
+    in_loop(scenario)
+
+
+def test_last_words_do_not_follow_a_batch_that_was_given_up() -> None:
+    """The server comes back between the last try of the one and the first of the other: a
+    parent's finish is not kept without the child that it was sent after."""
+
+    async def scenario(bench: Bench) -> None:
+        bench.release(1)
+        await bench.sent()
+        bench.release(2)
+        bench.outbox.last_words(Closing("paused", "shutdown"))
+        bench.thread.fail(StoreUnavailableError("the server is gone"))
+        bench.thread.answer()
+        assert bench.rows() == []
+        assert [closing.status for closing in bench.job.closings] == ["paused"]
 
     in_loop(scenario)

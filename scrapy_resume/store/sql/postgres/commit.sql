@@ -237,11 +237,12 @@ SELECT %(job)s, name FROM unnest(%(names)s::text[]) AS n (name) ORDER BY name
 ON CONFLICT DO NOTHING;
 
 -- name: claim_slots
--- Slots that nobody has, out of those that are wished for.
+-- Slots that nobody has, out of those that are wished for; and those that are the run's without
+-- its knowledge, because the answer to its claim was lost.
 UPDATE scrapy_resume.slot SET run = %(run)s
 WHERE id IN (
     SELECT id FROM scrapy_resume.slot
-    WHERE id = ANY(%(slots)s) AND run = 0 AND free_at <= %(now)s
+    WHERE id = ANY(%(slots)s) AND (run = %(run)s OR (run = 0 AND free_at <= %(now)s))
     FOR UPDATE SKIP LOCKED
 )
 RETURNING id, key;

@@ -22,12 +22,10 @@ INSERT INTO scrapy_resume.migration (version, applied_at)
 VALUES (%(version)s, extract(epoch FROM clock_timestamp()));
 
 -- name: pass_door
--- Held to the end of the transaction: one run at a time decides about a job's name.
-SELECT pg_advisory_xact_lock(hashtext('scrapy_resume door'), hashtext(%(name)s));
-
--- name: wait_at_most
--- For the locks of this transaction.
-SELECT set_config('lock_timeout', %(timeout)s, true);
+-- Held to the end of the transaction: one run at a time decides about a job's name. Nobody waits
+-- for it here: behind a pooler those who wait would have all its sessions, and whoever is inside
+-- would wait for one.
+SELECT pg_try_advisory_xact_lock(hashtext('scrapy_resume door'), hashtext(%(name)s));
 
 -- name: latest
 -- The job of that name with the highest number.
@@ -54,10 +52,12 @@ FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s
 FOR UPDATE;
 
 -- name: live_runs
--- Runs that have not ended, as far as anybody wrote down.
+-- Runs that have not ended, as far as anybody wrote down. While the server was not there, none
+-- could beat: silence begins with its start.
 SELECT
-    number, worker, process, beat_at, orphan_seconds, leaving,
-    extract(epoch FROM clock_timestamp())::double precision - beat_at
+    number, worker, process, beat_at, orphan_seconds, leaving, last,
+    extract(epoch FROM clock_timestamp())::double precision
+    - greatest(beat_at, extract(epoch FROM pg_postmaster_start_time()))
 FROM scrapy_resume.run WHERE job = %(job)s AND status = 'running' ORDER BY number;
 
 -- name: silent_runs
@@ -65,7 +65,8 @@ FROM scrapy_resume.run WHERE job = %(job)s AND status = 'running' ORDER BY numbe
 SELECT number, worker FROM scrapy_resume.run
 WHERE
     job = %(job)s AND number <> %(run)s AND status = 'running'
-    AND beat_at + orphan_seconds < extract(epoch FROM clock_timestamp())
+    AND greatest(beat_at, extract(epoch FROM pg_postmaster_start_time())) + orphan_seconds
+    < extract(epoch FROM clock_timestamp())
 ORDER BY number
 FOR UPDATE SKIP LOCKED;
 
@@ -251,6 +252,29 @@ RETURNING jar, payload;
 -- Files of feeds that a run may go on with.
 SELECT name, batch, record, settled FROM scrapy_resume.feed
 WHERE job = %(job)s AND NOT settled ORDER BY name, batch;
+
+-- name: set_clock_back
+-- The server's clock was set back: what was written before is not to lie in the future. A run
+-- whose row is locked is beating.
+UPDATE scrapy_resume.run SET beat_at = %(now)s
+WHERE (job, number) IN (
+    SELECT job, number FROM scrapy_resume.run
+    WHERE job = %(job)s AND status = 'running' AND beat_at > %(now)s
+    FOR UPDATE SKIP LOCKED
+);
+
+-- name: free_slots_earlier
+-- The same of slots that nobody has.
+UPDATE scrapy_resume.slot SET free_at = %(free_at)s
+WHERE id IN (
+    SELECT id FROM scrapy_resume.slot
+    WHERE job = %(job)s AND run = 0 AND free_at > %(free_at)s
+    FOR UPDATE SKIP LOCKED
+);
+
+-- name: be_last
+-- The run found the job finished, and nobody else on it: it delivers the feeds.
+UPDATE scrapy_resume.run SET last = true WHERE job = %(job)s AND number = %(run)s;
 
 -- name: leave
 -- The run found the job finished and closes: it does not count as at work any more.

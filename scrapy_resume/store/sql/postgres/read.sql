@@ -24,7 +24,9 @@ WHERE j.id = %(job)s;
 -- All runs, the first one first.
 SELECT
     number, worker, process, status, reason, started_at, beat_at, ended_at, pages, items, stats,
-    orphan_seconds, extract(epoch FROM clock_timestamp())::double precision - beat_at AS silence
+    orphan_seconds,
+    extract(epoch FROM clock_timestamp())::double precision
+    - greatest(beat_at, extract(epoch FROM pg_postmaster_start_time())) AS silence
 FROM scrapy_resume.run WHERE job = %(job)s ORDER BY number;
 
 -- name: in_flight_urls

@@ -8,7 +8,14 @@
 -- full of rows that have ended rots. A request's row is written twice, when it arrives and when
 -- it ends; the second time in place (no index has a column that changes then).
 
-CREATE SCHEMA IF NOT EXISTS scrapy_resume;
+-- (Not IF NOT EXISTS, which wants the right to create schemas even where there is one.)
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'scrapy_resume') THEN
+        CREATE SCHEMA scrapy_resume;
+    END IF;
+END
+$$;
 
 CREATE TABLE scrapy_resume.migration (
     version integer PRIMARY KEY,
@@ -71,6 +78,7 @@ CREATE TABLE scrapy_resume.run (
     answered bigint[] NOT NULL DEFAULT '{}', -- those of them that the site had begun to answer
     starving boolean NOT NULL DEFAULT false, -- it looks for slots in vain
     leaving boolean NOT NULL DEFAULT false,  -- it found the job finished, and closes
+    last boolean NOT NULL DEFAULT false,     -- the same, and it was the last one
     pages bigint NOT NULL DEFAULT 0,
     items bigint NOT NULL DEFAULT 0,
     stats text,                           -- JSON, written at close
