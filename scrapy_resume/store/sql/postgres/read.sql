@@ -12,7 +12,7 @@ SELECT id FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s;
 -- The job with its counters over all runs, and its last run, if there was one.
 SELECT
     j.spider, j.status, j.reason, j.created_at, t.updated_at, j.completed_at, j.arguments,
-    j.metadata, j.input_hashes, j.start_exhausted, t.pending, t.leased, t.done, t.failed,
+    j.metadata, j.input_hashes, j.start_exhausted, j.delta, t.pending, t.leased, t.done, t.failed,
     t.parked, t.ignored, t.delayed, t.items_stored, t.items_dropped, t.items_failed, l.worker,
     l.started_at
 FROM scrapy_resume.job AS j

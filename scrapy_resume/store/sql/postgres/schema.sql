@@ -35,6 +35,8 @@ CREATE TABLE scrapy_resume.job (
     start_run integer NOT NULL DEFAULT 0, -- the run that has start(); 0: nobody
     start_over boolean NOT NULL DEFAULT false, -- start() came to its end since the job was opened
     every_run boolean NOT NULL DEFAULT false,
+    delta boolean NOT NULL DEFAULT false, -- what is in `given` is not fetched
+    keeps_given boolean NOT NULL DEFAULT false, -- `given` has all that earlier numbers knew
     -- The counters of runs that have ended; those of live runs are in their rows, so that no
     -- two workers write to one row.
     pending bigint NOT NULL DEFAULT 0,
@@ -135,12 +137,20 @@ CREATE TABLE scrapy_resume.request (
     start smallint NOT NULL,              -- 1: after others of its priority
     every_run smallint NOT NULL,
     identity bytea NOT NULL,
+    given_key bytea,                      -- among what gave items; NULL: the identity
     url text NOT NULL,
     payload text NOT NULL,                -- JSON: the rest of the request
     error text,
     error_message text,
     PRIMARY KEY (job, id)
 ) WITH (fillfactor = 85);
+
+-- Keys of requests that gave items in earlier numbers of the job.
+CREATE TABLE scrapy_resume.given (
+    job integer NOT NULL,
+    key bytea NOT NULL,                   -- 20 bytes
+    PRIMARY KEY (job, key)
+);
 
 -- Requests that have failed or are parked, to be found without an index on their state.
 CREATE TABLE scrapy_resume.trouble (

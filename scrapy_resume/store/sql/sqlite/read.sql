@@ -4,7 +4,7 @@
 -- The job with its last run, if there was one.
 SELECT
     j.name, j.number, j.spider, j.status, j.reason, j.epoch, j.created_at, j.updated_at,
-    j.completed_at, j.arguments, j.metadata, j.input_hashes, j.start_exhausted,
+    j.completed_at, j.arguments, j.metadata, j.input_hashes, j.start_exhausted, j.delta,
     j.pending, j.leased, j.done, j.failed, j.parked, j.ignored, j.delayed,
     j.items_stored, j.items_dropped, j.items_failed,
     r.worker, r.started_at
