@@ -197,7 +197,7 @@ class PostgresTables:
 
     def given(self, keys: Iterable[bytes]) -> set[bytes]:
         """With which of these keys a request of an earlier number gave items."""
-        return {key for (key,) in self.execute(COMMIT["given"], keys=list(keys))}
+        return {key for (key,) in self.execute(COMMIT["given"], given_keys=list(keys))}
 
     def admit(self, rows: Sequence[NewRow]) -> None:
         """New rows, pending or leased."""

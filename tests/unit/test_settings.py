@@ -114,7 +114,7 @@ def test_text_from_the_command_line_and_python_values_are_understood(name, given
         ("RESUME_STORE", 7, "a directory or a postgresql:// URL"),
         ("RESUME_STORE", " ", "a directory or a postgresql:// URL"),
         ("RESUME_JOB", "", "text that is not empty"),
-        ("RESUME_MODE", "restart", "'auto', 'fresh', 'resume', 'once', 'retry-failed' or 'delta'"),
+        ("RESUME_MODE", "restart", "'auto', 'fresh', 'resume', 'once', 'retry-failed', 'delta'"),
         ("RESUME_START", "never", "'always', 'once'"),
         ("RESUME_ORDER", "random", "'dfo', 'bfo'"),
         ("RESUME_INPUT_FILES", 3, "a list of paths"),

@@ -49,7 +49,7 @@ WHERE job = %(job)s AND identity = ANY(%(identities)s);
 
 -- name: given
 -- With which keys a request of an earlier number gave items.
-SELECT key FROM scrapy_resume.given WHERE job = %(job)s AND key = ANY(%(keys)s);
+SELECT key FROM scrapy_resume.given WHERE job = %(job)s AND key = ANY(%(given_keys)s);
 
 -- name: leased
 -- What a commit may change: rows that this run has leased, out of those that it names.
