@@ -19,6 +19,7 @@ from scrapy.signals import request_dropped
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
+from scrapy_resume.backoff import retries_of
 from scrapy_resume.delta import given_key, may_be_skipped
 from scrapy_resume.errors import NotRecordableError
 from scrapy_resume.model import (
@@ -366,6 +367,7 @@ class Intake:
                 row.settle(State.ignored, "duplicate")
                 return False
         row.not_before = self._backoff.not_before(request, row)
+        failed = retries_of(request) > row.retry_times
         row.may_be_skipped = False
         row.forget_outcome()
         payload: str | None = None
@@ -379,7 +381,7 @@ class Intake:
             return True
         if identity is not None:
             self._recent.add(identity)
-        self._continue(row, request, payload, identity)
+        self._continue(row, request, payload, identity, failed)
         return True
 
     def _go_on_from_memory(self, row: Row, request: Request, identity: bytes | None) -> None:
@@ -390,7 +392,9 @@ class Intake:
         self._keep_in_memory(row, identity)
         self._ask(row, request, identity)
 
-    def _continue(self, row: Row, request: Request, payload: str, identity: bytes | None) -> None:
+    def _continue(
+        self, row: Row, request: Request, payload: str, identity: bytes | None, failed: bool
+    ) -> None:
         order_id = self.new_id()
         slot = self._frontier.lane_key(self.get_slot_key(request))
         rank = self._rank(request, order_id)
@@ -414,6 +418,7 @@ class Intake:
                 identity,
                 pinned,
                 row.not_before,
+                failed,
             )
         )
 

@@ -216,6 +216,7 @@ class Arrivals:
                 int(state),
                 change.not_before,
                 self._in.now,
+                self._in.now if change.failed else None,
                 change.id,
             )
         )

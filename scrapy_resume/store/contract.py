@@ -94,6 +94,8 @@ class Continuation:
     lease: bool = True
     """The run keeps it; otherwise the row becomes pending."""
     not_before: float = 0.0
+    failed: bool = False
+    """An attempt has failed: it is tried again."""
 
 
 class ItemRecord(NamedTuple):

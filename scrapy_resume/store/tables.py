@@ -91,6 +91,8 @@ class Changed(NamedTuple):
     state: int
     not_before: float
     updated_at: float
+    failed_at: float | None
+    """An attempt has failed, at that time."""
     id: int
 
 

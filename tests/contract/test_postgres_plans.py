@@ -93,8 +93,9 @@ VALUES: dict[str, Any] = {
 }
 
 HOT = [
-    "given known claim_identities unclaim_identities reclaim_identities meet leased admit bury continue",
-    "finish change_items release spilled drop_spills drop_items item_owners items_after last_item",
+    "given known claim_identities unclaim_identities reclaim_identities meet leased admit bury",
+    "continue finish change_items release spilled drop_spills drop_items item_owners items_after",
+    "last_item",
     "find_slots find_units claim_slots find_open_slots slot_range slots_of_others give_slots",
     "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays",
     "keep_hosts hosts_of_slots others_at_work",

@@ -72,6 +72,8 @@ def test_each_attempt_waits_twice_as_long_as_the_one_before(wanderings: Wanderin
     assert 0.8 <= second <= 1.0 + LATE_SECONDS
     (row,) = wanderings.requests()
     assert (row["state"], row["attempts"]) == ("failed", 3)
+    assert (row["error"], row["http_status"], row["items"]) == ("HttpError", 500, 0)
+    assert row["first_failed_at"] < row["updated_at"], "more than a second lay between them"
 
 
 def test_no_attempt_waits_longer_than_the_limit(wanderings: Wanderings) -> None:

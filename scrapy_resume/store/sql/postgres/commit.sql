@@ -116,12 +116,12 @@ WITH changed AS (
     SELECT * FROM json_to_recordset(%(rows)s::json) AS n (
         id bigint, url text, payload text, slot bigint, priority bigint, start smallint,
         seq bigint, attempts integer, state smallint, not_before double precision,
-        updated_at double precision
+        updated_at double precision, failed_at double precision
     )
 ), went_on AS (
     UPDATE scrapy_resume.request AS r SET
         url = c.url, payload = c.payload, slot = c.slot, priority = c.priority, start = c.start,
-        seq = c.seq
+        seq = c.seq, tried_again_at = coalesce(r.tried_again_at, c.failed_at)
     FROM changed AS c WHERE r.job = %(job)s AND r.id = c.id
 )
 UPDATE scrapy_resume.frontier AS f SET

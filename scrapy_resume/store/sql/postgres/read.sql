@@ -41,7 +41,7 @@ SELECT payload FROM scrapy_resume.item WHERE job = %(job)s ORDER BY id;
 -- The failed requests by error, through the list of them.
 SELECT
     r.error, r.http_status, count(*)::integer AS count, max(r.error_message) AS error_message,
-    scrapy_resume.iso(min(r.updated_at)) AS first_at,
+    scrapy_resume.iso(min(coalesce(r.tried_again_at, r.updated_at))) AS first_at,
     scrapy_resume.iso(max(r.updated_at)) AS last_at
 FROM scrapy_resume.trouble AS t
 JOIN scrapy_resume.request AS r ON r.job = t.job AND r.id = t.id

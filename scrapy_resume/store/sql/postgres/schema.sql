@@ -125,6 +125,8 @@ CREATE TABLE scrapy_resume.request (
     priority bigint NOT NULL,
     seq bigint NOT NULL,
     updated_at double precision NOT NULL,
+    tried_again_at double precision,      -- when an attempt failed for the first time, and another
+                                          -- one was left; NULL: never
     job integer NOT NULL,
     depth integer NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
@@ -326,6 +328,9 @@ SELECT
     r.error_message,
     CASE WHEN f.not_before > 0 THEN scrapy_resume.iso(f.not_before) END AS not_before,
     scrapy_resume.iso(coalesce(f.updated_at, r.updated_at)) AS updated_at,
+    scrapy_resume.iso(
+        coalesce(r.tried_again_at, CASE WHEN r.state = 3 THEN r.updated_at END)
+    ) AS first_failed_at,
     r.items,
     r.items_failed,
     coalesce(u.name, root.url) AS unit,

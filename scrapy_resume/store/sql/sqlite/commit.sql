@@ -63,7 +63,7 @@ INSERT INTO alias (identity_head, identity_tail, request) VALUES (?, ?, ?);
 -- A leased row goes on as another request.
 UPDATE request SET
     url = ?, payload = ?, slot = ?, priority = ?, start = ?, seq = ?, attempts = ?, state = ?,
-    not_before = ?, updated_at = ?
+    not_before = ?, updated_at = ?, tried_again_at = coalesce(tried_again_at, ?)
 WHERE id = ?;
 
 -- name: finish

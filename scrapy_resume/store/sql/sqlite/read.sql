@@ -32,7 +32,7 @@ SELECT payload FROM item ORDER BY id;
 -- The failed requests by error, through the index on what has failed.
 SELECT
     error, http_status, count(*) AS count, max(error_message) AS error_message,
-    strftime('%Y-%m-%dT%H:%M:%SZ', min(updated_at), 'unixepoch') AS first_at,
+    strftime('%Y-%m-%dT%H:%M:%SZ', min(coalesce(tried_again_at, updated_at)), 'unixepoch') AS first_at,
     strftime('%Y-%m-%dT%H:%M:%SZ', max(updated_at), 'unixepoch') AS last_at
 FROM request WHERE state IN (3, 4) AND state = 3 GROUP BY error, http_status ORDER BY count(*) DESC, error;
 

@@ -96,6 +96,8 @@ CREATE TABLE request (
     items INTEGER NOT NULL DEFAULT 0,
     items_failed INTEGER NOT NULL DEFAULT 0, -- a pipeline raised
     updated_at REAL NOT NULL,
+    tried_again_at REAL,                 -- when an attempt failed for the first time, and another
+                                         -- one was left; NULL: never
     given_head INTEGER,                  -- its key among what gave items, as the identity is;
     given_tail BLOB                      -- NULL: it is the identity
 );
@@ -196,6 +198,10 @@ SELECT
     CASE WHEN r.not_before > 0
         THEN strftime('%Y-%m-%dT%H:%M:%SZ', r.not_before, 'unixepoch') END AS not_before,
     strftime('%Y-%m-%dT%H:%M:%SZ', r.updated_at, 'unixepoch') AS updated_at,
+    strftime(
+        '%Y-%m-%dT%H:%M:%SZ',
+        coalesce(r.tried_again_at, CASE WHEN r.state = 3 THEN r.updated_at END), 'unixepoch'
+    ) AS first_failed_at,
     r.items,
     r.items_failed,
     coalesce(u.name, root.url) AS unit,
