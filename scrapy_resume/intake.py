@@ -11,6 +11,7 @@ recorded, stays open until it is whole (see docs/lineage.md).
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,8 @@ from scrapy.signals import request_dropped
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
+from scrapy_resume.backoff import retries_of
+from scrapy_resume.delta import given_key, may_be_skipped
 from scrapy_resume.errors import NotRecordableError
 from scrapy_resume.model import (
     NO_PARENT,
@@ -28,6 +31,7 @@ from scrapy_resume.model import (
     digest,
     occurrence_identity,
     ordinary_identity,
+    skipped_identity,
 )
 from scrapy_resume.recent import RecentSet
 from scrapy_resume.rows import Row, admitted_row, rank_of, storable_priority
@@ -49,6 +53,8 @@ if TYPE_CHECKING:
     from scrapy_resume.rows import Rank
     from scrapy_resume.settings import QueueOrder
     from scrapy_resume.store.contract import Session
+
+logger = logging.getLogger("scrapy_resume")
 
 EVERY_RUN_KEY: Final = "resume_every_run"
 UNIT_KEY: Final = "resume_unit"
@@ -72,6 +78,7 @@ class Intake:
         self._crawler = crawler
         self._run = session.run
         self._began = session.began
+        self._delta = session.delta
         self._codec = codec
         self._order = order
         self._frontier = frontier
@@ -89,6 +96,7 @@ class Intake:
         self._fetched_every_run: set[bytes] = set()
         """Few: a link to the login is as much a duplicate as one to any other page."""
         assert crawler.stats is not None
+        self._stats = crawler.stats
         self._unrecorded = UnrecordedLog(crawler.stats)
         self.expected = hand_out.expected
         """Arrivals that the store has not answered yet, by id."""
@@ -121,25 +129,28 @@ class Intake:
         every_run = bool(meta.get(EVERY_RUN_KEY))
         fingerprint = self._fingerprint(request)
         ordinary = self._order.dedupe and not request.dont_filter
+        skippable = self._delta and not every_run and may_be_skipped(request, parent)
         identity = b""
         if ordinary:
             identity = ordinary_identity(fingerprint)
             if every_run:
                 identity = self._in_this_run(identity)
-            if self._is_known(identity):
+            if self._is_known(identity, skippable):
                 self._log_duplicate(request)
                 return False
         try:
             payload = self._codec.encode_request(request)
         except NotRecordableError as error:
-            self._run_from_memory(request, parent, fingerprint, identity, error)
+            self._run_from_memory(request, parent, fingerprint, identity, error, skippable)
             return True
         if ordinary:
-            self._recent.add(identity)
+            # If it is skipped, the same one is new when it may not be.
+            self._recent.add(skipped_identity(identity) if skippable else identity)
         counted = False
         if not ordinary:
             identity, counted = self._unfiltered_identity(parent, fingerprint, every_run)
-        self._admit(request, parent, identity, payload, counted)
+        key = None if every_run else given_key(request, fingerprint, identity)
+        self._admit(request, parent, identity, payload, counted, key, skippable)
         return True
 
     def _unfiltered_identity(
@@ -156,12 +167,13 @@ class Intake:
             return child_identity(parent.key, fingerprint), True
         return occurrence_identity(*parent.next_occurrence(fingerprint)), False
 
-    def _is_known(self, identity: bytes) -> bool:
+    def _is_known(self, identity: bytes, skippable: bool = False) -> bool:
         """It is known without asking the store."""
         return (
             identity in self._recent
             or identity in self._memory_identities
             or identity in self._fetched_every_run
+            or (skippable and skipped_identity(identity) in self._recent)
         )
 
     def _in_this_run(self, lasting: bytes) -> bytes:
@@ -179,7 +191,14 @@ class Intake:
         return row
 
     def _admit(
-        self, request: Request, parent: Row | None, identity: bytes, payload: str, counted: bool
+        self,
+        request: Request,
+        parent: Row | None,
+        identity: bytes,
+        payload: str,
+        counted: bool,
+        key: bytes | None,
+        skippable: bool,
     ) -> None:
         row_id = self.new_id()
         meta = request.meta
@@ -208,6 +227,8 @@ class Intake:
                 True,
                 every_run,
                 not_before=0.0 if every_run else self._backoff.not_before(request, parent),
+                given_key=key,
+                may_be_skipped=skippable,
             )
         )
 
@@ -233,6 +254,7 @@ class Intake:
         fingerprint: bytes,
         identity: bytes,
         error: NotRecordableError,
+        skippable: bool,
     ) -> None:
         """``identity`` is empty for a request that duplicates are not filtered from."""
         row_id = self.new_id()
@@ -245,6 +267,8 @@ class Intake:
             row.identity = os.urandom(20)
         else:
             row.identity = occurrence_identity(*parent.next_occurrence(fingerprint, b"memory"))
+        row.given_key = given_key(request, fingerprint, row.identity)
+        row.may_be_skipped = skippable
         row.not_before = self._backoff.not_before(request, parent)
         row.parent = parent.id if parent is not None else NO_PARENT
         row.unit = self._unit(request, parent, row_id)
@@ -297,6 +321,8 @@ class Intake:
             record=record,
             every_run=False,
             kind=row.kind,
+            given_key=row.given_key,
+            may_be_skipped=row.may_be_skipped and not record,
         )
 
     def start_item(self, item: Any) -> Row:
@@ -341,6 +367,8 @@ class Intake:
                 row.settle(State.ignored, "duplicate")
                 return False
         row.not_before = self._backoff.not_before(request, row)
+        failed = retries_of(request) > row.retry_times
+        row.may_be_skipped = False
         row.forget_outcome()
         payload: str | None = None
         if row.recorded:
@@ -353,7 +381,7 @@ class Intake:
             return True
         if identity is not None:
             self._recent.add(identity)
-        self._continue(row, request, payload, identity)
+        self._continue(row, request, payload, identity, failed)
         return True
 
     def _go_on_from_memory(self, row: Row, request: Request, identity: bytes | None) -> None:
@@ -364,7 +392,9 @@ class Intake:
         self._keep_in_memory(row, identity)
         self._ask(row, request, identity)
 
-    def _continue(self, row: Row, request: Request, payload: str, identity: bytes | None) -> None:
+    def _continue(
+        self, row: Row, request: Request, payload: str, identity: bytes | None, failed: bool
+    ) -> None:
         order_id = self.new_id()
         slot = self._frontier.lane_key(self.get_slot_key(request))
         rank = self._rank(request, order_id)
@@ -388,6 +418,7 @@ class Intake:
                 identity,
                 pinned,
                 row.not_before,
+                failed,
             )
         )
 
@@ -399,14 +430,27 @@ class Intake:
 
     def found_duplicate(self, arrival: Admission | Continuation, request: Request) -> None:
         """The store knew a request that the engine believed to be scheduled."""
-        stats = self._crawler.stats
-        assert stats is not None
         if isinstance(arrival, Admission):
             self._frontier.drop_every_run(arrival.id)
             if arrival.parent == START:
-                stats.inc_value("resume/start/known")
+                self._stats.inc_value("resume/start/known")
         if not request.dont_filter:
             self._log_duplicate(request)
-            self._crawler.signals.send_catch_log(
-                request_dropped, request=request, spider=self._crawler.spider
-            )
+            self._tell_dropped(request)
+
+    def skipped(self, request: Request, row: Row | None) -> None:
+        """An earlier number has what a new request would give; ``row``: it runs from memory."""
+        logger.debug("Skipped, as an earlier crawl has its items: %s", request)
+        self._stats.inc_value("resume/delta/skipped")
+        self._tell_dropped(request)
+        if row is not None:
+            self._memory_identities.difference_update(row.memory_identities)
+            row.memory_identities.clear()
+            row.identity = skipped_identity(row.identity)
+            row.request = None
+            row.settle(State.ignored, "delta")
+
+    def _tell_dropped(self, request: Request) -> None:
+        self._crawler.signals.send_catch_log(
+            request_dropped, request=request, spider=self._crawler.spider
+        )

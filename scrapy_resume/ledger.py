@@ -415,6 +415,7 @@ class Ledger:
         touched = set()
         for arrival in batch.arrivals:
             known = arrival.id in answer.duplicates
+            skipped = arrival.id in answer.skipped
             request = intake.expected.pop(arrival.id, None)
             row = intake.expected_rows.pop(arrival.id, None)
             if (waiter := intake.item_waiters.pop(arrival.id, None)) is not None:
@@ -425,7 +426,9 @@ class Ledger:
                 continue
             if known and request is not None:
                 intake.found_duplicate(arrival, request)
-            if row is not None:
+            if skipped:
+                self._skip(request, row)
+            elif row is not None:
                 self._settle_row(row, known, arrival.lease)
             elif arrival.lease and not known:
                 assert isinstance(arrival, Admission)
@@ -433,6 +436,13 @@ class Ledger:
                 self._frontier.push(intake.row_of(arrival, request))
             touched.add(arrival.slot)
         return touched
+
+    def _skip(self, request: Request | None, row: Row | None) -> None:
+        """An earlier number has what an arrival would give; ``row``: it runs from memory."""
+        assert request is not None
+        self.intake.skipped(request, row)
+        if row is not None:
+            self._close(row)
 
     def _settle_row(self, row: Row, known: bool, leased: bool) -> None:
         """A row from memory, or one that goes on: is it a duplicate?"""

@@ -91,6 +91,21 @@ def occurrence_identity(base: bytes, occurrence: int) -> bytes:
     return digest(b"occurrence", base, occurrence.to_bytes(8, "big"))
 
 
+def skipped_identity(identity: bytes) -> bytes:
+    """The identity of a row that a delta crawl skipped.
+
+    Another one than the request's own: the same request is new when it comes in a way that it
+    is not skipped in (from ``start()``, say).
+    """
+    return digest(b"delta", identity)
+
+
+def key_of_ones_own(key: object) -> bytes:
+    """What ``meta["resume_key"]`` says a request gave its items by: bytes, or text of anything."""
+    own = key if isinstance(key, bytes) else str(key).encode("utf-8", "surrogatepass")
+    return digest(b"resume key", own)
+
+
 @dataclass(frozen=True)
 class JobKey:
     """A job's name and number; ``str`` gives the ``books#3`` of the command line."""
@@ -196,3 +211,5 @@ class JobSummary:
     arguments: dict[str, object] = field(default_factory=dict)
     """The spider arguments."""
     start_exhausted: bool = False
+    delta: bool = False
+    """It skips what gave items in earlier numbers."""

@@ -86,6 +86,7 @@ class Candidate:
             crash_limit=settings.crash_limit,
             durable=settings.durability == "full",
             force=settings.force,
+            delta=settings.mode == "delta",
             slots_shared=settings.hosts == "shared",
             slot_delay_seconds=self.slot_delay_seconds,
             heartbeat_seconds=settings.heartbeat_seconds,
@@ -106,7 +107,8 @@ def open_job(store: Store, candidate: Candidate) -> JobStore:
     with store.door(candidate.name):
         latest = store.latest(candidate.name)
         finished = latest is None or latest.status == "completed"
-        joins = store.shared and settings.mode != "fresh"
+        renews = _renews(settings.mode, latest)
+        joins = store.shared and not renews
         if latest is not None and latest.alive and not (settings.force or joins):
             raise _locked(latest)
         if settings.mode == "retry-failed":
@@ -116,10 +118,15 @@ def open_job(store: Store, candidate: Candidate) -> JobStore:
         if finished or latest is None:
             _refuse_if_nothing_to_do(candidate, latest)
             return _begin(store, candidate, latest, hashes)
-        if settings.mode == "fresh" or _inputs_changed(candidate, latest, hashes):
+        if renews or _inputs_changed(candidate, latest, hashes):
             _cancel(store, candidate, latest)
             return _begin(store, candidate, latest, hashes)
         return store.resume(latest.key, candidate.opening(hashes))
+
+
+def _renews(mode: str, latest: JobSummary | None) -> bool:
+    """Whether an unfinished job is left behind. A delta crawl that was interrupted goes on."""
+    return mode == "fresh" or (mode == "delta" and latest is not None and not latest.delta)
 
 
 def _retry_failed(store: Store, candidate: Candidate, latest: JobSummary | None) -> JobStore:

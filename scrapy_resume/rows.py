@@ -38,6 +38,7 @@ class Row:
         "error",
         "error_message",
         "every_run",
+        "given_key",
         "going_on",
         "http_status",
         "id",
@@ -48,6 +49,7 @@ class Row:
         "items",
         "kind",
         "lasting_key",
+        "may_be_skipped",
         "memory_identities",
         "not_before",
         "occurrences",
@@ -92,6 +94,9 @@ class Row:
         """It has arrived, and waits for its turn."""
         self.ended = False
         self.every_run = False
+        self.given_key: bytes | None = None
+        """Of what is not recorded: see ``Admission``, as the next one."""
+        self.may_be_skipped = False
         self.supersedes = False
         """An earlier execution gave items, which this one's finish replaces."""
         self.request: Request | None = None

@@ -84,8 +84,6 @@ SETTINGS: Final = (
 
 _BY_NAME: Final = {row.name: row for row in SETTINGS}
 
-_MODES_TO_COME: Final = frozenset({"delta"})
-
 
 @dataclass(frozen=True)
 class ResumeSettings:
@@ -139,11 +137,6 @@ def parse_settings(settings: BaseSettings) -> ResumeSettings:
             f"JOBDIR is set ({settings['JOBDIR']!r}) beside scrapy-resume, and both would keep"
             " the crawl's requests. Remove JOBDIR: the job is kept in RESUME_STORE"
             f" ({without_password(values['store'])})."
-        )
-    if values["mode"] in _MODES_TO_COME:
-        raise ConfigurationError(
-            f"RESUME_MODE {values['mode']!r} is not available yet in this version."
-            " Use 'auto', 'fresh', 'resume', 'once' or 'retry-failed'."
         )
     not_yet = tuple(row.name for row in SETTINGS if _is_set_in_vain(row, settings, values))
     return ResumeSettings(**values, not_yet=not_yet)

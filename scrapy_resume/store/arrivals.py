@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from scrapy_resume.model import State, occurrence_identity
+from scrapy_resume.model import State, occurrence_identity, skipped_identity
 from scrapy_resume.store.contract import Admission, Committed, Continuation, Finish
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.tables import Changed, Held, Known, NewRow, Outcome, Tables
@@ -19,6 +19,8 @@ from scrapy_resume.store.tally import Names, Tally
 
 REMEMBERED_OCCURRENCES: Final = 50_000
 DUPLICATE: Final = "duplicate"
+DELTA: Final = "delta"
+"""The error of a row that is ignored because an earlier number has what it would give."""
 
 
 @dataclass
@@ -92,6 +94,8 @@ class Arrivals:
         self._aliases: list[tuple[bytes, int]] = []
         self._met: list[tuple[bytes, int]] = []
         self._ignored: list[Outcome] = []
+        self._skipped: list[tuple[NewRow, Outcome]] = []
+        self._given: set[bytes] = set()
 
     def apply(
         self, arrivals: Sequence[Admission | Continuation], finishes: Sequence[Finish]
@@ -162,11 +166,21 @@ class Arrivals:
             arrival.url,
             arrival.payload,
             self._in.now,
+            arrival.given_key,
         )
 
     def _arrive(self, arrival: Admission, slot: int) -> None:
         identity = self.is_known(arrival)
-        if identity is None or not arrival.record:
+        if identity is None:
+            return
+        if self._skips(arrival):
+            self._in.committed.skipped.add(arrival.id)
+        if not arrival.record:
+            return
+        if self._skips(arrival):
+            self._in.tally.enter(State.ignored, arrival.kind, slot, 0, 0)
+            row = self.row(arrival, identity, slot, State.ignored)._replace(not_before=0)
+            self._skipped.append((row, self._ignored_as(DELTA, arrival.id, 0)))
             return
         state = State.leased if arrival.lease else State.pending
         self._in.tally.enter(state, arrival.kind, slot, 0, arrival.not_before)
@@ -202,6 +216,7 @@ class Arrivals:
                 int(state),
                 change.not_before,
                 self._in.now,
+                self._in.now if change.failed else None,
                 change.id,
             )
         )
@@ -209,18 +224,19 @@ class Arrivals:
     def _ignore(self, change: Continuation) -> None:
         self._in.let_go(change.id, State.ignored)
         self._in.committed.duplicates.add(change.id)
-        self._ignored.append(
-            Outcome(
-                state=int(State.ignored),
-                attempts=change.attempts,
-                http_status=None,
-                error=DUPLICATE,
-                error_message=None,
-                updated_at=self._in.now,
-                items=0,
-                items_failed=0,
-                id=change.id,
-            )
+        self._ignored.append(self._ignored_as(DUPLICATE, change.id, change.attempts))
+
+    def _ignored_as(self, reason: str, row: int, attempts: int) -> Outcome:
+        return Outcome(
+            state=int(State.ignored),
+            attempts=attempts,
+            http_status=None,
+            error=reason,
+            error_message=None,
+            updated_at=self._in.now,
+            items=0,
+            items_failed=0,
+            id=row,
         )
 
     def _write(self) -> None:
@@ -228,6 +244,8 @@ class Arrivals:
         tables = self._in.tables
         if self._admitted:
             tables.admit(self._admitted)
+        if self._skipped:
+            tables.bury(self._skipped)
         if self._continued:
             tables.continue_rows(self._continued)
         if self._aliases:
@@ -242,6 +260,9 @@ class Arrivals:
         self, arrivals: Sequence[Admission | Continuation], finishes: Sequence[Finish]
     ) -> None:
         """Ask for the identities of a whole batch at once."""
+        keys = {_key_of(arrival) for arrival in arrivals if _may_be_skipped(arrival)}
+        if keys:
+            self._given = self._in.tables.given(keys)
         wanted: set[bytes] = set()
         claims: dict[bytes, int] = {}
         counted: Counter[bytes] = Counter()
@@ -257,6 +278,8 @@ class Arrivals:
                     base, place = identity, counted[identity]
                     counted[base] += 1
                     identity = occurrence_identity(base, self._occurrences.get(base) + place)
+                elif self._skips(arrival):
+                    identity = skipped_identity(identity)
             wanted.add(identity)
             if record:
                 claims.setdefault(identity, arrival.id)
@@ -282,6 +305,8 @@ class Arrivals:
         return self._known[identity]
 
     def _identity(self, arrival: Admission) -> bytes:
+        if self._skips(arrival):
+            return skipped_identity(arrival.identity)
         if not arrival.counted:
             return arrival.identity
         base = arrival.identity
@@ -289,6 +314,10 @@ class Arrivals:
         if occurrence:
             self.counts[base] = occurrence
         return occurrence_identity(base, occurrence)
+
+    def _skips(self, arrival: Admission) -> bool:
+        """An earlier number has what it would give."""
+        return _may_be_skipped(arrival) and _key_of(arrival) in self._given
 
     def _use(self, arrival: Admission, identity: bytes, row: int) -> None:
         """An identity stands for a row that arrived in this run."""
@@ -321,3 +350,12 @@ class Arrivals:
     def _is_free(self, base: bytes, occurrence: int) -> bool:
         known = self._find(occurrence_identity(base, occurrence))
         return known is None or known.run != self._in.run
+
+
+def _may_be_skipped(arrival: Admission | Continuation) -> bool:
+    return isinstance(arrival, Admission) and arrival.may_be_skipped
+
+
+def _key_of(arrival: Admission | Continuation) -> bytes:
+    assert isinstance(arrival, Admission)
+    return arrival.given_key or arrival.identity

@@ -66,6 +66,12 @@ class Admission:
     kind: Kind = Kind.request
     not_before: float = 0.0
     """Not to be leased before that time (seconds since the epoch); 0: at any time."""
+    given_key: bytes | None = None
+    """20 bytes: what later numbers of the job know it by if it gives items. ``None``: its
+    identity."""
+    may_be_skipped: bool = False
+    """If a request of an earlier number with its key gave items, it is not fetched: a new one
+    becomes ``ignored`` with the error ``delta``. With ``record`` false nothing is written."""
 
 
 @dataclass(slots=True)
@@ -88,6 +94,8 @@ class Continuation:
     lease: bool = True
     """The run keeps it; otherwise the row becomes pending."""
     not_before: float = 0.0
+    failed: bool = False
+    """An attempt has failed: it is tried again."""
 
 
 class ItemRecord(NamedTuple):
@@ -256,6 +264,8 @@ class Committed:
 
     duplicates: set[int] = field(default_factory=set)
     """Ids of arrivals and tombstones that were known."""
+    skipped: set[int] = field(default_factory=set)
+    """Ids of new arrivals that are not fetched (``Admission.may_be_skipped``)."""
     leased: list[LeasedRow] = field(default_factory=list)
     suspect: LeasedRow | None = None
     pending: dict[str, int] = field(default_factory=dict)
@@ -313,6 +323,8 @@ class Opening:
     """Every commit survives power loss."""
     force: bool = False
     """Take the job over from a live owner, who is fenced."""
+    delta: bool = False
+    """The number that begins is to skip what gave items in earlier ones."""
     # For stores that several workers share.
     slots_shared: bool = False
     """Several workers may lease from one slot at a time."""
@@ -361,6 +373,8 @@ class Session:
     """See ``Committed``."""
     pages: int = 0
     """Responses in all runs before."""
+    delta: bool = False
+    """The job skips what gave items in earlier numbers."""
     recovered: int = 0
     """Rows that the run before held when it ended."""
     parked: int = 0
@@ -447,7 +461,13 @@ class Store(Protocol):
         """The job of that name with the highest number; ``None``: there is none."""
 
     def begin(self, key: JobKey, opening: Opening) -> JobStore:
-        """Create the job and open it. Raises ``JobExistsError``."""
+        """Create the job and open it. Raises ``JobExistsError``.
+
+        With ``opening.delta`` it takes over, from the earlier numbers that are there, the keys
+        of requests that are done and have given items: of those that are visible now, whatever
+        became of the job. Once that was done, every number takes over what the one before knew,
+        so that no number is missed when it is deleted.
+        """
 
     def resume(self, key: JobKey, opening: Opening) -> JobStore:
         """Open a job that exists; recovers it first if its last run died.

@@ -22,6 +22,7 @@ from scrapy_resume.errors import (
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.contract import Opening
+from scrapy_resume.store.given import up_to_first_keeper
 from scrapy_resume.store.jsontext import as_json, storable
 from scrapy_resume.store.postgres_job import PostgresJob
 from scrapy_resume.store.postgres_link import Link
@@ -86,7 +87,7 @@ class PostgresStore:
 
     def begin(self, key: JobKey, opening: Opening) -> PostgresJob:
         """Create the job and open it. Raises ``JobExistsError``."""
-        with self._ready() as connection:
+        with self._ready() as connection, connection.transaction():
             row = connection.execute(
                 OPENING["create_job"],
                 {
@@ -100,6 +101,7 @@ class PostgresStore:
             ).fetchone()
             if row is None and self._has_run(connection, key):
                 raise JobExistsError(f"{key} exists already, in {self._link.place}")
+            self._carry(connection, key, opening)
         return open_job(self._link_of(opening), key, opening)
 
     def resume(self, key: JobKey, opening: Opening) -> PostgresJob:
@@ -155,6 +157,19 @@ class PostgresStore:
         with connection.transaction():
             tables, status = self._hold(connection, key)
             return status != "initialized" or bool(live_runs(tables))
+
+    def _carry(self, connection: Connection, key: JobKey, opening: Opening) -> None:
+        """Take over what earlier numbers know of requests that gave items; see ``Store.begin``."""
+        tables, _ = self._hold(connection, key)
+        values = {"name": storable(key.name), "number": key.number}
+        rows = tables.execute(OPENING["earlier_jobs"], **values).fetchall()
+        keeps = opening.delta or bool(rows and rows[0][1])
+        tables.execute(OPENING["keep_given"], delta=opening.delta, keeps=keeps)
+        if not keeps:
+            return
+        earlier = up_to_first_keeper(rows)
+        count = tables.execute(OPENING["carry_given"], earlier=earlier).rowcount
+        log.info("%s knows %d requests that gave items in earlier numbers", key, count)
 
     def _hold(self, connection: Connection, key: JobKey) -> tuple[PostgresTables, str]:
         job = hold_job(connection, key)

@@ -129,6 +129,7 @@ def _begin_run(
         suspects=tables.execute(OPENING["ready_suspects"]).fetchall()[0][0],
         start_exhausted=job.start_exhausted,
         every_run=job.every_run and alone,
+        delta=job.delta,
         spider_state=_state(tables),
         cookies=_cookies(tables),
         created_at=job.created_at,

@@ -67,6 +67,7 @@ class PostgresReader:
             metadata=json.loads(row["metadata"]),
             arguments=json.loads(row["arguments"]),
             start_exhausted=row["start_exhausted"],
+            delta=row["delta"],
         )
 
     def runs(self, key: JobKey) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ class JobRow(NamedTuple):
     start_exhausted: bool
     start_over: bool
     every_run: bool
+    delta: bool
     created_at: float
     now: float
 

@@ -195,6 +195,10 @@ class PostgresTables:
             columns = {"identities": list(others), "requests": list(others.values())}
             self.execute(COMMIT["reclaim_identities"], **columns)
 
+    def given(self, keys: Iterable[bytes]) -> set[bytes]:
+        """With which of these keys a request of an earlier number gave items."""
+        return {key for (key,) in self.execute(COMMIT["given"], given_keys=list(keys))}
+
     def admit(self, rows: Sequence[NewRow]) -> None:
         """New rows, pending or leased."""
         self._used.update((row.identity, row.id) for row in rows)

@@ -10,7 +10,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +41,7 @@ from scrapy_resume.store.sqlite_files import (
     sync,
 )
 from scrapy_resume.store.sqlite_files import SQL as FILES
+from scrapy_resume.store.sqlite_given import carry, earlier_to_read
 from scrapy_resume.store.sqlite_job import SqliteJob, holder
 from scrapy_resume.store.sqlite_opening import (
     claim,
@@ -99,7 +100,8 @@ class SqliteStore:
                 if not _never_ran(path):
                     raise JobExistsError(f"{key} exists already, in {path}")
                 delete_job(path)
-            _create(path, key, opening)
+            earlier = [job for job in self._files(key.name) if job.key.number < key.number]
+            _create(path, key, opening, earlier_to_read(earlier, opening.delta))
         return open_job(path, key, opening)
 
     def resume(self, key: JobKey, opening: Opening) -> SqliteJob:
@@ -193,8 +195,11 @@ def _never_ran(path: Path) -> bool:
     return job.status == "initialized" and not job.alive
 
 
-def _create(path: Path, key: JobKey, opening: Opening) -> None:
-    """Write the job's file under another name, then give it its own: it is whole, or not there."""
+def _create(path: Path, key: JobKey, opening: Opening, earlier: Sequence[JobFile]) -> None:
+    """Write the job's file under another name, then give it its own: it is whole, or not there.
+
+    ``earlier``: the files of which it is to know which requests gave items.
+    """
     fresh = beside(path, CREATING)
     for leftover in leftovers(path):
         # Of a start that died here nothing is missed; the rest belonged to a job.
@@ -207,6 +212,9 @@ def _create(path: Path, key: JobKey, opening: Opening) -> None:
     try:
         with transaction(connection):
             _fill(connection, key, opening)
+        if opening.delta or earlier:
+            count = carry(connection, earlier, opening.delta)
+            log.info("%s knows %d requests that gave items in earlier numbers", key, count)
         connection.execute(FILES["use_wal"]).fetchall()
     finally:
         connection.close()

@@ -188,7 +188,7 @@ def _session(
     recovered: Recovered,
 ) -> Session:
     row = connection.execute(OPENING["session"]).fetchone()
-    first_id, start_exhausted, every_run, spider_state, pages, created_at, suspects = row
+    first_id, start_exhausted, every_run, spider_state, pages, created_at, suspects, delta = row
     job = SqliteTables().begin(connection)
     return Session(
         job=key,
@@ -202,6 +202,7 @@ def _session(
         suspects=suspects,
         start_exhausted=bool(start_exhausted),
         every_run=bool(every_run),
+        delta=bool(delta),
         spider_state=spider_state,
         cookies=dict(connection.execute(OPENING["cookies"]).fetchall()),
         created_at=created_at,

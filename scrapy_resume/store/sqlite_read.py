@@ -182,6 +182,7 @@ def _summary(row: dict[str, Any], alive: bool) -> JobSummary:
         metadata=json.loads(row["metadata"]),
         arguments=json.loads(row["arguments"]),
         start_exhausted=bool(row["start_exhausted"]),
+        delta=bool(row["delta"]),
     )
 
 

@@ -120,6 +120,12 @@ class SqliteTables:
             known[_IDENTITY.pack(head, tail)] = Known(row, run)
         return known
 
+    def given(self, keys: Iterable[bytes]) -> set[bytes]:
+        """With which of these keys a request of an earlier number gave items. (Heads may be
+        shared: others may be told too.)"""
+        heads = _json_numbers(_IDENTITY.unpack(key)[0] for key in keys)
+        return {_IDENTITY.pack(*row) for row in self._run(COMMIT["given"], (heads or "[]",))}
+
     def admit(self, rows: Sequence[NewRow]) -> None:
         """New rows, pending or leased."""
         self._run_many(COMMIT["admit"], [_columns(row) for row in rows])
@@ -344,8 +350,9 @@ def _json_numbers(numbers: Iterable[int]) -> str | None:
 
 
 def _columns(row: NewRow) -> tuple[object, ...]:
-    number, identity, *rest = row
-    return (number, *_IDENTITY.unpack(identity), *rest)
+    number, identity, *rest, given_key = row
+    given = (None, None) if given_key is None else _IDENTITY.unpack(given_key)
+    return (number, *_IDENTITY.unpack(identity), *rest, *given)
 
 
 def _leased_row(columns: Sequence[Any], slot: str) -> LeasedRow:

@@ -60,6 +60,7 @@ class NewRow(NamedTuple):
     url: str
     payload: str
     updated_at: float
+    given_key: bytes | None
 
 
 class Outcome(NamedTuple):
@@ -90,6 +91,8 @@ class Changed(NamedTuple):
     state: int
     not_before: float
     updated_at: float
+    failed_at: float | None
+    """An attempt has failed, at that time."""
     id: int
 
 
@@ -163,6 +166,9 @@ class Tables(Protocol):
         ``claims``: those that this transaction is going to add if they are new, and their rows.
         A store that others write to at the same time takes them for these rows at once.
         """
+
+    def given(self, keys: Iterable[bytes]) -> set[bytes]:
+        """With which of these keys a request of an earlier number gave items."""
 
     def admit(self, rows: Sequence[NewRow]) -> None:
         """New rows, pending or leased."""

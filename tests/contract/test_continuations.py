@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from scrapy_resume.model import State
 from scrapy_resume.store.contract import ItemRecord
 
 from .conftest import Place
@@ -109,3 +110,19 @@ def test_a_row_that_went_on_is_recovered_as_what_it_went_on_as(place: Place) -> 
     assert row.url == f"http://{SLOT}/target"
     assert row.payload == '{"meta":2}'
     assert row.attempts == 1
+
+
+def test_the_first_failure_is_remembered_until_the_end_and_after_a_retry(place: Place) -> None:
+    run = place.begin()
+    run.admit(admission(1, lease=True), admission(2, lease=True), admission(3, lease=True))
+    run.admit(continuation(1, failed=True), continuation(2))
+    assert place.rows()["1"]["first_failed_at"] is not None
+    assert place.rows()["2"]["first_failed_at"] is None, "a redirect is no failure"
+    first = place.rows()["1"]["first_failed_at"]
+    run.finish(finish(1), finish(2), finish(3, state=State.failed, error="HttpError"))
+    rows = place.rows()
+    assert rows["1"]["first_failed_at"] == first
+    assert rows["2"]["first_failed_at"] is None
+    assert rows["3"]["first_failed_at"] == rows["3"]["updated_at"]
+    place.retry(3, run)
+    assert place.rows()["3"]["first_failed_at"] == rows["3"]["updated_at"]

@@ -45,6 +45,8 @@ SELECT n, 1 + n % 20000, n % 3, n, CASE WHEN n % 50 = 0 THEN 2e10 ELSE 0 END, 0,
     CASE WHEN n % 100 = 4 THEN 1 + n % 7 ELSE 0 END, 0, 0, 0, 0, 0,
     CASE WHEN n % 9973 = 0 THEN 1 ELSE 0 END
 FROM generate_series(4, {ROWS}, 4) AS n;
+INSERT INTO scrapy_resume.given (job, key)
+SELECT 1, sha224(n::text::bytea) FROM generate_series(1, {ROWS}) AS n;
 INSERT INTO scrapy_resume.item (request, job, occurrence, key, payload)
 SELECT n, 1, 0, CASE WHEN n % 2 = 0 THEN 'key' || n END, '{{}}'
 FROM generate_series(1, {ROWS}) AS n;
@@ -75,6 +77,7 @@ VALUES: dict[str, Any] = {
     "suspects": [0, 0],
     "names": ["host1", "host2"],
     "keys": ["key2", "key4"],
+    "given_keys": [b"a" * 28, b"b" * 28],
     "records": ["{}", "{}"],
     "seconds": [0.0, 0.0],
     "slots": [3, 4],
@@ -90,8 +93,9 @@ VALUES: dict[str, Any] = {
 }
 
 HOT = [
-    "known claim_identities unclaim_identities reclaim_identities meet leased admit bury continue",
-    "finish change_items release spilled drop_spills drop_items item_owners items_after last_item",
+    "given known claim_identities unclaim_identities reclaim_identities meet leased admit bury",
+    "continue finish change_items release spilled drop_spills drop_items item_owners items_after",
+    "last_item",
     "find_slots find_units claim_slots find_open_slots slot_range slots_of_others give_slots",
     "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays",
     "keep_hosts hosts_of_slots others_at_work",

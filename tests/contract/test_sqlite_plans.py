@@ -36,6 +36,7 @@ SELECT slot, 'h' || slot, sum(state = 0 AND not_before = 0 AND suspect = 0)
 FROM request GROUP BY slot;
 INSERT INTO slot (id, key) SELECT id + 1000, 'quiet' || id FROM request WHERE id < 20000;
 INSERT INTO unit (name) SELECT 'unit' || id FROM request WHERE id < 20000;
+INSERT INTO given SELECT identity_head, identity_tail FROM request;
 INSERT INTO alias SELECT random(), randomblob(12), id FROM request WHERE id % 20 = 0;
 INSERT INTO item (request, occurrence, key, payload)
 SELECT id, 0, CASE WHEN id % 2 THEN 'k' || id END, '{{}}' FROM request WHERE state = 2;
@@ -71,6 +72,9 @@ WHOLE = {
     "runs": "all runs",
     "item_payloads": "all items",
     "failures": "all that has failed, sorted by error",
+    "attach_earlier": "another file",
+    "detach_earlier": "another file",
+    "carry_given": "all that gave items, of a whole job",
 }
 """Statements that are for everything in a table."""
 

@@ -5,8 +5,11 @@ Of one worker, on SQLite, where a test does not say otherwise.
 
 from __future__ import annotations
 
+import json
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +36,10 @@ SETTINGS: dict[str, Any] = {
     "CONCURRENT_REQUESTS_PER_DOMAIN": AT_ONCE,
 }
 PAGES = 150
+MIDWAY = 15
 GRAPH = HostGraph(hosts=5, pages=PAGES)
+CLOCKS_SECONDS = 0.05
+"""Two clocks are compared, read one after the other."""
 
 One = Callable[..., Fleet]
 
@@ -61,6 +67,22 @@ def failed_hits(fleet: Fleet, host: str) -> list[HostHit]:
     return [hit for hit in hits_of(fleet, host) if hit.status in {0, 503, 500}]
 
 
+def fail_midway(fleet: Fleet, host: str, how: str = "503") -> None:
+    """A host fails when some pages are fetched, and before most are."""
+    fleet.wait_for_hits(MIDWAY)
+    fleet.site.fail(host, how)
+    fleet.site.release()
+
+
+def open_until(fleet: Fleet, host: str) -> float:
+    """The end of the cool-down as the store keeps it, on the clock of the hit log; 0: none."""
+    [file] = Path(fleet.url).glob("*.sqlite3")
+    with closing(sqlite3.connect(file)) as connection:
+        rows = connection.execute("SELECT record FROM host WHERE key = ?", (host,)).fetchall()
+    kept = max((json.loads(record)["open_until"] for (record,) in rows), default=0.0)
+    return kept - time.time() + time.monotonic() if kept else 0.0
+
+
 def expect_whole(fleet: Fleet, without: set[int] = frozenset()) -> None:  # type: ignore[assignment]
     fleet.expect_completed()
     found = fleet.verdict(expected=set(range(fleet.site.graph.pages)) - without)
@@ -71,9 +93,9 @@ def expect_whole(fleet: Fleet, without: set[int] = frozenset()) -> None:  # type
 def test_a_host_that_comes_back_loses_nothing(one: One, how: str) -> None:
     fleet = one()
     host = fleet.site.graph.host_names[2]
+    fleet.site.hold_from(MIDWAY)
     [worker] = fleet.start()
-    fleet.wait_for_hits(15)
-    fleet.site.fail(host, how)
+    fail_midway(fleet, host, how)
     fleet.wait_until(lambda: worker.has_logged("its requests wait"), "open breaker")
     fleet.wait_until(lambda: worker.has_logged("does not answer yet"), "failed probe")
     fleet.site.mend(host)
@@ -88,7 +110,7 @@ def test_a_host_that_comes_back_loses_nothing(one: One, how: str) -> None:
 
 
 def test_the_others_go_on_at_full_speed(one: One) -> None:
-    fleet = one(RESUME_BREAKER_COOLDOWN=30)
+    fleet = one(RESUME_BREAKER_COOLDOWN=300)
     host = fleet.site.graph.host_names[2]
     fleet.site.fail(host)
     [worker] = fleet.start()
@@ -97,8 +119,6 @@ def test_the_others_go_on_at_full_speed(one: One) -> None:
     # What is reached through the failing host's pages alone stays unknown.
     assert len(asked) > PAGES // 3, fleet.story()
     assert len(failed_hits(fleet, host)) <= FAILURES + IN_FLIGHT
-    others = [hit.asked_at for hit in fleet.hits() if hit.host != host]
-    assert max(others) - min(others) < 10, fleet.story()
     fleet.site.mend(host)
     worker.kill()
     [worker] = fleet.start(RESUME_BREAKER_COOLDOWN=0.5)
@@ -110,18 +130,18 @@ def test_the_others_go_on_at_full_speed(one: One) -> None:
 def test_an_open_breaker_survives_a_kill(one: One) -> None:
     fleet = one(RESUME_BREAKER_COOLDOWN=4)
     host = fleet.site.graph.host_names[2]
+    fleet.site.hold_from(MIDWAY)
     [worker] = fleet.start()
-    fleet.wait_for_hits(15)
-    fleet.site.fail(host)
-    opened_at = fleet.wait_until(lambda: worker.has_logged("its requests wait"), "open breaker")
-    fleet.wait_for_hits(fleet.site.log.asked_count() + 20)  # it is committed by then
+    fail_midway(fleet, host)
+    fleet.wait_until(lambda: open_until(fleet, host) > 0, "open breaker in the store")
     death = worker.kill()
+    due = open_until(fleet, host)
     fleet.site.mend(host)
     fleet.start()
     fleet.expect_success()
     expect_whole(fleet)
     later = [hit.asked_at for hit in hits_of(fleet, host) if hit.asked_at > death.at]
-    assert min(later) - opened_at >= 3.5, "asked before the cool-down was over"
+    assert min(later) >= due - CLOCKS_SECONDS, "asked before the cool-down was over"
 
 
 @pytest.mark.parametrize("order", ["", "scrapy.pqueues.ScrapyPriorityQueue"])
@@ -182,14 +202,26 @@ def test_a_fleet_pauses_when_every_host_is_down(new_fleet: NewFleet) -> None:
     assert status["requests"]["pending"] == PAGES
 
 
-def test_retry_reaches_the_workers_of_a_live_crawl(new_fleet: NewFleet) -> None:
-    settings = {**SETTINGS, "RESUME_BREAKER_FAILURES": 0, "RETRY_TIMES": 0, "DOWNLOAD_DELAY": 0.15}
-    fleet = new_fleet(GRAPH, settings=settings)
-    first = fleet.site.graph.host_names[0]
-    fleet.site.fail(first, "500")
-    fleet.wait_until_joined(fleet.start())
-    fleet.wait_until(lambda: fleet.status()["requests"]["failed"] > 0, "failed page")
-    fleet.site.mend(first)
-    assert retry(fleet.url, fleet.job, status=500) == 1
+def test_retry_reaches_the_workers_of_a_live_crawl(new_fleet: NewFleet, tmp_path: Path) -> None:
+    """The last start pages come when the test says so: the crawl cannot end before the retry."""
+    settings = {**SETTINGS, "RESUME_BREAKER_FAILURES": 0, "RETRY_TIMES": 0}
+    gate = tmp_path / "gate"
+    arguments = {"starts": PAGES, "follow": 0, "gate": gate}
+    fleet = new_fleet(GRAPH, settings=settings, arguments=arguments)
+    early = range(PAGES * 9 // 10)
+    failing = fleet.site.graph.host_names[2]
+    pages = [page for page in early if fleet.site.graph.host_of(page) == failing]
+    fleet.site.fail(failing, "500")
+    fleet.start_together(2)
+
+    def stands_at(done: int, failed: int) -> bool:
+        requests = fleet.status()["requests"]
+        return (requests["done"], requests["failed"]) == (done, failed)
+
+    fleet.wait_until(lambda: stands_at(len(early) - len(pages), len(pages)), "failure of its pages")
+    fleet.site.mend(failing)
+    assert retry(fleet.url, fleet.job, status=500) == len(pages)
+    fleet.wait_until(lambda: stands_at(len(early), 0), "second attempt by those at work")
+    gate.touch()
     fleet.expect_success()
     expect_whole(fleet)

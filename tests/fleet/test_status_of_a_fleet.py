@@ -12,9 +12,11 @@ WORKERS = 3
 
 def test_status_lists_every_worker_and_counts_exactly(new_fleet: NewFleet) -> None:
     fleet = new_fleet(HostGraph(hosts=20, pages=PAGES), settings=SLOWLY)
+    fleet.site.hold_from(PAGES // 3)
     fleet.start_together(WORKERS)
     fleet.wait_for_hits(PAGES // 3)
     midway = fleet.status()
+    fleet.site.release()
     assert midway["status"] == "running", f"{midway}; {fleet.story()}"
     assert len(midway["runs"]) == WORKERS, f"{midway['runs']}; {fleet.story()}"
 
@@ -40,9 +42,11 @@ def test_status_lists_every_worker_and_counts_exactly(new_fleet: NewFleet) -> No
 
 def test_status_shows_a_killed_worker_among_the_others(new_fleet: NewFleet) -> None:
     fleet = new_fleet(HostGraph(hosts=20, pages=PAGES), settings=SLOWLY)
+    fleet.site.hold_from(PAGES // 3)
     first, *_ = fleet.start_together(WORKERS)
     fleet.wait_for_hits(PAGES // 3)
     first.kill()
+    fleet.site.release()
     fleet.expect_success()
     fleet.expect_completed()
     runs = {run["worker"].rpartition(":")[2]: run["status"] for run in fleet.status()["runs"]}

@@ -24,6 +24,8 @@ from tests.support.pages import Answer, Query
 from tests.support.server import read_query, rendered
 
 HOLD = "/-/hold"
+HOLD_FROM = "/-/hold-from/"
+"""``/-/hold-from/20``: as ``HOLD``, from the twentieth request for a page on."""
 RELEASE = "/-/release"
 DOWN = "/-/down"
 """``/-/down/HOST/503`` or ``/-/down/HOST/drop``: how the host fails from now on."""
@@ -46,6 +48,7 @@ class Server:
     down: dict[str, str] = field(default_factory=dict)
     """Host → how it fails: the status that it answers, or ``drop``."""
     hits: count[int] = field(default_factory=count)
+    hold_from: int | None = None
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -63,6 +66,9 @@ class Server:
             return
         hit = next(self.hits)
         self.note("asked", hit, query, None)
+        if self.hold_from is not None and hit + 1 >= self.hold_from:
+            self.hold_from = None
+            self.released.clear()
         await self.released.wait()
         await asyncio.sleep(self.latency)
         failure = self.down.get(host_of(query))
@@ -83,6 +89,8 @@ class Server:
             self.released.clear()
         elif path == RELEASE:
             self.released.set()
+        elif path.startswith(HOLD_FROM):
+            self.hold_from = int(path.removeprefix(HOLD_FROM))
         elif path.startswith(DOWN):
             host, failure = path.removeprefix(f"{DOWN}/").split("/")
             self.down[host] = failure

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.hosts_graph import HostGraph, page_of
-from tests.support.hosts_server import DOWN, HOLD, RELEASE, UP
+from tests.support.hosts_server import DOWN, HOLD, HOLD_FROM, RELEASE, UP
 from tests.support.site import REPO, Hit, HitLog, whole_lines
 
 LATENCY_SECONDS = 0.05
@@ -110,6 +110,11 @@ class HostsSite:
     def hold(self) -> None:
         """From now on nothing is answered, though all that is asked is written down."""
         self._control(HOLD)
+
+    def hold_from(self, count: int) -> None:
+        """As ``hold``, from so many requests on (since the beginning): a crawl that has more to
+        ask for stands still there until ``release``, however late the test looks at it."""
+        self._control(f"{HOLD_FROM}{count}")
 
     def release(self) -> None:
         self._control(RELEASE)

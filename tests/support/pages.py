@@ -33,6 +33,8 @@ class Query:
     body: bytes = b""
     asked_before: int = 0
     """How often the site was asked for this target before, since ``begin``."""
+    stage: int = 1
+    """How far the shop has come; see ``Site.begin``."""
 
     @property
     def path(self) -> str:
@@ -189,6 +191,17 @@ def retry_after(text: str) -> str:
     return formatdate(time.time() + float(text[5:]), usegmt=True) if in_words else text
 
 
+def listing(number: int, stage: int) -> bytes:
+    """A page of a shop that changes: with each stage a listing comes, and in each listing one
+    product goes and one comes."""
+    products = range(10 * number + stage - 1, 10 * number + stage + 7)
+    links = [f"/product/{product}" for product in products]
+    if number < stage + 1:
+        links.append(f"/listing/{number + 1}")
+    anchors = "".join(f'<li><a href="{link}">{link}</a></li>' for link in links)
+    return html(f"Listing {number}", f"<ul>{anchors}</ul>")
+
+
 def leaf(kind: str, name: str) -> Answer:
     return Answer(html(f"{kind} {name}"))
 
@@ -199,6 +212,8 @@ def numbered(query: Query, kind: str, name: str, pages: int) -> Answer | None:
     times = int(query.argument("times", "2"))
     if kind == "page":
         return Answer(page(number, pages))
+    if kind == "listing":
+        return Answer(listing(number, query.stage))
     if kind == "flaky":
         tired = query.asked_before < times
         return Answer(html("Try again"), status=503) if tired else Answer(html(f"Flaky {name}"))
@@ -225,7 +240,14 @@ def numbered(query: Query, kind: str, name: str, pages: int) -> Answer | None:
     if kind == "file":
         content = f"file {number} ".encode() * 200
         return Answer(content, content_type="application/octet-stream")
-    status = {"missing": 404, "error": 500, "gone": 410, "secret": 200, "leaf": 200}.get(kind)
+    status = {
+        "missing": 404,
+        "error": 500,
+        "gone": 410,
+        "secret": 200,
+        "leaf": 200,
+        "product": 200,
+    }.get(kind)
     return None if status is None else Answer(html(f"{kind} {name}"), status=status)
 
 

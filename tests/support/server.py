@@ -17,7 +17,7 @@ import os
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import count
 
@@ -54,6 +54,7 @@ class Server:
     def __init__(self, log: str, pages: int, latency: float) -> None:
         self.pages = pages
         self.latency = latency
+        self.stage = 1
         self.hits = count()
         self.begin(log)
 
@@ -73,11 +74,12 @@ class Server:
         if query.path == CONTROL:
             self.begin(query.argument("log", ""))
             self.latency = float(query.argument("latency", str(self.latency)))
+            self.stage = int(query.argument("stage", "1"))
             writer.write(rendered(Answer(b"begun")))
             await writer.drain()
             return True
         key = f"{query.method} {query.target}"
-        query = Query(query.method, query.target, query.headers, query.body, self.asked[key])
+        query = replace(query, asked_before=self.asked[key], stage=self.stage)
         self.asked[key] += 1
         log, hit = self.log, next(self.hits)
         log.write("asked", hit, query, None)

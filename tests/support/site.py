@@ -122,11 +122,14 @@ class Site:
         self._process.kill()
         self._process.communicate()
 
-    def begin(self, log: Path, *, latency: float | None = None) -> HitLog:
-        """Starts a new hit log; hits that are still being answered end in the old one."""
+    def begin(self, log: Path, *, latency: float | None = None, stage: int = 1) -> HitLog:
+        """Starts a new hit log; hits that are still being answered end in the old one.
+
+        ``stage``: how far the shop (``/listing/0``) has come since the beginning, 1.
+        """
         log.parent.mkdir(parents=True, exist_ok=True)
         given = self.latency if latency is None else latency
-        query = urlencode({"log": str(log), "latency": given})
+        query = urlencode({"log": str(log), "latency": given, "stage": stage})
         with urllib.request.urlopen(f"{self.url}{CONTROL}?{query}", timeout=10) as reply:
             reply.read()
         self.log = HitLog(log)

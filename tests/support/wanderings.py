@@ -55,7 +55,10 @@ class Wanderings:
         )
 
     def requests(self, **where: Any) -> list[dict[str, Any]]:
-        return list(open_store(self.place.location).requests(f"{JOB}#1", **where))
+        return self.requests_of(1, **where)
+
+    def requests_of(self, number: int, **where: Any) -> list[dict[str, Any]]:
+        return list(open_store(self.place.location).requests(f"{JOB}#{number}", **where))
 
     @property
     def whole(self) -> Counter[str]:

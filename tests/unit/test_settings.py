@@ -83,6 +83,7 @@ def test_none_is_the_same_as_leaving_a_setting_out():
         ("RESUME_FORCE", "1", "force", True),
         ("RESUME_JOB", "../books #1", "job", "../books #1"),
         ("RESUME_MODE", "fresh", "mode", "fresh"),
+        ("RESUME_MODE", "delta", "mode", "delta"),
         ("RESUME_ORDER", "bfo", "order", "bfo"),
         ("RESUME_INPUT_FILES", "a.csv, b.csv", "input_files", ("a.csv", "b.csv")),
         ("RESUME_INPUT_FILES", Path("a.csv"), "input_files", ("a.csv",)),
@@ -113,7 +114,7 @@ def test_text_from_the_command_line_and_python_values_are_understood(name, given
         ("RESUME_STORE", 7, "a directory or a postgresql:// URL"),
         ("RESUME_STORE", " ", "a directory or a postgresql:// URL"),
         ("RESUME_JOB", "", "text that is not empty"),
-        ("RESUME_MODE", "restart", "'auto', 'fresh', 'resume', 'once'"),
+        ("RESUME_MODE", "restart", "'auto', 'fresh', 'resume', 'once', 'retry-failed', 'delta'"),
         ("RESUME_START", "never", "'always', 'once'"),
         ("RESUME_ORDER", "random", "'dfo', 'bfo'"),
         ("RESUME_INPUT_FILES", 3, "a list of paths"),
@@ -160,10 +161,6 @@ def test_a_wrong_value_is_refused_with_its_name_the_value_and_what_is_allowed(na
 def test_a_mistyped_name_is_refused_with_the_nearest():
     assert "did you mean RESUME_COMMIT_INTERVAL?" in refusal(RESUME_COMIT_INTERVAL=1)
     assert "RESUME_ZZZ" in refusal(RESUME_ZZZ=1)
-
-
-def test_a_mode_to_come_is_refused_as_such():
-    assert "not available yet in this version" in refusal(RESUME_MODE="delta")
 
 
 def test_jobdir_beside_it_is_refused_and_the_message_says_what_to_remove():

@@ -32,6 +32,7 @@ COLUMNS = [
     "error_message",
     "not_before",
     "updated_at",
+    "first_failed_at",
     "items",
     "unit",
     "worker",

@@ -47,6 +47,10 @@ WHERE s.job = %(job)s AND s.identity = c.identity;
 UPDATE scrapy_resume.seen SET run = %(run)s
 WHERE job = %(job)s AND identity = ANY(%(identities)s);
 
+-- name: given
+-- With which keys a request of an earlier number gave items.
+SELECT key FROM scrapy_resume.given WHERE job = %(job)s AND key = ANY(%(given_keys)s);
+
 -- name: leased
 -- What a commit may change: rows that this run has leased, out of those that it names.
 SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, r.items
@@ -60,16 +64,17 @@ WITH new AS (
     SELECT * FROM json_to_recordset(%(rows)s::json) AS n (
         id bigint, identity text, kind smallint, parent bigint, unit bigint, slot bigint,
         state smallint, priority bigint, start smallint, seq bigint, not_before double precision,
-        depth integer, every_run smallint, url text, payload text, updated_at double precision
+        depth integer, every_run smallint, url text, payload text, updated_at double precision,
+        given_key text
     )
 ), kept AS (
     INSERT INTO scrapy_resume.request (
         job, id, identity, kind, parent, unit, slot, state, priority, start, seq, depth,
-        every_run, url, payload, updated_at
+        every_run, url, payload, updated_at, given_key
     )
     SELECT
         %(job)s, id, decode(identity, 'base64'), kind, parent, unit, slot, 0, priority, start,
-        seq, depth, every_run, url, payload, updated_at
+        seq, depth, every_run, url, payload, updated_at, decode(given_key, 'base64')
     FROM new
 )
 INSERT INTO scrapy_resume.frontier (
@@ -82,12 +87,13 @@ SELECT
 FROM new;
 
 -- name: bury
--- Tombstones: rows that were not recorded while they were open, in their final state.
+-- Rows that begin in their final state: tombstones of those that were not recorded while they
+-- were open, and what a delta crawl skips.
 WITH new AS (
     SELECT * FROM json_to_recordset(%(rows)s::json) AS n (
         id bigint, identity text, kind smallint, parent bigint, unit bigint, slot bigint,
         state smallint, priority bigint, start smallint, seq bigint, depth integer,
-        every_run smallint, url text, payload text, updated_at double precision,
+        every_run smallint, url text, payload text, updated_at double precision, given_key text,
         attempts integer, http_status integer, error text, error_message text
     )
 ), troubled AS (
@@ -96,11 +102,12 @@ WITH new AS (
 )
 INSERT INTO scrapy_resume.request (
     job, id, identity, kind, parent, unit, slot, state, priority, start, seq, depth, every_run,
-    url, payload, updated_at, attempts, http_status, error, error_message
+    url, payload, updated_at, given_key, attempts, http_status, error, error_message
 )
 SELECT
     %(job)s, id, decode(identity, 'base64'), kind, parent, unit, slot, state, priority, start,
-    seq, depth, every_run, url, payload, updated_at, attempts, http_status, error, error_message
+    seq, depth, every_run, url, payload, updated_at, decode(given_key, 'base64'), attempts,
+    http_status, error, error_message
 FROM new;
 
 -- name: continue
@@ -109,12 +116,12 @@ WITH changed AS (
     SELECT * FROM json_to_recordset(%(rows)s::json) AS n (
         id bigint, url text, payload text, slot bigint, priority bigint, start smallint,
         seq bigint, attempts integer, state smallint, not_before double precision,
-        updated_at double precision
+        updated_at double precision, failed_at double precision
     )
 ), went_on AS (
     UPDATE scrapy_resume.request AS r SET
         url = c.url, payload = c.payload, slot = c.slot, priority = c.priority, start = c.start,
-        seq = c.seq
+        seq = c.seq, tried_again_at = coalesce(r.tried_again_at, c.failed_at)
     FROM changed AS c WHERE r.job = %(job)s AND r.id = c.id
 )
 UPDATE scrapy_resume.frontier AS f SET

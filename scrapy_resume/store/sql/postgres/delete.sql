@@ -25,6 +25,10 @@ DELETE FROM scrapy_resume.request WHERE job = %(job)s;
 -- Identities.
 DELETE FROM scrapy_resume.seen WHERE job = %(job)s;
 
+-- name: given
+-- What earlier numbers gave.
+DELETE FROM scrapy_resume.given WHERE job = %(job)s;
+
 -- name: slot
 -- Download slots.
 DELETE FROM scrapy_resume.slot WHERE job = %(job)s;

@@ -43,10 +43,38 @@ FROM (SELECT extract(epoch FROM clock_timestamp()) AS now) AS t
 ON CONFLICT DO NOTHING
 RETURNING id;
 
+-- name: earlier_jobs
+-- Earlier numbers, the latest first, and whether they have all that numbers before them knew.
+SELECT id, keeps_given FROM scrapy_resume.job
+WHERE name = %(name)s AND number < %(number)s ORDER BY number DESC;
+
+-- name: keep_given
+-- Whether the job skips what is in `given`, and whether that has all that earlier numbers knew.
+WITH emptied AS (
+    DELETE FROM scrapy_resume.given WHERE job = %(job)s
+)
+UPDATE scrapy_resume.job SET delta = %(delta)s, keeps_given = %(keeps)s WHERE id = %(job)s;
+
+-- name: carry_given
+-- What earlier numbers knew, and the keys (or else all identities) of their requests that are
+-- done and gave items.
+INSERT INTO scrapy_resume.given (job, key)
+SELECT %(job)s, key FROM (
+    SELECT key FROM scrapy_resume.given WHERE job = ANY(%(earlier)s)
+    UNION
+    SELECT coalesce(r.given_key, s.identity)
+    FROM scrapy_resume.request AS r
+    JOIN scrapy_resume.seen AS s ON s.job = r.job AND s.request = r.id
+    WHERE
+        r.job = ANY(%(earlier)s)
+        AND r.state = 2 AND r.items > 0 AND r.kind = 0 AND r.every_run = 0
+) AS earlier
+ORDER BY key;
+
 -- name: hold_job
 -- Whoever opens or leaves a job does so one at a time.
 SELECT
-    id, status, next_run, start_exhausted, start_over, every_run, created_at,
+    id, status, next_run, start_exhausted, start_over, every_run, delta, created_at,
     extract(epoch FROM clock_timestamp())::double precision
 FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s
 FOR UPDATE;

@@ -12,7 +12,7 @@ SELECT id FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s;
 -- The job with its counters over all runs, and its last run, if there was one.
 SELECT
     j.spider, j.status, j.reason, j.created_at, t.updated_at, j.completed_at, j.arguments,
-    j.metadata, j.input_hashes, j.start_exhausted, t.pending, t.leased, t.done, t.failed,
+    j.metadata, j.input_hashes, j.start_exhausted, j.delta, t.pending, t.leased, t.done, t.failed,
     t.parked, t.ignored, t.delayed, t.items_stored, t.items_dropped, t.items_failed, l.worker,
     l.started_at
 FROM scrapy_resume.job AS j
@@ -43,7 +43,7 @@ SELECT payload FROM scrapy_resume.item WHERE job = %(job)s ORDER BY id;
 -- The failed requests by error, through the list of them.
 SELECT
     r.error, r.http_status, count(*)::integer AS count, max(r.error_message) AS error_message,
-    scrapy_resume.iso(min(r.updated_at)) AS first_at,
+    scrapy_resume.iso(min(coalesce(r.tried_again_at, r.updated_at))) AS first_at,
     scrapy_resume.iso(max(r.updated_at)) AS last_at
 FROM scrapy_resume.trouble AS t
 JOIN scrapy_resume.request AS r ON r.job = t.job AND r.id = t.id

@@ -42,6 +42,8 @@ CREATE TABLE scrapy_resume.job (
     start_run integer NOT NULL DEFAULT 0, -- the run that has start(); 0: nobody
     start_over boolean NOT NULL DEFAULT false, -- start() came to its end since the job was opened
     every_run boolean NOT NULL DEFAULT false,
+    delta boolean NOT NULL DEFAULT false, -- what is in `given` is not fetched
+    keeps_given boolean NOT NULL DEFAULT false, -- `given` has all that earlier numbers knew
     -- The counters of runs that have ended; those of live runs are in their rows, so that no
     -- two workers write to one row.
     pending bigint NOT NULL DEFAULT 0,
@@ -131,6 +133,8 @@ CREATE TABLE scrapy_resume.request (
     priority bigint NOT NULL,
     seq bigint NOT NULL,
     updated_at double precision NOT NULL,
+    tried_again_at double precision,      -- when an attempt failed for the first time, and another
+                                          -- one was left; NULL: never
     job integer NOT NULL,
     depth integer NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
@@ -143,12 +147,20 @@ CREATE TABLE scrapy_resume.request (
     start smallint NOT NULL,              -- 1: after others of its priority
     every_run smallint NOT NULL,
     identity bytea NOT NULL,
+    given_key bytea,                      -- among what gave items; NULL: the identity
     url text NOT NULL,
     payload text NOT NULL,                -- JSON: the rest of the request
     error text,
     error_message text,
     PRIMARY KEY (job, id)
 ) WITH (fillfactor = 85);
+
+-- Keys of requests that gave items in earlier numbers of the job.
+CREATE TABLE scrapy_resume.given (
+    job integer NOT NULL,
+    key bytea NOT NULL,                   -- 20 bytes
+    PRIMARY KEY (job, key)
+);
 
 -- Requests that have failed or are parked, to be found without an index on their state.
 CREATE TABLE scrapy_resume.trouble (
@@ -324,6 +336,9 @@ SELECT
     r.error_message,
     CASE WHEN f.not_before > 0 THEN scrapy_resume.iso(f.not_before) END AS not_before,
     scrapy_resume.iso(coalesce(f.updated_at, r.updated_at)) AS updated_at,
+    scrapy_resume.iso(
+        coalesce(r.tried_again_at, CASE WHEN r.state = 3 THEN r.updated_at END)
+    ) AS first_failed_at,
     r.items,
     r.items_failed,
     coalesce(u.name, root.url) AS unit,

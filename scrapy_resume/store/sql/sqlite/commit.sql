@@ -23,6 +23,12 @@ SELECT a.identity_head, a.identity_tail, a.request
 FROM json_each(?) AS j CROSS JOIN alias AS a
 WHERE a.identity_head = j.value;
 
+-- name: given
+-- With which keys (by their first 8 bytes) a request of an earlier number gave items.
+SELECT g.head, g.tail
+FROM json_each(?) AS j CROSS JOIN given AS g
+WHERE g.head = j.value;
+
 -- name: leased
 -- What a commit may change: rows that are leased, out of those that it names.
 SELECT r.id, r.kind, r.slot, r.suspect, r.not_before, r.items
@@ -33,16 +39,17 @@ WHERE r.id = j.value AND r.state = 1;
 -- A new row, pending or leased.
 INSERT INTO request (
     id, identity_head, identity_tail, kind, parent, unit, slot, state, priority, start, seq,
-    not_before, depth, every_run, run, url, payload, updated_at
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    not_before, depth, every_run, run, url, payload, updated_at, given_head, given_tail
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: bury
--- A tombstone: a row that was not recorded while it was open, in its final state.
+-- A row that begins in its final state: the tombstone of one that was not recorded while it was
+-- open, or what a delta crawl skips.
 INSERT INTO request (
     id, identity_head, identity_tail, kind, parent, unit, slot, state, priority, start, seq,
-    not_before, depth, every_run, run, url, payload, updated_at,
+    not_before, depth, every_run, run, url, payload, updated_at, given_head, given_tail,
     attempts, http_status, error, error_message
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: meet
 -- An earlier run's row arrived again in this run.
@@ -56,7 +63,7 @@ INSERT INTO alias (identity_head, identity_tail, request) VALUES (?, ?, ?);
 -- A leased row goes on as another request.
 UPDATE request SET
     url = ?, payload = ?, slot = ?, priority = ?, start = ?, seq = ?, attempts = ?, state = ?,
-    not_before = ?, updated_at = ?
+    not_before = ?, updated_at = ?, tried_again_at = coalesce(tried_again_at, ?)
 WHERE id = ?;
 
 -- name: finish

@@ -10,6 +10,42 @@ INSERT INTO job (
     :arguments, :metadata, :input_hashes
 );
 
+-- name: keeps_given
+-- Whether a job has all that earlier numbers knew.
+SELECT keeps_given FROM job;
+
+-- name: attach_earlier
+-- An earlier number's file, beside the new one.
+ATTACH ? AS earlier;
+
+-- name: detach_earlier
+-- It has been read.
+DETACH earlier;
+
+-- name: carry_given
+-- What an earlier number knew, and the keys (or else all identities) of its requests that are
+-- done and gave items, in the order in which they are kept.
+INSERT INTO given (head, tail)
+SELECT head, tail FROM (
+    SELECT head, tail FROM earlier.given
+    UNION ALL
+    SELECT coalesce(given_head, identity_head), coalesce(given_tail, identity_tail)
+    FROM earlier.request
+    WHERE state = 2 AND items > 0 AND kind = 0 AND every_run = 0
+    UNION ALL
+    SELECT a.identity_head, a.identity_tail
+    FROM earlier.alias AS a CROSS JOIN earlier.request AS r
+    WHERE
+        r.id = a.request AND r.given_head IS NULL
+        AND r.state = 2 AND r.items > 0 AND r.kind = 0 AND r.every_run = 0
+)
+WHERE true ORDER BY head, tail
+ON CONFLICT (head, tail) DO NOTHING;
+
+-- name: keep_given
+-- From here on the job has all that earlier numbers knew.
+UPDATE job SET delta = ?, keeps_given = 1;
+
 -- name: ownership
 -- The job's epoch and name, and its last run, if there was one.
 SELECT j.epoch, j.status, j.name, j.number, r.number, r.epoch, r.status, r.worker, r.started_at
@@ -90,7 +126,7 @@ SELECT name, batch, record, settled FROM feed WHERE settled = 0 ORDER BY name, b
 SELECT
     next_id, start_exhausted, every_run, (SELECT payload FROM spider_state),
     (SELECT total(pages) FROM run), created_at,
-    (SELECT count(*) FROM request WHERE state = 0 AND suspect = 1 AND not_before = 0)
+    (SELECT count(*) FROM request WHERE state = 0 AND suspect = 1 AND not_before = 0), delta
 FROM job;
 
 -- name: open_slots

@@ -4,7 +4,7 @@
 -- The job with its last run, if there was one.
 SELECT
     j.name, j.number, j.spider, j.status, j.reason, j.epoch, j.created_at, j.updated_at,
-    j.completed_at, j.arguments, j.metadata, j.input_hashes, j.start_exhausted,
+    j.completed_at, j.arguments, j.metadata, j.input_hashes, j.start_exhausted, j.delta,
     j.pending, j.leased, j.done, j.failed, j.parked, j.ignored, j.delayed,
     j.items_stored, j.items_dropped, j.items_failed,
     r.worker, r.started_at
@@ -32,7 +32,7 @@ SELECT payload FROM item ORDER BY id;
 -- The failed requests by error, through the index on what has failed.
 SELECT
     error, http_status, count(*) AS count, max(error_message) AS error_message,
-    strftime('%Y-%m-%dT%H:%M:%SZ', min(updated_at), 'unixepoch') AS first_at,
+    strftime('%Y-%m-%dT%H:%M:%SZ', min(coalesce(tried_again_at, updated_at)), 'unixepoch') AS first_at,
     strftime('%Y-%m-%dT%H:%M:%SZ', max(updated_at), 'unixepoch') AS last_at
 FROM request WHERE state IN (3, 4) AND state = 3 GROUP BY error, http_status ORDER BY count(*) DESC, error;
 

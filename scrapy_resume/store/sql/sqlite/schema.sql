@@ -27,6 +27,8 @@ CREATE TABLE job (
     start_exhausted INTEGER NOT NULL DEFAULT 0,
     every_run INTEGER NOT NULL DEFAULT 0,
     alone_id INTEGER NOT NULL DEFAULT 0, -- the suspect that was leased to run alone
+    delta INTEGER NOT NULL DEFAULT 0,    -- 1: what is in `given` is not fetched
+    keeps_given INTEGER NOT NULL DEFAULT 0, -- 1: `given` has all that earlier numbers knew
     pending INTEGER NOT NULL DEFAULT 0,  -- kept up to date by every commit, as are the others
     delayed INTEGER NOT NULL DEFAULT 0,  -- a part of pending: not_before > 0
     leased INTEGER NOT NULL DEFAULT 0,
@@ -93,7 +95,11 @@ CREATE TABLE request (
     error_message TEXT,
     items INTEGER NOT NULL DEFAULT 0,
     items_failed INTEGER NOT NULL DEFAULT 0, -- a pipeline raised
-    updated_at REAL NOT NULL
+    updated_at REAL NOT NULL,
+    tried_again_at REAL,                 -- when an attempt failed for the first time, and another
+                                         -- one was left; NULL: never
+    given_head INTEGER,                  -- its key among what gave items, as the identity is;
+    given_tail BLOB                      -- NULL: it is the identity
 );
 
 CREATE INDEX request_identity ON request (identity_head);
@@ -112,6 +118,13 @@ CREATE TABLE alias (
     request INTEGER NOT NULL             -- the row that took it on
 );
 CREATE INDEX alias_identity ON alias (identity_head);
+
+-- Keys of requests that gave items in earlier numbers of the job.
+CREATE TABLE given (
+    head INTEGER NOT NULL,
+    tail BLOB NOT NULL,
+    PRIMARY KEY (head, tail)
+) WITHOUT ROWID;
 
 CREATE TABLE item (
     id INTEGER PRIMARY KEY,              -- in the order in which they became visible
@@ -185,6 +198,10 @@ SELECT
     CASE WHEN r.not_before > 0
         THEN strftime('%Y-%m-%dT%H:%M:%SZ', r.not_before, 'unixepoch') END AS not_before,
     strftime('%Y-%m-%dT%H:%M:%SZ', r.updated_at, 'unixepoch') AS updated_at,
+    strftime(
+        '%Y-%m-%dT%H:%M:%SZ',
+        coalesce(r.tried_again_at, CASE WHEN r.state = 3 THEN r.updated_at END), 'unixepoch'
+    ) AS first_failed_at,
     r.items,
     r.items_failed,
     coalesce(u.name, root.url) AS unit,

@@ -27,6 +27,7 @@ WHERE r.id = j.value GROUP BY r.state;
 -- name: retry
 -- From here on the rows wait to be fetched, and nothing is held against them.
 UPDATE request SET
+    tried_again_at = coalesce(tried_again_at, CASE WHEN state = 3 THEN updated_at END),
     state = 0, not_before = 0, crashes = 0, suspect = 0, http_status = NULL, error = NULL,
     error_message = NULL, items_failed = 0, updated_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids));
