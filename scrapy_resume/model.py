@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 IDENTITY_BYTES: Final = 20
 
@@ -196,3 +196,5 @@ class JobSummary:
     arguments: dict[str, object] = field(default_factory=dict)
     """The spider arguments."""
     start_exhausted: bool = False
+    launch: dict[str, Any] | None = None
+    """How the last crawl of the job was started, see ``launching``; ``None``: unknown."""

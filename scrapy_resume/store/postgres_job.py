@@ -20,6 +20,7 @@ from scrapy_resume.store.contract import (
     Committed,
     HostNote,
     Opening,
+    Orders,
     Session,
     StartTurn,
     StoredItem,
@@ -39,7 +40,10 @@ from scrapy_resume.store.postgres_recovery import (
 )
 from scrapy_resume.store.postgres_tables import COMMIT, OPENING, Fence, PostgresTables
 from scrapy_resume.store.processes import Presence
+from scrapy_resume.store.queries import load_queries
 from scrapy_resume.store.recovery import Death
+
+CONTROL: Final = load_queries("postgres", "control.sql")
 
 ORPHAN_LOOKS: Final = 4
 """How often within the orphan timeout a run looks for those that have died."""
@@ -196,6 +200,18 @@ class PostgresJob:
         self._life.show()
 
     # Others
+
+    def orders(self) -> Orders:
+        """What people have told this run."""
+        values = {"job": self._job, "run": self.session.run}
+        with self._link.transaction() as connection:
+            found = connection.execute(CONTROL["orders"], values).fetchone()
+            if found is None:
+                return Orders()
+            stop, retried = found
+            if retried:
+                connection.execute(CONTROL["heard_of_retry"], values)
+        return Orders(stop, retried, retried)
 
     def _look_pause(self) -> float:
         return self._opening.orphan_seconds / ORPHAN_LOOKS * random.uniform(0.5, 1.5)

@@ -67,6 +67,7 @@ class PostgresReader:
             metadata=json.loads(row["metadata"]),
             arguments=json.loads(row["arguments"]),
             start_exhausted=row["start_exhausted"],
+            launch=None if row["launch"] is None else json.loads(row["launch"]),
         )
 
     def runs(self, key: JobKey) -> list[dict[str, Any]]:

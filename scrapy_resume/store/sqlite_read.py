@@ -182,6 +182,7 @@ def _summary(row: dict[str, Any], alive: bool) -> JobSummary:
         metadata=json.loads(row["metadata"]),
         arguments=json.loads(row["arguments"]),
         start_exhausted=bool(row["start_exhausted"]),
+        launch=None if row["launch"] is None else json.loads(row["launch"]),
     )
 
 

@@ -36,11 +36,12 @@ SELECT name, number FROM scrapy_resume.job WHERE name = %(name)s ORDER BY number
 -- name: create_job
 -- A new job.
 INSERT INTO scrapy_resume.job (
-    name, number, spider, status, created_at, updated_at, arguments, metadata, input_hashes
+    name, number, spider, status, created_at, updated_at, arguments, metadata, input_hashes,
+    launch
 )
 SELECT
     %(name)s, %(number)s, %(spider)s, 'initialized', t.now, t.now, %(arguments)s, %(metadata)s,
-    %(input_hashes)s
+    %(input_hashes)s, %(launch)s
 FROM (SELECT extract(epoch FROM clock_timestamp()) AS now) AS t
 ON CONFLICT DO NOTHING
 RETURNING id;
@@ -197,6 +198,7 @@ INSERT INTO scrapy_resume.run (
 UPDATE scrapy_resume.job SET
     status = 'running', reason = NULL, completed_at = NULL, updated_at = %(now)s,
     next_run = %(run)s + 1, metadata = coalesce(%(metadata)s, metadata),
+    launch = coalesce(%(launch)s, launch),
     start_run = %(start_run)s, start_over = %(start_over)s
 WHERE id = %(job)s;
 
@@ -271,6 +273,10 @@ WHERE id = %(job)s;
 
 -- name: prunable
 -- Completed jobs of a name, the latest first.
-SELECT id, number FROM scrapy_resume.job
+SELECT number FROM scrapy_resume.job
 WHERE name = %(name)s AND status = 'completed'
 ORDER BY number DESC OFFSET %(keep)s;
+
+-- name: completed_at
+-- When the job was completed.
+SELECT completed_at FROM scrapy_resume.job WHERE id = %(job)s;
