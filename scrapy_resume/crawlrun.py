@@ -32,6 +32,7 @@ from scrapy_resume.inflight import Inflight
 from scrapy_resume.intake import Intake
 from scrapy_resume.itembook import ItemBook
 from scrapy_resume.ledger import Ledger
+from scrapy_resume.orders import Listener
 from scrapy_resume.outbox import Outbox
 from scrapy_resume.store.contract import Closing
 from scrapy_resume.storethread import StoreThread, post_to_loop
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from scrapy_resume.codec import Codec
     from scrapy_resume.rows import Row
     from scrapy_resume.settings import QueueOrder, ResumeSettings
-    from scrapy_resume.store.contract import Batch, Committed, JobStore
+    from scrapy_resume.store.contract import Batch, Committed, JobStore, Orders
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -140,6 +141,7 @@ class CrawlRun:
         )
         self.thread = StoreThread(f"scrapy-resume {session.job}")
         self.outbox = Outbox(job, self.thread, self, settings.commit_interval_seconds)
+        self.listener = Listener(job, self.thread, self._obey)
         self.feeds: Feeds | None = None
         """Filled by the exporter of feeds, if there are any."""
         self.inflight = Inflight(self.ledger, self.hand_out, self.outbox, self.forced_shutdown)
@@ -251,6 +253,7 @@ class CrawlRun:
         self.fleet.end()
         self.waiting.end()
         self.hosts.end()
+        self.listener.end()
         self.ledger.gave_up(error)
         self._abandon_feeds()
 
@@ -311,6 +314,17 @@ class CrawlRun:
         silence = time.monotonic() - self.outbox.in_touch_at
         out_of_touch = silence > self.settings.orphan_timeout_seconds * SILENCE_SHARE
         self.ledger.hold("out of touch", out_of_touch)
+
+    def _obey(self, orders: Orders) -> None:
+        """People have told this run something."""
+        if orders.stop and not self.inflight.closing:
+            logger.info("The crawl is stopped, as `scrapy resume stop` asks")
+            self.inflight.close_spider("shutdown")
+        if orders.retried:
+            self.hosts.ask_all_again()
+        if orders.changed:
+            self.frontier.look_everywhere()
+            self.outbox.hurry()
 
     # ---- the end
 
@@ -414,6 +428,7 @@ class CrawlRun:
         self.fleet.end()
         self.waiting.end()
         self.hosts.end()
+        self.listener.end()
         self._abandon.detach()
         self._abandon_feeds()
         self.outbox.last_words(Closing("paused", "shutdown", self._stats()))
@@ -453,6 +468,7 @@ class CrawlRun:
         self.fleet.end()
         self.waiting.end()
         self.hosts.end()
+        self.listener.end()
         self.outbox.seal()
         self._abandon.detach()
         self._unhook()

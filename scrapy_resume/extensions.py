@@ -14,7 +14,9 @@ from scrapy_resume.codec import Codec
 from scrapy_resume.crawlrun import CrawlRun
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
 from scrapy_resume.inflight import current_item, spider_arguments
+from scrapy_resume.launching import launch_of
 from scrapy_resume.opening import Candidate, longest_delay, open_job, opens_job
+from scrapy_resume.orders import LISTEN_SECONDS
 from scrapy_resume.refusal import refuse
 from scrapy_resume.settings import (
     job_name,
@@ -90,6 +92,7 @@ class ResumeExtension:
         self._progress = Progress(run)
         self._beat = create_looping_call(self._beat_once)
         self._life = create_looping_call(run.look_around)
+        self._listening = create_looping_call(run.listener.listen)
         self._sent_at_last_beat = -1
         self._feeds_failed = False
         connect = crawler.signals.connect
@@ -132,6 +135,7 @@ class ResumeExtension:
         if self.run.session.shared:
             interval_seconds = min(interval_seconds, settings.orphan_timeout_seconds / 4)
         self._life.start(min(LIFE_SECONDS, interval_seconds))
+        self._listening.start(LISTEN_SECONDS)
         self._beat.start(interval_seconds, now=False)
 
     def _beat_once(self) -> None:
@@ -173,8 +177,9 @@ class ResumeExtension:
     async def spider_closed(self, spider: Spider, reason: str) -> None:
         """Mark the job by the close reason."""
         run = self.run
-        if self._beat.running:
-            self._beat.stop()
+        for call in (self._beat, self._listening):
+            if call.running:
+                call.stop()
         drained = await run.drain()
         last = drained and await run.is_last()
         whole = drained and await run.close_feeds(last=last)
@@ -222,6 +227,7 @@ def _open(crawler: Crawler) -> CrawlRun:
         spider=spider.name,
         arguments=arguments,
         settings=settings,
+        launch=launch_of(crawler, arguments),
         slot_delay_seconds=longest_delay(crawler),
     )
     job = open_job(open_location(settings.store), candidate)

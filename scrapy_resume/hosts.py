@@ -292,6 +292,15 @@ class Hosts:
             self._changed[host.key] = host
             self._apply(host)
 
+    def ask_all_again(self) -> None:
+        """Somebody has retried requests, and believes that what was the matter is over."""
+        for host in list(self._hosts.values()):
+            host.failures = host.probes = 0
+            host.open_until = host.wait_until = 0.0
+            host.probe = None
+            self._changed[host.key] = host
+            self._apply(host)
+
     # ---- what the frontier hands out
 
     def _apply(self, host: Host) -> None:

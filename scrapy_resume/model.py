@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 IDENTITY_BYTES: Final = 20
 
@@ -213,3 +213,5 @@ class JobSummary:
     start_exhausted: bool = False
     delta: bool = False
     """It skips what gave items in earlier numbers."""
+    launch: dict[str, Any] | None = None
+    """How the last crawl of the job was started, see ``launching``; ``None``: unknown."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from scrapy_resume.errors import (
@@ -14,6 +14,7 @@ from scrapy_resume.errors import (
     JobLockedError,
     JobNotFoundError,
 )
+from scrapy_resume.launching import visible
 from scrapy_resume.model import JobKey, Selection, State
 from scrapy_resume.settings import hash_inputs
 from scrapy_resume.store.contract import Closing, Opening
@@ -71,6 +72,8 @@ class Candidate:
     spider: str
     arguments: Mapping[str, object]
     settings: ResumeSettings
+    launch: Mapping[str, object] = field(default_factory=dict)
+    """How it was started, see ``launching``."""
     slot_delay_seconds: float = 0.0
     """The longest delay between two requests of a download slot."""
 
@@ -80,7 +83,8 @@ class Candidate:
         return Opening(
             spider=self.spider,
             worker=worker_name(),
-            arguments=dict(self.arguments),
+            arguments=visible(self.arguments),
+            launch=dict(self.launch),
             metadata=dict(settings.metadata),
             input_hashes=dict(input_hashes),
             crash_limit=settings.crash_limit,

@@ -15,7 +15,20 @@ from typing import Any, ClassVar, Final
 
 from scrapy.commands import ScrapyCommand
 
-SUBCOMMANDS: Final = ("list", "status", "requests", "failed", "retry", "park", "export")
+SUBCOMMANDS: Final = (
+    "list",
+    "status",
+    "requests",
+    "failed",
+    "retry",
+    "park",
+    "run",
+    "stop",
+    "export",
+    "recover",
+    "reset",
+    "clean",
+)
 """Each is a module of this package with ``HELP``, ``add_arguments`` and ``run``."""
 
 

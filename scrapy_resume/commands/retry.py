@@ -28,4 +28,4 @@ def run(call: Call) -> int:
     filters = filters_of(call.arguments)
     if call.arguments.max_attempts is not None:
         filters["max_attempts"] = call.arguments.max_attempts
-    return call.change(retry, filters, "to be fetched again, when its crawl is run again")
+    return call.change(retry, filters, "to be fetched again, now if it is being crawled")

@@ -317,6 +317,8 @@ class Opening:
     arguments: Mapping[str, object] = field(default_factory=dict)
     metadata: Mapping[str, object] = field(default_factory=dict)
     input_hashes: Mapping[str, str] = field(default_factory=dict)
+    launch: Mapping[str, object] = field(default_factory=dict)
+    """How the crawl was started, see ``launching``. Empty: what is known of it stays."""
     crash_limit: int = 3
     """Crashes in flight after which a row becomes a suspect."""
     durable: bool = False
@@ -403,6 +405,39 @@ class Closing:
     """Scrapy's stats of the run; what JSON cannot hold as text."""
 
 
+@dataclass(frozen=True)
+class Orders:
+    """What people have told a live run of a job."""
+
+    stop: bool = False
+    """It is to close gracefully."""
+    changed: bool = False
+    """Requests are retried or parked, or will be by the next commit: send one soon."""
+    retried: bool = False
+    """Some are retried: hosts that did not answer are to be asked again."""
+
+
+class AskedRun(NamedTuple):
+    """A live run that was asked to stop."""
+
+    number: int
+    worker: str
+    """``host:pid``."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What a recovery without a run of its own took back."""
+
+    workers: tuple[str, ...] = ()
+    """The dead, as ``host:pid``."""
+    requests: int = 0
+    parked: int = 0
+    """Of the requests: suspects that died alone."""
+    alive: tuple[str, ...] = ()
+    """Workers that go on."""
+
+
 class JobStore(Protocol):
     """One job, open for writing by one run."""
 
@@ -422,6 +457,12 @@ class JobStore(Protocol):
 
     def show_life(self) -> None:
         """The event loop runs. Does not block; to be called every second or so."""
+
+    def orders(self) -> Orders:
+        """What people have told this run and it has not heard yet; asked twice a second.
+
+        What is to be done to requests the next commit does.
+        """
 
     def is_last(self) -> bool | None:
         """The run found nothing left to do and is about to close: is it the last one?
@@ -457,6 +498,12 @@ class Store(Protocol):
     def door(self, name: str) -> AbstractContextManager[None]:
         """Held while a run decides how to open a job of that name: one at a time."""
 
+    def jobs(self) -> list[JobKey]:
+        """All jobs, damaged ones too, by name and number."""
+
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job without its requests. Raises ``JobNotFoundError`` and ``StoreError``."""
+
     def latest(self, name: str) -> JobSummary | None:
         """The job of that name with the highest number; ``None``: there is none."""
 
@@ -484,8 +531,32 @@ class Store(Protocol):
 
         Returns how many they are; with ``dry_run`` nothing is changed. Those that were never
         written down, and those that come first in every run, are left alone. A completed job
-        with something to fetch becomes ``paused``. Raises ``JobNotFoundError``, and
-        ``JobLockedError`` if a live process owns the job and the store is not shared.
+        with something to fetch becomes ``paused``. On a live job its owner does it, or it is
+        done beside the workers. Raises ``JobNotFoundError``, and ``StoreUnavailableError`` if a
+        live owner does not answer: nothing is changed then.
+        """
+
+    def stop(self, key: JobKey) -> list[AskedRun]:
+        """Ask the live runs of a job to close gracefully; which ones. Waits for nobody.
+
+        Empty if nobody crawls it. Raises ``JobNotFoundError``.
+        """
+
+    def recover(
+        self, key: JobKey, crash_limit: int, timeout_seconds: float | None = None
+    ) -> Recovery:
+        """Take back now what dead runs of a job hold. A job that nobody is on becomes ``paused``.
+
+        ``timeout_seconds``: on a shared store, a worker that was silent for longer is fenced as
+        dead; ``None``: as it asked for itself. Raises ``JobNotFoundError``.
+        """
+
+    def delete(self, key: JobKey, *, completed_before: float | None = None) -> bool:
+        """Delete a job that nobody crawls.
+
+        With ``completed_before`` only if it was completed before that time (seconds since the
+        epoch), and is still; false: it is not. Raises ``JobNotFoundError``, ``JobLockedError``,
+        and ``StoreDamagedError`` or ``SchemaTooNewError`` for what is not known to be a job's.
         """
 
     def prune(self, name: str, keep: int) -> list[JobKey]:

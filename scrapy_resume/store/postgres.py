@@ -6,6 +6,7 @@ Everything is in one schema, ``scrapy_resume``, which the first run makes. See d
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -15,20 +16,21 @@ from typing import Final
 from psycopg import Connection
 
 from scrapy_resume.errors import (
+    JobError,
     JobExistsError,
     JobLockedError,
     JobNotFoundError,
     StoreUnavailableError,
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
-from scrapy_resume.store.contract import Opening
+from scrapy_resume.store.contract import AskedRun, Opening, Recovery
 from scrapy_resume.store.given import up_to_first_keeper
 from scrapy_resume.store.jsontext import as_json, storable
 from scrapy_resume.store.postgres_job import PostgresJob
 from scrapy_resume.store.postgres_link import Link
 from scrapy_resume.store.postgres_opening import open_job
 from scrapy_resume.store.postgres_read import PostgresReader
-from scrapy_resume.store.postgres_recovery import hold_job, live_runs
+from scrapy_resume.store.postgres_recovery import hold_job, live_runs, recover_job
 from scrapy_resume.store.postgres_schema import ensure_schema
 from scrapy_resume.store.postgres_steering import steer
 from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
@@ -39,10 +41,14 @@ log = logging.getLogger("scrapy_resume")
 DOOR_SECONDS: Final = 60.0
 """How long a run waits for those who open a job of its name before it: a hundred may."""
 
+HOLD_TIMEOUT: Final = "10s"
+"""How long a command waits for a job whose row a commit holds."""
+
 KNOCK_SECONDS: Final = 0.1
 """Between two tries, on average."""
 
 DELETE = load_queries("postgres", "delete.sql")
+CONTROL = load_queries("postgres", "control.sql")
 
 
 class PostgresStore:
@@ -77,6 +83,14 @@ class PostgresStore:
                     )
                 time.sleep(KNOCK_SECONDS * random.uniform(0.5, 1.5))
 
+    def jobs(self) -> list[JobKey]:
+        """All jobs, by name and number."""
+        return PostgresReader(self._url).keys()
+
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job without its requests."""
+        return PostgresReader(self._url).summary(key)
+
     def latest(self, name: str) -> JobSummary | None:
         """The job of that name with the highest number; ``None``: there is none."""
         with self._ready() as connection:
@@ -97,6 +111,7 @@ class PostgresStore:
                     "arguments": as_json(opening.arguments),
                     "metadata": as_json(opening.metadata),
                     "input_hashes": as_json(opening.input_hashes),
+                    "launch": as_json(opening.launch) if opening.launch else None,
                 },
             ).fetchone()
             if row is None and self._has_run(connection, key):
@@ -123,11 +138,52 @@ class PostgresStore:
     def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
         """Have requests fetched again (``pending``) or never (``parked``); how many there were.
 
-        Workers that are on the job see it with their next look.
+        Workers that are on the job are told.
         """
+        with self._ready() as connection:
+            with connection.transaction():
+                tables, _ = self._hold(connection, key)
+                count = steer(tables, selection, to, dry_run=dry_run)
+            if count and to is State.pending and not dry_run:
+                tables.execute(CONTROL["tell_of_retry"])
+        return count
+
+    def stop(self, key: JobKey) -> list[AskedRun]:
+        """Ask the workers that are on the job to close gracefully."""
+        with self._ready() as connection:
+            with connection.transaction():
+                tables, _ = self._hold(connection, key)
+                live = [run for run in live_runs(tables) if not run.is_dead]
+            tables.execute(CONTROL["ask_to_stop"], runs=[run.number for run in live])
+        return [AskedRun(run.number, run.worker) for run in live]
+
+    def recover(
+        self, key: JobKey, crash_limit: int, timeout_seconds: float | None = None
+    ) -> Recovery:
+        """Take back what dead workers hold, and those that were silent for longer than that."""
         with self._ready() as connection, connection.transaction():
+            connection.execute(OPENING["wait_at_most"], {"timeout": HOLD_TIMEOUT})
             tables, _ = self._hold(connection, key)
-            return steer(tables, selection, to, dry_run=dry_run)
+            return recover_job(tables, crash_limit, timeout_seconds)
+
+    def delete(self, key: JobKey, *, completed_before: float | None = None) -> bool:
+        """Delete a job that nobody is on: whole, or not at all."""
+        with self._ready() as connection, connection.transaction():
+            connection.execute(OPENING["wait_at_most"], {"timeout": HOLD_TIMEOUT})
+            tables, status = self._hold(connection, key)
+            live = [run for run in live_runs(tables) if not run.is_dead]
+            if live:
+                raise JobLockedError(
+                    f"{key} cannot be deleted: {live[0].worker} crawls it. "
+                    f"Stop it first: scrapy resume stop {key}"
+                )
+            if completed_before is not None:
+                ((completed_at,),) = tables.execute(OPENING["completed_at"]).fetchall()
+                if status != "completed" or (completed_at or 0) >= completed_before:
+                    return False
+            for statement in DELETE.values():
+                tables.execute(statement)
+        return True
 
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""
@@ -136,9 +192,13 @@ class PostgresStore:
         pruned = []
         with self._ready() as connection:
             values = {"name": storable(name), "keep": keep}
-            for job, number in connection.execute(OPENING["prunable"], values).fetchall():
-                delete_job(connection, job)
-                pruned.append(JobKey(name, number))
+            found = connection.execute(OPENING["prunable"], values).fetchall()
+        for (number,) in found:
+            try:
+                if self.delete(JobKey(name, number), completed_before=math.inf):
+                    pruned.append(JobKey(name, number))
+            except (JobError, StoreUnavailableError) as error:
+                log.warning("%s#%d is left alone: %s", name, number, error)
         return sorted(pruned, key=lambda key: key.number)
 
     def _link_of(self, opening: Opening) -> Link:
@@ -178,9 +238,3 @@ class PostgresStore:
         tables = PostgresTables(job.id, 0, any_owner=False)
         tables.begin(connection, job.now)
         return tables, job.status
-
-
-def delete_job(connection: Connection, job: int) -> None:
-    """Delete a job, table by table, each in a transaction of its own; the job's row comes last."""
-    for statement in DELETE.values():
-        connection.execute(statement, {"job": job})

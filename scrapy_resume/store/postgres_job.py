@@ -19,6 +19,7 @@ from scrapy_resume.store.contract import (
     Committed,
     HostNote,
     Opening,
+    Orders,
     Session,
     StartTurn,
     StoredItem,
@@ -38,7 +39,10 @@ from scrapy_resume.store.postgres_recovery import (
 from scrapy_resume.store.postgres_tables import COMMIT, OPENING, Fence, PostgresTables
 from scrapy_resume.store.postgres_watch import Watch
 from scrapy_resume.store.processes import Presence
+from scrapy_resume.store.queries import load_queries
 from scrapy_resume.store.recovery import Death
+
+CONTROL: Final = load_queries("postgres", "control.sql")
 
 HOSTS_SECONDS: Final = 1.0
 """Between two times that others are asked about hosts; and how long a commit of theirs that has
@@ -195,6 +199,18 @@ class PostgresJob:
         self._life.show()
 
     # Others
+
+    def orders(self) -> Orders:
+        """What people have told this run."""
+        values = {"job": self._job, "run": self.session.run}
+        with self._link.transaction() as connection:
+            found = connection.execute(CONTROL["orders"], values).fetchone()
+            if found is None:
+                return Orders()
+            stop, retried = found
+            if retried:
+                connection.execute(CONTROL["heard_of_retry"], values)
+        return Orders(stop, retried, retried)
 
     def is_last(self) -> bool | None:
         """The run is about to close: is it the last one? See ``JobStore``."""

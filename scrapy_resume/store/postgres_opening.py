@@ -113,6 +113,7 @@ def _begin_run(
     tables.execute(
         OPENING["open_job"],
         metadata=as_json(opening.metadata) if opening.metadata else None,
+        launch=as_json(opening.launch) if opening.launch else None,
         start_run=job.next_run if has_start else start_run,
         start_over=start_over,
     )

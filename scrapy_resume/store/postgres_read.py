@@ -68,6 +68,7 @@ class PostgresReader:
             arguments=json.loads(row["arguments"]),
             start_exhausted=row["start_exhausted"],
             delta=row["delta"],
+            launch=None if row["launch"] is None else json.loads(row["launch"]),
         )
 
     def runs(self, key: JobKey) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from psycopg import Connection
 
 from scrapy_resume.model import Counts, JobKey, Phase
 from scrapy_resume.store.batch import end_delays
+from scrapy_resume.store.contract import Recovery
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
 from scrapy_resume.store.processes import is_gone
@@ -115,6 +116,33 @@ def end_dead_run(
             recovered.rows,
         )
     return recovered
+
+
+def recover_job(
+    tables: PostgresTables, crash_limit: int, timeout_seconds: float | None
+) -> Recovery:
+    """End the dead runs of a job that is held, and those that were silent for longer than that.
+
+    A job that nobody is on any more is ``paused``.
+    """
+    runs = live_runs(tables)
+    dead = [
+        run
+        for run in runs
+        if run.is_dead or (timeout_seconds is not None and run.silence > timeout_seconds)
+    ]
+    alive = tuple(run.worker for run in runs if run not in dead)
+    workers = []
+    total = Recovered()
+    for run in dead:
+        ended = end_dead_run(tables, run, crash_limit, others_go_on=bool(alive))
+        if ended is not None:
+            workers.append(run.worker)
+            total.rows += ended.rows
+            total.parked += ended.parked
+    if workers and not alive:
+        tables.execute(OPENING["end_job"], status="paused", reason="recovered")
+    return Recovery(tuple(workers), total.rows, total.parked, alive)
 
 
 def take_back(tables: PostgresTables, death: Death, delay_seconds: float) -> Recovered:

@@ -7,6 +7,7 @@ The directory has to be on a local disk: SQLite's WAL and the locks do not work 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sqlite3
 import time
@@ -15,13 +16,29 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from scrapy_resume.errors import JobExistsError, JobLockedError, JobNotFoundError, StoreError
+from scrapy_resume.errors import (
+    JobError,
+    JobExistsError,
+    JobLockedError,
+    JobNotFoundError,
+    StoreDamagedError,
+    StoreError,
+)
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
-from scrapy_resume.store.contract import Opening
+from scrapy_resume.store.contract import AskedRun, Opening, Recovery
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import door_lock, is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION, migrate, record_version
 from scrapy_resume.store.queries import read_sql, split_statements
+from scrapy_resume.store.sqlite_control import (
+    LOOK_SECONDS,
+    STOP,
+    VERBS,
+    ask,
+    count_in,
+    encode_selection,
+    tell,
+)
 from scrapy_resume.store.sqlite_errors import translated
 from scrapy_resume.store.sqlite_files import (
     CREATING,
@@ -44,9 +61,11 @@ from scrapy_resume.store.sqlite_files import SQL as FILES
 from scrapy_resume.store.sqlite_given import carry, earlier_to_read
 from scrapy_resume.store.sqlite_job import SqliteJob, holder
 from scrapy_resume.store.sqlite_opening import (
+    Ownership,
     claim,
     open_job,
     ownership,
+    recover_job,
     transaction,
 )
 from scrapy_resume.store.sqlite_read import read_summary, reading
@@ -54,6 +73,9 @@ from scrapy_resume.store.sqlite_steering import steer
 from scrapy_resume.store.sqlite_tables import OPENING
 
 log = logging.getLogger("scrapy_resume")
+
+ANSWER_SECONDS = 10.0
+"""How long a command waits for a live owner: it looks for orders twice a second."""
 
 
 class SqliteStore:
@@ -77,6 +99,15 @@ class SqliteStore:
                 make_directory(self.directory)
                 stack.enter_context(door_lock(door_path(self.directory, name)))
             yield
+
+    def jobs(self) -> list[JobKey]:
+        """All jobs, damaged ones too, by name and number; none if there is no directory."""
+        with translated(self.directory):
+            return [job.key for job in job_files(self.directory)]
+
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job without its requests."""
+        return self._summary(JobFile(key, self._existing(key)))
 
     def latest(self, name: str) -> JobSummary | None:
         """The job of that name with the highest number; ``None``: there is none.
@@ -120,13 +151,51 @@ class SqliteStore:
     def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
         """Have requests fetched again (``pending``) or never (``parked``); how many there were.
 
-        Raises ``JobLockedError`` while a process crawls the job.
+        While a process crawls the job, that one does it, within a second or so. Raises
+        ``StoreUnavailableError`` if it does not.
         """
+        path = self._existing(key)
         if dry_run:
-            with reading(self._existing(key)) as connection:
+            with reading(path) as connection:
                 return steer(connection, selection, to, dry_run=True)
-        with self._unowned(key, "changed") as (connection, _):
-            return steer(connection, selection, to)
+        until = time.monotonic() + ANSWER_SECONDS
+        while True:
+            owned = _owned(path)
+            if owned is not None:
+                body = encode_selection(selection)
+                answer = ask(path, owned.epoch, (VERBS[to], body), until)
+                if answer is not None:
+                    return count_in(answer)
+                continue
+            try:
+                with self._unowned(key, "changed") as (connection, _):
+                    return steer(connection, selection, to)
+            except JobLockedError:
+                # Somebody has opened it meanwhile, or is about to.
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(LOOK_SECONDS)
+
+    def stop(self, key: JobKey) -> list[AskedRun]:
+        """Ask the process that crawls the job to close gracefully."""
+        path = self._existing(key)
+        owned = _owned(path)
+        if owned is None or owned.run is None:
+            return []
+        tell(path, owned.epoch, STOP)
+        return [AskedRun(owned.run, str(owned.worker))]
+
+    def recover(
+        self, key: JobKey, crash_limit: int, timeout_seconds: float | None = None
+    ) -> Recovery:
+        """Take back what a dead run holds. The lock tells that it is dead: no time has to pass."""
+        return recover_job(self._existing(key), key, crash_limit)
+
+    def delete(self, key: JobKey, *, completed_before: float | None = None) -> bool:
+        """Delete the files of a job that nobody crawls; its feeds stay."""
+        path = self._existing(key)
+        with self.door(key.name):
+            return _delete(path, key, completed_before)
 
     @contextmanager
     def _unowned(self, key: JobKey, what: str) -> Iterator[tuple[sqlite3.Connection, int]]:
@@ -160,11 +229,14 @@ class SqliteStore:
         if keep <= 0:
             return []
         completed = [job for job in self._files(name) if self._is_completed(job)]
-        pruned = completed[:-keep]
-        for job in pruned:
-            with translated(job.path):
-                delete_job(job.path)
-        return [job.key for job in pruned]
+        pruned = []
+        for job in completed[:-keep]:
+            try:
+                if _delete(job.path, job.key, math.inf):
+                    pruned.append(job.key)
+            except (JobError, StoreError) as error:
+                log.warning("%s is left alone: %s", job.key, error)
+        return pruned
 
     def _files(self, name: str) -> list[JobFile]:
         with translated(self.directory):
@@ -173,7 +245,7 @@ class SqliteStore:
     def _existing(self, key: JobKey) -> Path:
         path = job_path(self.directory, key)
         with translated(path):
-            if not path.exists():
+            if not os.path.lexists(path):
                 raise JobNotFoundError(f"there is no job {key} in {self.directory}")
         return path
 
@@ -187,6 +259,44 @@ class SqliteStore:
             log.warning("%s is left alone: %s", job.key, error)
             return False
         return summary.status == "completed" and not summary.alive
+
+
+def _owned(path: Path) -> Ownership | None:
+    """Whose the job is, if a live process owns it."""
+    with reading(path) as connection:
+        found = ownership(connection, path)
+        return found if is_held(lock_path(path, found.epoch)) else None
+
+
+def _delete(path: Path, key: JobKey, completed_before: float | None) -> bool:
+    """Delete a job, under the lock of its next epoch; see ``Store.delete``.
+
+    Nothing but an ordinary file that is known to be a job's is ever deleted.
+    """
+    with translated(path):
+        if path.is_symlink() or not path.is_file():
+            raise StoreDamagedError(f"{path} is not an ordinary file; it is left alone")
+        with reading(path) as connection:
+            before = ownership(connection, path)
+        if is_held(lock_path(path, before.epoch)):
+            raise JobLockedError(
+                f"{key} cannot be deleted: {before.worker} crawls it. "
+                f"Stop it first: scrapy resume stop {key}"
+            )
+        lock = claim(path, key, before)
+        try:
+            with reading(path) as connection:
+                if ownership(connection, path).epoch != before.epoch:
+                    raise JobLockedError(f"another process has just opened {key}; try again")
+                summary = read_summary(path)
+            if completed_before is not None and not (
+                summary.status == "completed" and (summary.completed_at or 0) < completed_before
+            ):
+                return False
+            delete_job(path)
+        finally:
+            lock.discard()
+    return True
 
 
 def _never_ran(path: Path) -> bool:
@@ -237,5 +347,6 @@ def _fill(connection: sqlite3.Connection, key: JobKey, opening: Opening) -> None
             "arguments": as_json(opening.arguments),
             "metadata": as_json(opening.metadata),
             "input_hashes": as_json(opening.input_hashes),
+            "launch": as_json(opening.launch) if opening.launch else None,
         },
     )

@@ -15,10 +15,18 @@ from scrapy_resume.errors import LeaseLostError, ResumeError
 from scrapy_resume.model import Phase
 from scrapy_resume.store.batch import BatchWriter
 from scrapy_resume.store.board import Board
-from scrapy_resume.store.contract import Batch, Closing, Committed, Session, StoredItem
+from scrapy_resume.store.contract import (
+    Batch,
+    Closing,
+    Committed,
+    Orders,
+    Session,
+    StoredItem,
+)
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import OwnerLock
 from scrapy_resume.store.recovery import Death, recover
+from scrapy_resume.store.sqlite_control import heard, obey
 from scrapy_resume.store.sqlite_errors import REOPEN, result_code, translated
 from scrapy_resume.store.sqlite_files import SQL as FILES
 from scrapy_resume.store.sqlite_files import connect
@@ -59,20 +67,28 @@ class SqliteJob:
         self._tables = SqliteTables()
         self._writer = BatchWriter(session.run, self._tables)
         self._doubt: Doubt | None = None
+        self._ordered = False
+        """Somebody has told this run to change requests."""
         self._given_up = False
 
     def commit(self, batch: Batch) -> Committed:
         """Keep a batch, whole or not at all; also a heartbeat."""
-        with self._owned_transaction() as (_, job):
+        with self._owned_transaction() as (connection, job):
             committed = self._kept_before(batch, job)
             if committed is None:
                 self._doubt = None
-                transaction = self._writer.apply(batch, job.tally(), time.time())
+                tally = job.tally()
+                if self._ordered:
+                    slots = obey(connection, self.session.epoch)
+                    tally = self._tables.begin(connection).tally()
+                    tally.slots = dict.fromkeys(slots, 0)
+                transaction = self._writer.apply(batch, tally, time.time())
                 self._tables.keep_counters(transaction, batch)
                 committed = transaction.committed
                 doubt = Doubt(batch, job.commits + 1, committed)
                 self._doubt = doubt
         self._doubt = None
+        self._ordered = False
         self._writer.keep()
         return committed
 
@@ -86,6 +102,13 @@ class SqliteJob:
 
     def show_life(self) -> None:
         """The lock of the epoch says that the run is alive."""
+
+    def orders(self) -> Orders:
+        """What people have told this run; requests are changed by the next commit."""
+        with translated(self.path, self._holder):
+            orders = heard(self._connected(), self.session.epoch)
+        self._ordered = orders.changed
+        return orders
 
     def is_last(self) -> bool:
         """A job has one run at a time."""

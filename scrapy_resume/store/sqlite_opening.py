@@ -22,7 +22,7 @@ from scrapy_resume.errors import JobLockedError, StoreDamagedError
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.batch import end_delays
 from scrapy_resume.store.board import Board, read_board
-from scrapy_resume.store.contract import FeedNote, HostNote, Opening, Session
+from scrapy_resume.store.contract import FeedNote, HostNote, Opening, Recovery, Session
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import OwnerLock, is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION, migrate
@@ -86,6 +86,48 @@ def open_job(path: Path, key: JobKey, opening: Opening) -> SqliteJob:
             raise
 
 
+def recover_job(path: Path, key: JobKey, crash_limit: int) -> Recovery:
+    """Take back what a dead run holds, without beginning another: the job is ``paused`` then."""
+    with translated(path, lambda: holder(path)):
+        check_not_empty(path)
+        connection = connect(path, FILES["configure_owner"], mode="rw")
+        try:
+            version = schema_version(connection, path, SCHEMA_VERSION)
+            before = ownership(connection, path)
+            if is_held(lock_path(path, before.epoch)):
+                return Recovery(alive=(str(before.worker),))
+            if not before.died:
+                return Recovery()
+            lock = claim(path, key, before)
+            try:
+                migrate(connection, version)
+                return _recover(path, key, connection, before, crash_limit)
+            finally:
+                lock.discard()
+        finally:
+            connection.close()
+
+
+def _recover(
+    path: Path, key: JobKey, connection: sqlite3.Connection, before: Ownership, crash_limit: int
+) -> Recovery:
+    marks = read_board(board_path(path), before.run_epoch or 0)
+    now = time.time()
+    with transaction(connection):
+        _refuse_if_taken(connection, key, before)
+        tables = SqliteTables()
+        job = tables.begin(connection)
+        tally = job.tally()
+        recovered = recover(tables, tally, Death(marks, job.alone_id, crash_limit), now)
+        tables.keep_tally(tally)
+        _end_dead_run(connection, before.run, None)
+        connection.execute(OPENING["drop_orders"])
+        connection.execute(OPENING["end_recovered"], {"epoch": before.epoch + 1, "now": now})
+    board_path(path).unlink(missing_ok=True)
+    remove_locks(path, below=before.epoch + 1)
+    return Recovery((str(before.worker),), recovered.rows, recovered.parked)
+
+
 def ownership(connection: sqlite3.Connection, path: Path) -> Ownership:
     """Whose the job is, as far as the file tells."""
     row = connection.execute(OPENING["ownership"]).fetchone()
@@ -106,12 +148,16 @@ def take_over(connection: sqlite3.Connection, key: JobKey, before: Ownership) ->
     """Begin the next epoch, under its lock."""
     status = "recovering" if before.died else before.status
     with transaction(connection):
-        if connection.execute(OPENING["ownership"]).fetchone()[0] != before.epoch:
-            raise JobLockedError(f"another process has just opened {key}; try again")
+        _refuse_if_taken(connection, key, before)
         connection.execute(
             OPENING["take_over"],
             {"epoch": before.epoch + 1, "status": status, "now": time.time()},
         )
+
+
+def _refuse_if_taken(connection: sqlite3.Connection, key: JobKey, before: Ownership) -> None:
+    if connection.execute(OPENING["ownership"]).fetchone()[0] != before.epoch:
+        raise JobLockedError(f"another process has just opened {key}; try again")
 
 
 @contextmanager
@@ -154,6 +200,7 @@ def _open(
         if before.died:
             reason = f"taken over by {opening.worker}" if alive else None
             _end_dead_run(connection, before.run, reason)
+        connection.execute(OPENING["drop_orders"])
         _begin_run(connection, run, before.epoch + 1, opening, now)
     board = Board(board_path(path), before.epoch + 1)
     if opening.durable:
@@ -177,7 +224,9 @@ def _begin_run(
         OPENING["begin_run"],
         {"number": run, "epoch": epoch, "worker": opening.worker, "now": now},
     )
-    connection.execute(OPENING["start_job"], {"now": now, "metadata": metadata})
+    launch = as_json(opening.launch) if opening.launch else None
+    values = {"now": now, "metadata": metadata, "launch": launch}
+    connection.execute(OPENING["start_job"], values)
 
 
 def _session(

@@ -183,6 +183,7 @@ def _summary(row: dict[str, Any], alive: bool) -> JobSummary:
         arguments=json.loads(row["arguments"]),
         start_exhausted=bool(row["start_exhausted"]),
         delta=bool(row["delta"]),
+        launch=None if row["launch"] is None else json.loads(row["launch"]),
     )
 
 

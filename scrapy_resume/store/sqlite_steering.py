@@ -1,4 +1,4 @@
-"""Requests of a job in a file are retried or parked, while nobody crawls it."""
+"""Requests of a job in a file are retried or parked, by its owner or while there is none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from functools import partial
 from typing import Final
 
 from scrapy_resume.model import Selection, State
@@ -19,11 +18,17 @@ STEERING: Final = load_queries("sqlite", "steering.sql")
 
 
 def steer(
-    connection: sqlite3.Connection, selection: Selection, to: State, *, dry_run: bool = False
+    connection: sqlite3.Connection,
+    selection: Selection,
+    to: State,
+    *,
+    dry_run: bool = False,
+    slots: set[int] | None = None,
 ) -> int:
     """Change the state of the requests that are meant, within the transaction at hand.
 
-    Returns how many there were. ``to`` is ``pending`` or ``parked``.
+    Returns how many there were. ``to`` is ``pending`` or ``parked``. The ids of the download slots
+    of what is changed are added to ``slots``.
     """
     add_functions(connection)
     source, where, values = selected(selection)
@@ -37,7 +42,13 @@ def steer(
     def find(after: int) -> list[int]:
         return [row for (row,) in connection.execute(statement, {**values, "after": after})]
 
-    total = in_portions(find, len if dry_run else partial(_change, connection, to))
+    def change(ids: list[int]) -> int:
+        if slots is not None:
+            rows = connection.execute(STEERING["slots_of"], {"ids": json.dumps(ids)})
+            slots.update(slot for (slot,) in rows)
+        return _change(connection, to, ids)
+
+    total = in_portions(find, len if dry_run else change)
     if total and not dry_run and to is State.pending:
         connection.execute(STEERING["forget_hosts"])
     return total

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import sqlite3
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from scrapy.cmdline import execute
@@ -20,6 +24,7 @@ from scrapy_resume.store.contract import (
     ItemRecord,
     JobStore,
     Opening,
+    Orders,
     Store,
 )
 from scrapy_resume.store.sqlite import SqliteStore
@@ -88,6 +93,41 @@ class Shelf:
         """The process dies."""
         self.open_jobs.remove(job)
         job.abandon()
+
+    @contextmanager
+    def listening(self, job: JobStore) -> Iterator[list[Orders]]:
+        """The owner hears what it is told meanwhile, as a crawl does; what it was told."""
+        heard: list[Orders] = []
+        ended = threading.Event()
+
+        def listen() -> None:
+            while not ended.wait(0.01):
+                orders = job.orders()
+                if orders != Orders():
+                    heard.append(orders)
+                if orders.changed:
+                    job.commit(Batch(job.session.first_id + 1_000))
+                if orders.stop:
+                    self.close(job, "paused", "shutdown")
+                    return
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        yield heard
+        ended.set()
+        thread.join()
+
+    def age(self, name: str, days: float) -> None:
+        """A completed job was completed so long ago."""
+        (file,) = self.directory.glob(f"{quote(name, safe='#')}.sqlite3")
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute("UPDATE job SET completed_at = completed_at - ?", (days * 86_400,))
+
+    def make_newer(self, name: str) -> None:
+        """The job's file was written by a newer version."""
+        (file,) = self.directory.glob(f"{name}#*.sqlite3")
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA user_version = 99")
 
     def damage(self, name: str) -> Path:
         """The job's file becomes something else."""

@@ -113,14 +113,14 @@ def test_what_cannot_be_changed_is_refused_with_what_can(shelf_of_all, call, wor
     assert len(answer.err.splitlines()) == 1
 
 
-def test_a_live_job_is_not_changed(shelf, call):
+def test_a_live_job_is_changed_by_its_owner(shelf, call):
     job = shelf.begin("books")
     shelf.crawl(job, failed=["boom"])
-    answer = call("retry")
-    assert answer.code == 1
-    assert "host:7 crawls it" in answer.err
-    assert urls(call("requests", "--state", "failed", "--json")) == ["1"]
     assert json.loads(call("retry", "--dry-run", "--json").out)["requests"] == 1
+    with shelf.listening(job):
+        answer = call("retry", "--json")
+    assert (answer.code, json.loads(answer.out)["requests"]) == (0, 1)
+    assert urls(call("requests", "--state", "pending", "--json")) == ["1"]
 
 
 def test_a_mistyped_job_names_the_nearest(shelf_of_all, call):

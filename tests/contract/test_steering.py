@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.errors import ConfigurationError, JobLockedError
+from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.model import Kind, Selection, State
 from scrapy_resume.store.contract import HostNote, Wish
 from scrapy_resume.store.selecting import UNRECORDED
@@ -198,21 +198,6 @@ def test_what_is_open_cannot_be_retried(state: State) -> None:
 def test_what_has_ended_well_cannot_be_parked(state: State) -> None:
     with pytest.raises(ConfigurationError, match="cannot be parked"):
         to_park(Selection((state,)))
-
-
-def test_a_live_job_is_left_alone_where_it_cannot_be_shared(place: Place) -> None:
-    run = place.begin()
-    run.admit(admission(1, lease=True))
-    run.commit(finishes=[finish(1, state=State.failed, error="E")])
-    everything = to_retry(Selection())
-    if place.store.shared:
-        assert place.store.steer(BOOKS, everything, State.pending) == 1
-        assert [row.id for row in run.lease(5)] == [1]
-        return
-    with pytest.raises(JobLockedError, match="crawls it"):
-        place.store.steer(BOOKS, everything, State.pending)
-    assert place.store.steer(BOOKS, everything, State.pending, dry_run=True) == 1
-    assert place.states() == {"1": "failed"}
 
 
 def test_what_a_crash_left_behind_is_recovered_all_the_same(place: Place) -> None:

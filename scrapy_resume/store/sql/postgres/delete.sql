@@ -1,5 +1,4 @@
--- A job that is not wanted any more: what is hot first, so that nothing works on it meanwhile,
--- the job's own row last, so that a death in between leaves it to the next pruning.
+-- A job that is not wanted any more, in one transaction that holds its row.
 
 -- name: frontier
 -- What is open.

@@ -27,6 +27,10 @@ VALUES (%(version)s, extract(epoch FROM clock_timestamp()));
 -- would wait for one.
 SELECT pg_try_advisory_xact_lock(hashtext('scrapy_resume door'), hashtext(%(name)s));
 
+-- name: wait_at_most
+-- For the locks of this transaction.
+SELECT set_config('lock_timeout', %(timeout)s, true);
+
 -- name: latest
 -- The job of that name with the highest number.
 SELECT name, number FROM scrapy_resume.job WHERE name = %(name)s ORDER BY number DESC LIMIT 1;
@@ -34,11 +38,12 @@ SELECT name, number FROM scrapy_resume.job WHERE name = %(name)s ORDER BY number
 -- name: create_job
 -- A new job.
 INSERT INTO scrapy_resume.job (
-    name, number, spider, status, created_at, updated_at, arguments, metadata, input_hashes
+    name, number, spider, status, created_at, updated_at, arguments, metadata, input_hashes,
+    launch
 )
 SELECT
     %(name)s, %(number)s, %(spider)s, 'initialized', t.now, t.now, %(arguments)s, %(metadata)s,
-    %(input_hashes)s
+    %(input_hashes)s, %(launch)s
 FROM (SELECT extract(epoch FROM clock_timestamp()) AS now) AS t
 ON CONFLICT DO NOTHING
 RETURNING id;
@@ -226,6 +231,7 @@ INSERT INTO scrapy_resume.run (
 UPDATE scrapy_resume.job SET
     status = 'running', reason = NULL, completed_at = NULL, updated_at = %(now)s,
     next_run = %(run)s + 1, metadata = coalesce(%(metadata)s, metadata),
+    launch = coalesce(%(launch)s, launch),
     start_run = %(start_run)s, start_over = %(start_over)s
 WHERE id = %(job)s;
 
@@ -323,6 +329,10 @@ WHERE id = %(job)s;
 
 -- name: prunable
 -- Completed jobs of a name, the latest first.
-SELECT id, number FROM scrapy_resume.job
+SELECT number FROM scrapy_resume.job
 WHERE name = %(name)s AND status = 'completed'
 ORDER BY number DESC OFFSET %(keep)s;
+
+-- name: completed_at
+-- When the job was completed.
+SELECT completed_at FROM scrapy_resume.job WHERE id = %(job)s;

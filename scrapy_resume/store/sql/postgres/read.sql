@@ -14,7 +14,7 @@ SELECT
     j.spider, j.status, j.reason, j.created_at, t.updated_at, j.completed_at, j.arguments,
     j.metadata, j.input_hashes, j.start_exhausted, j.delta, t.pending, t.leased, t.done, t.failed,
     t.parked, t.ignored, t.delayed, t.items_stored, t.items_dropped, t.items_failed, l.worker,
-    l.started_at
+    l.started_at, j.launch
 FROM scrapy_resume.job AS j
 JOIN scrapy_resume.totals AS t ON t.job = j.id
 LEFT JOIN scrapy_resume.run AS l ON l.job = j.id AND l.number = j.next_run - 1

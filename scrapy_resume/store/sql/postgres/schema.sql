@@ -38,6 +38,7 @@ CREATE TABLE scrapy_resume.job (
     arguments text NOT NULL,              -- JSON, as are the next two
     metadata text NOT NULL,
     input_hashes text NOT NULL,
+    launch text,                          -- JSON: how its last crawl was started; NULL: unknown
     start_exhausted boolean NOT NULL DEFAULT false,
     start_run integer NOT NULL DEFAULT 0, -- the run that has start(); 0: nobody
     start_over boolean NOT NULL DEFAULT false, -- start() came to its end since the job was opened
@@ -81,6 +82,8 @@ CREATE TABLE scrapy_resume.run (
     starving boolean NOT NULL DEFAULT false, -- it looks for slots in vain
     leaving boolean NOT NULL DEFAULT false,  -- it found the job finished, and closes
     last boolean NOT NULL DEFAULT false,     -- the same, and it was the last one
+    stop_asked boolean NOT NULL DEFAULT false, -- it is to stop gracefully
+    retried boolean NOT NULL DEFAULT false,  -- requests were retried: hosts are asked again
     pages bigint NOT NULL DEFAULT 0,
     items bigint NOT NULL DEFAULT 0,
     stats text,                           -- JSON, written at close

@@ -74,3 +74,9 @@ SELECT value FROM json_each('[1]');
 -- name: job_name
 -- The real name of a job whose file name had to be cut.
 SELECT name FROM job;
+
+-- name: configure_teller
+-- Whoever writes one row for the live owner, and leaves its checkpoints to it.
+PRAGMA synchronous = NORMAL;
+PRAGMA mmap_size = 0;
+PRAGMA wal_autocheckpoint = 0;

@@ -4,10 +4,10 @@
 -- The one row of a new job's file.
 INSERT INTO job (
     one, name, number, spider, status, epoch, next_id, created_at, updated_at,
-    arguments, metadata, input_hashes
+    arguments, metadata, input_hashes, launch
 ) VALUES (
     1, :name, :number, :spider, 'initialized', 0, 1, :now, :now,
-    :arguments, :metadata, :input_hashes
+    :arguments, :metadata, :input_hashes, :launch
 );
 
 -- name: keeps_given
@@ -105,7 +105,7 @@ VALUES (:number, :epoch, :worker, 'running', :now, :now);
 -- The run may work from here on.
 UPDATE job SET
     status = 'running', reason = NULL, completed_at = NULL, updated_at = :now,
-    metadata = coalesce(:metadata, metadata);
+    metadata = coalesce(:metadata, metadata), launch = coalesce(:launch, launch);
 
 -- name: keep_recovered
 -- The counters, as the recovery leaves them.
@@ -146,3 +146,12 @@ SELECT jar, payload FROM cookies;
 UPDATE job SET
     status = :status, reason = :reason, updated_at = :now,
     completed_at = CASE :status WHEN 'completed' THEN :now END;
+
+-- name: drop_orders
+-- What the owner before was told, and did not take up, is nobody's.
+DELETE FROM control;
+
+-- name: end_recovered
+-- The job at rest after a recovery that began no run.
+UPDATE job SET
+    epoch = :epoch, status = 'paused', reason = 'recovered', completed_at = NULL, updated_at = :now;

@@ -24,6 +24,7 @@ CREATE TABLE job (
     arguments TEXT NOT NULL,             -- JSON, as are the next two
     metadata TEXT NOT NULL,
     input_hashes TEXT NOT NULL,
+    launch TEXT,                         -- JSON: how its last crawl was started; NULL: unknown
     start_exhausted INTEGER NOT NULL DEFAULT 0,
     every_run INTEGER NOT NULL DEFAULT 0,
     alone_id INTEGER NOT NULL DEFAULT 0, -- the suspect that was leased to run alone
@@ -172,6 +173,17 @@ CREATE TABLE host (
     key TEXT PRIMARY KEY,
     record TEXT NOT NULL                 -- JSON
 ) WITHOUT ROWID;
+
+-- What commands tell the live owner: all that anybody else writes while there is one. Rows of
+-- another epoch are nobody's, and go with the next opening.
+CREATE TABLE control (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    epoch INTEGER NOT NULL,
+    verb TEXT NOT NULL,                  -- stop, retry, park
+    body TEXT NOT NULL,                  -- JSON
+    created_at REAL NOT NULL,
+    answer TEXT                          -- JSON; NULL: not taken up yet
+);
 
 CREATE TABLE migration (
     version INTEGER PRIMARY KEY,

@@ -1,4 +1,4 @@
--- What people tell a job that nobody is crawling.
+-- What people tell a job: carried out by its owner, or while there is none.
 
 -- name: tried_again
 -- Payloads, out of these rows, that may count retries.
@@ -8,6 +8,10 @@ WHERE r.id = j.value AND r.payload LIKE '%"retry_times"%';
 -- name: change_payload
 -- A request as it was before it was tried again.
 UPDATE request SET payload = ? WHERE id = ?;
+
+-- name: slots_of
+-- The download slots of these rows.
+SELECT DISTINCT r.slot FROM json_each(:ids) AS j CROSS JOIN request AS r WHERE r.id = j.value;
 
 -- name: leave_slots
 -- Rows that could be leased leave their slots.

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def aged(shelf):
+    """books#1 to #3 were completed 40, 30 and 20 days ago, quotes#1 50; and others are not."""
+    for number, days in ((1, 40), (2, 30), (3, 20)):
+        shelf.close(shelf.begin("books", number))
+        shelf.age(f"books#{number}", days)
+    shelf.close(shelf.begin("quotes"))
+    shelf.age("quotes#1", 50)
+    shelf.close(shelf.begin("paused"), "paused", "shutdown")
+    shelf.close(shelf.begin("fresh"))
+    shelf.crash(shelf.begin("crashed"))
+    shelf.begin("live")
+    return shelf
+
+
+def names(shelf) -> list[str]:
+    return sorted(path.name.removesuffix(".sqlite3") for path in shelf.directory.glob("*.sqlite3"))
+
+
+OTHERS = ["crashed#1", "fresh#1", "live#1", "paused#1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "gone"),
+    [
+        (["--days", "60"], []),
+        (["--days", "35"], ["books#1", "quotes#1"]),
+        (["--days", "25"], ["books#1", "books#2", "quotes#1"]),
+        (["--days", "25", "--keep", "1"], ["books#1", "books#2"]),
+        (["--days", "1", "--keep", "2"], ["books#1"]),
+        (["--days", "1", "--keep", "9"], []),
+    ],
+)
+def test_completed_jobs_that_are_old_are_deleted_and_no_other(aged, call, words, gone):
+    dry = call("clean", *words, "--dry-run", "--json")
+    assert json.loads(dry.out)["deleted"] == gone
+    before = names(aged)
+    answer = call("clean", *words)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.splitlines() == [f"{job} is deleted" for job in gone]
+    assert names(aged) == [job for job in before if job not in gone]
+    assert set(OTHERS) <= set(names(aged))
+
+
+def test_a_dry_run_deletes_nothing(aged, call):
+    before = names(aged)
+    assert call("clean", "--days", "0.5", "--dry-run").out.count("would be deleted") == 4
+    assert names(aged) == before
+
+
+def test_what_cannot_be_read_is_left_alone_and_told(aged, call):
+    aged.damage("quotes")
+    (aged.directory / "link#1.sqlite3").symlink_to(aged.directory / "books#1.sqlite3")
+    answer = call("clean", "--days", "35", "--json")
+    assert answer.code == 1
+    document = json.loads(answer.out)
+    assert document["deleted"] == ["books#1"]
+    assert [row["job"] for row in document["left"]] == ["quotes#1", "link#1"]
+    assert answer.err.count("\n") == 1
+    assert (aged.directory / "quotes#1.sqlite3").exists()
+    assert (aged.directory / "link#1.sqlite3").is_symlink()
+
+
+def test_the_age_has_to_be_given_and_a_number(shelf, call):
+    shelf.close(shelf.begin())
+    for words in ([], ["--days=-1"], ["--days", "nan"], ["--days", "1", "--keep", "-1"]):
+        assert call("clean", *words).code == 2
+    assert names(shelf) == ["books#1"]
