@@ -498,8 +498,8 @@ ON CONFLICT (job, name, batch) DO UPDATE SET
 -- What the commit adds to its minute; comes before the run's own row, which has the pages so far.
 INSERT INTO scrapy_resume.minute AS m (job, minute, run, pages, items, done, failed, ignored, open)
 SELECT
-    job, %(minute)s, number, %(pages)s - pages, %(items)s, %(done)s, %(failed)s, %(ignored)s,
-    %(open)s
+    job, %(minute)s, number, greatest(%(pages)s - pages, 0), %(items)s, %(done)s, %(failed)s,
+    %(ignored)s, %(open)s
 FROM scrapy_resume.run WHERE job = %(job)s AND number = %(run)s
 ON CONFLICT (job, minute, run) DO UPDATE SET
     pages = m.pages + excluded.pages, items = m.items + excluded.items,

@@ -196,7 +196,7 @@ SELECT id, payload FROM item WHERE id > ? AND id <= ? ORDER BY id LIMIT ?;
 -- name: keep_minute
 -- What the commit adds to its minute; comes before the run's own row, which has the pages so far.
 INSERT INTO minute (minute, run, pages, items, done, failed, ignored, open)
-SELECT :minute, number, :pages - pages, :items, :done, :failed, :ignored, :open
+SELECT :minute, number, max(:pages - pages, 0), :items, :done, :failed, :ignored, :open
 FROM run WHERE number = :run
 ON CONFLICT (minute, run) DO UPDATE SET
     pages = pages + excluded.pages, items = items + excluded.items, done = done + excluded.done,
