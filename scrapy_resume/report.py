@@ -141,6 +141,13 @@ class Reports:
                 dated.append(self._dated_answer(key))
         return [answer for _, answer in sorted(dated, key=itemgetter(0), reverse=True)]
 
+    def job_or_error(self, job: str | None = None) -> dict[str, Any]:
+        """As ``jobs`` has it: a job that cannot be read is an answer with an ``error``.
+
+        Raises ``JobNotFoundError``, and ``StoreError`` if the store cannot be read as a whole.
+        """
+        return self._dated_answer(self.find(job))[1]
+
     def job(self, job: str | None = None) -> dict[str, Any]:
         """One job, as ``scrapy resume status --json`` prints it.
 

@@ -24,6 +24,7 @@ SUBCOMMANDS: Final = (
     "retry",
     "park",
     "export",
+    "report",
 )
 """Each is a module of this package with ``HELP``, ``add_arguments`` and ``run``."""
 

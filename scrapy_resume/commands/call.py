@@ -98,6 +98,17 @@ class Call:
         with suppress(BrokenPipeError):
             print(text, end=end)
 
+    def tell_of_unreadable(self, jobs: Iterable[dict[str, Any]]) -> int:
+        """The exit code: 1 if one of the jobs has an ``error``, told on standard error."""
+        from scrapy_resume.errors import StoreError
+
+        unreadable = [job["error"] for job in jobs if job.get("error")]
+        if not unreadable:
+            return 0
+        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
+        print(f"scrapy resume: {one_line(StoreError(unreadable[0] + more))}", file=sys.stderr)
+        return 1
+
     def usage_error(self, message: str) -> NoReturn:
         """Ends the process with exit code 2."""
         self.arguments.usage_error(message)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.call import Call, add_json, one_line, percent, progress_share, table
+from scrapy_resume.commands.call import Call, add_json, percent, progress_share, table
 from scrapy_resume.commands.terminal import Column, ago, bar, fitted_table, status_style, text
-from scrapy_resume.errors import StoreError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -50,11 +48,7 @@ def run(call: Call) -> int:
         )
     else:
         call.print_lines([f"There are no jobs in {reports.location}."])
-    unreadable = [job["error"] for job in jobs if job.get("error")]
-    if unreadable:
-        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
-        print(f"scrapy resume: {one_line(StoreError(unreadable[0] + more))}", file=sys.stderr)
-    return 1 if unreadable else 0
+    return call.tell_of_unreadable(jobs)
 
 
 def _row(job: dict[str, Any]) -> tuple[str, ...]:

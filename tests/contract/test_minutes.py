@@ -53,6 +53,16 @@ def test_runs_add_to_the_same_minutes(place: Place) -> None:
     assert total(place, "done") == 3
 
 
+def test_a_minute_without_anything_has_no_row(place: Place) -> None:
+    run = place.begin()
+    admitted(run, 2)
+    run.commit()
+    assert place.reader.minutes(BOOKS, 0.0) == []
+    run.commit(pages=1)
+    (minute,) = place.reader.minutes(BOOKS, 0.0)
+    assert (minute["pages"], minute["done"], minute["open"]) == (1, 0, 2)
+
+
 def test_minutes_before_a_time_are_left_out(place: Place) -> None:
     run = place.begin()
     admitted(run, 1)

@@ -194,10 +194,13 @@ ON CONFLICT (key) DO UPDATE SET record = excluded.record;
 SELECT id, payload FROM item WHERE id > ? AND id <= ? ORDER BY id LIMIT ?;
 
 -- name: keep_minute
--- What the commit adds to its minute; comes before the run's own row, which has the pages so far.
+-- What the commit adds to its minute, if it adds anything; comes before the run's own row, which
+-- has the pages so far.
 INSERT INTO minute (minute, run, pages, items, done, failed, ignored, open)
 SELECT :minute, number, max(:pages - pages, 0), :items, :done, :failed, :ignored, :open
-FROM run WHERE number = :run
+FROM run
+WHERE
+    number = :run AND (:pages > pages OR :items + :done + :failed + :ignored > 0)
 ON CONFLICT (minute, run) DO UPDATE SET
     pages = pages + excluded.pages, items = items + excluded.items, done = done + excluded.done,
     failed = failed + excluded.failed, ignored = ignored + excluded.ignored, open = excluded.open;
