@@ -31,6 +31,10 @@ _OWNED: Final = frozenset({"running", "recovering"})
 
 _SUGGESTIONS: Final = 3
 
+COUNTED_AT_MOST: Final = 100_000
+"""Rows that are read to count by what no counter is kept for: what comes of it is shown on a
+screen, and the store may have a hundred million."""
+
 
 class Reader(Protocol):
     """What a store answers to those who only read it. Times are seconds since the epoch."""
@@ -52,8 +56,18 @@ class Reader(Protocol):
     ) -> Iterator[dict[str, Any]]:
         """Those of the job's requests that are meant, in the order in which they were admitted."""
 
-    def failures(self, key: JobKey, examples: int) -> list[dict[str, Any]]:
-        """The failed requests by error and HTTP status, the most frequent first."""
+    def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
+        """The failed requests by error and HTTP status, the most frequent first; of very many,
+        the ``bound`` that were found last."""
+
+    def statuses(self, key: JobKey, bound: int) -> list[dict[str, Any]]:
+        """Of the ``bound`` requests that were found last, how many ended with which status."""
+
+    def hosts(self, key: JobKey, count: int, bound: int) -> list[dict[str, Any]]:
+        """Of the ``bound`` requests that were found last, how many are at which host."""
+
+    def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
+        """What each minute brought from that time on."""
 
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         """The job's visible items, encoded, in the order in which they became visible."""
@@ -127,6 +141,13 @@ class Reports:
                 dated.append(self._dated_answer(key))
         return [answer for _, answer in sorted(dated, key=itemgetter(0), reverse=True)]
 
+    def job_or_error(self, job: str | None = None) -> dict[str, Any]:
+        """As ``jobs`` has it: a job that cannot be read is an answer with an ``error``.
+
+        Raises ``JobNotFoundError``, and ``StoreError`` if the store cannot be read as a whole.
+        """
+        return self._dated_answer(self.find(job))[1]
+
     def job(self, job: str | None = None) -> dict[str, Any]:
         """One job, as ``scrapy resume status --json`` prints it.
 
@@ -170,9 +191,44 @@ class Reports:
     def failures(self, job: str | None = None, examples: int = 3) -> list[dict[str, Any]]:
         """The failed requests by error, as ``scrapy resume failed --json`` prints them.
 
-        At most so many ``examples`` (URLs) of each. Raises ``JobNotFoundError``.
+        At most so many ``examples`` (URLs) of each. If more than ``COUNTED_AT_MOST`` have
+        failed, the groups are those of the ones that were found last. Raises
+        ``JobNotFoundError``.
         """
-        return self._reader.failures(self.find(job), examples)
+        return self._reader.failures(self.find(job), examples, COUNTED_AT_MOST)
+
+    def minutes(self, job: str | None = None, since: float = 0.0) -> list[dict[str, Any]]:
+        """What each minute brought, from a time (seconds since the epoch) on, in order.
+
+        Keys: ``at`` (its first second since the epoch), ``pages`` (responses), ``items``,
+        ``done``, ``failed``, ``ignored`` (requests that ended so), and ``open`` (requests, at
+        its end). Minutes in which nothing happened are left out. Raises ``JobNotFoundError``.
+        """
+        return self._reader.minutes(self.find(job), since)
+
+    def details(self, job: str | None = None, hosts: int = 20) -> dict[str, Any]:
+        """Everything about a job, as ``scrapy resume show --json`` prints it.
+
+        The document of ``job``, and more: ``arguments`` (of the spider), ``input_hashes``
+        (file → SHA-256), ``start_exhausted``, ``workers`` (live ones, ``host:pid``),
+        ``by_status`` and ``by_host`` (at most so many ``hosts``). The last two count the
+        ``counted`` requests that were found last, at most ``COUNTED_AT_MOST``. Raises
+        ``JobNotFoundError`` and ``StoreError``.
+        """
+        key = self.find(job)
+        summary = self._reader.summary(key)
+        answer = self._answer(summary)
+        live = [run["worker"] for run in answer["runs"] if run["status"] in _OWNED]
+        return {
+            **answer,
+            "arguments": dict(summary.arguments),
+            "input_hashes": dict(summary.input_hashes),
+            "start_exhausted": summary.start_exhausted,
+            "workers": live,
+            "counted": min(COUNTED_AT_MOST, summary.counts.total),
+            "by_status": self._reader.statuses(key, COUNTED_AT_MOST),
+            "by_host": self._reader.hosts(key, hosts, COUNTED_AT_MOST),
+        }
 
     def find(self, job: str | None = None) -> JobKey:
         """The job that is meant. Raises ``JobNotFoundError``, which names the nearest."""

@@ -18,6 +18,7 @@ from scrapy.commands import ScrapyCommand
 SUBCOMMANDS: Final = (
     "list",
     "status",
+    "show",
     "requests",
     "failed",
     "retry",
@@ -28,6 +29,7 @@ SUBCOMMANDS: Final = (
     "recover",
     "reset",
     "clean",
+    "report",
 )
 """Each is a module of this package with ``HELP``, ``add_arguments`` and ``run``."""
 

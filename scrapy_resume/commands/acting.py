@@ -6,7 +6,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from scrapy_resume.commands.call import Call, printable
+from scrapy_resume.commands.call import Call
+from scrapy_resume.commands.terminal import printable
 
 if TYPE_CHECKING:
     from scrapy_resume.store.contract import Store

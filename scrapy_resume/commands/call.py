@@ -10,9 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from scrapy_resume.commands.terminal import is_terminal, printable, terminal
+
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from rich.console import Console, RenderableType
     from scrapy.settings import Settings
 
     from scrapy_resume.report import Reports
@@ -59,13 +62,13 @@ class Call:
 
     def print_json(self, document: Any) -> None:
         """One JSON document on standard output, whatever its encoding."""
-        self._print(json.dumps(document, indent=2))
+        self._print(_as_json(document, indent=2))
 
     def print_json_array(self, rows: Iterable[Any]) -> None:
         """One JSON array on standard output, an element at a time: there may be very many."""
         opening = "["
         for row in rows:
-            self._print(opening + json.dumps(row), end="")
+            self._print(opening + _as_json(row), end="")
             opening = ",\n "
         self._print("]" if opening != "[" else "[]")
 
@@ -75,15 +78,46 @@ class Call:
         for line in lines:
             self._print(printable(line).encode(encoding, "backslashreplace").decode(encoding))
 
+    def print_screen(
+        self,
+        drawn: Callable[[Console], Iterable[RenderableType]],
+        plain: Callable[[], Iterable[str]],
+    ) -> None:
+        """What is ``drawn`` on a terminal of its width, ``plain`` lines anywhere else."""
+        if not is_terminal():
+            self.print_lines(plain())
+            return
+        from rich.console import Group
+
+        console = terminal()
+        with suppress(BrokenPipeError):
+            console.print(Group(*drawn(console)))
+
     def _print(self, text: str, end: str = "\n") -> None:
         # A reader that leaves early must not change the exit code of `status --check`.
         with suppress(BrokenPipeError):
             print(text, end=end)
 
+    def tell_of_unreadable(self, jobs: Iterable[dict[str, Any]]) -> int:
+        """The exit code: 1 if one of the jobs has an ``error``, told on standard error."""
+        from scrapy_resume.errors import StoreError
+
+        unreadable = [job["error"] for job in jobs if job.get("error")]
+        if not unreadable:
+            return 0
+        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
+        print(f"scrapy resume: {one_line(StoreError(unreadable[0] + more))}", file=sys.stderr)
+        return 1
+
     def usage_error(self, message: str) -> NoReturn:
         """Ends the process with exit code 2."""
         self.arguments.usage_error(message)
         raise SystemExit(2)
+
+
+def _as_json(document: Any, indent: int | None = None) -> str:
+    """In ASCII that any terminal shows as it is: JSON does not ask for DEL to be escaped."""
+    return json.dumps(document, indent=indent).replace("\x7f", "\\u007f")
 
 
 def add_job(parser: ArgumentParser) -> None:
@@ -133,16 +167,6 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         yield "  ".join(cells).rstrip()
-
-
-def printable(text: str) -> str:
-    """With escapes in place of control characters and of what moves or hides text."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
 
 
 def one_line(error: Exception) -> str:

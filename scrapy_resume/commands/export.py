@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.call import Call, add_job, add_json
+from scrapy_resume.commands.newfile import new_file
 from scrapy_resume.errors import ConfigurationError, ItemNotRecordableError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def run(call: Call) -> int:
         call.usage_error("--json and -o - both want standard output: name a file")
     reports = call.reports()
     key = reports.find(call.arguments.job)
-    output = _standard_output() if to_stdout else _new_file(target, call.arguments.overwrite)
+    output = _standard_output() if to_stdout else new_file(target, call.arguments.overwrite)
     with output as file:
         exporter = _exporter(exporters[format_name], call.settings, file)
         if _is_csv_without_fields(exporter):
@@ -136,31 +136,3 @@ def _export(exporter: Any, items: Iterable[Any]) -> int:
 def _standard_output() -> Iterator[IO[bytes]]:
     yield sys.stdout.buffer
     sys.stdout.buffer.flush()
-
-
-@contextmanager
-def _new_file(target: str, overwrite: bool) -> Iterator[IO[bytes]]:
-    """A file that has its name only when it is whole; a link is followed."""
-    path = Path(os.path.realpath(target))
-    _refuse_to_spoil(path, target, overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _refuse_to_spoil(path, target, overwrite)
-        unfinished.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            unfinished.unlink()
-
-
-def _refuse_to_spoil(path: Path, target: str, overwrite: bool) -> None:
-    if not path.exists():
-        return
-    if not path.is_file():
-        raise FileExistsError(f"{target} is not an ordinary file; -o -:FORMAT writes to a pipe")
-    if not overwrite:
-        raise FileExistsError(f"{target} exists; --overwrite replaces it")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.call import Call, add_job, add_json
+from scrapy_resume.commands.terminal import text
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
 
 HELP: Final = "failures grouped by error, with examples"
 
@@ -19,15 +24,22 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Print the errors, the most frequent first."""
+    from scrapy_resume.report import COUNTED_AT_MOST
+
     reports = call.reports()
     key = reports.find(call.arguments.job)
     groups = reports.failures(str(key))
     if call.arguments.json:
         call.print_json(groups)
     elif groups:
-        call.print_lines(_lines(groups))
+        call.print_screen(
+            drawn=lambda console: _drawn(console, groups), plain=lambda: _lines(groups)
+        )
     else:
         call.print_lines([f"No request of {key} has failed."])
+    counted = sum(group["count"] for group in groups)
+    if counted >= COUNTED_AT_MOST:
+        print(f"These are the {counted:,} that were found last.", file=sys.stderr)
     return 0
 
 
@@ -37,6 +49,21 @@ def _lines(groups: list[dict[str, Any]]) -> Iterator[str]:
         when = f"{group['first_at']} to {group['last_at']}"
         yield f"{group['count']} x {group['error']}{status}, {when}"
         if group["error_message"]:
-            yield f"    {group['error_message'][:200]}"
+            yield f"    {_message(group)}"
         for url in group["examples"]:
             yield f"    {url}"
+
+
+def _message(group: dict[str, Any]) -> str:
+    return " ".join(group["error_message"].split())[:200]
+
+
+def _drawn(console: Console, groups: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
+    for group in groups:
+        status = f" HTTP {group['http_status']}" if group["http_status"] else ""
+        title = text(f"{group['count']:,} x ", "bold")
+        title.append_text(text(f"{group['error']}{status}", "bold red"))
+        yield title.append_text(text(f"  {group['first_at']} to {group['last_at']}", "dim"))
+        if group["error_message"]:
+            yield text(f"  {_message(group)}")
+        yield from (text(f"  {url}", "dim") for url in group["examples"])

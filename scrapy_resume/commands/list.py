@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-import sys
+import time
 from argparse import ArgumentParser
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.call import Call, add_json, one_line, percent, progress_share, table
-from scrapy_resume.errors import StoreError
+from scrapy_resume.commands.call import Call, add_json, percent, progress_share, table
+from scrapy_resume.commands.terminal import Column, ago, bar, fitted_table, status_style, text
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
 
 HELP: Final = "all jobs, the latest first"
 
 _HEADINGS: Final = ("JOB", "STATUS", "PROGRESS", "SUCCESS", "ITEMS", "UPDATED")
+_COLUMNS: Final = (
+    Column("JOB", style="bold"),
+    Column("STATUS"),
+    Column("", rank=4),
+    Column("PROGRESS", right=True),
+    Column("SUCCESS", rank=2, right=True),
+    Column("ITEMS", rank=1, right=True),
+    Column("UPDATED", rank=3, style="dim"),
+)
+_BAR_WIDTH: Final = 16
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -26,14 +42,13 @@ def run(call: Call) -> int:
     if call.arguments.json:
         call.print_json(jobs)
     elif jobs:
-        call.print_lines(table([_HEADINGS, *map(_row, jobs)]))
+        call.print_screen(
+            drawn=lambda console: _drawn(console, jobs),
+            plain=lambda: table([_HEADINGS, *map(_row, jobs)]),
+        )
     else:
         call.print_lines([f"There are no jobs in {reports.location}."])
-    unreadable = [job["error"] for job in jobs if job.get("error")]
-    if unreadable:
-        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
-        print(f"scrapy resume: {one_line(StoreError(unreadable[0] + more))}", file=sys.stderr)
-    return 1 if unreadable else 0
+    return call.tell_of_unreadable(jobs)
 
 
 def _row(job: dict[str, Any]) -> tuple[str, ...]:
@@ -45,3 +60,21 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
         str(job["items"]["stored"]) if job["items"] else "-",
         job["updated_at"] or "-",
     )
+
+
+def _drawn(console: Console, jobs: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
+    now = time.time()
+    yield fitted_table(console, _COLUMNS, [_cells(job, now) for job in jobs], flexible=0)
+
+
+def _cells(job: dict[str, Any], now: float) -> list[str | Text]:
+    name, status, progress, success, items, updated = _row(job)
+    counts = job["requests"]
+    shown_bar: str | Text = ""
+    if counts:
+        failed = counts["failed"] + counts["parked"]
+        shown_bar = bar(_BAR_WIDTH, counts["done"], failed, counts["ignored"], counts["total"])
+    if job["updated_at"]:
+        moment = datetime.strptime(f"{updated}+0000", "%Y-%m-%dT%H:%M:%SZ%z").timestamp()
+        updated = ago(max(0.0, now - moment))
+    return [name, text(status, status_style(status)), shown_bar, progress, success, items, updated]

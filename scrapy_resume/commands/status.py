@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import time
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.call import Call, add_job, add_json, percent, progress_share
+from scrapy_resume.commands.call import Call, add_job, add_json, one_line, percent, progress_share
+from scrapy_resume.commands.terminal import is_terminal, terminal, text
+from scrapy_resume.errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from scrapy_resume.commands.statusscreen import StatusScreen
+    from scrapy_resume.report import Reports
 
 HELP: Final = "one job on one screen: progress, rates, what is in flight, failures"
 
 COMPLETED_WITH_FAILURES: Final = 3
 NOT_COMPLETED: Final = 4
 
-_BAR_WIDTH: Final = 40
-_SHOWN_IN_FLIGHT: Final = 8
-_SHOWN_FAILURES: Final = 5
+WATCH_SECONDS: Final = 1.0
+"""Between two looks."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of ``scrapy resume status``."""
     add_job(parser)
     add_json(parser)
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="look again every second, until nobody crawls the job any more, or Ctrl-C",
+    )
     parser.add_argument(
         "--check",
         action="store_true",
@@ -33,20 +46,18 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Print the job's status."""
+    arguments = call.arguments
+    if arguments.watch and arguments.json:
+        call.usage_error("--json is one document: leave --watch out")
     reports = call.reports()
-    answer = reports.job(call.arguments.job)
-    if call.arguments.json:
+    if arguments.json:
+        answer = reports.job(arguments.job)
         call.print_json(answer)
+    elif arguments.watch:
+        answer = watch(call, reports, str(reports.find(arguments.job)))
     else:
-        name = f"{answer['job']}#{answer['number']}"
-        troubled = (
-            reports.requests(name, state=state, limit=_SHOWN_FAILURES)
-            for state in ("failed", "parked")
-            if answer["requests"][state]
-        )
-        failures = [row for rows in troubled for row in rows]
-        call.print_lines(screen(answer, failures[:_SHOWN_FAILURES]))
-    return verdict(answer) if call.arguments.check else 0
+        answer = show(call, reports, arguments.job)
+    return verdict(answer) if arguments.check else 0
 
 
 def verdict(answer: dict[str, Any]) -> int:
@@ -57,82 +68,99 @@ def verdict(answer: dict[str, Any]) -> int:
     return COMPLETED_WITH_FAILURES if counts["failed"] or counts["parked"] else 0
 
 
-def screen(answer: dict[str, Any], failures: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """The lines of the screen."""
-    counts, items = answer["requests"], answer["items"]
-    share = progress_share(answer)
-    ended = counts["total"] - counts["pending"] - counts["leased"]
-    yield f"{answer['job']}#{answer['number']}  {_status(answer)}"
-    yield f"[{_bar(share or 0.0)}] {percent(share)} ({ended}/{counts['total']})"
-    yield ""
-    yield _counts_line("requests", counts, ("done", "failed", "parked", "ignored"))
-    yield _counts_line("open", counts, ("pending", "delayed", "leased"))
-    yield _counts_line("items", items, ("stored", "dropped", "failed"))
-    yield f"{'success':<10}{percent(answer['success_rate'])}"
-    yield f"{'rate':<10}{_rate(answer)}"
-    yield f"{'time':<10}{_time(answer)}"
-    if answer["metadata"]:
-        pairs = (f"{key}={value}" for key, value in answer["metadata"].items())
-        yield f"{'metadata':<10}{', '.join(pairs)}"
-    if answer["in_flight"]:
-        yield ""
-        yield "in flight" if answer["status"] == "running" else "in flight at the end"
-        yield from _indented(answer["in_flight"], _SHOWN_IN_FLIGHT)
-    if failures:
-        yield ""
-        yield "failures"
-        troubled = counts["failed"] + counts["parked"]
-        yield from _indented(map(_failure, failures), len(failures), troubled)
+def show(call: Call, reports: Reports, job: str | None) -> dict[str, Any]:
+    """Print the screen once; returns the answer that it shows."""
+    from scrapy_resume.commands.statusscreen import drawn, look, plain
+
+    screen = look(reports, job)
+    if is_terminal():
+        console = terminal()
+        console.print(drawn(console, screen))
+    else:
+        call.print_lines(plain(screen))
+    return screen.answer
 
 
-def _status(answer: dict[str, Any]) -> str:
-    reason = f" ({answer['reason']})" if answer["reason"] else ""
-    run = answer["runs"][-1] if answer["runs"] else None
-    if run is None:
-        return f"{answer['status']}, created {answer['created_at']}"
-    if answer["status"] in ("running", "recovering"):
-        return f"{answer['status']} since {run['started_at']} as {run['worker']}"
-    when = answer["completed_at"] or run["ended_at"] or answer["updated_at"]
-    return f"{answer['status']}{reason} at {when}, was {run['worker']}"
+def watch(call: Call, reports: Reports, job: str) -> dict[str, Any]:
+    """Print the screen anew until nobody crawls the job, or until Ctrl-C.
+
+    In a pipe it is one line each time. A store that is out for now is asked again.
+    """
+    from scrapy_resume.commands.statusscreen import look
+
+    screen = look(reports, job)
+    with _shown(call) as refresh, _ended_by_signals():
+        refresh(screen, None)
+        while _is_live(screen):
+            time.sleep(WATCH_SECONDS)
+            trouble = None
+            try:
+                screen = look(reports, job)
+            except StoreUnavailableError as error:
+                trouble = one_line(error)
+            refresh(screen, trouble)
+    return screen.answer
 
 
-def _bar(share: float) -> str:
-    filled = int(_BAR_WIDTH * share)
-    return "#" * filled + "-" * (_BAR_WIDTH - filled)
+def _is_live(screen: StatusScreen) -> bool:
+    from scrapy_resume.commands.statusscreen import LIVE
+
+    return screen.answer["status"] in LIVE
 
 
-def _counts_line(title: str, counts: dict[str, int], names: Sequence[str]) -> str:
-    return f"{title:<10}" + "  ".join(f"{name} {counts[name]}" for name in names)
+@contextmanager
+def _shown(call: Call) -> Iterator[Any]:
+    """How a screen, and the trouble that kept it from being newer, is shown."""
+    if not is_terminal():
+
+        def print_line(screen: StatusScreen, trouble: str | None) -> None:
+            call.print_lines([trouble or line_of(screen)])
+            sys.stdout.flush()
+
+        yield print_line
+        return
+    from rich.console import Group
+    from rich.live import Live
+
+    from scrapy_resume.commands.statusscreen import drawn
+
+    console = terminal()
+    with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
+
+        def redraw(screen: StatusScreen, trouble: str | None) -> None:
+            shown = drawn(console, screen)
+            note = [text(""), text(trouble, "red")] if trouble else []
+            live.update(Group(shown, *note), refresh=True)
+
+        yield redraw
 
 
-def _rate(answer: dict[str, Any]) -> str:
-    if answer["pages_per_minute"] is None:
-        return "-"
-    return f"{answer['pages_per_minute']:.1f} pages/min, {answer['items_per_minute']:.1f} items/min"
+def line_of(screen: StatusScreen) -> str:
+    """The screen in one line, in the form of the crawl's own log."""
+    answer = screen.answer
+    counts, rate = answer["requests"], answer["items_per_minute"]
+    eta = answer["eta_seconds"]
+    return " | ".join(
+        (
+            f"{screen.heading()} {answer['status']}",
+            f"{percent(progress_share(answer))} ({screen.ended()}/{counts['total']})",
+            f"success {percent(answer['success_rate'])}",
+            f"{(rate or 0.0) / 60:.1f} items/s",
+            f"ETA {'unknown' if eta is None else f'{eta / 60:.1f} min'}",
+        )
+    )
 
 
-def _time(answer: dict[str, Any]) -> str:
-    runs = len(answer["runs"])
-    line = f"{duration(answer['elapsed_seconds'])} in {runs} run{'' if runs == 1 else 's'}"
-    if answer["eta_seconds"] is None or answer["status"] == "completed":
-        return line
-    return f"{line}, ETA {duration(answer['eta_seconds'])} for what is known now"
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Ctrl-C, and SIGTERM, end what is within, and nothing else: the terminal is left in order."""
 
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
 
-def duration(seconds: float) -> str:
-    """``3725`` → ``1:02:05``; hours are not turned into days."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
-def _failure(row: dict[str, Any]) -> str:
-    status = f" {row['http_status']}" if row["http_status"] else ""
-    message = " ".join((row["error_message"] or "").split())[:100]
-    return f"{row['url']}  {row['state']}: {row['error'] or '-'}{status} {message}".rstrip()
-
-
-def _indented(lines: Any, shown: int, total: int | None = None) -> Iterator[str]:
-    count = len(lines) if total is None else total
-    yield from (f"  {line}" for line in islice(lines, shown))
-    if count > shown:
-        yield f"  ... and {count - shown} more"
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with suppress(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -38,6 +38,26 @@ class Transaction:
     """Leased rows out of those that the batch names, as the steps so far left them."""
     every_run: bool = False
     items_taken: int = 0
+    before: tuple[int, ...] = field(init=False)
+    """Rows by ``State`` when the commit began."""
+
+    def __post_init__(self) -> None:
+        self.before = tuple(self.tally.states)
+
+    def minute(self, pages: int) -> dict[str, int] | None:
+        """What the commit adds to its minute, as ``keep_minute`` wants it; ``None``: nothing.
+
+        ``pages`` are those of the run so far.
+        """
+        gained = {
+            state.name: self.tally.states[state] - self.before[state]
+            for state in (State.done, State.failed, State.ignored)
+        }
+        if not (pages or self.items_taken or any(gained.values())):
+            return None
+        minute = int(self.now // 60)
+        number = {"minute": minute, "pages": pages, "items": self.items_taken}
+        return {**gained, **number, "open": self.committed.counts.open}
 
     def hold(self, ids: Iterable[int]) -> None:
         """Look up which of these rows are leased."""

@@ -149,6 +149,9 @@ class PostgresJob:
     def _keep_counters(self, batch: Batch, fence: Fence, transaction: Transaction) -> None:
         tables, committed, tally = self._tables, transaction.committed, transaction.tally
         sent, answered = self._marks.take()
+        minute = transaction.minute(batch.pages)
+        if minute is not None:
+            tables.execute(COMMIT["keep_minute"], **minute)
         tables.execute(
             COMMIT["keep_run"],
             **change_of(committed.counts, fence.counts),

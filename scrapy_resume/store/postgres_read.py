@@ -103,20 +103,43 @@ class PostgresReader:
             values = {**values, "job": job, "count": limit}
             yield from _streamed(connection, statement, values)
 
-    def failures(self, key: JobKey, examples: int) -> list[dict[str, Any]]:
+    def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
         """The failed requests by error and HTTP status, the most frequent first.
 
-        Keys: ``error``, ``http_status``, ``count``, ``error_message`` (of one of them),
-        ``first_at`` and ``last_at`` (ISO 8601), ``examples`` (URLs, at most so many).
+        Of very many, the ``bound`` that were found last. Keys: ``error``, ``http_status``,
+        ``count``, ``error_message`` (of one of them), ``first_at`` and ``last_at`` (ISO 8601),
+        ``examples`` (URLs, at most so many).
+        """
+        return self._listed(key, "failures", examples=examples, bound=bound)
+
+    def statuses(self, key: JobKey, bound: int) -> list[dict[str, Any]]:
+        """Requests by ``http_status``, with their ``count``, the most frequent first.
+
+        Of very many, the ``bound`` that were found last.
+        """
+        return self._listed(key, "statuses", bound=bound)
+
+    def hosts(self, key: JobKey, count: int, bound: int) -> list[dict[str, Any]]:
+        """Requests by ``host`` (the download slot): ``total``, ``open``, ``done``, ``failed``
+        (parked ones too). At most ``count`` hosts, those with the most requests.
+
+        Of very many requests, the ``bound`` that were found last.
+        """
+        return self._listed(key, "hosts", count=count, bound=bound)
+
+    def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
+        """What each minute brought from that time on, in order; minutes without a page are left
+        out.
+
+        Keys: ``at`` (its first second since the epoch), ``pages``, ``items``, ``done``,
+        ``failed``, ``ignored``, and ``open`` (requests, at its end). Empty in a database that
+        only an older version has crawled into.
         """
         with self._job(key) as (connection, job):
-            cursor = connection.cursor(row_factory=dict_row)
-            groups = cursor.execute(READ["failures"], {"job": job}).fetchall()
-            for group in groups:
-                values = {**group, "job": job, "count": examples}
-                urls = connection.execute(READ["failure_examples"], values)
-                group["examples"] = [url for (url,) in urls]
-        return groups
+            if connection.execute(READ["has_minutes"]).fetchone() is None:
+                return []
+            values = {"job": job, "since": int(since // 60)}
+            return _dicts(connection, READ["minutes"], values)
 
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         """The stored items as the codec wrote them, in the order in which they became visible.
@@ -127,6 +150,10 @@ class PostgresReader:
         with self._job(key) as (connection, job):
             for row in _streamed(connection, READ["item_payloads"], {"job": job}):
                 yield row["payload"]
+
+    def _listed(self, key: JobKey, name: str, **values: int) -> list[dict[str, Any]]:
+        with self._job(key) as (connection, job):
+            return _dicts(connection, READ[name], {**values, "job": job})
 
     @contextmanager
     def _reading(self) -> Iterator[Connection[Any]]:
@@ -172,6 +199,12 @@ def _runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:
         run["alive"] = run["status"] == "running" and not (silent or gone)
         run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
     return runs
+
+
+def _dicts(
+    connection: Connection[Any], statement: str, values: dict[str, Any]
+) -> list[dict[str, Any]]:
+    return connection.cursor(row_factory=dict_row).execute(statement, values).fetchall()
 
 
 def _streamed(

@@ -103,19 +103,50 @@ class SqliteReader:
             add_functions(connection)
             yield from _dicts(connection.execute(statement, {**values, "count": count}))
 
-    def failures(self, key: JobKey, examples: int) -> list[dict[str, Any]]:
+    def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
         """The failed requests by error and HTTP status, the most frequent first.
 
-        Keys: ``error``, ``http_status``, ``count``, ``error_message`` (of one of them),
-        ``first_at`` and ``last_at`` (ISO 8601), ``examples`` (URLs, at most so many).
+        Of very many, the ``bound`` that were found last. Keys: ``error``, ``http_status``,
+        ``count``, ``error_message`` (of one of them), ``first_at`` and ``last_at`` (ISO 8601),
+        ``examples`` (URLs, at most so many).
         """
         with reading(self.path(key)) as connection:
-            groups = list(_dicts(connection.execute(READ["failures"])))
-            for group in groups:
-                values = {**group, "count": examples}
-                urls = connection.execute(READ["failure_examples"], values)
-                group["examples"] = [url for (url,) in urls]
+            values = {"examples": examples, "bound": bound}
+            groups = list(_dicts(connection.execute(READ["failures"], values)))
+        for group in groups:
+            group["examples"] = json.loads(group["examples"])
         return groups
+
+    def statuses(self, key: JobKey, bound: int) -> list[dict[str, Any]]:
+        """Requests by ``http_status``, with their ``count``, the most frequent first.
+
+        Of very many, the ``bound`` that were found last.
+        """
+        with reading(self.path(key)) as connection:
+            return list(_dicts(connection.execute(READ["statuses"], {"bound": bound})))
+
+    def hosts(self, key: JobKey, count: int, bound: int) -> list[dict[str, Any]]:
+        """Requests by ``host`` (the download slot): ``total``, ``open``, ``done``, ``failed``
+        (parked ones too). At most ``count`` hosts, those with the most requests.
+
+        Of very many requests, the ``bound`` that were found last.
+        """
+        with reading(self.path(key)) as connection:
+            values = {"count": count, "bound": bound}
+            return list(_dicts(connection.execute(READ["hosts"], values)))
+
+    def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
+        """What each minute brought from that time on, in order; minutes without a page are left
+        out.
+
+        Keys: ``at`` (its first second since the epoch), ``pages``, ``items``, ``done``,
+        ``failed``, ``ignored``, and ``open`` (requests, at its end). Empty for a job that only
+        an older version has crawled.
+        """
+        with reading(self.path(key)) as connection:
+            if connection.execute(READ["has_minutes"]).fetchone() is None:
+                return []
+            return list(_dicts(connection.execute(READ["minutes"], {"since": int(since // 60)})))
 
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         """The stored items as the codec wrote them, in the order in which they became visible.

@@ -326,6 +326,9 @@ class SqliteTables:
                 "every_run": transaction.every_run,
             },
         )
+        minute = transaction.minute(batch.pages)
+        if minute is not None:
+            self._run(COMMIT["keep_minute"], {**minute, "run": transaction.run})
         beat = (transaction.now, batch.pages, transaction.items_taken, transaction.run)
         self._run(COMMIT["beat_run"], beat)
 

@@ -64,8 +64,10 @@ class Shelf:
         ignored: int = 0,
         pending: int = 0,
         leased: int = 0,
+        pages: int | None = None,
     ) -> None:
-        """Requests in those states; each of ``done`` is the items that one gave."""
+        """Requests in those states; each of ``done`` is the items that one gave, and a page of
+        its own, unless ``pages`` says how many the run has had so far."""
         ends = [
             *(_finish(State.done, items=_records(items), http_status=200) for items in done),
             *(
@@ -82,7 +84,8 @@ class Shelf:
             for row, end in zip(rows, ends, strict=True)
             if end is not None
         ]
-        job.commit(Batch(first + len(rows), arrivals=rows, finishes=finishes, pages=len(done)))
+        pages = len(done) if pages is None else pages
+        job.commit(Batch(first + len(rows), arrivals=rows, finishes=finishes, pages=pages))
 
     def close(self, job: JobStore, status: str = "completed", reason: str = "finished") -> None:
         """The run ends."""

@@ -71,7 +71,9 @@ WHOLE = {
     "cookies": "all jars",
     "runs": "all runs",
     "item_payloads": "all items",
-    "failures": "all that has failed, sorted by error",
+    "failures": "what has failed, sorted by error; bounded",
+    "statuses": "the last requests, sorted by HTTP status; bounded",
+    "hosts": "the last requests, sorted by slot; bounded",
     "attach_earlier": "another file",
     "detach_earlier": "another file",
     "carry_given": "all that gave items, of a whole job",
@@ -82,7 +84,7 @@ NARROW = re.compile(
     r"SCAN \w+ VIRTUAL TABLE"
     r"|SCAN \w+ USING (COVERING )?INDEX"
     r" (request_(leased|suspects|every_run)|slot_open|feed_unsettled)\b"
-    r"|SCAN (job|j|spider_state|host|run|CONSTANT ROW)$"
+    r"|SCAN (job|j|spider_state|host|run|sqlite_schema|CONSTANT ROW)$"
 )
 """Scans of a list, of indices that hold open rows only, and of tables with few rows."""
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from scrapy_resume.store import migrations, sqlite_opening
 from scrapy_resume.store.contract import Opening
 from scrapy_resume.store.migrations import SCHEMA_VERSION, Migration, load_migrations, migrate
 from scrapy_resume.store.sqlite import SqliteStore
+from scrapy_resume.store.sqlite_read import SqliteReader
 
 KEY = JobKey("books", 1)
 
@@ -116,3 +118,19 @@ def test_a_gap_between_migrations_is_refused(
     (folder / "0004_shapes.sql").write_text("SELECT 1;")
     with pytest.raises(ValueError, match="gap"):
         load_migrations("sqlite")
+
+
+def test_a_job_of_the_first_version_is_read_as_it_is_and_goes_on(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    store.begin(KEY, Opening("books", "host:1")).abandon()
+    path = tmp_path / "books#1.sqlite3"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript("DROP TABLE minute; PRAGMA user_version = 1;")
+        connection.execute("UPDATE migration SET version = 1")
+    reader = SqliteReader(tmp_path)
+    assert reader.summary(KEY).status == "running"
+    assert reader.minutes(KEY, 0.0) == []
+    store.resume(KEY, Opening("books", "host:1")).abandon()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert version(connection) == SCHEMA_VERSION
+        assert connection.execute("SELECT * FROM minute").fetchall() == []

@@ -502,6 +502,22 @@ VALUES (%(job)s, %(name)s, %(batch)s, %(settled)s, %(record)s)
 ON CONFLICT (job, name, batch) DO UPDATE SET
     settled = excluded.settled, record = excluded.record;
 
+-- name: keep_minute
+-- What the commit adds to its minute, if it adds anything; comes before the run's own row, which
+-- has the pages so far.
+INSERT INTO scrapy_resume.minute AS m (job, minute, run, pages, items, done, failed, ignored, open)
+SELECT
+    job, %(minute)s, number, greatest(%(pages)s - pages, 0), %(items)s, %(done)s, %(failed)s,
+    %(ignored)s, %(open)s
+FROM scrapy_resume.run
+WHERE
+    job = %(job)s AND number = %(run)s
+    AND (%(pages)s > pages OR %(items)s + %(done)s + %(failed)s + %(ignored)s > 0)
+ON CONFLICT (job, minute, run) DO UPDATE SET
+    pages = m.pages + excluded.pages, items = m.items + excluded.items,
+    done = m.done + excluded.done, failed = m.failed + excluded.failed,
+    ignored = m.ignored + excluded.ignored, open = excluded.open;
+
 -- name: keep_run
 -- The run's counters, as the commit leaves them; a heartbeat.
 UPDATE scrapy_resume.run SET

@@ -52,6 +52,10 @@ DELETE FROM scrapy_resume.cookies WHERE job = %(job)s;
 -- Files of feeds.
 DELETE FROM scrapy_resume.feed WHERE job = %(job)s;
 
+-- name: minute
+-- What each minute brought.
+DELETE FROM scrapy_resume.minute WHERE job = %(job)s;
+
 -- name: run
 -- Runs.
 DELETE FROM scrapy_resume.run WHERE job = %(job)s;

@@ -40,21 +40,61 @@ WHERE f.job = %(job)s AND f.run > 0 ORDER BY f.id;
 SELECT payload FROM scrapy_resume.item WHERE job = %(job)s ORDER BY id;
 
 -- name: failures
--- The failed requests by error, through the list of them.
+-- The requests that failed last, by error, each with the first of their URLs; through the list of
+-- what has failed.
+WITH latest AS MATERIALIZED (
+    SELECT id FROM scrapy_resume.trouble
+    WHERE job = %(job)s AND state = 3 ORDER BY id DESC LIMIT %(bound)s
+), placed AS (
+    SELECT
+        r.id, r.url, r.error, r.http_status, r.error_message, r.updated_at, r.tried_again_at,
+        row_number() OVER (PARTITION BY r.error, r.http_status ORDER BY r.id) AS place
+    FROM latest AS l
+    JOIN scrapy_resume.request AS r ON r.job = %(job)s AND r.id = l.id
+)
 SELECT
-    r.error, r.http_status, count(*)::integer AS count, max(r.error_message) AS error_message,
-    scrapy_resume.iso(min(coalesce(r.tried_again_at, r.updated_at))) AS first_at,
-    scrapy_resume.iso(max(r.updated_at)) AS last_at
-FROM scrapy_resume.trouble AS t
-JOIN scrapy_resume.request AS r ON r.job = t.job AND r.id = t.id
-WHERE t.job = %(job)s AND t.state = 3
-GROUP BY r.error, r.http_status ORDER BY count(*) DESC, r.error;
+    error, http_status, count(*)::integer AS count, max(error_message) AS error_message,
+    scrapy_resume.iso(min(coalesce(tried_again_at, updated_at))) AS first_at,
+    scrapy_resume.iso(max(updated_at)) AS last_at,
+    coalesce(json_agg(url ORDER BY id) FILTER (WHERE place <= %(examples)s), '[]') AS examples
+FROM placed GROUP BY error, http_status ORDER BY count(*) DESC, error;
 
--- name: failure_examples
--- Some of those with one error.
-SELECT r.url FROM scrapy_resume.trouble AS t
-JOIN scrapy_resume.request AS r ON r.job = t.job AND r.id = t.id
-WHERE
-    t.job = %(job)s AND t.state = 3 AND r.error IS NOT DISTINCT FROM %(error)s
-    AND r.http_status IS NOT DISTINCT FROM %(http_status)s
-ORDER BY t.id LIMIT %(count)s;
+-- name: statuses
+-- The requests that were found last, by HTTP status.
+SELECT l.http_status, count(*)::integer AS count
+FROM (
+    SELECT http_status FROM scrapy_resume.request
+    WHERE job = %(job)s AND kind = 0 ORDER BY id DESC LIMIT %(bound)s
+) AS l
+WHERE l.http_status IS NOT NULL GROUP BY l.http_status ORDER BY count(*) DESC, l.http_status;
+
+-- name: hosts
+-- The requests that were found last, by download slot, those with most of them.
+SELECT
+    s.key AS host, l.total, l.open, l.done, l.failed
+FROM (
+    SELECT
+        slot, count(*)::integer AS total, (count(*) FILTER (WHERE state = 0))::integer AS open,
+        (count(*) FILTER (WHERE state = 2))::integer AS done,
+        (count(*) FILTER (WHERE state IN (3, 4)))::integer AS failed
+    FROM (
+        SELECT slot, state FROM scrapy_resume.request
+        WHERE job = %(job)s AND kind = 0 ORDER BY id DESC LIMIT %(bound)s
+    ) AS last
+    GROUP BY slot
+) AS l
+JOIN scrapy_resume.slot AS s ON s.id = l.slot
+ORDER BY l.total DESC, s.key LIMIT %(count)s;
+
+-- name: has_minutes
+-- Whether the database is of a version that counts by minute.
+SELECT 1 WHERE to_regclass('scrapy_resume.minute') IS NOT NULL;
+
+-- name: minutes
+-- What each minute brought, over all runs, through the key.
+SELECT
+    minute::bigint * 60 AS at, sum(pages)::bigint AS pages, sum(items)::bigint AS items,
+    sum(done)::bigint AS done, sum(failed)::bigint AS failed, sum(ignored)::bigint AS ignored,
+    max(open) AS open
+FROM scrapy_resume.minute WHERE job = %(job)s AND minute >= %(since)s
+GROUP BY minute ORDER BY minute;

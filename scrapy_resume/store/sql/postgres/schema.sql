@@ -1,4 +1,4 @@
--- The schema of all jobs in a PostgreSQL database, version 1.
+-- The schema of all jobs in a PostgreSQL database, version 2.
 --
 -- Times are seconds since the epoch, UTC, by the server's clock. States of a request: 0 open
 -- (it is in the frontier: pending or leased), 2 done, 3 failed, 4 parked, 5 ignored. People
@@ -268,6 +268,21 @@ CREATE TABLE scrapy_resume.feed (
     record text NOT NULL,                 -- JSON
     PRIMARY KEY (job, name, batch)
 );
+
+-- What each minute brought, by the run that did it: for rates and plots. One row of a run that does
+-- anything in a minute, however much it does.
+CREATE TABLE scrapy_resume.minute (
+    job integer NOT NULL,
+    minute integer NOT NULL,              -- since the epoch
+    run integer NOT NULL,
+    pages bigint NOT NULL,                -- responses
+    items bigint NOT NULL,
+    done bigint NOT NULL,                 -- requests that ended so; one that is retried ends again
+    failed bigint NOT NULL,
+    ignored bigint NOT NULL,
+    open bigint NOT NULL,                 -- of the job, at the end of the minute
+    PRIMARY KEY (job, minute, run)
+) WITH (fillfactor = 70);
 
 CREATE FUNCTION scrapy_resume.iso(seconds double precision) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

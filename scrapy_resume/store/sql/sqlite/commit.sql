@@ -200,6 +200,18 @@ ON CONFLICT (key) DO UPDATE SET record = excluded.record;
 -- What feeds read.
 SELECT id, payload FROM item WHERE id > ? AND id <= ? ORDER BY id LIMIT ?;
 
+-- name: keep_minute
+-- What the commit adds to its minute, if it adds anything; comes before the run's own row, which
+-- has the pages so far.
+INSERT INTO minute (minute, run, pages, items, done, failed, ignored, open)
+SELECT :minute, number, max(:pages - pages, 0), :items, :done, :failed, :ignored, :open
+FROM run
+WHERE
+    number = :run AND (:pages > pages OR :items + :done + :failed + :ignored > 0)
+ON CONFLICT (minute, run) DO UPDATE SET
+    pages = pages + excluded.pages, items = items + excluded.items, done = done + excluded.done,
+    failed = failed + excluded.failed, ignored = ignored + excluded.ignored, open = excluded.open;
+
 -- name: beat_run
 -- A commit is a heartbeat too.
 UPDATE run SET beat_at = ?, pages = ?, items = items + ? WHERE number = ?;

@@ -29,14 +29,43 @@ SELECT url FROM request WHERE state = 1 ORDER BY id;
 SELECT payload FROM item ORDER BY id;
 
 -- name: failures
--- The failed requests by error, through the index on what has failed.
+-- The requests that failed last, by error, each with the first of their URLs; through the index on
+-- what has failed.
+WITH latest AS (
+    SELECT id, url, error, http_status, error_message, updated_at, tried_again_at
+    FROM request WHERE state IN (3, 4) AND state = 3 ORDER BY id DESC LIMIT :bound
+), placed AS (
+    SELECT *, row_number() OVER (PARTITION BY error, http_status ORDER BY id) AS place FROM latest
+)
 SELECT
     error, http_status, count(*) AS count, max(error_message) AS error_message,
     strftime('%Y-%m-%dT%H:%M:%SZ', min(coalesce(tried_again_at, updated_at)), 'unixepoch') AS first_at,
-    strftime('%Y-%m-%dT%H:%M:%SZ', max(updated_at), 'unixepoch') AS last_at
-FROM request WHERE state IN (3, 4) AND state = 3 GROUP BY error, http_status ORDER BY count(*) DESC, error;
+    strftime('%Y-%m-%dT%H:%M:%SZ', max(updated_at), 'unixepoch') AS last_at,
+    json_group_array(url) FILTER (WHERE place <= :examples) AS examples
+FROM placed GROUP BY error, http_status ORDER BY count(*) DESC, error;
 
--- name: failure_examples
--- Some of those with one error.
-SELECT url FROM request
-WHERE state IN (3, 4) AND state = 3 AND error IS :error AND http_status IS :http_status ORDER BY id LIMIT :count;
+-- name: statuses
+-- The requests that were found last, by HTTP status.
+SELECT http_status, count(*) AS count
+FROM (SELECT http_status FROM request WHERE kind = 0 ORDER BY id DESC LIMIT :bound)
+WHERE http_status IS NOT NULL GROUP BY http_status ORDER BY count(*) DESC, http_status;
+
+-- name: hosts
+-- The requests that were found last, by download slot, those with most of them.
+SELECT
+    s.key AS host, count(*) AS total, sum(l.state IN (0, 1)) AS open, sum(l.state = 2) AS done,
+    sum(l.state IN (3, 4)) AS failed
+FROM (SELECT slot, state FROM request WHERE kind = 0 ORDER BY id DESC LIMIT :bound) AS l
+CROSS JOIN slot AS s ON s.id = l.slot
+GROUP BY l.slot ORDER BY count(*) DESC, s.key LIMIT :count;
+
+-- name: has_minutes
+-- Whether the file is of a version that counts by minute.
+SELECT 1 FROM sqlite_schema WHERE name = 'minute';
+
+-- name: minutes
+-- What each minute brought, over all runs, through the key.
+SELECT
+    minute * 60 AS at, sum(pages) AS pages, sum(items) AS items, sum(done) AS done,
+    sum(failed) AS failed, sum(ignored) AS ignored, max(open) AS open
+FROM minute WHERE minute >= :since GROUP BY minute ORDER BY minute;

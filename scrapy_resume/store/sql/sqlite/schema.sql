@@ -1,10 +1,10 @@
--- The schema of one job's file, version 1.
+-- The schema of one job's file, version 2.
 --
 -- Times are seconds since the epoch, UTC. States of a request: 0 pending, 1 leased,
 -- 2 done, 3 failed, 4 parked, 5 ignored. People read the views at the end.
 
 PRAGMA application_id = 1397901901;      -- "SRJM": file(1) and the readers know the file by it
-PRAGMA user_version = 1;                 -- the version of this schema
+PRAGMA user_version = 2;                 -- the version of this schema
 
 CREATE TABLE job (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -184,6 +184,20 @@ CREATE TABLE control (
     created_at REAL NOT NULL,
     answer TEXT                          -- JSON; NULL: not taken up yet
 );
+
+-- What each minute brought, by the run that did it: for rates and plots. One row of a run that does
+-- anything in a minute, however much it does.
+CREATE TABLE minute (
+    minute INTEGER NOT NULL,             -- since the epoch
+    run INTEGER NOT NULL,
+    pages INTEGER NOT NULL,              -- responses
+    items INTEGER NOT NULL,
+    done INTEGER NOT NULL,               -- requests that ended so; one that is retried ends again
+    failed INTEGER NOT NULL,
+    ignored INTEGER NOT NULL,
+    open INTEGER NOT NULL,               -- of the job, at the end of the minute
+    PRIMARY KEY (minute, run)
+) WITHOUT ROWID;
 
 CREATE TABLE migration (
     version INTEGER PRIMARY KEY,

@@ -1,0 +1,316 @@
+"""The report as one HTML file: no script, nothing from elsewhere; all text is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+from scrapy_resume.commands.call import percent
+from scrapy_resume.commands.plots import Part, columns, escaped, line, stacked
+from scrapy_resume.commands.reporttext import (
+    duration,
+    eta,
+    number,
+    rate,
+    trouble_of,
+)
+
+TITLE: Final = "Crawl report"
+
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+"""Held by the browser: whatever text came through, nothing of it is run or fetched."""
+
+_BADGES: Final = {
+    "completed": "good",
+    "running": "info",
+    "recovering": "info",
+    "paused": "warn",
+    "cancelled": "warn",
+    "initialized": "",
+}
+
+_ENDS: Final = ("done", "failed", "ignored")
+_FEWEST_SPANS: Final = 3
+"""That make a plot: fewer show nothing that the numbers do not."""
+
+Stage = Mapping[str, Any]
+
+
+def page(document: Mapping[str, Any]) -> Iterator[str]:
+    """The file, in parts."""
+    style = files("scrapy_resume.commands").joinpath("reportpage.css").read_text(encoding="utf-8")
+    yield (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<title>{TITLE}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+    )
+    yield (
+        f'<header><h1>{TITLE}</h1><div class="muted">{_moment(document["generated_at"])}'
+        f" · {escaped(document['store'])}</div></header>\n"
+    )
+    yield _tiles(document["total"])
+    stages: Sequence[Stage] = document["stages"]
+    if stages:
+        yield _table(stages)
+    else:
+        yield '<p class="card">There are no jobs in this store.</p>\n'
+    for at, stage in enumerate(stages):
+        yield _card(stage, at)
+    yield (
+        '<footer class="muted small">Times are UTC. Made by <code>scrapy resume report</code>.'
+        "</footer>\n</body>\n</html>\n"
+    )
+
+
+def _tiles(total: Mapping[str, Any]) -> str:
+    requests = total["requests"]
+    ended = requests["total"] - requests["pending"] - requests["leased"]
+    failed = requests["failed"] + requests["parked"]
+    tiles = [
+        (number(total["jobs"]), f"jobs, {total['running']} running"),
+        (number(total["items"]), "items"),
+        (number(ended), f"of {number(requests['total'])} requests ended"),
+        (percent(total["success_rate"]), "success"),
+        (number(failed), "failed or parked"),
+    ]
+    if total["stale"]:
+        tiles.append((number(total["stale"]), "without progress for a day"))
+    shown = "".join(
+        f'<div class="tile"><b>{escaped(value)}</b><span class="muted small">{escaped(name)}</span>'
+        "</div>"
+        for value, name in tiles
+    )
+    return f'<section class="tiles">{shown}</section>\n'
+
+
+def _table(stages: Sequence[Stage]) -> str:
+    headings = (
+        '<th>job</th><th>status</th><th>progress</th><th class="n">success</th>'
+        '<th class="n">items</th><th class="n">pages/min</th><th>ETA</th><th>last progress</th>'
+    )
+    rows = "".join(_row(stage, at) for at, stage in enumerate(stages))
+    return (
+        '<section class="card scroll"><table class="overview">'
+        f"<thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table></section>\n"
+    )
+
+
+def _row(stage: Stage, at: int) -> str:
+    name = f'<td class="name"><a href="#job-{at}">{escaped(_name(stage))}</a></td>'
+    if stage["requests"] is None:
+        return f'<tr>{name}<td>{_badge(stage)}</td><td colspan="6" class="muted">-</td></tr>'
+    cells = (
+        ("n", "success", percent(stage["success_rate"])),
+        ("n", "items", number(stage["items"]["stored"])),
+        ("n", "pages/min", rate(stage["pages_per_minute"])),
+        ("when", "ETA", eta(stage)),
+        ("when", "last progress", _moment(stage["progressed_at"])),
+    )
+    shown = "".join(
+        f'<td class="{kind}" data-name="{label}">{escaped(value)}</td>'
+        for kind, label, value in cells
+    )
+    share = f'<span class="muted small">{percent(stage["progress"])}</span>'
+    progress = f'<div class="share">{_bar(stage)}{share}</div>'
+    return f'<tr>{name}<td>{_badge(stage)}</td><td class="wide">{progress}</td>{shown}</tr>'
+
+
+def _card(stage: Stage, at: int) -> str:
+    parts = [
+        f'<div class="head"><h2>{escaped(_name(stage))}</h2>{_badge(stage)}'
+        f'<span class="muted small right">{escaped(_since(stage))}</span></div>'
+    ]
+    trouble = trouble_of(stage)
+    if trouble:
+        kind = "bad" if stage["error"] else "warn"
+        parts.append(f'<div class="notice {kind}">{escaped(trouble)}</div>')
+    if stage["requests"] is not None:
+        parts += _body(stage)
+    return f'<section class="card" id="job-{at}">{"".join(parts)}</section>\n'
+
+
+def _body(stage: Stage) -> Iterator[str]:
+    yield f'<div style="margin-top:.9rem">{_bar(stage)}{_keys(stage)}</div>'
+    yield _facts(stage)
+    blocks = [block for block in (_throughput(stage), _open(stage), _errors(stage)) if block]
+    if blocks:
+        yield f'<div class="plots">{"".join(blocks)}</div>'
+    yield _more(stage)
+
+
+def _parts(stage: Stage) -> list[Part]:
+    counts = stage["requests"]
+    return [
+        Part("done", counts["done"], "done"),
+        Part("failed or parked", counts["failed"] + counts["parked"], "failed"),
+        Part("ignored", counts["ignored"], "ignored"),
+        Part("open", counts["pending"] + counts["leased"], "open"),
+    ]
+
+
+def _bar(stage: Stage) -> str:
+    return stacked(_parts(stage), f"{percent(stage['progress'])} of what is known has ended")
+
+
+def _keys(stage: Stage) -> str:
+    keys = "".join(
+        f'<span><span class="key {part.style}"></span>{part.name} {number(part.amount)}</span>'
+        for part in _parts(stage)
+    )
+    return f'<div class="keys small">{keys}</div>'
+
+
+def _facts(stage: Stage) -> str:
+    runs = len(stage["runs"])
+    facts = [
+        ("success", percent(stage["success_rate"])),
+        ("items", number(stage["items"]["stored"])),
+        ("pages a minute", rate(stage["pages_per_minute"])),
+        ("items a minute", rate(stage["items_per_minute"])),
+        ("at work for", f"{duration(stage['elapsed_seconds'])} in {runs} run{'s'[: runs != 1]}"),
+        ("ETA", eta(stage)),
+        ("last progress", _moment(stage["progressed_at"])),
+    ]
+    facts += [(str(name), str(value)) for name, value in stage["metadata"].items()]
+    facts += [(str(name), str(value)) for name, value in (stage.get("custom") or {}).items()]
+    shown = "".join(
+        f"<div><dt>{escaped(name)}</dt><dd>{escaped(fact)}</dd></div>" for name, fact in facts
+    )
+    return f"<dl>{shown}</dl>"
+
+
+def _throughput(stage: Stage) -> str:
+    spans, minutes = stage["spans"], stage["span_minutes"]
+    if len(spans) < _FEWEST_SPANS:
+        return ""
+    values = [[Part(name, span[name], name) for name in _ENDS] for span in spans]
+    labels = [
+        f"{_moment(span['at'])}: {number(span['done'])} done, {number(span['failed'])} failed,"
+        f" {number(span['ignored'])} ignored, {number(span['items'])} items"
+        for span in spans
+    ]
+    highest = max(sum(span[name] for name in _ENDS) for span in spans)
+    each = "a minute" if minutes == 1 else f"in {_span(minutes)}"
+    return _plot(f"Requests that ended {each}", columns(values, labels), highest, spans)
+
+
+def _open(stage: Stage) -> str:
+    spans = stage["spans"]
+    if len(spans) < _FEWEST_SPANS:
+        return ""
+    labels = [f"{_moment(span['at'])}: {number(span['open'])} open" for span in spans]
+    drawn = line([span["open"] for span in spans], labels)
+    return _plot("Open requests", drawn, max(span["open"] for span in spans), spans)
+
+
+def _plot(title: str, drawn: str, highest: float, spans: Sequence[Mapping[str, Any]]) -> str:
+    first, last = _moment(spans[0]["at"]), _moment(spans[-1]["at"])
+    if last[:10] == first[:10]:
+        last = last[11:]
+    top = f'<span class="top">{number(highest)}</span>'
+    axis = f'<div class="axis"><span>{first}</span><span>{last}</span></div>'
+    return f'<div><h3>{escaped(title)}</h3><div class="plot">{top}{drawn}</div>{axis}</div>'
+
+
+def _errors(stage: Stage) -> str:
+    groups = stage["failures"]
+    if not groups:
+        return ""
+    most = max(group["count"] for group in groups)
+    rows = []
+    for group in groups:
+        status = f" HTTP {group['http_status']}" if group["http_status"] else ""
+        message = " ".join((group["error_message"] or "").split())
+        urls = "".join(f"<li><code>{escaped(url)}</code></li>" for url in group["examples"])
+        rows.append(
+            f"<li><b>{number(group['count'])}</b> {escaped(group['error'])}{status}"
+            f'<div class="meter" style="width:{100 * group["count"] / most:.1f}%"></div>'
+            f"<details><summary>{escaped(message[:160]) or 'pages'}</summary>"
+            f'<ul class="urls">{urls}</ul></details></li>'
+        )
+    return f'<div><h3>Failures by error</h3><ul class="errors">{"".join(rows)}</ul></div>'
+
+
+def _more(stage: Stage) -> str:
+    statuses = "".join(
+        f'<tr><td class="n">{row["http_status"]}</td><td class="n">{number(row["count"])}</td></tr>'
+        for row in stage["by_status"]
+    )
+    hosts = "".join(
+        f'<tr><td class="host">{escaped(row["host"])}</td>'
+        + "".join(f'<td class="n">{number(row[name])}</td>' for name in _HOST_COLUMNS)
+        + "</tr>"
+        for row in stage["by_host"]
+    )
+    runs = "".join(_run(run) for run in stage["runs"][-10:])
+    blocks = [
+        ("HTTP statuses", ("status", "requests"), statuses),
+        ("Hosts", ("host", "requests", *_HOST_COLUMNS[1:]), hosts),
+        ("Runs", ("run", "pages", "items", "status", "started", "ended", "worker"), runs),
+    ]
+    shown = "".join(_listed(*block) for block in blocks if block[2])
+    summary = "HTTP statuses, hosts, runs"
+    if stage["counted"] < stage["requests"]["total"]:
+        summary += f" (counts of the {number(stage['counted'])} requests that were found last)"
+    return (
+        f'<details class="more"><summary>{summary}</summary><div class="plots">{shown}</div>'
+        "</details>"
+    )
+
+
+_HOST_COLUMNS: Final = ("total", "open", "done", "failed")
+_NUMBERS: Final = frozenset(
+    {"status", "requests", "open", "done", "failed", "run", "pages", "items"}
+)
+
+
+def _listed(title: str, headings: Sequence[str], rows: str) -> str:
+    counted = _NUMBERS - ({"status"} if title == "Runs" else set())
+    shown = "".join(
+        f'<th class="n">{name}</th>' if name in counted else f"<th>{name}</th>" for name in headings
+    )
+    kind = "scroll runs" if title == "Runs" else "scroll"
+    return (
+        f'<div class="{kind}"><h3>{title}</h3><table><thead><tr>{shown}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _run(run: Mapping[str, Any]) -> str:
+    numbers = "".join(
+        f'<td class="n">{number(run[name])}</td>' for name in ("number", "pages", "items")
+    )
+    reason = f" ({run['reason']})" if run["reason"] else ""
+    ended = _moment(run["ended_at"]) if run["ended_at"] else "-"
+    words = (run["status"] + reason, _moment(run["started_at"]), ended, run["worker"])
+    return f"<tr>{numbers}{''.join(f'<td>{escaped(word)}</td>' for word in words)}</tr>"
+
+
+def _name(stage: Stage) -> str:
+    return f"{stage['job']}#{stage['number']}"
+
+
+def _badge(stage: Stage) -> str:
+    kind = _BADGES.get(stage["status"], "bad")
+    stale = ' <span class="badge warn">stale</span>' if stage["stale"] else ""
+    return f'<span class="badge {kind}">{escaped(stage["status"])}</span>{stale}'
+
+
+def _since(stage: Stage) -> str:
+    if stage["requests"] is None:
+        return ""
+    reason = f"{stage['reason']}, " if stage["reason"] else ""
+    return f"{reason}spider {stage['spider']}, since {_moment(stage['created_at'])}"
+
+
+def _moment(moment: str | None) -> str:
+    """``2024-05-01T10:00:00Z`` → ``2024-05-01 10:00``."""
+    return "-" if moment is None else moment[:16].replace("T", " ")
+
+
+def _span(minutes: int) -> str:
+    if minutes % 60:
+        return f"{minutes} min"
+    return "an hour" if minutes == 60 else f"{minutes // 60} h"

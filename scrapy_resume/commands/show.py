@@ -1,0 +1,153 @@
+"""``scrapy resume show``: everything about a job."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from scrapy_resume.commands.call import Call, add_job, add_json, percent, table
+from scrapy_resume.commands.terminal import Column, facts_table, fitted_table, status_style, text
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+    from scrapy.settings import Settings
+
+    Cells = Sequence[str]
+
+HELP: Final = "everything about a job: runs, workers, settings, input files, hosts, HTTP statuses"
+
+RUNS_SHOWN: Final = 20
+"""The last ones; ``--json`` gives all."""
+
+_RUNS: Final = (
+    Column("RUN", right=True),
+    Column("STATUS"),
+    Column("REASON", rank=2),
+    Column("STARTED", rank=1),
+    Column("ENDED", rank=3),
+    Column("PAGES", right=True),
+    Column("ITEMS", right=True),
+    Column("WORKER"),
+)
+_HOSTS: Final = (
+    Column("HOST"),
+    Column("REQUESTS", right=True),
+    Column("OPEN", rank=1, right=True),
+    Column("DONE", right=True),
+    Column("FAILED", right=True),
+)
+_STATUSES: Final = (Column("HTTP", right=True), Column("REQUESTS", right=True))
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The arguments of ``scrapy resume show``."""
+    add_job(parser)
+    add_json(parser)
+
+
+def run(call: Call) -> int:
+    """Print the job."""
+    answer = call.reports().details(call.arguments.job)
+    answer["settings"] = settings_of_note(call.settings)
+    if call.arguments.json:
+        call.print_json(answer)
+    else:
+        call.print_screen(
+            drawn=lambda console: _drawn(console, answer), plain=lambda: _plain(answer)
+        )
+    return 0
+
+
+def settings_of_note(settings: Settings) -> dict[str, str]:
+    """The ``RESUME_*`` settings that are not as they are without being set, here and now."""
+    from scrapy_resume.settings import SETTINGS, without_password
+
+    given = {row.name: settings.get(row.name, row.default) for row in SETTINGS}
+    return {
+        row.name: without_password(str(given[row.name]))
+        for row in SETTINGS
+        if given[row.name] != row.default
+    }
+
+
+def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "job", f"{answer['job']}#{answer['number']}"
+    yield "spider", answer["spider"]
+    yield "status", answer["status"] + (f" ({answer['reason']})" if answer["reason"] else "")
+    for name in ("created", "updated", "completed"):
+        if answer[f"{name}_at"]:
+            yield name, answer[f"{name}_at"]
+    counts, items = answer["requests"], answer["items"]
+    yield "requests", "  ".join(f"{name} {count}" for name, count in counts.items())
+    yield "items", "  ".join(f"{name} {count}" for name, count in items.items())
+    yield "success", percent(answer["success_rate"])
+    yield "start()", "came to its end" if answer["start_exhausted"] else "has not come to its end"
+    for name in ("arguments", "metadata", "custom", "settings"):
+        if answer.get(name):
+            yield name, "  ".join(f"{key}={value}" for key, value in answer[name].items())
+    for path, digest in answer["input_hashes"].items():
+        yield "input", f"{digest}  {path}"
+    if answer["workers"]:
+        yield "workers", "  ".join(answer["workers"])
+
+
+def _tables(answer: dict[str, Any]) -> Iterator[tuple[str, Sequence[Column], list[Cells], int]]:
+    """Titles, columns, rows, and which column is cut off."""
+    runs = answer["runs"][-RUNS_SHOWN:]
+    if runs:
+        earlier = len(answer["runs"]) - len(runs)
+        title = f"runs (after {earlier} earlier ones)" if earlier else "runs"
+        yield title, _RUNS, [_run(run) for run in runs], len(_RUNS) - 1
+    counted, total = answer["counted"], answer["requests"]["total"]
+    of = f" (of the {counted} requests that were found last)" if counted < total else ""
+    if answer["by_status"]:
+        rows: list[Cells] = [
+            (str(row["http_status"]), str(row["count"])) for row in answer["by_status"]
+        ]
+        yield f"by HTTP status{of}", _STATUSES, rows, 0
+    if answer["by_host"]:
+        names = ("host", "total", "open", "done", "failed")
+        rows = [[str(row[name]) for name in names] for row in answer["by_host"]]
+        yield f"by host{of}", _HOSTS, rows, 0
+
+
+def _run(run: dict[str, Any]) -> Cells:
+    return (
+        str(run["number"]),
+        run["status"],
+        run["reason"] or "-",
+        run["started_at"],
+        run["ended_at"] or "-",
+        str(run["pages"]),
+        str(run["items"]),
+        run["worker"],
+    )
+
+
+def _plain(answer: dict[str, Any]) -> Iterator[str]:
+    for name, fact in _facts(answer):
+        yield f"{name:<10}{fact}"
+    for title, columns, rows, _ in _tables(answer):
+        yield ""
+        yield title
+        headings = tuple(column.heading for column in columns)
+        yield from (f"  {line}" for line in table([headings, *rows]))
+
+
+def _drawn(console: Console, answer: dict[str, Any]) -> Iterator[RenderableType]:
+    yield facts_table(_styled(answer))
+    for title, columns, rows, flexible in _tables(answer):
+        yield text("")
+        yield text(title, "bold")
+        cells: list[Sequence[str | Text]] = [list(row) for row in rows]
+        if columns is _RUNS:
+            cells = [[row[0], text(row[1], status_style(row[1])), *row[2:]] for row in rows]
+        yield fitted_table(console, columns, cells, flexible)
+
+
+def _styled(answer: dict[str, Any]) -> Iterator[tuple[str, str | Text]]:
+    for name, fact in _facts(answer):
+        style = {"job": "bold", "status": status_style(answer["status"])}.get(name)
+        yield name, fact if style is None else text(fact, style)

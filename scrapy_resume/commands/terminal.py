@@ -1,0 +1,190 @@
+"""Text for people: through rich on a terminal, as whole plain lines anywhere else.
+
+rich is imported when something is printed on a terminal, never before.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+STATUS_STYLES: Final = {
+    "initialized": "dim",
+    "running": "green",
+    "recovering": "cyan",
+    "paused": "yellow",
+    "cancelled": "yellow",
+    "completed": "bold green",
+}
+TROUBLE: Final = "bold red"
+"""The style of every other status: crashed, failed, damaged, unreadable."""
+
+SPARKS: Final = "▁▂▃▄▅▆▇█"
+SPARKS_ASCII: Final = "_.-=+*%#"
+
+GAP: Final = 2
+"""Columns between two columns of a table."""
+SMALLEST_FLEXIBLE: Final = 0.45
+"""The share of the width below which the flexible column makes others go."""
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    heading: str
+    rank: int = 0
+    """The columns with the highest rank go first where the width does not suffice; 0: never."""
+    right: bool = False
+    style: str = ""
+
+
+def is_terminal() -> bool:
+    """Whether a person looks at standard output."""
+    return sys.stdout.isatty()
+
+
+def terminal() -> Console:
+    """Standard output, which is a terminal. Colours as it can show them, and ``NO_COLOR`` says."""
+    from rich.console import Console
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the terminal's encoding does not have is shown as escapes.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def speaks_unicode() -> bool:
+    """Whether bars and sparks can be drawn with more than ASCII."""
+    return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+
+
+def text(words: str, style: str = "") -> Text:
+    """One line: it is cut off at the edge, and what came from the web cannot steer anything."""
+    from rich.text import Text
+
+    return Text(printable(words), style, no_wrap=True, overflow="ellipsis")
+
+
+def status_style(status: str) -> str:
+    """The style in which a job's status, or that of a run, is shown."""
+    return STATUS_STYLES.get(status, TROUBLE)
+
+
+def bar(width: int, done: int, failed: int, ignored: int, total: int) -> Text:
+    """A bar of what has ended, by how; what is open is dashed."""
+    from rich.text import Text
+
+    full, rest = ("━", "╌") if speaks_unicode() else ("#", "-")
+    edges = [0]
+    for ended in (done, done + failed, done + failed + ignored):
+        edges.append(int(width * ended / total) if total else 0)
+    if failed and edges[2] == edges[1] and edges[1] > 0:
+        edges[1] -= 1  # a single failure among thousands is seen
+    parts = [
+        (full * (end - start), style)
+        for start, end, style in zip(edges, edges[1:], ("green", "red", "blue"), strict=False)
+    ]
+    return Text.assemble(*parts, (rest * (width - edges[-1]), "dim"))
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """One character for each value, by its share of the highest. Zero is the lowest one."""
+    sparks = SPARKS if speaks_unicode() else SPARKS_ASCII
+    highest = max(values, default=0.0)
+    if highest <= 0:
+        return sparks[0] * len(values)
+    steps = len(sparks) - 1
+    return "".join(sparks[round(steps * value / highest)] for value in values)
+
+
+def fitted_table(
+    console: Console,
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str | Text]],
+    flexible: int,
+    heading: bool = True,
+) -> Table:
+    """A table that is no wider than the terminal, a line for each row.
+
+    The ``flexible`` column is cut off at the width that the others leave; if that is too
+    little, others are left out, those with the highest rank first.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[cell if isinstance(cell, Text) else text(cell) for cell in row] for row in rows]
+    widths = [
+        max([len(column.heading), *(row[at].cell_len for row in cells)])
+        for at, column in enumerate(columns)
+    ]
+    shown = set(range(len(columns)))
+
+    def left() -> int:
+        return console.width - sum(widths[at] + GAP for at in shown if at != flexible)
+
+    for at in sorted(shown, key=lambda at: -columns[at].rank):
+        wanted = min(widths[flexible], int(console.width * SMALLEST_FLEXIBLE))
+        if columns[at].rank and at != flexible and left() < wanted:
+            shown.discard(at)
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_header=heading)
+    for at in sorted(shown):
+        column = columns[at]
+        width = max(1, min(widths[at], left())) if at == flexible else widths[at]
+        table.add_column(
+            text(column.heading, "bold"),
+            style=column.style,
+            justify="right" if column.right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            width=width,
+        )
+    for row in cells:
+        table.add_row(*(row[at] for at in sorted(shown)))
+    return table
+
+
+def facts_table(facts: Iterable[tuple[str, str | Text]]) -> Table:
+    """Names and what belongs to them, under one another; long ones are wrapped."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, GAP, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, fact in facts:
+        table.add_row(name, fact if isinstance(fact, Text) else Text(printable(fact)))
+    return table
+
+
+def section(
+    heading: str, lines: Iterable[str], style: str = "", indent: str = "  "
+) -> Iterator[RenderableType]:
+    """A heading and lines under it, each no longer than the terminal is wide."""
+    yield text("")
+    yield text(heading, "bold")
+    yield from (text(indent + line, style) for line in lines)
+
+
+def printable(words: str) -> str:
+    """With escapes in place of control characters and of what moves or hides text."""
+    if words.isprintable():
+        return words
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in words
+    )
+
+
+def ago(seconds: float) -> str:
+    """``200`` → ``3 min ago``."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return "now" if seconds < 1 else f"{seconds:.0f} s ago"
