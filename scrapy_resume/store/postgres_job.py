@@ -40,6 +40,7 @@ from scrapy_resume.store.postgres_recovery import (
 from scrapy_resume.store.postgres_tables import COMMIT, OPENING, Fence, PostgresTables
 from scrapy_resume.store.processes import Presence
 from scrapy_resume.store.recovery import Death
+from scrapy_resume.store.units import settle_units
 
 ORPHAN_LOOKS: Final = 4
 """How often within the orphan timeout a run looks for those that have died."""
@@ -119,6 +120,7 @@ class PostgresJob:
         committed.next_id = max(int(fence.next_id), batch.next_id)
         self._keep_counters(batch, fence, transaction)
         self._tell_of_others(batch, transaction)
+        settle_units(tables, fence.now)
         return committed
 
     def _find_slots(self, batch: Batch, transaction: Transaction) -> None:
@@ -284,10 +286,10 @@ class PostgresJob:
             stats=as_json(closing.stats).replace("\\u0000", "\\ufffd"),
         )
         tables.execute(OPENING["fold_run"])
-        if goes_on:
-            return job_status
-        tables.execute(OPENING["end_job"], status=status, reason=closing.reason)
-        return status
+        if not goes_on:
+            tables.execute(OPENING["end_job"], status=status, reason=closing.reason)
+        settle_units(tables, fence.now)
+        return job_status if goes_on else status
 
     def _is_open(self) -> bool:
         return bool(self._tables.execute(OPENING["is_open"]).fetchall()[0][0])

@@ -150,7 +150,7 @@ def _open(
         supersede_every_run(tables, tally, run, now)
         if tally.delayed:
             end_delays(tables, tally, now)
-        tables.keep_tally(tally)
+        tables.keep_tally(tally, now)
         if before.died:
             reason = f"taken over by {opening.worker}" if alive else None
             _end_dead_run(connection, before.run, reason)

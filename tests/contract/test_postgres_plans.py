@@ -45,6 +45,10 @@ SELECT n, 1 + n % 20000, n % 3, n, CASE WHEN n % 50 = 0 THEN 2e10 ELSE 0 END, 0,
     CASE WHEN n % 100 = 4 THEN 1 + n % 7 ELSE 0 END, 0, 0, 0, 0, 0,
     CASE WHEN n % 9973 = 0 THEN 1 ELSE 0 END
 FROM generate_series(4, {ROWS}, 4) AS n;
+INSERT INTO scrapy_resume.unit_count (
+    job, unit, state, open, done, failed, parked, ignored, items, items_failed, attempts, cursor
+)
+SELECT 1, n, n % 6, 0, 1, 0, 0, 0, 0, 0, 1, n FROM generate_series(1, {ROWS}) AS n;
 INSERT INTO scrapy_resume.item (request, job, occurrence, key, payload)
 SELECT n, 1, 0, CASE WHEN n % 2 = 0 THEN 'key' || n END, '{{}}'
 FROM generate_series(1, {ROWS}) AS n;
@@ -87,6 +91,8 @@ VALUES: dict[str, Any] = {
     "id": 8,
     "any_owner": False,
     "free_at": 0.0,
+    "states": [0, 1],
+    "state": 1,
 }
 
 HOT = [
@@ -94,7 +100,7 @@ HOT = [
     "finish change_items release spilled drop_spills drop_items item_owners items_after last_item",
     "find_slots find_units claim_slots find_open_slots slot_range slots_of_others give_slots",
     "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays",
-    "keep_hosts hosts_of_slots others_at_work",
+    "keep_hosts hosts_of_slots others_at_work units_of hold_units keep_units change_unit_tally",
 ]
 AT_DEATHS = (
     "is_open held_then recover empty_spill free_slots old_every_run supersede ready_suspects"
@@ -128,6 +134,14 @@ def check(connection: Any, statement: str) -> None:
 @pytest.mark.parametrize("name", " ".join(HOT).split())
 def test_every_hot_statement_finds_its_rows_by_an_index(connection: Any, name: str) -> None:
     check(connection, load_queries("postgres", "commit.sql")[name])
+
+
+@pytest.mark.parametrize("name", ["units", "units_in_state"])
+def test_a_list_of_units_is_read_in_the_order_of_the_index(connection: Any, name: str) -> None:
+    statement = load_queries("postgres", "read.sql")[name]
+    check(connection, statement)
+    ((plans,),) = connection.execute(f"EXPLAIN (FORMAT JSON) {statement}", VALUES).fetchall()
+    assert '"Sort"' not in json.dumps(plans)
 
 
 @pytest.mark.parametrize("name", AT_DEATHS.split())
