@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 
 from scrapy.commands import ScrapyCommand
 
-SUBCOMMANDS: Final = ("list", "status", "requests", "failed", "retry", "park", "export")
+SUBCOMMANDS: Final = ("list", "status", "requests", "units", "failed", "retry", "park", "export")
 """Each is a module of this package with ``HELP``, ``add_arguments`` and ``run``."""
 
 

@@ -15,13 +15,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of ``scrapy resume failed``."""
     add_job(parser)
     add_json(parser)
+    parser.add_argument("--unit", metavar="UNIT", help="only what belongs to it")
 
 
 def run(call: Call) -> int:
     """Print the errors, the most frequent first."""
     reports = call.reports()
     key = reports.find(call.arguments.job)
-    groups = reports.failures(str(key))
+    groups = reports.failures(str(key), unit=call.arguments.unit)
     if call.arguments.json:
         call.print_json(groups)
     elif groups:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
+from scrapy_resume.commands import units
 from scrapy_resume.commands.call import Call, add_job, add_json, percent, progress_share
 
 HELP: Final = "one job on one screen: progress, rates, what is in flight, failures"
@@ -68,6 +69,8 @@ def screen(answer: dict[str, Any], failures: Sequence[dict[str, Any]]) -> Iterat
     yield _counts_line("requests", counts, ("done", "failed", "parked", "ignored"))
     yield _counts_line("open", counts, ("pending", "delayed", "leased"))
     yield _counts_line("items", items, ("stored", "dropped", "failed"))
+    if (by_state := units.summary(answer["units"])) is not None:
+        yield f"{'units':<10}{by_state}"
     yield f"{'success':<10}{percent(answer['success_rate'])}"
     yield f"{'rate':<10}{_rate(answer)}"
     yield f"{'time':<10}{_time(answer)}"
