@@ -32,6 +32,26 @@ class State(IntEnum):
     ignored = 5
 
 
+class UnitState(IntEnum):
+    """How far a unit has come, in the order in which people want to know.
+
+    The numbers are part of the stored format.
+    """
+
+    in_progress = 0
+    """Some of it has ended, some is open."""
+    failed = 1
+    """Nothing is open, none of it is done, some has failed."""
+    partial = 2
+    """Nothing is open; done, but for requests that failed or are parked, or items that failed."""
+    parked = 3
+    """Nothing is open, none of it is done, some is parked."""
+    pending = 4
+    """None of it has ended."""
+    completed = 5
+    """Nothing is open, nothing was lost."""
+
+
 class Kind(IntEnum):
     """What a row stands for. The numbers are part of the stored format."""
 
@@ -183,6 +203,22 @@ class Counts:
         """done / (done + failed + parked); ``None`` before the first of them."""
         ended = self.done + self.failed + self.parked
         return self.done / ended if ended else None
+
+
+def unit_state(
+    open_: int, done: int, failed: int, parked: int, ignored: int, items_failed: int
+) -> UnitState | None:
+    """How far a unit with so many requests has come; ``None``: it has none."""
+    ended = done + failed + ignored
+    if open_:
+        return UnitState.in_progress if ended else UnitState.pending
+    if not ended and not parked:
+        return None
+    if done and (failed or parked or items_failed):
+        return UnitState.partial
+    if failed:
+        return UnitState.failed
+    return UnitState.parked if parked else UnitState.completed
 
 
 @dataclass(frozen=True)

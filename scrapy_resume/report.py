@@ -19,10 +19,12 @@ from typing import Any, Final, Protocol
 
 from scrapy_resume.errors import (
     JobNotFoundError,
+    SchemaTooOldError,
     StoreDamagedError,
     StoreError,
 )
-from scrapy_resume.model import JobKey, JobSummary, Selection, State
+from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
+from scrapy_resume.progress import grouped_failures, unit_state_of, units_answer
 from scrapy_resume.settings import without_password
 from scrapy_resume.store.location import is_postgres, needed_for_postgres
 
@@ -68,6 +70,14 @@ class Reader(Protocol):
 
     def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
         """What each minute brought from that time on."""
+
+    def units(
+        self, key: JobKey, state: UnitState | None = ..., limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The job's units by state, then in the order in which they were found."""
+
+    def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
+        """How many units are in each state; ``None``: they are not counted yet."""
 
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         """The job's visible items, encoded, in the order in which they became visible."""
@@ -188,14 +198,20 @@ class Reports:
         """
         return self._reader.requests(self.find(job), selection(state, **filters), limit)
 
-    def failures(self, job: str | None = None, examples: int = 3) -> list[dict[str, Any]]:
+    def failures(
+        self, job: str | None = None, examples: int = 3, unit: str | None = None
+    ) -> list[dict[str, Any]]:
         """The failed requests by error, as ``scrapy resume failed --json`` prints them.
 
-        At most so many ``examples`` (URLs) of each. If more than ``COUNTED_AT_MOST`` have
-        failed, the groups are those of the ones that were found last. Raises
-        ``JobNotFoundError``.
+        At most so many ``examples`` (URLs) of each; those of one ``unit``, or all. If more than
+        ``COUNTED_AT_MOST`` have failed, the groups of all are those of the ones that were found
+        last. Raises ``JobNotFoundError``.
         """
-        return self._reader.failures(self.find(job), examples, COUNTED_AT_MOST)
+        key = self.find(job)
+        if unit is None:
+            return self._reader.failures(key, examples, COUNTED_AT_MOST)
+        failed = Selection((State.failed,), unit=unit)
+        return grouped_failures(self._reader.requests(key, failed), examples)
 
     def minutes(self, job: str | None = None, since: float = 0.0) -> list[dict[str, Any]]:
         """What each minute brought, from a time (seconds since the epoch) on, in order.
@@ -229,6 +245,25 @@ class Reports:
             "by_status": self._reader.statuses(key, COUNTED_AT_MOST),
             "by_host": self._reader.hosts(key, hosts, COUNTED_AT_MOST),
         }
+
+    def units(
+        self, job: str | None = None, state: str | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The units of a job, or those in one state; at most ``limit``.
+
+        Those that are at work or in trouble first, completed ones last; those in one state as
+        they were found. The keys are those of ``scrapy resume units --json``. Raises
+        ``JobNotFoundError``, ``SchemaTooOldError`` for a job that was last crawled by a version
+        that counted no units, and ``ValueError`` for a state that there is not.
+        """
+        key = self.find(job)
+        chosen = None if state is None else unit_state_of(state)
+        if self._reader.unit_tally(key) is None:
+            raise SchemaTooOldError(
+                f"{key} was last crawled by an older version of scrapy-resume, which counted no "
+                "units: they are counted when its crawl goes on"
+            )
+        return self._reader.units(key, chosen, limit)
 
     def find(self, job: str | None = None) -> JobKey:
         """The job that is meant. Raises ``JobNotFoundError``, which names the nearest."""
@@ -287,6 +322,7 @@ class Reports:
                 "dropped": counts.items_dropped,
                 "failed": counts.items_failed,
             },
+            "units": units_answer(self._reader.unit_tally(key)),
             "success_rate": counts.success_rate,
             "pages_per_minute": pace.per_minute("pages"),
             "items_per_minute": pace.per_minute("items"),
@@ -311,6 +347,7 @@ _NOTHING_KNOWN: Final = dict.fromkeys(
         "completed_at",
         "requests",
         "items",
+        "units",
         "success_rate",
         "pages_per_minute",
         "items_per_minute",

@@ -20,6 +20,7 @@ SUBCOMMANDS: Final = (
     "status",
     "show",
     "requests",
+    "units",
     "failed",
     "retry",
     "park",

@@ -20,6 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of ``scrapy resume failed``."""
     add_job(parser)
     add_json(parser)
+    parser.add_argument("--unit", metavar="UNIT", help="only what belongs to it")
 
 
 def run(call: Call) -> int:
@@ -28,7 +29,7 @@ def run(call: Call) -> int:
 
     reports = call.reports()
     key = reports.find(call.arguments.job)
-    groups = reports.failures(str(key))
+    groups = reports.failures(str(key), unit=call.arguments.unit)
     if call.arguments.json:
         call.print_json(groups)
     elif groups:

@@ -16,6 +16,7 @@ from scrapy_resume.store.contract import Admission, Committed, Continuation, Fin
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.tables import Changed, Held, Known, NewRow, Outcome, Tables
 from scrapy_resume.store.tally import Names, Tally
+from scrapy_resume.store.units import UnitChange
 
 REMEMBERED_OCCURRENCES: Final = 50_000
 DUPLICATE: Final = "duplicate"
@@ -63,12 +64,16 @@ class Transaction:
         """Look up which of these rows are leased."""
         self.held.update(self.tables.leased(ids))
 
+    def unit_of(self, held: Held) -> UnitChange:
+        """Where to note what becomes of the row's unit."""
+        return self.tables.units.of(held.unit, held.kind)
+
     def let_go(self, row: int, state: State, later: float = 0.0) -> Held | None:
         """A row stops being leased; ``None`` if it was not. ``later``: a delay beside its own."""
         held = self.held.pop(row, None)
         if held is None:
             return None
-        kind, slot, suspect, not_before, _ = held
+        kind, slot, suspect, not_before, *_ = held
         self.tally.leave(State.leased, kind, slot, suspect, not_before)
         self.tally.enter(state, kind, slot, suspect, max(not_before, later))
         if row == self.tally.alone_id:
@@ -200,13 +205,19 @@ class Arrivals:
         if self._skips(arrival):
             self._in.tally.enter(State.ignored, arrival.kind, slot, 0, 0)
             row = self.row(arrival, identity, slot, State.ignored)._replace(not_before=0)
+            unit = self._in.tables.units.of(row.unit, arrival.kind)
+            unit.admit()
+            unit.end(arrival.id, State.ignored, DELTA, None)
             self._skipped.append((row, self._ignored_as(DELTA, arrival.id, 0)))
             return
         state = State.leased if arrival.lease else State.pending
-        self._in.tally.enter(state, arrival.kind, slot, 0, arrival.not_before)
+        kind, not_before = arrival.kind, arrival.not_before
+        self._in.tally.enter(state, kind, slot, 0, not_before)
+        row = self.row(arrival, identity, slot, state)
+        self._in.tables.units.of(row.unit, kind).admit()
         if state is State.leased:
-            self._in.held[arrival.id] = Held(arrival.kind, slot, 0, arrival.not_before, 0)
-        self._admitted.append(self.row(arrival, identity, slot, state))
+            self._in.held[arrival.id] = Held(kind, slot, 0, not_before, 0, row.unit, 0)
+        self._admitted.append(row)
 
     def _go_on(self, change: Continuation, slot: int) -> None:
         held = self._in.held.get(change.id)
@@ -214,11 +225,12 @@ class Arrivals:
             return
         if change.identity is not None:
             if self._find(change.identity) is not None:
-                self._ignore(change)
+                self._ignore(change, held)
                 return
             self._known[change.identity] = Known(change.id, 0)
             self._aliases.append((change.identity, change.id))
-        held = held._replace(slot=slot, not_before=change.not_before)
+        self._in.unit_of(held).attempts += change.attempts - held.attempts
+        held = held._replace(slot=slot, not_before=change.not_before, attempts=change.attempts)
         self._in.held[change.id] = held
         state = State.leased
         if not change.lease:
@@ -241,8 +253,11 @@ class Arrivals:
             )
         )
 
-    def _ignore(self, change: Continuation) -> None:
+    def _ignore(self, change: Continuation, held: Held) -> None:
         self._in.let_go(change.id, State.ignored)
+        unit = self._in.unit_of(held)
+        unit.attempts += change.attempts - held.attempts
+        unit.end(change.id, State.ignored, DUPLICATE, None)
         self._in.committed.duplicates.add(change.id)
         self._ignored.append(self._ignored_as(DUPLICATE, change.id, change.attempts))
 

@@ -9,6 +9,9 @@ All writes of a run go through ``JobStore.commit``, one ``Batch`` at a time, in
 the order in which the batches were made. A batch is one transaction: it is kept
 whole or not at all. So what is in the store is always a prefix of what happened.
 
+Every write keeps the counts of the units that its requests belong to: at any time they are what
+counting the requests would give.
+
 All methods may block, except ``mark``, ``unmark`` and ``show_life``. They are called from one
 thread at a time, not always the same one.
 

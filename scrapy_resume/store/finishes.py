@@ -10,6 +10,7 @@ from scrapy_resume.store.arrivals import Arrivals, Transaction
 from scrapy_resume.store.contract import Finish, ItemRecord, Release
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.tables import NewItem, NewRow, Outcome
+from scrapy_resume.store.units import UnitChange
 
 
 class Finishes:
@@ -23,6 +24,8 @@ class Finishes:
         self._items: list[tuple[int, ItemRecord]] = []
         self._changes: Counter[int] = Counter()
         """Row → by how much its number of items changes."""
+        self._units: dict[int, UnitChange] = {}
+        """Row that this batch ends → what that does to its unit."""
 
     def spill(self, spills: Sequence[tuple[int, ItemRecord]]) -> None:
         """Keep provisional items."""
@@ -42,14 +45,18 @@ class Finishes:
 
     def release(self, releases: Sequence[Release]) -> None:
         """leased → pending; what the rows spilled is dropped."""
-        released = [
-            release
-            for release in releases
-            if self._in.let_go(release.id, State.pending, release.not_before) is not None
-        ]
+        released = [release for release in releases if self._release(release)]
         if released:
             self._in.tables.release(released, self._in.now)
             self._in.tables.drop_spills([release.id for release in released])
+
+    def _release(self, release: Release) -> bool:
+        held = self._in.let_go(release.id, State.pending, release.not_before)
+        if held is None:
+            return False
+        if release.attempts != held.attempts:
+            self._in.unit_of(held).attempts += release.attempts - held.attempts
+        return True
 
     def _end(self, finish: Finish) -> bool:
         """Whether the finish counts: a row that is not leased any more has ended before."""
@@ -61,7 +68,14 @@ class Finishes:
         if finish.supersedes and (held.items or self._changes[finish.id]):
             self._supersede(finish.id)
         self._finished.append(finish)
+        self._end_in_unit(finish, self._in.unit_of(held), held.attempts)
         return True
+
+    def _end_in_unit(self, finish: Finish, unit: UnitChange, attempts: int) -> None:
+        self._units[finish.id] = unit
+        unit.attempts += finish.attempts - attempts
+        unit.items_failed += finish.items_failed
+        unit.end(finish.id, finish.state, _text(finish.error), _text(finish.error_message))
 
     def _bury(self, finish: Finish) -> bool:
         tombstone = finish.tombstone
@@ -75,6 +89,9 @@ class Finishes:
             self._in.tally.states[finish.state] += 1
         row = self._arrivals.row(tombstone, identity, slot, finish.state)
         self._buried.append((row, self._outcome(finish)))
+        unit = self._in.tables.units.of(row.unit, row.kind)
+        unit.admit()
+        self._end_in_unit(finish, unit, 0)
         return True
 
     def _supersede(self, row: int) -> None:
@@ -130,6 +147,8 @@ class Finishes:
 
     def _write(self) -> None:
         tables = self._in.tables
+        if self._changes:
+            self._count_items_in_units()
         if self._buried:
             tables.bury(self._buried)
         if self._finished:
@@ -137,6 +156,17 @@ class Finishes:
         rest = [(row, change) for row, change in self._changes.items() if change]
         if rest:
             tables.change_items(rest)
+
+    def _count_items_in_units(self) -> None:
+        """By their keys, items may come from rows that ended long ago."""
+        others = [row for row in self._changes if row not in self._units]
+        units = self._in.tables.units_of(others) if others else {}
+        for row, change in self._changes.items():
+            unit = self._units.get(row)
+            if unit is None and row in units:
+                unit = self._in.tables.units.of(units[row], Kind.request)
+            if unit is not None:
+                unit.items += change
 
     def _outcome(self, finish: Finish) -> Outcome:
         """Items of a row that is buried are counted when it is there."""

@@ -41,6 +41,7 @@ from scrapy_resume.store.postgres_watch import Watch
 from scrapy_resume.store.processes import Presence
 from scrapy_resume.store.queries import load_queries
 from scrapy_resume.store.recovery import Death
+from scrapy_resume.store.units import settle_units
 
 CONTROL: Final = load_queries("postgres", "control.sql")
 
@@ -122,6 +123,7 @@ class PostgresJob:
         committed.next_id = max(int(fence.next_id), batch.next_id)
         self._keep_counters(batch, fence, transaction)
         self._tell_of_others(batch, transaction)
+        settle_units(tables, fence.now)
         return committed
 
     def _find_slots(self, batch: Batch, transaction: Transaction) -> None:
@@ -302,10 +304,10 @@ class PostgresJob:
             stats=as_json(closing.stats).replace("\\u0000", "\\ufffd"),
         )
         tables.execute(OPENING["fold_run"])
-        if goes_on:
-            return job_status
-        tables.execute(OPENING["end_job"], status=status, reason=closing.reason)
-        return status
+        if not goes_on:
+            tables.execute(OPENING["end_job"], status=status, reason=closing.reason)
+        settle_units(tables, fence.now)
+        return job_status if goes_on else status
 
     def _is_open(self) -> bool:
         return bool(self._tables.execute(OPENING["is_open"]).fetchall()[0][0])

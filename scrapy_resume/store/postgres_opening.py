@@ -21,6 +21,7 @@ from scrapy_resume.store.postgres_recovery import (
 from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
 from scrapy_resume.store.processes import Presence
 from scrapy_resume.store.recovery import Recovered
+from scrapy_resume.store.units import settle_units
 
 SLOTS_TOLD: Final = 100
 """Slots with rows to lease that a run is told of when it opens the job; it finds the others."""
@@ -49,6 +50,7 @@ def _open(link: Link, key: JobKey, opening: Opening, presence: Presence) -> Post
         tables.begin(connection, job.now)
         found = _end_the_dead(tables, opening)
         session = _begin_run(tables, key, opening, job, found, presence.name)
+        settle_units(tables, job.now)
     return PostgresJob(link, job.id, session, opening, presence)
 
 

@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from scrapy_resume.errors import JobNotFoundError
-from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State
+from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State, UnitState
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.postgres_link import Link
 from scrapy_resume.store.postgres_schema import version_of
@@ -22,6 +22,9 @@ from scrapy_resume.store.selecting import EVERYTHING, LISTED, POSTGRES, TROUBLED
 READ: Final = load_queries("postgres", "read.sql")
 
 ROWS_AT_ONCE: Final = 500
+
+COUNTS_UNITS: Final = 2
+"""The first version of the schema that does."""
 
 _OPEN: Final = frozenset({State.pending, State.leased})
 
@@ -140,6 +143,33 @@ class PostgresReader:
                 return []
             values = {"job": job, "since": int(since // 60)}
             return _dicts(connection, READ["minutes"], values)
+
+    def units(
+        self, key: JobKey, state: UnitState | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The units, or those in one state, in the keys of ``units --json``.
+
+        By ``UnitState``, then as they were found. None where they are not counted yet, see
+        ``unit_tally``. Close the iterator if you leave early.
+        """
+        statement = READ["units"] if state is None else READ["units_in_state"]
+        with self._job(key) as (connection, job):
+            if self._counts_units(connection):
+                values = {"job": job, "state": state, "count": limit}
+                yield from _streamed(connection, statement, values)
+
+    def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
+        """How many units are in each state; ``None`` where an older version counted none: they
+        are counted when the job is next opened."""
+        with self._job(key) as (connection, job):
+            if not self._counts_units(connection):
+                return None
+            rows = connection.execute(READ["unit_tally"], {"job": job}).fetchall()
+        return {**dict.fromkeys(UnitState, 0), **{UnitState(state): n for state, n in rows}}
+
+    def _counts_units(self, connection: Connection[Any]) -> bool:
+        """Whether the database has been migrated to a version that does."""
+        return version_of(connection, self._link.place) >= COUNTS_UNITS
 
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         """The stored items as the codec wrote them, in the order in which they became visible.

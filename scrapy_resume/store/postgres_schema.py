@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 
-from scrapy_resume.errors import SchemaTooNewError
+from scrapy_resume.errors import ConfigurationError, SchemaTooNewError
 from scrapy_resume.store.migrations import load_migrations
 from scrapy_resume.store.postgres_tables import OPENING
 from scrapy_resume.store.queries import read_sql
@@ -43,7 +43,19 @@ def ensure_schema(connection: Connection[Any], place: str) -> None:
             connection.execute(read_sql("postgres", "schema.sql"))
             connection.execute(OPENING["record_version"], {"version": SCHEMA_VERSION})
             return
+        _check_nobody_works(connection, place)
         for migration in MIGRATIONS:
             if migration.version > version:
                 connection.execute(migration.script)
                 connection.execute(OPENING["record_version"], {"version": migration.version})
+
+
+def _check_nobody_works(connection: Connection[Any], place: str) -> None:
+    """Workers of an older version don't keep what a newer one counts on."""
+    rows = connection.execute(OPENING["workers"]).fetchall()
+    if rows:
+        raise ConfigurationError(
+            f"{place} was set up by an older version of scrapy-resume, of which workers are at "
+            f"work: {', '.join(worker for (worker,) in rows)}. Stop them, then start again: it "
+            "brings the database to this version."
+        )

@@ -6,12 +6,13 @@ from collections import Counter
 from functools import partial
 from typing import Any, Final
 
-from scrapy_resume.model import Selection, State
+from scrapy_resume.model import Kind, Selection, State
 from scrapy_resume.store.postgres_read import selected
 from scrapy_resume.store.postgres_tables import PostgresTables
 from scrapy_resume.store.queries import load_queries
 from scrapy_resume.store.selecting import UNRECORDED
 from scrapy_resume.store.steering import AT_ONCE, PARKED, in_portions, without_retries
+from scrapy_resume.store.units import settle_units
 
 STEERING: Final = load_queries("postgres", "steering.sql")
 
@@ -33,29 +34,37 @@ def steer(tables: PostgresTables, selection: Selection, to: State, *, dry_run: b
     def find(after: int) -> list[int]:
         return [row for (row,) in tables.execute(statement, **values, after=after)]
 
-    total = in_portions(find, len if dry_run else partial(_change, tables, to))
-    if total and not dry_run and to is State.pending:
+    if dry_run:
+        return in_portions(find, len)
+    total = in_portions(find, partial(_change, tables, to))
+    if total and to is State.pending:
         tables.execute(STEERING["forget_hosts"])
+    settle_units(tables, tables.now)
     return total
 
 
 def _change(tables: PostgresTables, to: State, chosen: list[int]) -> int:
     """Those of the rows that nobody has leased by now."""
-    open_rows = dict(tables.execute(STEERING["hold_open"], ids=chosen).fetchall())
+    open_rows = tables.execute(STEERING["hold_open"], ids=chosen).fetchall()
     ended = tables.execute(STEERING["hold_ended"], ids=chosen).fetchall()
     ids = [row for row, *_ in ended]
     changes: Counter[str] = Counter(dict.fromkeys(State.__members__, 0))
-    changes.subtract(State(state).name for _, state, _ in ended)
+    changes.subtract(State(state).name for _, state, *_ in ended)
+    for _, state, failed, unit in ended:
+        tables.units.of(unit, Kind.request).steer(state, to, 1, failed)
     delayed = items_failed = 0
     if to is State.parked:
-        ids += open_rows
+        opened = [row for row, *_ in open_rows]
+        ids += opened
+        for _, _, unit in open_rows:
+            tables.units.of(unit, Kind.request).steer(State.pending, to, 1, 0)
         changes["pending"] -= len(open_rows)
-        delayed = sum(not_before > 0 for not_before in open_rows.values())
-        tables.execute(STEERING["leave_frontier"], ids=list(open_rows))
+        delayed = sum(not_before > 0 for _, not_before, _ in open_rows)
+        tables.execute(STEERING["leave_frontier"], ids=opened)
         tables.execute(STEERING["leave_trouble"], ids=ids)
         tables.execute(STEERING["park"], ids=ids, error=PARKED)
     else:
-        items_failed = sum(failed for *_, failed in ended)
+        items_failed = sum(failed for _, _, failed, _ in ended)
         _forget_retries(tables, ids)
         tables.execute(STEERING["leave_trouble"], ids=ids)
         tables.execute(STEERING["retry"], ids=ids)

@@ -31,9 +31,11 @@ from scrapy_resume.store.tables import (
     NewItem,
     NewRow,
     Outcome,
+    Unmet,
     Waiting,
 )
 from scrapy_resume.store.tally import Tally
+from scrapy_resume.store.units import UnitChanges, UnitRow
 
 COMMIT: Final = load_queries("postgres", "commit.sql")
 OPENING: Final = load_queries("postgres", "opening.sql")
@@ -83,6 +85,7 @@ class PostgresTables:
         self._any_owner = any_owner
         self._connection: Connection[Any]
         self._now = 0.0
+        self.units = UnitChanges()
         self._claims: dict[bytes, int] = {}
         self._used: dict[bytes, int] = {}
         self._owned: set[int] = set()
@@ -95,6 +98,7 @@ class PostgresTables:
         """A transaction has begun on that connection; the server's time."""
         self._connection = connection
         self._now = now
+        self.units = UnitChanges()
         self._claims = {}
         self._used = {}
         self._owned -= self._fresh
@@ -116,9 +120,11 @@ class PostgresTables:
         return self._now
 
     def of_run(self, run: int) -> PostgresTables:
-        """The same for another run, within the transaction at hand."""
+        """The same for another run, within the transaction at hand; units are written with this
+        one's."""
         other = PostgresTables(self._job, run, self._any_owner)
         other.begin(self._connection, self._now)
+        other.units = self.units
         return other
 
     def execute(self, statement: str, **values: Any) -> Cursor[Any]:
@@ -448,13 +454,35 @@ class PostgresTables:
         """The provisional items of the run end with it."""
         self.execute(OPENING["empty_spill"])
 
-    def unmet(self, run: int) -> list[Waiting]:
+    def unmet(self, run: int) -> list[Unmet]:
         """Requests that were to be fetched once in a run that has ended, and were not."""
-        return [Waiting(*columns) for columns in self.execute(OPENING["old_every_run"])]
+        return [Unmet(*columns) for columns in self.execute(OPENING["old_every_run"])]
 
     def supersede(self, rows: Sequence[int], now: float) -> None:
         """pending → ignored: each run has requests of its own."""
         self.execute(OPENING["supersede"], ids=list(rows))
+
+    # Units
+
+    def units_of(self, rows: Sequence[int]) -> dict[int, int]:
+        """The units of requests."""
+        return dict(self.execute(COMMIT["units_of"], ids=list(rows)).fetchall())
+
+    def hold_units(self, units: Sequence[int]) -> dict[int, UnitRow]:
+        """Those of these units that there are; other workers wait for them."""
+        rows = self.execute(COMMIT["hold_units"], ids=list(units))
+        return {columns[0]: UnitRow(*columns) for columns in rows}
+
+    def keep_units(self, rows: Sequence[UnitRow]) -> None:
+        """Units as the transaction leaves them. (A new one is nobody else's yet: whoever named
+        it first has held its name, and whoever found its root knows it alone.)"""
+        self.execute(COMMIT["keep_units"], rows=_json([row._asdict() for row in rows]))
+
+    def change_unit_tally(self, changes: Mapping[int, int]) -> None:
+        """The number of units by state: the run's part of it."""
+        self.execute(
+            COMMIT["change_unit_tally"], states=list(changes), changes=list(changes.values())
+        )
 
 
 def _json(rows: object) -> str:

@@ -66,7 +66,12 @@ def recover(tables: Tables, tally: Tally, death: Death, now: float) -> Recovered
         end = fate(row, death)
         tally.leave(State.leased, row.kind, row.slot, row.suspect, row.not_before)
         tally.enter(end.state, row.kind, row.slot, end.suspect, row.not_before)
-        recovered.parked += end.state is State.parked
+        if end.attempts or end.state is State.parked:
+            unit = tables.units.of(row.unit, row.kind)
+            unit.attempts += end.attempts
+            if end.state is State.parked:
+                unit.end(row.id, end.state, end.error, end.error_message)
+                recovered.parked += 1
         ends.append((row, end))
     if ends:
         tables.recover(ends, now)
@@ -80,5 +85,6 @@ def supersede_every_run(tables: Tables, tally: Tally, run: int, now: float) -> N
     for row in rows:
         tally.leave(State.pending, row.kind, row.slot, row.suspect, row.not_before)
         tally.enter(State.ignored, row.kind, row.slot, row.suspect, row.not_before)
+        tables.units.of(row.unit, row.kind).end(row.id, State.ignored, None, None)
     if rows:
         tables.supersede([row.id for row in rows], now)

@@ -231,7 +231,7 @@ class SqliteJob:
         now = time.time()
         tally = job.tally()
         recover(self._tables, tally, Death(), now)
-        self._tables.keep_tally(tally)
+        self._tables.keep_tally(tally, now)
         status = closing.status
         if status == "completed" and tally.counts().open:
             status = "paused"

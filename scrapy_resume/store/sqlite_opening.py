@@ -119,7 +119,7 @@ def _recover(
         job = tables.begin(connection)
         tally = job.tally()
         recovered = recover(tables, tally, Death(marks, job.alone_id, crash_limit), now)
-        tables.keep_tally(tally)
+        tables.keep_tally(tally, now)
         _end_dead_run(connection, before.run, None)
         connection.execute(OPENING["drop_orders"])
         connection.execute(OPENING["end_recovered"], {"epoch": before.epoch + 1, "now": now})
@@ -196,7 +196,7 @@ def _open(
         supersede_every_run(tables, tally, run, now)
         if tally.delayed:
             end_delays(tables, tally, now)
-        tables.keep_tally(tally)
+        tables.keep_tally(tally, now)
         if before.died:
             reason = f"taken over by {opening.worker}" if alive else None
             _end_dead_run(connection, before.run, reason)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
-from scrapy_resume.model import Counts, JobKey, JobSummary, Selection
+from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, UnitState
 from scrapy_resume.store.locks import is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION
 from scrapy_resume.store.queries import load_queries
@@ -45,6 +45,9 @@ READ: Final = load_queries("sqlite", "read.sql")
 
 ROWS_AT_ONCE: Final = 500
 NO_LIMIT: Final = -1
+
+COUNTS_UNITS: Final = 2
+"""The first version of the schema that does."""
 
 
 class SqliteReader:
@@ -148,6 +151,29 @@ class SqliteReader:
                 return []
             return list(_dicts(connection.execute(READ["minutes"], {"since": int(since // 60)})))
 
+    def units(
+        self, key: JobKey, state: UnitState | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The units, or those in one state, in the keys of ``units --json``.
+
+        By ``UnitState``, then as they were found. None where they are not counted yet, see
+        ``unit_tally``. Close the iterator if you leave early.
+        """
+        count = NO_LIMIT if limit is None else limit
+        statement = READ["units"] if state is None else READ["units_in_state"]
+        with reading(self.path(key)) as connection:
+            if _counts_units(connection):
+                yield from _dicts(connection.execute(statement, {"state": state, "count": count}))
+
+    def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
+        """How many units are in each state; ``None`` where an older version counted none: they
+        are counted when the job is next opened."""
+        with reading(self.path(key)) as connection:
+            if not _counts_units(connection):
+                return None
+            rows = connection.execute(READ["unit_tally"]).fetchall()
+        return {UnitState(state): units for state, units in rows}
+
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         """The stored items as the codec wrote them, in the order in which they became visible.
 
@@ -159,6 +185,12 @@ class SqliteReader:
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 for (payload,) in rows:
                     yield payload
+
+
+def _counts_units(connection: sqlite3.Connection) -> bool:
+    """Whether the job's file has been migrated to a version that does."""
+    ((version,),) = connection.execute(FILES["schema_version"]).fetchall()
+    return bool(version >= COUNTS_UNITS)
 
 
 def selected(selection: Selection) -> tuple[str, str, dict[str, Any]]:

@@ -8,11 +8,13 @@ import time
 from collections import Counter
 from typing import Final
 
-from scrapy_resume.model import Selection, State
+from scrapy_resume.model import Kind, Selection, State
 from scrapy_resume.store.queries import load_queries
 from scrapy_resume.store.selecting import UNRECORDED
 from scrapy_resume.store.sqlite_read import add_functions, selected
+from scrapy_resume.store.sqlite_tables import SqliteTables
 from scrapy_resume.store.steering import AT_ONCE, PARKED, in_portions, without_retries
+from scrapy_resume.store.units import UnitChanges, settle_units
 
 STEERING: Final = load_queries("sqlite", "steering.sql")
 
@@ -42,19 +44,25 @@ def steer(
     def find(after: int) -> list[int]:
         return [row for (row,) in connection.execute(statement, {**values, "after": after})]
 
+    if dry_run:
+        return in_portions(find, len)
+    tables = SqliteTables()
+    tables.begin(connection)
+
     def change(ids: list[int]) -> int:
         if slots is not None:
             rows = connection.execute(STEERING["slots_of"], {"ids": json.dumps(ids)})
             slots.update(slot for (slot,) in rows)
-        return _change(connection, to, ids)
+        return _change(connection, tables.units, to, ids)
 
-    total = in_portions(find, len if dry_run else change)
-    if total and not dry_run and to is State.pending:
+    total = in_portions(find, change)
+    settle_units(tables, time.time())
+    if total and to is State.pending:
         connection.execute(STEERING["forget_hosts"])
     return total
 
 
-def _change(connection: sqlite3.Connection, to: State, ids: list[int]) -> int:
+def _change(connection: sqlite3.Connection, units: UnitChanges, to: State, ids: list[int]) -> int:
     values = {"ids": json.dumps(ids), "now": time.time(), "error": PARKED}
     changes: Counter[str] = Counter(dict.fromkeys(State.__members__, 0))
     delayed = items_failed = 0
@@ -63,6 +71,8 @@ def _change(connection: sqlite3.Connection, to: State, ids: list[int]) -> int:
         delayed += late
         items_failed += failed
     changes[to.name] += len(ids)
+    for unit, state, count, failed in connection.execute(STEERING["leave_units"], values):
+        units.of(unit, Kind.request).steer(state, to, count, failed)
     connection.execute(STEERING["leave_slots"], values)
     if to is State.pending:
         payloads = connection.execute(STEERING["tried_again"], values).fetchall()

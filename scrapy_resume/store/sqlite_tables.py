@@ -30,9 +30,11 @@ from scrapy_resume.store.tables import (
     NewItem,
     NewRow,
     Outcome,
+    Unmet,
     Waiting,
 )
 from scrapy_resume.store.tally import Tally
+from scrapy_resume.store.units import UnitChanges, UnitRow, settle_units
 
 COMMIT: Final = load_queries("sqlite", "commit.sql")
 OPENING: Final = load_queries("sqlite", "opening.sql")
@@ -73,10 +75,12 @@ class SqliteTables:
     def __init__(self) -> None:
         self._connection: sqlite3.Connection
         self._next_item = 1
+        self.units = UnitChanges()
 
     def begin(self, connection: sqlite3.Connection) -> JobRow:
         """A transaction has begun on that connection. Returns the job as it is now."""
         self._connection = connection
+        self.units = UnitChanges()
         job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
         self._next_item = job.next_item
         return job
@@ -139,6 +143,7 @@ class SqliteTables:
                 outcome.http_status,
                 outcome.error,
                 outcome.error_message,
+                outcome.items_failed,
             )
             for row, outcome in rows
         ]
@@ -293,24 +298,47 @@ class SqliteTables:
         """Provisional items end with the run."""
         self._run(OPENING["empty_spill"])
 
-    def unmet(self, run: int) -> list[Waiting]:
+    def unmet(self, run: int) -> list[Unmet]:
         """Requests of earlier runs that were to be fetched once in each run, and were not."""
-        return [Waiting(*columns) for columns in self._run(OPENING["old_every_run"], (run,))]
+        return [Unmet(*columns) for columns in self._run(OPENING["old_every_run"], (run,))]
 
     def supersede(self, rows: Sequence[int], now: float) -> None:
         """pending → ignored: a later run has requests of its own."""
         self._run_many(OPENING["supersede"], [(now, row) for row in rows])
 
+    # Units
+
+    def units_of(self, rows: Sequence[int]) -> dict[int, int]:
+        """The units of requests."""
+        text = _json_numbers(rows)
+        return {} if text is None else dict(self._run(COMMIT["units_of"], (text,)).fetchall())
+
+    def hold_units(self, units: Sequence[int]) -> dict[int, UnitRow]:
+        """Those of these units that there are."""
+        rows = self._run(COMMIT["hold_units"], (_json_numbers(units),))
+        return {columns[0]: UnitRow(*columns) for columns in rows}
+
+    def keep_units(self, rows: Sequence[UnitRow]) -> None:
+        """Units as the transaction leaves them."""
+        insert_many(self._connection, COMMIT["keep_unit"], rows)
+
+    def change_unit_tally(self, changes: Mapping[int, int]) -> None:
+        """The number of units by state."""
+        columns = [(change, state) for state, change in changes.items()]
+        self._run_many(COMMIT["change_unit_tally"], columns)
+
     # Counters
 
-    def keep_tally(self, tally: Tally) -> None:
-        """The counters of the job and of its slots, as a recovery leaves them."""
+    def keep_tally(self, tally: Tally, now: float) -> None:
+        """The counters of the job, its slots and its units, as a recovery leaves them."""
+        settle_units(self, now)
         changes = [(change, slot) for slot, change in tally.slots.items() if change]
         self._run_many(OPENING["change_slot"], changes)
         self._run(OPENING["keep_recovered"], vars(tally.counts()))
 
     def keep_counters(self, transaction: Transaction, batch: Batch) -> None:
-        """The counters of the job and of its run, as a batch leaves them."""
+        """The counters of the job, its run and its units, as a batch leaves them."""
+        settle_units(self, transaction.now)
         committed, tally = transaction.committed, transaction.tally
         committed.last_item = self._next_item - 1
         self._run(

@@ -20,6 +20,7 @@ from scrapy_resume.store.contract import (
     Release,
     Wish,
 )
+from scrapy_resume.store.units import UnitChanges, UnitRow
 
 
 class Held(NamedTuple):
@@ -30,6 +31,8 @@ class Held(NamedTuple):
     suspect: int
     not_before: float
     items: int
+    unit: int
+    attempts: int
 
 
 class Known(NamedTuple):
@@ -114,6 +117,7 @@ class LeasedThen(NamedTuple):
     suspect: int
     not_before: float
     crashes: int
+    unit: int
 
 
 class Fate(NamedTuple):
@@ -138,8 +142,22 @@ class Waiting(NamedTuple):
     not_before: float
 
 
+class Unmet(NamedTuple):
+    """A pending row that a later run does not owe."""
+
+    id: int
+    kind: int
+    slot: int
+    suspect: int
+    not_before: float
+    unit: int
+
+
 class Tables(Protocol):
     """The statements of one job, for the run that owns its part of it."""
+
+    units: UnitChanges
+    """What the transaction does to units; written by ``settle_units``, at its end."""
 
     # Names
 
@@ -263,8 +281,22 @@ class Tables(Protocol):
     def empty_spills(self) -> None:
         """The provisional items of a run end with it."""
 
-    def unmet(self, run: int) -> list[Waiting]:
+    def unmet(self, run: int) -> list[Unmet]:
         """Requests of earlier runs that were to be fetched once in each run, and were not."""
 
     def supersede(self, rows: Sequence[int], now: float) -> None:
         """pending → ignored: a later run has requests of its own."""
+
+    # Units
+
+    def units_of(self, rows: Sequence[int]) -> dict[int, int]:
+        """The units of requests; what is no request is left out."""
+
+    def hold_units(self, units: Sequence[int]) -> dict[int, UnitRow]:
+        """Those of these units (in order) that there are; nobody changes them meanwhile."""
+
+    def keep_units(self, rows: Sequence[UnitRow]) -> None:
+        """Units as the transaction leaves them, new ones too, in order."""
+
+    def change_unit_tally(self, changes: Mapping[int, int]) -> None:
+        """State of a unit → by how much the number of units in it changes."""

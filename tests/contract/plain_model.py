@@ -49,6 +49,15 @@ class Item:
 
 
 @dataclass
+class Past:
+    """What a unit remembers besides the counts of its requests."""
+
+    cursor: int | None = None
+    error: str | None = None
+    ended: bool = False
+
+
+@dataclass
 class Answer:
     duplicates: set[int] = field(default_factory=set)
     leased: list[int] = field(default_factory=list)
@@ -73,6 +82,7 @@ class PlainJob:
         self.state: str | None = None
         self.cookies: dict[str, str] = {}
         self.start_exhausted = False
+        self.pasts: dict[int | str, Past] = defaultdict(Past)
 
     # Opening and closing
 
@@ -92,6 +102,7 @@ class PlainJob:
             answered = marks[row.id] is Phase.answered
             if row.id == self.alone and (answered or row.crashes >= crash_limit + PATIENCE):
                 row.state, row.error = State.parked, "crash"
+                self._ended(row)
                 parked += 1
             elif row.crashes >= crash_limit:
                 row.suspect = True
@@ -108,6 +119,7 @@ class PlainJob:
             if row.every_run and row.state is State.pending:
                 row.state, row.error, row.not_before = State.ignored, "superseded", 0
                 row.suspect = False
+                self._ended(row)
 
     def close(self) -> None:
         for row in self.rows.values():
@@ -177,6 +189,7 @@ class PlainJob:
                 answer.duplicates.add(row.id)
                 row.state, row.error, row.attempts = State.ignored, "duplicate", change.attempts
                 self._clear(row)
+                self._ended(row)
                 return
             self.known[change.identity] = row.id
         for name in ("url", "slot", "priority", "start", "seq", "attempts", "not_before"):
@@ -203,13 +216,24 @@ class PlainJob:
         spilled = self.spills.get(row.id, []) if finish.spilled else []
         for item in [*spilled, *finish.items]:
             self._store(row.id, item)
+        row.items_failed = finish.items_failed
+        self._ended(row)
         if finish.tombstone is None:
             self._clear(row)
-            row.items_failed = finish.items_failed
         else:
             self.spills.pop(row.id, None)
         self.dropped += finish.items_dropped
         self.failed += finish.items_failed
+
+    def _ended(self, row: Row) -> None:
+        if row.kind is not Kind.request:
+            return
+        past = self.pasts[row.unit]
+        past.ended = True
+        if row.state is State.done:
+            past.cursor = row.id
+        elif row.state is not State.ignored:
+            past.error = row.error
 
     def _clear(self, row: Row) -> None:
         row.crashes, row.suspect, row.not_before = 0, False, 0
@@ -302,8 +326,52 @@ class PlainJob:
             items_failed=self.failed,
         )
 
+    def units(self) -> list[dict[str, Any]]:
+        """The units, as their requests say, in the keys of ``units --json``."""
+        rows_of: dict[int | str, list[Row]] = defaultdict(list)
+        for row in self.rows.values():
+            if row.kind is Kind.request:
+                rows_of[row.unit].append(row)
+        return [self._unit(unit, rows) for unit, rows in rows_of.items()]
+
+    def _name(self, unit: int | str) -> str:
+        return unit if isinstance(unit, str) else self.rows[unit].url
+
+    def _unit(self, unit: int | str, rows: list[Row]) -> dict[str, Any]:
+        past = self.pasts[unit]
+        states = Counter(row.state for row in rows)
+        items_failed = sum(row.items_failed for row in rows)
+        counts = {
+            "open": states[State.pending] + states[State.leased],
+            **{name: states[State[name]] for name in ("done", "failed", "parked", "ignored")},
+        }
+        return {
+            "unit": self._name(unit),
+            **counts,
+            "state": unit_status(counts, items_failed),
+            "items": sum(self.item_count(row.id) for row in rows),
+            "items_failed": items_failed,
+            "attempts": sum(row.attempts for row in rows),
+            "error": past.error,
+            "cursor": None if past.cursor is None else self.rows[past.cursor].url,
+            "began": past.ended,
+        }
+
     def pending(self) -> dict[str, int]:
         return dict(Counter(row.slot for row in self.rows.values() if row.can_be_leased))
 
     def item_count(self, row: int) -> int:
         return sum(item.request == row for item in self.items)
+
+
+def unit_status(counts: dict[str, int], items_failed: int) -> str:
+    """In the words of the documentation."""
+    lost = counts["failed"] + counts["parked"] + items_failed
+    if counts["open"]:
+        begun = counts["done"] + counts["failed"] + counts["ignored"]
+        return "in_progress" if begun else "pending"
+    if counts["done"]:
+        return "partial" if lost else "completed"
+    if counts["failed"]:
+        return "failed"
+    return "parked" if counts["parked"] else "completed"

@@ -47,6 +47,10 @@ SELECT n, 1 + n % 20000, n % 3, n, CASE WHEN n % 50 = 0 THEN 2e10 ELSE 0 END, 0,
 FROM generate_series(4, {ROWS}, 4) AS n;
 INSERT INTO scrapy_resume.given (job, key)
 SELECT 1, sha224(n::text::bytea) FROM generate_series(1, {ROWS}) AS n;
+INSERT INTO scrapy_resume.unit_count (
+    job, unit, state, open, done, failed, parked, ignored, items, items_failed, attempts, cursor
+)
+SELECT 1, n, n % 6, 0, 1, 0, 0, 0, 0, 0, 1, n FROM generate_series(1, {ROWS}) AS n;
 INSERT INTO scrapy_resume.item (request, job, occurrence, key, payload)
 SELECT n, 1, 0, CASE WHEN n % 2 = 0 THEN 'key' || n END, '{{}}'
 FROM generate_series(1, {ROWS}) AS n;
@@ -90,6 +94,8 @@ VALUES: dict[str, Any] = {
     "id": 8,
     "any_owner": False,
     "free_at": 0.0,
+    "states": [0, 1],
+    "state": 1,
 }
 
 HOT = [
@@ -98,7 +104,7 @@ HOT = [
     "last_item",
     "find_slots find_units claim_slots find_open_slots slot_range slots_of_others give_slots",
     "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays",
-    "keep_hosts hosts_of_slots others_at_work",
+    "keep_hosts hosts_of_slots others_at_work units_of hold_units keep_units change_unit_tally",
 ]
 AT_DEATHS = (
     "is_open held_then recover empty_spill free_slots old_every_run supersede ready_suspects"
@@ -132,6 +138,14 @@ def check(connection: Any, statement: str) -> None:
 @pytest.mark.parametrize("name", " ".join(HOT).split())
 def test_every_hot_statement_finds_its_rows_by_an_index(connection: Any, name: str) -> None:
     check(connection, load_queries("postgres", "commit.sql")[name])
+
+
+@pytest.mark.parametrize("name", ["units", "units_in_state"])
+def test_a_list_of_units_is_read_in_the_order_of_the_index(connection: Any, name: str) -> None:
+    statement = load_queries("postgres", "read.sql")[name]
+    check(connection, statement)
+    ((plans,),) = connection.execute(f"EXPLAIN (FORMAT JSON) {statement}", VALUES).fetchall()
+    assert '"Sort"' not in json.dumps(plans)
 
 
 @pytest.mark.parametrize("name", AT_DEATHS.split())

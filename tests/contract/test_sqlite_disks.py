@@ -27,7 +27,7 @@ NOBODY = 65534
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     mounted = tmp_path / "disk"
     mounted.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", str(mounted)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=720k", "tmpfs", str(mounted)]
     try:
         result = subprocess.run(command, capture_output=True, check=False, timeout=10)
     except FileNotFoundError:
@@ -44,7 +44,7 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     store = SqliteStore(small_disk / "store")
     run = Run(store.begin(BOOKS, opening()))
     run.admit(admission(1, lease=True))
-    (small_disk / "ballast").write_bytes(b"x" * 240_000)
+    (small_disk / "ballast").write_bytes(b"x" * 300_000)
     batch = Batch(
         next_id=400,
         arrivals=[admission(row, payload="x" * 1000) for row in range(2, 200)],

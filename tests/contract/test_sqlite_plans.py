@@ -37,6 +37,10 @@ FROM request GROUP BY slot;
 INSERT INTO slot (id, key) SELECT id + 1000, 'quiet' || id FROM request WHERE id < 20000;
 INSERT INTO unit (name) SELECT 'unit' || id FROM request WHERE id < 20000;
 INSERT INTO given SELECT identity_head, identity_tail FROM request;
+INSERT INTO unit_count (
+    unit, state, open, done, failed, parked, ignored, items, items_failed, attempts, cursor
+)
+SELECT id, id % 6, 0, 1, 0, 0, 0, 0, 0, 1, id FROM request;
 INSERT INTO alias SELECT random(), randomblob(12), id FROM request WHERE id % 20 = 0;
 INSERT INTO item (request, occurrence, key, payload)
 SELECT id, 0, CASE WHEN id % 2 THEN 'k' || id END, '{{}}' FROM request WHERE state = 2;
@@ -70,6 +74,7 @@ WHOLE = {
     "empty_spill": "what is left of provisional items, all of it",
     "cookies": "all jars",
     "runs": "all runs",
+    "unit_tally": "a row for each state",
     "item_payloads": "all items",
     "failures": "what has failed, sorted by error; bounded",
     "statuses": "the last requests, sorted by HTTP status; bounded",
@@ -138,6 +143,15 @@ def test_the_index_is_the_one_that_was_made_for_it(
 ) -> None:
     steps = plan(connection, load_queries("sqlite", "commit.sql")[name])
     assert any(f"INDEX {index} " in f"{step} " for step in steps), steps
+
+
+@pytest.mark.parametrize("name", ["units", "units_in_state"])
+def test_a_list_of_units_is_read_in_the_order_of_the_index(
+    connection: sqlite3.Connection, name: str
+) -> None:
+    steps = plan(connection, load_queries("sqlite", "read.sql")[name])
+    assert "INDEX unit_count_state (state" in steps[0], steps
+    assert not any("TEMP B-TREE" in step for step in steps)
 
 
 def test_an_opening_costs_what_is_open_not_what_is_known(directory: Path) -> None:

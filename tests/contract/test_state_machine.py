@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -273,9 +274,17 @@ class StoreMachine(RuleBasedStateMachine):
             chance.choice(NAMES),
             counted=kind == "counted" or (kind == "asked" and chance.random() < 0.5),
             record=kind != "asked",
-            unit=chance.choice([row, "unit"]),
+            unit=chance.choice([row, "unit", *self._roots()]),
             **place,
         )
+
+    def _roots(self) -> list[int]:
+        """Rows that others may belong to: the oldest few."""
+        return [
+            row.id
+            for row in list(self.plain.rows.values())[:5]
+            if row.kind is Kind.request and row.unit == row.id
+        ]
 
     def _tombstone(self, chance: Random) -> Any:
         kind = chance.choice(list(Kind))
@@ -285,7 +294,9 @@ class StoreMachine(RuleBasedStateMachine):
             name=chance.choice(NAMES),
             counted=chance.random() < 0.5,
             kind=kind,
+            **({"unit": "unit"} if chance.random() < 0.3 else {}),
         )
+        end.items_failed = chance.randint(0, 1)
         if kind is Kind.start_item:
             assert end.tombstone is not None
             end.tombstone.identity = identity("item")
@@ -301,6 +312,8 @@ class StoreMachine(RuleBasedStateMachine):
             spilled=chance.random() < 0.5,
             supersedes=chance.random() < 0.5,
             items_dropped=chance.randint(0, 1),
+            items_failed=chance.choice((0, 0, 0, 1)),
+            error=chance.choice((None, "OneError", "OtherError")),
         )
 
     def _item(self, chance: Random, occurrence: int) -> ItemRecord:
@@ -313,12 +326,30 @@ class StoreMachine(RuleBasedStateMachine):
 
     # What readers see
 
+    def check_units(self) -> None:
+        """What is kept of units is what their requests say."""
+        plain = self.plain.units()
+        found = []
+        for row in self.place.reader.units(BOOKS):
+            began, ended = row.pop("first_at"), row.pop("last_at")
+            assert row.pop("error_message") is None or row["error"] is not None
+            assert (began is None) == (ended is None)
+            found.append({**row, "began": began is not None})
+        assert sorted(found, key=str_of) == sorted(plain, key=str_of)
+        assert len(found) == sum(self.place.reader.unit_tally(BOOKS).values())
+        states = Counter(unit["state"] for unit in plain)
+        for state, count in self.place.reader.unit_tally(BOOKS).items():
+            assert states[state.name] == count
+            rows = list(self.place.reader.units(BOOKS, state))
+            assert [row["state"] for row in rows] == [state.name] * count
+
     @invariant()
     def the_summary_is_right(self) -> None:
         job = self.place.store.latest(BOOKS.name)
         if job is not None:
             assert job.counts == self.plain.counts()
             assert job.alive == (self.run is not None)
+            self.check_units()
 
     def check_everything(self) -> None:
         if self.plain.run == 0:
@@ -333,6 +364,10 @@ class StoreMachine(RuleBasedStateMachine):
             for row in sorted(self.plain.rows.values(), key=lambda row: row.id)
             if row.kind is Kind.request
         ]
+
+
+def str_of(unit: dict[str, Any]) -> str:
+    return str(sorted(unit.items()))
 
 
 @pytest.mark.parametrize("make_place", BACKENDS)

@@ -13,7 +13,7 @@ from scrapy_resume.errors import (
     SchemaTooNewError,
     StoreDamagedError,
 )
-from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State
+from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State, UnitState
 from scrapy_resume.report import Reports, open_store
 
 BEGAN = 1_700_000_000.0
@@ -76,6 +76,9 @@ class FakeReader:
         self.asked.append((state, limit))
         yield {"url": f"http://a/{key}"}
 
+    def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
+        return {**dict.fromkeys(UnitState, 0), UnitState.partial: 2, UnitState.pending: 1}
+
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         yield from ()
 
@@ -114,6 +117,15 @@ def test_a_job_is_described_as_the_interface_says():
             "total": 9,
         },
         "items": {"stored": 9, "dropped": 2, "failed": 0},
+        "units": {
+            "pending": 1,
+            "in_progress": 0,
+            "completed": 0,
+            "partial": 2,
+            "failed": 0,
+            "parked": 0,
+            "total": 3,
+        },
         "success_rate": 0.8,
         "pages_per_minute": 6.0,
         "items_per_minute": 12.0,

@@ -3,7 +3,8 @@
 --
 -- Rows come as one JSON array (json_to_recordset): a statement is prepared once, whatever their
 -- number, and what is dear about it is done by the server. Whoever takes locks on rows that
--- others may want does so in one order: own run, identities, slots, units, keys of items.
+-- others may want does so in one order: own run, identities, slots, units' names, keys of items,
+-- the job's row, the counts of units.
 
 -- name: fence
 -- Holds the run's own row to the end of the transaction: as long as it is running, nobody else
@@ -53,7 +54,7 @@ SELECT key FROM scrapy_resume.given WHERE job = %(job)s AND key = ANY(%(given_ke
 
 -- name: leased
 -- What a commit may change: rows that this run has leased, out of those that it names.
-SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, r.items
+SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, r.items, r.unit, f.attempts
 FROM scrapy_resume.frontier AS f
 JOIN scrapy_resume.request AS r ON r.job = f.job AND r.id = f.id
 WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = ANY(%(ids)s);
@@ -94,7 +95,8 @@ WITH new AS (
         id bigint, identity text, kind smallint, parent bigint, unit bigint, slot bigint,
         state smallint, priority bigint, start smallint, seq bigint, depth integer,
         every_run smallint, url text, payload text, updated_at double precision, given_key text,
-        attempts integer, http_status integer, error text, error_message text
+        attempts integer, http_status integer, error text, error_message text,
+        items_failed integer
     )
 ), troubled AS (
     INSERT INTO scrapy_resume.trouble (job, state, id)
@@ -102,12 +104,12 @@ WITH new AS (
 )
 INSERT INTO scrapy_resume.request (
     job, id, identity, kind, parent, unit, slot, state, priority, start, seq, depth, every_run,
-    url, payload, updated_at, given_key, attempts, http_status, error, error_message
+    url, payload, updated_at, given_key, attempts, http_status, error, error_message, items_failed
 )
 SELECT
     %(job)s, id, decode(identity, 'base64'), kind, parent, unit, slot, state, priority, start,
     seq, depth, every_run, url, payload, updated_at, decode(given_key, 'base64'), attempts,
-    http_status, error, error_message
+    http_status, error, error_message, items_failed
 FROM new;
 
 -- name: continue
@@ -242,6 +244,49 @@ SELECT name, id FROM scrapy_resume.unit WHERE job = %(job)s AND name = ANY(%(nam
 INSERT INTO scrapy_resume.unit (job, name)
 SELECT %(job)s, name FROM unnest(%(names)s::text[]) AS n (name) ORDER BY name
 ON CONFLICT DO NOTHING;
+
+-- name: units_of
+-- The units of requests.
+SELECT id, unit FROM scrapy_resume.request
+WHERE job = %(job)s AND id = ANY(%(ids)s) AND kind = 0;
+
+-- name: hold_units
+-- The counts of units, as they were before the transaction, in order.
+SELECT
+    unit, state, open, done, failed, parked, ignored, items, items_failed, attempts,
+    first_at, last_at, cursor, error, error_message
+FROM scrapy_resume.unit_count WHERE job = %(job)s AND unit = ANY(%(ids)s)
+ORDER BY unit FOR UPDATE;
+
+-- name: keep_units
+-- The counts of units, as the transaction leaves them.
+INSERT INTO scrapy_resume.unit_count (
+    job, unit, state, open, done, failed, parked, ignored, items, items_failed, attempts,
+    first_at, last_at, cursor, error, error_message
+)
+SELECT
+    %(job)s, unit, state, open, done, failed, parked, ignored, items, items_failed, attempts,
+    first_at, last_at, cursor, error, error_message
+FROM json_to_recordset(%(rows)s::json) AS n (
+    unit bigint, state smallint, open bigint, done bigint, failed bigint, parked bigint,
+    ignored bigint, items bigint, items_failed bigint, attempts bigint,
+    first_at double precision, last_at double precision, cursor bigint, error text,
+    error_message text
+)
+ON CONFLICT (job, unit) DO UPDATE SET
+    state = excluded.state, open = excluded.open, done = excluded.done, failed = excluded.failed,
+    parked = excluded.parked, ignored = excluded.ignored, items = excluded.items,
+    items_failed = excluded.items_failed, attempts = excluded.attempts,
+    first_at = excluded.first_at, last_at = excluded.last_at, cursor = excluded.cursor,
+    error = excluded.error, error_message = excluded.error_message;
+
+-- name: change_unit_tally
+-- By how much the run has changed the number of units in a state.
+INSERT INTO scrapy_resume.unit_tally (job, run, state, units)
+SELECT %(job)s, %(run)s, c.state, c.change
+FROM unnest(%(states)s::smallint[], %(changes)s::bigint[]) AS c (state, change)
+ORDER BY c.state
+ON CONFLICT (job, run, state) DO UPDATE SET units = unit_tally.units + excluded.units;
 
 -- name: claim_slots
 -- Slots that nobody has, out of those that are wished for; and those that are the run's without

@@ -32,6 +32,14 @@ DELETE FROM scrapy_resume.given WHERE job = %(job)s;
 -- Download slots.
 DELETE FROM scrapy_resume.slot WHERE job = %(job)s;
 
+-- name: unit_count
+-- What became of units.
+DELETE FROM scrapy_resume.unit_count WHERE job = %(job)s;
+
+-- name: unit_tally
+-- How many units are in each state.
+DELETE FROM scrapy_resume.unit_tally WHERE job = %(job)s;
+
 -- name: unit
 -- Named units.
 DELETE FROM scrapy_resume.unit WHERE job = %(job)s;

@@ -21,6 +21,12 @@ SELECT max(version) FROM scrapy_resume.migration;
 INSERT INTO scrapy_resume.migration (version, applied_at)
 VALUES (%(version)s, extract(epoch FROM clock_timestamp()));
 
+-- name: workers
+-- Some runs of any job that show life.
+SELECT worker FROM scrapy_resume.run
+WHERE status = 'running' AND beat_at + orphan_seconds > extract(epoch FROM clock_timestamp())
+ORDER BY beat_at DESC LIMIT 3;
+
 -- name: pass_door
 -- Held to the end of the transaction: one run at a time decides about a job's name. Nobody waits
 -- for it here: behind a pooler those who wait would have all its sessions, and whoever is inside
@@ -116,8 +122,10 @@ WHERE job = %(job)s AND number = %(run)s;
 
 -- name: held_then
 -- What a run that has ended still holds.
-SELECT id, kind, slot, suspect, not_before, crashes FROM scrapy_resume.frontier
-WHERE job = %(job)s AND run = %(run)s ORDER BY id;
+SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, f.crashes, r.unit
+FROM scrapy_resume.frontier AS f
+JOIN scrapy_resume.request AS r ON r.job = f.job AND r.id = f.id
+WHERE f.job = %(job)s AND f.run = %(run)s ORDER BY f.id;
 
 -- name: recover
 -- leased → pending, with what is known about the death.
@@ -158,8 +166,10 @@ WHERE id = %(job)s AND start_run = %(run)s AND NOT start_over;
 
 -- name: old_every_run
 -- Requests that were to be fetched once in each run, and were not.
-SELECT id, kind, slot, suspect, not_before FROM scrapy_resume.frontier
-WHERE job = %(job)s AND every_run = 1 AND run = 0;
+SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, r.unit
+FROM scrapy_resume.frontier AS f
+JOIN scrapy_resume.request AS r ON r.job = f.job AND r.id = f.id
+WHERE f.job = %(job)s AND f.every_run = 1 AND f.run = 0;
 
 -- name: supersede
 -- pending → ignored: each run has requests of its own.

@@ -35,6 +35,31 @@ SELECT r.url FROM scrapy_resume.frontier AS f
 JOIN scrapy_resume.request AS r ON r.job = f.job AND r.id = f.id
 WHERE f.job = %(job)s AND f.run > 0 ORDER BY f.id;
 
+-- name: units
+-- The units: those in trouble first, those that are completed last, as they were found.
+SELECT
+    v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
+    v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
+FROM scrapy_resume.unit_count AS c
+JOIN scrapy_resume.units AS v ON v.job_id = c.job AND v.id = c.unit
+WHERE c.job = %(job)s AND c.state IS NOT NULL
+ORDER BY c.state, abs(c.unit) LIMIT %(count)s;
+
+-- name: units_in_state
+-- The units in one state, as they were found.
+SELECT
+    v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
+    v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
+FROM scrapy_resume.unit_count AS c
+JOIN scrapy_resume.units AS v ON v.job_id = c.job AND v.id = c.unit
+WHERE c.job = %(job)s AND c.state = %(state)s
+ORDER BY abs(c.unit) LIMIT %(count)s;
+
+-- name: unit_tally
+-- How many units are in each state.
+SELECT state, sum(units)::bigint FROM scrapy_resume.unit_tally
+WHERE job = %(job)s GROUP BY state;
+
 -- name: item_payloads
 -- The stored items, in the order in which they became visible.
 SELECT payload FROM scrapy_resume.item WHERE job = %(job)s ORDER BY id;

@@ -1,4 +1,4 @@
--- The schema of all jobs in a PostgreSQL database, version 2.
+-- The schema of all jobs in a PostgreSQL database, version 4.
 --
 -- Times are seconds since the epoch, UTC, by the server's clock. States of a request: 0 open
 -- (it is in the frontier: pending or leased), 2 done, 3 failed, 4 parked, 5 ignored. People
@@ -117,6 +117,38 @@ CREATE TABLE scrapy_resume.unit (
     job integer NOT NULL,
     name text NOT NULL,
     UNIQUE (job, name)
+);
+
+-- What has become of the requests of each unit; kept by every commit.
+CREATE TABLE scrapy_resume.unit_count (
+    unit bigint NOT NULL,                 -- as in request
+    open bigint NOT NULL,
+    done bigint NOT NULL,
+    failed bigint NOT NULL,
+    parked bigint NOT NULL,
+    ignored bigint NOT NULL,
+    items bigint NOT NULL,
+    items_failed bigint NOT NULL,
+    attempts bigint NOT NULL,
+    cursor bigint,                        -- the request that was done last
+    first_at double precision,            -- when the first, and the last, of them ended
+    last_at double precision,
+    job integer NOT NULL,
+    state smallint,                       -- 0 in_progress, 1 failed, 2 partial, 3 parked,
+                                          -- 4 pending, 5 completed; NULL: it has no requests
+    error text,                           -- of the one that failed, or was parked, last
+    error_message text,
+    PRIMARY KEY (job, unit)
+) WITH (fillfactor = 70);
+CREATE INDEX unit_count_state ON scrapy_resume.unit_count (job, state, abs(unit));
+
+-- How many units are in each state: what each run has changed; run 0 is commands.
+CREATE TABLE scrapy_resume.unit_tally (
+    job integer NOT NULL,
+    run integer NOT NULL,
+    state smallint NOT NULL,
+    units bigint NOT NULL,
+    PRIMARY KEY (job, run, state)
 );
 
 -- Every identity that a request of the job has, or has taken on.
@@ -372,6 +404,36 @@ LEFT JOIN scrapy_resume.unit AS u ON u.id = -r.unit
 LEFT JOIN scrapy_resume.request AS root ON root.job = r.job AND root.id = r.unit
 LEFT JOIN scrapy_resume.slot AS s ON s.id = r.slot
 WHERE r.kind = 0;
+
+CREATE VIEW scrapy_resume.units AS
+SELECT
+    c.job AS job_id,
+    j.name || '#' || j.number AS job,
+    c.unit AS id,
+    coalesce(n.name, root.url) AS unit,
+    CASE c.state
+        WHEN 0 THEN 'in_progress' WHEN 1 THEN 'failed' WHEN 2 THEN 'partial'
+        WHEN 3 THEN 'parked' WHEN 4 THEN 'pending' ELSE 'completed'
+    END AS state,
+    c.open,
+    c.done,
+    c.failed,
+    c.parked,
+    c.ignored,
+    c.items,
+    c.items_failed,
+    c.attempts,
+    c.error,
+    c.error_message,
+    scrapy_resume.iso(c.first_at) AS first_at,
+    scrapy_resume.iso(c.last_at) AS last_at,
+    last.url AS cursor
+FROM scrapy_resume.unit_count AS c
+JOIN scrapy_resume.job AS j ON j.id = c.job
+LEFT JOIN scrapy_resume.unit AS n ON n.id = -c.unit
+LEFT JOIN scrapy_resume.request AS root ON root.job = c.job AND root.id = c.unit
+LEFT JOIN scrapy_resume.request AS last ON last.job = c.job AND last.id = c.cursor
+WHERE c.state IS NOT NULL;
 
 CREATE VIEW scrapy_resume.items AS
 SELECT

@@ -13,13 +13,15 @@ WHERE r.job = %(job)s AND r.id = c.id;
 
 -- name: hold_open
 -- Pending ones stay as they are to the end of the transaction; what is leased is not ours.
-SELECT id, not_before FROM scrapy_resume.frontier
-WHERE job = %(job)s AND id = ANY(%(ids)s) AND run = 0
-ORDER BY id FOR UPDATE SKIP LOCKED;
+SELECT f.id, f.not_before, r.unit
+FROM scrapy_resume.frontier AS f
+JOIN scrapy_resume.request AS r ON r.job = f.job AND r.id = f.id
+WHERE f.job = %(job)s AND f.id = ANY(%(ids)s) AND f.run = 0
+ORDER BY f.id FOR UPDATE OF f SKIP LOCKED;
 
 -- name: hold_ended
 -- Others, and what the job's counters lose with them.
-SELECT id, state, items_failed FROM scrapy_resume.request
+SELECT id, state, items_failed, unit FROM scrapy_resume.request
 WHERE job = %(job)s AND id = ANY(%(ids)s) AND state IN (2, 3, 4, 5)
 ORDER BY id FOR UPDATE;
 

@@ -31,7 +31,7 @@ WHERE g.head = j.value;
 
 -- name: leased
 -- What a commit may change: rows that are leased, out of those that it names.
-SELECT r.id, r.kind, r.slot, r.suspect, r.not_before, r.items
+SELECT r.id, r.kind, r.slot, r.suspect, r.not_before, r.items, r.unit, r.attempts
 FROM json_each(?) AS j CROSS JOIN request AS r
 WHERE r.id = j.value AND r.state = 1;
 
@@ -48,8 +48,8 @@ INSERT INTO request (
 INSERT INTO request (
     id, identity_head, identity_tail, kind, parent, unit, slot, state, priority, start, seq,
     not_before, depth, every_run, run, url, payload, updated_at, given_head, given_tail,
-    attempts, http_status, error, error_message
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    attempts, http_status, error, error_message, items_failed
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: meet
 -- An earlier run's row arrived again in this run.
@@ -167,6 +167,35 @@ SELECT u.name, u.id FROM json_each(?) AS j CROSS JOIN unit AS u WHERE u.name = j
 -- name: add_unit
 -- A named unit that the job did not have.
 INSERT INTO unit (name) VALUES (?) RETURNING id;
+
+-- name: units_of
+-- The units of requests.
+SELECT r.id, r.unit FROM json_each(?) AS j CROSS JOIN request AS r
+WHERE r.id = j.value AND r.kind = 0;
+
+-- name: hold_units
+-- The counts of units, as they were before the transaction.
+SELECT
+    u.unit, u.state, u.open, u.done, u.failed, u.parked, u.ignored, u.items, u.items_failed,
+    u.attempts, u.first_at, u.last_at, u.cursor, u.error, u.error_message
+FROM json_each(?) AS j CROSS JOIN unit_count AS u WHERE u.unit = j.value;
+
+-- name: keep_unit
+-- The counts of a unit, as the transaction leaves them.
+INSERT INTO unit_count (
+    unit, state, open, done, failed, parked, ignored, items, items_failed, attempts, first_at,
+    last_at, cursor, error, error_message
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (unit) DO UPDATE SET
+    state = excluded.state, open = excluded.open, done = excluded.done, failed = excluded.failed,
+    parked = excluded.parked, ignored = excluded.ignored, items = excluded.items,
+    items_failed = excluded.items_failed, attempts = excluded.attempts,
+    first_at = excluded.first_at, last_at = excluded.last_at, cursor = excluded.cursor,
+    error = excluded.error, error_message = excluded.error_message;
+
+-- name: change_unit_tally
+-- How many units are in a state.
+UPDATE unit_tally SET units = units + ? WHERE state = ?;
 
 -- name: change_slot
 -- What a commit did to the pending rows of a slot.

@@ -64,7 +64,7 @@ UPDATE job SET
 
 -- name: leased_rows
 -- What the run before held when it ended, through the index on leased rows.
-SELECT id, kind, slot, suspect, not_before, crashes FROM request
+SELECT id, kind, slot, suspect, not_before, crashes, unit FROM request
 WHERE state = 1 ORDER BY id;
 
 -- name: recover
@@ -76,7 +76,7 @@ WHERE id = ?;
 
 -- name: old_every_run
 -- Requests of earlier runs that were to be fetched once in each run, and were not.
-SELECT id, kind, slot, suspect, not_before FROM request
+SELECT id, kind, slot, suspect, not_before, unit FROM request
 WHERE every_run = 1 AND state = 0 AND run < ?;
 
 -- name: supersede

@@ -24,6 +24,28 @@ FROM run ORDER BY number;
 -- What the live run holds, through the index on leased rows.
 SELECT url FROM request WHERE state = 1 ORDER BY id;
 
+-- name: units
+-- The units: those in trouble first, those that are completed last, as they were found.
+SELECT
+    v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
+    v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
+FROM unit_count AS c CROSS JOIN units AS v
+WHERE c.state IS NOT NULL AND v.id = c.unit
+ORDER BY c.state, abs(c.unit) LIMIT :count;
+
+-- name: units_in_state
+-- The units in one state, as they were found.
+SELECT
+    v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
+    v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
+FROM unit_count AS c CROSS JOIN units AS v
+WHERE c.state = :state AND v.id = c.unit
+ORDER BY c.state, abs(c.unit) LIMIT :count;
+
+-- name: unit_tally
+-- How many units are in each state.
+SELECT state, units FROM unit_tally;
+
 -- name: item_payloads
 -- The stored items, in the order in which they became visible.
 SELECT payload FROM item ORDER BY id;

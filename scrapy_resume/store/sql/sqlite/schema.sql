@@ -1,10 +1,10 @@
--- The schema of one job's file, version 2.
+-- The schema of one job's file, version 4.
 --
 -- Times are seconds since the epoch, UTC. States of a request: 0 pending, 1 leased,
 -- 2 done, 3 failed, 4 parked, 5 ignored. People read the views at the end.
 
 PRAGMA application_id = 1397901901;      -- "SRJM": file(1) and the readers know the file by it
-PRAGMA user_version = 2;                 -- the version of this schema
+PRAGMA user_version = 4;                 -- the version of this schema
 
 CREATE TABLE job (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -69,6 +69,34 @@ CREATE TABLE unit (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
 );
+
+-- What has become of the requests of each unit; kept by every commit.
+CREATE TABLE unit_count (
+    unit INTEGER PRIMARY KEY,            -- as in request
+    state INTEGER,                       -- 0 in_progress, 1 failed, 2 partial, 3 parked, 4 pending,
+                                         -- 5 completed; NULL: it has no requests
+    open INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    parked INTEGER NOT NULL,
+    ignored INTEGER NOT NULL,
+    items INTEGER NOT NULL,
+    items_failed INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    first_at REAL,                       -- when the first, and the last, of them ended
+    last_at REAL,
+    cursor INTEGER,                      -- the request that was done last
+    error TEXT,                          -- of the one that failed, or was parked, last
+    error_message TEXT
+);
+CREATE INDEX unit_count_state ON unit_count (state, abs(unit));
+
+-- How many units are in each state.
+CREATE TABLE unit_tally (
+    state INTEGER PRIMARY KEY,
+    units INTEGER NOT NULL
+);
+INSERT INTO unit_tally (state, units) VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0);
 
 CREATE TABLE request (
     id INTEGER PRIMARY KEY,              -- chosen by the run
@@ -242,6 +270,33 @@ LEFT JOIN unit AS u ON u.id = -r.unit
 LEFT JOIN request AS root ON root.id = r.unit
 LEFT JOIN slot AS s ON s.id = r.slot
 WHERE r.kind = 0;
+
+CREATE VIEW units AS
+SELECT
+    c.unit AS id,
+    coalesce(n.name, root.url) AS unit,
+    CASE c.state
+        WHEN 0 THEN 'in_progress' WHEN 1 THEN 'failed' WHEN 2 THEN 'partial'
+        WHEN 3 THEN 'parked' WHEN 4 THEN 'pending' ELSE 'completed'
+    END AS state,
+    c.open,
+    c.done,
+    c.failed,
+    c.parked,
+    c.ignored,
+    c.items,
+    c.items_failed,
+    c.attempts,
+    c.error,
+    c.error_message,
+    strftime('%Y-%m-%dT%H:%M:%SZ', c.first_at, 'unixepoch') AS first_at,
+    strftime('%Y-%m-%dT%H:%M:%SZ', c.last_at, 'unixepoch') AS last_at,
+    last.url AS cursor
+FROM unit_count AS c
+LEFT JOIN unit AS n ON n.id = -c.unit
+LEFT JOIN request AS root ON root.id = c.unit
+LEFT JOIN request AS last ON last.id = c.cursor
+WHERE c.state IS NOT NULL;
 
 CREATE VIEW items AS
 SELECT

@@ -28,6 +28,12 @@ SELECT
 FROM json_each(:ids) AS j CROSS JOIN request AS r
 WHERE r.id = j.value GROUP BY r.state;
 
+-- name: leave_units
+-- The same for units.
+SELECT r.unit, r.state, count(*), sum(r.items_failed)
+FROM json_each(:ids) AS j CROSS JOIN request AS r
+WHERE r.id = j.value GROUP BY r.unit, r.state;
+
 -- name: retry
 -- From here on the rows wait to be fetched, and nothing is held against them.
 UPDATE request SET

@@ -1,0 +1,49 @@
+"""How far a job has come, in the words of ``--json``. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from scrapy_resume.model import UnitState
+
+UNIT_STATES: Final = ("pending", "in_progress", "completed", "partial", "failed", "parked")
+
+
+def unit_state_of(name: str) -> UnitState:
+    """The state of that name. Raises ``ValueError``, which names them all."""
+    if name not in UnitState.__members__:
+        raise ValueError(f"{name!r} is none of {', '.join(UNIT_STATES)}")
+    return UnitState[name]
+
+
+def units_answer(tally: Mapping[UnitState, int] | None) -> dict[str, int] | None:
+    """Units by state, and all of them; ``None``: they are not counted yet."""
+    if tally is None:
+        return None
+    counts = {name: tally[UnitState[name]] for name in UNIT_STATES}
+    return {**counts, "total": sum(counts.values())}
+
+
+def grouped_failures(failed: Iterable[Mapping[str, Any]], examples: int) -> list[dict[str, Any]]:
+    """Failed requests by error and HTTP status, as ``failed --json`` prints them."""
+    groups: dict[tuple[str | None, int | None], dict[str, Any]] = {}
+    for row in failed:
+        group = groups.setdefault(
+            (row["error"], row["http_status"]),
+            {
+                "error": row["error"],
+                "http_status": row["http_status"],
+                "count": 0,
+                "error_message": row["error_message"],
+                "first_at": row["updated_at"],
+                "last_at": row["updated_at"],
+                "examples": [],
+            },
+        )
+        group["count"] += 1
+        group["first_at"] = min(group["first_at"], row["updated_at"])
+        group["last_at"] = max(group["last_at"], row["updated_at"])
+        if len(group["examples"]) < examples:
+            group["examples"].append(row["url"])
+    return sorted(groups.values(), key=lambda group: (-group["count"], group["error"] or ""))

@@ -1,0 +1,169 @@
+"""What a transaction does to units: gathered by unit, and written once, at its end.
+
+A unit's counts are those of its requests, kept in the transaction that changes them: so they
+are exact after any death, and nobody has to read the requests to know them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from scrapy_resume.model import Kind, State, unit_state
+
+
+class UnitRow(NamedTuple):
+    """A unit as the store has it."""
+
+    unit: int
+    """As a request's: the id of the unit's root, or minus the id of its name."""
+    state: int | None = None
+    """Of ``UnitState``; ``None``: it has no requests."""
+    open: int = 0
+    done: int = 0
+    failed: int = 0
+    parked: int = 0
+    ignored: int = 0
+    items: int = 0
+    items_failed: int = 0
+    attempts: int = 0
+    first_at: float | None = None
+    """When the first of its requests ended; ``None``: none has."""
+    last_at: float | None = None
+    cursor: int | None = None
+    """The row that was done last."""
+    error: str | None = None
+    """Of the request that failed, or was parked, last."""
+    error_message: str | None = None
+
+
+class UnitChange:
+    """What a transaction does to one unit."""
+
+    __slots__ = ("attempts", "cursor", "ended", "items", "items_failed", "states", "trouble")
+
+    def __init__(self) -> None:
+        self.states = [0] * len(State)
+        """By how much its requests change, by ``State``."""
+        self.items = 0
+        self.items_failed = 0
+        self.attempts = 0
+        self.ended = False
+        self.cursor: int | None = None
+        self.trouble: tuple[str | None, str | None] | None = None
+
+    def end(self, row: int, state: int, error: str | None, message: str | None) -> None:
+        """An open request has come to its end."""
+        states = self.states
+        states[State.leased] -= 1
+        states[state] += 1
+        self.ended = True
+        if state == State.done:
+            self.cursor = row
+        elif state != State.ignored:
+            self.trouble = error, message
+
+    def admit(self) -> None:
+        """An open request is there, leased or not."""
+        self.states[State.pending] += 1
+
+    def steer(self, state: int, to: State, count: int, items_failed: int) -> None:
+        """So many of its requests are told to be pending, or parked."""
+        self.states[state] -= count
+        self.states[to] += count
+        if to is State.pending:
+            self.items_failed -= items_failed
+
+    def applied_to(self, row: UnitRow, now: float) -> UnitRow:
+        """The unit as the transaction leaves it."""
+        pending, leased, done, failed, parked, ignored = self.states
+        counts = (
+            row.open + pending + leased,
+            row.done + done,
+            row.failed + failed,
+            row.parked + parked,
+            row.ignored + ignored,
+        )
+        items_failed = row.items_failed + self.items_failed
+        first_at, last_at = row.first_at, row.last_at
+        if self.ended:
+            first_at, last_at = now if first_at is None else first_at, now
+        error, message = (row.error, row.error_message) if self.trouble is None else self.trouble
+        return UnitRow(
+            row.unit,
+            unit_state(*counts, items_failed),
+            *counts,
+            row.items + self.items,
+            items_failed,
+            row.attempts + self.attempts,
+            first_at,
+            last_at,
+            row.cursor if self.cursor is None else self.cursor,
+            error,
+            message,
+        )
+
+
+class UnitChanges:
+    """By unit; items that ``start()`` yielded are of none."""
+
+    def __init__(self) -> None:
+        self._changes: dict[int, UnitChange] = {}
+
+    def of(self, unit: int, kind: int) -> UnitChange:
+        """Where to note what a row of that unit and kind does to it."""
+        if kind != Kind.request:
+            return UnitChange()
+        change = self._changes.get(unit)
+        if change is None:
+            change = self._changes[unit] = UnitChange()
+        return change
+
+    def take(self) -> dict[int, UnitChange]:
+        """What was noted so far, to be written."""
+        changes, self._changes = self._changes, {}
+        return changes
+
+
+class UnitTables(Protocol):
+    """Of ``Tables``, what units need."""
+
+    units: UnitChanges
+
+    def hold_units(self, units: Sequence[int]) -> dict[int, UnitRow]:
+        """See ``Tables``."""
+
+    def keep_units(self, rows: Sequence[UnitRow]) -> None:
+        """See ``Tables``."""
+
+    def change_unit_tally(self, changes: Mapping[int, int]) -> None:
+        """See ``Tables``."""
+
+
+def settle_units(tables: UnitTables, now: float) -> None:
+    """Write what the transaction has done to units.
+
+    The last that it does: other workers may wait for the units that it holds from here on, so
+    it must not wait for them any more.
+    """
+    changes = tables.units.take()
+    if not changes:
+        return
+    units = sorted(changes)
+    before = tables.hold_units(units)
+    rows = []
+    moved: Counter[int] = Counter()
+    for unit in units:
+        was = before.get(unit) or UnitRow(unit)
+        row = changes[unit].applied_to(was, now)
+        rows.append(row)
+        if row.state != was.state:
+            if was.state is not None:
+                moved[was.state] -= 1
+            if row.state is not None:
+                moved[row.state] += 1
+    tables.keep_units(rows)
+    tally = {state: change for state, change in moved.items() if change}
+    if tally:
+        tables.change_unit_tally(tally)
