@@ -265,6 +265,7 @@ def test_a_death_at_any_write_of_a_resume_leaves_every_line_once(
         jobs["third"].start()
         jobs["third"].deliver()
         jobs["third"].die()
+        jobs["third"].lines.append(b"third, grown\n")
         interrupted(jobs["other"], 0, 3)
         dying = jobs.pop(first)
         try:
@@ -281,7 +282,7 @@ def test_a_death_at_any_write_of_a_resume_leaves_every_line_once(
             dying.complete()
         found = path.read_bytes()
         (third,) = (job for job in (*jobs.values(), dying) if job.placed)
-        packed = gzip.compress(third.lines[0], mtime=0)
+        packed = gzip.compress(b"".join(third.lines), mtime=0)
         assert found.count(packed) == 1, number
         lines = Counter(found.replace(packed, b"").splitlines(keepends=True))
         others = [start] + [b"theirs\n"] * (foreign and not survived)
@@ -388,6 +389,34 @@ def test_what_another_job_wrote_in_the_place_of_the_same_piece_stays_its_own(
     assert other.record is not None
     assert other.record.count == 5
     other.die()
+    other.complete()
+    assert contents(path) == expected(one, other, others=[])
+
+
+def test_others_bytes_that_begin_as_a_piece_that_never_came_do_not_count_as_torn(
+    path: Path, deaths: Deaths
+) -> None:
+    one, other = Job(path, "one", lines_of("same", 400)), Job(path, "other", lines_of("same", 400))
+    one.start()
+    one.write(0)
+    with pytest.raises(Death), deaths.at(2):
+        one.write(8)
+    one.die()
+    other.start()
+    other.write(3)
+    other.write(1)
+    other.die()
+    one.complete()
+    other.complete()
+    assert contents(path) == expected(one, other, others=[])
+
+
+def test_without_its_note_a_job_leaves_what_others_have_noted(path: Path) -> None:
+    one, other = Job(path, "one", lines_of("one")), Job(path, "other", lines_of("other"))
+    interrupted(one, 2, 2)
+    path.with_name(leftovers(path)[0]).unlink()
+    interrupted(other, 2, 2)
+    one.complete()
     other.complete()
     assert contents(path) == expected(one, other, others=[])
 
@@ -517,8 +546,9 @@ def test_a_process_that_lost_its_job_by_force_writes_to_no_feed(path: Path) -> N
     assert contents(path) == expected(new, others=[])
 
 
+@pytest.mark.parametrize("copied", [False, True])
 def test_what_the_old_process_wrote_while_its_job_was_taken_over_is_dropped(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, copied: bool
 ) -> None:
     old = Job(path, "one", lines_of("one"))
     old.start()
@@ -529,12 +559,16 @@ def test_what_the_old_process_wrote_while_its_job_was_taken_over_is_dropped(
     rewrite = rewriting.rewrite
 
     def late(*args: Any) -> None:
-        with monkeypatch.context() as patched:
-            patched.setattr(ownfile, "take_turn", lambda *_, **__: None)  # it had its turn
+        if copied:
+            rewrite(*args)
+            with pytest.raises(FeedFileChangedError, match="was replaced"):
+                old.write(3)
+        else:
             old.write(3)
-        rewrite(*args)
+            rewrite(*args)
 
     with monkeypatch.context() as patched:
+        patched.setattr(ownfile, "take_turn", lambda *_, **__: None)  # the old one had its turn
         patched.setattr(rewriting, "rewrite", late)
         new.record, new.opened = new.target.resume(new.stored), True
     old.die()
@@ -553,6 +587,23 @@ def test_an_append_waits_a_moment_for_who_rewrites_the_file(path: Path) -> None:
         one.write(3)
     one.target.write(b"")
     assert path.read_bytes() == b"".join(one.lines[:5])
+
+
+def test_who_waited_for_a_file_that_was_rewritten_gets_the_new_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Job(path, "one", lines_of("one"))
+    interrupted(one, 2, 2)
+    take_turn = rewriting.take_turn
+
+    def late(file: int, *, wait: bool) -> None:
+        monkeypatch.undo()
+        rewriting.rewrite(path, path.with_name("copy"))
+        take_turn(file, wait=wait)
+
+    monkeypatch.setattr(rewriting, "take_turn", late)
+    one.complete()
+    assert contents(path) == expected(one, others=[])
 
 
 def test_what_was_to_be_overwritten_is_not_once_the_job_has_begun(path: Path) -> None:
