@@ -142,16 +142,20 @@ def rewrite(
     """
     size = path.stat().st_size if path.exists() else 0
     offset = drop[0][0] if drop else size
-    with copy.open("wb") as target:
-        _copy_ranges(path, minus([(0, offset)], drop), target)
-        if insert is not None:
-            shutil.copyfileobj(insert, target, CHUNK)
-        _copy_ranges(path, minus([(offset, size)], drop), target)
-        target.flush()
-        os.fsync(target.fileno())
-    if path.exists():
-        shutil.copymode(path, copy)
-    copy.replace(path)
+    try:
+        with copy.open("wb") as target:
+            _copy_ranges(path, minus([(0, offset)], drop), target)
+            if insert is not None:
+                shutil.copyfileobj(insert, target, CHUNK)
+            _copy_ranges(path, minus([(offset, size)], drop), target)
+            target.flush()
+            os.fsync(target.fileno())
+        if path.exists():
+            shutil.copymode(path, copy)
+        copy.replace(path)
+    except OSError:
+        copy.unlink(missing_ok=True)  # a disk that is full has no room for it
+        raise
 
 
 def _copy_ranges(path: Path, ranges: Sequence[Range], target: IO[bytes]) -> None:

@@ -402,10 +402,9 @@ def test_others_bytes_that_begin_as_a_piece_that_never_came_do_not_count_as_torn
     with pytest.raises(Death), deaths.at(2):
         one.write(8)
     one.die()
-    other.start()
-    other.write(3)
-    other.write(1)
-    other.die()
+    other.lines[3:] = lines_of("other", 400)
+    interrupted(other, 0, 3)
+    interrupted(other, 3, LINES)
     one.complete()
     other.complete()
     assert contents(path) == expected(one, other, others=[])
@@ -539,7 +538,7 @@ def test_a_process_that_lost_its_job_by_force_writes_to_no_feed(path: Path) -> N
     new.target = AppendedFile(path, "one", threaded, overwrite=False, fence=True)
     new.record, new.opened = new.target.resume(new.stored), True
     assert new.record.count == 2
-    with pytest.raises(FeedFileChangedError, match="was replaced"):
+    with pytest.raises(FeedFileChangedError, match="another process"):
         old.write(3)
     old.die()
     new.write(LINES)
@@ -561,7 +560,7 @@ def test_what_the_old_process_wrote_while_its_job_was_taken_over_is_dropped(
     def late(*args: Any) -> None:
         if copied:
             rewrite(*args)
-            with pytest.raises(FeedFileChangedError, match="was replaced"):
+            with pytest.raises(FeedFileChangedError, match="another process"):
                 old.write(3)
         else:
             old.write(3)
@@ -569,11 +568,72 @@ def test_what_the_old_process_wrote_while_its_job_was_taken_over_is_dropped(
 
     with monkeypatch.context() as patched:
         patched.setattr(ownfile, "take_turn", lambda *_, **__: None)  # the old one had its turn
+        if not copied:
+            patched.setattr(ownfile.OwnFile, "_find", lambda _: None)
         patched.setattr(rewriting, "rewrite", late)
         new.record, new.opened = new.target.resume(new.stored), True
     old.die()
     new.write(LINES)
     assert contents(path) == expected(new, others=[])
+
+
+@pytest.mark.parametrize("placed", [False, True])
+@pytest.mark.parametrize("completed", [False, True])
+def test_a_process_that_wakes_when_another_has_gone_on_with_its_job_writes_to_no_feed(
+    path: Path, placed: bool, completed: bool
+) -> None:
+    old = Job(path, "one", lines_of("one"), placed=placed)
+    old.start()
+    old.write(2)
+    old.commit()
+    new = Job(path, "one", lines_of("one"), placed=placed)
+    if not placed:
+        new.stored = old.stored
+    if completed:
+        new.complete()
+    else:
+        new.start()
+        new.write(3)
+    found = path.read_bytes() if path.exists() else b""
+    with pytest.raises(FeedFileChangedError, match="another process"):
+        old.deliver()
+    assert (path.read_bytes() if path.exists() else b"") == found
+    old.die()
+    if not completed:
+        new.deliver()
+        new.die()
+
+
+def ended(job: Job) -> None:
+    """A job that was completed, and is reopened."""
+    job.start()
+    job.write(LINES)
+    assert job.record is not None
+    job.target.write(b"the end\n")
+    job.record = asyncio.run(job.target.deliver(job.record, 8))
+    job.stored = replace(job.record, noted=False)
+    job.target.forget()
+    job.die()
+
+
+def test_a_completed_job_that_goes_on_takes_its_end_off_and_leaves_what_others_appended(
+    path: Path,
+) -> None:
+    one = Job(path, "one", lines_of("one"))
+    ended(one)
+    add(path, b"theirs\n")
+    one.complete()
+    assert contents(path) == expected(one, others=[b"theirs\n"])
+
+
+def test_the_end_of_a_completed_job_that_is_not_where_it_was_is_not_taken_off(path: Path) -> None:
+    one = Job(path, "one", lines_of("one"))
+    ended(one)
+    path.write_bytes(path.read_bytes().replace(b"the end\n", b"theirs, \nthe end\n"))
+    found = path.read_bytes()
+    with pytest.raises(FeedFileChangedError, match="somebody else has changed"):
+        one.start()
+    assert path.read_bytes() == found
 
 
 def test_an_append_waits_a_moment_for_who_rewrites_the_file(path: Path) -> None:
