@@ -86,12 +86,14 @@ class AppendedFile:
 
     def open(self, record: FeedRecord) -> FeedRecord:
         """Open the file, and empty it if the job begins and is to overwrite it."""
-        if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = OwnFile(self._path, self._footprint)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         # The note tells of a beginning that the store does not know yet.
-        if self._overwrite and not record.begun and not self._footprint.path.exists():
-            self._file.truncate()
+        begun = record.begun or self._footprint.path.exists()
+        if self._overwrite and not begun and self._path.exists():
+            with Rewriting(self._path, self._footprint) as file:
+                file.empty()
+        if self._file is None:
+            self._file = OwnFile(self._path, self._footprint)
         self._file.begin()
         base = self._file.size if record.base is None else record.base
         return replace(record, base=base, noted=True)
@@ -142,12 +144,12 @@ def _cut(file: Rewriting, claim: Claim, path: Path) -> Claim:
     """What is left of a claim. Raises ``FeedFileChangedError``."""
     if not file.contents.is_cut(claim):
         raise _changed(path)
-    return file.contents.claim_on(file.to_drop(claim.ranges))
+    return file.contents.claim_on(file.unclaimed(claim.ranges))
 
 
 def _all_behind(file: Rewriting, offset: int) -> list[Range]:
     """The note beside the file went when the job was completed, and the store is older."""
-    return file.to_drop([(offset, file.contents.size)])
+    return file.unclaimed([(offset, file.contents.size)])
 
 
 class PlacedFile:
@@ -230,8 +232,7 @@ class PlacedFile:
             if self._footprint.is_lost():
                 raise FeedFileChangedError(f"another process writes to {self._path}")
             own = self._own_bytes(file, record)
-            drop = self._over or file.to_drop(own.ranges)
-            claim = file.put(own, drop, self._file)
+            claim = file.put(own, self._over or own.ranges, self._file)
         self.close()
         self._is_placed, self._over = True, ()
         return replace(record, claim=claim, begun=True)

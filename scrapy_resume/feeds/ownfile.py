@@ -133,10 +133,6 @@ class OwnFile:
         self._head = self._waiting = b""
         self._footprint.write(note_of(Claim()))
 
-    def truncate(self) -> None:
-        """Drop everything, others' bytes as well."""
-        os.ftruncate(self._file, 0)
-
     def sync(self) -> None:
         """Have it on the disk."""
         os.fsync(self._file)

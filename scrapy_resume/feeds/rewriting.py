@@ -70,13 +70,21 @@ class Rewriting:
         """The job's bytes by its note; ``None`` if they cannot be told from others'."""
         return self.contents.proven(note, self.others)
 
-    def to_drop(self, ranges: Sequence[Range]) -> list[Range]:
-        """Of these bytes, in order, those that are there and not others'."""
+    def unclaimed(self, ranges: Sequence[Range]) -> list[Range]:
+        """Of these bytes those that are there, and not others'."""
         return minus(within(ranges, self.contents.size), self.others)
 
+    def empty(self) -> None:
+        """Drop everything, others' bytes as well."""
+        assert self._file is not None
+        os.ftruncate(self._file, 0)
+        for path, note in self._notes:
+            # What comes to stand there may look like theirs.
+            self._footprint.write_other(path, replace(note_of(Claim()), by=note.by))
+
     def drop(self, ranges: Sequence[Range], own: Claim, rest: Claim) -> None:
-        """Take bytes of the job's own out of the file; the rest stays its own."""
-        drop = self.to_drop(ranges)
+        """Take bytes of the job's own, which are proven, out of the file; the rest stays."""
+        drop = within(ranges, self.contents.size)
         if drop:
             assert self._file is not None
             self._footprint.write(note_of(rest, before=own))

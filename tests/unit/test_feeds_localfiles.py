@@ -410,6 +410,30 @@ def test_others_bytes_that_begin_as_a_piece_that_never_came_do_not_count_as_torn
     assert contents(path) == expected(one, other, others=[])
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_note_of_a_job_that_was_given_up_does_not_claim_the_same_bytes_of_another(
+    path: Path, overwrite: bool
+) -> None:
+    given_up = Job(path, "given up", lines_of("same"))
+    one = Job(path, "one", lines_of("same"), overwrite=overwrite)
+    interrupted(given_up, 0, 3)
+    if not overwrite:
+        path.unlink()
+    interrupted(one, 2, 2)
+    one.complete()
+    assert contents(path) == expected(one, others=[])
+
+
+def test_a_job_whose_bytes_another_has_overwritten_writes_them_again(path: Path) -> None:
+    one = Job(path, "one", lines_of("one"))
+    other = Job(path, "other", lines_of("other"), overwrite=True)
+    interrupted(one, 2, 2)
+    interrupted(other, 3, 3)
+    one.complete()
+    other.complete()
+    assert contents(path) == expected(one, other, others=[])
+
+
 def test_without_its_note_a_job_leaves_what_others_have_noted(path: Path) -> None:
     one, other = Job(path, "one", lines_of("one")), Job(path, "other", lines_of("other"))
     interrupted(one, 2, 2)
