@@ -344,6 +344,43 @@ def turns_and_deaths(path: Path, deaths: Deaths, seed: int) -> None:
     assert leftovers(path) == []
 
 
+@pytest.mark.parametrize("noted", [False, True])
+@pytest.mark.parametrize("committed", [0, 2])
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_feed_that_is_cut_at_any_byte_is_whole_again(
+    tmp_path: Path, deaths: Deaths, settled: bool, committed: int, noted: bool
+) -> None:
+    for size in itertools.count():
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        path = folder / "items.jsonl"
+        add(path, b"before\n")
+        one = Job(path, "one", lines_of("one"))
+        one.start()
+        one.write(committed)
+        one.commit()
+        one.write(1)
+        if settled:
+            one.write(2)
+        else:
+            with pytest.raises(Death), deaths.at(3):
+                one.write(2)
+        one.die()
+        if not noted:
+            path.with_name(leftovers(path)[0]).unlink()
+        content = path.read_bytes()
+        path.write_bytes(content[:size])
+        one.complete()
+        left = b"before\n"[:size]
+        if left.endswith(b"\n"):
+            assert contents(path) == expected(one, others=[left]), size
+        else:
+            assert path.read_bytes() == left + b"".join(one.lines), size
+        if size == len(content):
+            break
+    assert size > 30
+
+
 # What a note proves
 
 
