@@ -90,9 +90,11 @@ class Feeds(Protocol):
     def abandon(self) -> None:
         """The run ends at once: write nothing more."""
 
+    def let_go(self) -> None:
+        """They are delivered, and the job is about to be completed: the next batch says so."""
+
     def forget(self) -> None:
-        """They are delivered, and the job is about to be completed: clear away what stands
-        beside their files."""
+        """That is committed: clear away what stands beside their files."""
 
 
 class CrawlRun:

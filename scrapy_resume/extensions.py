@@ -201,8 +201,9 @@ class ResumeExtension:
             # Run again, the job has nothing to fetch, and delivers the feed.
             status = "paused"
         if status == "completed" and last and run.feeds is not None:
-            run.feeds.forget()
-            await run.drain()
+            run.feeds.let_go()
+            if await run.drain():
+                run.feeds.forget()
         kept = await run.close(status, reason)
         self._feeds_failed = not whole
         self._progress.log_end(kept, reason)

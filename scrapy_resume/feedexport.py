@@ -144,8 +144,14 @@ class ResumeFeedExporter(FeedExporter):
         self._source.end()
         self._desk.close()
 
+    def let_go(self) -> None:
+        """The job is about to be completed: the next batch says that nothing beside the files has
+        to be looked at any more."""
+        for feed in self._followers:
+            feed.file.let_go()
+
     def forget(self) -> None:
-        """The job is completed: clear away what stands beside the files."""
+        """The store knows that: clear away what stands beside the files."""
         for feed in self._followers:
             feed.file.forget()
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from scrapy.utils.asyncio import call_later
@@ -68,6 +71,7 @@ class Desk:
         self._thread = StoreThread("scrapy-resume feeds")
         self._notes: dict[tuple[str, int], tuple[FeedRecord, bool]] = {}
         self._out: dict[str, float] = {}
+        self._paths: dict[str, Path] = {}
         self.hold: Callable[[bool], None] = lambda held: None
         """Have the crawl hand out no requests, or go on."""
         self.item_failed: Callable[[str], None] = lambda uri: None
@@ -85,12 +89,19 @@ class Desk:
         """What a target has to know."""
         return FeedPlace(
             spider=self._spider,
-            owner=self._owner,
+            owner=partial(self._owner_of, feed.name),
             threaded=self.threaded,
             post_processed="postprocessing" in feed.options,
             overwrite=bool(feed.options.get("overwrite", False)),
             fence=self._fence,
         )
+
+    def _owner_of(self, feed: str, path: Path) -> str:
+        """The job; another for the second feed of a job that goes into the same file."""
+        self._paths[feed] = path
+        before = itertools.takewhile(lambda name: name != feed, self._paths)
+        number = sum(self._paths[name] == path for name in before)
+        return f"{self._owner} {number}" if number else self._owner
 
     async def threaded(self, call: Callable[[], T]) -> T:
         """Run a call in the thread for files. Raises ``FeedsAbandonedError`` when it has ended."""

@@ -110,7 +110,9 @@ class Feed:
 
     async def _follow(self) -> None:
         while True:
-            if self.file.full:
+            if self.file.full and self.file.is_stale:
+                await self._start_over()  # what is delivered stays as it is
+            elif self.file.full:
                 self._begin_next_batch()
             portion = await self._next(self.file)
             if self._is_stale(at_end=portion is None):
@@ -168,6 +170,7 @@ class Feed:
         try:
             if await self._deliver(file, through):
                 # The store knows whose bytes they are before the note beside them goes.
+                file.let_go()
                 await self._desk.kept()
                 file.forget()
                 self._desk.note(self._plan, file.record, settled=True)

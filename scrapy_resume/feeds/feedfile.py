@@ -24,8 +24,6 @@ from scrapy_resume.feeds.sink import Sink, SinkStorage
 from scrapy_resume.feeds.targets import free_name, local_path, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from scrapy.extensions.feedexport import FeedSlot
 
     from scrapy_resume.feeds.desk import Desk, FeedPlan
@@ -106,7 +104,7 @@ class FeedFile:
             through = record.start
             while (portion := await self._desk.source.after(through, record.through)) is not None:
                 through = portion.through
-                for item in self._accepted(portion.items):
+                for item in filter(self._accepts, portion.items):
                     self._export(item)
                 self._sink.begin_at(0)
         self._sink.begin_at(record.claim.end)
@@ -149,8 +147,13 @@ class FeedFile:
 
     # ---- items
 
-    def _accepted(self, items: Iterable[Any]) -> list[Any]:
-        return [item for item in items if self.slot.filter.accepts(item)]
+    def _accepts(self, item: Any) -> bool:
+        try:
+            return bool(self.slot.filter.accepts(item))
+        except Exception:
+            # A filter of the user's. As Scrapy does: the item is missing, and the log says so.
+            self._desk.item_failed(self.record.uri)
+            return False
 
     async def take(self, portion: Portion) -> int:
         """Export the items of a portion, as many as the file may hold. Returns the id of the
@@ -158,7 +161,7 @@ class FeedFile:
         record = self.record
         count, fields, through = record.count, record.fields, portion.through
         for item_id, item in zip(portion.ids, portion.items, strict=True):
-            if not self.slot.filter.accepts(item):
+            if not self._accepts(item):
                 continue
             if not self._opened:
                 await self._open(portion.superseded)
@@ -269,9 +272,12 @@ class FeedFile:
         """Let go of everything."""
         self._target.close()
 
-    def forget(self) -> None:
-        """The job is completed, or the file is never opened again: clear away what stands beside
-        it."""
-        self._target.forget()
+    def let_go(self) -> None:
+        """The job is completed, or the file is never opened again: have the store know that it
+        holds all, and nothing of it has to be looked for beside the file."""
         self.record = replace(self.record, noted=False)
         self._desk.note(self._feed, self.record)
+
+    def forget(self) -> None:
+        """Once the store knows: clear away what stands beside the file."""
+        self._target.forget()

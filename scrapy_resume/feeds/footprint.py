@@ -27,6 +27,7 @@ import msgspec
 
 from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds.record import Claim
+from scrapy_resume.feeds.turns import is_at
 
 LONGEST_NAME: Final = 180
 """Bytes of the feed's name in that of a file beside it, which must not be over 255 altogether."""
@@ -137,6 +138,13 @@ class Footprint:
                 os.fsync(file)
         finally:
             os.close(file)
+
+    def is_lost(self) -> bool:
+        """Another process has signed the note since this one did, or the note is gone."""
+        if self._file is None or is_at(self._file, self.path):
+            return False
+        note = self.read()
+        return note is None or note.by != self.by
 
     def close(self) -> None:
         """Let go of the file."""

@@ -76,18 +76,24 @@ class AppendedFile:
             return _cut(file, claim, self._path)
         if record.noted and (claim.ranges or record.base is not None):
             behind = _all_behind(file, claim.end if claim.ranges else record.base or 0)
-        else:
-            behind = [record.ending] if record.ending else []
-        return file.contents.claim_on([*claim.ranges, *behind])
+            return file.contents.claim_on([*claim.ranges, *behind])
+        if record.ending is None:
+            return claim
+        ended = Claim([*claim.ranges, record.ending], record.ended, claim.head)
+        if not file.contents.holds(ended):
+            return _cut(file, ended, self._path)
+        return ended
 
     def open(self, record: FeedRecord) -> FeedRecord:
         """Open the file, and empty it if the job begins and is to overwrite it."""
-        if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = OwnFile(self._path, self._footprint)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         # The note tells of a beginning that the store does not know yet.
-        if self._overwrite and not record.begun and not self._footprint.path.exists():
-            self._file.truncate()
+        begun = record.begun or self._footprint.path.exists()
+        if self._overwrite and not begun and self._path.exists():
+            with Rewriting(self._path, self._footprint) as file:
+                file.empty()
+        if self._file is None:
+            self._file = OwnFile(self._path, self._footprint)
         self._file.begin()
         base = self._file.size if record.base is None else record.base
         return replace(record, base=base, noted=True)
@@ -113,8 +119,9 @@ class AppendedFile:
         assert self._file is not None
         await self._threaded(self._file.sync)
         if ending_bytes:
-            end = self._file.claim.end
-            record = replace(record, ending=(end - ending_bytes, end))
+            ended = self._file.claim
+            ending = (ended.end - ending_bytes, ended.end)
+            record = replace(record, ending=ending, ended=ended.digest)
         self.close()
         return record
 
@@ -137,12 +144,12 @@ def _cut(file: Rewriting, claim: Claim, path: Path) -> Claim:
     """What is left of a claim. Raises ``FeedFileChangedError``."""
     if not file.contents.is_cut(claim):
         raise _changed(path)
-    return file.contents.claim_on(file.to_drop(claim.ranges))
+    return file.contents.claim_on(file.unclaimed(claim.ranges))
 
 
 def _all_behind(file: Rewriting, offset: int) -> list[Range]:
     """The note beside the file went when the job was completed, and the store is older."""
-    return file.to_drop([(offset, file.contents.size)])
+    return file.unclaimed([(offset, file.contents.size)])
 
 
 class PlacedFile:
@@ -195,6 +202,8 @@ class PlacedFile:
             self._footprint.write(note_of(Claim()))
             if self._overwrite and not record.begun:
                 self._over, size = ((0, size),), 0
+        # A new one: a process that had the job before may still write to the old.
+        self._footprint.part.unlink(missing_ok=True)
         self._file = self._footprint.part.open("wb+")
         return replace(record, base=size if record.base is None else record.base, noted=True)
 
@@ -220,9 +229,10 @@ class PlacedFile:
         assert self._file is not None
         self._file.flush()
         with Rewriting(self._path, self._footprint) as file:
+            if self._footprint.is_lost():
+                raise FeedFileChangedError(f"another process writes to {self._path}")
             own = self._own_bytes(file, record)
-            drop = self._over or file.to_drop(own.ranges)
-            claim = file.put(own, drop, self._file)
+            claim = file.put(own, self._over or own.ranges, self._file)
         self.close()
         self._is_placed, self._over = True, ()
         return replace(record, claim=claim, begun=True)

@@ -95,7 +95,9 @@ class OwnFile:
         return note_of(claim, self.claim, self._waiting[:PIECE_BYTES]), after
 
     def _find(self) -> None:
-        """The file under its name, with all own bytes in it."""
+        """The file under its name, with all own bytes in it, and this process the one to add."""
+        if self._footprint.is_lost():
+            raise FeedFileChangedError(f"the note beside {self.path} is another process's, or gone")
         try:
             while not is_at(self._file, self.path):
                 self._follow()
@@ -121,7 +123,6 @@ class OwnFile:
             os.close(file)
             raise
         os.close(self._file)
-        self._footprint.close()
         self._file = file
         self._ranges = list(found.ranges)
 
@@ -131,10 +132,6 @@ class OwnFile:
         self._ranges = []
         self._head = self._waiting = b""
         self._footprint.write(note_of(Claim()))
-
-    def truncate(self) -> None:
-        """Drop everything, others' bytes as well."""
-        os.ftruncate(self._file, 0)
 
     def sync(self) -> None:
         """Have it on the disk."""

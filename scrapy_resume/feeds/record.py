@@ -77,6 +77,8 @@ class FeedRecord:
     """The job's bytes in a local file, without the end that the format needs."""
     ending: Range | None = None
     """The bytes that end the format (JSON's bracket), if the file was ended and needs any."""
+    ended: str = ""
+    """The digest of the claim with those, in hex."""
     path: str | None = None
     """The local file in place of the URI's, if that one holds what somebody else changed."""
 

@@ -70,13 +70,21 @@ class Rewriting:
         """The job's bytes by its note; ``None`` if they cannot be told from others'."""
         return self.contents.proven(note, self.others)
 
-    def to_drop(self, ranges: Sequence[Range]) -> list[Range]:
-        """Of these bytes, in order, those that are there and not others'."""
+    def unclaimed(self, ranges: Sequence[Range]) -> list[Range]:
+        """Of these bytes those that are there, and not others'."""
         return minus(within(ranges, self.contents.size), self.others)
 
+    def empty(self) -> None:
+        """Drop everything, others' bytes as well."""
+        assert self._file is not None
+        os.ftruncate(self._file, 0)
+        for path, note in self._notes:
+            # What comes to stand there may look like theirs.
+            self._footprint.write_other(path, replace(note_of(Claim()), by=note.by))
+
     def drop(self, ranges: Sequence[Range], own: Claim, rest: Claim) -> None:
-        """Take bytes of the job's own out of the file; the rest stays its own."""
-        drop = self.to_drop(ranges)
+        """Take bytes of the job's own, which are proven, out of the file; the rest stays."""
+        drop = within(ranges, self.contents.size)
         if drop:
             assert self._file is not None
             self._footprint.write(note_of(rest, before=own))
@@ -142,16 +150,20 @@ def rewrite(
     """
     size = path.stat().st_size if path.exists() else 0
     offset = drop[0][0] if drop else size
-    with copy.open("wb") as target:
-        _copy_ranges(path, minus([(0, offset)], drop), target)
-        if insert is not None:
-            shutil.copyfileobj(insert, target, CHUNK)
-        _copy_ranges(path, minus([(offset, size)], drop), target)
-        target.flush()
-        os.fsync(target.fileno())
-    if path.exists():
-        shutil.copymode(path, copy)
-    copy.replace(path)
+    try:
+        with copy.open("wb") as target:
+            _copy_ranges(path, minus([(0, offset)], drop), target)
+            if insert is not None:
+                shutil.copyfileobj(insert, target, CHUNK)
+            _copy_ranges(path, minus([(offset, size)], drop), target)
+            target.flush()
+            os.fsync(target.fileno())
+        if path.exists():
+            shutil.copymode(path, copy)
+        copy.replace(path)
+    except OSError:
+        copy.unlink(missing_ok=True)  # a disk that is full has no room for it
+        raise
 
 
 def _copy_ranges(path: Path, ranges: Sequence[Range], target: IO[bytes]) -> None:

@@ -16,6 +16,8 @@ from scrapy_resume.feeds.localfiles import AppendedFile, PlacedFile
 from scrapy_resume.feeds.record import FeedRecord, rewound
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scrapy import Spider
 
     from scrapy_resume.feeds.localfiles import Threaded
@@ -26,8 +28,8 @@ class FeedPlace:
     """What a target has to know of its feed."""
 
     spider: Spider
-    owner: str
-    """Tells this job from all others."""
+    owner: Callable[[Path], str]
+    """Who writes to a file: tells this job from all others."""
     threaded: Threaded
     post_processed: bool
     overwrite: bool
@@ -162,14 +164,20 @@ def target_of(
     if path is None or (path.exists() and not path.is_file()):
         streams = path is not None or isinstance(storage, StdoutFeedStorage)
         return (Stream if streams else Upload)(storage, feed.spider)
+    owner = feed.owner(path)
     if feed.post_processed:
-        return PlacedFile(path, feed.owner, feed.threaded, overwrite=feed.overwrite)
-    return AppendedFile(path, feed.owner, feed.threaded, overwrite=feed.overwrite, fence=feed.fence)
+        return PlacedFile(path, owner, feed.threaded, overwrite=feed.overwrite)
+    return AppendedFile(path, owner, feed.threaded, overwrite=feed.overwrite, fence=feed.fence)
 
 
 def local_path(storage: Any, record: FeedRecord) -> Path | None:
     """The file of a feed, links followed; ``None``: it is not one that Scrapy writes itself."""
-    if type(storage) is not FileFeedStorage:
+    kind = type(storage)
+    if (
+        not isinstance(storage, FileFeedStorage)
+        or kind.open is not FileFeedStorage.open
+        or kind.store is not FileFeedStorage.store
+    ):
         return None
     return Path(os.path.realpath(record.path or storage.path))
 

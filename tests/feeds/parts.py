@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scrapy import signals
 from scrapy.exporters import BaseItemExporter, JsonLinesItemExporter
-from scrapy.extensions.feedexport import BlockingFeedStorage, FeedSlot, ItemFilter
+from scrapy.extensions.feedexport import BlockingFeedStorage, FeedSlot, FileFeedStorage, ItemFilter
 
 from scrapy_resume.feeds import footprint, ownfile, rewriting
 
@@ -47,6 +47,23 @@ class Picky(JsonLinesItemExporter):
 class EvenPages(ItemFilter):
     def accepts(self, item):
         return item["page"] % 2 == 0
+
+
+class Moody(ItemFilter):
+    """Raises at some items."""
+
+    def accepts(self, item):
+        if item["page"] == 5:
+            raise ValueError("not this one either")
+        return True
+
+
+class Sorted(FileFeedStorage):
+    """Files in a folder of their own; they are written as Scrapy does."""
+
+    def __init__(self, uri, *, feed_options=None):
+        path = Path(uri)
+        super().__init__(str(path.parent / "sorted" / path.name), feed_options=feed_options)
 
 
 class Shelf(BlockingFeedStorage):

@@ -42,6 +42,24 @@ def test_items_of_a_failed_execution_leave_the_feed_when_the_request_is_retried(
     assert killed or "postprocessing" in options or "is written again from the store" in log
 
 
+def test_a_batch_with_items_that_were_taken_back_is_written_again_before_it_is_full(
+    new_crawl: NewCrawl,
+) -> None:
+    how = {"arguments": {"pages": 20}, "settings": {"CONCURRENT_REQUESTS": 1}}
+    plain = new_crawl("plain", **how)
+    plain.run(plain=True)
+    crawl = new_crawl(feed="out/%(batch_id)02d.jsonl", variables={"FEEDING_FAIL": "19"}, **how)
+    # The last batch lacks one item to be full; three of those that it has are taken back.
+    crawl.options = {"format": "jsonlines", "batch_item_count": 61}
+    crawl.run()
+    retry(crawl)
+    crawl.variables = {}
+    crawl.run_to_the_end()
+    assert [path.name for path in (crawl.folder / "out").iterdir()] == ["01.jsonl"]
+    crawl.feed = "out/01.jsonl"
+    assert crawl.items() == plain.items()
+
+
 def test_the_last_item_with_a_key_is_its_final_state(new_crawl: NewCrawl) -> None:
     settings = {"RESUME_ITEM_KEY": "place", "CONCURRENT_REQUESTS": 1}
     crawl = new_crawl(settings=settings)

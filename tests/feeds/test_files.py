@@ -147,6 +147,23 @@ def take_turns(new_crawl: NewCrawl, whole: Counter[str], commit_interval: float)
     assert one.leftovers() == []
 
 
+def test_two_feeds_of_one_job_may_go_into_one_file(
+    new_crawl: NewCrawl, whole: Counter[str]
+) -> None:
+    crawl = new_crawl()
+    (crawl.folder / "out").mkdir(parents=True)
+    link = crawl.folder / "link"
+    link.symlink_to(crawl.path)
+    options = {"format": "jsonlines"}
+    crawl.settings = {"FEEDS": json.dumps({crawl.feed: options, str(link): options})}
+    killed_in_the_middle(crawl, 4_000)
+    crawl.run_killed(at_random(random.Random(1)))
+    crawl.run_to_the_end()
+    assert crawl.items() == whole + whole
+    assert crawl.leftovers() == []
+    assert link.is_symlink()
+
+
 @pytest.mark.parametrize("form", ["jsonlines", "json", "csv"])
 def test_a_feed_that_was_deleted_is_written_again(new_crawl: NewCrawl, form: str) -> None:
     how = {"feed": f"out/items.{form}", "options": {"format": form}}

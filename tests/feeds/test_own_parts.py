@@ -62,6 +62,17 @@ def test_an_item_that_cannot_be_exported_is_told_and_leaves_no_bytes(new_crawl: 
     assert "Stored picky feed" in log
 
 
+def test_an_item_at_which_a_filter_raises_is_told_and_left_out(new_crawl: NewCrawl) -> None:
+    how = {"options": {"item_filter": f"{PARTS}.Moody"}}
+    plain, crawl = new_crawl("plain", **how), new_crawl(**how)
+    plain.run(plain=True)
+    log = crawl.run()
+    assert "ValueError: not this one either" in log
+    assert "'resume/feeds/items_failed': 3" in log
+    assert crawl.items() == plain.items()
+    assert crawl.items().total() == 117
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -152,6 +163,20 @@ def test_a_storage_of_the_users_gets_all_items_since_the_job_began(new_crawl: Ne
     crawl.feed = f"shelf:{shelf}"
     through_kills(crawl)
     assert Counter(crawl.parsed(shelf.read_bytes())) == plain.items()
+
+
+def test_a_storage_of_the_users_that_writes_files_as_scrapys_does_goes_on_with_them(
+    new_crawl: NewCrawl,
+) -> None:
+    plain = new_crawl("plain")
+    plain.run(plain=True)
+    crawl = new_crawl(settings={"FEED_STORAGES": json.dumps({"": f"{PARTS}.Sorted"})})
+    for _ in range(2):
+        crawl.run_killed(on_its_way)
+    crawl.run_killed(lambda live: (live.logged("Closing spider"), live.send()))
+    crawl.run_to_the_end()
+    crawl.feed = "out/sorted/items.jsonl"
+    assert crawl.items() == plain.items()
 
 
 def test_a_job_whose_feed_was_not_stored_is_not_completed_and_stores_it_next_time(

@@ -265,6 +265,7 @@ def test_a_death_at_any_write_of_a_resume_leaves_every_line_once(
         jobs["third"].start()
         jobs["third"].deliver()
         jobs["third"].die()
+        jobs["third"].lines.append(b"third, grown\n")
         interrupted(jobs["other"], 0, 3)
         dying = jobs.pop(first)
         try:
@@ -281,7 +282,7 @@ def test_a_death_at_any_write_of_a_resume_leaves_every_line_once(
             dying.complete()
         found = path.read_bytes()
         (third,) = (job for job in (*jobs.values(), dying) if job.placed)
-        packed = gzip.compress(third.lines[0], mtime=0)
+        packed = gzip.compress(b"".join(third.lines), mtime=0)
         assert found.count(packed) == 1, number
         lines = Counter(found.replace(packed, b"").splitlines(keepends=True))
         others = [start] + [b"theirs\n"] * (foreign and not survived)
@@ -343,6 +344,43 @@ def turns_and_deaths(path: Path, deaths: Deaths, seed: int) -> None:
     assert leftovers(path) == []
 
 
+@pytest.mark.parametrize("noted", [False, True])
+@pytest.mark.parametrize("committed", [0, 2])
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_feed_that_is_cut_at_any_byte_is_whole_again(
+    tmp_path: Path, deaths: Deaths, settled: bool, committed: int, noted: bool
+) -> None:
+    for size in itertools.count():
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        path = folder / "items.jsonl"
+        add(path, b"before\n")
+        one = Job(path, "one", lines_of("one"))
+        one.start()
+        one.write(committed)
+        one.commit()
+        one.write(1)
+        if settled:
+            one.write(2)
+        else:
+            with pytest.raises(Death), deaths.at(3):
+                one.write(2)
+        one.die()
+        if not noted:
+            path.with_name(leftovers(path)[0]).unlink()
+        content = path.read_bytes()
+        path.write_bytes(content[:size])
+        one.complete()
+        left = b"before\n"[:size]
+        if left.endswith(b"\n"):
+            assert contents(path) == expected(one, others=[left]), size
+        else:
+            assert path.read_bytes() == left + b"".join(one.lines), size
+        if size == len(content):
+            break
+    assert size > 30
+
+
 # What a note proves
 
 
@@ -388,6 +426,57 @@ def test_what_another_job_wrote_in_the_place_of_the_same_piece_stays_its_own(
     assert other.record is not None
     assert other.record.count == 5
     other.die()
+    other.complete()
+    assert contents(path) == expected(one, other, others=[])
+
+
+def test_others_bytes_that_begin_as_a_piece_that_never_came_do_not_count_as_torn(
+    path: Path, deaths: Deaths
+) -> None:
+    one, other = Job(path, "one", lines_of("same", 400)), Job(path, "other", lines_of("same", 400))
+    one.start()
+    one.write(0)
+    with pytest.raises(Death), deaths.at(2):
+        one.write(8)
+    one.die()
+    other.lines[3:] = lines_of("other", 400)
+    interrupted(other, 0, 3)
+    interrupted(other, 3, LINES)
+    one.complete()
+    other.complete()
+    assert contents(path) == expected(one, other, others=[])
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_note_of_a_job_that_was_given_up_does_not_claim_the_same_bytes_of_another(
+    path: Path, overwrite: bool
+) -> None:
+    given_up = Job(path, "given up", lines_of("same"))
+    one = Job(path, "one", lines_of("same"), overwrite=overwrite)
+    interrupted(given_up, 0, 3)
+    if not overwrite:
+        path.unlink()
+    interrupted(one, 2, 2)
+    one.complete()
+    assert contents(path) == expected(one, others=[])
+
+
+def test_a_job_whose_bytes_another_has_overwritten_writes_them_again(path: Path) -> None:
+    one = Job(path, "one", lines_of("one"))
+    other = Job(path, "other", lines_of("other"), overwrite=True)
+    interrupted(one, 2, 2)
+    interrupted(other, 3, 3)
+    one.complete()
+    other.complete()
+    assert contents(path) == expected(one, other, others=[])
+
+
+def test_without_its_note_a_job_leaves_what_others_have_noted(path: Path) -> None:
+    one, other = Job(path, "one", lines_of("one")), Job(path, "other", lines_of("other"))
+    interrupted(one, 2, 2)
+    path.with_name(leftovers(path)[0]).unlink()
+    interrupted(other, 2, 2)
+    one.complete()
     other.complete()
     assert contents(path) == expected(one, other, others=[])
 
@@ -510,15 +599,16 @@ def test_a_process_that_lost_its_job_by_force_writes_to_no_feed(path: Path) -> N
     new.target = AppendedFile(path, "one", threaded, overwrite=False, fence=True)
     new.record, new.opened = new.target.resume(new.stored), True
     assert new.record.count == 2
-    with pytest.raises(FeedFileChangedError, match="was replaced"):
+    with pytest.raises(FeedFileChangedError, match="another process"):
         old.write(3)
     old.die()
     new.write(LINES)
     assert contents(path) == expected(new, others=[])
 
 
+@pytest.mark.parametrize("copied", [False, True])
 def test_what_the_old_process_wrote_while_its_job_was_taken_over_is_dropped(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, copied: bool
 ) -> None:
     old = Job(path, "one", lines_of("one"))
     old.start()
@@ -529,17 +619,82 @@ def test_what_the_old_process_wrote_while_its_job_was_taken_over_is_dropped(
     rewrite = rewriting.rewrite
 
     def late(*args: Any) -> None:
-        with monkeypatch.context() as patched:
-            patched.setattr(ownfile, "take_turn", lambda *_, **__: None)  # it had its turn
+        if copied:
+            rewrite(*args)
+            with pytest.raises(FeedFileChangedError, match="another process"):
+                old.write(3)
+        else:
             old.write(3)
-        rewrite(*args)
+            rewrite(*args)
 
     with monkeypatch.context() as patched:
+        patched.setattr(ownfile, "take_turn", lambda *_, **__: None)  # the old one had its turn
+        if not copied:
+            patched.setattr(ownfile.OwnFile, "_find", lambda _: None)
         patched.setattr(rewriting, "rewrite", late)
         new.record, new.opened = new.target.resume(new.stored), True
     old.die()
     new.write(LINES)
     assert contents(path) == expected(new, others=[])
+
+
+@pytest.mark.parametrize("placed", [False, True])
+@pytest.mark.parametrize("completed", [False, True])
+def test_a_process_that_wakes_when_another_has_gone_on_with_its_job_writes_to_no_feed(
+    path: Path, placed: bool, completed: bool
+) -> None:
+    old = Job(path, "one", lines_of("one"), placed=placed)
+    old.start()
+    old.write(2)
+    old.commit()
+    new = Job(path, "one", lines_of("one"), placed=placed)
+    if not placed:
+        new.stored = old.stored
+    if completed:
+        new.complete()
+    else:
+        new.start()
+        new.write(3)
+    found = path.read_bytes() if path.exists() else b""
+    with pytest.raises(FeedFileChangedError, match="another process"):
+        old.deliver()
+    assert (path.read_bytes() if path.exists() else b"") == found
+    old.die()
+    if not completed:
+        new.deliver()
+        new.die()
+
+
+def ended(job: Job) -> None:
+    """A job that was completed, and is reopened."""
+    job.start()
+    job.write(LINES)
+    assert job.record is not None
+    job.target.write(b"the end\n")
+    job.record = asyncio.run(job.target.deliver(job.record, 8))
+    job.stored = replace(job.record, noted=False)
+    job.target.forget()
+    job.die()
+
+
+def test_a_completed_job_that_goes_on_takes_its_end_off_and_leaves_what_others_appended(
+    path: Path,
+) -> None:
+    one = Job(path, "one", lines_of("one"))
+    ended(one)
+    add(path, b"theirs\n")
+    one.complete()
+    assert contents(path) == expected(one, others=[b"theirs\n"])
+
+
+def test_the_end_of_a_completed_job_that_is_not_where_it_was_is_not_taken_off(path: Path) -> None:
+    one = Job(path, "one", lines_of("one"))
+    ended(one)
+    path.write_bytes(path.read_bytes().replace(b"the end\n", b"theirs, \nthe end\n"))
+    found = path.read_bytes()
+    with pytest.raises(FeedFileChangedError, match="somebody else has changed"):
+        one.start()
+    assert path.read_bytes() == found
 
 
 def test_an_append_waits_a_moment_for_who_rewrites_the_file(path: Path) -> None:
@@ -553,6 +708,23 @@ def test_an_append_waits_a_moment_for_who_rewrites_the_file(path: Path) -> None:
         one.write(3)
     one.target.write(b"")
     assert path.read_bytes() == b"".join(one.lines[:5])
+
+
+def test_who_waited_for_a_file_that_was_rewritten_gets_the_new_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Job(path, "one", lines_of("one"))
+    interrupted(one, 2, 2)
+    take_turn = rewriting.take_turn
+
+    def late(file: int, *, wait: bool) -> None:
+        monkeypatch.undo()
+        rewriting.rewrite(path, path.with_name("copy"))
+        take_turn(file, wait=wait)
+
+    monkeypatch.setattr(rewriting, "take_turn", late)
+    one.complete()
+    assert contents(path) == expected(one, others=[])
 
 
 def test_what_was_to_be_overwritten_is_not_once_the_job_has_begun(path: Path) -> None:
