@@ -214,7 +214,7 @@ CREATE TABLE scrapy_resume.spill (
     payload text NOT NULL,
     PRIMARY KEY (job, request, id)
 );
-CREATE INDEX spill_run ON scrapy_resume.spill (job, run);
+CREATE INDEX spill_run ON scrapy_resume.spill (run, job); -- so that nobody reads it by the job
 
 -- By run: each worker has a `spider.state` and cookies of its own. Those of a run that has ended
 -- are taken up by the next one that opens the job.
