@@ -74,6 +74,8 @@ class FeedRecord:
     """The job's bytes in a local file, without the end that the format needs."""
     ending: Range | None = None
     """The bytes that end the format (JSON's bracket), if the file was ended and needs any."""
+    run: int = 0
+    """The run whose part it is; 0: the file holds the items of all."""
     path: str | None = None
     """The local file in place of the URI's, if that one holds what somebody else changed."""
 

@@ -47,8 +47,8 @@ SELECT n, 1 + n %% 20000, n %% 3, n, CASE WHEN n %% 50 = 0 THEN 2e10 ELSE 0 END,
     CASE WHEN n %% 100 = 4 THEN 1 + n %% 7 ELSE 0 END, 0, 0, 0, 0, 0,
     CASE WHEN n %% 9973 = 0 THEN 1 ELSE 0 END
 FROM generate_series(4, %(rows)s, 4) AS n;
-INSERT INTO scrapy_resume.item (request, job, occurrence, key, payload)
-SELECT n, 1, 0, CASE WHEN n %% 2 = 0 THEN 'key' || n END, '{}'
+INSERT INTO scrapy_resume.item (request, job, run, occurrence, key, payload)
+SELECT n, 1, 1 + n %% 50, 0, CASE WHEN n %% 2 = 0 THEN 'key' || n END, '{}'
 FROM generate_series(1, %(rows)s) AS n;
 INSERT INTO scrapy_resume.spill (request, job, run, occurrence, payload)
 SELECT n, 1, 1 + n %% 50, 0, '{}' FROM generate_series(1, %(rows)s) AS n;
@@ -85,6 +85,7 @@ VALUES: dict[str, Any] = {
     "counts": [5, 5],
     "request": 8,
     "after": 10,
+    "of": 3,
     "through": 5_000,
     "count": 10,
     "first": 500,
@@ -95,7 +96,8 @@ VALUES: dict[str, Any] = {
 
 HOT = [
     "known claim_identities unclaim_identities reclaim_identities meet leased admit bury continue",
-    "finish change_items release spilled drop_spills drop_items item_owners items_after last_item",
+    "finish change_items release spilled drop_spills drop_items item_owners items_after",
+    "items_of_run last_item",
     "find_slots find_units claim_slots find_open_slots slot_range slots_of_others give_slots",
     "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays",
     "keep_hosts hosts_of_slots others_at_work",

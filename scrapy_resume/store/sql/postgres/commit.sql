@@ -205,20 +205,25 @@ SELECT key, request FROM scrapy_resume.item WHERE job = %(job)s AND key = ANY(%(
 
 -- name: store_items
 -- Items become visible, in order; one replaces an item with its key, and comes last all the same.
-INSERT INTO scrapy_resume.item (job, request, occurrence, key, payload)
-SELECT %(job)s, n.row, n.occurrence, n.key, n.payload
+INSERT INTO scrapy_resume.item (job, run, request, occurrence, key, payload)
+SELECT %(job)s, %(run)s, n.row, n.occurrence, n.key, n.payload
 FROM ROWS FROM (json_to_recordset(%(rows)s::json) AS (
     "row" bigint, occurrence integer, key text, payload text
 )) WITH ORDINALITY AS n ("row", occurrence, key, payload, place)
 ORDER BY n.place
 ON CONFLICT (job, key) WHERE key IS NOT NULL DO UPDATE SET
-    id = DEFAULT, request = excluded.request, occurrence = excluded.occurrence,
-    payload = excluded.payload;
+    id = DEFAULT, run = excluded.run, request = excluded.request,
+    occurrence = excluded.occurrence, payload = excluded.payload;
 
 -- name: items_after
 -- What feeds read.
 SELECT id, payload FROM scrapy_resume.item
 WHERE job = %(job)s AND id > %(after)s AND id <= %(through)s ORDER BY id LIMIT %(count)s;
+
+-- name: items_of_run
+-- What the part of one run in a feed reads: its ids ascend as it commits.
+SELECT id, payload FROM scrapy_resume.item
+WHERE job = %(job)s AND run = %(of)s AND id > %(after)s ORDER BY id LIMIT %(count)s;
 
 -- name: last_item
 -- The highest id that an item of the job has.

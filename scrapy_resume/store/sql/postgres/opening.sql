@@ -272,6 +272,11 @@ WHERE id IN (
     FOR UPDATE SKIP LOCKED
 );
 
+-- name: feeds_left
+-- Files of feeds that runs which have ended have not delivered.
+SELECT name, batch, record, settled FROM scrapy_resume.feed
+WHERE job = %(job)s AND NOT settled ORDER BY name, batch;
+
 -- name: be_last
 -- The run found the job finished, and nobody else on it: it delivers the feeds.
 UPDATE scrapy_resume.run SET last = true WHERE job = %(job)s AND number = %(run)s;

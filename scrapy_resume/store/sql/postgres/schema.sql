@@ -195,6 +195,7 @@ CREATE TABLE scrapy_resume.item (
     id bigint GENERATED ALWAYS AS IDENTITY,
     request bigint NOT NULL,
     job integer NOT NULL,
+    run integer NOT NULL,                 -- that stored it
     occurrence integer NOT NULL,
     key text,
     payload text NOT NULL,                -- JSON
