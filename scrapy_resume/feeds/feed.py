@@ -44,6 +44,9 @@ class Feed:
         self._plan = plan
         *self._unsettled, current = records or [self._first()]
         self._tell_ended = ended
+        if plan.run and not records:
+            # With the run's first batch: should it die, others know of a part to complete.
+            desk.note(plan, current)
         self.file = FeedFile(desk, plan, current)
         self.failed = False
         """The feed lacks items, or was not delivered; the log says why."""

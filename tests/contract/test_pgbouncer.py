@@ -52,9 +52,7 @@ def test_workers_share_few_sessions_and_leave_nothing_in_them(
 ) -> None:
     first = pooled_place.begin(worker="a:0")
     runs = [first, *(pooled_place.resume(worker=f"a:{n}") for n in range(1, 2 * SESSIONS))]
-    threads = [
-        threading.Thread(target=work, args=(run, f"host{n}")) for n, run in enumerate(runs)
-    ]
+    threads = [threading.Thread(target=work, args=(run, f"host{n}")) for n, run in enumerate(runs)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -103,9 +103,7 @@ def test_a_role_uses_a_schema_that_it_was_given_empty(role: Role) -> None:
     go_through_all(place_of(role(statements)))
 
 
-def test_a_role_uses_a_schema_of_another_with_what_is_documented(
-    role: Role, database: str
-) -> None:
+def test_a_role_uses_a_schema_of_another_with_what_is_documented(role: Role, database: str) -> None:
     with place_of(database).store.door("books"):
         pass  # the schema is there
     place = place_of(role(documented(TO_USE)))

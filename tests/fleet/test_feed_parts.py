@@ -10,7 +10,8 @@ import pytest
 
 from scrapy_resume.feedexport import part_name
 from tests.fleet.conftest import NewFleet
-from tests.support.fleet import SLOWLY, Fleet
+from tests.fleet.test_kills import killed_at_random
+from tests.support.fleet import SLOWLY, Fleet, Worker
 from tests.support.hosts_graph import HostGraph
 from tests.support.site import whole_lines
 
@@ -24,6 +25,11 @@ def parts(fleet: Fleet) -> list[Path]:
 
 def lines(fleet: Fleet) -> int:
     return sum(len(whole_lines(part)) for part in parts(fleet))
+
+
+def run_of(fleet: Fleet, worker: Worker) -> int:
+    pids = {run["worker"].rpartition(":")[2]: run["number"] for run in fleet.status()["runs"]}
+    return int(pids[str(worker.pid)])
 
 
 def check(fleet: Fleet, workers: int) -> None:
@@ -61,7 +67,8 @@ def test_parts_of_killed_workers_are_completed_by_the_last_one(new_fleet: NewFle
     fleet.start()
     fleet.wait_for_hits(120)
     second.kill()
-    for left in [*fleet.folder.glob("items.part-1*"), *fleet.folder.glob(".items.part-1*")]:
+    gone = f"items.part-{run_of(fleet, second)}.*"
+    for left in [*fleet.folder.glob(gone), *fleet.folder.glob(f".{gone}")]:
         left.unlink()
     fleet.expect_success()
     fleet.expect_completed()
@@ -81,6 +88,16 @@ def test_all_workers_that_die_leave_parts_that_the_next_one_completes(new_fleet:
     fleet.expect_success()
     fleet.expect_completed()
     check(fleet, 3)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(10))
+def test_parts_hold_every_item_once_through_kills(seed: int, new_fleet: NewFleet) -> None:
+    fleet = new_fleet(GRAPH, settings=SETTINGS, words=["-O", "items.jsonl"])
+    killed_at_random(fleet, seed)
+    fleet.expect_success()
+    fleet.expect_completed()
+    check(fleet, len(fleet.workers))
 
 
 @pytest.mark.parametrize(
