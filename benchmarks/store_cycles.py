@@ -4,7 +4,8 @@
 
 Each worker is a process that commits as a crawl would, batches of 500 of each, as fast as the
 store takes them; the server (PostgreSQL, brought along) is on the same machine. The table shows
-each sixth of the time: a queue that dead rows slow down would show it.
+each sixth of the time: a queue that dead rows slow down would show it, in CPU too, which tells
+also on a machine that is busy with other things.
 """
 
 from __future__ import annotations
@@ -33,10 +34,16 @@ from scrapy_resume.store.contract import (
 )
 from scrapy_resume.store.postgres import PostgresStore
 from tests.support.postgres import PostgresServer
+from tests.support.tables import table
 
 AT_ONCE = 500
 PARTS = 6
 JOB = JobKey("cycles", 1)
+HEADINGS = ("part of the time", "cycles a second", "µs CPU a cycle", "the server's")
+SIZES = """
+    SELECT relname, pg_total_relation_size(relid), n_tup_upd, n_tup_hot_upd, n_dead_tup
+    FROM pg_stat_user_tables WHERE n_tup_ins > 1000 ORDER BY 2 DESC
+"""
 ITEM = '{"title": "' + "x" * 150 + '"}'
 
 
@@ -47,7 +54,8 @@ def work(url: str, slot: str, seconds: float, told: Queue[Any]) -> None:
     next_id, step = job.session.first_id, job.session.id_step
     leased: list[LeasedRow] = []
     began = time.monotonic()
-    cycles = [0] * PARTS
+    cycles, cpu = [0] * PARTS, [0.0] * PARTS
+    spent = time.process_time()
     while (now := time.monotonic() - began) < seconds:
         arrivals: list[Any] = []
         for _ in range(AT_ONCE):
@@ -58,8 +66,11 @@ def work(url: str, slot: str, seconds: float, told: Queue[Any]) -> None:
         ]
         batch = Batch(next_id, arrivals, finishes=finishes, wishes=[Wish(slot, AT_ONCE)])
         leased = job.commit(batch).leased
-        cycles[min(PARTS - 1, int(now / seconds * PARTS))] += len(finishes)
-    told.put((cycles, time.process_time()))
+        part = min(PARTS - 1, int(now / seconds * PARTS))
+        cycles[part] += len(finishes)
+        spent, before = time.process_time(), spent
+        cpu[part] += spent - before
+    told.put((cycles, cpu))
     job.close(Closing("paused", "shutdown"))
 
 
@@ -93,24 +104,47 @@ def main() -> None:
             context.Process(target=work, args=(url, f"host{n}", options.seconds, told))  # type: ignore[misc]
             for n in range(options.workers)
         ]
+        cpu_before = server.cpu_seconds()
         for worker in workers:
             worker.start()
+        server_cpu = []
+        for _ in range(PARTS):
+            time.sleep(options.seconds / PARTS)
+            server_cpu.append(server.cpu_seconds() - cpu_before - sum(server_cpu))
         answers = [told.get() for _ in workers]
         for worker in workers:
             worker.join()
-        size = server.query("SELECT pg_database_size(%s)", (url.rpartition("/")[2],))[0][0]
+        print(report(server, url, options.seconds, answers, server_cpu))
+    print(f"{options.workers} workers; {load()}")
+
+
+def report(
+    server: PostgresServer, url: str, seconds: float, answers: list[Any], server_cpu: list[float]
+) -> str:
     parts = [sum(cycles[n] for cycles, _ in answers) for n in range(PARTS)]
-    each = options.seconds / PARTS
-    print(f"{'part of the time':<20}{'cycles a second':>16}")
-    for number, count in enumerate(parts, 1):
-        print(f"{number:<20}{count / each:>16,.0f}")
+    cpu = [sum(cpu[n] for _, cpu in answers) for n in range(PARTS)]
+    rows = [
+        [
+            f"{number + 1}",
+            f"{count / seconds * PARTS:,.0f}",
+            f"{1e6 * cpu[number] / count:.0f}",
+            f"{1e6 * server_cpu[number] / count:.0f}",
+        ]
+        for number, count in enumerate(parts)
+    ]
     total = sum(parts)
-    print(f"{'all':<20}{total / options.seconds:>16,.0f}")
-    cpu = sum(seconds for _, seconds in answers)
-    print(
-        f"{1e6 * cpu / total:.0f} µs of the workers' CPU a cycle; {size / total:.0f} bytes a cycle"
-    )
-    print(f"{options.workers} workers; load average {load()} on {os.cpu_count()} cores")
+    whole = [f"{total / seconds:,.0f}"]
+    whole += [f"{1e6 * sum(spent) / total:.0f}" for spent in (cpu, server_cpu)]
+    database = url.rpartition("/")[2]
+    lines = [table(HEADINGS, [*rows, ["all", *whole]]), ""]
+    for name, size, updates, in_place, dead in server.query(SIZES, database=database):
+        lines.append(
+            f"{name}: {size / total:.0f} bytes a cycle; {updates:,} updates, "
+            f"{100 * in_place / max(1, updates):.0f}% in place; {dead:,} dead rows left"
+        )
+    [[size]] = server.query("SELECT pg_database_size(%s)", (database,))
+    lines.append(f"database: {size / total:.0f} bytes a cycle, {total:,} cycles")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -84,8 +84,9 @@ class Feeds(Protocol):
     async def close(self, timeout_seconds: float) -> bool:
         """Deliver them. Returns whether each of them is whole."""
 
-    def leave(self) -> None:
-        """Others go on with the job: the last of them delivers the feeds."""
+    async def leave(self, timeout_seconds: float) -> bool:
+        """Others go on with the job, and the last of them delivers the feeds: deliver what is
+        this run's alone. Returns whether it is whole."""
 
     def abandon(self) -> None:
         """The run ends at once: write nothing more."""
@@ -377,10 +378,8 @@ class CrawlRun:
         """
         if self.feeds is None:
             return True
-        if not last:
-            self.feeds.leave()
-            return True
-        whole = await self.feeds.close(self.settings.close_timeout_seconds)
+        deliver = self.feeds.close if last else self.feeds.leave
+        whole = await deliver(self.settings.close_timeout_seconds)
         return await self.drain() and whole
 
     async def drain(self) -> bool:

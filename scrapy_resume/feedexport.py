@@ -7,7 +7,7 @@ import logging
 import operator
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from scrapy import signals
 from scrapy.exporters import (
@@ -24,17 +24,19 @@ from scrapy_resume.extensions import run_of
 from scrapy_resume.feeds.desk import Desk, FeedPlan
 from scrapy_resume.feeds.feed import Feed
 from scrapy_resume.feeds.record import FeedRecord, decode_record
-from scrapy_resume.feeds.source import CommittedItems
+from scrapy_resume.feeds.source import CommittedItems, ItemsOfRun
 from scrapy_resume.model import digest
 from scrapy_resume.storethread import post_to_loop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from scrapy import Spider
     from scrapy.crawler import Crawler
     from twisted.internet.defer import Deferred
 
     from scrapy_resume.crawlrun import CrawlRun
-    from scrapy_resume.store.contract import Batch, Committed
+    from scrapy_resume.store.contract import Batch, Committed, FeedNote, SharedJobStore
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -67,17 +69,33 @@ class ResumeFeedExporter(FeedExporter):
 
     def _join(self, run: CrawlRun, spider: Spider) -> None:
         self._run = run
-        self._source = CommittedItems(run.job, run.thread, run.codec)
-        owner = f"{run.session.job} of {run.session.created_at!r}"
-        self._desk = Desk(spider, self._source, run.outbox, owner, fence=run.settings.force)
-        self._desk.hold = partial(run.ledger.hold, "feeds")
-        self._desk.item_failed = self._item_failed
-        self._desk.attach(post_to_loop())
+        self._spider = spider
+        self._desks: list[Desk] = []
+        self._part = run.session.run if has_parts(run) else 0
+        """The run whose part is written while it crawls; 0: the feeds are not in parts."""
+        self._source = self._source_of(self._part)
+        self._desk = self._new_desk(self._source, fence=run.settings.force)
         self._followers: list[Feed] = []
         self._following: list[Deferred[None]] = []
         run.feeds = self
         formats = {self.exporters[options["format"]] for options in self.feeds.values()}
         run.items.keeps_originals = not formats <= SHOWS_VALUES_ONLY
+
+    def _source_of(self, part: int) -> CommittedItems:
+        run = self._run
+        if not part:
+            return CommittedItems(run.job, run.thread, run.codec)
+        return ItemsOfRun(cast("SharedJobStore", run.job), run.thread, run.codec, part)
+
+    def _new_desk(self, source: CommittedItems, *, fence: bool) -> Desk:
+        run = self._run
+        owner = f"{run.session.job} of {run.session.created_at!r}"
+        desk = Desk(self._spider, source, run.outbox, owner, fence=fence)
+        desk.hold = partial(run.ledger.hold, "feeds")
+        desk.item_failed = self._item_failed
+        desk.attach(post_to_loop())
+        self._desks.append(desk)
+        return desk
 
     # ---- what the run calls
 
@@ -90,28 +108,51 @@ class ResumeFeedExporter(FeedExporter):
             super().open_spider(spider)
             return
         self._join(run, spider)
-        if not run.session.shared:
-            self._begin_following()
+        if self._part or not run.session.shared:
+            self._begin_following([] if self._part else run.session.feeds)
 
-    def _begin_following(self) -> None:
-        records: dict[str, list[FeedRecord]] = {}
-        for note in self._run.session.feeds:
-            records.setdefault(note.feed, []).append(decode_record(note.record))
-        for template, options in self.feeds.items():
-            plan = FeedPlan(
-                name=template,
-                options=options,
-                digest=_digest(options),
-                new_uri=partial(self._new_uri, template),
-                new_slot=partial(self._new_slot, template),
-            )
-            feed = Feed(self._desk, plan, records.get(template, ()), self._slot_ended)
-            self._followers.append(feed)
-            self._following.append(deferred_from_coro(feed.follow()))
+    def _begin_following(self, notes: Iterable[FeedNote]) -> None:
+        records = _by_feed(notes)
+        for template in self.feeds:
+            plan = self._plan(template, self._part)
+            self._follow(self._desk, plan, records.get(plan.name, ()))
+
+    def _plan(self, template: str, part: int) -> FeedPlan:
+        options = self.feeds[template]
+        return FeedPlan(
+            name=part_name(template, part),
+            options=options,
+            digest=_digest(options),
+            new_uri=partial(self._new_uri, template, part),
+            new_slot=partial(self._new_slot, template),
+            run=part,
+        )
+
+    def _follow(self, desk: Desk, plan: FeedPlan, records: Sequence[FeedRecord]) -> None:
+        feed = Feed(desk, plan, records, self._slot_ended)
+        self._followers.append(feed)
+        self._following.append(deferred_from_coro(feed.follow()))
+
+    def _follow_what_is_left(self, notes: Iterable[FeedNote]) -> None:
+        """Parts of workers that have died: they are cut back, completed, and delivered."""
+        desks: dict[int, Desk] = {}
+        for name, records in _by_feed(notes).items():
+            part = records[0].run
+            templates = [one for one in self.feeds if part_name(one, part) == name]
+            if not part or part == self._part:
+                continue
+            if not templates:
+                logger.warning("Feed %s of run %d is not this crawl's: it is left", name, part)
+                continue
+            if part not in desks:
+                desks[part] = self._new_desk(self._source_of(part), fence=False)
+                desks[part].source.end()
+            self._follow(desks[part], self._plan(templates[0], part), records)
 
     def complete(self, batch: Batch) -> None:
         """Add to a batch that is about to go how far the feeds have come."""
-        self._desk.complete(batch)
+        for desk in self._desks:
+            desk.complete(batch)
 
     def committed(self, batch: Batch, answer: Committed) -> None:
         """A batch is kept."""
@@ -121,28 +162,41 @@ class ResumeFeedExporter(FeedExporter):
         """Deliver all feeds. Returns whether each of them is whole.
 
         Waits at most so long for room on a disk that is full. Where several workers were on the
-        job, nothing was written so far: their items are in order only now.
+        job, nothing was written so far: their items are in order only now. Where each has a part
+        of its own, those of workers that have died are completed too.
         """
-        self._desk.deadline = time.monotonic() + timeout_seconds
-        if self._run.session.shared:
+        if self._part:
+            self._follow_what_is_left(await self._source.left())
+        elif self._run.session.shared:
             await self._source.look_up()
-            self._begin_following()
+            self._begin_following(self._run.session.feeds)
+        return await self._deliver(timeout_seconds)
+
+    async def leave(self, timeout_seconds: float) -> bool:
+        """Others go on with the job: the last of them delivers the feeds. A part of the run's own
+        is delivered; returns whether it is whole."""
+        return await self._deliver(timeout_seconds)
+
+    async def _deliver(self, timeout_seconds: float) -> bool:
+        for desk in self._desks:
+            desk.deadline = time.monotonic() + timeout_seconds
         self._source.end()
         for feed in self._following:
             await maybe_deferred_to_future(feed)
-        self._desk.close()
+        self._close_desks()
         await self.crawler.signals.send_catch_log_async(signals.feed_exporter_closed)
         return not any(feed.failed for feed in self._followers)
 
-    def leave(self) -> None:
-        """Others go on with the job: the last of them delivers the feeds."""
-        self._desk.close()
+    def _close_desks(self) -> None:
+        for desk in self._desks:
+            desk.close()
 
     def abandon(self) -> None:
         """The run ends at once: write nothing more."""
-        self._desk.abandoned = True
+        for desk in self._desks:
+            desk.abandoned = True
         self._source.end()
-        self._desk.close()
+        self._close_desks()
 
     def let_go(self) -> None:
         """The job is about to be completed: the next batch says that nothing beside the files has
@@ -151,17 +205,19 @@ class ResumeFeedExporter(FeedExporter):
             feed.file.let_go()
 
     def forget(self) -> None:
-        """The store knows that: clear away what stands beside the files."""
+        """The store knows that: clear away what stands beside the files. (Beside parts nothing
+        does any more: they ended with their runs.)"""
         for feed in self._followers:
-            feed.file.forget()
+            if not feed.file.record.run:
+                feed.file.forget()
 
     # ---- Scrapy's slots
 
-    def _new_uri(self, template: str, slot: FeedSlot | None) -> str:
+    def _new_uri(self, template: str, part: int, slot: FeedSlot | None) -> str:
         spider = self.crawler.spider
         assert spider is not None
         params = self._get_uri_params(spider, self.feeds[template]["uri_params"], slot)
-        uri: str = _fill_uri(template, params)
+        uri: str = _fill_uri(part_name(template, part), params)
         return uri
 
     def _new_slot(self, template: str, record: FeedRecord) -> FeedSlot:
@@ -192,6 +248,30 @@ class ResumeFeedExporter(FeedExporter):
         assert self.crawler.stats is not None
         self.crawler.stats.inc_value(f"feedexport/{outcome}_count/{kind}")
         await self.crawler.signals.send_catch_log_async(signals.feed_slot_closed, slot=slot)
+
+
+def has_parts(run: CrawlRun) -> bool:
+    """Whether each worker of the job writes a part of the feeds of its own."""
+    return run.session.shared and run.settings.feeds == "parts"
+
+
+def part_name(template: str, part: int) -> str:
+    """The URI of a part, its parameters unfilled: ``items.part-3.jsonl`` for run 3.
+
+    Standard output has no parts to be told from one another.
+    """
+    if not part or template.startswith("stdout:"):
+        return template
+    folder, slash, name = template.rpartition("/")
+    stem, dot, suffix = name[1:].partition(".")
+    return f"{folder}{slash}{name[:1]}{stem}.part-{part}{dot}{suffix}"
+
+
+def _by_feed(notes: Iterable[FeedNote]) -> dict[str, list[FeedRecord]]:
+    records: dict[str, list[FeedRecord]] = {}
+    for note in notes:
+        records.setdefault(note.feed, []).append(decode_record(note.record))
+    return records
 
 
 def _digest(options: dict[str, Any]) -> str:

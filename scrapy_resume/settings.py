@@ -78,6 +78,7 @@ SETTINGS: Final = (
     Setting("RESUME_HEARTBEAT", "heartbeat_seconds", 10, to.number(0.1)),
     Setting("RESUME_ORPHAN_TIMEOUT", "orphan_timeout_seconds", 30, to.number(1)),
     Setting("RESUME_HOSTS", "hosts", "exclusive", to.one_of("exclusive", "shared")),
+    Setting("RESUME_FEEDS", "feeds", "whole", to.one_of("whole", "parts")),
     Setting("RESUME_PROGRESS_EVERY", "progress_every", 100, to.whole_number(1)),
     Setting("RESUME_EVENT_LOG", "event_log", False, to.switch_or_directory, (False,)),
 )
@@ -120,6 +121,7 @@ class ResumeSettings:
     heartbeat_seconds: float
     orphan_timeout_seconds: float
     hosts: str
+    feeds: str
     progress_every: int
     event_log: bool | str
     """A directory, or ``True``: beside the store."""

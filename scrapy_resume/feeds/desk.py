@@ -55,6 +55,9 @@ class FeedPlan:
     new_uri: Callable[[FeedSlot | None], str]
     """The URI of the batch after that of the slot; ``None``: of the first."""
     new_slot: Callable[[FeedRecord], FeedSlot]
+    run: int = 0
+    """The run whose part the feed is, which ends with it; 0: it holds the items of all, and later
+    runs go on with it."""
 
 
 class Desk:

@@ -44,6 +44,9 @@ class Feed:
         self._plan = plan
         *self._unsettled, current = records or [self._first()]
         self._tell_ended = ended
+        if plan.run and not records:
+            # With the run's first batch: should it die, others know of a part to complete.
+            desk.note(plan, current)
         self.file = FeedFile(desk, plan, current)
         self.failed = False
         """The feed lacks items, or was not delivered; the log says why."""
@@ -52,7 +55,7 @@ class Feed:
         self._rewrite_pause = REWRITE_SECONDS
 
     def _first(self) -> FeedRecord:
-        return FeedRecord(self._plan.new_uri(None), self._plan.digest)
+        return FeedRecord(self._plan.new_uri(None), self._plan.digest, run=self._plan.run)
 
     async def follow(self) -> None:
         """Run until no more items will come; then deliver the last file."""
@@ -60,7 +63,10 @@ class Feed:
             await self._settle_old()
             await self._take_up(self.file)
             await self._follow()
-            await self._deliver(self.file)
+            if self._plan.run:
+                await self._deliver_batch(self.file, None)
+            else:
+                await self._deliver(self.file)
             for delivery in self._deliveries:
                 await maybe_deferred_to_future(delivery)
         except FeedsAbandonedError:
@@ -157,6 +163,7 @@ class Feed:
                 self._plan.new_uri(file.slot),
                 self._plan.digest,
                 batch=record.batch + 1,
+                run=record.run,
                 start=record.through,
                 through=record.through,
                 superseded=record.superseded,
@@ -165,7 +172,7 @@ class Feed:
         # Before the full one is settled: the store must know of one to go on with.
         self._desk.note(self._plan, self.file.record)
 
-    async def _deliver_batch(self, file: FeedFile, through: int) -> None:
+    async def _deliver_batch(self, file: FeedFile, through: int | None) -> None:
         """A batch that is delivered is never opened again."""
         try:
             if await self._deliver(file, through):

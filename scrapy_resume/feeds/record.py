@@ -79,6 +79,8 @@ class FeedRecord:
     """The bytes that end the format (JSON's bracket), if the file was ended and needs any."""
     ended: str = ""
     """The digest of the claim with those, in hex."""
+    run: int = 0
+    """The run whose part it is; 0: the file holds the items of all."""
     path: str | None = None
     """The local file in place of the URI's, if that one holds what somebody else changed."""
 

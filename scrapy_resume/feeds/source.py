@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from scrapy_resume.codec import Codec
-    from scrapy_resume.store.contract import Batch, Committed, ItemRecord, JobStore
+    from scrapy_resume.store.contract import (
+        Batch,
+        Committed,
+        FeedNote,
+        ItemRecord,
+        JobStore,
+        SharedJobStore,
+    )
     from scrapy_resume.storethread import StoreThread
 
 T = TypeVar("T")
@@ -82,6 +89,10 @@ class CommittedItems:
         while self._kept > KEPT_ITEMS and len(self._recent) > 1:
             self._kept -= len(self._recent.popleft().records)
 
+    async def left(self) -> list[FeedNote]:
+        """Nothing: a job of one worker at a time goes on with its files."""
+        return []
+
     async def look_up(self) -> None:
         """Ask the store for the last item: for a job of many workers, when no other is left."""
         self.last = await self._ask(self._job.last_item)
@@ -141,6 +152,62 @@ class CommittedItems:
             rows[-1].id if len(rows) == PORTION else last,
             superseded,
         )
+
+
+class ItemsOfRun(CommittedItems):
+    """Those that one run of many has stored: what its part of a feed holds.
+
+    Between their ids are those of others, so all are read from the store.
+    """
+
+    def __init__(self, job: SharedJobStore, thread: StoreThread, codec: Codec, run: int) -> None:
+        super().__init__(job, thread, codec)
+        self._shared_job = job
+        self._run = run
+        self.last = 0
+        """The id of the last item that was read by anybody."""
+        self._has_more = True
+
+    def committed(self, batch: Batch, answer: Committed) -> None:
+        """A batch is kept, with its items."""
+        self.superseded = answer.superseded
+        if answer.items_given:
+            self._has_more = True
+            self._tell()
+
+    async def left(self) -> list[FeedNote]:
+        """Ask the store for files that other runs have left."""
+        return await self._ask(self._shared_job.feeds_left)
+
+    async def after(self, item_id: int, through: int | None = None) -> Portion | None:
+        """As those of all."""
+        while through is None or item_id < through:
+            if through is not None or self._has_more or item_id < self.last:
+                portion = await self._read(item_id, through)
+                if portion is not None or through is not None:
+                    return portion
+            elif self.ended:
+                return None
+            else:
+                waiter: Deferred[None] = Deferred()
+                self._waiting.append(waiter)
+                await maybe_deferred_to_future(waiter)
+        return None
+
+    async def _read(self, item_id: int, through: int | None) -> Portion | None:
+        superseded, self._has_more = self.superseded, False
+        last = self.last
+        job, run = self._shared_job, self._run
+        rows = await self._ask(lambda: job.items_of_run(run, item_id, PORTION))
+        self._has_more |= len(rows) == PORTION
+        self.last = max([self.last, *(row.id for row in rows)])
+        wanted = [row for row in rows if through is None or row.id <= through]
+        if not wanted:
+            # What another feed has read is gone since: it was taken back.
+            behind = through is None and item_id < last
+            return Portion([], [], last, superseded) if behind else None
+        items = [self._codec.decode_item(row.payload) for row in wanted]
+        return Portion([row.id for row in wanted], items, wanted[-1].id, superseded)
 
 
 def _same(original: Any, item: Any) -> bool:

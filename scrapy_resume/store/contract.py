@@ -492,6 +492,16 @@ class JobStore(Protocol):
         """Give the job up without a word, as a death would: the next run recovers it."""
 
 
+class SharedJobStore(JobStore, Protocol):
+    """One job of many workers."""
+
+    def items_of_run(self, run: int, item_id: int, count: int) -> list[StoredItem]:
+        """The first ``count`` items with ids above that one which a run has stored."""
+
+    def feeds_left(self) -> list[FeedNote]:
+        """Files of feeds that are not settled, of this run and of those that have ended."""
+
+
 class Store(Protocol):
     """A place that keeps jobs."""
 

@@ -17,6 +17,7 @@ from scrapy_resume.store.contract import (
     Batch,
     Closing,
     Committed,
+    FeedNote,
     HostNote,
     Opening,
     Orders,
@@ -255,6 +256,22 @@ class PostgresJob:
         values = {"job": self._job, "after": item_id, "through": through, "count": count}
         with self._link.transaction() as connection:
             return [StoredItem(*row) for row in connection.execute(COMMIT["items_after"], values)]
+
+    def items_of_run(self, run: int, item_id: int, count: int) -> list[StoredItem]:
+        """The first ``count`` items with ids above that one which a run has stored. Raises
+        ``LeaseLostError`` where this run may not say so any more: others write its part now."""
+        values = {"of": run, "after": item_id, "count": count}
+        with self._owned_transaction():
+            rows = self._tables.execute(COMMIT["items_of_run"], **values).fetchall()
+        self._tables.keep()
+        return [StoredItem(*row) for row in rows]
+
+    def feeds_left(self) -> list[FeedNote]:
+        """Files of feeds that are not settled: of the last run's own, and of those that died."""
+        with self._owned_transaction():
+            rows = self._tables.execute(OPENING["feeds_left"]).fetchall()
+        self._tables.keep()
+        return [FeedNote(*row) for row in rows]
 
     def last_item(self) -> int:
         """The highest id that an item has. Others may still commit items with lower ones, so it

@@ -223,7 +223,7 @@ class PostgresTables:
     def continue_rows(self, changes: Sequence[Changed]) -> None:
         """Leased rows go on as other requests; the last word about a row counts."""
         last = {change.id: change._asdict() for change in changes}
-        self.execute(COMMIT["continue"], rows=_json(list(last.values())))
+        self.execute(COMMIT["continue"], rows=_json(list(last.values())), ids=list(last))
 
     def add_aliases(self, aliases: Sequence[tuple[bytes, int]]) -> None:
         """Rows take on other identities."""
@@ -234,7 +234,8 @@ class PostgresTables:
     def finish(self, outcomes: Sequence[Outcome]) -> None:
         """The end of leased rows. What is not this run's is undone with all that came along."""
         rows = _json([outcome._asdict() for outcome in outcomes])
-        ((ended,),) = self.execute(COMMIT["finish"], rows=rows).fetchall()
+        ids = [outcome.id for outcome in outcomes]
+        ((ended,),) = self.execute(COMMIT["finish"], rows=rows, ids=ids).fetchall()
         if ended != len(outcomes):
             raise LeaseLostError("requests of this run were taken back; it stops")
 

@@ -225,3 +225,23 @@ def test_who_pauses_waits_for_nobody(shared_place: Place) -> None:
     first.admit(new(first, "a"))
     assert second.job.is_last() is False
     assert first.job.is_last() is False
+
+
+def test_a_run_reads_the_items_of_its_own_part_as_long_as_it_has_one(shared_place: Place) -> None:
+    first, second = two(shared_place, orphan_seconds=0.3)
+    for run in (first, second):
+        rows = [new(run, f"{run.session.run}-{n}", lease=True) for n in range(3)]
+        run.admit(*rows)
+        run.finish(*(finish(row.id, [row.url[-3:]]) for row in rows))
+    shared: Any = second.job
+    payloads = [item.payload for item in shared.items_of_run(2, 0, 9)]
+    assert payloads == ["2-0", "2-1", "2-2"]
+    fall_silent(second)
+    deadline = time.monotonic() + 20
+    while statuses(shared_place) != ["running", "crashed"]:
+        assert time.monotonic() < deadline
+        idle(first)
+    with pytest.raises(LeaseLostError):
+        shared.items_of_run(2, 0, 9)
+    others: Any = first.job
+    assert len(others.items_of_run(2, 0, 2)) == 2, "the one that is left completes its part"

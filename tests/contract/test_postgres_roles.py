@@ -70,7 +70,7 @@ def go_through_all(place: Place) -> None:
         run = Run(place.store.begin(BOOKS, opening(worker="a:1")))
     other = Run(place.store.resume(BOOKS, opening(worker="b:2")))
     run.admit(*(new(run, n, unit="unit") for n in range(3)))
-    first, second, third = run.lease()
+    first, second, _ = run.lease()
     run.commit(spills=[(first.id, ItemRecord(0, '"spilled"'))], spider_state="1")
     run.commit(cookies={"jar": "x"})
     run.finish(finish(first.id, [ItemRecord(1, '"a"', "key")], spilled=True))

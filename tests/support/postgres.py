@@ -208,6 +208,16 @@ class PostgresServer:
         """
         return len(self.query(sql, (database_of(url),)))
 
+    def cpu_seconds(self) -> float:
+        """User and system time of all its processes since its start, by Linux' ``/proc``."""
+        ticks = sum(ended_ticks(self.pid))
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = status.read_text().rpartition(")")[2].split()
+                if int(fields[1]) == self.pid:
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def tail(self) -> str:
         """The end of the server's own log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -318,6 +328,12 @@ def free_port() -> int:
             probe.bind((HOST, port))
             return port
     raise PostgresUnavailableError(f"no port is free in {PORTS}")
+
+
+def ended_ticks(pid: int) -> list[int]:
+    """Clock ticks of a process itself, user and system, and of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return [int(field) for field in fields[11:15]]
 
 
 def remove_left_behind() -> None:

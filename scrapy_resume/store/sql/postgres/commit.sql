@@ -5,6 +5,11 @@
 -- number, and what is dear about it is done by the server. Whoever takes locks on rows that
 -- others may want does so in one order: own run, identities, slots, units' names, keys of items,
 -- the job's row, the counts of units.
+--
+-- A job that has just begun is unknown to the server's statistics: it takes it for some rows, and
+-- finds it best to read them all, though there may be millions by then. So rows are named in ways
+-- that leave no choice: `id = ANY(…)` beside a join, LATERAL … OFFSET 0, and `run + 0` where the
+-- index on leased rows, which holds all that were leased since the last vacuum, is not meant.
 
 -- name: fence
 -- Holds the run's own row to the end of the transaction: as long as it is running, nobody else
@@ -41,7 +46,7 @@ DELETE FROM scrapy_resume.seen WHERE job = %(job)s AND identity = ANY(%(identiti
 -- Claims that another row of the transaction made use of.
 UPDATE scrapy_resume.seen AS s SET request = c.request
 FROM unnest(%(identities)s::bytea[], %(requests)s::bigint[]) AS c (identity, request)
-WHERE s.job = %(job)s AND s.identity = c.identity;
+WHERE s.job = %(job)s AND s.identity = c.identity AND s.identity = ANY(%(identities)s);
 
 -- name: meet
 -- Earlier runs' rows arrived again in this run.
@@ -56,8 +61,10 @@ SELECT key FROM scrapy_resume.given WHERE job = %(job)s AND key = ANY(%(given_ke
 -- What a commit may change: rows that this run has leased, out of those that it names.
 SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, r.items, r.unit, f.attempts
 FROM scrapy_resume.frontier AS f
-JOIN scrapy_resume.request AS r ON r.job = f.job AND r.id = f.id
-WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = ANY(%(ids)s);
+CROSS JOIN LATERAL (
+    SELECT items, unit FROM scrapy_resume.request WHERE job = %(job)s AND id = f.id OFFSET 0
+) AS r
+WHERE f.job = %(job)s AND f.run + 0 = %(run)s AND f.id = ANY(%(ids)s);
 
 -- name: admit
 -- New rows, pending or leased.
@@ -124,13 +131,14 @@ WITH changed AS (
     UPDATE scrapy_resume.request AS r SET
         url = c.url, payload = c.payload, slot = c.slot, priority = c.priority, start = c.start,
         seq = c.seq, tried_again_at = coalesce(r.tried_again_at, c.failed_at)
-    FROM changed AS c WHERE r.job = %(job)s AND r.id = c.id
+    FROM changed AS c WHERE r.job = %(job)s AND r.id = c.id AND r.id = ANY(%(ids)s)
 )
 UPDATE scrapy_resume.frontier AS f SET
     slot = c.slot, priority = c.priority, start = c.start, seq = c.seq, attempts = c.attempts,
     run = CASE WHEN c.state = 1 THEN f.run ELSE 0 END, not_before = c.not_before,
     updated_at = c.updated_at
-FROM changed AS c WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = c.id;
+FROM changed AS c
+WHERE f.job = %(job)s AND f.run + 0 = %(run)s AND f.id = c.id AND f.id = ANY(%(ids)s);
 
 -- name: finish
 -- The end of leased rows: they leave the frontier, and their rows have the outcome.
@@ -141,7 +149,7 @@ WITH ended AS (
     )
 ), gone AS (
     DELETE FROM scrapy_resume.frontier AS f USING ended AS e
-    WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = e.id
+    WHERE f.job = %(job)s AND f.run + 0 = %(run)s AND f.id = e.id AND f.id = ANY(%(ids)s)
     RETURNING f.id
 ), troubled AS (
     INSERT INTO scrapy_resume.trouble (job, state, id)
@@ -151,7 +159,7 @@ WITH ended AS (
         state = e.state, attempts = e.attempts, crashes = 0, http_status = e.http_status,
         error = e.error, error_message = e.error_message, updated_at = e.updated_at,
         items = r.items + e.items, items_failed = e.items_failed
-    FROM ended AS e WHERE r.job = %(job)s AND r.id = e.id
+    FROM ended AS e WHERE r.job = %(job)s AND r.id = e.id AND r.id = ANY(%(ids)s)
 )
 SELECT count(*) FROM gone;
 
@@ -159,7 +167,7 @@ SELECT count(*) FROM gone;
 -- Items came to rows that have ended, or left them for other ones (by their key).
 UPDATE scrapy_resume.request AS r SET items = r.items + c.change
 FROM unnest(%(ids)s::bigint[], %(changes)s::integer[]) AS c (id, change)
-WHERE r.job = %(job)s AND r.id = c.id;
+WHERE r.job = %(job)s AND r.id = c.id AND r.id = ANY(%(ids)s);
 
 -- name: release
 -- leased → pending.
@@ -168,7 +176,7 @@ UPDATE scrapy_resume.frontier AS f SET
     updated_at = %(now)s
 FROM unnest(%(ids)s::bigint[], %(attempts)s::integer[], %(moments)s::double precision[])
 AS c (id, attempts, not_before)
-WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = c.id;
+WHERE f.job = %(job)s AND f.run + 0 = %(run)s AND f.id = c.id AND f.id = ANY(%(ids)s);
 
 -- name: add_spills
 -- Provisional items, in order.
@@ -206,20 +214,25 @@ SELECT key, request FROM scrapy_resume.item WHERE job = %(job)s AND key = ANY(%(
 
 -- name: store_items
 -- Items become visible, in order; one replaces an item with its key, and comes last all the same.
-INSERT INTO scrapy_resume.item (job, request, occurrence, key, payload)
-SELECT %(job)s, n.row, n.occurrence, n.key, n.payload
+INSERT INTO scrapy_resume.item (job, run, request, occurrence, key, payload)
+SELECT %(job)s, %(run)s, n.row, n.occurrence, n.key, n.payload
 FROM ROWS FROM (json_to_recordset(%(rows)s::json) AS (
     "row" bigint, occurrence integer, key text, payload text
 )) WITH ORDINALITY AS n ("row", occurrence, key, payload, place)
 ORDER BY n.place
 ON CONFLICT (job, key) WHERE key IS NOT NULL DO UPDATE SET
-    id = DEFAULT, request = excluded.request, occurrence = excluded.occurrence,
-    payload = excluded.payload;
+    id = DEFAULT, run = excluded.run, request = excluded.request,
+    occurrence = excluded.occurrence, payload = excluded.payload;
 
 -- name: items_after
 -- What feeds read.
 SELECT id, payload FROM scrapy_resume.item
 WHERE job = %(job)s AND id > %(after)s AND id <= %(through)s ORDER BY id LIMIT %(count)s;
+
+-- name: items_of_run
+-- What the part of one run in a feed reads: its ids ascend as it commits.
+SELECT id, payload FROM scrapy_resume.item
+WHERE job = %(job)s AND run = %(of)s AND id > %(after)s ORDER BY id LIMIT %(count)s;
 
 -- name: last_item
 -- The highest id that an item of the job has.
@@ -358,16 +371,19 @@ WITH wish AS (
     ) AS c
 ), taken AS (
     UPDATE scrapy_resume.frontier AS f SET run = %(run)s, updated_at = %(now)s
-    FROM chosen AS c WHERE f.job = %(job)s AND f.id = c.id
-    RETURNING c.place, f.id, f.slot, f.priority, f.start, f.seq, f.attempts, f.crashes
+    WHERE f.job = %(job)s AND f.id = ANY(ARRAY(SELECT id FROM chosen))
+    RETURNING f.id, f.slot, f.priority, f.start, f.seq, f.attempts, f.crashes
 )
 SELECT
     t.id, r.identity, r.parent, r.url, r.payload, t.priority, t.start, t.seq, r.unit,
     (SELECT name FROM scrapy_resume.unit WHERE id = -r.unit), t.attempts, t.crashes, r.items,
     r.every_run, t.slot
 FROM taken AS t
-JOIN scrapy_resume.request AS r ON r.job = %(job)s AND r.id = t.id
-ORDER BY t.place, t.priority DESC, t.start, t.seq;
+JOIN chosen AS c ON c.id = t.id
+CROSS JOIN LATERAL (
+    SELECT * FROM scrapy_resume.request WHERE job = %(job)s AND id = t.id OFFSET 0
+) AS r
+ORDER BY c.place, t.priority DESC, t.start, t.seq;
 
 -- name: lease_suspect
 -- The suspect that was found first, of a slot that is this run's or that it may take.
@@ -385,7 +401,7 @@ WITH chosen AS MATERIALIZED (
     RETURNING s.id
 ), taken AS (
     UPDATE scrapy_resume.frontier AS f SET run = %(run)s, updated_at = %(now)s
-    FROM chosen AS c WHERE f.job = %(job)s AND f.id = c.id
+    WHERE f.job = %(job)s AND f.id = ANY(ARRAY(SELECT id FROM chosen))
     RETURNING f.id, f.slot, f.priority, f.start, f.seq, f.attempts, f.crashes
 )
 SELECT
@@ -393,7 +409,9 @@ SELECT
     (SELECT name FROM scrapy_resume.unit WHERE id = -r.unit), t.attempts, t.crashes, r.items,
     r.every_run, s.key, (SELECT id FROM claimed)
 FROM taken AS t
-JOIN scrapy_resume.request AS r ON r.job = %(job)s AND r.id = t.id
+CROSS JOIN LATERAL (
+    SELECT * FROM scrapy_resume.request WHERE job = %(job)s AND id = t.id OFFSET 0
+) AS r
 JOIN scrapy_resume.slot AS s ON s.id = t.slot;
 
 -- name: count_suspects

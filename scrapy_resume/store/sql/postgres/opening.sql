@@ -135,13 +135,13 @@ UPDATE scrapy_resume.frontier AS f SET
 FROM unnest(
     %(ids)s::bigint[], %(attempts)s::integer[], %(crashes)s::integer[], %(suspects)s::smallint[]
 ) AS c (id, attempts, crashes, suspect)
-WHERE f.job = %(job)s AND f.run = %(run)s AND f.id = c.id;
+WHERE f.job = %(job)s AND f.run + 0 = %(run)s AND f.id = c.id AND f.id = ANY(%(ids)s);
 
 -- name: park
 -- leased → parked: it ended the process while it ran alone.
 WITH parked AS (
     DELETE FROM scrapy_resume.frontier
-    WHERE job = %(job)s AND run = %(run)s AND id = %(id)s
+    WHERE job = %(job)s AND run + 0 = %(run)s AND id = %(id)s
     RETURNING id, attempts
 ), troubled AS (
     INSERT INTO scrapy_resume.trouble (job, state, id) SELECT %(job)s, 4, id FROM parked
@@ -149,7 +149,7 @@ WITH parked AS (
 UPDATE scrapy_resume.request AS r SET
     state = 4, attempts = p.attempts + %(attempts)s, crashes = %(crashes)s, error = %(error)s,
     error_message = %(error_message)s, updated_at = %(now)s
-FROM parked AS p WHERE r.job = %(job)s AND r.id = p.id;
+FROM parked AS p WHERE r.job = %(job)s AND r.id = p.id AND r.id = %(id)s;
 
 -- name: empty_spill
 -- Provisional items end with the run.
@@ -180,7 +180,7 @@ WITH gone AS (
 UPDATE scrapy_resume.request AS r SET
     state = 5, attempts = g.attempts, crashes = g.crashes, error = 'superseded',
     error_message = NULL, updated_at = %(now)s
-FROM gone AS g WHERE r.job = %(job)s AND r.id = g.id;
+FROM gone AS g WHERE r.job = %(job)s AND r.id = g.id AND r.id = ANY(%(ids)s);
 
 -- name: end_run
 -- How a run ended, by itself or by its death.
@@ -315,6 +315,11 @@ WHERE id IN (
     WHERE job = %(job)s AND run = 0 AND free_at > %(free_at)s
     FOR UPDATE SKIP LOCKED
 );
+
+-- name: feeds_left
+-- Files of feeds that runs which have ended have not delivered.
+SELECT name, batch, record, settled FROM scrapy_resume.feed
+WHERE job = %(job)s AND NOT settled ORDER BY name, batch;
 
 -- name: be_last
 -- The run found the job finished, and nobody else on it: it delivers the feeds.

@@ -242,6 +242,7 @@ CREATE TABLE scrapy_resume.item (
     id bigint GENERATED ALWAYS AS IDENTITY,
     request bigint NOT NULL,
     job integer NOT NULL,
+    run integer NOT NULL,                 -- that stored it
     occurrence integer NOT NULL,
     key text,
     payload text NOT NULL,                -- JSON
@@ -261,7 +262,7 @@ CREATE TABLE scrapy_resume.spill (
     payload text NOT NULL,
     PRIMARY KEY (job, request, id)
 );
-CREATE INDEX spill_run ON scrapy_resume.spill (job, run);
+CREATE INDEX spill_run ON scrapy_resume.spill (run, job); -- so that nobody reads it by the job
 
 -- By run: each worker has a `spider.state` and cookies of its own. Those of a run that has ended
 -- are taken up by the next one that opens the job.

@@ -9,7 +9,7 @@ WHERE job = %(job)s AND id = ANY(%(ids)s) AND payload LIKE '%%"retry_times"%%';
 -- Requests as they were before they were tried again.
 UPDATE scrapy_resume.request AS r SET payload = c.payload
 FROM unnest(%(changed)s::bigint[], %(payloads)s::text[]) AS c (id, payload)
-WHERE r.job = %(job)s AND r.id = c.id;
+WHERE r.job = %(job)s AND r.id = c.id AND r.id = ANY(%(changed)s);
 
 -- name: hold_open
 -- Pending ones stay as they are to the end of the transaction; what is leased is not ours.
@@ -33,7 +33,7 @@ WITH gone AS (
     RETURNING id, attempts, crashes
 )
 UPDATE scrapy_resume.request AS r SET attempts = g.attempts, crashes = g.crashes
-FROM gone AS g WHERE r.job = %(job)s AND r.id = g.id;
+FROM gone AS g WHERE r.job = %(job)s AND r.id = g.id AND r.id = ANY(%(ids)s);
 
 -- name: leave_trouble
 -- They have not failed, nor are they parked.

@@ -12,6 +12,9 @@ ALTER TABLE scrapy_resume.run
 ALTER TABLE scrapy_resume.request
     ADD COLUMN tried_again_at double precision,
     ADD COLUMN given_key bytea;
+ALTER TABLE scrapy_resume.item ADD COLUMN run integer NOT NULL DEFAULT 0;
+DROP INDEX scrapy_resume.spill_run;
+CREATE INDEX spill_run ON scrapy_resume.spill (run, job);
 
 -- Keys of requests that gave items in earlier numbers of the job.
 CREATE TABLE scrapy_resume.given (
