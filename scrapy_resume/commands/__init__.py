@@ -28,6 +28,9 @@ SUBCOMMANDS: Final = (
     "recover",
     "reset",
     "clean",
+    "backup",
+    "restore",
+    "verify",
 )
 """Each is a module of this package with ``HELP``, ``add_arguments`` and ``run``."""
 

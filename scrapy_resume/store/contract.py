@@ -23,9 +23,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from scrapy_resume.model import Counts, JobKey, JobSummary, Kind, Phase, Selection, State
+from scrapy_resume.store.verifying import Verdict
 
 
 @dataclass(slots=True)
@@ -533,6 +535,23 @@ class Store(Protocol):
         epoch), and is still; false: it is not. Raises ``JobNotFoundError``, ``JobLockedError``,
         and ``StoreDamagedError`` or ``SchemaTooNewError`` for what is not known to be a job's.
         """
+
+    def backup(self, key: JobKey, target: Path) -> None:
+        """Write the job as it is at one moment into a new file, while it is crawled or not.
+
+        ``target`` must not exist; on an error it does not. Raises ``JobNotFoundError`` and
+        ``StoreError``.
+        """
+
+    def restore(self, source: Path) -> JobKey:
+        """Put a job back that a store of this kind has written; what was in flight is pending.
+
+        Raises ``JobExistsError``; ``StoreDamagedError`` for a file that is none, or not whole;
+        ``ConfigurationError`` for one of another kind of store.
+        """
+
+    def verify(self, key: JobKey) -> Verdict:
+        """Whether all that should hold of a job holds, at one moment. Reads everything."""
 
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

@@ -123,6 +123,15 @@ class Shelf:
         with closing(sqlite3.connect(file)) as connection, connection:
             connection.execute("UPDATE job SET completed_at = completed_at - ?", (days * 86_400,))
 
+    def set_status(self, name: str, status: str) -> None:
+        """The job's row says so."""
+        (file,) = self.directory.glob(f"{name}#*.sqlite3")
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(
+                "UPDATE job SET status = ?, completed_at = iif(? = 'completed', 1, NULL)",
+                (status, status),
+            )
+
     def make_newer(self, name: str) -> None:
         """The job's file was written by a newer version."""
         (file,) = self.directory.glob(f"{name}#*.sqlite3")
