@@ -54,6 +54,9 @@ class Correspondent(Protocol):
     def gave_up(self, error: Exception) -> None:
         """The store will take nothing any more."""
 
+    def kept_last_words(self, batch: Batch, answer: Committed, status: str, reason: str) -> None:
+        """The batch, and the end of the run, are kept. Called on the store thread."""
+
 
 class Outbox:
     """The batch that is being collected, and the one in the air."""
@@ -257,8 +260,9 @@ class Outbox:
         self._thread.stop()
 
     def _finish(self, batch: Batch, closing: Closing) -> None:
-        self._job.commit(batch)
-        self._job.close(closing)
+        answer = self._job.commit(batch)
+        status = self._job.close(closing)
+        self._correspondent.kept_last_words(batch, answer, status, closing.reason)
 
 
 def _fire(waiters: list[Deferred[None]]) -> None:

@@ -25,6 +25,7 @@ SUBCOMMANDS: Final = (
     "run",
     "stop",
     "export",
+    "log",
     "recover",
     "reset",
     "clean",

@@ -90,6 +90,8 @@ class Continuation:
     lease: bool = True
     """The run keeps it; otherwise the row becomes pending."""
     not_before: float = 0.0
+    again: bool = False
+    """The same URL is asked once more: a retry. For readers in this process; not stored."""
 
 
 class ItemRecord(NamedTuple):
@@ -126,6 +128,8 @@ class Finish:
     aliases: Sequence[bytes] = ()
     """Identities that become known with this finish (of requests that continued the row and
     could not be recorded)."""
+    origin: object = None
+    """What has ended (it has a ``url``), for readers in this process; not stored."""
     tombstone: Admission | None = None
     """Set if the row is not in the store (it could not be recorded while it was open):
     it is inserted in its final state. If its identity is known by now, nothing of this

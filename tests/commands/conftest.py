@@ -51,10 +51,13 @@ class Shelf:
 
     def begin(self, name: str = "books", number: int = 1, **opening: Any) -> JobStore:
         """A job that this process owns until the test ends, or closes it."""
-        opened = Opening(**{"spider": "books", "worker": "host:7", **opening})
-        job = self.store.begin(JobKey(name, number), opened)
+        job = self.store.begin(JobKey(name, number), self.opening(**opening))
         self.open_jobs.append(job)
         return job
+
+    def opening(self, **fields: Any) -> Opening:
+        """What a run of the test says about itself."""
+        return Opening(**{"spider": "books", "worker": "host:7", **fields})
 
     def crawl(
         self,
