@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from scrapy.utils.asyncio import CallLaterResult
 
     from scrapy_resume.codec import Codec
+    from scrapy_resume.model import Counts
     from scrapy_resume.rows import Row
     from scrapy_resume.settings import QueueOrder, ResumeSettings
     from scrapy_resume.store.contract import Batch, Committed, JobStore, Orders
@@ -98,6 +99,20 @@ class Feeds(Protocol):
         """That is committed: clear away what stands beside their files."""
 
 
+class CommitObserver(Protocol):
+    """Is told what is true in the store from now on. It must not raise, and not block.
+
+    The calls come in the order of the commits; those of a forced shutdown on the store thread.
+    """
+
+    def committed(self, batch: Batch, answer: Committed) -> None:
+        """A batch is kept."""
+
+    def closed(self, status: str, reason: str, counts: Counts, pages: int) -> None:
+        """The end of the run is kept: the status that the job has now, the counters of the whole
+        job, and the responses of this run."""
+
+
 class CrawlRun:
     """The parts of one run, from the opened job to its end."""
 
@@ -116,6 +131,7 @@ class CrawlRun:
         self.settings = settings
         self.job = job
         self.session = session
+        self.observers: list[CommitObserver] = []
         self.closed = False
         """The job was given up, in good order or not."""
         self.trouble: Exception | None = None
@@ -250,6 +266,18 @@ class CrawlRun:
         self.ledger.answered(batch, answer)
         if self.feeds is not None:
             self.feeds.committed(batch, answer)
+        for observer in self.observers:
+            observer.committed(batch, answer)
+
+    def kept_last_words(
+        self, batch: Batch, answer: Committed | None, status: str, reason: str
+    ) -> None:
+        """What a forced shutdown has sent is kept."""
+        counts = self.ledger.counts if answer is None else answer.counts
+        for observer in self.observers:
+            if answer is not None:
+                observer.committed(batch, answer)
+            observer.closed(status, reason, counts, self.ledger.pages)
 
     def gave_up(self, error: Exception) -> None:
         """The store takes nothing any more."""
@@ -482,6 +510,9 @@ class CrawlRun:
         closing = Closing(status, reason, self._stats())
         kept = await self._asked(lambda: self.job.close(closing))
         self.thread.stop()
+        if kept is not None:
+            for observer in self.observers:
+                observer.closed(kept, reason, self.ledger.counts, self.ledger.pages)
         return kept
 
     def _stats(self) -> dict[str, object]:

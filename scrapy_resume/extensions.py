@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy import signals
@@ -15,7 +16,7 @@ from scrapy_resume.crawlrun import CrawlRun
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
 from scrapy_resume.inflight import current_item, spider_arguments
 from scrapy_resume.launching import launch_of
-from scrapy_resume.opening import Candidate, longest_delay, open_job, opens_job
+from scrapy_resume.opening import Candidate, longest_delay, open_job, opens_job, worker_name
 from scrapy_resume.orders import LISTEN_SECONDS
 from scrapy_resume.refusal import refuse
 from scrapy_resume.settings import (
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from scrapy.http import Response
     from twisted.python.failure import Failure
 
-    from scrapy_resume.settings import ResumeSettings
+    from scrapy_resume.eventlog import EventLog
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -238,16 +239,19 @@ def _open(crawler: Crawler) -> CrawlRun:
     except BaseException:
         job.abandon()
         raise
-    _warn_of_what_has_no_effect(settings)
+    if settings.event_log:
+        run.observers.append(_event_log(run, spider.name))
     return run
 
 
-def _warn_of_what_has_no_effect(settings: ResumeSettings) -> None:
-    if settings.not_yet:
-        logger.warning(
-            "%s: set, but without effect in this version of scrapy-resume",
-            ", ".join(settings.not_yet),
-        )
+def _event_log(run: CrawlRun, spider: str) -> EventLog:
+    from scrapy_resume.eventlog import EventLog
+
+    settings = run.settings
+    directory = Path(settings.event_directory)
+    log = EventLog(directory, run.session, worker_name(), settings.heartbeat_seconds)
+    log.started(run.session, spider)
+    return log
 
 
 def _run_empty(crawler: Crawler, error: JobCompletedError) -> None:

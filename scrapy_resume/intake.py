@@ -400,6 +400,7 @@ class Intake:
         rank = self._rank(request, order_id)
         pinned = row.every_run or row.open_below > 0 or row is self._hand_out.alone
         self._frontier.expect(slot)
+        again = row.url == request.url
         row.url, row.slot, row.priority = request.url, slot, storable_priority(request)
         row.rank = rank_of(row.priority, rank[1], rank[2], row.every_run)
         row.request = request
@@ -419,6 +420,7 @@ class Intake:
                 pinned,
                 row.not_before,
                 failed,
+                again,
             )
         )
 

@@ -357,6 +357,7 @@ class Ledger:
             row.dropped,
             row.item_errors,
             [identity for identity in row.memory_identities if identity != row.identity],
+            row,
             tombstone,
         )
 

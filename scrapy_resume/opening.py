@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scrapy_resume.errors import (
@@ -14,6 +15,7 @@ from scrapy_resume.errors import (
     JobLockedError,
     JobNotFoundError,
 )
+from scrapy_resume.eventfiles import remove_events
 from scrapy_resume.launching import visible
 from scrapy_resume.model import JobKey, Selection, State
 from scrapy_resume.settings import hash_inputs
@@ -222,5 +224,6 @@ def _begin(
     opening = replace(candidate.opening(hashes), force=False)
     job = store.begin(JobKey(candidate.name, number), opening)
     for key in store.prune(candidate.name, candidate.settings.keep):
+        remove_events(Path(candidate.settings.event_directory), key)
         logger.info("%s is deleted: RESUME_KEEP keeps %d", key, candidate.settings.keep)
     return job

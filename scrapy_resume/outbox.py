@@ -54,6 +54,14 @@ class Correspondent(Protocol):
     def gave_up(self, error: Exception) -> None:
         """The store will take nothing any more."""
 
+    def kept_last_words(
+        self, batch: Batch, answer: Committed | None, status: str, reason: str
+    ) -> None:
+        """The end of the run is kept, and the batch before it: ``None``: that was given up.
+
+        Called on the store thread.
+        """
+
 
 class Outbox:
     """The batch that is being collected, and the one in the air."""
@@ -265,9 +273,9 @@ class Outbox:
 
     def _finish(self, batch: Batch, closing: Closing) -> None:
         # The store holds a prefix of what happened: nothing follows a batch that was given up.
-        if self._kept == self.sent:
-            self._job.commit(batch)
-        self._job.close(closing)
+        answer = self._job.commit(batch) if self._kept == self.sent else None
+        status = self._job.close(closing)
+        self._correspondent.kept_last_words(batch, answer, status, closing.reason)
 
 
 def _fire(waiters: list[Deferred[None]]) -> None:

@@ -23,8 +23,6 @@ from scrapy_resume import conversions as to
 from scrapy_resume.conversions import ItemKey
 from scrapy_resume.errors import ConfigurationError, InputChangedError
 
-_IN_EFFECT: Final = None
-
 
 class Setting(NamedTuple):
     """A row of the table."""
@@ -34,9 +32,6 @@ class Setting(NamedTuple):
     """Its name in ``ResumeSettings``."""
     default: object
     convert: Callable[[Any], object]
-    harmless: tuple[object, ...] | None = _IN_EFFECT
-    """``None``: it does what it says. Otherwise it has no effect in this version yet, and
-    these are the values with which nobody would notice."""
 
 
 SETTINGS: Final = (
@@ -80,7 +75,7 @@ SETTINGS: Final = (
     Setting("RESUME_HOSTS", "hosts", "exclusive", to.one_of("exclusive", "shared")),
     Setting("RESUME_FEEDS", "feeds", "whole", to.one_of("whole", "parts")),
     Setting("RESUME_PROGRESS_EVERY", "progress_every", 100, to.whole_number(1)),
-    Setting("RESUME_EVENT_LOG", "event_log", False, to.switch_or_directory, (False,)),
+    Setting("RESUME_EVENT_LOG", "event_log", False, to.switch_or_directory),
 )
 
 _BY_NAME: Final = {row.name: row for row in SETTINGS}
@@ -125,8 +120,8 @@ class ResumeSettings:
     progress_every: int
     event_log: bool | str
     """A directory, or ``True``: beside the store."""
-    not_yet: tuple[str, ...] = ()
-    """Settings that the user has set and that have no effect in this version yet."""
+    event_directory: str
+    """Where events are kept, or would be."""
 
 
 def parse_settings(settings: BaseSettings) -> ResumeSettings:
@@ -134,14 +129,14 @@ def parse_settings(settings: BaseSettings) -> ResumeSettings:
     _refuse_unknown_names(settings)
     values = {row.field: parse_setting(row.name, settings) for row in SETTINGS}
     values["store"] = store_location(settings)
+    values["event_directory"] = str(event_directory(settings))
     if values["enabled"] and settings.get("JOBDIR"):
         raise ConfigurationError(
             f"JOBDIR is set ({settings['JOBDIR']!r}) beside scrapy-resume, and both would keep"
             " the crawl's requests. Remove JOBDIR: the job is kept in RESUME_STORE"
             f" ({without_password(values['store'])})."
         )
-    not_yet = tuple(row.name for row in SETTINGS if _is_set_in_vain(row, settings, values))
-    return ResumeSettings(**values, not_yet=not_yet)
+    return ResumeSettings(**values)
 
 
 def _refuse_unknown_names(settings: BaseSettings) -> None:
@@ -173,13 +168,6 @@ def parse_setting(name: str, settings: BaseSettings) -> Any:
             f" Correct it, or remove it for its default ({row.default!r})."
         ) from error
     return MappingProxyType(converted) if isinstance(converted, dict) else converted
-
-
-def _is_set_in_vain(row: Setting, settings: BaseSettings, values: Mapping[str, Any]) -> bool:
-    if row.harmless is _IN_EFFECT or settings.get(row.name) is None:
-        return False
-    by_user = (settings.getpriority(row.name) or 0) > 0
-    return by_user and values[row.field] not in row.harmless
 
 
 def with_spider(settings: ResumeSettings, spider: object) -> ResumeSettings:
@@ -227,6 +215,17 @@ def store_location(settings: BaseSettings) -> str:
         f"RESUME_STORE begins with {scheme[0]!r}, which is no store that scrapy-resume knows."
         " Give a directory, or a postgresql:// URL."
     )
+
+
+def event_directory(settings: BaseSettings) -> Path:
+    """Where events are kept: what RESUME_EVENT_LOG names, or beside the jobs; for a database, where
+    they would be without one. Creates nothing. Raises ``ConfigurationError``."""
+    given = parse_setting("RESUME_EVENT_LOG", settings)
+    if isinstance(given, str):
+        return Path(given).expanduser().absolute()
+    location = store_location(settings)
+    jobs = _data_directory() / "resume" if "://" in location else Path(location)
+    return jobs / "events"
 
 
 def without_password(location: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scrapy_resume.commands import SUBCOMMANDS
+from scrapy_resume.eventfiles import TYPES
 from scrapy_resume.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,12 +47,6 @@ def test_every_setting_is_documented_with_its_default(row):
 def test_every_documented_setting_exists():
     documented = {name for name in table_rows("settings.md") if name.startswith("RESUME_")}
     assert documented == {row.name for row in SETTINGS}
-
-
-@pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.name)
-def test_a_setting_without_effect_yet_is_marked(row):
-    text = (DOCS / "settings.md").read_text(encoding="utf-8")
-    assert (f"| `{row.name}` ¹ |" in text) == (row.harmless is not None)
 
 
 # -- commands
@@ -129,6 +124,15 @@ def test_tests_that_the_guarantee_names_are_there() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     assert named
     assert not [name for name in sorted(named) if f"def {name}(" not in sources]
+
+
+# -- events
+
+
+def test_every_type_of_event_is_documented_and_no_other():
+    rows = table_rows("events.md")
+    fields = ("time", "type", "job", "run", "worker")
+    assert tuple(name for name in rows if name not in fields) == TYPES
 
 
 # -- what the pages lead to

@@ -27,9 +27,13 @@ SUBCOMMANDS: Final = (
     "run",
     "stop",
     "export",
+    "log",
     "recover",
     "reset",
     "clean",
+    "backup",
+    "restore",
+    "verify",
     "report",
 )
 """Each is a module of this package with ``HELP``, ``add_arguments`` and ``run``."""

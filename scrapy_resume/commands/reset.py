@@ -72,12 +72,17 @@ def delete(
     unreadable: Sequence[dict[str, Any]] = (),
 ) -> int:
     """Delete jobs one by one and say which; what cannot be deleted does not keep the others."""
+    from scrapy_resume.eventfiles import remove_events
+    from scrapy_resume.settings import event_directory
+
+    events = event_directory(call.settings)
     deleted: list[str] = []
     left = list(unreadable)
     for key in keys:
         try:
             if store.delete(key, completed_before=completed_before):
                 deleted.append(str(key))
+                remove_events(events, key)
         except (JobError, StoreError) as error:
             left.append({"job": str(key), "error": one_line(error)})
     return tell_deleted(call, deleted, left)

@@ -26,9 +26,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from scrapy_resume.model import Counts, JobKey, JobSummary, Kind, Phase, Selection, State
+from scrapy_resume.store.verifying import Verdict
 
 
 @dataclass(slots=True)
@@ -99,6 +101,8 @@ class Continuation:
     not_before: float = 0.0
     failed: bool = False
     """An attempt has failed: it is tried again."""
+    again: bool = False
+    """The same URL is asked once more: a retry. For readers in this process; not stored."""
 
 
 class ItemRecord(NamedTuple):
@@ -135,6 +139,8 @@ class Finish:
     aliases: Sequence[bytes] = ()
     """Identities that become known with this finish (of requests that continued the row and
     could not be recorded)."""
+    origin: object = None
+    """What has ended (it has a ``url``), for readers in this process; not stored."""
     tombstone: Admission | None = None
     """Set if the row is not in the store (it could not be recorded while it was open):
     it is inserted in its final state. If its identity is known by now, nothing of this
@@ -571,6 +577,23 @@ class Store(Protocol):
         epoch), and is still; false: it is not. Raises ``JobNotFoundError``, ``JobLockedError``,
         and ``StoreDamagedError`` or ``SchemaTooNewError`` for what is not known to be a job's.
         """
+
+    def backup(self, key: JobKey, target: Path) -> None:
+        """Write the job as it is at one moment into a new file, while it is crawled or not.
+
+        ``target`` must not exist; on an error it does not. Raises ``JobNotFoundError`` and
+        ``StoreError``.
+        """
+
+    def restore(self, source: Path) -> JobKey:
+        """Put a job back that a store of this kind has written; what was in flight is pending.
+
+        Raises ``JobExistsError``; ``StoreDamagedError`` for a file that is none, or not whole;
+        ``ConfigurationError`` for one of another kind of store.
+        """
+
+    def verify(self, key: JobKey) -> Verdict:
+        """Whether all that should hold of a job holds, at one moment. Reads everything."""
 
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

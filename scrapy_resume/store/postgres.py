@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from psycopg import Connection
@@ -26,6 +27,7 @@ from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.contract import AskedRun, Opening, Recovery
 from scrapy_resume.store.given import up_to_first_keeper
 from scrapy_resume.store.jsontext import as_json, storable
+from scrapy_resume.store.postgres_backup import read_job, verify_job, write_job
 from scrapy_resume.store.postgres_job import PostgresJob
 from scrapy_resume.store.postgres_link import Link
 from scrapy_resume.store.postgres_opening import open_job
@@ -35,6 +37,7 @@ from scrapy_resume.store.postgres_schema import ensure_schema
 from scrapy_resume.store.postgres_steering import steer
 from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
 from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.verifying import Verdict
 
 log = logging.getLogger("scrapy_resume")
 
@@ -184,6 +187,21 @@ class PostgresStore:
             for statement in DELETE.values():
                 tables.execute(statement)
         return True
+
+    def backup(self, key: JobKey, target: Path) -> None:
+        """Write the job as it is at one moment into a new file."""
+        with self._ready() as connection:
+            write_job(connection, key, self._link.place, target)
+
+    def restore(self, source: Path) -> JobKey:
+        """Put a job back; what was in flight is pending."""
+        with self._ready() as connection:
+            return read_job(connection, source, self._link.place)
+
+    def verify(self, key: JobKey) -> Verdict:
+        """Whether all that should hold of a job holds."""
+        with self._ready() as connection:
+            return verify_job(connection, key, self._link.place)
 
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

@@ -119,11 +119,15 @@ def end_dead_run(
 
 
 def recover_job(
-    tables: PostgresTables, crash_limit: int, timeout_seconds: float | None
+    tables: PostgresTables,
+    crash_limit: int,
+    timeout_seconds: float | None,
+    *,
+    blames: bool = True,
 ) -> Recovery:
     """End the dead runs of a job that is held, and those that were silent for longer than that.
 
-    A job that nobody is on any more is ``paused``.
+    A job that nobody is on any more is ``paused``. ``blames``: as for ``Death``.
     """
     runs = live_runs(tables)
     dead = [
@@ -135,7 +139,7 @@ def recover_job(
     workers = []
     total = Recovered()
     for run in dead:
-        ended = end_dead_run(tables, run, crash_limit, others_go_on=bool(alive))
+        ended = end_dead_run(tables, run, crash_limit, others_go_on=bool(alive), blames=blames)
         if ended is not None:
             workers.append(run.worker)
             total.rows += ended.rows

@@ -12,11 +12,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from scrapy_resume.errors import (
+    ConfigurationError,
     JobError,
     JobExistsError,
     JobLockedError,
@@ -25,11 +26,13 @@ from scrapy_resume.errors import (
     StoreError,
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
+from scrapy_resume.store.backupfile import is_backup
 from scrapy_resume.store.contract import AskedRun, Opening, Recovery
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import door_lock, is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION, migrate, record_version
 from scrapy_resume.store.queries import read_sql, split_statements
+from scrapy_resume.store.sqlite_backup import copy_job, key_of, verify_job
 from scrapy_resume.store.sqlite_control import (
     LOOK_SECONDS,
     STOP,
@@ -71,6 +74,7 @@ from scrapy_resume.store.sqlite_opening import (
 from scrapy_resume.store.sqlite_read import read_summary, reading
 from scrapy_resume.store.sqlite_steering import steer
 from scrapy_resume.store.sqlite_tables import OPENING
+from scrapy_resume.store.verifying import Verdict
 
 log = logging.getLogger("scrapy_resume")
 
@@ -221,6 +225,42 @@ class SqliteStore:
             finally:
                 connection.close()
 
+    def backup(self, key: JobKey, target: Path) -> None:
+        """Write the job as it is at one moment into a new file."""
+        with translated(target):
+            copy_job(self._existing(key), target)
+
+    def restore(self, source: Path) -> JobKey:
+        """Put a job back; what was in flight is pending."""
+        with translated(source):
+            if is_backup(source):
+                raise ConfigurationError(
+                    f"{source} was written by a store in PostgreSQL: name that with "
+                    "-s RESUME_STORE=postgresql://…"
+                )
+            key = key_of(source)
+        path = job_path(self.directory, key)
+        with self.door(key.name):
+            if os.path.lexists(path):
+                raise JobExistsError(
+                    f"{key} exists already, in {path}; delete it first (scrapy resume reset {key})"
+                )
+            fresh = _cleared(path)
+            with translated(self.directory):
+                copy_job(source, fresh)
+                with closing(connect(fresh, FILES["configure_creator"], mode="rw")) as connection:
+                    connection.execute(FILES["use_wal"]).fetchall()
+                sync(fresh)
+                fresh.rename(path)
+                sync(path.parent)
+            # Nobody died: there is no board, and no crash is counted.
+            recover_job(path, key, crash_limit=1)
+        return key
+
+    def verify(self, key: JobKey) -> Verdict:
+        """Whether all that should hold of a job holds."""
+        return verify_job(self._existing(key))
+
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all.
 
@@ -310,12 +350,7 @@ def _create(path: Path, key: JobKey, opening: Opening, earlier: Sequence[JobFile
 
     ``earlier``: the files of which it is to know which requests gave items.
     """
-    fresh = beside(path, CREATING)
-    for leftover in leftovers(path):
-        # Of a start that died here nothing is missed; the rest belonged to a job.
-        if not leftover.name.startswith(fresh.name):
-            log.warning("%s was left behind without its job's file; it is removed", leftover)
-        leftover.unlink()
+    fresh = _cleared(path)
     # 0600 from the first moment; SQLite gives its other files the same mode.
     os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     connection = connect(fresh, FILES["configure_creator"], mode="rw")
@@ -331,6 +366,17 @@ def _create(path: Path, key: JobKey, opening: Opening, earlier: Sequence[JobFile
     sync(fresh)
     fresh.rename(path)
     sync(path.parent)
+
+
+def _cleared(path: Path) -> Path:
+    """The name under which a job's file is made, with nothing beside it that is not its own."""
+    fresh = beside(path, CREATING)
+    for leftover in leftovers(path):
+        # Of a start that died here nothing is missed; the rest belonged to a job.
+        if not leftover.name.startswith(fresh.name):
+            log.warning("%s was left behind without its job's file; it is removed", leftover)
+        leftover.unlink()
+    return fresh
 
 
 def _fill(connection: sqlite3.Connection, key: JobKey, opening: Opening) -> None:

@@ -51,10 +51,13 @@ class Shelf:
 
     def begin(self, name: str = "books", number: int = 1, **opening: Any) -> JobStore:
         """A job that this process owns until the test ends, or closes it."""
-        opened = Opening(**{"spider": "books", "worker": "host:7", **opening})
-        job = self.store.begin(JobKey(name, number), opened)
+        job = self.store.begin(JobKey(name, number), self.opening(**opening))
         self.open_jobs.append(job)
         return job
+
+    def opening(self, **fields: Any) -> Opening:
+        """What a run of the test says about itself."""
+        return Opening(**{"spider": "books", "worker": "host:7", **fields})
 
     def crawl(
         self,
@@ -125,6 +128,15 @@ class Shelf:
         (file,) = self.directory.glob(f"{quote(name, safe='#')}.sqlite3")
         with closing(sqlite3.connect(file)) as connection, connection:
             connection.execute("UPDATE job SET completed_at = completed_at - ?", (days * 86_400,))
+
+    def set_status(self, name: str, status: str) -> None:
+        """The job's row says so."""
+        (file,) = self.directory.glob(f"{name}#*.sqlite3")
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(
+                "UPDATE job SET status = ?, completed_at = iif(? = 'completed', 1, NULL)",
+                (status, status),
+            )
 
     def make_newer(self, name: str) -> None:
         """The job's file was written by a newer version."""

@@ -67,6 +67,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.check_everything()
+        if self.plain.run:
+            assert self.place.store.verify(BOOKS).violations == []
         self.place.close()
         self.folder.cleanup()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scrapy_resume.model import JobKey
+from scrapy_resume.store import open_location
 from tests.crash.scenarios import Scenario
 from tests.support.launcher import Launcher
 from tests.support.oracles import Truth, Verdict, verdict
@@ -28,4 +30,5 @@ def judged(
         mode=scenario.mode,
         launcher=None if scenario.from_start else launcher,
     )
+    assert open_location(place.location).verify(JobKey(SPIDER, 1)).violations == []
     return verdict(truth, stored_items(place, SPIDER), log.hits(), runs, place.store)

@@ -55,12 +55,12 @@ def test_without_any_setting_the_defaults_hold():
     assert settings.item_key is None
     assert settings.job is None
     assert settings.event_log is False
-    assert settings.not_yet == ()
+    assert settings.event_directory == str(Path(settings.store) / "events")
 
 
 def test_every_row_of_the_table_is_a_field_and_every_field_is_in_the_table():
     fields = [field.name for field in dataclasses.fields(ResumeSettings)]
-    assert [row.field for row in SETTINGS] + ["not_yet"] == fields
+    assert [row.field for row in SETTINGS] + ["event_directory"] == fields
 
 
 def test_settings_cannot_be_changed():
@@ -169,21 +169,6 @@ def test_jobdir_beside_it_is_refused_and_the_message_says_what_to_remove():
 
 def test_jobdir_is_nobody_s_business_when_the_package_is_switched_off():
     assert parsed(JOBDIR="crawls/1", RESUME_ENABLED=False).enabled is False
-
-
-def test_settings_without_effect_yet_are_named_when_the_user_has_set_them():
-    settings = parsed(RESUME_EVENT_LOG=True, RESUME_HOSTS="shared", RESUME_KEEP=1)
-    assert settings.not_yet == ("RESUME_EVENT_LOG",)
-
-
-def test_settings_without_effect_yet_are_not_named_when_that_makes_no_difference():
-    assert parsed(RESUME_RETRY_DELAY="0", RESUME_EVENT_LOG=False).not_yet == ()
-
-
-def test_settings_that_only_a_default_has_set_are_not_named():
-    settings = Settings()
-    settings.set("RESUME_EVENT_LOG", True, priority="default")
-    assert parse_settings(settings).not_yet == ()
 
 
 def test_a_spider_adds_to_input_files_and_metadata():

@@ -80,3 +80,19 @@ SELECT name FROM job;
 PRAGMA synchronous = NORMAL;
 PRAGMA mmap_size = 0;
 PRAGMA wal_autocheckpoint = 0;
+
+-- name: job_key
+-- Whose file it is.
+SELECT name, number FROM job;
+
+-- name: quick_check
+-- Whether the pages of a copy are whole: one row with 'ok'.
+PRAGMA quick_check(1);
+
+-- name: use_no_wal
+-- The last step of a backup: one file, that can be read from where nothing can be written.
+PRAGMA journal_mode = DELETE;
+
+-- name: begin_reading
+-- What is read from here on is of one moment.
+BEGIN;

@@ -1,0 +1,64 @@
+"""What holds of every job at every moment, in words; the statements are in ``verify.sql``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+COUNTERS: Final = (
+    "pending",
+    "leased",
+    "done",
+    "failed",
+    "parked",
+    "ignored",
+    "delayed",
+    "items_stored",
+)
+"""The columns of the statements ``counted`` and ``there``."""
+
+APART: Final = frozenset({"integrity", "counted", "there"})
+"""Statements that do not give what breaks them."""
+
+WORDS: Final = {
+    "slots": "the slot {0} counts {1} pending requests, and has {2}",
+    "items": "{0} says that it gave {1} items, and has {2}",
+    "orphans": "item {0} belongs to no request",
+    "provisional": "the provisional item {0} is of a run that has ended",
+    "identities": "{0} shares its identity with another request, or is not known by it",
+    "aliases": "an identity belongs to request {0}, which is not there",
+    "frontier": "{0} is open and not in the frontier, or the other way round",
+    "troubles": "{0} has failed or is parked and is not listed so, or the other way round",
+    "slotless": "{0} is of a slot that is not there",
+    "numbers": "the next {0} is to be number {1}, but there is a number {2}",
+    "held": "{0} is leased, and nobody is there who could have it",
+    "owners": "the slot {0} belongs to run {2}, which has ended",
+    "open": "{0} is open, though the job is completed",
+    "payloads": "{0} is not JSON",
+}
+"""By statement; the places are its columns."""
+
+
+class Verdict(NamedTuple):
+    """What a check of a whole job has found."""
+
+    checks: int
+    violations: list[str]
+
+
+def violations(
+    statements: Mapping[str, str], rows: Callable[[str], Iterable[Sequence[Any]]]
+) -> Verdict:
+    """Run the statements of a backend; ``rows`` gives those of a statement."""
+    found: list[str] = []
+    if "integrity" in statements:
+        found += [f"the file: {text}" for (text,) in rows(statements["integrity"]) if text != "ok"]
+    ((*counted,),) = rows(statements["counted"])
+    ((*there,),) = rows(statements["there"])
+    for name, expected, number in zip(COUNTERS, counted, there, strict=True):
+        if expected != number:
+            found.append(f"the job counts {expected} {name.replace('_', ' ')}, there are {number}")
+    checks = len(statements) - len(APART & statements.keys()) + len(COUNTERS)
+    for name in statements.keys() - APART:
+        found += [WORDS[name].format(*row) for row in rows(statements[name])]
+    return Verdict(checks + ("integrity" in statements), sorted(found))
