@@ -80,6 +80,7 @@ SETTINGS: Final = (
     Setting("RESUME_ORPHAN_TIMEOUT", "orphan_timeout_seconds", 30, to.number(1)),
     Setting("RESUME_HOSTS", "hosts", "exclusive", to.one_of("exclusive", "shared")),
     Setting("RESUME_PROGRESS_EVERY", "progress_every", 100, to.whole_number(1)),
+    Setting("RESUME_PROGRESS_BAR", "progress_bar", True, to.boolean),
     Setting("RESUME_EVENT_LOG", "event_log", False, to.switch_or_directory, (False,)),
 )
 
@@ -124,6 +125,7 @@ class ResumeSettings:
     orphan_timeout_seconds: float
     hosts: str
     progress_every: int
+    progress_bar: bool
     event_log: bool | str
     """A directory, or ``True``: beside the store."""
     not_yet: tuple[str, ...] = ()
