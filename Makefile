@@ -3,7 +3,7 @@
 PYTHON ?= python3
 OLDEST_SCRAPY := 2.14.0
 SEEDS ?= 30
-BENCHMARKS ?= cpu_per_page feed_items memory first_fetch million_starts
+BENCHMARKS ?= cpu_per_page feed_items memory first_fetch million_starts reads
 
 DEVELOP := .venv/.ready
 DEMO := .venv-demo/.ready

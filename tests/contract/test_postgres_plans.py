@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from scrapy_resume.model import Selection, State
 from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.selecting import LISTED
 from tests.support.postgres import PostgresServer
 
 ROWS = 100_000
@@ -50,6 +52,10 @@ SELECT n, 1, 0, CASE WHEN n % 2 = 0 THEN 'key' || n END, '{{}}'
 FROM generate_series(1, {ROWS}) AS n;
 INSERT INTO scrapy_resume.spill (request, job, run, occurrence, payload)
 SELECT n, 1, 1 + n % 50, 0, '{{}}' FROM generate_series(1, {ROWS}) AS n;
+INSERT INTO scrapy_resume.trouble (job, state, id)
+SELECT 1, 3 + n % 2, n FROM generate_series(1, {ROWS}, 7) AS n;
+INSERT INTO scrapy_resume.minute (job, minute, run, pages, items, done, failed, ignored, open)
+SELECT 1, n, n % 7, 1, 1, 1, 0, 0, 1 FROM generate_series(1, 50000) AS n;
 INSERT INTO scrapy_resume.cookies (job, run, jar, updated_at, payload)
 SELECT 1, n % 50, n::text, 0, '' FROM generate_series(1, 20000) AS n;
 ANALYZE;
@@ -87,6 +93,15 @@ VALUES: dict[str, Any] = {
     "id": 8,
     "any_owner": False,
     "free_at": 0.0,
+    "bound": 1_000,
+    "examples": 3,
+    "minute": 7,
+    "pages": 1,
+    "items": 1,
+    "done": 1,
+    "failed": 0,
+    "ignored": 0,
+    "open": 1,
 }
 
 HOT = [
@@ -94,8 +109,9 @@ HOT = [
     "finish change_items release spilled drop_spills drop_items item_owners items_after last_item",
     "find_slots find_units claim_slots find_open_slots slot_range slots_of_others give_slots",
     "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays",
-    "keep_hosts hosts_of_slots others_at_work",
+    "keep_hosts hosts_of_slots others_at_work keep_minute",
 ]
+READ = "summary runs in_flight_urls failures statuses hosts"
 AT_DEATHS = (
     "is_open held_then recover empty_spill free_slots old_every_run supersede ready_suspects"
 )
@@ -133,3 +149,30 @@ def test_every_hot_statement_finds_its_rows_by_an_index(connection: Any, name: s
 @pytest.mark.parametrize("name", AT_DEATHS.split())
 def test_a_recovery_finds_its_rows_by_an_index(connection: Any, name: str) -> None:
     check(connection, load_queries("postgres", "opening.sql")[name])
+
+
+@pytest.mark.parametrize("name", READ.split())
+def test_a_screen_reads_no_table_from_end_to_end(connection: Any, name: str) -> None:
+    check(connection, load_queries("postgres", "read.sql")[name])
+
+
+def test_the_last_minutes_are_found_by_the_key(connection: Any) -> None:
+    statement = load_queries("postgres", "read.sql")["minutes"]
+    values = {"job": 1, "since": 49_970}
+    ((plans,),) = connection.execute(f"EXPLAIN (FORMAT JSON) {statement}", values).fetchall()
+    assert not list(read_whole(plans[0]["Plan"])), json.dumps(plans, indent=1)
+
+
+@pytest.mark.parametrize("states", [(State.failed,), (State.parked,), (State.leased,)])
+def test_a_few_requests_of_a_state_are_found_without_reading_all(
+    connection: Any, states: tuple[State, ...]
+) -> None:
+    from scrapy_resume.store.postgres_read import selected
+
+    where, values = selected(Selection(states))
+    statement = (
+        f"EXPLAIN (FORMAT JSON) SELECT {LISTED} FROM scrapy_resume.requests AS v WHERE {where}"
+        " ORDER BY v.id LIMIT 5"
+    )
+    ((plans,),) = connection.execute(statement, {**values, "job": 1}).fetchall()
+    assert "request" not in read_whole(plans[0]["Plan"]), json.dumps(plans, indent=1)
