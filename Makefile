@@ -3,7 +3,7 @@
 PYTHON ?= python3
 OLDEST_SCRAPY := 2.14.0
 SEEDS ?= 30
-BENCHMARKS ?= contest cpu_per_page event_log feed_items memory first_fetch million_starts
+BENCHMARKS ?= contest cpu_per_page event_log feed_items memory first_fetch million_starts reads
 
 DEVELOP := .venv/.ready
 DEMO := .venv-demo/.ready

@@ -18,6 +18,7 @@ from scrapy_resume.inflight import current_item, spider_arguments
 from scrapy_resume.launching import launch_of
 from scrapy_resume.opening import Candidate, longest_delay, open_job, opens_job, worker_name
 from scrapy_resume.orders import LISTEN_SECONDS
+from scrapy_resume.progressbar import ProgressBar, is_wanted
 from scrapy_resume.refusal import refuse
 from scrapy_resume.settings import (
     job_name,
@@ -42,6 +43,9 @@ logger = logging.getLogger("scrapy_resume")
 
 PROGRESS_SECONDS: Final = 60
 """A progress line at least so often."""
+
+PROGRESS_TICK_SECONDS: Final = 1.0
+"""How often the bar moves on, and the clock is looked at for the line."""
 
 LIFE_SECONDS: Final = 1.0
 """How often the event loop shows life where others watch, and the clock is looked at."""
@@ -131,6 +135,7 @@ class ResumeExtension:
         assert self._crawler.engine is not None
         write_whole_files(self._crawler.engine)
         self._progress.log_start()
+        self._progress.start()
         settings = self.run.settings
         interval_seconds = settings.heartbeat_seconds
         if self.run.session.shared:
@@ -145,7 +150,6 @@ class ResumeExtension:
         if outbox.sent == self._sent_at_last_beat:
             outbox.hurry()
         self._sent_at_last_beat = outbox.sent
-        self._progress.log_if_due()
 
     def headers_received(self, request: Request) -> None:
         """The site has begun to answer."""
@@ -186,6 +190,7 @@ class ResumeExtension:
         whole = drained and await run.close_feeds(last=last)
         if self._life.running:
             self._life.stop()
+        self._progress.stop()
         self._progress.set_stats()
         if run.closed:
             return
@@ -292,16 +297,33 @@ class Progress:
         self._events = 0
         self._logged_at = self._started_at = time.monotonic()
         self._items_before = run.session.counts.items_stored
+        self._bar: ProgressBar | None = None
+        if run.settings.progress_bar and is_wanted(run.crawler.settings):
+            self._bar = ProgressBar(str(run.session.job))
+        self._ticking = create_looping_call(self._tick)
+
+    def start(self) -> None:
+        """From here on the clock is looked at."""
+        self._ticking.start(PROGRESS_TICK_SECONDS)
+
+    def stop(self) -> None:
+        """The bar, if there is one, goes."""
+        if self._ticking.running:
+            self._ticking.stop()
+        if self._bar is not None:
+            self._bar.clear()
+
+    def _tick(self) -> None:
+        """A line at least once a minute; the bar moves on."""
+        if time.monotonic() - self._logged_at >= PROGRESS_SECONDS:
+            self._log()
+        if self._bar is not None:
+            self._bar.draw(self._run.ledger.counts, self._words())
 
     def count(self) -> None:
         """A page or an item has come."""
         self._events += 1
         if self._events >= self._every:
-            self._log()
-
-    def log_if_due(self) -> None:
-        """A line at least once a minute."""
-        if time.monotonic() - self._logged_at >= PROGRESS_SECONDS:
             self._log()
 
     def log_start(self) -> None:
@@ -336,24 +358,25 @@ class Progress:
         stats.set_value("resume/parked", session.parked)
 
     def _log(self) -> None:
+        self._events = 0
+        self._logged_at = time.monotonic()
+        logger.info("%s", self._words())
+
+    def _words(self) -> str:
+        """``45.5% (5000/11000) | success 98.2% | 42.3 items/s | ETA 2.4 min``."""
         run = self._run
         counts = run.ledger.counts
-        self._events = 0
-        self._logged_at = now = time.monotonic()
-        seconds = max(now - self._started_at, 1e-9)
+        seconds = max(time.monotonic() - self._started_at, 1e-9)
         ended = counts.total - counts.open
         items_per_second = (counts.items_stored - self._items_before) / seconds
         pages_per_second = run.ledger.pages / seconds
         rate = counts.success_rate
         eta = f"{counts.open / pages_per_second / 60:.1f} min" if pages_per_second else "unknown"
-        logger.info(
-            "%.1f%% (%d/%d) | success %s | %.1f items/s | ETA %s",
-            100 * ended / counts.total if counts.total else 0.0,
-            ended,
-            counts.total,
-            f"{100 * rate:.1f}%" if rate is not None else "unknown",
-            items_per_second,
-            eta,
+        share = 100 * ended / counts.total if counts.total else 0.0
+        success = f"{100 * rate:.1f}%" if rate is not None else "unknown"
+        return (
+            f"{share:.1f}% ({ended}/{counts.total}) | success {success} |"
+            f" {items_per_second:.1f} items/s | ETA {eta}"
         )
 
     def log_end(self, kept: str | None, reason: str) -> None:
@@ -367,6 +390,7 @@ class Progress:
                 reason,
             )
             return
+        self._log()
         further = _FURTHER.get(kept, "run the same command again to go on")
         counts = self._run.ledger.counts
         logger.info(

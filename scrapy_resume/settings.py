@@ -9,11 +9,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import unquote
 
 from scrapy.settings import BaseSettings
 from scrapy.utils.conf import closest_scrapy_cfg, get_config
@@ -75,6 +76,7 @@ SETTINGS: Final = (
     Setting("RESUME_HOSTS", "hosts", "exclusive", to.one_of("exclusive", "shared")),
     Setting("RESUME_FEEDS", "feeds", "whole", to.one_of("whole", "parts")),
     Setting("RESUME_PROGRESS_EVERY", "progress_every", 100, to.whole_number(1)),
+    Setting("RESUME_PROGRESS_BAR", "progress_bar", True, to.boolean),
     Setting("RESUME_EVENT_LOG", "event_log", False, to.switch_or_directory),
 )
 
@@ -86,7 +88,7 @@ class ResumeSettings:
     """The settings of one crawl. What a setting means is in docs/settings.md."""
 
     enabled: bool
-    store: str
+    store: str = field(repr=False)  # it may have a password in it
     """An absolute directory, or the URL of a database."""
     job: str | None
     """``None``: derived from spider and arguments, see ``job_name``."""
@@ -118,6 +120,7 @@ class ResumeSettings:
     hosts: str
     feeds: str
     progress_every: int
+    progress_bar: bool
     event_log: bool | str
     """A directory, or ``True``: beside the store."""
     event_directory: str
@@ -164,7 +167,7 @@ def parse_setting(name: str, settings: BaseSettings) -> Any:
         converted = row.convert(row.default if given is None else given)
     except ValueError as error:
         raise ConfigurationError(
-            f"{row.name} is {given!r}, but it has to be {error}."
+            f"{row.name} is {without_password(repr(given))}, but it has to be {error}."
             f" Correct it, or remove it for its default ({row.default!r})."
         ) from error
     return MappingProxyType(converted) if isinstance(converted, dict) else converted
@@ -229,9 +232,18 @@ def event_directory(settings: BaseSettings) -> Path:
 
 
 def without_password(location: str) -> str:
-    """The location, fit to be shown."""
-    hidden = re.sub(r"(?<=://)([^@/?]*?):[^@/]*@", r"\1:***@", location)
-    return re.sub(r"(?i)((?:ssl)?password=)[^&]*", r"\1***", hidden)
+    """The location, fit to be shown.
+
+    A password with ``@``, ``/`` or ``?`` in it should have been written in percent escapes; if it
+    was not, rather too much is hidden than too little.
+    """
+    hidden = re.sub(r"(?s)://([^:@/?]*)[:/?].*@", r"://\1:***@", location)
+    return re.sub(r"([?&])([^=&]*)=([^&]*)", _without_secret, hidden)
+
+
+def _without_secret(parameter: re.Match[str]) -> str:
+    mark, name, _ = parameter.groups()
+    return f"{mark}{name}=***" if "pass" in unquote(name).lower() else parameter[0]
 
 
 def _data_directory() -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scrapy_resume.model import START, JobKey, State, digest
 from scrapy_resume.store import open_location
-from scrapy_resume.store.contract import Admission, Batch, Finish, Opening
+from scrapy_resume.store.contract import Admission, Batch, Finish, ItemRecord, Opening
 
 BATCH = 2_000
 
@@ -22,8 +22,12 @@ class LargeJob:
     pending: int
     slots: int = 1
     """Download slots, among which the requests are spread."""
+    items: int = 0
+    """Items that each finished request gave."""
+    failed_every: int = 0
+    """One in so many finished requests has failed; 0: none has."""
 
-    def build(self, store: Path, name: str) -> None:
+    def build(self, store: Path | str, name: str) -> None:
         """Writes the job; its last run seems to have died."""
         job = open_location(store).begin(JobKey(name, 1), Opening(spider=name, worker="builder:0"))
         try:
@@ -40,9 +44,18 @@ class LargeJob:
             yield Batch(
                 next_id=rows.stop,
                 arrivals=[self._admission(row) for row in rows],
-                finishes=[Finish(row, State.done, 1, 200) for row in rows if row <= self.seen],
+                finishes=[self._finish(row) for row in rows if row <= self.seen],
                 start_exhausted=True,
+                pages=min(rows.stop - 1, self.seen),
             )
+
+    def _finish(self, row: int) -> Finish:
+        if self.failed_every and row % self.failed_every == 0:
+            message = "503 Service Unavailable" if row % 2 else "timed out"
+            return Finish(row, State.failed, 3, 503, "HttpError", message)
+        text = f'{{"page":{row},"name":"an item of some length, as items are"}}'
+        items = [ItemRecord(occurrence, text) for occurrence in range(self.items)]
+        return Finish(row, State.done, 1, 200, items=items)
 
     def _admission(self, row: int) -> Admission:
         """A request as a spider's callback would have yielded it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 from scrapy_resume.errors import ConfigurationError
 
@@ -13,7 +12,7 @@ def is_postgres(location: str) -> bool:
     """Whether it is a database's URL; a directory otherwise. Raises ``ConfigurationError``."""
     if "://" not in location:
         return False
-    scheme = urlsplit(location).scheme
+    scheme = location.partition("://")[0]
     if scheme in ("postgres", "postgresql"):
         return True
     raise ConfigurationError(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import Connection, IsolationLevel, errors
@@ -31,6 +30,12 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "tcp_user_timeout": 15_000,
 }
 
+_NO_URL: Final = (
+    "RESUME_STORE is no URL of a database. It looks like "
+    "postgresql://user:password@host:5432/database?sslmode=require; in a password, "
+    "@ : / ? # and % are written as %40 %3A %2F %3F %23 and %25"
+)
+
 
 class Link:
     """A database. A connection is taken for a transaction, given back, and used again.
@@ -49,14 +54,8 @@ class Link:
         if still_seconds is not None:
             milliseconds = max(1, int(still_seconds * 1_000))
             self._stand_still = f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
-        self.place = shown(url)
-        try:
-            given = {key: value for key, value in conninfo_to_dict(url).items() if value}
-        except psycopg.Error as error:
-            raise ConfigurationError(
-                f"RESUME_STORE: {self.place} is no URL of a database ({str(error).strip()}). It "
-                "looks like postgresql://user@host:5432/database"
-            ) from error
+        given = parameters(url)
+        self.place = shown(given)
         self._conninfo = make_conninfo("", **{**_DEFAULTS, **given})
         self._prepare_after: int | None = PREPARE_AFTER
         self._idle: list[Connection[Any]] = []
@@ -136,9 +135,26 @@ def _is_dealt_out(connection: Connection[Any]) -> bool:
     return bool(pid != connection.info.backend_pid)
 
 
-def shown(url: str) -> str:
+def parameters(url: str) -> dict[str, Any]:
+    """What a URL says of a connection.
+
+    Raises ``ConfigurationError``, which repeats nothing of the URL: where it was written wrong, a
+    part of the password may be anywhere in it.
+    """
+    try:
+        given = {key: value for key, value in conninfo_to_dict(url).items() if value}
+    except psycopg.Error:
+        # The driver's own message repeats what it did not understand: from None.
+        raise ConfigurationError(_NO_URL) from None
+    ports = str(given.get("port", "0")).split(",")
+    names = f"{given.get('host', '')}{given.get('dbname', '')}"
+    if "@" in names or not all(port.isdecimal() for port in ports):
+        raise ConfigurationError(_NO_URL)
+    return given
+
+
+def shown(given: Mapping[str, Any]) -> str:
     """The database as messages name it: without user, password and parameters."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    host = parts.hostname or "local"
-    return f"the database {parts.path.lstrip('/') or '(default)'} on {host}{port}"
+    port = f":{given['port']}" if given.get("port") else ""
+    host = str(given.get("host") or given.get("hostaddr") or "local")
+    return f"the database {given.get('dbname') or '(default)'} on {host}{port}"

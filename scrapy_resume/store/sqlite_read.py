@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
-from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, UnitState
+from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State, UnitState
 from scrapy_resume.store.locks import is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION
 from scrapy_resume.store.queries import load_queries
@@ -201,8 +201,10 @@ def selected(selection: Selection) -> tuple[str, str, dict[str, Any]]:
     # CROSS JOIN makes the narrow index on the state, where there is one, the outer loop.
     numbers = ", ".join(str(int(state)) for state in sorted(set(selection.states)))
     narrowed = f"r.state IN ({numbers}) AND v.id = r.id AND {where}"
-    if TROUBLED.issuperset(selection.states):
-        # Word for word what the index is on: that is how SQLite knows that it may use it.
+    # Word for word what the index is on: that is how SQLite knows that it may use it.
+    if set(selection.states) == {State.leased}:
+        narrowed = f"r.state = 1 AND {narrowed}"
+    elif TROUBLED.issuperset(selection.states):
         narrowed = f"r.state IN (3, 4) AND {narrowed}"
     return "request AS r CROSS JOIN requests AS v", narrowed, values
 

@@ -16,6 +16,7 @@ from scrapy.settings import Settings
 
 from scrapy_resume.codec import Codec
 from scrapy_resume.model import START, JobKey, State, digest
+from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import (
     Admission,
     Batch,
@@ -27,7 +28,6 @@ from scrapy_resume.store.contract import (
     Orders,
     Store,
 )
-from scrapy_resume.store.sqlite import SqliteStore
 
 
 class Answer(NamedTuple):
@@ -40,14 +40,20 @@ class Answer(NamedTuple):
 
 @dataclass
 class Shelf:
-    """A store in a temporary directory, and jobs in it."""
+    """A store, in a directory unless a URL is given, and jobs in it."""
 
     directory: Path
+    url: str | None = None
     store: Store = field(init=False)
     open_jobs: list[JobStore] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.store = SqliteStore(self.directory)
+        self.store = open_location(self.location)
+
+    @property
+    def location(self) -> str:
+        """``RESUME_STORE``."""
+        return self.url or str(self.directory)
 
     def begin(self, name: str = "books", number: int = 1, **opening: Any) -> JobStore:
         """A job that this process owns until the test ends, or closes it."""
@@ -190,7 +196,7 @@ def call(shelf: Shelf, tmp_path, monkeypatch, capsys) -> Callable[..., Answer]:
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object, **settings: object) -> Answer:
-        given = Settings({"RESUME_STORE": str(shelf.directory), **settings})
+        given = Settings({"RESUME_STORE": shelf.location, **settings})
         argv = ["scrapy", "resume", *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", argv)
         capsys.readouterr()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import pytest
 
+from scrapy_resume.model import Selection, State
 from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.selecting import LISTED
 from tests.support.postgres import PostgresServer
 
 ROWS = 100_000
@@ -58,6 +60,10 @@ SELECT n, 1, 1 + n %% 50, 0, CASE WHEN n %% 2 = 0 THEN 'key' || n END, '{}'
 FROM generate_series(1, %(rows)s) AS n;
 INSERT INTO scrapy_resume.spill (request, job, run, occurrence, payload)
 SELECT n, 1, 1 + n %% 50, 0, '{}' FROM generate_series(1, %(rows)s) AS n;
+INSERT INTO scrapy_resume.trouble (job, state, id)
+SELECT 1, 3 + n %% 2, n FROM generate_series(1, %(rows)s, 7) AS n;
+INSERT INTO scrapy_resume.minute (job, minute, run, pages, items, done, failed, ignored, open)
+SELECT 1, n, n %% 7, 1, 1, 1, 0, 0, 1 FROM generate_series(1, 50000) AS n;
 INSERT INTO scrapy_resume.cookies (job, run, jar, updated_at, payload)
 SELECT 1, n %% 50, n::text, 0, '' FROM generate_series(1, 20000) AS n;
 """
@@ -101,6 +107,15 @@ VALUES: dict[str, Any] = {
     "free_at": 0.0,
     "states": [0, 1],
     "state": 1,
+    "bound": 1_000,
+    "examples": 3,
+    "minute": 7,
+    "pages": 1,
+    "items": 1,
+    "done": 1,
+    "failed": 0,
+    "ignored": 0,
+    "open": 1,
 }
 
 HOT = [
@@ -110,7 +125,9 @@ HOT = [
     "find_slots find_units claim_slots find_open_slots slot_range slots_of_others give_slots",
     "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays",
     "keep_hosts hosts_of_slots others_at_work units_of hold_units keep_units change_unit_tally",
+    "keep_minute",
 ]
+READ = "summary runs in_flight_urls failures statuses hosts"
 AT_DEATHS = (
     "is_open held_then recover empty_spill free_slots old_every_run supersede ready_suspects"
 )
@@ -170,15 +187,22 @@ def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-def plan_of(connection: Any, statement: str) -> list[dict[str, Any]]:
-    ((plans,),) = connection.execute(f"EXPLAIN (FORMAT JSON) {statement}", VALUES).fetchall()
+def plan_of(
+    connection: Any, statement: str, values: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    given = VALUES if values is None else values
+    ((plans,),) = connection.execute(f"EXPLAIN (FORMAT JSON) {statement}", given).fetchall()
     return list(nodes(plans[0]["Plan"]))
+
+
+def read_whole(plan: list[dict[str, Any]]) -> set[str]:
+    """The tables that a plan reads from end to end."""
+    return {node["Relation Name"] for node in plan if node["Node Type"] == "Seq Scan"} - SMALL
 
 
 def check(connection: Any, statement: str) -> None:
     plan = plan_of(connection, statement)
-    whole = {node["Relation Name"] for node in plan if node["Node Type"] == "Seq Scan"} - SMALL
-    assert not whole, json.dumps(plan[0], indent=1)
+    assert not read_whole(plan), json.dumps(plan[0], indent=1)
 
 
 def check_by_name(connection: Any, statement: str) -> None:
@@ -221,3 +245,29 @@ def test_rows_of_a_job_without_statistics_are_found_one_by_one(strange: Any, nam
 def test_a_million_rows_change_no_plan(million: Any, name: str) -> None:
     statement = load_queries("postgres", "commit.sql")[name]
     (check_by_name if name in BY_NAME.split() else check)(million, statement)
+
+
+@pytest.mark.parametrize("name", READ.split())
+def test_a_screen_reads_no_table_from_end_to_end(connection: Any, name: str) -> None:
+    check(connection, load_queries("postgres", "read.sql")[name])
+
+
+def test_the_last_minutes_are_found_by_the_key(connection: Any) -> None:
+    statement = load_queries("postgres", "read.sql")["minutes"]
+    values = {"job": 1, "since": 49_970}
+    plan = plan_of(connection, statement, values)
+    assert not read_whole(plan), json.dumps(plan[0], indent=1)
+
+
+@pytest.mark.parametrize("states", [(State.failed,), (State.parked,), (State.leased,)])
+def test_a_few_requests_of_a_state_are_found_without_reading_all(
+    connection: Any, states: tuple[State, ...]
+) -> None:
+    from scrapy_resume.store.postgres_read import selected
+
+    where, values = selected(Selection(states))
+    statement = (
+        f"SELECT {LISTED} FROM scrapy_resume.requests AS v WHERE {where} ORDER BY v.id LIMIT 5"
+    )
+    plan = plan_of(connection, statement, {**values, "job": 1})
+    assert "request" not in read_whole(plan), json.dumps(plan[0], indent=1)

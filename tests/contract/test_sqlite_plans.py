@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from scrapy_resume.model import Selection, State
 from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.selecting import LISTED
 from scrapy_resume.store.sqlite import SqliteStore
-from scrapy_resume.store.sqlite_read import SqliteReader
+from scrapy_resume.store.sqlite_read import SqliteReader, selected
 
 from .records import BOOKS, opening
 
@@ -152,6 +154,40 @@ def test_a_list_of_units_is_read_in_the_order_of_the_index(
     steps = plan(connection, load_queries("sqlite", "read.sql")[name])
     assert "INDEX unit_count_state (state" in steps[0], steps
     assert not any("TEMP B-TREE" in step for step in steps)
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("failures", "SEARCH request USING INDEX request_troubled (state=?)"),
+        ("minutes", "SEARCH minute USING PRIMARY KEY (minute>?)"),
+        ("in_flight_urls", "SCAN request USING INDEX request_leased"),
+    ],
+)
+def test_a_screen_reads_what_it_shows(connection: sqlite3.Connection, name: str, step: str) -> None:
+    assert step in plan(connection, load_queries("sqlite", "read.sql")[name])
+
+
+@pytest.mark.parametrize("name", ["statuses", "hosts"])
+def test_what_no_counter_is_kept_for_is_counted_among_the_last(
+    connection: sqlite3.Connection, name: str
+) -> None:
+    statement = load_queries("sqlite", "read.sql")[name]
+    assert "ORDER BY id DESC LIMIT :bound" in statement
+    steps = plan(connection, statement)
+    assert "SCAN request" in steps, "in the order of its key, and no further than the bound"
+    assert sum(step.startswith("SCAN") for step in steps) == 2, "the other is of what was counted"
+
+
+@pytest.mark.parametrize("state", [State.failed, State.parked, State.leased])
+def test_a_few_requests_of_a_state_are_found_without_reading_all(
+    connection: sqlite3.Connection, state: State
+) -> None:
+    source, where, values = selected(Selection((state,)))
+    statement = f"SELECT {LISTED} FROM {source} WHERE {where} ORDER BY v.id LIMIT 5"
+    rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+    for *_, step in rows:
+        assert not step.startswith("SCAN") or "request_leased" in step or step == "SCAN run", step
 
 
 def test_an_opening_costs_what_is_open_not_what_is_known(directory: Path) -> None:

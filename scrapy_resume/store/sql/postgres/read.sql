@@ -1,4 +1,7 @@
 -- The read side. Nothing here writes.
+--
+-- LATERAL … OFFSET 0 makes PostgreSQL look up each row by its key: for a few thousand rows of a table
+-- of a hundred million it would rather read the whole table where it thinks that they are more.
 
 -- name: keys
 -- All jobs.
@@ -32,7 +35,9 @@ FROM scrapy_resume.run WHERE job = %(job)s ORDER BY number;
 -- name: in_flight_urls
 -- What the workers hold, through the index on leased rows.
 SELECT r.url FROM scrapy_resume.frontier AS f
-JOIN scrapy_resume.request AS r ON r.job = f.job AND r.id = f.id
+CROSS JOIN LATERAL (
+    SELECT url FROM scrapy_resume.request WHERE job = f.job AND id = f.id OFFSET 0
+) AS r
 WHERE f.job = %(job)s AND f.run > 0 ORDER BY f.id;
 
 -- name: units
@@ -75,7 +80,10 @@ WITH latest AS MATERIALIZED (
         r.id, r.url, r.error, r.http_status, r.error_message, r.updated_at, r.tried_again_at,
         row_number() OVER (PARTITION BY r.error, r.http_status ORDER BY r.id) AS place
     FROM latest AS l
-    JOIN scrapy_resume.request AS r ON r.job = %(job)s AND r.id = l.id
+    CROSS JOIN LATERAL (
+        SELECT id, url, error, http_status, error_message, updated_at
+        FROM scrapy_resume.request WHERE job = %(job)s AND id = l.id OFFSET 0
+    ) AS r
 )
 SELECT
     error, http_status, count(*)::integer AS count, max(error_message) AS error_message,
@@ -95,8 +103,7 @@ WHERE l.http_status IS NOT NULL GROUP BY l.http_status ORDER BY count(*) DESC, l
 
 -- name: hosts
 -- The requests that were found last, by download slot, those with most of them.
-SELECT
-    s.key AS host, l.total, l.open, l.done, l.failed
+SELECT s.key AS host, l.total, l.open, l.done, l.failed
 FROM (
     SELECT
         slot, count(*)::integer AS total, (count(*) FILTER (WHERE state = 0))::integer AS open,
@@ -106,10 +113,10 @@ FROM (
         SELECT slot, state FROM scrapy_resume.request
         WHERE job = %(job)s AND kind = 0 ORDER BY id DESC LIMIT %(bound)s
     ) AS last
-    GROUP BY slot
+    GROUP BY slot ORDER BY count(*) DESC, slot LIMIT %(count)s
 ) AS l
-JOIN scrapy_resume.slot AS s ON s.id = l.slot
-ORDER BY l.total DESC, s.key LIMIT %(count)s;
+CROSS JOIN LATERAL (SELECT key FROM scrapy_resume.slot WHERE id = l.slot OFFSET 0) AS s
+ORDER BY l.total DESC, s.key;
 
 -- name: has_minutes
 -- Whether the database is of a version that counts by minute.

@@ -1,0 +1,79 @@
+"""A crawl's progress as one line of a terminal, written over and over.
+
+It is shown where standard error is a terminal and the log goes elsewhere. The cursor is not
+hidden: a process that is killed leaves the terminal as it was.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from scrapy_resume.model import Counts
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+    from scrapy.settings import BaseSettings
+
+_WIDEST_BAR: Final = 40
+_NARROWEST_BAR: Final = 8
+
+
+def is_wanted(settings: BaseSettings) -> bool:
+    """Whether somebody looks at standard error, and the log does not go there."""
+    elsewhere = settings.get("LOG_FILE") or not settings.getbool("LOG_ENABLED")
+    return bool(elsewhere) and sys.stderr.isatty()
+
+
+class ProgressBar:
+    """One line on standard error."""
+
+    def __init__(self, job: str) -> None:
+        from rich.console import Console
+
+        self._job = job
+        self._console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+    def draw(self, counts: Counts, words: str) -> None:
+        """In place of what was drawn before. ``words`` stand behind the bar."""
+        from rich.control import Control
+        from rich.segment import ControlType
+
+        line = _line(self._console, self._job, counts, words)
+        self._write(Control.move_to_column(0), line, Control((ControlType.ERASE_IN_LINE, 0)))
+
+    def clear(self) -> None:
+        """The line is the terminal's again."""
+        from rich.control import Control
+        from rich.segment import ControlType
+
+        self._write(Control.move_to_column(0), Control((ControlType.ERASE_IN_LINE, 0)))
+
+    def _write(self, *parts: object) -> None:
+        with suppress(OSError):  # the terminal was closed: the crawl goes on
+            self._console.print(*parts, sep="", end="", no_wrap=True, overflow="crop", crop=True)
+
+
+def _line(console: Console, job: str, counts: Counts, words: str) -> Text:
+    from rich.text import Text
+
+    unicode = console.encoding.lower().replace("-", "").startswith("utf")
+    full, rest = ("━", "╌") if unicode else ("#", "-")
+    free = console.width - 1 - len(job) - len(words) - 2
+    width = min(free, _WIDEST_BAR)
+    name = "".join(char if char.isprintable() else "?" for char in job)
+    if width < _NARROWEST_BAR:
+        return Text(words[: console.width - 1])
+    total = max(counts.total, 1)
+    done = width * counts.done // total
+    ended = width * (counts.total - counts.open) // total
+    return Text.assemble(
+        (name, "bold"),
+        " ",
+        (full * done, "green"),
+        (full * (ended - done), "red"),
+        (rest * (width - ended), "dim"),
+        f" {words}",
+    )

@@ -1,0 +1,110 @@
+"""What a crawl says of its progress: in its log, and on the terminal that it was started from."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGES = 230
+
+SPIDER = f"""
+import scrapy
+
+class Pages(scrapy.Spider):
+    name = "pages"
+    start_urls = [f"data:,{{n}}" for n in range({PAGES})]
+    custom_settings = {{"ADDONS": {{"scrapy_resume.Addon": 500}}}}
+
+    def parse(self, response):
+        yield {{"page": response.text}}
+"""
+
+LINE = re.compile(
+    r"INFO: (\d+\.\d%) \((\d+)/(\d+)\) \| success (\d+\.\d%|unknown) \| \d+\.\d items/s"
+    r" \| ETA (\d+\.\d min|unknown)$",
+    re.MULTILINE,
+)
+
+
+@pytest.fixture
+def spider(tmp_path: Path) -> Path:
+    file = tmp_path / "pages.py"
+    file.write_text(SPIDER)
+    return file
+
+
+def words(spider: Path, *options: str) -> list[str]:
+    given = ["-s", "RESUME_STORE=store", *(word for option in options for word in ("-s", option))]
+    return [sys.executable, "-m", "scrapy", "runspider", str(spider), *given]
+
+
+def on_terminal(command: list[str], folder: Path) -> str:
+    """What the crawl writes to the terminal."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(
+        command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                read = os.read(ours, 65_536)
+            except OSError:  # Linux: the other end is closed
+                break
+            if not read:
+                break
+            shown += read
+        assert process.wait(60) == 0
+    os.close(ours)
+    return shown.decode()
+
+
+def test_the_log_tells_at_the_start_on_the_way_and_at_the_end(spider: Path, tmp_path: Path) -> None:
+    run = subprocess.run(
+        words(spider, "RESUME_PROGRESS_EVERY=100"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [line for line in run.stderr.splitlines() if "[scrapy_resume]" in line]
+    assert "Job pages#1 begins, run 1, in " in lines[0]
+    assert "Job pages#1 is completed (finished): 230 done, 0 pending, 0 failed" in lines[-1]
+    progress = LINE.findall(run.stderr)
+    assert len(progress) == len(lines) - 2
+    assert 2 * PAGES // 100 <= len(progress) - 1 <= 2 * PAGES // 100 + 2
+    assert progress[-1][:4] == ("100.0%", "230", "230", "100.0%")
+    assert progress[-1][4] == "0.0 min"
+
+
+def test_a_bar_is_on_the_terminal_while_the_log_goes_to_a_file(
+    spider: Path, tmp_path: Path
+) -> None:
+    shown = on_terminal(words(spider, "LOG_FILE=crawl.log"), tmp_path)
+    assert re.search(r"pages#1.* \d+\.\d% \(\d+/\d+\) \| success ", shown)
+    assert shown.endswith("\x1b[0K") or shown.rstrip("\r\n").endswith("\x1b[0K")
+    assert "\x1b[?25l" not in shown, "a killed crawl would leave the terminal without a cursor"
+    assert "\n" not in shown.strip("\r\n"), "one line, written over and over"
+    assert LINE.search((tmp_path / "crawl.log").read_text())
+
+
+@pytest.mark.parametrize(
+    "options", [["LOG_FILE=crawl.log", "RESUME_PROGRESS_BAR=False"], ["LOG_LEVEL=ERROR"]]
+)
+def test_there_is_no_bar_where_it_is_not_wanted(
+    spider: Path, tmp_path: Path, options: list[str]
+) -> None:
+    assert on_terminal(words(spider, *options), tmp_path).strip() == ""
+
+
+def test_without_a_terminal_there_is_no_bar(spider: Path, tmp_path: Path) -> None:
+    command = words(spider, "LOG_FILE=crawl.log")
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("", "")
