@@ -232,3 +232,5 @@ class JobSummary:
     arguments: dict[str, object] = field(default_factory=dict)
     """The spider arguments."""
     start_exhausted: bool = False
+    expected_total: float | None = None
+    """Pages of the whole job, as the spider says; ``None``: it does not."""

@@ -219,7 +219,7 @@ class Arrivals:
         self._in.let_go(change.id, State.ignored)
         unit = self._in.unit_of(held)
         unit.attempts += change.attempts - held.attempts
-        unit.end(change.id, State.ignored, DUPLICATE, None)
+        self._in.tables.units.end(unit, held.kind, change.id, State.ignored)
         self._in.committed.duplicates.add(change.id)
         self._ignored.append(
             Outcome(

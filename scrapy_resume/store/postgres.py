@@ -6,14 +6,15 @@ Everything is in one schema, ``scrapy_resume``, which the first run makes. See d
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from psycopg import Connection
 
 from scrapy_resume.errors import JobExistsError, JobLockedError, JobNotFoundError
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
-from scrapy_resume.store.contract import Opening
+from scrapy_resume.store.contract import EventNote, Opening
+from scrapy_resume.store.events import noted
 from scrapy_resume.store.jsontext import as_json, storable
 from scrapy_resume.store.postgres_job import PostgresJob
 from scrapy_resume.store.postgres_link import Link
@@ -105,6 +106,18 @@ class PostgresStore:
         with self._ready() as connection, connection.transaction():
             tables, _ = self._hold(connection, key)
             return steer(tables, selection, to, dry_run=dry_run)
+
+    def untold(self, key: JobKey) -> list[EventNote]:
+        """Events of a job that nobody is on, of which nobody was told."""
+        with self._ready() as connection, connection.transaction():
+            tables, _ = self._hold(connection, key)
+            return noted(tables.execute(OPENING["events"]).fetchall())
+
+    def forget(self, key: JobKey, events: Sequence[int]) -> None:
+        """Events were told after the run had ended."""
+        with suppress(JobNotFoundError), self._ready() as connection, connection.transaction():
+            tables, _ = self._hold(connection, key)
+            tables.forget_events(events)
 
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

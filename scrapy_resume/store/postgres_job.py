@@ -18,12 +18,14 @@ from scrapy_resume.store.contract import (
     Batch,
     Closing,
     Committed,
+    EventNote,
     HostNote,
     Opening,
     Session,
     StartTurn,
     StoredItem,
 )
+from scrapy_resume.store.events import closed, keep_events
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.postgres_life import Life, Marks
 from scrapy_resume.store.postgres_link import Link
@@ -62,6 +64,7 @@ class PostgresJob:
     """A run's hold on a job. ``commit`` is the only write between opening and closing."""
 
     session: Session
+    closed: EventNote | None
 
     def __init__(
         self, link: Link, job: int, session: Session, opening: Opening, presence: Presence
@@ -76,6 +79,7 @@ class PostgresJob:
         self._hosts_at = 0.0
         """When others were asked about hosts, by the server's clock."""
         self._doubt: Doubt | None = None
+        self.closed: EventNote | None = None
         self._starving = False
         self._last: bool | None = None
         self._given_up = False
@@ -102,12 +106,14 @@ class PostgresJob:
 
     def _apply(self, batch: Batch, fence: Fence) -> Committed:
         tables = self._tables
+        adopted: list[EventNote] = []
         if batch.slots_given:
             tables.give(batch.slots_given)
         if time.monotonic() >= self._look_at or batch.idle:
             self._look_at = time.monotonic() + self._look_pause()
             if self._see_to_the_dead():
                 fence = self._fence(tables.connection)
+                adopted = tables.adopt_events()
         transaction = self._writer.apply(batch, fence.tally(), fence.now)
         committed = transaction.committed
         if batch.slots_wanted:
@@ -120,8 +126,18 @@ class PostgresJob:
         committed.next_id = max(int(fence.next_id), batch.next_id)
         self._keep_counters(batch, fence, transaction)
         self._tell_of_others(batch, transaction)
+        self._keep_metrics(batch)
         settle_units(tables, fence.now)
+        tables.forget_events(batch.told)
+        committed.events = adopted + keep_events(tables, batch.wanted, batch.notices)
         return committed
+
+    def _keep_metrics(self, batch: Batch | Closing) -> None:
+        if batch.custom is not None:
+            self._tables.execute(COMMIT["keep_custom"], custom=batch.custom)
+        expected_total = batch.expected_total if isinstance(batch, Batch) else None
+        if expected_total is not None:
+            self._tables.execute(COMMIT["keep_expected"], expected_total=expected_total)
 
     def _find_slots(self, batch: Batch, transaction: Transaction) -> None:
         committed, tally = transaction.committed, transaction.tally
@@ -288,8 +304,14 @@ class PostgresJob:
         tables.execute(OPENING["fold_run"])
         if not goes_on:
             tables.execute(OPENING["end_job"], status=status, reason=closing.reason)
+        self._keep_metrics(closing)
         settle_units(tables, fence.now)
-        return job_status if goes_on else status
+        tables.forget_events(closing.told)
+        status = job_status if goes_on else status
+        if closing.announce:
+            notices = closed(self.session.run, status, closing.reason)
+            (self.closed,) = keep_events(tables, (), notices)
+        return status
 
     def _is_open(self) -> bool:
         return bool(self._tables.execute(OPENING["is_open"]).fetchall()[0][0])

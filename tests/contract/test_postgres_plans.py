@@ -49,6 +49,8 @@ INSERT INTO scrapy_resume.unit_count (
     job, unit, state, open, done, failed, parked, ignored, items, items_failed, attempts, cursor
 )
 SELECT 1, n, n % 6, 0, 1, 0, 0, 0, 0, 0, 1, n FROM generate_series(1, {ROWS}) AS n;
+INSERT INTO scrapy_resume.event (job, run, payload)
+SELECT 1, n % 50, '[]' FROM generate_series(1, 20000) AS n;
 INSERT INTO scrapy_resume.item (request, job, occurrence, key, payload)
 SELECT n, 1, 0, CASE WHEN n % 2 = 0 THEN 'key' || n END, '{{}}'
 FROM generate_series(1, {ROWS}) AS n;
@@ -101,6 +103,7 @@ HOT = [
     "find_slots find_units claim_slots find_open_slots slot_range slots_of_others give_slots",
     "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays",
     "keep_hosts hosts_of_slots others_at_work units_of hold_units keep_units change_unit_tally",
+    "describe_requests describe_units forget_events",
 ]
 AT_DEATHS = (
     "is_open held_then recover empty_spill free_slots old_every_run supersede ready_suspects"

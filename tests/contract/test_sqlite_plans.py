@@ -74,6 +74,7 @@ WHOLE = {
     "cookies": "all jars",
     "runs": "all runs",
     "unit_tally": "a row for each state",
+    "events": "all that is to be told",
     "item_payloads": "all items",
     "failures": "all that has failed, sorted by error",
 }

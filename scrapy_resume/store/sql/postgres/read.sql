@@ -27,6 +27,14 @@ SELECT
     orphan_seconds, extract(epoch FROM clock_timestamp())::double precision - beat_at AS silence
 FROM scrapy_resume.run WHERE job = %(job)s ORDER BY number;
 
+-- name: expected_total
+-- How many pages the spider expects.
+SELECT expected_total FROM scrapy_resume.job WHERE id = %(job)s;
+
+-- name: custom
+-- The custom metrics of runs that have some.
+SELECT number, custom FROM scrapy_resume.run WHERE job = %(job)s AND custom IS NOT NULL;
+
 -- name: in_flight_urls
 -- What the workers hold, through the index on leased rows.
 SELECT r.url FROM scrapy_resume.frontier AS f
