@@ -155,6 +155,11 @@ class HandOut:
         if row is self.alone:
             self.alone = None
 
+    def left_engine(self, row: Row) -> None:
+        """A row is open through what lives in memory below it alone: that may go, and others."""
+        if row is self.alone:
+            self.alone = None
+
     def ask_for_more(self) -> None:
         """The engine wants requests and there are none: ask the store now, if it may help."""
         frontier = self._frontier

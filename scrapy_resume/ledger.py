@@ -313,6 +313,7 @@ class Ledger:
             return
         if row.open_below:
             row.ended = True
+            self._hand_out.left_engine(row)
             self.items.hold(row)
             return
         anchor = row.anchor

@@ -251,3 +251,5 @@ class JobSummary:
     """It skips what gave items in earlier numbers."""
     launch: dict[str, Any] | None = None
     """How the last crawl of the job was started, see ``launching``; ``None``: unknown."""
+    expected_total: float | None = None
+    """Pages of the whole job, as the spider says; ``None``: it does not."""

@@ -207,7 +207,7 @@ class Arrivals:
             row = self.row(arrival, identity, slot, State.ignored)._replace(not_before=0)
             unit = self._in.tables.units.of(row.unit, arrival.kind)
             unit.admit()
-            unit.end(arrival.id, State.ignored, DELTA, None)
+            unit.end(arrival.id, State.ignored, (DELTA, None))
             self._skipped.append((row, self._ignored_as(DELTA, arrival.id, 0)))
             return
         state = State.leased if arrival.lease else State.pending
@@ -257,7 +257,7 @@ class Arrivals:
         self._in.let_go(change.id, State.ignored)
         unit = self._in.unit_of(held)
         unit.attempts += change.attempts - held.attempts
-        unit.end(change.id, State.ignored, DUPLICATE, None)
+        self._in.tables.units.end(unit, held.kind, change.id, State.ignored)
         self._in.committed.duplicates.add(change.id)
         self._ignored.append(self._ignored_as(DUPLICATE, change.id, change.attempts))
 

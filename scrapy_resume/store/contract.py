@@ -27,7 +27,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from scrapy_resume.model import Counts, JobKey, JobSummary, Kind, Phase, Selection, State
 from scrapy_resume.store.verifying import Verdict
@@ -197,6 +197,14 @@ class HostNote(NamedTuple):
     """JSON, as the run wrote it."""
 
 
+class EventNote(NamedTuple):
+    """Events that somebody is to be told of, until the store hears that they were."""
+
+    id: int
+    events: list[dict[str, Any]]
+    """In order; each has its name under ``event``."""
+
+
 class StoredItem(NamedTuple):
     """An item that is visible."""
 
@@ -232,6 +240,16 @@ class Batch:
     """Please lease one suspect, to run alone."""
     pages: int = 0
     """Responses so far in this run."""
+    custom: str | None = None
+    """The run's custom metrics so far, JSON; ``None``: as before."""
+    expected_total: float | None = None
+    """How many pages the spider expects of the whole job; ``None``: as before."""
+    told: list[int] = field(default_factory=list)
+    """Ids of events that were told: they are forgotten."""
+    wanted: frozenset[str] = frozenset()
+    """Names of events that somebody listens to: others are not kept."""
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    """Events of the run's own that become true with this batch."""
     # For stores that several workers share; see ``Session.shared``.
     idle: bool = False
     """This run has nothing to do: does any other?"""
@@ -293,6 +311,8 @@ class Committed:
     """How many items the job has taken back since it began: readers of items that were there
     before may have read what is there no more. (An item that is replaced by one with its key
     is not counted.)"""
+    events: list[EventNote] = field(default_factory=list)
+    """What is true from this batch on and was wanted; and what workers that died left untold."""
     # For stores that several workers share.
     next_id: int = 0
     """All ids below it may have been used by somebody: whoever goes on from there keeps to the
@@ -386,6 +406,9 @@ class Session:
     """Responses in all runs before."""
     delta: bool = False
     """The job skips what gave items in earlier numbers."""
+    events: list[EventNote] = field(default_factory=list)
+    """What earlier runs left untold, then that this one has opened the job (``job_opened`` or
+    ``job_resumed``), and what its recovery did."""
     recovered: int = 0
     """Rows that the run before held when it ended."""
     parked: int = 0
@@ -412,6 +435,12 @@ class Closing:
     reason: str
     stats: Mapping[str, object] = field(default_factory=dict)
     """Scrapy's stats of the run; what JSON cannot hold as text."""
+    custom: str | None = None
+    """See ``Batch``."""
+    told: Sequence[int] = ()
+    """See ``Batch``."""
+    announce: bool = False
+    """Somebody wants to be told of the end (``job_closed``); see ``JobStore.closed``."""
 
 
 @dataclass(frozen=True)
@@ -451,6 +480,9 @@ class JobStore(Protocol):
     """One job, open for writing by one run."""
 
     session: Session
+    closed: EventNote | None
+    """After ``close``: the event of the end, if it was wanted, to be forgotten when it was told
+    (``Store.forget``)."""
 
     def commit(self, batch: Batch) -> Committed:
         """Keep a batch, whole or not at all; also a heartbeat."""
@@ -594,6 +626,13 @@ class Store(Protocol):
 
     def verify(self, key: JobKey) -> Verdict:
         """Whether all that should hold of a job holds, at one moment. Reads everything."""
+
+    def untold(self, key: JobKey) -> list[EventNote]:
+        """Events of a job that nobody is on, of which nobody was told. Raises
+        ``JobNotFoundError``."""
+
+    def forget(self, key: JobKey, events: Sequence[int]) -> None:
+        """Events were told after the run had ended. No error if the job is gone."""
 
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

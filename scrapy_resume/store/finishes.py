@@ -68,14 +68,15 @@ class Finishes:
         if finish.supersedes and (held.items or self._changes[finish.id]):
             self._supersede(finish.id)
         self._finished.append(finish)
-        self._end_in_unit(finish, self._in.unit_of(held), held.attempts)
+        self._end_in_unit(finish, self._in.unit_of(held), held.kind, held.attempts)
         return True
 
-    def _end_in_unit(self, finish: Finish, unit: UnitChange, attempts: int) -> None:
+    def _end_in_unit(self, finish: Finish, unit: UnitChange, kind: int, attempts: int) -> None:
         self._units[finish.id] = unit
         unit.attempts += finish.attempts - attempts
         unit.items_failed += finish.items_failed
-        unit.end(finish.id, finish.state, _text(finish.error), _text(finish.error_message))
+        trouble = _text(finish.error), _text(finish.error_message)
+        self._in.tables.units.end(unit, kind, finish.id, finish.state, trouble)
 
     def _bury(self, finish: Finish) -> bool:
         tombstone = finish.tombstone
@@ -91,7 +92,7 @@ class Finishes:
         self._buried.append((row, self._outcome(finish)))
         unit = self._in.tables.units.of(row.unit, row.kind)
         unit.admit()
-        self._end_in_unit(finish, unit, 0)
+        self._end_in_unit(finish, unit, row.kind, 0)
         return True
 
     def _supersede(self, row: int) -> None:

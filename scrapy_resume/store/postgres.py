@@ -9,8 +9,8 @@ import logging
 import math
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,8 @@ from scrapy_resume.errors import (
     StoreUnavailableError,
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
-from scrapy_resume.store.contract import AskedRun, Opening, Recovery
+from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
+from scrapy_resume.store.events import noted
 from scrapy_resume.store.given import up_to_first_keeper
 from scrapy_resume.store.jsontext import as_json, storable
 from scrapy_resume.store.postgres_backup import read_job, verify_job, write_job
@@ -202,6 +203,18 @@ class PostgresStore:
         """Whether all that should hold of a job holds."""
         with self._ready() as connection:
             return verify_job(connection, key, self._link.place)
+
+    def untold(self, key: JobKey) -> list[EventNote]:
+        """Events of a job that nobody is on, of which nobody was told."""
+        with self._ready() as connection, connection.transaction():
+            tables, _ = self._hold(connection, key)
+            return noted(tables.execute(OPENING["events"]).fetchall())
+
+    def forget(self, key: JobKey, events: Sequence[int]) -> None:
+        """Events were told after the run had ended."""
+        with suppress(JobNotFoundError), self._ready() as connection, connection.transaction():
+            tables, _ = self._hold(connection, key)
+            tables.forget_events(events)
 
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

@@ -17,6 +17,7 @@ from scrapy_resume.store.contract import (
     Batch,
     Closing,
     Committed,
+    EventNote,
     FeedNote,
     HostNote,
     Opening,
@@ -25,6 +26,7 @@ from scrapy_resume.store.contract import (
     StartTurn,
     StoredItem,
 )
+from scrapy_resume.store.events import closed, keep_events
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.postgres_life import Life, Marks
 from scrapy_resume.store.postgres_link import Link
@@ -62,6 +64,7 @@ class PostgresJob:
     """A run's hold on a job. ``commit`` is the only write between opening and closing."""
 
     session: Session
+    closed: EventNote | None
 
     def __init__(
         self, link: Link, job: int, session: Session, opening: Opening, presence: Presence
@@ -80,6 +83,7 @@ class PostgresJob:
         self._doubt: Doubt | None = None
         self._ending: str | None = None
         """What a close is to answer that may have been kept, though nobody answered."""
+        self.closed: EventNote | None = None
         self._starving = False
         self._last: bool | None = None
         self._given_up = False
@@ -108,10 +112,12 @@ class PostgresJob:
 
     def _apply(self, batch: Batch, fence: Fence) -> Committed:
         tables = self._tables
+        adopted: list[EventNote] = []
         if batch.slots_given:
             tables.give(batch.slots_given)
         if self._watch.see_to_the_dead(tables, idle=batch.idle):
             fence = self._fence(tables.connection)
+            adopted = tables.adopt_events()
         transaction = self._writer.apply(batch, fence.tally(), fence.now)
         committed = transaction.committed
         if batch.slots_wanted:
@@ -124,8 +130,18 @@ class PostgresJob:
         committed.next_id = max(int(fence.next_id), batch.next_id)
         self._keep_counters(batch, fence, transaction)
         self._tell_of_others(batch, transaction)
+        self._keep_metrics(batch)
         settle_units(tables, fence.now)
+        tables.forget_events(batch.told)
+        committed.events = adopted + keep_events(tables, batch.wanted, batch.notices)
         return committed
+
+    def _keep_metrics(self, batch: Batch | Closing) -> None:
+        if batch.custom is not None:
+            self._tables.execute(COMMIT["keep_custom"], custom=batch.custom)
+        expected_total = batch.expected_total if isinstance(batch, Batch) else None
+        if expected_total is not None:
+            self._tables.execute(COMMIT["keep_expected"], expected_total=expected_total)
 
     def _find_slots(self, batch: Batch, transaction: Transaction) -> None:
         committed, tally = transaction.committed, transaction.tally
@@ -323,8 +339,14 @@ class PostgresJob:
         tables.execute(OPENING["fold_run"])
         if not goes_on:
             tables.execute(OPENING["end_job"], status=status, reason=closing.reason)
+        self._keep_metrics(closing)
         settle_units(tables, fence.now)
-        return job_status if goes_on else status
+        tables.forget_events(closing.told)
+        status = job_status if goes_on else status
+        if closing.announce:
+            notices = closed(self.session.run, status, closing.reason)
+            (self.closed,) = keep_events(tables, (), notices)
+        return status
 
     def _is_open(self) -> bool:
         return bool(self._tables.execute(OPENING["is_open"]).fetchall()[0][0])

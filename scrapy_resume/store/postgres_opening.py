@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from scrapy_resume.errors import JobNotFoundError
 from scrapy_resume.model import Counts, JobKey
 from scrapy_resume.store.contract import FeedNote, Opening, Session
+from scrapy_resume.store.events import AT_OPENING, keep_events, opened
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.postgres_job import PostgresJob
 from scrapy_resume.store.postgres_link import Link
@@ -51,6 +52,9 @@ def _open(link: Link, key: JobKey, opening: Opening, presence: Presence) -> Post
         found = _end_the_dead(tables, opening)
         session = _begin_run(tables, key, opening, job, found, presence.name)
         settle_units(tables, job.now)
+        total = found.recovered
+        notices = opened(session.run, session.crashed, total.rows, total.parked)
+        session.events += keep_events(tables, AT_OPENING, notices)
     return PostgresJob(link, job.id, session, opening, presence)
 
 
@@ -136,6 +140,7 @@ def _begin_run(
         spider_state=_state(tables),
         cookies=_cookies(tables),
         created_at=job.created_at,
+        events=tables.adopt_events(),
         feeds=[FeedNote(*row) for row in tables.execute(OPENING["feeds"])],
         superseded=superseded,
         pages=tables.execute(OPENING["pages"]).fetchall()[0][0],

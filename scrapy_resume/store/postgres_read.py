@@ -24,7 +24,8 @@ READ: Final = load_queries("postgres", "read.sql")
 ROWS_AT_ONCE: Final = 500
 
 COUNTS_UNITS: Final = 2
-"""The first version of the schema that does."""
+KEEPS_METRICS: Final = 3
+"""The first versions of the schema that do."""
 
 _OPEN: Final = frozenset({State.pending, State.leased})
 
@@ -52,6 +53,10 @@ class PostgresReader:
             cursor = connection.cursor(row_factory=dict_row)
             row = cursor.execute(READ["summary"], {"job": job}).fetchall()[0]
             alive = [run for run in _runs(connection, job) if run["alive"]]
+            expected_total = None
+            if version_of(connection, self._link.place) >= KEEPS_METRICS:
+                found = connection.execute(READ["expected_total"], {"job": job}).fetchall()
+                expected_total = found[0][0]
         running = row["status"] in ("running", "recovering")
         owner = alive[-1] if alive else row
         return JobSummary(
@@ -72,6 +77,7 @@ class PostgresReader:
             start_exhausted=row["start_exhausted"],
             delta=row["delta"],
             launch=None if row["launch"] is None else json.loads(row["launch"]),
+            expected_total=expected_total,
         )
 
     def runs(self, key: JobKey) -> list[dict[str, Any]]:
@@ -79,11 +85,17 @@ class PostgresReader:
 
         Keys: ``number``, ``worker`` (host:pid), ``status``, ``alive`` (it is at work now),
         ``reason``, ``started_at``, ``beat_at`` and ``ended_at`` (seconds since the epoch;
-        ``ended_at`` may be ``None``), ``pages``, ``items``, and ``stats`` (a dict, or ``None``:
-        it did not close).
+        ``ended_at`` may be ``None``), ``pages``, ``items``, ``stats`` (a dict, or ``None``:
+        it did not close), and ``custom`` (its custom metrics, a dict).
         """
         with self._job(key) as (connection, job):
-            return _runs(connection, job)
+            runs = _runs(connection, job)
+            custom = {}
+            if version_of(connection, self._link.place) >= KEEPS_METRICS:
+                custom = dict(connection.execute(READ["custom"], {"job": job}).fetchall())
+        for run in runs:
+            run["custom"] = json.loads(custom.get(run["number"], "{}"))
+        return runs
 
     def in_flight_urls(self, key: JobKey) -> list[str]:
         """The URLs of the leased requests, in the order in which they were found."""

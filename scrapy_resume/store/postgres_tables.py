@@ -8,11 +8,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from psycopg import Connection, Cursor
+from psycopg.rows import dict_row
 
 from scrapy_resume.errors import LeaseLostError
 from scrapy_resume.model import Counts, State
 from scrapy_resume.store.contract import (
     Batch,
+    EventNote,
     FeedNote,
     HostNote,
     ItemRecord,
@@ -20,6 +22,7 @@ from scrapy_resume.store.contract import (
     Release,
     Wish,
 )
+from scrapy_resume.store.events import noted
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.queries import load_queries
 from scrapy_resume.store.tables import (
@@ -462,6 +465,34 @@ class PostgresTables:
     def supersede(self, rows: Sequence[int], now: float) -> None:
         """pending → ignored: each run has requests of its own."""
         self.execute(OPENING["supersede"], ids=list(rows))
+
+    # Events
+
+    def describe_requests(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Requests by id, in the keys of ``requests --json``."""
+        found = self._dicts(COMMIT["describe_requests"], rows)
+        return {row.pop("id"): row for row in found}
+
+    def describe_units(self, units: Sequence[int]) -> list[dict[str, Any]]:
+        """Units, in the keys of ``units --json``."""
+        return self._dicts(COMMIT["describe_units"], units)
+
+    def _dicts(self, statement: str, ids: Sequence[int]) -> list[dict[str, Any]]:
+        cursor = self._connection.cursor(row_factory=dict_row)
+        return cursor.execute(statement, {"job": self._job, "ids": list(ids)}).fetchall()
+
+    def add_event(self, payload: str) -> int:
+        """Keep events until they are told, by this run or by who takes over from it."""
+        return int(self.execute(COMMIT["add_event"], payload=payload).fetchall()[0][0])
+
+    def forget_events(self, events: Sequence[int]) -> None:
+        """They were told."""
+        if events:
+            self.execute(COMMIT["forget_events"], ids=list(events))
+
+    def adopt_events(self) -> list[EventNote]:
+        """What runs that have ended did not tell, in order."""
+        return noted(sorted(self.execute(COMMIT["adopt_events"]).fetchall()))
 
     # Units
 

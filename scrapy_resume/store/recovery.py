@@ -70,7 +70,8 @@ def recover(tables: Tables, tally: Tally, death: Death, now: float) -> Recovered
             unit = tables.units.of(row.unit, row.kind)
             unit.attempts += end.attempts
             if end.state is State.parked:
-                unit.end(row.id, end.state, end.error, end.error_message)
+                trouble = end.error, end.error_message
+                tables.units.end(unit, row.kind, row.id, end.state, trouble)
                 recovered.parked += 1
         ends.append((row, end))
     if ends:
@@ -85,6 +86,7 @@ def supersede_every_run(tables: Tables, tally: Tally, run: int, now: float) -> N
     for row in rows:
         tally.leave(State.pending, row.kind, row.slot, row.suspect, row.not_before)
         tally.enter(State.ignored, row.kind, row.slot, row.suspect, row.not_before)
-        tables.units.of(row.unit, row.kind).end(row.id, State.ignored, None, None)
+        unit = tables.units.of(row.unit, row.kind)
+        tables.units.end(unit, row.kind, row.id, State.ignored)
     if rows:
         tables.supersede([row.id for row in rows], now)

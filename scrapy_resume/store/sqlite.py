@@ -12,9 +12,10 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from scrapy_resume.errors import (
     ConfigurationError,
@@ -27,7 +28,8 @@ from scrapy_resume.errors import (
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.backupfile import is_backup
-from scrapy_resume.store.contract import AskedRun, Opening, Recovery
+from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
+from scrapy_resume.store.events import noted
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import door_lock, is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION, migrate, record_version
@@ -73,13 +75,16 @@ from scrapy_resume.store.sqlite_opening import (
 )
 from scrapy_resume.store.sqlite_read import read_summary, reading
 from scrapy_resume.store.sqlite_steering import steer
-from scrapy_resume.store.sqlite_tables import OPENING
+from scrapy_resume.store.sqlite_tables import COMMIT, OPENING
 from scrapy_resume.store.verifying import Verdict
 
 log = logging.getLogger("scrapy_resume")
 
 ANSWER_SECONDS = 10.0
 """How long a command waits for a live owner: it looks for orders twice a second."""
+
+KEEPS_EVENTS: Final = 3
+"""The first version of the schema that does."""
 
 
 class SqliteStore:
@@ -260,6 +265,26 @@ class SqliteStore:
     def verify(self, key: JobKey) -> Verdict:
         """Whether all that should hold of a job holds."""
         return verify_job(self._existing(key))
+
+    def untold(self, key: JobKey) -> list[EventNote]:
+        """Events of a job that nobody is on, of which nobody was told."""
+        with reading(self._existing(key)) as connection:
+            if schema_version(connection, self._existing(key), SCHEMA_VERSION) < KEEPS_EVENTS:
+                return []
+            return noted(connection.execute(OPENING["events"]).fetchall())
+
+    def forget(self, key: JobKey, events: Sequence[int]) -> None:
+        """Events were told after the run had ended."""
+        with suppress(JobNotFoundError):
+            path = self._existing(key)
+            with translated(path):
+                connection = connect(path, FILES["configure_owner"], mode="rw")
+                try:
+                    with transaction(connection):
+                        rows = [(event,) for event in events]
+                        connection.executemany(COMMIT["forget_event"], rows)
+                finally:
+                    connection.close()
 
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all.

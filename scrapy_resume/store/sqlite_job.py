@@ -19,10 +19,12 @@ from scrapy_resume.store.contract import (
     Batch,
     Closing,
     Committed,
+    EventNote,
     Orders,
     Session,
     StoredItem,
 )
+from scrapy_resume.store.events import closed, keep_events
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import OwnerLock
 from scrapy_resume.store.recovery import Death, recover
@@ -47,6 +49,7 @@ class SqliteJob:
     """A job that this run owns. ``commit`` is the only write between opening and closing."""
 
     session: Session
+    closed: EventNote | None
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class SqliteJob:
         self._doubt: Doubt | None = None
         self._ordered = False
         """Somebody has told this run to change requests."""
+        self.closed: EventNote | None = None
         self._given_up = False
 
     def commit(self, batch: Batch) -> Committed:
@@ -245,6 +249,12 @@ class SqliteJob:
         }
         connection.execute(OPENING["end_run"], end)
         connection.execute(OPENING["end_job"], end)
+        self._tables.forget_events(closing.told)
+        if closing.custom is not None:
+            connection.execute(COMMIT["keep_custom"], (closing.custom, self.session.run))
+        if closing.announce:
+            notices = closed(self.session.run, status, closing.reason)
+            (self.closed,) = keep_events(self._tables, (), notices)
         return status
 
     def _checkpoint(self) -> None:

@@ -23,6 +23,7 @@ from scrapy_resume.model import JobKey
 from scrapy_resume.store.batch import end_delays
 from scrapy_resume.store.board import Board, read_board
 from scrapy_resume.store.contract import FeedNote, HostNote, Opening, Recovery, Session
+from scrapy_resume.store.events import AT_OPENING, keep_events, noted, opened
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import OwnerLock, is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION, migrate
@@ -201,6 +202,8 @@ def _open(
             reason = f"taken over by {opening.worker}" if alive else None
             _end_dead_run(connection, before.run, reason)
         connection.execute(OPENING["drop_orders"])
+        notices = opened(run, before.died, recovered.rows, recovered.parked)
+        keep_events(tables, AT_OPENING, notices)
         _begin_run(connection, run, before.epoch + 1, opening, now)
     board = Board(board_path(path), before.epoch + 1)
     if opening.durable:
@@ -255,6 +258,7 @@ def _session(
         spider_state=spider_state,
         cookies=dict(connection.execute(OPENING["cookies"]).fetchall()),
         created_at=created_at,
+        events=noted(connection.execute(OPENING["events"]).fetchall()),
         feeds=[FeedNote(*row) for row in connection.execute(OPENING["feeds"])],
         hosts=[HostNote(*row) for row in connection.execute(OPENING["hosts"])],
         last_item=job.next_item - 1,

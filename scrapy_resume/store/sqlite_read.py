@@ -47,7 +47,8 @@ ROWS_AT_ONCE: Final = 500
 NO_LIMIT: Final = -1
 
 COUNTS_UNITS: Final = 2
-"""The first version of the schema that does."""
+KEEPS_METRICS: Final = 3
+"""The first versions of the schema that do."""
 
 
 class SqliteReader:
@@ -79,12 +80,17 @@ class SqliteReader:
         Keys: ``number``, ``worker`` (host:pid), ``status`` (``running`` as long as the run has
         not ended in any way that it could write down), ``reason``, ``started_at``, ``beat_at``
         and ``ended_at`` (seconds since the epoch; ``ended_at`` may be ``None``), ``pages``,
-        ``items``, and ``stats`` (a dict, or ``None``: it did not close).
+        ``items``, ``stats`` (a dict, or ``None``: it did not close), and ``custom`` (its
+        custom metrics, a dict).
         """
         with reading(self.path(key)) as connection:
             runs = list(_dicts(connection.execute(READ["runs"])))
+            custom = {}
+            if _version(connection) >= KEEPS_METRICS:
+                custom = dict(connection.execute(READ["custom"]).fetchall())
         for run in runs:
             run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
+            run["custom"] = json.loads(custom.get(run["number"], "{}"))
         return runs
 
     def in_flight_urls(self, key: JobKey) -> list[str]:
@@ -162,14 +168,14 @@ class SqliteReader:
         count = NO_LIMIT if limit is None else limit
         statement = READ["units"] if state is None else READ["units_in_state"]
         with reading(self.path(key)) as connection:
-            if _counts_units(connection):
+            if _version(connection) >= COUNTS_UNITS:
                 yield from _dicts(connection.execute(statement, {"state": state, "count": count}))
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
         """How many units are in each state; ``None`` where an older version counted none: they
         are counted when the job is next opened."""
         with reading(self.path(key)) as connection:
-            if not _counts_units(connection):
+            if _version(connection) < COUNTS_UNITS:
                 return None
             rows = connection.execute(READ["unit_tally"]).fetchall()
         return {UnitState(state): units for state, units in rows}
@@ -187,10 +193,10 @@ class SqliteReader:
                     yield payload
 
 
-def _counts_units(connection: sqlite3.Connection) -> bool:
-    """Whether the job's file has been migrated to a version that does."""
+def _version(connection: sqlite3.Connection) -> int:
+    """Of the schema: a job that nobody has opened since is as an older version left it."""
     ((version,),) = connection.execute(FILES["schema_version"]).fetchall()
-    return bool(version >= COUNTS_UNITS)
+    return int(version)
 
 
 def selected(selection: Selection) -> tuple[str, str, dict[str, Any]]:
@@ -226,6 +232,9 @@ def read_summary(path: Path) -> JobSummary:
                 break
             row = next(_dicts(connection.execute(READ["summary"])))
             alive = is_held(lock_path(path, row["epoch"]))
+        row["expected_total"] = None
+        if _version(connection) >= KEEPS_METRICS:
+            (row["expected_total"],) = connection.execute(READ["expected_total"]).fetchone()
     return _summary(row, alive)
 
 
@@ -249,6 +258,7 @@ def _summary(row: dict[str, Any], alive: bool) -> JobSummary:
         start_exhausted=bool(row["start_exhausted"]),
         delta=bool(row["delta"]),
         launch=None if row["launch"] is None else json.loads(row["launch"]),
+        expected_total=row["expected_total"],
     )
 
 

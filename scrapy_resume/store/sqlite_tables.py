@@ -19,6 +19,7 @@ from scrapy_resume.store.contract import (
     Release,
     Wish,
 )
+from scrapy_resume.store.events import keep_events
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.queries import insert_many, load_queries
 from scrapy_resume.store.tables import (
@@ -306,6 +307,25 @@ class SqliteTables:
         """pending → ignored: a later run has requests of its own."""
         self._run_many(OPENING["supersede"], [(now, row) for row in rows])
 
+    # Events
+
+    def describe_requests(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Requests by id, in the keys of ``requests --json``."""
+        cursor = self._run(COMMIT["describe_requests"], (_json_numbers(rows),))
+        return {row.pop("id"): row for row in _dicts(cursor)}
+
+    def describe_units(self, units: Sequence[int]) -> list[dict[str, Any]]:
+        """Units, in the keys of ``units --json``."""
+        return _dicts(self._run(COMMIT["describe_units"], (_json_numbers(units),)))
+
+    def add_event(self, payload: str) -> int:
+        """Keep events until they are told."""
+        return self._number(COMMIT["add_event"], (payload,))
+
+    def forget_events(self, events: Sequence[int]) -> None:
+        """They were told."""
+        self._run_many(COMMIT["forget_event"], [(event,) for event in events])
+
     # Units
 
     def units_of(self, rows: Sequence[int]) -> dict[int, int]:
@@ -340,6 +360,12 @@ class SqliteTables:
         """The counters of the job, its run and its units, as a batch leaves them."""
         settle_units(self, transaction.now)
         committed, tally = transaction.committed, transaction.tally
+        self.forget_events(batch.told)
+        committed.events = keep_events(self, batch.wanted, batch.notices)
+        if batch.custom is not None:
+            self._run(COMMIT["keep_custom"], (batch.custom, transaction.run))
+        if batch.expected_total is not None:
+            self._run(COMMIT["keep_expected"], (batch.expected_total,))
         committed.last_item = self._next_item - 1
         self._run(
             COMMIT["keep_job"],
@@ -372,6 +398,11 @@ class SqliteTables:
     def _number(self, statement: str, values: Any = ()) -> int:
         ((number,),) = self._run(statement, values).fetchall()
         return int(number)
+
+
+def _dicts(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def _json_numbers(numbers: Iterable[int]) -> str | None:

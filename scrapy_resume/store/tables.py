@@ -8,7 +8,7 @@ called here happens within the transaction at hand, and is undone with it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from scrapy_resume.model import State
 from scrapy_resume.store.contract import (
@@ -286,6 +286,20 @@ class Tables(Protocol):
 
     def supersede(self, rows: Sequence[int], now: float) -> None:
         """pending → ignored: a later run has requests of its own."""
+
+    # Events
+
+    def describe_requests(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Requests by id, in the keys of ``requests --json``."""
+
+    def describe_units(self, units: Sequence[int]) -> list[dict[str, Any]]:
+        """Units, in the keys of ``units --json``."""
+
+    def add_event(self, payload: str) -> int:
+        """Keep events until they are told; returns their id."""
+
+    def forget_events(self, events: Sequence[int]) -> None:
+        """They were told."""
 
     # Units
 

@@ -38,6 +38,10 @@ class UnitRow(NamedTuple):
     error_message: str | None = None
 
 
+Trouble = tuple[str | None, str | None]
+"""An error's class name, and its message."""
+
+
 class UnitChange:
     """What a transaction does to one unit."""
 
@@ -51,9 +55,9 @@ class UnitChange:
         self.attempts = 0
         self.ended = False
         self.cursor: int | None = None
-        self.trouble: tuple[str | None, str | None] | None = None
+        self.trouble: Trouble | None = None
 
-    def end(self, row: int, state: int, error: str | None, message: str | None) -> None:
+    def end(self, row: int, state: int, trouble: Trouble) -> None:
         """An open request has come to its end."""
         states = self.states
         states[State.leased] -= 1
@@ -62,7 +66,7 @@ class UnitChange:
         if state == State.done:
             self.cursor = row
         elif state != State.ignored:
-            self.trouble = error, message
+            self.trouble = trouble
 
     def admit(self) -> None:
         """An open request is there, leased or not."""
@@ -110,6 +114,18 @@ class UnitChanges:
 
     def __init__(self) -> None:
         self._changes: dict[int, UnitChange] = {}
+        self.ends: list[tuple[int, int]] = []
+        """Requests that have ended, and their states, in order."""
+        self.completed: list[int] = []
+        """Units of which nothing is open any more."""
+
+    def end(
+        self, unit: UnitChange, kind: int, row: int, state: int, trouble: Trouble = (None, None)
+    ) -> None:
+        """An open row of a unit has come to its end."""
+        unit.end(row, state, trouble)
+        if kind == Kind.request:
+            self.ends.append((row, state))
 
     def of(self, unit: int, kind: int) -> UnitChange:
         """Where to note what a row of that unit and kind does to it."""
@@ -158,6 +174,8 @@ def settle_units(tables: UnitTables, now: float) -> None:
         was = before.get(unit) or UnitRow(unit)
         row = changes[unit].applied_to(was, now)
         rows.append(row)
+        if changes[unit].ended and not row.open:
+            tables.units.completed.append(unit)
         if row.state != was.state:
             if was.state is not None:
                 moved[was.state] -= 1

@@ -55,6 +55,8 @@ INSERT INTO scrapy_resume.unit_count (
     job, unit, state, open, done, failed, parked, ignored, items, items_failed, attempts, cursor
 )
 SELECT 1, n, n %% 6, 0, 1, 0, 0, 0, 0, 0, 1, n FROM generate_series(1, %(rows)s) AS n;
+INSERT INTO scrapy_resume.event (job, run, payload)
+SELECT 1, n %% 50, '[]' FROM generate_series(1, 20000) AS n;
 INSERT INTO scrapy_resume.item (request, job, run, occurrence, key, payload)
 SELECT n, 1, 1 + n %% 50, 0, CASE WHEN n %% 2 = 0 THEN 'key' || n END, '{}'
 FROM generate_series(1, %(rows)s) AS n;
@@ -125,7 +127,7 @@ HOT = [
     "find_slots find_units claim_slots find_open_slots slot_range slots_of_others give_slots",
     "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays",
     "keep_hosts hosts_of_slots others_at_work units_of hold_units keep_units change_unit_tally",
-    "keep_minute",
+    "describe_requests describe_units forget_events keep_minute",
 ]
 READ = "summary runs in_flight_urls failures statuses hosts"
 AT_DEATHS = (

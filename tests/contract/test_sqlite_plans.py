@@ -77,6 +77,7 @@ WHOLE = {
     "cookies": "all jars",
     "runs": "all runs",
     "unit_tally": "a row for each state",
+    "events": "all that is to be told",
     "item_payloads": "all items",
     "failures": "what has failed, sorted by error; bounded",
     "statuses": "the last requests, sorted by HTTP status; bounded",

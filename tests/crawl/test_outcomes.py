@@ -133,6 +133,17 @@ def test_attempts_count_over_kills_and_a_survivor_is_cleared_of_them(
     assert (row["state"], row["attempts"], row["crashes"]) == ("done", 2, 0)
 
 
+def test_what_a_suspect_leaves_in_memory_is_fetched_and_the_suspect_once(
+    wanderings: Wanderings,
+) -> None:
+    path = ("-a", "paths=/slow/1?seconds=0.5&do=lambda")
+    assert wanderings.run({}, *path, kill=at_hits(1)).killed_at is not None
+    run = wanderings.run({"RESUME_CRASH_LIMIT": 1}, *path, timeout_seconds=30)
+    assert run.is_finished, run.tail()
+    assert wanderings.titles() == {"Slow 1": 1, "leaf below": 1}
+    assert len([hit for hit in wanderings.site.hits() if hit.url.startswith("/slow")]) == 2
+
+
 def test_a_redirect_keeps_its_row_and_one_to_what_is_known_is_ignored(
     wanderings: Wanderings,
 ) -> None:

@@ -301,6 +301,46 @@ FROM unnest(%(states)s::smallint[], %(changes)s::bigint[]) AS c (state, change)
 ORDER BY c.state
 ON CONFLICT (job, run, state) DO UPDATE SET units = unit_tally.units + excluded.units;
 
+-- name: describe_requests
+-- Requests as people see them.
+SELECT
+    v.id, v.url, v.method, v.state, v.priority, v.depth, v.callback, v.attempts, v.crashes,
+    v.http_status, v.error, v.error_message, v.not_before, v.updated_at, v.items, v.unit,
+    v.worker, v.leased_at
+FROM scrapy_resume.requests AS v WHERE v.job_id = %(job)s AND v.id = ANY(%(ids)s);
+
+-- name: describe_units
+-- Units as people see them.
+SELECT
+    v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
+    v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
+FROM scrapy_resume.units AS v WHERE v.job_id = %(job)s AND v.id = ANY(%(ids)s);
+
+-- name: add_event
+-- Events of which nobody was told yet.
+INSERT INTO scrapy_resume.event (job, run, payload) VALUES (%(job)s, %(run)s, %(payload)s)
+RETURNING id;
+
+-- name: forget_events
+-- They were told.
+DELETE FROM scrapy_resume.event WHERE job = %(job)s AND id = ANY(%(ids)s);
+
+-- name: adopt_events
+-- What runs that have ended did not tell is this run's to tell.
+UPDATE scrapy_resume.event SET run = %(run)s
+WHERE job = %(job)s AND run NOT IN (
+    SELECT number FROM scrapy_resume.run WHERE job = %(job)s AND status = 'running'
+)
+RETURNING id, payload;
+
+-- name: keep_custom
+-- The run's custom metrics so far.
+UPDATE scrapy_resume.run SET custom = %(custom)s WHERE job = %(job)s AND number = %(run)s;
+
+-- name: keep_expected
+-- How many pages the spider expects.
+UPDATE scrapy_resume.job SET expected_total = %(expected_total)s WHERE id = %(job)s;
+
 -- name: claim_slots
 -- Slots that nobody has, out of those that are wished for; and those that are the run's without
 -- its knowledge, because the answer to its claim was lost.

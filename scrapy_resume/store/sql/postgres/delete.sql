@@ -44,6 +44,10 @@ DELETE FROM scrapy_resume.unit_tally WHERE job = %(job)s;
 -- Named units.
 DELETE FROM scrapy_resume.unit WHERE job = %(job)s;
 
+-- name: event
+-- Events of which nobody was told.
+DELETE FROM scrapy_resume.event WHERE job = %(job)s;
+
 -- name: spider_state
 -- What spiders kept.
 DELETE FROM scrapy_resume.spider_state WHERE job = %(job)s;

@@ -292,6 +292,10 @@ SELECT DISTINCT ON (jar) job, %(run)s, jar, payload, updated_at FROM scrapy_resu
 WHERE job = %(job)s ORDER BY jar, updated_at DESC
 RETURNING jar, payload;
 
+-- name: events
+-- Events of which nobody was told yet.
+SELECT id, payload FROM scrapy_resume.event WHERE job = %(job)s ORDER BY id;
+
 -- name: feeds
 -- Files of feeds that a run may go on with.
 SELECT name, batch, record, settled FROM scrapy_resume.feed

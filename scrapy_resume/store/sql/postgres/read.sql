@@ -32,6 +32,14 @@ SELECT
     - greatest(beat_at, extract(epoch FROM pg_postmaster_start_time())) AS silence
 FROM scrapy_resume.run WHERE job = %(job)s ORDER BY number;
 
+-- name: expected_total
+-- How many pages the spider expects.
+SELECT expected_total FROM scrapy_resume.job WHERE id = %(job)s;
+
+-- name: custom
+-- The custom metrics of runs that have some.
+SELECT number, custom FROM scrapy_resume.run WHERE job = %(job)s AND custom IS NOT NULL;
+
 -- name: in_flight_urls
 -- What the workers hold, through the index on leased rows.
 SELECT r.url FROM scrapy_resume.frontier AS f

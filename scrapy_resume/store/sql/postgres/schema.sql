@@ -1,4 +1,4 @@
--- The schema of all jobs in a PostgreSQL database, version 4.
+-- The schema of all jobs in a PostgreSQL database, version 5.
 --
 -- Times are seconds since the epoch, UTC, by the server's clock. States of a request: 0 open
 -- (it is in the frontier: pending or leased), 2 done, 3 failed, 4 parked, 5 ignored. People
@@ -58,6 +58,7 @@ CREATE TABLE scrapy_resume.job (
     items_dropped bigint NOT NULL DEFAULT 0,
     items_failed bigint NOT NULL DEFAULT 0,
     superseded bigint NOT NULL DEFAULT 0, -- items that were taken back
+    expected_total double precision,      -- pages, as the spider says; NULL: it does not
     UNIQUE (name, number)
 );
 
@@ -98,6 +99,7 @@ CREATE TABLE scrapy_resume.run (
     items_dropped bigint NOT NULL DEFAULT 0,
     items_failed bigint NOT NULL DEFAULT 0,
     superseded bigint NOT NULL DEFAULT 0,
+    custom text,                          -- JSON: custom metrics, written as they change
     PRIMARY KEY (job, number)
 ) WITH (fillfactor = 40);
 
@@ -316,6 +318,15 @@ CREATE TABLE scrapy_resume.minute (
     open bigint NOT NULL,                 -- of the job, at the end of the minute
     PRIMARY KEY (job, minute, run)
 ) WITH (fillfactor = 70);
+
+-- Events of which nobody was told yet; kept only where somebody listens.
+CREATE TABLE scrapy_resume.event (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    job integer NOT NULL,
+    run integer NOT NULL,                 -- that is to tell
+    payload text NOT NULL,                -- JSON
+    PRIMARY KEY (job, id)
+);
 
 CREATE FUNCTION scrapy_resume.iso(seconds double precision) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -197,6 +197,37 @@ ON CONFLICT (unit) DO UPDATE SET
 -- How many units are in a state.
 UPDATE unit_tally SET units = units + ? WHERE state = ?;
 
+-- name: describe_requests
+-- Requests as people see them.
+SELECT
+    v.id, v.url, v.method, v.state, v.priority, v.depth, v.callback, v.attempts, v.crashes,
+    v.http_status, v.error, v.error_message, v.not_before, v.updated_at, v.items, v.unit,
+    v.worker, v.leased_at
+FROM json_each(?) AS j CROSS JOIN requests AS v WHERE v.id = j.value;
+
+-- name: describe_units
+-- Units as people see them.
+SELECT
+    v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
+    v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
+FROM json_each(?) AS j CROSS JOIN units AS v WHERE v.id = j.value;
+
+-- name: add_event
+-- Events of which nobody was told yet.
+INSERT INTO event (payload) VALUES (?) RETURNING id;
+
+-- name: forget_event
+-- They were told.
+DELETE FROM event WHERE id = ?;
+
+-- name: keep_custom
+-- The run's custom metrics so far.
+UPDATE run SET custom = ? WHERE number = ?;
+
+-- name: keep_expected
+-- How many pages the spider expects.
+UPDATE job SET expected_total = ?;
+
 -- name: change_slot
 -- What a commit did to the pending rows of a slot.
 UPDATE slot SET pending = pending + ? WHERE id = ? RETURNING key, pending;

@@ -117,6 +117,10 @@ UPDATE job SET
 -- What a recovery did to the pending rows of a slot.
 UPDATE slot SET pending = pending + ? WHERE id = ?;
 
+-- name: events
+-- Events of which nobody was told yet.
+SELECT id, payload FROM event ORDER BY id;
+
 -- name: feeds
 -- Files of feeds that a run may go on with.
 SELECT name, batch, record, settled FROM feed WHERE settled = 0 ORDER BY name, batch;

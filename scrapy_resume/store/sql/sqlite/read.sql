@@ -20,6 +20,14 @@ SELECT epoch FROM job;
 SELECT number, worker, status, reason, started_at, beat_at, ended_at, pages, items, stats
 FROM run ORDER BY number;
 
+-- name: expected_total
+-- How many pages the spider expects.
+SELECT expected_total FROM job;
+
+-- name: custom
+-- The custom metrics of runs that have some.
+SELECT number, custom FROM run WHERE custom IS NOT NULL;
+
 -- name: in_flight_urls
 -- What the live run holds, through the index on leased rows.
 SELECT url FROM request WHERE state = 1 ORDER BY id;

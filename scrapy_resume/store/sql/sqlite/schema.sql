@@ -1,10 +1,10 @@
--- The schema of one job's file, version 4.
+-- The schema of one job's file, version 5.
 --
 -- Times are seconds since the epoch, UTC. States of a request: 0 pending, 1 leased,
 -- 2 done, 3 failed, 4 parked, 5 ignored. People read the views at the end.
 
 PRAGMA application_id = 1397901901;      -- "SRJM": file(1) and the readers know the file by it
-PRAGMA user_version = 4;                 -- the version of this schema
+PRAGMA user_version = 5;                 -- the version of this schema
 
 CREATE TABLE job (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -40,7 +40,8 @@ CREATE TABLE job (
     items_stored INTEGER NOT NULL DEFAULT 0,
     items_dropped INTEGER NOT NULL DEFAULT 0,
     items_failed INTEGER NOT NULL DEFAULT 0,
-    superseded INTEGER NOT NULL DEFAULT 0 -- items that were taken back
+    superseded INTEGER NOT NULL DEFAULT 0, -- items that were taken back
+    expected_total REAL                  -- pages, as the spider says; NULL: it does not
 );
 
 CREATE TABLE run (
@@ -54,7 +55,8 @@ CREATE TABLE run (
     ended_at REAL,
     pages INTEGER NOT NULL DEFAULT 0,
     items INTEGER NOT NULL DEFAULT 0,
-    stats TEXT                           -- JSON, written at close
+    stats TEXT,                          -- JSON, written at close
+    custom TEXT                          -- JSON: custom metrics, written as they change
 );
 
 -- Download slots (a host, mostly).
@@ -226,6 +228,12 @@ CREATE TABLE minute (
     open INTEGER NOT NULL,               -- of the job, at the end of the minute
     PRIMARY KEY (minute, run)
 ) WITHOUT ROWID;
+
+-- Events of which nobody was told yet; kept only where somebody listens.
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    payload TEXT NOT NULL                -- JSON
+);
 
 CREATE TABLE migration (
     version INTEGER PRIMARY KEY,

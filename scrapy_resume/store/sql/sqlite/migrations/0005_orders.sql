@@ -1,6 +1,6 @@
 -- What commands tell a live crawl, how a crawl was started, what earlier numbers of a job gave,
 -- and when a request failed first.
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 ALTER TABLE job ADD COLUMN launch TEXT;
 ALTER TABLE job ADD COLUMN delta INTEGER NOT NULL DEFAULT 0;

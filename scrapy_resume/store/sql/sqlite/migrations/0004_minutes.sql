@@ -14,4 +14,4 @@ CREATE TABLE minute (
     PRIMARY KEY (minute, run)
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
