@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
@@ -81,23 +82,31 @@ def retries_of(request: Request) -> int:
 def retry_after(response: Response) -> float:
     """When the site wants to be asked again: seconds since the epoch. 0: it doesn't say.
 
-    ``Retry-After`` in seconds or as a date (RFC 9110, section 10.2.3), at most a day.
+    ``Retry-After`` in seconds or as a date (RFC 9110, section 10.2.3), at most a day. A date is
+    by the site's clock: what counts is how far it is from the response's own ``Date``.
     """
     if response.status not in RETRY_AFTER_CODES:
         return 0.0
-    value = response.headers.get(b"Retry-After")
-    if value is None:
-        return 0.0
+    value = _header(response, b"Retry-After")
     now = time.time()
-    seconds = _seconds(value.decode("latin-1").strip(), now)
+    if value.isascii() and value.isdecimal():
+        seconds = float(value[:12])
+    elif date := _moment(value):
+        seconds = date - (_moment(_header(response, b"Date")) or now)
+    else:
+        return 0.0
     return now + min(seconds, LONGEST_RETRY_AFTER_SECONDS) if seconds > 0 else 0.0
 
 
-def _seconds(text: str, now: float) -> float:
-    """0: it makes no sense."""
-    if text.isascii() and text.isdecimal():
-        return float(text[:12])
+def _header(response: Response, name: bytes) -> str:
+    value = response.headers.get(name)
+    return "" if value is None else value.decode("latin-1").strip()
+
+
+def _moment(text: str) -> float:
+    """A date in seconds since the epoch; 0: it makes no sense. Without a zone it is UTC."""
     try:
-        return parsedate_to_datetime(text).timestamp() - now
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
     except (TypeError, ValueError, OverflowError):
         return 0.0

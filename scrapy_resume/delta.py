@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from scrapy_resume.backoff import retries_of
 from scrapy_resume.model import START, Kind, key_of_ones_own, ordinary_identity
 
 if TYPE_CHECKING:
@@ -32,10 +33,14 @@ def given_key(request: Request, fingerprint: bytes, identity: bytes) -> bytes | 
 
 
 def may_be_skipped(request: Request, parent: Row | None) -> bool:
-    """Whether a delta crawl may do without the request: if a page has led to it."""
+    """Whether a delta crawl may do without the request: if a page has led to it.
+
+    Another attempt at a page that was fetched is not one to do without.
+    """
     return (
         parent is not None
         and parent.id != START
         and parent.kind is Kind.request
+        and retries_of(request) <= parent.retry_times
         and bool(request.meta.get(ALWAYS_FETCHED, True))
     )

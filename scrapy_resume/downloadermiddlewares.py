@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from scrapy.exceptions import NotConfigured
 
+from scrapy_resume.errors import HeldBackError
 from scrapy_resume.extensions import run_of
 
 if TYPE_CHECKING:
@@ -35,8 +36,14 @@ class ResumeDownloaderMiddleware:
         return cls(run)
 
     def process_request(self, request: Request, spider: Spider | None = None) -> None:
-        """The request is about to be sent."""
+        """The request is about to be sent.
+
+        Raises ``HeldBackError`` if its host was found to be in trouble since it was handed out.
+        """
         self._run.ledger.passed_robots(request)
+        row = self._run.ledger.row_of(request)
+        if row is not None and self._run.hosts.must_wait(row) and _again(request) is not None:
+            raise HeldBackError(f"{request} waits for its host")
         if request.cookies:
             self._run.cookies.changed(request.meta.get("cookiejar"))
 
@@ -60,9 +67,12 @@ class ResumeDownloaderMiddleware:
     ) -> Request | None:
         """No answer has come. Gives the request back if it is to wait for its host."""
         row = self._run.ledger.row_of(request)
-        if row is not None and self._run.hosts.failed(row, exception):
+        if row is None:
+            return None
+        if isinstance(exception, HeldBackError):
+            self._run.hosts.held_back(row)
             return _again(request)
-        return None
+        return _again(request) if self._run.hosts.failed(row, exception) else None
 
 
 def _again(request: Request) -> Request | None:

@@ -105,6 +105,10 @@ class HostUnavailableError(ResumeError):
     """The request's host has not answered so many probes in a row (RESUME_BREAKER_PROBES)."""
 
 
+class HeldBackError(ResumeError):
+    """The request was not sent, though it waited for its turn: its host is to be left alone."""
+
+
 class FeedFileChangedError(ResumeError):
     """A feed's file is not as this job has left it: deleted, cut, replaced or altered."""
 

@@ -105,6 +105,7 @@ class ResumeExtension:
         connect(self.spider_closed, signals.spider_closed)
         connect(self.engine_stopped, signals.engine_stopped)
         connect(self.headers_received, signals.headers_received)
+        connect(self.response_downloaded, signals.response_downloaded)
         connect(self.response_received, signals.response_received)
         connect(self.item_scraped, signals.item_scraped)
         connect(self.item_dropped, signals.item_dropped)
@@ -154,6 +155,12 @@ class ResumeExtension:
     def headers_received(self, request: Request) -> None:
         """The site has begun to answer."""
         self.run.hand_out.answered_by_site(request)
+
+    def response_downloaded(self, response: Response, request: Request) -> None:
+        """The downloader has a response, and has not sent the next request of the slot yet."""
+        row = self.run.ledger.row_of(request)
+        if row is not None:
+            self.run.hosts.downloaded(row, response)
 
     def response_received(self, response: Response, request: Request) -> None:
         """A response is through all downloader middlewares, the cookies' too."""

@@ -113,6 +113,8 @@ class Hosts:
         """Have the engine ask for a request."""
         self.ask: Callable[[], None] = lambda: None
         """Have a batch sent."""
+        self.hold_back: Callable[[Callable[[Row], bool]], None] = lambda _: None
+        """Have requests that are queued in the downloader come back unsent."""
 
     def begin(self) -> None:
         """The event loop runs: take up what earlier runs knew."""
@@ -137,6 +139,11 @@ class Hosts:
 
     # ---- what becomes of requests
 
+    def downloaded(self, row: Row, response: Response) -> None:
+        """A response is here, and nothing else of its slot has been sent since."""
+        if until := retry_after(response):
+            self._wait(self._host(row), until)
+
     def answered(self, row: Row, response: Response) -> bool:
         """A host has answered. Whether the request is to wait, as if it had not been sent."""
         row.retry_after = retry_after(response)
@@ -153,6 +160,10 @@ class Hosts:
         if not isinstance(error, self._errors):
             return False
         return self._failed(row, f"{type(error).__name__}: {error}")
+
+    def held_back(self, row: Row) -> None:
+        """It was handed out and not sent: it was no attempt, nor a probe."""
+        row.attempts -= 1
 
     def let_go(self, row: Row) -> None:
         """The engine is done with a request, whatever became of it."""
@@ -177,6 +188,17 @@ class Hosts:
         """When a request may go, as far as its host is concerned; 0: at any time."""
         host = self._hosts.get(self._frontier.host_of(row)) if self._hosts else None
         return 0.0 if host is None else max(host.open_until, host.wait_until)
+
+    def must_wait(self, row: Row) -> bool:
+        """Whether a request that was handed out is not to be sent all the same."""
+        if not self._hosts:
+            return False
+        host = self._hosts.get(self._frontier.host_of(row))
+        return (
+            host is not None
+            and host.probe is not row
+            and max(host.open_until, host.wait_until) > time.time()
+        )
 
     def put_off_until(self, row: Row) -> float:
         """What to keep with a row that goes back to the store for its host's sake.
@@ -267,6 +289,10 @@ class Hosts:
         host.open_until = time.time() + self._cooldown.seconds(host.probes + 1)
         self._changed[host.key] = host
         self._apply(host)
+        self._hold_back(host)
+
+    def _hold_back(self, host: Host) -> None:
+        self.hold_back(lambda row: self._frontier.host_of(row) == host.key)
 
     def _succeeded(self, row: Row) -> None:
         if not self._hosts:
@@ -291,6 +317,7 @@ class Hosts:
             host.wait_until = until
             self._changed[host.key] = host
             self._apply(host)
+            self._hold_back(host)
 
     def ask_all_again(self) -> None:
         """Somebody has retried requests, and believes that what was the matter is over."""

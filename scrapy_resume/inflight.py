@@ -10,6 +10,7 @@ instances of one crawl and verified when the spider opens:
   that Scrapy is done with it.
 - ``engine._download``: what is scheduled while a request is downloaded is the request's.
 - ``engine.downloader.fetch``: a Request that it returns continues the one that was given.
+- ``engine.downloader.slots``: what waits in a slot's ``queue`` has not been sent yet.
 - ``engine.scraper``: ``call_spider_async`` sees every response and failure on its way to
   callback or errback, ``handle_spider_error`` every exception of theirs,
   ``handle_spider_output_async`` all that they yield (errbacks' output passes the spider
@@ -34,7 +35,7 @@ from scrapy.utils.reactor import is_reactor_installed
 from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 
-from scrapy_resume.errors import ScrapyChangedError
+from scrapy_resume.errors import HeldBackError, ScrapyChangedError
 from scrapy_resume.model import Kind
 from scrapy_resume.parallel import Parallel
 
@@ -187,6 +188,7 @@ class Inflight:
         scraper.start_itemproc_async = self._watch_item(scraper.start_itemproc_async)
         ledger = self._ledger
         ledger.wake = self._hand_out.wake = ledger.hosts.wake = self.wake
+        ledger.hosts.hold_back = self.hold_back
         self._hand_out.is_idle = lambda: not downloader.active
         self._hand_out.active_downloads = self._active_downloads
         ledger.intake.get_slot_key = downloader.get_slot_key
@@ -211,6 +213,24 @@ class Inflight:
     def _active_downloads(self, slot_key: str) -> int:
         slot = self._engine.downloader.slots.get(slot_key)
         return len(slot.active) if slot is not None else 0
+
+    def hold_back(self, is_meant: Callable[[Row], bool]) -> None:
+        """Take requests out of the downloader's queues that it has not sent yet.
+
+        They end with ``HeldBackError``, which this package's downloader middleware is the first
+        to see. Those that came around the scheduler, or are not to be retried, stay.
+        """
+        for slot in self._engine.downloader.slots.values():
+            queued = [
+                (request, waiter)
+                for request, waiter in slot.queue
+                if (row := self._ledger.row_of(request)) is not None
+                and is_meant(row)
+                and not request.meta.get("dont_retry", False)
+            ]
+            for request, waiter in queued:
+                slot.queue.remove((request, waiter))
+                waiter.errback(HeldBackError(f"{request} waits for its host"))
 
     def forget_scheduling(self) -> None:
         """The engine is about to hand requests out: what it does from here on is nobody's.

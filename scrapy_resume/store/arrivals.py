@@ -205,9 +205,10 @@ class Arrivals:
         if self._skips(arrival):
             self._in.tally.enter(State.ignored, arrival.kind, slot, 0, 0)
             row = self.row(arrival, identity, slot, State.ignored)._replace(not_before=0)
-            unit = self._in.tables.units.of(row.unit, arrival.kind)
+            units = self._in.tables.units
+            unit = units.of(row.unit, arrival.kind)
             unit.admit()
-            unit.end(arrival.id, State.ignored, (DELTA, None))
+            units.end(unit, arrival.kind, arrival.id, State.ignored)
             self._skipped.append((row, self._ignored_as(DELTA, arrival.id, 0)))
             return
         state = State.leased if arrival.lease else State.pending

@@ -165,6 +165,22 @@ def test_what_start_yields_is_fetched_whoever_links_to_it(shop: Wanderings) -> N
     assert products(shop) == {**dict.fromkeys([0, 3, 5, 7, 10, 13, 20, 23], 1)}
 
 
+def test_another_attempt_at_a_page_of_start_is_not_skipped(shop: Wanderings) -> None:
+    crawled(shop, {}, *starts(["/product/7"]))
+    stage(shop, 1)
+    shop.replace_in_spider(
+        "        if number_of(response.url) % 10:\n",
+        "        from scrapy.downloadermiddlewares.retry import get_retry_request\n"
+        "        if 'retry_times' not in response.meta:\n"
+        "            yield get_retry_request(response.request, spider=self)\n"
+        "            return\n"
+        "        if number_of(response.url) % 10:\n",
+    )
+    crawled(shop, DELTA, *starts(["/product/7"]))
+    assert products(shop) == {7: 2}
+    assert shop.titles(2) == {"product 7": 1}
+
+
 def test_a_redirect_that_gave_items_is_known_by_both_its_ends(shop: Wanderings) -> None:
     shop.replace_in_spider('"/product/" in url', "False")
     shop.replace_in_spider("yield self.product(url) if False else Request(url)", "pass")

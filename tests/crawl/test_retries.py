@@ -42,8 +42,10 @@ def hits_of(wanderings: Wanderings, path: str) -> list[Hit]:
     return [hit for hit in wanderings.site.hits() if hit.url == path]
 
 
-def when_waiting(wanderings: Wanderings, path: str) -> Kill:
-    """SIGKILL as soon as the store says that a path's request waits for its next attempt."""
+def when_waiting(
+    wanderings: Wanderings, path: str, signum: signal.Signals = signal.SIGKILL
+) -> Kill:
+    """The signal as soon as the store says that a path's request waits for its next attempt."""
 
     def waits() -> bool:
         if not (has_jobs(wanderings.place.store) and wanderings.jobs()):
@@ -52,7 +54,7 @@ def when_waiting(wanderings: Wanderings, path: str) -> Kill:
         return any(row["not_before"] is not None for row in rows)
 
     def kill(live: Live) -> float | None:
-        return live.send(signal.SIGKILL) if live.until(waits) else None
+        return live.send(signum) if live.until(waits) else None
 
     return kill
 
@@ -101,6 +103,23 @@ def test_the_site_says_when_to_come_back(wanderings: Wanderings, after: str) -> 
     assert wanderings.titles() == {"limited 1": 1}
 
 
+@pytest.mark.parametrize("delay", [0, 0.05])
+def test_what_is_queued_for_the_host_already_waits_with_it(
+    wanderings: Wanderings, delay: float
+) -> None:
+    path = "/limited/1?times=1&after=2"
+    leaves = [f"/leaf/{number}" for number in range(12)]
+    settings = {"CONCURRENT_REQUESTS_PER_DOMAIN": 1, "DOWNLOAD_DELAY": delay}
+    run = crawl(wanderings, path, *leaves, settings=settings)
+    assert run.is_finished, run.tail()
+    answered = hits_of(wanderings, path)[0].answered_at or 0
+    # Scrapy may have sent two of them at once: it counts what is on its way a moment later.
+    early = [hit for hit in wanderings.site.hits() if answered < hit.asked_at < answered + 2]
+    assert not early
+    assert {row["attempts"] for row in wanderings.requests() if "/leaf/" in row["url"]} == {1}
+    assert sum(wanderings.titles().values()) == 13
+
+
 def test_a_503_may_say_when_too_and_a_delay_of_nothing_does_not_overrule_it(
     wanderings: Wanderings,
 ) -> None:
@@ -127,6 +146,25 @@ def test_a_wait_goes_on_after_a_kill(wanderings: Wanderings) -> None:
     assert run.is_finished, run.tail()
     (wait,) = waits_of(wanderings, path)
     assert 4 <= wait <= 5 + LATE_SECONDS
+
+
+def test_a_post_is_sent_again_with_its_body_in_the_next_run_too(wanderings: Wanderings) -> None:
+    path = "/limited/1?times=2&after=1&do=post"
+    crawl(wanderings, path, kill=when_waiting(wanderings, path))
+    run = crawl(wanderings, path)
+    assert run.is_finished, run.tail()
+    assert [hit.method for hit in hits_of(wanderings, path)] == ["POST"] * 3
+    assert wanderings.titles() == {f"a body for {path}": 1}
+
+
+def test_a_crawl_that_waits_is_stopped_at_once(wanderings: Wanderings) -> None:
+    path = "/limited/1?times=1&after=600"
+    run = crawl(wanderings, path, kill=when_waiting(wanderings, path, signal.SIGTERM))
+    assert run.exit_code == 0, run.tail()
+    job = wanderings.job()
+    assert (job["status"], job["reason"]) == ("paused", "shutdown")
+    assert job["requests"]["delayed"] == 1
+    assert len(wanderings.site.hits()) == 1
 
 
 def test_a_retry_that_a_callback_asks_for_waits_too(wanderings: Wanderings) -> None:

@@ -27,7 +27,8 @@ pytestmark = pytest.mark.sqlite
 FAILURES = 6
 AT_ONCE = 4
 IN_FLIGHT = 16
-"""What the engine may hold when a breaker opens: some of it waits in the downloader's slot."""
+"""May be on their way when a breaker opens: of what comes to it in one moment Scrapy may send more
+than CONCURRENT_REQUESTS_PER_DOMAIN at once."""
 SETTINGS: dict[str, Any] = {
     "RESUME_BREAKER_FAILURES": FAILURES,
     "RESUME_BREAKER_COOLDOWN": 0.5,
@@ -74,11 +75,21 @@ def fail_midway(fleet: Fleet, host: str, how: str = "503") -> None:
     fleet.site.release()
 
 
-def open_until(fleet: Fleet, host: str) -> float:
-    """The end of the cool-down as the store keeps it, on the clock of the hit log; 0: none."""
+def asked_of_the_store(fleet: Fleet, query: str, *values: object) -> list[tuple[Any, ...]]:
     [file] = Path(fleet.url).glob("*.sqlite3")
     with closing(sqlite3.connect(file)) as connection:
-        rows = connection.execute("SELECT record FROM host WHERE key = ?", (host,)).fetchall()
+        return connection.execute(query, values).fetchall()
+
+
+def attempts_burnt(fleet: Fleet) -> int:
+    """Retries that count, of all requests."""
+    query = "SELECT total(json_extract(payload, '$.meta.retry_times')) FROM request"
+    return int(asked_of_the_store(fleet, query)[0][0])
+
+
+def open_until(fleet: Fleet, host: str) -> float:
+    """The end of the cool-down as the store keeps it, on the clock of the hit log; 0: none."""
+    rows = asked_of_the_store(fleet, "SELECT record FROM host WHERE key = ?", host)
     kept = max((json.loads(record)["open_until"] for (record,) in rows), default=0.0)
     return kept - time.time() + time.monotonic() if kept else 0.0
 
@@ -106,6 +117,7 @@ def test_a_host_that_comes_back_loses_nothing(one: One, how: str) -> None:
     probes = worker.text.count("does not answer yet")
     failed = len(failed_hits(fleet, host))
     assert FAILURES + probes <= failed <= FAILURES + IN_FLIGHT + probes, fleet.story()
+    assert attempts_burnt(fleet) <= FAILURES, fleet.story()
     assert fleet.status()["requests"]["failed"] == 0
 
 
@@ -140,8 +152,31 @@ def test_an_open_breaker_survives_a_kill(one: One) -> None:
     fleet.start()
     fleet.expect_success()
     expect_whole(fleet)
+    assert attempts_burnt(fleet) <= FAILURES, fleet.story()
     later = [hit.asked_at for hit in hits_of(fleet, host) if hit.asked_at > death.at]
     assert min(later) >= due - CLOCKS_SECONDS, "asked before the cool-down was over"
+
+
+def test_a_probe_that_a_kill_cut_off_is_sent_again_and_burns_no_attempt(one: One) -> None:
+    fleet = one(CONCURRENT_REQUESTS=32)
+    host = fleet.site.graph.host_names[2]
+    fleet.site.hold_from(MIDWAY)
+    [worker] = fleet.start()
+    fail_midway(fleet, host)
+    fleet.wait_until(lambda: worker.has_logged("does not answer yet"), "failed probe")
+    fleet.site.hold()
+
+    def is_on_its_way() -> bool:
+        return any(hit.answered_at is None for hit in hits_of(fleet, host))
+
+    fleet.wait_until(is_on_its_way, "probe on its way")
+    worker.kill()
+    fleet.site.mend(host)
+    fleet.site.release()
+    fleet.start()
+    fleet.expect_success()
+    expect_whole(fleet)
+    assert attempts_burnt(fleet) <= FAILURES, fleet.story()
 
 
 @pytest.mark.parametrize("order", ["", "scrapy.pqueues.ScrapyPriorityQueue"])

@@ -18,7 +18,8 @@ class MishapSpider(Spider):
 
     What a path's query says is done with it: ``?do=raise`` in the callback, ``?do=errback``,
     ``?do=lambda`` or ``?do=offsite`` for what it yields, ``?do=again`` for a retry of its own,
-    ``?do=refuse`` for what it redirects to, ``?do=first`` for what comes first in every run.
+    ``?do=refuse`` for what it redirects to, ``?do=first`` for what comes first in every run,
+    ``?do=post`` for a POST, of which the item has the body.
     """
 
     name = "mishaps"
@@ -44,12 +45,18 @@ class MishapSpider(Spider):
                 url,
                 errback=self.failed if "do=errback" in path else None,
                 meta={"resume_every_run": True} if "do=first" in path else None,
+                method="POST" if "do=post" in path else "GET",
+                body=f"a body for {path}" if "do=post" in path else None,
             )
 
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
         if "do=again" in response.url and "retry_times" not in response.meta:
             assert response.request is not None
             yield get_retry_request(response.request, spider=self)
+            return
+        if "do=post" in response.url:
+            assert response.request is not None
+            yield {"title": response.request.body.decode()}
             return
         yield {"title": response.css("title::text").get()}
         if "do=raise" in response.url:

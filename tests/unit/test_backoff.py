@@ -95,3 +95,32 @@ def test_a_date_that_is_past_is_not_waited_for() -> None:
 def test_nobody_waits_for_longer_than_a_day(value: str) -> None:
     expected = time.time() + LONGEST_RETRY_AFTER_SECONDS
     assert retry_after(answer(value)) == pytest.approx(expected, abs=SLACK_SECONDS)
+
+
+def test_a_date_is_by_the_clock_of_the_site() -> None:
+    now = time.time()
+    for skew_seconds in (-3_600, 0, 3_600):
+        asked = formatdate(now + skew_seconds + 120, usegmt=True)
+        response = answer(asked)
+        response.headers["Date"] = formatdate(now + skew_seconds, usegmt=True)
+        assert retry_after(response) == pytest.approx(now + 120, abs=2)
+
+
+@pytest.mark.parametrize("date", ["soon", "Wed, 99 Foo 2026 25:61:61 GMT"])
+def test_without_a_date_of_the_site_its_clock_is_believed_to_be_right(date: str) -> None:
+    now = time.time()
+    response = answer(formatdate(now + 120, usegmt=True))
+    response.headers["Date"] = date
+    assert retry_after(response) == pytest.approx(now + 120, abs=2)
+
+
+def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        now = time.time()
+        text = time.strftime("%a, %d %b %Y %H:%M:%S", time.gmtime(now + 120))
+        assert retry_after(answer(text)) == pytest.approx(now + 120, abs=2)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
