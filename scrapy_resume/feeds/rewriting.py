@@ -39,10 +39,17 @@ class Rewriting:
         self._file = self._opened()
         if self._file is not None:
             self.contents = Contents(self._file)
-            self._notes = list(self._footprint.others())
-            held = [self.contents.held(note) for _, note in self._notes]
-            self.others = [piece for claim in held if claim is not None for piece in claim.ranges]
+            try:
+                self._read_notes()
+            except BaseException:
+                os.close(self._file)
+                raise
         return self
+
+    def _read_notes(self) -> None:
+        self._notes = list(self._footprint.others())
+        held = [self.contents.held(note) for _, note in self._notes]
+        self.others = [piece for claim in held if claim is not None for piece in claim.ranges]
 
     def _opened(self) -> int | None:
         while True:
