@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -74,7 +73,8 @@ class Desk:
         self._thread = StoreThread("scrapy-resume feeds")
         self._notes: dict[tuple[str, int], tuple[FeedRecord, bool]] = {}
         self._out: dict[str, float] = {}
-        self._paths: dict[str, Path] = {}
+        self._writers: dict[str, tuple[Path, int]] = {}
+        """By feed: the local file that it is at, and how many others were there before it."""
         self.hold: Callable[[bool], None] = lambda held: None
         """Have the crawl hand out no requests, or go on."""
         self.item_failed: Callable[[str], None] = lambda uri: None
@@ -101,9 +101,10 @@ class Desk:
 
     def _owner_of(self, feed: str, path: Path) -> str:
         """The job; another for the second feed of a job that goes into the same file."""
-        self._paths[feed] = path
-        before = itertools.takewhile(lambda name: name != feed, self._paths)
-        number = sum(self._paths[name] == path for name in before)
+        known, number = self._writers.get(feed, (None, 0))
+        if known != path:
+            number = sum(other == path for other, _ in self._writers.values())
+            self._writers[feed] = (path, number)
         return f"{self._owner} {number}" if number else self._owner
 
     async def threaded(self, call: Callable[[], T]) -> T:

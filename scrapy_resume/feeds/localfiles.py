@@ -90,7 +90,7 @@ class AppendedFile:
         # The note tells of a beginning that the store does not know yet.
         begun = record.begun or self._footprint.path.exists()
         if self._overwrite and not begun and self._path.exists():
-            with Rewriting(self._path, self._footprint) as file:
+            with Rewriting(self._path, self._footprint, wait=False) as file:
                 file.empty()
         if self._file is None:
             self._file = OwnFile(self._path, self._footprint)

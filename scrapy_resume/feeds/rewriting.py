@@ -24,11 +24,15 @@ from scrapy_resume.feeds.turns import is_at, take_turn
 
 
 class Rewriting:
-    """A local file that no other job writes to in the meantime. It need not exist."""
+    """A local file that no other job writes to in the meantime. It need not exist.
 
-    def __init__(self, path: Path, footprint: Footprint) -> None:
+    Without waiting, entering it raises ``BlockingIOError`` when others don't let go of it.
+    """
+
+    def __init__(self, path: Path, footprint: Footprint, *, wait: bool = True) -> None:
         self._path = path
         self._footprint = footprint
+        self._wait = wait
         self._file: int | None = None
         self._notes: list[tuple[Path, Note]] = []
         self.contents = Contents(None)
@@ -39,10 +43,17 @@ class Rewriting:
         self._file = self._opened()
         if self._file is not None:
             self.contents = Contents(self._file)
-            self._notes = list(self._footprint.others())
-            held = [self.contents.held(note) for _, note in self._notes]
-            self.others = [piece for claim in held if claim is not None for piece in claim.ranges]
+            try:
+                self._read_notes()
+            except BaseException:
+                os.close(self._file)
+                raise
         return self
+
+    def _read_notes(self) -> None:
+        self._notes = list(self._footprint.others())
+        held = [self.contents.held(note) for _, note in self._notes]
+        self.others = [piece for claim in held if claim is not None for piece in claim.ranges]
 
     def _opened(self) -> int | None:
         while True:
@@ -50,11 +61,16 @@ class Rewriting:
                 file = os.open(self._path, os.O_RDWR)
             except FileNotFoundError:
                 return None
-            take_turn(file, wait=True)
-            # Whoever had it may have put another in its place.
-            if is_at(file, self._path):
+            there = False
+            try:
+                take_turn(file, wait=self._wait)
+                # Whoever had it may have put another in its place.
+                there = is_at(file, self._path)
+            finally:
+                if not there:
+                    os.close(file)
+            if there:
                 return file
-            os.close(file)
 
     def __exit__(
         self,

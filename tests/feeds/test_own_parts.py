@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import re
@@ -223,6 +224,26 @@ def test_a_full_disk_pauses_the_crawl_until_there_is_room(new_crawl: NewCrawl) -
         (live.folder / "room").touch()
 
     log = crawl.run(kill=make_room)
+    assert "it can be written again" in log
+    assert crawl.is_completed()
+    assert crawl.items() == plain.items()
+
+
+def test_a_crawl_waits_while_another_job_rewrites_the_file_of_its_feed(
+    new_crawl: NewCrawl,
+) -> None:
+    plain, crawl = new_crawl("plain"), new_crawl()
+    plain.run(plain=True)
+
+    def rewrite(live: Live) -> None:
+        live.until(lambda: crawl.path.exists() and crawl.path.stat().st_size > 500)
+        with crawl.path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            live.logged("The crawl waits, and goes on when they are done")
+            assert live.process.poll() is None
+
+    log = crawl.run(kill=rewrite)
+    assert "others are rewriting the file" in log
     assert "it can be written again" in log
     assert crawl.is_completed()
     assert crawl.items() == plain.items()

@@ -37,10 +37,10 @@ class Deaths:
         self.left: float = float("inf")
         self.within = False
         self.passed = 0
+        monkeypatch.setattr(os, "fsync", self._deadly(lambda _: None))
         for owner, name in [
             (os, "pwrite"),
             (os, "ftruncate"),
-            (os, "fsync"),
             (Path, "replace"),
             (Path, "unlink"),
         ]:
@@ -708,6 +708,12 @@ def test_an_append_waits_a_moment_for_who_rewrites_the_file(path: Path) -> None:
         one.write(3)
     one.target.write(b"")
     assert path.read_bytes() == b"".join(one.lines[:5])
+    over = Job(path, "over", lines_of("over"), overwrite=True)
+    over.start()
+    with Rewriting(path, Footprint(path, "other")), pytest.raises(BlockingIOError):
+        over.write(3)
+    over.write(3)
+    assert path.read_bytes() == b"".join(over.lines[:3])
 
 
 def test_who_waited_for_a_file_that_was_rewritten_gets_the_new_one(
