@@ -46,10 +46,12 @@ def run(call: Call) -> int:
     if summary.status == "completed":
         return _nothing_to_do(call, summary)
     from scrapy_resume.launching import program_of
+    from scrapy_resume.settings import without_password
 
     _refuse_if_it_cannot_go_on(call, summary)
     words, directory = _command(call, summary, given)
     if call.arguments.dry_run:
+        words = [without_password(word) for word in words]
         if call.arguments.json:
             call.print_json({"job": str(key), "directory": directory, "command": words})
         else:
