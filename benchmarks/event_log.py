@@ -64,6 +64,7 @@ def microseconds_an_event(events: int) -> tuple[float, float, int]:
             while log._kept.qsize() > BACKLOG // 2:
                 time.sleep(0.001)
         log.closed("completed", "finished", Counts(), events)
+        log.end()
         log._thread.join()
         cpu += time.process_time()
         size = sum(segment.path.stat().st_size for segment in segments(Path(folder), JOB))

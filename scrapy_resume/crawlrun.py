@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from scrapy.dupefilters import RFPDupeFilter
@@ -111,6 +112,9 @@ class CommitObserver(Protocol):
     def closed(self, status: str, reason: str, counts: Counts, pages: int) -> None:
         """The end of the run is kept: the status that the job has now, the counters of the whole
         job, and the responses of this run."""
+
+    def end(self) -> None:
+        """Nothing more is told, whether or not there was an end."""
 
 
 class CrawlRun:
@@ -277,7 +281,17 @@ class CrawlRun:
         for observer in self.observers:
             if answer is not None:
                 observer.committed(batch, answer)
-            observer.closed(status, reason, counts, self.ledger.pages)
+        self._tell_end(status, reason, counts)
+
+    def _tell_end(self, status: str | None, reason: str, counts: Counts) -> None:
+        """``None``: the end of the run could not be written."""
+        if not self.session.shared:
+            # What this run had leased is released with its end; on a shared store others have some.
+            counts = replace(counts, pending=counts.open, leased=0)
+        for observer in self.observers:
+            if status is not None:
+                observer.closed(status, reason, counts, self.ledger.pages)
+            observer.end()
 
     def gave_up(self, error: Exception) -> None:
         """The store takes nothing any more."""
@@ -506,13 +520,12 @@ class CrawlRun:
         if isinstance(self.trouble, LeaseLostError):
             self.thread.stop()
             self.job.abandon()
+            self._tell_end(None, reason, self.ledger.counts)
             return None
         closing = Closing(status, reason, self._stats())
         kept = await self._asked(lambda: self.job.close(closing))
         self.thread.stop()
-        if kept is not None:
-            for observer in self.observers:
-                observer.closed(kept, reason, self.ledger.counts, self.ledger.pages)
+        self._tell_end(kept, reason, self.ledger.counts)
         return kept
 
     def _stats(self) -> dict[str, object]:

@@ -113,7 +113,6 @@ class EventLog:
         """The end of the run is kept: nothing follows."""
         end = {"status": status, "reason": reason, "pages": pages, **_counts(counts)}
         self._put(None, None, ("run_closed", end))
-        self.end()
 
     def end(self) -> None:
         """Write what waits, and no more."""

@@ -61,6 +61,8 @@ class Launch:
     settings_module: str | None = None
     directory: str = ""
     """The working directory."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """The spider arguments."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Those of the command line, feeds among them."""
     withheld_settings: tuple[str, ...] = ()
@@ -74,16 +76,18 @@ def launch_of(crawler: Crawler, arguments: Mapping[str, object]) -> dict[str, ob
     spider_file = getattr(sys.modules.get(crawler.spidercls.__module__), "__file__", None)
     file = spider_file if command == "runspider" else None if command else sys.argv[0]
     cfg = closest_scrapy_cfg()
-    kept, withheld = _given_settings(crawler.settings)
+    kept_arguments, withheld_arguments = _kept(arguments)
+    kept, withheld = _kept(given_settings(crawler.settings))
     launch = Launch(
         command=command,
         file=os.path.abspath(file) if file else None,
         project=os.path.dirname(os.path.abspath(cfg)) if cfg else None,
         settings_module=os.environ.get("SCRAPY_SETTINGS_MODULE"),
         directory=os.getcwd(),
+        arguments=kept_arguments,
         settings=kept,
         withheld_settings=withheld,
-        withheld_arguments=tuple(name for name in arguments if _is_withheld(name, arguments[name])),
+        withheld_arguments=withheld_arguments,
     )
     return {name: value for name, value in asdict(launch).items() if value not in (None, {}, ())}
 
@@ -123,12 +127,12 @@ def given_settings(settings: BaseSettings) -> dict[str, Any]:
     }
 
 
-def _given_settings(settings: BaseSettings) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _kept(given: Mapping[str, object]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """(those that can be kept, the names of the others)."""
     kept: dict[str, Any] = {}
     withheld = []
     room = LONGEST_LAUNCH
-    for name, value in given_settings(settings).items():
+    for name, value in given.items():
         text = _as_json(value)
         if text is None or len(text) > min(LONGEST_VALUE, room) or _is_withheld(name, value):
             withheld.append(name)
@@ -175,7 +179,7 @@ def words_of(
     what = launch.file if launch.command == "runspider" else spider
     assert what is not None
     words = [launch.command, what]
-    for name, value in arguments.items():
+    for name, value in {**launch.arguments, **arguments}.items():
         words += ["-a", f"{name}={value}"]
     for name, value in {**launch.settings, **settings}.items():
         words += ["-s", f"{name}={_as_text(value)}"]

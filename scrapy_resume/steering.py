@@ -38,9 +38,10 @@ def retry(
     changed.
 
     Left alone are requests that were never written down (retry the pages that led to them), and
-    those with ``resume_every_run``. Raises ``JobNotFoundError``, ``JobLockedError`` (a directory
-    of jobs, while a process crawls this one), ``ConfigurationError`` for a state that cannot be
-    retried, ``ValueError`` for one that there is not, and ``StoreError``.
+    those with ``resume_every_run``. While a process crawls the job, that one does it, within a
+    second or so. Raises ``JobNotFoundError``, ``StoreUnavailableError`` if that process does not
+    answer (nothing is changed then), ``ConfigurationError`` for a state that cannot be retried,
+    ``ValueError`` for one that there is not, and ``StoreError``.
     """
     return _steer(location, job, to_retry(selection(**filters)), State.pending, dry_run)
 

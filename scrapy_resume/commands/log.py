@@ -9,8 +9,8 @@ from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from scrapy_resume.commands.acting import fail
 from scrapy_resume.commands.call import Call, add_job, add_json
+from scrapy_resume.commands.outcome import fail
 
 HELP: Final = "the event log"
 

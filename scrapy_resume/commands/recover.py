@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.acting import store_of, told_status
+from scrapy_resume.commands.acting import store_of
 from scrapy_resume.commands.call import Call, add_job, add_json
+from scrapy_resume.commands.outcome import told_status
 
 if TYPE_CHECKING:
     from scrapy_resume.store.contract import Recovery
@@ -35,6 +37,8 @@ def run(call: Call) -> int:
     timeout_seconds = call.arguments.timeout
     if timeout_seconds is not None and not timeout_seconds >= 0:
         call.usage_error("--timeout has to be a number from 0")
+    # The store logs whom it takes for dead; here that is the answer, on standard output.
+    logging.getLogger("scrapy_resume").addHandler(logging.NullHandler())
     reports = call.reports()
     key = reports.find(call.arguments.job)
     crash_limit = parse_setting("RESUME_CRASH_LIMIT", call.settings)

@@ -7,8 +7,9 @@ from argparse import ArgumentParser
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.acting import fail, store_of
+from scrapy_resume.commands.acting import store_of
 from scrapy_resume.commands.call import Call, add_json, one_line
+from scrapy_resume.commands.outcome import fail
 from scrapy_resume.commands.terminal import printable
 from scrapy_resume.errors import JobError, StoreError
 

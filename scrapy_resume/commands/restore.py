@@ -6,8 +6,9 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Final
 
-from scrapy_resume.commands.acting import store_of, told_status
+from scrapy_resume.commands.acting import store_of
 from scrapy_resume.commands.call import Call, add_json
+from scrapy_resume.commands.outcome import told_status
 
 HELP: Final = "puts a job back that was backed up, never over one that exists"
 

@@ -46,10 +46,12 @@ def run(call: Call) -> int:
     if summary.status == "completed":
         return _nothing_to_do(call, summary)
     from scrapy_resume.launching import program_of
+    from scrapy_resume.settings import without_password
 
     _refuse_if_it_cannot_go_on(call, summary)
     words, directory = _command(call, summary, given)
     if call.arguments.dry_run:
+        words = [without_password(word) for word in words]
         if call.arguments.json:
             call.print_json({"job": str(key), "directory": directory, "command": words})
         else:
@@ -116,13 +118,8 @@ def _command(call: Call, summary: JobSummary, given: dict[str, str]) -> tuple[li
         directory = directory_of(launch)
         if launch.command == "crawl":
             _refuse_without_spider(call, summary)
-        arguments = {
-            name: value
-            for name, value in summary.arguments.items()
-            if name not in launch.withheld_arguments
-        }
         settings = given_settings(call.settings)
-        words = words_of(launch, summary.spider, {**arguments, **given}, settings)
+        words = words_of(launch, summary.spider, given, settings)
     except ConfigurationError as error:
         raise ConfigurationError(f"{summary.key} cannot go on: {error}") from error
     words += ["-s", f"RESUME_JOB={summary.key.name}", "-s", "RESUME_MODE=resume"]

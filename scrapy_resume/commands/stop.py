@@ -7,8 +7,9 @@ from argparse import ArgumentParser
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.acting import fail, store_of, told_status
+from scrapy_resume.commands.acting import store_of
 from scrapy_resume.commands.call import Call, add_job, add_json
+from scrapy_resume.commands.outcome import fail, told_status
 
 if TYPE_CHECKING:
     from scrapy_resume.report import Reports

@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Final
 
-from scrapy_resume.commands.acting import fail, store_of
+from scrapy_resume.commands.acting import store_of
 from scrapy_resume.commands.call import Call, add_job, add_json, one_line
+from scrapy_resume.commands.outcome import fail
 from scrapy_resume.errors import StoreDamagedError
 
 HELP: Final = "checks that a job is whole, and that its parts fit one another"

@@ -71,7 +71,8 @@ def ask(path: Path, epoch: int, order: tuple[str, object], until: float) -> dict
             if time.monotonic() >= until and _withdrawn(connection, number):
                 raise StoreUnavailableError(
                     f"the process that crawls the job in {path} does not take orders up: it hangs, "
-                    "or is stopped. Nothing was changed; end it, and give the command again"
+                    "was stopped, or is about to end. Nothing was changed; end it if it does not, "
+                    "and give the command again"
                 )
             time.sleep(LOOK_SECONDS)
 

@@ -114,6 +114,8 @@ def test_a_run_is_told_from_its_start_to_its_end(new_log: NewLog, tmp_path: Path
     log.started(opened, "books")
     log.committed(Batch(9, start_exhausted=True), Committed())
     log.closed("paused", "shutdown", Counts(done=4), 6)
+    log.end()
+    log.committed(Batch(1, finishes=[finished(1)]), Committed())
     started, recovered, exhausted, closed = told(log, tmp_path)
     assert (started["type"], started["spider"], started["crashed"]) == (
         "run_started",

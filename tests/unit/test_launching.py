@@ -87,6 +87,7 @@ def test_settings_of_the_command_line_are_kept_and_no_others() -> None:
     }
     assert sorted(launch.withheld_settings) == ["CLASS", "FTP_PASSWORD", "LONG"]
     assert launch.withheld_arguments == ("password",)
+    assert launch.arguments == {"page": "1"}
     assert launch.command == "", "it is no command of Scrapy's that runs here"
     assert given_settings(crawler.settings).keys().isdisjoint({"RESUME_JOB", "BOT_NAME"})
 
@@ -94,11 +95,12 @@ def test_settings_of_the_command_line_are_kept_and_no_others() -> None:
 def test_the_same_crawl_is_started_again() -> None:
     launch = Launch(
         command="crawl",
+        arguments={"q": "a", "page": "1"},
         settings={"DOWNLOAD_DELAY": "2", "FEEDS": {"a b.csv": {}}, "NONE": None, "NO": False},
     )
     words = words_of(launch, "books", {"q": "a=b c"}, {"DOWNLOAD_DELAY": 0})
     assert words == [
-        "crawl", "books", "-a", "q=a=b c", "-s", "DOWNLOAD_DELAY=0", "-s",
+        "crawl", "books", "-a", "q=a=b c", "-a", "page=1", "-s", "DOWNLOAD_DELAY=0", "-s",
         'FEEDS={"a b.csv": {}}', "-s", "NONE=None", "-s", "NO=False",
     ]  # fmt: skip
 

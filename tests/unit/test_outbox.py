@@ -79,6 +79,9 @@ class Ledger:
     def gave_up(self, error: Exception) -> None:
         self.errors.append(error)
 
+    def kept_last_words(self, batch: Batch, answer: Committed, status: str, reason: str) -> None:
+        self.last_words = (status, reason)
+
 
 class Bench:
     def __init__(self, interval: float = 0.02) -> None:
@@ -245,6 +248,7 @@ def test_last_words_are_kept_and_the_job_is_given_up() -> None:
         bench.thread.answer()
         assert bench.rows() == [[1]]
         assert [closing.status for closing in bench.job.closings] == ["paused"]
+        assert bench.ledger.last_words == ("paused", "shutdown")
         assert bench.thread.stopped
 
     in_loop(scenario)
