@@ -31,6 +31,7 @@ SCHEMA_OF = {
     ("status", "books"): "status",
     ("show", "books"): "show",
     ("requests", "books"): "requests",
+    ("requests", "books", "-o", "x.jsonl", "--overwrite"): "requests-file",
     ("failed", "books"): "failed",
     ("report",): "report",
     ("report", "books"): "report",
