@@ -33,7 +33,8 @@ def overview(reports: Reports, jobs: Sequence[str] = ()) -> dict[str, Any]:
     ``JobNotFoundError``, and ``StoreError`` if the store cannot be read as a whole.
     """
     now = time.time()
-    stages = [_stage(reports, answer, now) for answer in _meant(reports, jobs)]
+    with reports.together():
+        stages = [_stage(reports, answer, now) for answer in _meant(reports, jobs)]
     return {
         "generated_at": _iso(now),
         "store": reports.location,

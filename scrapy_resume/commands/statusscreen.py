@@ -16,6 +16,7 @@ from scrapy_resume.commands.terminal import (
     sparkline,
     status_style,
     text,
+    words,
 )
 from scrapy_resume.outlook import Outlook, outlook, pages_by_minute
 
@@ -114,6 +115,11 @@ class StatusScreen:
 
 def look(reports: Reports, job: str | None) -> StatusScreen:
     """Ask the store. Raises ``JobNotFoundError`` and ``StoreError``."""
+    with reports.together():
+        return _look(reports, job)
+
+
+def _look(reports: Reports, job: str | None) -> StatusScreen:
     answer = reports.job(job)
     name = f"{answer['job']}#{answer['number']}"
     counts = answer["requests"]
@@ -173,9 +179,7 @@ def drawn(console: Console, screen: StatusScreen) -> RenderableType:
 def _title(screen: StatusScreen) -> Text:
     status, _, rest = _status(screen.answer).partition(" ")
     style = status_style(screen.answer["status"])
-    title = text(screen.heading(), "bold")
-    title.append("  ").append_text(text(status, style))
-    return title.append_text(text(f" {rest}", "dim"))
+    return words((screen.heading(), "bold"), ("  ", ""), (status, style), (f" {rest}", "dim"))
 
 
 def _status(answer: dict[str, Any]) -> str:
