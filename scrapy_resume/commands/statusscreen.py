@@ -18,7 +18,7 @@ from scrapy_resume.commands.terminal import (
     text,
     words,
 )
-from scrapy_resume.outlook import Outlook, outlook, pages_by_minute
+from scrapy_resume.outlook import Outlook, outlook, pages_by_minute, whole
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -147,7 +147,7 @@ def plain(screen: StatusScreen) -> Iterator[str]:
     filled = int(_BAR_WIDTH * (share or 0.0))
     drawn = "#" * filled + "-" * (_BAR_WIDTH - filled)
     yield f"{screen.heading()}  {_status(answer)}"
-    yield f"[{drawn}] {percent(share)} ({screen.ended()}/{answer['requests']['total']})"
+    yield f"[{drawn}] {percent(share)} ({screen.ended()}/{whole(answer)})"
     yield ""
     yield from (f"{name:<10}{fact}" for name, fact in screen.facts())
     for heading, lines, _ in screen.sections():
@@ -162,12 +162,12 @@ def drawn(console: Console, screen: StatusScreen) -> RenderableType:
     from rich.text import Text
 
     answer, counts = screen.answer, screen.answer["requests"]
-    told = f" {percent(progress_share(answer))} ({screen.ended()}/{counts['total']})"
+    told = f" {percent(progress_share(answer))} ({screen.ended()}/{whole(answer)})"
     width = max(8, min(console.width - len(told), _WIDEST_BAR))
     failed = counts["failed"] + counts["parked"]
     parts: list[RenderableType] = [
         _title(screen),
-        Text.assemble(bar(width, counts["done"], failed, counts["ignored"], counts["total"]), told),
+        Text.assemble(bar(width, counts["done"], failed, counts["ignored"], whole(answer)), told),
         text(""),
         facts_table(screen.facts()),
     ]
