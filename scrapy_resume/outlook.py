@@ -6,7 +6,6 @@ A *minute* is a row of ``Reports.minutes``: silent minutes have none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import quantiles
 from typing import Any, Final, NamedTuple
 
 MINUTE: Final = 60.0
@@ -29,6 +28,12 @@ class Outlook(NamedTuple):
 
 
 UNKNOWN: Final = Outlook(None, None)
+
+
+def whole(answer: Mapping[str, Any]) -> int:
+    """How many requests make the whole of a job: those that are known, or as many as its spider
+    expects, if that is more. ``answer`` is a document of ``status --json``."""
+    return max(int(answer["requests"]["total"]), int(answer["expected_total"] or 0))
 
 
 def pages_by_minute(minutes: Sequence[Mapping[str, Any]], now: float, count: int) -> list[float]:
@@ -59,15 +64,17 @@ def outlook(open_count: int, minutes: Sequence[Mapping[str, Any]], now: float) -
     present = int(now // MINUTE)
     rows = {int(row["at"] // MINUTE): row for row in minutes}
     first = max(present - WINDOW_MINUTES, min(rows, default=present))
-    whole = range(first, present)
-    if len(whole) < FEWEST_MINUTES:
+    span = range(first, present)
+    if len(span) < FEWEST_MINUTES:
         return UNKNOWN
-    ended = [_ended(rows[minute]) if minute in rows else 0 for minute in whole]
+    from statistics import quantiles  # with what it loads it takes a while
+
+    ended = [_ended(rows[minute]) if minute in rows else 0 for minute in span]
     slow, _, fast = quantiles(ended, n=4, method="inclusive")
     if fast <= 0:
         return UNKNOWN
     soonest = open_count / fast * MINUTE
-    slowest = min(slow, _shrinking(open_count, [rows[m] for m in whole if m in rows], now))
+    slowest = min(slow, _shrinking(open_count, [rows[m] for m in span if m in rows], now))
     if slowest <= 0:
         return Outlook(soonest, None)
     return Outlook(soonest, max(soonest, open_count / slowest * MINUTE))

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from scrapy_resume.errors import StoreError
-from scrapy_resume.outlook import outlook
+from scrapy_resume.outlook import outlook, whole
 from scrapy_resume.report import Reports
 
 STALE_SECONDS: Final = 24 * 3_600
@@ -33,7 +33,8 @@ def overview(reports: Reports, jobs: Sequence[str] = ()) -> dict[str, Any]:
     ``JobNotFoundError``, and ``StoreError`` if the store cannot be read as a whole.
     """
     now = time.time()
-    stages = [_stage(reports, answer, now) for answer in _meant(reports, jobs)]
+    with reports.together():
+        stages = [_stage(reports, answer, now) for answer in _meant(reports, jobs)]
     return {
         "generated_at": _iso(now),
         "store": reports.location,
@@ -90,7 +91,7 @@ def _more(reports: Reports, name: str, answer: dict[str, Any], now: float) -> di
     soonest, latest = outlook(open_count, minutes, now) if live else (None, None)
     step = _step(minutes, now if live else None)
     return {
-        "progress": None if not counts["total"] else 1 - open_count / counts["total"],
+        "progress": (counts["total"] - open_count) / whole(answer) if counts["total"] else None,
         "soonest_seconds": _rounded(soonest),
         "latest_seconds": _rounded(latest),
         "progressed_at": _iso(progressed_at),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timezone
 from difflib import get_close_matches
 from operator import itemgetter
@@ -40,6 +40,9 @@ screen, and the store may have a hundred million."""
 
 class Reader(Protocol):
     """What a store answers to those who only read it. Times are seconds since the epoch."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """Questions that are asked within share one connection, where one is needed."""
 
     def keys(self) -> list[JobKey]:
         """All jobs, damaged ones too. Empty if there is no store yet."""
@@ -138,17 +141,25 @@ class Reports:
         self._reader = reader
         self._codecs = codecs
 
+    def together(self) -> AbstractContextManager[None]:
+        """For several questions at a time: a database is then asked on one connection.
+
+        From one thread, and without iterators that are left unfinished.
+        """
+        return self._reader.together()
+
     def jobs(self) -> list[dict[str, Any]]:
         """All jobs as ``job`` gives them, the latest updated first.
 
         A job that cannot be read has the status ``damaged`` (or ``unreadable``, for example
         if a newer version wrote it), an ``error`` that says why, and ``None`` for the rest.
         """
-        keys = self._reader.keys()
         dated = []
-        for key in keys:
-            with suppress(JobNotFoundError):  # deleted since it was listed
-                dated.append(self._dated_answer(key))
+        with self.together():
+            keys = self._reader.keys()
+            for key in keys:
+                with suppress(JobNotFoundError):  # deleted since it was listed
+                    dated.append(self._dated_answer(key))
         return [answer for _, answer in sorted(dated, key=itemgetter(0), reverse=True)]
 
     def job_or_error(self, job: str | None = None) -> dict[str, Any]:
@@ -166,7 +177,8 @@ class Reports:
         long the requests that are known now would take at that rate; ``None`` unless a run
         is live and has fetched something. Raises ``JobNotFoundError`` and ``StoreError``.
         """
-        return self._answer(self._reader.summary(self.find(job)))
+        with self.together():
+            return self._answer(self._reader.summary(self.find(job)))
 
     def items(self, job: str | None = None, lenient: bool = True) -> Iterator[Any]:
         """The stored items, in the order in which they became visible.
@@ -231,7 +243,10 @@ class Reports:
         ``counted`` requests that were found last, at most ``COUNTED_AT_MOST``. Raises
         ``JobNotFoundError`` and ``StoreError``.
         """
-        key = self.find(job)
+        with self.together():
+            return self._details(self.find(job), hosts)
+
+    def _details(self, key: JobKey, hosts: int) -> dict[str, Any]:
         summary = self._reader.summary(key)
         answer = self._answer(summary)
         live = [run["worker"] for run in answer["runs"] if run["status"] in _OWNED]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import ArgumentParser
+from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import RawIOBase
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from scrapy_resume.commands.call import Call, add_job, add_json
 from scrapy_resume.commands.newfile import new_file
+from scrapy_resume.commands.terminal import is_terminal, printable
 from scrapy_resume.errors import ConfigurationError, ItemNotRecordableError
 
 if TYPE_CHECKING:
@@ -134,5 +138,27 @@ def _export(exporter: Any, items: Iterable[Any]) -> int:
 
 @contextmanager
 def _standard_output() -> Iterator[IO[bytes]]:
+    if is_terminal():
+        yield cast("IO[bytes]", _OnTerminal())
+        sys.stdout.flush()
+        return
     yield sys.stdout.buffer
     sys.stdout.buffer.flush()
+
+
+class _OnTerminal(RawIOBase):
+    """What an exporter writes, as a terminal may show it: nothing in an item can steer that."""
+
+    def __init__(self) -> None:
+        self._decoder = getincrementaldecoder("utf-8")("backslashreplace")
+        self._encoding = sys.stdout.encoding or "utf-8"
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, written: Any) -> int:
+        words = self._decoder.decode(bytes(written)).replace("\r\n", "\n")
+        shown = re.sub(r"[^\t\n]+", lambda found: printable(found[0]), words)
+        shown = shown.encode(self._encoding, "backslashreplace").decode(self._encoding)
+        sys.stdout.write(shown)
+        return len(written)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.call import Call, add_job, add_json
-from scrapy_resume.commands.terminal import text
+from scrapy_resume.commands.terminal import text, words
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -62,9 +62,11 @@ def _message(group: dict[str, Any]) -> str:
 def _drawn(console: Console, groups: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
     for group in groups:
         status = f" HTTP {group['http_status']}" if group["http_status"] else ""
-        title = text(f"{group['count']:,} x ", "bold")
-        title.append_text(text(f"{group['error']}{status}", "bold red"))
-        yield title.append_text(text(f"  {group['first_at']} to {group['last_at']}", "dim"))
+        yield words(
+            (f"{group['count']:,} x ", "bold"),
+            (f"{group['error']}{status}", "bold red"),
+            (f"  {group['first_at']} to {group['last_at']}", "dim"),
+        )
         if group["error_message"]:
             yield text(f"  {_message(group)}")
         yield from (text(f"  {url}", "dim") for url in group["examples"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.call import Call, add_json, percent, progress_share, table
 from scrapy_resume.commands.terminal import Column, ago, bar, fitted_table, status_style, text
+from scrapy_resume.outlook import whole
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -73,7 +74,7 @@ def _cells(job: dict[str, Any], now: float) -> list[str | Text]:
     shown_bar: str | Text = ""
     if counts:
         failed = counts["failed"] + counts["parked"]
-        shown_bar = bar(_BAR_WIDTH, counts["done"], failed, counts["ignored"], counts["total"])
+        shown_bar = bar(_BAR_WIDTH, counts["done"], failed, counts["ignored"], whole(job))
     if job["updated_at"]:
         moment = datetime.strptime(f"{updated}+0000", "%Y-%m-%dT%H:%M:%SZ%z").timestamp()
         updated = ago(max(0.0, now - moment))

@@ -15,6 +15,7 @@ from scrapy_resume.commands.reporttext import (
     rate,
     trouble_of,
 )
+from scrapy_resume.outlook import whole
 
 TITLE: Final = "Crawl report"
 
@@ -142,11 +143,12 @@ def _body(stage: Stage) -> Iterator[str]:
 
 def _parts(stage: Stage) -> list[Part]:
     counts = stage["requests"]
+    ended = counts["total"] - counts["pending"] - counts["leased"]
     return [
         Part("done", counts["done"], "done"),
         Part("failed or parked", counts["failed"] + counts["parked"], "failed"),
         Part("ignored", counts["ignored"], "ignored"),
-        Part("open", counts["pending"] + counts["leased"], "open"),
+        Part("open", max(0, whole(stage) - ended), "open"),
     ]
 
 

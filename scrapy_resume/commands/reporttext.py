@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.call import percent, table
 from scrapy_resume.commands.terminal import Column, bar, fitted_table, status_style, text
+from scrapy_resume.outlook import whole
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -85,7 +86,7 @@ def _cells(stage: Stage) -> list[str | Text]:
     counts = stage["requests"]
     if counts is not None:
         failed = counts["failed"] + counts["parked"]
-        cells[_BAR] = bar(_BAR_WIDTH, counts["done"], failed, counts["ignored"], counts["total"])
+        cells[_BAR] = bar(_BAR_WIDTH, counts["done"], failed, counts["ignored"], whole(stage))
     return cells
 
 

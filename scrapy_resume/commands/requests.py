@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from scrapy_resume.commands import requestsfile
 from scrapy_resume.commands.call import Call, add_filters, add_job, add_json, filters_of, table
+from scrapy_resume.commands.newfile import new_file
 from scrapy_resume.commands.terminal import Column, fitted_table, is_terminal, text
 
 if TYPE_CHECKING:
@@ -53,6 +55,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help=f"at most so many; on a terminal {ROWS_ON_A_TERMINAL:,} if it is not given",
     )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write to a file: .csv, .json or .jsonl by its name"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace FILE if it exists, once all is written"
+    )
 
 
 def run(call: Call) -> int:
@@ -60,6 +68,8 @@ def run(call: Call) -> int:
     limit = call.arguments.limit
     if limit is not None and limit < 0:
         call.usage_error("--limit has to be a number from 0")
+    if call.arguments.output is not None:
+        return _write(call, limit)
     cut = limit is None and not call.arguments.json and is_terminal()
     if cut:
         limit = ROWS_ON_A_TERMINAL + 1
@@ -81,6 +91,25 @@ def run(call: Call) -> int:
         print("There are no such requests.", file=sys.stderr)
     elif cut and next(rows, None) is not None:
         print(f"These are the first {count:,}; --limit N shows more.", file=sys.stderr)
+    return 0
+
+
+def _write(call: Call, limit: int | None) -> int:
+    target = call.arguments.output
+    try:
+        format_name = requestsfile.format_of(target)
+        reports = call.reports()
+        key = reports.find(call.arguments.job)
+        rows = reports.requests(str(key), limit=limit, **filters_of(call.arguments))
+    except ValueError as error:
+        call.usage_error(str(error))
+    with new_file(target, call.arguments.overwrite) as file:
+        count = requestsfile.write(file, format_name, rows)
+    if call.arguments.json:
+        document = {"job": str(key), "requests": count, "file": target, "format": format_name}
+        call.print_json(document)
+    else:
+        call.print_lines([f"{count} requests of {key} are in {target} ({format_name})"])
     return 0
 
 

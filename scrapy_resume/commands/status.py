@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.commands.call import Call, add_job, add_json, one_line, percent, progress_share
 from scrapy_resume.commands.terminal import is_terminal, terminal, text
 from scrapy_resume.errors import StoreUnavailableError
+from scrapy_resume.outlook import whole
 
 if TYPE_CHECKING:
     from scrapy_resume.commands.statusscreen import StatusScreen
@@ -138,12 +139,12 @@ def _shown(call: Call) -> Iterator[Any]:
 def line_of(screen: StatusScreen) -> str:
     """The screen in one line, in the form of the crawl's own log."""
     answer = screen.answer
-    counts, rate = answer["requests"], answer["items_per_minute"]
+    rate = answer["items_per_minute"]
     eta = answer["eta_seconds"]
     return " | ".join(
         (
             f"{screen.heading()} {answer['status']}",
-            f"{percent(progress_share(answer))} ({screen.ended()}/{counts['total']})",
+            f"{percent(progress_share(answer))} ({screen.ended()}/{whole(answer)})",
             f"success {percent(answer['success_rate'])}",
             f"{(rate or 0.0) / 60:.1f} items/s",
             f"ETA {'unknown' if eta is None else f'{eta / 60:.1f} min'}",

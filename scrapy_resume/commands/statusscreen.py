@@ -16,8 +16,9 @@ from scrapy_resume.commands.terminal import (
     sparkline,
     status_style,
     text,
+    words,
 )
-from scrapy_resume.outlook import Outlook, outlook, pages_by_minute
+from scrapy_resume.outlook import Outlook, outlook, pages_by_minute, whole
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -114,6 +115,11 @@ class StatusScreen:
 
 def look(reports: Reports, job: str | None) -> StatusScreen:
     """Ask the store. Raises ``JobNotFoundError`` and ``StoreError``."""
+    with reports.together():
+        return _look(reports, job)
+
+
+def _look(reports: Reports, job: str | None) -> StatusScreen:
     answer = reports.job(job)
     name = f"{answer['job']}#{answer['number']}"
     counts = answer["requests"]
@@ -141,7 +147,7 @@ def plain(screen: StatusScreen) -> Iterator[str]:
     filled = int(_BAR_WIDTH * (share or 0.0))
     drawn = "#" * filled + "-" * (_BAR_WIDTH - filled)
     yield f"{screen.heading()}  {_status(answer)}"
-    yield f"[{drawn}] {percent(share)} ({screen.ended()}/{answer['requests']['total']})"
+    yield f"[{drawn}] {percent(share)} ({screen.ended()}/{whole(answer)})"
     yield ""
     yield from (f"{name:<10}{fact}" for name, fact in screen.facts())
     for heading, lines, _ in screen.sections():
@@ -156,12 +162,12 @@ def drawn(console: Console, screen: StatusScreen) -> RenderableType:
     from rich.text import Text
 
     answer, counts = screen.answer, screen.answer["requests"]
-    told = f" {percent(progress_share(answer))} ({screen.ended()}/{counts['total']})"
+    told = f" {percent(progress_share(answer))} ({screen.ended()}/{whole(answer)})"
     width = max(8, min(console.width - len(told), _WIDEST_BAR))
     failed = counts["failed"] + counts["parked"]
     parts: list[RenderableType] = [
         _title(screen),
-        Text.assemble(bar(width, counts["done"], failed, counts["ignored"], counts["total"]), told),
+        Text.assemble(bar(width, counts["done"], failed, counts["ignored"], whole(answer)), told),
         text(""),
         facts_table(screen.facts()),
     ]
@@ -173,9 +179,7 @@ def drawn(console: Console, screen: StatusScreen) -> RenderableType:
 def _title(screen: StatusScreen) -> Text:
     status, _, rest = _status(screen.answer).partition(" ")
     style = status_style(screen.answer["status"])
-    title = text(screen.heading(), "bold")
-    title.append("  ").append_text(text(status, style))
-    return title.append_text(text(f" {rest}", "dim"))
+    return words((screen.heading(), "bold"), ("  ", ""), (status, style), (f" {rest}", "dim"))
 
 
 def _status(answer: dict[str, Any]) -> str:

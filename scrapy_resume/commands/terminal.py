@@ -65,11 +65,19 @@ def speaks_unicode() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
 
-def text(words: str, style: str = "") -> Text:
+def text(line: str, style: str = "") -> Text:
     """One line: it is cut off at the edge, and what came from the web cannot steer anything."""
     from rich.text import Text
 
-    return Text(printable(words), style, no_wrap=True, overflow="ellipsis")
+    return Text(printable(line), style, no_wrap=True, overflow="ellipsis")
+
+
+def words(*parts: tuple[str, str]) -> Text:
+    """One line as ``text`` gives it, of parts with a style each."""
+    line = text("")
+    for part, style in parts:
+        line.append(printable(part), style)
+    return line
 
 
 def status_style(status: str) -> str:
@@ -172,13 +180,13 @@ def section(
     yield from (text(indent + line, style) for line in lines)
 
 
-def printable(words: str) -> str:
+def printable(text: str) -> str:
     """With escapes in place of control characters and of what moves or hides text."""
-    if words.isprintable():
-        return words
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in words
+        for char in text
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from psycopg import Connection
@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from scrapy_resume.errors import JobNotFoundError
 from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State, UnitState
 from scrapy_resume.store.jsontext import storable
+from scrapy_resume.store.postgres_errors import translated
 from scrapy_resume.store.postgres_link import Link
 from scrapy_resume.store.postgres_schema import version_of
 from scrapy_resume.store.processes import is_gone
@@ -39,6 +40,20 @@ class PostgresReader:
 
     def __init__(self, url: str) -> None:
         self._link = Link(url)
+        self._shared: Connection[Any] | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Questions that are asked within share one connection."""
+        if self._shared is not None:
+            yield
+            return
+        with self._alone() as connection:
+            self._shared = connection
+            try:
+                yield
+            finally:
+                self._shared = None
 
     def keys(self) -> list[JobKey]:
         """All jobs by name and number; none if nothing was ever crawled into the database."""
@@ -199,10 +214,17 @@ class PostgresReader:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection[Any]]:
+        with ExitStack() as stack:
+            connection = self._shared or stack.enter_context(self._alone())
+            stack.enter_context(translated(self._link.place))
+            stack.enter_context(connection.transaction())
+            yield connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[Connection[Any]]:
         with self._link.alone() as connection:
             connection.read_only = True
-            with connection.transaction():
-                yield connection
+            yield connection
 
     @contextmanager
     def _job(self, key: JobKey) -> Iterator[tuple[Connection[Any], int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +60,10 @@ class SqliteReader:
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
+
+    def together(self) -> AbstractContextManager[None]:
+        """Nothing to share: a file is opened in no time."""
+        return nullcontext()
 
     def keys(self) -> list[JobKey]:
         """All jobs, damaged ones included, by name and number; none if there is no directory."""

@@ -107,3 +107,18 @@ def test_scrapy_loads_next_to_nothing_for_the_entry_point():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     assert loaded == ["scrapy_resume", "scrapy_resume.commands"]
+
+
+@pytest.mark.parametrize("words", [["status"], ["report", "--json"]])
+def test_rich_is_loaded_for_a_terminal_alone(shelf, tmp_path, words):
+    shelf.close(shelf.begin())
+    program = (
+        "import atexit, sys\n"
+        "from scrapy.cmdline import execute\n"
+        "atexit.register(lambda: print('rich' in sys.modules, file=sys.stderr))\n"
+        "execute()"
+    )
+    command = [sys.executable, "-c", program, "resume", *words, "-s", "RESUME_STORE=store"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout
+    assert run.stderr == "False\n"

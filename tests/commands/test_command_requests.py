@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
@@ -127,3 +128,42 @@ def test_a_mistyped_job_names_the_nearest(shelf_of_all, call):
     answer = call("retry", "boks")
     assert answer.code == 1
     assert "books" in answer.err
+
+
+FORMULAS = ["=HYPERLINK(1)", "+1+1", "-2+3", "@SUM(A1)", "  =1", "\t=1", "\r=1"]
+
+
+def test_a_spreadsheet_takes_nothing_from_the_web_for_a_formula(shelf, call, tmp_path):
+    shelf.crawl(shelf.begin(), done=[[]], failed=[*FORMULAS, 'a, "quoted"\nmessage'])
+    answer = call("requests", "--state", "failed", "-o", "x.csv")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == "8 requests of books#1 are in x.csv (csv)\n"
+    with open(tmp_path / "x.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["error_message"] for row in rows] == [
+        *(f"'{formula}" for formula in FORMULAS),
+        'a, "quoted"\nmessage',
+    ]
+    assert list(rows[0]) == list(json.loads(call("requests", "--limit", "1", "--json").out)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("x.json", json.loads), ("X.JSONL", lambda text: [*map(json.loads, text.splitlines())])],
+)
+def test_requests_in_a_file_are_those_of_the_document(shelf_of_all, call, tmp_path, name, read):
+    assert call("requests", "--state", "failed", "-o", name).code == 0
+    document = json.loads(call("requests", "--state", "failed", "--json").out)
+    assert read((tmp_path / name).read_text()) == document
+    assert call("requests", "--state", "parked", "-o", f"none{name}").code == 0
+    assert read((tmp_path / f"none{name}").read_text()) == []
+
+
+def test_a_file_of_requests_is_whole_or_not_there(shelf_of_all, call, tmp_path):
+    (tmp_path / "x.csv").write_text("precious")
+    assert call("requests", "-o", "x.csv").code == 1
+    assert (tmp_path / "x.csv").read_text() == "precious"
+    assert call("requests", "-o", "x.csv", "--overwrite").code == 0
+    assert call("requests", "-o", "x.xlsx").code == 2
+    assert call("requests", "boks", "-o", "y.csv").code == 1
+    assert not (tmp_path / "y.csv").exists()

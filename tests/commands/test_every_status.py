@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from scrapy_resume.commands.statusscreen import look
+from scrapy_resume.overview import overview
+from scrapy_resume.report import open_store
 from scrapy_resume.store.contract import JobStore
 from tests.support.postgres import postgres_server, postgres_url
 
@@ -31,6 +34,7 @@ SCHEMA_OF = {
     ("status", "books"): "status",
     ("show", "books"): "show",
     ("requests", "books"): "requests",
+    ("requests", "books", "-o", "x.jsonl", "--overwrite"): "requests-file",
     ("failed", "books"): "failed",
     ("report",): "report",
     ("report", "books"): "report",
@@ -163,3 +167,24 @@ def test_documents_are_those_of_the_schemas_and_nothing_is_changed(
     if status not in ("running", "recovering"):
         assert call("status", "--watch").code == 0
     assert kept(shelf, tmp_path / "after") == before
+
+
+def test_a_screen_takes_one_connection(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import psycopg
+
+    there = Shelf(Path("nowhere"), postgres_url)
+    job = there.begin()
+    there.crawl(job, done=[[{"a": 1}]], failed=["boom"], pending=1)
+    connect, opened = psycopg.connect, []
+
+    def counted(*words: Any, **options: Any) -> Any:
+        opened.append(1)
+        return connect(*words, **options)
+
+    monkeypatch.setattr(psycopg, "connect", counted)
+    store = open_store(postgres_url)
+    for ask in (lambda: look(store, "books"), store.jobs, store.details, lambda: overview(store)):
+        opened.clear()
+        ask()
+        assert len(opened) == 1
+    job.abandon()

@@ -191,3 +191,22 @@ def test_on_a_terminal_very_many_requests_are_cut_off_and_it_says_so(
     assert answer.err == "These are the first 1,000; --limit N shows more.\n"
     assert on_terminal("requests", "--limit", 1_001).out.count("http://") == 1_001
     assert call("requests").out.count("http://") == 1_002
+
+
+@pytest.mark.parametrize("format_name", ["csv", "jsonlines", "xml", "pickle"])
+def test_items_that_are_exported_to_a_terminal_cannot_steer_it(
+    shelf: Shelf, call: Look, on_terminal: Look, tmp_path: Path, format_name: str
+) -> None:
+    shelf.crawl(shelf.begin(), done=[[{"title": "ü \x1b[2J\u202e\u200b", "n": 1}]])
+    answer = on_terminal("export", "-o", f"-:{format_name}")
+    assert (answer.code, answer.err) == (0, "")
+    assert all(char.isprintable() or char in "\t\n" for char in answer.out)
+    assert "n" in answer.out
+
+
+def test_items_without_control_characters_are_on_a_terminal_as_they_are(
+    shelf: Shelf, call: Look, on_terminal: Look
+) -> None:
+    shelf.crawl(shelf.begin(), done=[[{"title": "Bücher", "n": 1}, {"title": "x", "n": 2}]])
+    expected = "title,n\nBücher,1\nx,2\n"
+    assert on_terminal("export", "-o", "-:csv").out == expected

@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from scrapy_resume.store import sqlite_files
 from tests.support.postgres import postgres_server, postgres_url
 
 from . import schemas
@@ -99,3 +100,47 @@ def test_a_schema_notices_what_does_not_belong(shelf: Shelf, call: Call) -> None
     stage["stages"][0]["nonsense"] = 1
     with pytest.raises(jsonschema.ValidationError):
         schemas.check(stage, "report")
+
+
+def test_a_job_that_another_program_has_locked_is_one_line(
+    shelf: Shelf, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_files, "BUSY_SECONDS", 0.05)
+    for name in ("books", "quotes"):
+        shelf.close(shelf.begin(name))
+    with contextlib.closing(sqlite3.connect(database(shelf), isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        for words in SCHEMA_OF:
+            answer = call(*words)
+            assert (answer.code, answer.err.count("\n")) == (1, 1), words
+            assert "is locked by another process" in answer.err
+        assert [one["status"] for one in json.loads(call("list", "--json").out)] == [
+            "completed",
+            "unreadable",
+        ]
+
+
+@pytest.mark.parametrize(
+    "store",
+    ["postgresql://me:s3cret@127.0.0.1:1/crawls", "postgresql://me:s3/cret@h:x/y", "file/x"],
+)
+def test_a_store_that_cannot_be_asked_is_one_line(
+    shelf: Shelf, call: Call, tmp_path: Path, store: str
+) -> None:
+    (tmp_path / "file").write_text("not a directory")
+    for words in SCHEMA_OF:
+        answer = call(*words, "--json", RESUME_STORE=store)
+        assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1), words
+        assert "cret" not in answer.err
+
+
+def test_a_job_that_is_not_there_suggests_the_nearest(shelf: Shelf, call: Call) -> None:
+    shelf.close(shelf.begin("books"))
+    for command, *words in SCHEMA_OF:
+        if "books" not in words:
+            continue
+        mistyped = ["boks" if word == "books" else word for word in words]
+        answer = call(command, *mistyped)
+        assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1), command
+        assert "The nearest: books." in answer.err

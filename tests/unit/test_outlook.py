@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from scrapy_resume.outlook import UNKNOWN, Outlook, outlook, pages_by_minute
+from scrapy_resume.outlook import UNKNOWN, Outlook, outlook, pages_by_minute, whole
 
 START = 1_714_557_600.0
 
@@ -75,3 +75,8 @@ def test_silent_minutes_are_zeros_but_not_before_the_first() -> None:
     assert pages_by_minute(rows, after(4) + 1, 30) == [30.0, 0.0, 10.0, 0.0]
     assert pages_by_minute(rows, after(4) + 1, 3) == [10.0, 0.0]
     assert pages_by_minute([], after(4), 30) == []
+
+
+@pytest.mark.parametrize(("expected", "shown"), [(None, 300), (1_000.0, 1_000), (200, 300)])
+def test_the_whole_is_what_is_known_or_expected(expected: float | None, shown: int) -> None:
+    assert whole({"requests": {"total": 300}, "expected_total": expected}) == shown

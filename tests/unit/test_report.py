@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +57,9 @@ class FakeReader:
         self.summaries: dict[JobKey, JobSummary | Exception] = {s.key: s for s in summaries}
         self.all_runs = runs or {}
         self.asked: list[tuple[str | None, int | None]] = []
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def keys(self) -> list[JobKey]:
         return list(self.summaries)
