@@ -175,6 +175,22 @@ def test_a_retry_that_a_callback_asks_for_waits_too(wanderings: Wanderings) -> N
     assert wanderings.titles() == {"leaf 1": 1}
 
 
+def test_a_subclass_of_the_retry_middleware_decides_what_is_tried_again(
+    wanderings: Wanderings,
+) -> None:
+    settings = {
+        "DOWNLOADER_MIDDLEWARES": '{"wandering.Picky": 550,'
+        ' "scrapy.downloadermiddlewares.retry.RetryMiddleware": null}'
+    }
+    run = crawl(wanderings, "/leaf/1", "/leaf/2", settings=settings)
+    assert run.is_finished, run.tail()
+    waits = waits_of(wanderings, "/leaf/1")
+    assert len(waits) == 2
+    assert waits[0] >= 0.4
+    assert waits[1] >= 0.8
+    assert wanderings.titles() == {"leaf 1": 1, "leaf 2": 1}
+
+
 def test_what_has_to_run_in_this_process_waits_in_it(wanderings: Wanderings) -> None:
     below = "/flaky/2?times=1"
     first = "/flaky/3?times=1&do=first"
