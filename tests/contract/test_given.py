@@ -226,6 +226,24 @@ def test_what_a_start_that_died_took_over_is_taken_over_anew(place: Place) -> No
     assert not place.begin(number(2)).session.delta
 
 
+def test_a_number_whose_file_is_damaged_is_left_alone(
+    exclusive_place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = exclusive_place
+    complete(fill(place))
+    run = place.begin(number(2))
+    run.admit(admission(1, "of 2", lease=True))
+    run.finish(finish(1, ["{}"]))
+    complete(run)
+    path = place.reader.path(BOOKS)
+    whole = path.read_bytes()
+    path.write_bytes(b"x" * len(whole))
+    run = place.begin(number(3), delta=True)
+    assert skipped(run, ["given", "of 2"]) == ["of 2"]
+    assert "What books#1 gave is fetched again" in caplog.text
+    assert path.read_bytes() == b"x" * len(whole)
+
+
 def forget_runs(place: Place, key: JobKey) -> None:
     """As a death right after the job was made leaves it."""
     reader = place.reader

@@ -175,6 +175,22 @@ def test_a_retry_that_a_callback_asks_for_waits_too(wanderings: Wanderings) -> N
     assert wanderings.titles() == {"leaf 1": 1}
 
 
+def test_a_subclass_of_the_retry_middleware_decides_what_is_tried_again(
+    wanderings: Wanderings,
+) -> None:
+    settings = {
+        "DOWNLOADER_MIDDLEWARES": '{"wandering.Picky": 550,'
+        ' "scrapy.downloadermiddlewares.retry.RetryMiddleware": null}'
+    }
+    run = crawl(wanderings, "/leaf/1", "/leaf/2", settings=settings)
+    assert run.is_finished, run.tail()
+    waits = waits_of(wanderings, "/leaf/1")
+    assert len(waits) == 2
+    assert waits[0] >= 0.4
+    assert waits[1] >= 0.8
+    assert wanderings.titles() == {"leaf 1": 1, "leaf 2": 1}
+
+
 def test_what_has_to_run_in_this_process_waits_in_it(wanderings: Wanderings) -> None:
     below = "/flaky/2?times=1"
     first = "/flaky/3?times=1&do=first"
@@ -184,6 +200,20 @@ def test_what_has_to_run_in_this_process_waits_in_it(wanderings: Wanderings) -> 
         (wait,) = waits_of(wanderings, path)
         assert 0.4 <= wait <= 0.5 + LATE_SECONDS, path
     assert wanderings.titles() == {"leaf 1": 1, "Flaky 2": 1, "Flaky 3": 1}
+
+
+def test_what_has_to_run_in_this_process_waits_for_its_host_too(wanderings: Wanderings) -> None:
+    below = "/limited/2?times=1&after=1"
+    paths = ["/leaf/1?do=lambda", "/leaf/2?do=first", "/limited/3?times=1&after=2", "/leaf/3"]
+    settings = {"CONCURRENT_REQUESTS_PER_DOMAIN": 1}
+    run = crawl(wanderings, *paths, settings=settings, arguments={"below": below})
+    assert run.is_finished, run.tail()
+    limited = [path for path in (below, paths[2]) if len(hits_of(wanderings, path)) == 2]
+    assert limited == [below, paths[2]]
+    assert wanderings.titles() == dict.fromkeys(
+        ["leaf 1", "leaf 2", "leaf 3", "limited 2", "limited 3"], 1
+    )
+    assert wanderings.job()["status"] == "completed"
 
 
 def test_a_crawl_pauses_when_there_is_nothing_but_to_wait(wanderings: Wanderings) -> None:

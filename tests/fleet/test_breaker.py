@@ -36,6 +36,8 @@ SETTINGS: dict[str, Any] = {
     "CONCURRENT_REQUESTS": IN_FLIGHT,
     "CONCURRENT_REQUESTS_PER_DOMAIN": AT_ONCE,
 }
+PATIENT = {"RESUME_ORPHAN_TIMEOUT": 60}
+"""A worker of a fleet on a busy machine is not taken for dead."""
 PAGES = 150
 MIDWAY = 15
 GRAPH = HostGraph(hosts=5, pages=PAGES)
@@ -224,7 +226,7 @@ def test_without_the_setting_attempts_are_used_up_as_ever(one: One) -> None:
 
 
 def test_a_fleet_pauses_when_every_host_is_down(new_fleet: NewFleet) -> None:
-    settings = {**SETTINGS, "RESUME_BREAKER_COOLDOWN": 60, "RESUME_RETRY_WAIT": 1}
+    settings = {**SETTINGS, **PATIENT, "RESUME_BREAKER_COOLDOWN": 60, "RESUME_RETRY_WAIT": 1}
     fleet = new_fleet(GRAPH, settings=settings, arguments={"starts": PAGES, "follow": 0})
     for host in fleet.site.graph.host_names:
         fleet.site.fail(host)
@@ -239,7 +241,7 @@ def test_a_fleet_pauses_when_every_host_is_down(new_fleet: NewFleet) -> None:
 
 def test_retry_reaches_the_workers_of_a_live_crawl(new_fleet: NewFleet, tmp_path: Path) -> None:
     """The last start pages come when the test says so: the crawl cannot end before the retry."""
-    settings = {**SETTINGS, "RESUME_BREAKER_FAILURES": 0, "RETRY_TIMES": 0}
+    settings = {**SETTINGS, **PATIENT, "RESUME_BREAKER_FAILURES": 0, "RETRY_TIMES": 0}
     gate = tmp_path / "gate"
     arguments = {"starts": PAGES, "follow": 0, "gate": gate}
     fleet = new_fleet(GRAPH, settings=settings, arguments=arguments)

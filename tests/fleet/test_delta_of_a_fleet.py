@@ -10,7 +10,7 @@ STARTS = 12
 
 
 def test_workers_skip_what_other_workers_gave_in_an_earlier_number(new_fleet: NewFleet) -> None:
-    fleet = new_fleet(GRAPH, settings={"RESUME_MODE": "delta"})
+    fleet = new_fleet(GRAPH, settings={"RESUME_MODE": "delta", "RESUME_ORPHAN_TIMEOUT": 60})
     fleet.start_together(2)
     fleet.expect_success()
     fleet.expect_completed()

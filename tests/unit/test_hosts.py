@@ -271,3 +271,41 @@ def test_what_is_remembered_of_failing_hosts_has_an_end(watched: Watched) -> Non
         watched.hosts.failed(row, Refused())
     assert len(watched.hosts._hosts) <= HOSTS_REMEMBERED
     assert watched.hosts._hosts["a"].open_until
+
+
+def held_back(watched: Watched) -> list[str]:
+    """From now on: the hosts of what is called back from the downloader's queue."""
+    queued = [*watched.add("a"), *watched.add("b")]
+    hosts: list[str] = []
+    watched.hosts.hold_back = lambda is_meant: hosts.extend(
+        row.url.split("/")[2] for row in queued if is_meant(row)
+    )
+    return hosts
+
+
+@pytest.mark.parametrize("by_slot", [True, False])
+def test_what_is_queued_for_a_host_in_trouble_comes_back(clock: Clock, by_slot: bool) -> None:
+    watched = Watched(clock, by_slot=by_slot)
+    back = held_back(watched)
+    [row] = watched.add("a")
+    watched.hosts.downloaded(row, Response(row.url, status=429))
+    assert back == [], "it has not asked for it"
+    answer = Response(row.url, status=429, headers={"Retry-After": "20"})
+    watched.hosts.downloaded(row, answer)
+    assert back == ["a"]
+    watched.fail(*watched.add("b", 3))
+    assert back == ["a", "b"]
+
+
+def test_what_is_handed_out_already_is_not_sent_but_for_the_probe(watched: Watched) -> None:
+    [late] = watched.add("a")
+    [other] = watched.add("b")
+    assert not watched.hosts.must_wait(late)
+    watched.fail(*watched.add("a", 3))
+    watched.frontier.take_blocked_rows()
+    assert watched.hosts.must_wait(late)
+    assert not watched.hosts.must_wait(other)
+    watched.clock.move(COOLDOWN + 1)
+    watched.add("a")
+    probe = next(row for row in iter(watched.take, None) if row.slot == "a")
+    assert not watched.hosts.must_wait(probe)
