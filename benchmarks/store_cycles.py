@@ -1,9 +1,10 @@
 """Request cycles a second of the store alone: admitted, leased, finished with one item.
 
-    python benchmarks/store_cycles.py --workers 2 --seconds 60
+    python benchmarks/store_cycles.py --workers 2 --seconds 60 --batch 500 --before 0
 
 Each worker is a process that commits as a crawl would, batches of 500 of each, as fast as the
-store takes them; the server (PostgreSQL, brought along) is on the same machine. The table shows
+store takes them; ``--before``: the job has so many finished requests by then, and a tenth as many
+that wait, in 20,000 slots; the server (PostgreSQL, brought along) is on the same machine. The table shows
 each sixth of the time: a queue that dead rows slow down would show it, in CPU too, which tells
 also on a machine that is busy with other things.
 """
@@ -33,10 +34,9 @@ from scrapy_resume.store.contract import (
     Wish,
 )
 from scrapy_resume.store.postgres import PostgresStore
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresServer, database_of
 from tests.support.tables import table
 
-AT_ONCE = 500
 PARTS = 6
 JOB = JobKey("cycles", 1)
 HEADINGS = ("part of the time", "cycles a second", "µs CPU a cycle", "the server's")
@@ -47,7 +47,28 @@ SIZES = """
 ITEM = '{"title": "' + "x" * 150 + '"}'
 
 
-def work(url: str, slot: str, seconds: float, told: Queue[Any]) -> None:
+BEFORE = """
+INSERT INTO scrapy_resume.slot (job, key) SELECT 1, 'old' || n FROM generate_series(1, 20000) AS n;
+INSERT INTO scrapy_resume.seen (request, job, run, identity)
+SELECT n, 1, 1, substr(sha256(n::text::bytea), 1, 20) FROM generate_series(1, {rows}) AS n;
+INSERT INTO scrapy_resume.request (
+    id, parent, unit, slot, priority, seq, updated_at, job, depth, kind, state, start, every_run,
+    identity, url, payload
+)
+SELECT n, 0, n, 1 + n % 20000, 0, -n, 0, 1, 1, 0, CASE WHEN n % 10 = 0 THEN 0 ELSE 2 END, 0, 0,
+    substr(sha256(n::text::bytea), 1, 20), 'http://old/products/a-name-of-usual-length/' || n, '{{}}'
+FROM generate_series(1, {rows}) AS n;
+INSERT INTO scrapy_resume.frontier (
+    id, slot, priority, seq, not_before, updated_at, job, run, attempts, crashes, kind, start,
+    every_run, suspect
+)
+SELECT n, 1 + n % 20000, 0, -n, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0
+FROM generate_series(10, {rows}, 10) AS n;
+UPDATE scrapy_resume.job SET next_id = {rows} + 1;
+"""
+
+
+def work(url: str, slot: str, seconds: float, batch_size: int, told: Queue[Any]) -> None:
     """One worker, on a host of its own."""
     opening = Opening(spider="cycles", worker=f"here:{os.getpid()}", orphan_seconds=600)
     job = PostgresStore(url).resume(JOB, opening)
@@ -58,13 +79,13 @@ def work(url: str, slot: str, seconds: float, told: Queue[Any]) -> None:
     spent = time.process_time()
     while (now := time.monotonic() - began) < seconds:
         arrivals: list[Any] = []
-        for _ in range(AT_ONCE):
+        for _ in range(batch_size):
             arrivals.append(admission(next_id, slot))
             next_id += step
         finishes = [
             Finish(row.id, State.done, 1, 200, items=[ItemRecord(0, ITEM)]) for row in leased
         ]
-        batch = Batch(next_id, arrivals, finishes=finishes, wishes=[Wish(slot, AT_ONCE)])
+        batch = Batch(next_id, arrivals, finishes=finishes, wishes=[Wish(slot, batch_size)])
         leased = job.commit(batch).leased
         part = min(PARTS - 1, int(now / seconds * PARTS))
         cycles[part] += len(finishes)
@@ -93,15 +114,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--batch", type=int, default=500, help="of each, in a commit")
+    parser.add_argument("--before", type=int, default=0, help="requests that the job has already")
     options = parser.parse_args()
     context = get_context("spawn")
     with PostgresServer({"shared_buffers": "256MB", "max_wal_size": "4GB"}) as server:
         url = server.new_database()
         store = PostgresStore(url)
         store.begin(JOB, Opening(spider="cycles", worker="here:0")).close(Closing("paused", "x"))
+        if options.before:
+            began = time.monotonic()
+            server.query(BEFORE.format(rows=options.before), database=database_of(url))
+            print(f"{options.before:,} requests written in {time.monotonic() - began:.0f} s")
+            for name, size, *_ in server.query(SIZES, database=database_of(url)):
+                print(f"{name}: {size / options.before:.0f} bytes a request")
         told: Queue[Any] = context.Queue()
         workers: list[Process] = [
-            context.Process(target=work, args=(url, f"host{n}", options.seconds, told))  # type: ignore[misc]
+            context.Process(
+                target=work, args=(url, f"host{n}", options.seconds, options.batch, told)
+            )  # type: ignore[misc]
             for n in range(options.workers)
         ]
         cpu_before = server.cpu_seconds()
@@ -135,7 +166,7 @@ def report(
     total = sum(parts)
     whole = [f"{total / seconds:,.0f}"]
     whole += [f"{1e6 * sum(spent) / total:.0f}" for spent in (cpu, server_cpu)]
-    database = url.rpartition("/")[2]
+    database = database_of(url)
     lines = [table(HEADINGS, [*rows, ["all", *whole]]), ""]
     for name, size, updates, in_place, dead in server.query(SIZES, database=database):
         lines.append(

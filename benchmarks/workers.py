@@ -25,7 +25,7 @@ from tests.support.fleet import Fleet
 from tests.support.fleet_launcher import FleetLauncher
 from tests.support.hosts_graph import HostGraph
 from tests.support.hosts_site import HostsSite
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresServer, database_of
 from tests.support.tables import table
 
 HOSTS = 200
@@ -54,6 +54,8 @@ class Course:
     def crawl(self, folder: Path, workers: int, pages: int) -> tuple[float, float]:
         """(pages a second, bytes of the database a page) of a whole crawl."""
         url = self._server.new_database()
+        name = database_of(url)
+        empty = self._size(name)
         graph = HostGraph(HOSTS, pages)
         with ExitStack() as stack:
             site = stack.enter_context(HostsSite(folder, graph, latency_seconds=LATENCY_SECONDS))
@@ -66,10 +68,12 @@ class Course:
                 raise SystemExit(f"the crawl went wrong: {found}")
             answers = sorted(hit.answered_at for hit in fleet.hits() if hit.answered_at)
         first, last = int(EDGE * pages), int((1 - EDGE) * pages)
-        name = url.rpartition("/")[2]
-        [[size]] = self._server.query("SELECT pg_database_size(%s)", (name,))
+        grown = self._size(name) - empty
         self._server.drop_database(url)
-        return (last - first) / (answers[last] - answers[first]), size / pages
+        return (last - first) / (answers[last] - answers[first]), grown / pages
+
+    def _size(self, name: str) -> int:
+        return int(self._server.query("SELECT pg_database_size(%s)", (name,))[0][0])
 
 
 def main() -> None:

@@ -271,11 +271,11 @@ def test_a_silent_run_is_fenced(shared_place: Place) -> None:
 
 
 def test_a_heartbeat_keeps_a_run_that_commits_nothing(shared_place: Place) -> None:
-    first, second = two(shared_place, orphan_seconds=0.6, heartbeat_seconds=0.1)
+    first, second = two(shared_place, orphan_seconds=3.0, heartbeat_seconds=0.1)
     first.admit(new(first, "a"))
     first.lease()
     moment = time.monotonic()
-    while time.monotonic() - moment < 1.5:
+    while time.monotonic() - moment < 3.5:
         first.job.show_life()
         assert idle(second).counts.leased == 1
     first.commit()

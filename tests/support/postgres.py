@@ -190,11 +190,22 @@ class PostgresServer:
             cursor = connection.execute(sql, params or None)
             return cursor.fetchall() if cursor.description else []
 
-    def new_database(self) -> str:
+    def new_database(self, tablespace: str = "pg_default") -> str:
         """The URL of a fresh, empty database."""
         name = f"test_{next(self._names)}"
-        self.query(f'CREATE DATABASE "{name}"')
+        self.query(f'CREATE DATABASE "{name}" TABLESPACE "{tablespace}"')
         return self.url(name)
+
+    @contextlib.contextmanager
+    def tablespace(self, disk: Path) -> Iterator[str]:
+        """Databases that are made in it keep their tables on that disk."""
+        name = f"disk_{next(self._names)}"
+        folder = disk / "tables"
+        folder.mkdir()
+        os.chown(folder, self._user, self._group)
+        self.query(f"CREATE TABLESPACE {name} LOCATION '{folder}'")
+        yield name
+        self.query(f"DROP TABLESPACE {name}")
 
     def drop_database(self, url: str) -> None:
         """Drops what ``new_database`` made, whoever is still connected."""
