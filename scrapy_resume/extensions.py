@@ -133,6 +133,7 @@ class ResumeExtension:
             interval_seconds = min(interval_seconds, settings.orphan_timeout_seconds / 4)
         self._life.start(min(LIFE_SECONDS, interval_seconds))
         self._beat.start(interval_seconds, now=False)
+        self.run.tell_what_was_left()
 
     def _beat_once(self) -> None:
         """A commit is a heartbeat; send one if there was none."""
@@ -331,15 +332,17 @@ class Progress:
         self._logged_at = now = time.monotonic()
         seconds = max(now - self._started_at, 1e-9)
         ended = counts.total - counts.open
+        total = max(counts.total, int(run.metrics.expected_total or 0))
         items_per_second = (counts.items_stored - self._items_before) / seconds
         pages_per_second = run.ledger.pages / seconds
         rate = counts.success_rate
-        eta = f"{counts.open / pages_per_second / 60:.1f} min" if pages_per_second else "unknown"
+        left = total - ended
+        eta = f"{left / pages_per_second / 60:.1f} min" if pages_per_second else "unknown"
         logger.info(
             "%.1f%% (%d/%d) | success %s | %.1f items/s | ETA %s",
-            100 * ended / counts.total if counts.total else 0.0,
+            100 * ended / total if total else 0.0,
             ended,
-            counts.total,
+            total,
             f"{100 * rate:.1f}%" if rate is not None else "unknown",
             items_per_second,
             eta,

@@ -13,6 +13,7 @@ from scrapy_resume.errors import (
     JobCompletedError,
     JobLockedError,
     JobNotFoundError,
+    StoreError,
 )
 from scrapy_resume.model import JobKey, Selection, State
 from scrapy_resume.settings import hash_inputs
@@ -210,6 +211,11 @@ def _begin(
     number = latest.key.number + 1 if latest is not None else 1
     opening = replace(candidate.opening(hashes), force=False)
     job = store.begin(JobKey(candidate.name, number), opening)
+    if latest is not None:
+        try:
+            job.session.untold_before = store.untold(latest.key)
+        except StoreError as error:
+            logger.warning("What %s has left to be told cannot be read: %s", latest.key, error)
     for key in store.prune(candidate.name, candidate.settings.keep):
         logger.info("%s is deleted: RESUME_KEEP keeps %d", key, candidate.settings.keep)
     return job

@@ -74,6 +74,9 @@ def screen(answer: dict[str, Any], failures: Sequence[dict[str, Any]]) -> Iterat
     yield f"{'success':<10}{percent(answer['success_rate'])}"
     yield f"{'rate':<10}{_rate(answer)}"
     yield f"{'time':<10}{_time(answer)}"
+    if answer["custom"]:
+        pairs = (f"{key} {value}" for key, value in answer["custom"].items())
+        yield f"{'custom':<10}{'  '.join(pairs)}"
     if answer["metadata"]:
         pairs = (f"{key}={value}" for key, value in answer["metadata"].items())
         yield f"{'metadata':<10}{', '.join(pairs)}"
@@ -119,7 +122,10 @@ def _time(answer: dict[str, Any]) -> str:
     line = f"{duration(answer['elapsed_seconds'])} in {runs} run{'' if runs == 1 else 's'}"
     if answer["eta_seconds"] is None or answer["status"] == "completed":
         return line
-    return f"{line}, ETA {duration(answer['eta_seconds'])} for what is known now"
+    basis = "what is known now"
+    if answer["eta_basis"] == "expected_total":
+        basis = f"{answer['expected_total']:,.0f} pages"
+    return f"{line}, ETA {duration(answer['eta_seconds'])} for {basis}"
 
 
 def duration(seconds: float) -> str:
