@@ -14,6 +14,7 @@ from scrapy_resume.codec import Codec
 from scrapy_resume.crawlrun import CrawlRun
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
 from scrapy_resume.inflight import current_item, spider_arguments
+from scrapy_resume.metrics import check_total
 from scrapy_resume.opening import Candidate, longest_delay, open_job, opens_job
 from scrapy_resume.refusal import refuse
 from scrapy_resume.settings import (
@@ -215,6 +216,7 @@ def _open(crawler: Crawler) -> CrawlRun:
     assert spider is not None
     check_wiring(crawler.settings)
     settings = with_spider(parse_settings(crawler.settings), spider)
+    check_total(spider)
     order = queue_order(crawler.settings)
     codec = Codec(spider, settings.codecs)
     arguments = spider_arguments(crawler)

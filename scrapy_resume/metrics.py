@@ -31,8 +31,7 @@ class Metrics:
     """Notices what has changed since it was last written."""
 
     def __init__(self, stats: StatsCollector, spider: Spider, expected: float | None) -> None:
-        """``expected``: as the job has it. Raises ``ConfigurationError``, for a total that can
-        be none."""
+        """``expected``: as the job has it."""
         self._stats = stats
         self._spider = spider
         self._custom: dict[str, Any] = {}
@@ -40,9 +39,6 @@ class Metrics:
         """Pages of the whole job; ``None``: nobody says."""
         self._asked_at = 0.0
         self._complained = False
-        total = getattr(spider, TOTAL, None)
-        if not callable(total):
-            self._checked(total)
 
     def complete(self, batch: Batch, job: Callable[[], Mapping[str, Any]]) -> None:
         """Add to a batch what has changed. ``job`` gives what a function of the spider is given."""
@@ -71,20 +67,28 @@ class Metrics:
         """A spider whose total cannot be had goes on without one."""
         total = getattr(self._spider, TOTAL, None)
         try:
-            return self._checked(total(job()) if callable(total) else total)
+            return _checked(total(job()) if callable(total) else total, self._spider)
         except Exception:
             if not self._complained:
                 self._complained = True
                 logger.exception("%s.%s: nobody knows the total", self._spider.name, TOTAL)
             return None
 
-    def _checked(self, total: Any) -> float | None:
-        if total is None:
-            return None
-        is_number = isinstance(total, (int, float)) and not isinstance(total, bool)
-        if is_number and math.isfinite(total) and total >= 0:
-            return float(total)
-        raise ConfigurationError(
-            f"resume_total of spider {self._spider.name!r} is {total!r}; it has to be a number of "
-            "pages from 0 on, a function of the job that gives one, or None"
-        )
+
+def check_total(spider: Spider) -> None:
+    """Raises ``ConfigurationError`` if ``resume_total`` is no total, nor a function."""
+    total = getattr(spider, TOTAL, None)
+    if not callable(total):
+        _checked(total, spider)
+
+
+def _checked(total: Any, spider: Spider) -> float | None:
+    if total is None:
+        return None
+    is_number = isinstance(total, (int, float)) and not isinstance(total, bool)
+    if is_number and math.isfinite(total) and total >= 0:
+        return float(total)
+    raise ConfigurationError(
+        f"resume_total of spider {spider.name!r} is {total!r}; it has to be a number of "
+        "pages from 0 on, a function of the job that gives one, or None"
+    )
