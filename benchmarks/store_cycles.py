@@ -4,8 +4,8 @@
 
 Each worker is a process that commits as a crawl would, batches of 500 of each, as fast as the
 store takes them; ``--before``: the job has so many finished requests by then, and a tenth as many
-that wait, in 20,000 slots; the server (PostgreSQL, brought along) is on the same machine. The table shows
-each sixth of the time: a queue that dead rows slow down would show it, in CPU too, which tells
+that wait, in 20,000 slots; the server (PostgreSQL, brought along) is on the same machine. The
+table shows each sixth of the time: a queue that dead rows slow down would show it, in CPU too, which tells
 also on a machine that is busy with other things.
 """
 
@@ -56,7 +56,8 @@ INSERT INTO scrapy_resume.request (
     identity, url, payload
 )
 SELECT n, 0, n, 1 + n % 20000, 0, -n, 0, 1, 1, 0, CASE WHEN n % 10 = 0 THEN 0 ELSE 2 END, 0, 0,
-    substr(sha256(n::text::bytea), 1, 20), 'http://old/products/a-name-of-usual-length/' || n, '{{}}'
+    substr(sha256(n::text::bytea), 1, 20), 'http://old/products/a-name-of-usual-length/' || n,
+    '{{}}'
 FROM generate_series(1, {rows}) AS n;
 INSERT INTO scrapy_resume.frontier (
     id, slot, priority, seq, not_before, updated_at, job, run, attempts, crashes, kind, start,

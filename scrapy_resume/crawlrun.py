@@ -33,10 +33,14 @@ from scrapy_resume.inflight import Inflight
 from scrapy_resume.intake import Intake
 from scrapy_resume.itembook import ItemBook
 from scrapy_resume.ledger import Ledger
+from scrapy_resume.metrics import Metrics
+from scrapy_resume.model import JobKey, State
 from scrapy_resume.orders import Listener
 from scrapy_resume.outbox import Outbox
+from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import Closing
 from scrapy_resume.storethread import StoreThread, post_to_loop
+from scrapy_resume.telling import COMMIT, Teller
 from scrapy_resume.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -165,6 +169,8 @@ class CrawlRun:
         self.thread = StoreThread(f"scrapy-resume {session.job}")
         self.outbox = Outbox(job, self.thread, self, settings.commit_interval_seconds)
         self.listener = Listener(job, self.thread, self._obey)
+        self.metrics = Metrics(crawler.stats, crawler.spider, session.expected_total)
+        self.teller = Teller(crawler, session.job)
         self.feeds: Feeds | None = None
         """Filled by the exporter of feeds, if there are any."""
         self.inflight = Inflight(self.ledger, self.hand_out, self.outbox, self.forced_shutdown)
@@ -211,6 +217,7 @@ class CrawlRun:
         self.hosts.ask = self.waiting.ask = self.outbox.hurry
         self.waiting.hosts_due = lambda: self.hosts.next_due
         self.waiting.close = self.inflight.close_spider
+        self.teller.hold = lambda held: ledger.hold("events wait for their handlers", held)
 
     def _duplicate_log(self, crawler: Crawler) -> Any:
         """Scrapy's own words, and its stat, for a request that is filtered as a duplicate."""
@@ -257,11 +264,42 @@ class CrawlRun:
             call_later(EVERY_RUN_SECONDS, self.ledger.stop_awaiting_every_run)
         self.cookies.attach(engine, self.session.cookies)
 
+    def tell_what_was_left(self) -> None:
+        """Events that earlier runs did not tell, and that the job was opened."""
+        session = self.session
+        before = JobKey(session.job.name, session.job.number - 1)
+        self.teller.tell_of(
+            before, session.untold_before, lambda event: self._forget(before, event)
+        )
+        self.teller.tell(session.events)
+
+    def _forget(self, key: JobKey, event: int) -> Deferred[None]:
+        """An event was told of a job that this run does not own (any more)."""
+        store = open_location(self.settings.store)
+        ended: Deferred[None] = Deferred()
+
+        def failed(error: Exception) -> None:
+            logger.warning("Handlers will be told of an event of %s again: %s", key, error)
+            _settle(ended, None)
+
+        self.thread.submit(
+            lambda: store.forget(key, [event]),
+            lambda _: _settle(ended, None),
+            failed,
+            lambda error: logger.warning("%s", error),
+        )
+        return ended
+
     # ---- batches on their way to the store, for the outbox
 
     def complete(self, batch: Batch) -> None:
         """Add what belongs to a batch that is about to go."""
         self.ledger.complete(batch)
+        self.metrics.complete(batch, self._progress)
+        batch.told = self.teller.take_told()
+        batch.wanted = self.teller.wanted()
+        notices = self.hosts.take_events()
+        batch.notices = [notice for notice in notices if notice["event"] in batch.wanted]
         if self.feeds is not None:
             self.feeds.complete(batch)
 
@@ -272,6 +310,19 @@ class CrawlRun:
             self.feeds.committed(batch, answer)
         for observer in self.observers:
             observer.committed(batch, answer)
+        self.teller.tell(answer.events)
+        if COMMIT in batch.wanted:
+            self.teller.commit_done(answer.counts)
+
+    def _progress(self) -> dict[str, Any]:
+        """What a spider's ``resume_total`` is given."""
+        counts = self.ledger.counts
+        return {
+            "job": str(self.session.job),
+            "requests": {**{state: getattr(counts, state) for state in State.__members__}},
+            "items": {"stored": counts.items_stored},
+            "metadata": dict(self.settings.metadata),
+        }
 
     def kept_last_words(
         self, batch: Batch, answer: Committed | None, status: str, reason: str
@@ -300,6 +351,7 @@ class CrawlRun:
         self.hosts.end()
         self.listener.end()
         self.ledger.gave_up(error)
+        self.teller.stop()
         self._abandon_feeds()
 
     def _abandon_feeds(self) -> None:
@@ -474,7 +526,8 @@ class CrawlRun:
         self.listener.end()
         self._abandon.detach()
         self._abandon_feeds()
-        self.outbox.last_words(Closing("paused", "shutdown", self._stats()))
+        self.teller.stop()
+        self.outbox.last_words(self._closing("paused", "shutdown", announce=False))
 
     def _at_exit(self) -> None:
         """The interpreter ends, and nobody has closed the job: there is no reactor to tell."""
@@ -522,11 +575,29 @@ class CrawlRun:
             self.job.abandon()
             self._tell_end(None, reason, self.ledger.counts)
             return None
-        closing = Closing(status, reason, self._stats())
+        await self.teller.finish(self.settings.close_timeout_seconds)
+        closing = self._closing(status, reason, announce="job_closed" in self.teller.wanted())
         kept = await self._asked(lambda: self.job.close(closing))
+        if kept is not None and (note := self.job.closed) is not None:
+            self.teller.tell([note])
+            await self.teller.finish(self.settings.close_timeout_seconds)
+            if note.id in self.teller.take_told():
+                self.thread.give_up_soon()
+                await maybe_deferred_to_future(self._forget(self.session.job, note.id))
+        self.teller.stop()
         self.thread.stop()
         self._tell_end(kept, reason, self.ledger.counts)
         return kept
+
+    def _closing(self, status: str, reason: str, *, announce: bool) -> Closing:
+        return Closing(
+            status,
+            reason,
+            self._stats(),
+            self.metrics.changed_custom(),
+            self.teller.take_told(),
+            announce,
+        )
 
     def _stats(self) -> dict[str, object]:
         stats = self.crawler.stats

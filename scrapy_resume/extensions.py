@@ -16,6 +16,7 @@ from scrapy_resume.crawlrun import CrawlRun
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
 from scrapy_resume.inflight import current_item, spider_arguments
 from scrapy_resume.launching import launch_of
+from scrapy_resume.metrics import check_total
 from scrapy_resume.opening import Candidate, longest_delay, open_job, opens_job, worker_name
 from scrapy_resume.orders import LISTEN_SECONDS
 from scrapy_resume.progressbar import ProgressBar, is_wanted
@@ -144,6 +145,7 @@ class ResumeExtension:
         self._life.start(min(LIFE_SECONDS, interval_seconds))
         self._listening.start(LISTEN_SECONDS)
         self._beat.start(interval_seconds, now=False)
+        self.run.tell_what_was_left()
 
     def _beat_once(self) -> None:
         """A commit is a heartbeat; send one if there was none."""
@@ -233,6 +235,7 @@ def _open(crawler: Crawler) -> CrawlRun:
     assert spider is not None
     check_wiring(crawler.settings)
     settings = with_spider(parse_settings(crawler.settings), spider)
+    check_total(spider)
     order = queue_order(crawler.settings)
     codec = Codec(spider, settings.codecs)
     arguments = spider_arguments(crawler)
@@ -375,14 +378,16 @@ class Progress:
         counts = run.ledger.counts
         seconds = max(time.monotonic() - self._started_at, 1e-9)
         ended = counts.total - counts.open
+        total = max(counts.total, int(run.metrics.expected_total or 0))
         items_per_second = (counts.items_stored - self._items_before) / seconds
         pages_per_second = run.ledger.pages / seconds
         rate = counts.success_rate
-        eta = f"{counts.open / pages_per_second / 60:.1f} min" if pages_per_second else "unknown"
-        share = 100 * ended / counts.total if counts.total else 0.0
+        left = total - ended
+        eta = f"{left / pages_per_second / 60:.1f} min" if pages_per_second else "unknown"
+        share = 100 * ended / total if total else 0.0
         success = f"{100 * rate:.1f}%" if rate is not None else "unknown"
         return (
-            f"{share:.1f}% ({ended}/{counts.total}) | success {success} |"
+            f"{share:.1f}% ({ended}/{total}) | success {success} |"
             f" {items_per_second:.1f} items/s | ETA {eta}"
         )
 

@@ -17,7 +17,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from scrapy.utils.asyncio import call_later
 from scrapy.utils.misc import load_object
@@ -107,6 +107,7 @@ class Hosts:
         self._hosts: dict[str, Host] = {}
         self._changed: dict[str, Host] = {}
         self._early = list(notes)
+        self._events: list[dict[str, Any]] = []
         frontier.handed = self._handed
         # Filled by the crawl that puts the parts together.
         self.wake: Callable[[], None] = lambda: None
@@ -136,6 +137,11 @@ class Hosts:
         notes = [host.note() for host in self._changed.values()]
         self._changed.clear()
         return notes
+
+    def take_events(self) -> list[dict[str, Any]]:
+        """Breakers that this run opened or closed since the last time."""
+        events, self._events = self._events, []
+        return events
 
     # ---- what becomes of requests
 
@@ -251,6 +257,15 @@ class Hosts:
         host.probes = 0
         self._cool_down(host)
         self._stats.inc_value("resume/breaker/opened")
+        self._events.append(
+            {
+                "event": "breaker_opened",
+                "host": host.key,
+                "failures": host.failures,
+                "error": how,
+                "seconds": round(host.open_until - time.time(), 3),
+            }
+        )
         logger.warning(
             "%s has failed %d times in a row (the last one: %s): its requests wait, the next "
             "attempt is in %.0f s",
@@ -307,6 +322,7 @@ class Hosts:
             host.open_until, host.probes = 0.0, 0
             self._changed[key] = host
             self._stats.inc_value("resume/breaker/closed")
+            self._events.append({"event": "breaker_closed", "host": key})
             logger.info("%s answers again", key)
             self._apply(host)
         elif not host.open_until and host.wait_until <= time.time():

@@ -14,6 +14,7 @@ from scrapy_resume.errors import (
     JobCompletedError,
     JobLockedError,
     JobNotFoundError,
+    StoreError,
 )
 from scrapy_resume.eventfiles import remove_events
 from scrapy_resume.launching import visible
@@ -223,6 +224,11 @@ def _begin(
     number = latest.key.number + 1 if latest is not None else 1
     opening = replace(candidate.opening(hashes), force=False)
     job = store.begin(JobKey(candidate.name, number), opening)
+    if latest is not None:
+        try:
+            job.session.untold_before = store.untold(latest.key)
+        except StoreError as error:
+            logger.warning("What %s has left to be told cannot be read: %s", latest.key, error)
     for key in store.prune(candidate.name, candidate.settings.keep):
         remove_events(Path(candidate.settings.event_directory), key)
         logger.info("%s is deleted: RESUME_KEEP keeps %d", key, candidate.settings.keep)

@@ -7,6 +7,9 @@ from typing import Any, Final
 
 from scrapy_resume.model import UnitState
 
+CUSTOM: Final = "custom/"
+"""What the names of stats begin with that are a spider's own metrics."""
+
 UNIT_STATES: Final = ("pending", "in_progress", "completed", "partial", "failed", "parked")
 
 
@@ -47,3 +50,18 @@ def grouped_failures(failed: Iterable[Mapping[str, Any]], examples: int) -> list
         if len(group["examples"]) < examples:
             group["examples"].append(row["url"])
     return sorted(groups.values(), key=lambda group: (-group["count"], group["error"] or ""))
+
+
+def summed_custom(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Custom metrics over all runs: numbers are added, of anything else the latest is shown."""
+    total: dict[str, Any] = {}
+    for run in runs:
+        for name, value in run.get("custom", {}).items():
+            key = name.removeprefix(CUSTOM)
+            before = total.get(key)
+            total[key] = before + value if _is_number(before) and _is_number(value) else value
+    return total
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

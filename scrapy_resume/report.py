@@ -24,7 +24,12 @@ from scrapy_resume.errors import (
     StoreError,
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
-from scrapy_resume.progress import grouped_failures, unit_state_of, units_answer
+from scrapy_resume.progress import (
+    grouped_failures,
+    summed_custom,
+    unit_state_of,
+    units_answer,
+)
 from scrapy_resume.settings import without_password
 from scrapy_resume.store.location import is_postgres, needed_for_postgres
 
@@ -342,9 +347,11 @@ class Reports:
             "pages_per_minute": pace.per_minute("pages"),
             "items_per_minute": pace.per_minute("items"),
             "metadata": dict(summary.metadata),
-            "expected_total": None,  # a spider cannot declare it yet
+            "custom": summed_custom(runs),
+            "expected_total": summary.expected_total,
             "elapsed_seconds": round(pace.elapsed_seconds, 3),
             "eta_seconds": pace.eta_seconds(),
+            "eta_basis": pace.eta_basis(),
             "in_flight": self._reader.in_flight_urls(key) if held else [],
             "runs": [_run(run, alive=_is_live(run, runs, summary)) for run in runs],
         }
@@ -367,9 +374,11 @@ _NOTHING_KNOWN: Final = dict.fromkeys(
         "pages_per_minute",
         "items_per_minute",
         "metadata",
+        "custom",
         "expected_total",
         "elapsed_seconds",
         "eta_seconds",
+        "eta_basis",
         "in_flight",
         "runs",
     )
@@ -402,13 +411,23 @@ class _Pace:
         return round(60 * amount / seconds, 2)
 
     def eta_seconds(self) -> float | None:
-        """Until what is known now is fetched; ``None`` if nothing tells."""
+        """Until what is known, or expected, is fetched; ``None`` if nothing tells."""
         if self._summary.status == "completed":
             return 0.0
         pages_per_minute = self.per_minute("pages") if self._summary.alive else None
         if not pages_per_minute:
             return None
-        return round(60 * self._summary.counts.open / pages_per_minute, 1)
+        counts, expected = self._summary.counts, self._summary.expected_total
+        left = counts.open
+        if expected is not None:
+            left = max(left, int(expected) - (counts.total - counts.open))
+        return round(60 * left / pages_per_minute, 1)
+
+    def eta_basis(self) -> str | None:
+        """``expected_total``, or ``known``: the requests that are known now."""
+        if self.eta_seconds() is None:
+            return None
+        return "known" if self._summary.expected_total is None else "expected_total"
 
 
 def _is_live(

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import json
+import os
 import re
 import sqlite3
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from scrapy_resume import signals
 from scrapy_resume.commands import SUBCOMMANDS
 from scrapy_resume.eventfiles import TYPES
 from scrapy_resume.settings import SETTINGS
@@ -86,6 +93,91 @@ def test_every_view_is_documented_column_by_column():
         for view, text in sections("store.md").items()
     }
     assert documented == view_columns()
+
+
+# -- signals
+
+
+def test_every_signal_is_documented_and_no_other():
+    rows = table_rows("signals.md")
+    assert list(rows) == list(signals.BY_NAME)
+    assert all(signals.BY_NAME[name] is getattr(signals, name) for name in rows)
+
+
+def recipe() -> str:
+    """The extension that ``signals.md`` shows."""
+    text = (DOCS / "signals.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    return code
+
+
+def test_the_webhook_posts_what_has_failed_and_how_the_job_ended(tmp_path):
+    """The recipe, as it stands in the documentation, in a crawl of its own process."""
+    (tmp_path / "webhook.py").write_text(recipe(), encoding="utf-8")
+    (tmp_path / "spider.py").write_text(BROKEN_SPIDER, encoding="utf-8")
+    with Hook() as hook:
+        settings = {
+            "ADDONS": '{"scrapy_resume.Addon": 500}',
+            "EXTENSIONS": '{"webhook.Webhook": 500}',
+            "RESUME_STORE": tmp_path / "store",
+            "WEBHOOK_URL": hook.url,
+        }
+        words = [word for name, value in settings.items() for word in ("-s", f"{name}={value}")]
+        run = subprocess.run(
+            [sys.executable, "-m", "scrapy", "runspider", "spider.py", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert run.returncode == 0, run.stderr
+    assert hook.messages == [
+        {"job": "broken#1", "url": "data:,page", "error": "ValueError"},
+        {"job": "broken#1", "status": "completed", "reason": "finished"},
+    ], run.stderr
+
+
+BROKEN_SPIDER = """
+import scrapy
+
+
+class Broken(scrapy.Spider):
+    name = "broken"
+    start_urls = ["data:,page"]
+
+    def parse(self, response):
+        raise ValueError("no such page")
+"""
+
+
+class Hook:
+    """A server that keeps the JSON that is posted to it."""
+
+    def __enter__(self):
+        messages = self.messages = []
+
+        class Post(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                messages.append(json.loads(body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Post)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        self._thread = Thread(target=self._server.serve_forever)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
 
 # -- stats

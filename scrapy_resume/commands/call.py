@@ -186,9 +186,10 @@ def percent(share: float | None) -> str:
 
 
 def progress_share(answer: dict[str, Any]) -> float | None:
-    """What is no longer open, of all requests that are known; ``None`` without any."""
+    """What is no longer open, of the pages that are expected, or else of all requests that are
+    known; ``None`` without any."""
     counts = answer["requests"]
     if not counts or not counts["total"]:
         return None
-    open_count: int = counts["pending"] + counts["leased"]
-    return 1 - open_count / int(counts["total"])
+    ended: int = counts["total"] - counts["pending"] - counts["leased"]
+    return ended / int(max(counts["total"], answer["expected_total"] or 0))

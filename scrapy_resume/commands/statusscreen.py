@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from scrapy_resume.commands import units
 from scrapy_resume.commands.call import percent, progress_share
 from scrapy_resume.commands.terminal import (
     bar,
@@ -63,6 +64,8 @@ class StatusScreen:
         yield "requests", _counts(counts, ("done", "failed", "parked", "ignored"))
         yield "open", _counts(counts, ("pending", "delayed", "leased"))
         yield "items", _counts(answer["items"], ("stored", "dropped", "failed"))
+        if (by_state := units.summary(answer["units"])) is not None:
+            yield "units", by_state
         yield "success", percent(answer["success_rate"])
         yield "rate", _rate(answer)
         if self.paces:
@@ -72,7 +75,7 @@ class StatusScreen:
         if answer["metadata"]:
             pairs = (f"{key}={value}" for key, value in answer["metadata"].items())
             yield "metadata", ", ".join(pairs)
-        if answer.get("custom"):
+        if answer["custom"]:
             pairs = (f"{name} {value}" for name, value in answer["custom"].items())
             yield "custom", "  ".join(islice(pairs, _SHOWN_CUSTOM))
 

@@ -409,6 +409,10 @@ class Session:
     events: list[EventNote] = field(default_factory=list)
     """What earlier runs left untold, then that this one has opened the job (``job_opened`` or
     ``job_resumed``), and what its recovery did."""
+    expected_total: float | None = None
+    """Pages of the whole job, as earlier runs knew."""
+    untold_before: list[EventNote] = field(default_factory=list)
+    """What the job with the number before this one's left untold; filled by whoever opens."""
     recovered: int = 0
     """Rows that the run before held when it ended."""
     parked: int = 0

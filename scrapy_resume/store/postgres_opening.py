@@ -11,6 +11,7 @@ from scrapy_resume.store.events import AT_OPENING, keep_events, opened
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.postgres_job import PostgresJob
 from scrapy_resume.store.postgres_link import Link
+from scrapy_resume.store.postgres_read import READ
 from scrapy_resume.store.postgres_recovery import (
     JobRow,
     LiveRun,
@@ -140,6 +141,7 @@ def _begin_run(
         spider_state=_state(tables),
         cookies=_cookies(tables),
         created_at=job.created_at,
+        expected_total=tables.execute(READ["expected_total"]).fetchall()[0][0],
         events=tables.adopt_events(),
         feeds=[FeedNote(*row) for row in tables.execute(OPENING["feeds"])],
         superseded=superseded,

@@ -39,6 +39,7 @@ from scrapy_resume.store.sqlite_files import (
     schema_version,
 )
 from scrapy_resume.store.sqlite_job import SqliteJob, holder
+from scrapy_resume.store.sqlite_read import READ
 from scrapy_resume.store.sqlite_tables import OPENING, SqliteTables
 
 UNENDED: Final = frozenset({"running", "recovering"})
@@ -258,6 +259,7 @@ def _session(
         spider_state=spider_state,
         cookies=dict(connection.execute(OPENING["cookies"]).fetchall()),
         created_at=created_at,
+        expected_total=connection.execute(READ["expected_total"]).fetchone()[0],
         events=noted(connection.execute(OPENING["events"]).fetchall()),
         feeds=[FeedNote(*row) for row in connection.execute(OPENING["feeds"])],
         hosts=[HostNote(*row) for row in connection.execute(OPENING["hosts"])],

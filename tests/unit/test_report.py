@@ -134,9 +134,11 @@ def test_a_job_is_described_as_the_interface_says():
         "pages_per_minute": 6.0,
         "items_per_minute": 12.0,
         "metadata": {"ticket": 7},
+        "custom": {},
         "expected_total": None,
         "elapsed_seconds": 60.0,
         "eta_seconds": None,
+        "eta_basis": None,
         "in_flight": [],
         "runs": [
             {

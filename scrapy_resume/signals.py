@@ -1,0 +1,41 @@
+"""Scrapy signals of what a job has come to; connect handlers as to Scrapy's own.
+
+    from scrapy_resume import signals
+
+    crawler.signals.connect(self.page_failed, signals.request_failed)
+
+See docs/signals.md for the arguments, and for what is promised: each is sent after the commit that
+made it true, and at least once, whatever happens to the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+job_opened = object()
+job_resumed = object()
+job_recovered = object()
+job_closed = object()
+request_finished = object()
+request_failed = object()
+request_parked = object()
+unit_completed = object()
+breaker_opened = object()
+breaker_closed = object()
+commit_done = object()
+
+BY_NAME: Final[Mapping[str, object]] = {
+    "job_opened": job_opened,
+    "job_resumed": job_resumed,
+    "job_recovered": job_recovered,
+    "job_closed": job_closed,
+    "request_finished": request_finished,
+    "request_failed": request_failed,
+    "request_parked": request_parked,
+    "unit_completed": unit_completed,
+    "breaker_opened": breaker_opened,
+    "breaker_closed": breaker_closed,
+    "commit_done": commit_done,
+}
+"""As the store keeps them."""
