@@ -13,6 +13,7 @@ from scrapy_resume.errors import (
     JobExistsError,
     JobNotFoundError,
     StoreDamagedError,
+    StoreUnavailableError,
 )
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.backupfile import BackupReader, BackupWriter, is_backup
@@ -27,7 +28,7 @@ BACKUP: Final = load_queries("postgres", "backup.sql")
 VERIFY: Final = load_queries("postgres", "verify.sql")
 READ: Final = load_queries("postgres", "read.sql")
 
-MAPPED: Final = ("job", "slot", "unit", "request", "frontier")
+MAPPED: Final = ("job", "slot", "unit", "request", "frontier", "unit_count", "event")
 """Tables with ids that others may have in the database to which they come."""
 
 AS_THEY_ARE: Final = (
@@ -39,6 +40,9 @@ AS_THEY_ARE: Final = (
     "cookies",
     "host",
     "feed",
+    "given",
+    "minute",
+    "unit_tally",
 )
 """Only the job's own id is another. (Provisional items end with the run: they are left out.)"""
 
@@ -118,7 +122,10 @@ def _take_in(connection: Connection[Any], file: BackupReader) -> set[str]:
 def _put(connection: Connection[Any], place: str) -> JobKey:
     ((name, number),) = connection.execute(BACKUP["find_key"]).fetchall()
     key = JobKey(name, number)
-    connection.execute(OPENING["pass_door"], {"name": storable(name)})
+    if not connection.execute(OPENING["pass_door"], {"name": storable(name)}).fetchall()[0][0]:
+        raise StoreUnavailableError(
+            f"{place}: others are opening a job {name!r}. Run the same command again."
+        )
     put = connection.execute(BACKUP["put_job"]).fetchone()
     if put is None:
         raise JobExistsError(
@@ -126,7 +133,7 @@ def _put(connection: Connection[Any], place: str) -> JobKey:
         )
     values = {"job": put[0]}
     connection.execute(BACKUP["analyze"])
-    for table in ("slot", "unit", "request", "frontier"):
+    for table in MAPPED[1:]:
         connection.execute(BACKUP[f"put_{table}"], values)
     for table in AS_THEY_ARE:
         _put_as_it_is(connection, table, put[0])

@@ -25,14 +25,14 @@ SELECT setval(
 INSERT INTO scrapy_resume.job (
     name, number, spider, status, reason, next_run, next_id, codec_version, created_at, updated_at,
     completed_at, arguments, metadata, input_hashes, launch, start_exhausted, start_run, start_over,
-    every_run, pending, delayed, leased, done, failed, parked, ignored, items_stored, items_dropped,
-    items_failed, superseded
+    every_run, delta, keeps_given, pending, delayed, leased, done, failed, parked, ignored,
+    items_stored, items_dropped, items_failed, superseded, expected_total
 )
 SELECT
     name, number, spider, status, reason, next_run, next_id, codec_version, created_at, updated_at,
     completed_at, arguments, metadata, input_hashes, launch, start_exhausted, start_run, start_over,
-    every_run, pending, delayed, leased, done, failed, parked, ignored, items_stored, items_dropped,
-    items_failed, superseded
+    every_run, delta, keeps_given, pending, delayed, leased, done, failed, parked, ignored,
+    items_stored, items_dropped, items_failed, superseded, expected_total
 FROM restored_job
 ON CONFLICT DO NOTHING
 RETURNING id, name, number;
@@ -51,19 +51,19 @@ INSERT INTO scrapy_resume.unit (job, name) SELECT %(job)s, name FROM restored_un
 
 -- name: analyze
 -- The joins that follow are of all rows.
-ANALYZE restored_slot, restored_unit, restored_request, restored_frontier;
+ANALYZE restored_slot, restored_unit, restored_request, restored_frontier, restored_unit_count;
 
 -- name: put_request
 -- With the new ids of slots and units.
 INSERT INTO scrapy_resume.request (
-    id, parent, unit, slot, priority, seq, updated_at, job, depth, attempts, crashes, items,
-    items_failed, http_status, kind, state, start, every_run, identity, url, payload, error,
-    error_message
+    id, parent, unit, slot, priority, seq, updated_at, tried_again_at, job, depth, attempts, crashes,
+    items, items_failed, http_status, kind, state, start, every_run, identity, given_key, url,
+    payload, error, error_message
 )
 SELECT
-    r.id, r.parent, coalesce(-n.id, r.unit), s.id, r.priority, r.seq, r.updated_at, %(job)s, r.depth,
-    r.attempts, r.crashes, r.items, r.items_failed, r.http_status, r.kind, r.state, r.start,
-    r.every_run, r.identity, r.url, r.payload, r.error, r.error_message
+    r.id, r.parent, coalesce(-n.id, r.unit), s.id, r.priority, r.seq, r.updated_at, r.tried_again_at,
+    %(job)s, r.depth, r.attempts, r.crashes, r.items, r.items_failed, r.http_status, r.kind, r.state,
+    r.start, r.every_run, r.identity, r.given_key, r.url, r.payload, r.error, r.error_message
 FROM restored_request AS r
 JOIN restored_slot AS o ON o.id = r.slot
 JOIN scrapy_resume.slot AS s ON s.job = %(job)s AND s.key = o.key
@@ -82,6 +82,24 @@ SELECT
 FROM restored_frontier AS f
 JOIN restored_slot AS o ON o.id = f.slot
 JOIN scrapy_resume.slot AS s ON s.job = %(job)s AND s.key = o.key;
+
+-- name: put_unit_count
+-- With the new ids of units.
+INSERT INTO scrapy_resume.unit_count (
+    unit, open, done, failed, parked, ignored, items, items_failed, attempts, cursor, first_at,
+    last_at, job, state, error, error_message
+)
+SELECT
+    coalesce(-n.id, c.unit), c.open, c.done, c.failed, c.parked, c.ignored, c.items, c.items_failed,
+    c.attempts, c.cursor, c.first_at, c.last_at, %(job)s, c.state, c.error, c.error_message
+FROM restored_unit_count AS c
+LEFT JOIN restored_unit AS u ON u.id = -c.unit
+LEFT JOIN scrapy_resume.unit AS n ON n.job = %(job)s AND n.name = u.name;
+
+-- name: put_event
+-- Under new ids, in order.
+INSERT INTO scrapy_resume.event (job, run, payload)
+SELECT %(job)s, run, payload FROM restored_event ORDER BY id;
 
 -- name: forget_processes
 -- The runs are those of another time.
