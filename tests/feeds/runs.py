@@ -114,6 +114,15 @@ class Crawl:
             "completed"
         ]
 
+    def has_items(self) -> bool:
+        """Whether any item is committed."""
+        from scrapy_resume import open_store
+
+        if not has_jobs(self.folder / "store"):
+            return False
+        jobs = open_store(location(self.folder / "store")).jobs()
+        return any(job["items"]["stored"] for job in jobs)
+
     def run_killed(self, kill: Callable[[Live], None]) -> None:
         """One process that is killed; none if the job is completed: it would begin the next."""
         if not self.is_completed():

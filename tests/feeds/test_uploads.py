@@ -88,7 +88,10 @@ def ftp(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 def killed(crawl: Crawl, signum: signal.Signals = signal.SIGKILL, seconds: float = 0.15) -> None:
     def kill(live: Live) -> None:
         live.logged("Spider opened")
-        live.wait(seconds)
+        if signum is signal.SIGTERM:
+            live.until(crawl.has_items)  # a pause without any uploads nothing
+        else:
+            live.wait(seconds)
         live.send(signum)
 
     crawl.run(kill=kill)
@@ -152,7 +155,8 @@ def test_appending_to_a_file_on_an_ftp_server_appends_each_item_once(
 ) -> None:
     address, folder = ftp
     options = {"format": "jsonlines", "overwrite": False}
-    crawl = new_crawl(feed=f"{address}/items.jsonl", options=options)
+    settings = {"DOWNLOAD_DELAY": 0.05}
+    crawl = new_crawl(feed=f"{address}/items.jsonl", options=options, settings=settings)
     killed(crawl, signal.SIGTERM)
     paused = len((folder / "items.jsonl").read_bytes().splitlines())
     assert 0 < paused < 120
