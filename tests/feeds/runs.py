@@ -118,6 +118,8 @@ class Crawl:
         """Of the latest job, so far."""
         from scrapy_resume import open_store
 
+        if not has_jobs(self.folder / "store"):
+            return 0
         jobs = open_store(location(self.folder / "store")).jobs()
         return int(jobs[0]["items"]["stored"]) if jobs else 0
 

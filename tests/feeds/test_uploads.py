@@ -155,7 +155,8 @@ def test_appending_to_a_file_on_an_ftp_server_appends_each_item_once(
 ) -> None:
     address, folder = ftp
     options = {"format": "jsonlines", "overwrite": False}
-    crawl = new_crawl(feed=f"{address}/items.jsonl", options=options)
+    settings = {"DOWNLOAD_DELAY": 0.05}
+    crawl = new_crawl(feed=f"{address}/items.jsonl", options=options, settings=settings)
     killed(crawl, signal.SIGTERM)
     paused = len((folder / "items.jsonl").read_bytes().splitlines())
     assert 0 < paused < 120
