@@ -9,7 +9,7 @@ import pytest
 from benchmarks.reads import cost, typical
 from benchmarks.support.large_job import LargeJob
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1_800)]
 
 REQUESTS = 1_000_000
 SCREEN_CPU_SECONDS = 0.5
@@ -38,5 +38,5 @@ def test_a_screen_costs_less_than_half_a_second_of_cpu(folder: Path, command: st
 def test_an_export_of_a_million_items_streams(folder: Path, file: str) -> None:
     asked = cost(words("status"), folder)
     exported = cost(words("export", "-o", file), folder)
-    assert (folder / file).stat().st_size > 50 * MEGABYTE
+    assert (folder / file).stat().st_size > 40 * MEGABYTE
     assert exported.peak_bytes - asked.peak_bytes < 20 * MEGABYTE

@@ -12,9 +12,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scrapy_resume.report import Reports
 from scrapy_resume.store.contract import Batch
 
 from .clock import Clock
@@ -210,3 +212,29 @@ def test_items_without_control_characters_are_on_a_terminal_as_they_are(
     shelf.crawl(shelf.begin(), done=[[{"title": "Bücher", "n": 1}, {"title": "x", "n": 2}]])
     expected = "title,n\nBücher,1\nx,2\n"
     assert on_terminal("export", "-o", "-:csv").out == expected
+
+
+def test_what_a_spider_counts_by_itself_is_shown(
+    jobs: Shelf, call: Look, on_terminal: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Reports.job
+
+    def with_custom(self: Reports, job: str | None = None) -> dict[str, Any]:
+        return {**ask(self, job), "custom": {"frames": 12_000, "late\x1b[2J": 3}}
+
+    monkeypatch.setattr(Reports, "job", with_custom)
+    shown = call("status", "books").out
+    assert "custom    frames 12000  late\\x1b[2J 3" in shown
+    assert "frames 12000" in STYLE.sub("", on_terminal("status", "books").out)
+
+
+def test_progress_is_against_the_total_that_is_expected(
+    jobs: Shelf, call: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Reports.job
+
+    def with_total(self: Reports, job: str | None = None) -> dict[str, Any]:
+        return {**ask(self, job), "expected_total": 1_000.0}
+
+    monkeypatch.setattr(Reports, "job", with_total)
+    assert "(57/1000)" in call("status", "books").out
