@@ -3,10 +3,10 @@
     python benchmarks/store_cycles.py --workers 2 --seconds 60 --batch 500 --before 0
 
 Each worker is a process that commits as a crawl would, batches of 500 of each, as fast as the
-store takes them; ``--before``: the job has so many finished requests by then, and a tenth as many
-that wait, in 20,000 slots; the server (PostgreSQL, brought along) is on the same machine. The table shows
+store takes them; the server (PostgreSQL, brought along) is on the same machine. The table shows
 each sixth of the time: a queue that dead rows slow down would show it, in CPU too, which tells
-also on a machine that is busy with other things.
+also on a machine that is busy with other things. ``--before``: the job has so many finished
+requests by then, and a tenth as many that wait, in 20,000 slots.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from multiprocessing import Process, Queue, get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ INSERT INTO scrapy_resume.request (
     identity, url, payload
 )
 SELECT n, 0, n, 1 + n % 20000, 0, -n, 0, 1, 1, 0, CASE WHEN n % 10 = 0 THEN 0 ELSE 2 END, 0, 0,
-    substr(sha256(n::text::bytea), 1, 20), 'http://old/products/a-name-of-usual-length/' || n, '{{}}'
+    substr(sha256(n::text::bytea), 1, 20), 'http://old/products/a-name-of-usual-length/' || n,
+    '{{}}'
 FROM generate_series(1, {rows}) AS n;
 INSERT INTO scrapy_resume.frontier (
     id, slot, priority, seq, not_before, updated_at, job, run, attempts, crashes, kind, start,
@@ -68,12 +70,15 @@ UPDATE scrapy_resume.job SET next_id = {rows} + 1;
 """
 
 
-def work(url: str, slot: str, seconds: float, batch_size: int, told: Queue[Any]) -> None:
+def work(
+    url: str, slot: str, seconds: float, batch_size: int, told: Queue[Any], ready: Barrier
+) -> None:
     """One worker, on a host of its own."""
     opening = Opening(spider="cycles", worker=f"here:{os.getpid()}", orphan_seconds=600)
     job = PostgresStore(url).resume(JOB, opening)
     next_id, step = job.session.first_id, job.session.id_step
     leased: list[LeasedRow] = []
+    ready.wait()
     began = time.monotonic()
     cycles, cpu = [0] * PARTS, [0.0] * PARTS
     spent = time.process_time()
@@ -129,15 +134,17 @@ def main() -> None:
             for name, size, *_ in server.query(SIZES, database=database_of(url)):
                 print(f"{name}: {size / options.before:.0f} bytes a request")
         told: Queue[Any] = context.Queue()
+        ready = context.Barrier(options.workers + 1)
         workers: list[Process] = [
             context.Process(
-                target=work, args=(url, f"host{n}", options.seconds, options.batch, told)
+                target=work, args=(url, f"host{n}", options.seconds, options.batch, told, ready)
             )  # type: ignore[misc]
             for n in range(options.workers)
         ]
-        cpu_before = server.cpu_seconds()
         for worker in workers:
             worker.start()
+        ready.wait()
+        cpu_before = server.cpu_seconds()
         server_cpu = []
         for _ in range(PARTS):
             time.sleep(options.seconds / PARTS)
