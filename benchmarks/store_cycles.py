@@ -41,6 +41,7 @@ from tests.support.tables import table
 PARTS = 6
 JOB = JobKey("cycles", 1)
 HEADINGS = ("part of the time", "cycles a second", "µs CPU a cycle", "the server's")
+WAL = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
 SIZES = """
     SELECT relname, pg_total_relation_size(relid), n_tup_upd, n_tup_hot_upd, n_dead_tup
     FROM pg_stat_user_tables WHERE n_tup_ins > 1000 ORDER BY 2 DESC
@@ -144,6 +145,7 @@ def main() -> None:
         for worker in workers:
             worker.start()
         ready.wait()
+        [[wal_before]] = server.query(WAL)
         cpu_before = server.cpu_seconds()
         server_cpu = []
         for _ in range(PARTS):
@@ -152,7 +154,10 @@ def main() -> None:
         answers = [told.get() for _ in workers]
         for worker in workers:
             worker.join()
+        [[wal_after]] = server.query(WAL)
         print(report(server, url, options.seconds, answers, server_cpu))
+        total = sum(sum(cycles) for cycles, _ in answers)
+        print(f"WAL: {(wal_after - wal_before) / total:.0f} bytes a cycle")
     print(f"{options.workers} workers; {load()}")
 
 
