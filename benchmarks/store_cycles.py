@@ -3,10 +3,10 @@
     python benchmarks/store_cycles.py --workers 2 --seconds 60 --batch 500 --before 0
 
 Each worker is a process that commits as a crawl would, batches of 500 of each, as fast as the
-store takes them; ``--before``: the job has so many finished requests by then, and a tenth as many
-that wait, in 20,000 slots; the server (PostgreSQL, brought along) is on the same machine. The
-table shows each sixth of the time: a queue that dead rows slow down would show it, in CPU too, which tells
-also on a machine that is busy with other things.
+store takes them; the server (PostgreSQL, brought along) is on the same machine. The table shows
+each sixth of the time: a queue that dead rows slow down would show it, in CPU too, which tells
+also on a machine that is busy with other things. ``--before``: the job has so many finished
+requests by then, and a tenth as many that wait, in 20,000 slots.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from multiprocessing import Process, Queue, get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from tests.support.tables import table
 PARTS = 6
 JOB = JobKey("cycles", 1)
 HEADINGS = ("part of the time", "cycles a second", "µs CPU a cycle", "the server's")
+WAL = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
 SIZES = """
     SELECT relname, pg_total_relation_size(relid), n_tup_upd, n_tup_hot_upd, n_dead_tup
     FROM pg_stat_user_tables WHERE n_tup_ins > 1000 ORDER BY 2 DESC
@@ -69,12 +71,15 @@ UPDATE scrapy_resume.job SET next_id = {rows} + 1;
 """
 
 
-def work(url: str, slot: str, seconds: float, batch_size: int, told: Queue[Any]) -> None:
+def work(
+    url: str, slot: str, seconds: float, batch_size: int, told: Queue[Any], ready: Barrier
+) -> None:
     """One worker, on a host of its own."""
     opening = Opening(spider="cycles", worker=f"here:{os.getpid()}", orphan_seconds=600)
     job = PostgresStore(url).resume(JOB, opening)
     next_id, step = job.session.first_id, job.session.id_step
     leased: list[LeasedRow] = []
+    ready.wait()
     began = time.monotonic()
     cycles, cpu = [0] * PARTS, [0.0] * PARTS
     spent = time.process_time()
@@ -130,15 +135,18 @@ def main() -> None:
             for name, size, *_ in server.query(SIZES, database=database_of(url)):
                 print(f"{name}: {size / options.before:.0f} bytes a request")
         told: Queue[Any] = context.Queue()
+        ready = context.Barrier(options.workers + 1)
         workers: list[Process] = [
             context.Process(
-                target=work, args=(url, f"host{n}", options.seconds, options.batch, told)
+                target=work, args=(url, f"host{n}", options.seconds, options.batch, told, ready)
             )  # type: ignore[misc]
             for n in range(options.workers)
         ]
-        cpu_before = server.cpu_seconds()
         for worker in workers:
             worker.start()
+        ready.wait()
+        [[wal_before]] = server.query(WAL)
+        cpu_before = server.cpu_seconds()
         server_cpu = []
         for _ in range(PARTS):
             time.sleep(options.seconds / PARTS)
@@ -146,7 +154,10 @@ def main() -> None:
         answers = [told.get() for _ in workers]
         for worker in workers:
             worker.join()
+        [[wal_after]] = server.query(WAL)
         print(report(server, url, options.seconds, answers, server_cpu))
+        total = sum(sum(cycles) for cycles, _ in answers)
+        print(f"WAL: {(wal_after - wal_before) / total:.0f} bytes a cycle")
     print(f"{options.workers} workers; {load()}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +54,18 @@ def test_page_in_hand_of_a_worker_that_lives_may_not() -> None:
 def test_page_answered_long_before_a_kill_may_not() -> None:
     hits = [asked(0, 1, 2), asked(1, 3, 4), asked(1, 12.5, 13, "w2")]
     assert not fleet_verdict(range(2), Counter([0, 1]), hits, [KILLED]).is_clean
+
+
+def test_what_a_worker_had_sent_last_before_a_kill_may_be_fetched_again() -> None:
+    hits = [asked(0, 1, 2), asked(1, 3, 4), asked(1, 12.5, 13, "w2")]
+    numbered = [replace(hit, number=place) for place, hit in enumerate(hits)]
+    for in_hand, explained in ((0, False), (1, True)):
+        death = replace(KILLED, in_hand=in_hand)
+        assert fleet_verdict(range(2), Counter([0, 1]), numbered, [death]).is_clean is explained
+    older = [numbered[1], replace(numbered[0], asked_at=5.0), numbered[2]]
+    assert not fleet_verdict(
+        range(2), Counter([0, 1]), older, [replace(KILLED, in_hand=1)]
+    ).is_clean
 
 
 def test_lost_doubled_and_never_fetched_pages_are_seen() -> None:

@@ -45,6 +45,10 @@ SETTINGS: dict[str, Any] = {
     "STATS_DUMP": False,  # it would fill the tails of the logs
 }
 
+ROUNDS = 4
+"""Of requests that a worker may have sent and not finished: those in flight, those in the commit
+that is under way, those that wait for the next one."""
+
 SLOWLY: dict[str, Any] = {"CONCURRENT_REQUESTS": 4, "CONCURRENT_REQUESTS_PER_DOMAIN": 2}
 """About 80 pages a second for each worker, with 50 ms latency: time for things to happen."""
 
@@ -56,6 +60,8 @@ class Worker:
     name: str
     process: FleetProcess
     log: Path
+    in_hand: int
+    """How many requests it may have sent and not finished."""
     killed_at: float | None = None
 
     @property
@@ -89,11 +95,11 @@ class Worker:
         """SIGKILL; returns when it is dead."""
         self.killed_at = self.send(signal.SIGKILL)
         self.process.wait(10)
-        return Death(self.name, self.killed_at)
+        return Death(self.name, self.killed_at, self.in_hand)
 
     def stop(self) -> Death:
         """SIGSTOP: to all others it is as good as dead."""
-        return Death(self.name, self.send(signal.SIGSTOP))
+        return Death(self.name, self.send(signal.SIGSTOP), self.in_hand)
 
     def go_on(self) -> float:
         """SIGCONT."""
@@ -148,7 +154,9 @@ class Fleet:
         environment = {**os.environ, "PYTHONPATH": str(REPO)}
         words = self.command(name, settings)
         process = self.launcher.start(words, self.folder, environment, log)
-        self.workers.append(Worker(name, process, log))
+        chosen = {"CONCURRENT_REQUESTS": 16, **self.settings, **settings}
+        in_hand = ROUNDS * int(chosen["CONCURRENT_REQUESTS"])
+        self.workers.append(Worker(name, process, log, in_hand))
         return self.workers[-1]
 
     def command(self, name: str, settings: Mapping[str, Any]) -> list[str]:
