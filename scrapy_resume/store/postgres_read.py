@@ -18,7 +18,14 @@ from scrapy_resume.store.postgres_link import Link
 from scrapy_resume.store.postgres_schema import version_of
 from scrapy_resume.store.processes import is_gone
 from scrapy_resume.store.queries import load_queries
-from scrapy_resume.store.selecting import EVERYTHING, LISTED, POSTGRES, TROUBLED, condition
+from scrapy_resume.store.selecting import (
+    EVERYTHING,
+    LISTED,
+    POSTGRES,
+    TROUBLED,
+    check_lists,
+    condition,
+)
 
 READ: Final = load_queries("postgres", "read.sql")
 
@@ -68,10 +75,6 @@ class PostgresReader:
             cursor = connection.cursor(row_factory=dict_row)
             row = cursor.execute(READ["summary"], {"job": job}).fetchall()[0]
             alive = [run for run in _runs(connection, job) if run["alive"]]
-            expected_total = None
-            if version_of(connection, self._link.place) >= KEEPS_METRICS:
-                found = connection.execute(READ["expected_total"], {"job": job}).fetchall()
-                expected_total = found[0][0]
         running = row["status"] in ("running", "recovering")
         owner = alive[-1] if alive else row
         return JobSummary(
@@ -90,9 +93,10 @@ class PostgresReader:
             metadata=json.loads(row["metadata"]),
             arguments=json.loads(row["arguments"]),
             start_exhausted=row["start_exhausted"],
-            delta=row["delta"],
-            launch=None if row["launch"] is None else json.loads(row["launch"]),
-            expected_total=expected_total,
+            # A database that nobody has opened since an older version left it lacks these.
+            delta=bool(row.get("delta")),
+            launch=json.loads(row.get("launch") or "null"),
+            expected_total=row.get("expected_total"),
         )
 
     def runs(self, key: JobKey) -> list[dict[str, Any]]:
@@ -130,6 +134,7 @@ class PostgresReader:
             " ORDER BY v.id LIMIT %(count)s"
         )
         with self._job(key) as (connection, job):
+            check_lists(key, version_of(connection, self._link.place))
             values = {**values, "job": job, "count": limit}
             yield from _streamed(connection, statement, values)
 
@@ -140,6 +145,8 @@ class PostgresReader:
         ``count``, ``error_message`` (of one of them), ``first_at`` and ``last_at`` (ISO 8601),
         ``examples`` (URLs, at most so many).
         """
+        with self._job(key) as (connection, _):
+            check_lists(key, version_of(connection, self._link.place))
         return self._listed(key, "failures", examples=examples, bound=bound)
 
     def statuses(self, key: JobKey, bound: int) -> list[dict[str, Any]]:

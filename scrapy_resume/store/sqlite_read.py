@@ -24,6 +24,7 @@ from scrapy_resume.store.selecting import (
     LISTED,
     SQLITE,
     TROUBLED,
+    check_lists,
     condition,
     url_host,
 )
@@ -113,6 +114,7 @@ class SqliteReader:
         source, where, values = selected(selection)
         statement = f"SELECT {LISTED} FROM {source} WHERE {where} ORDER BY v.id LIMIT :count"
         with reading(self.path(key)) as connection:
+            check_lists(key, _version(connection))
             add_functions(connection)
             yield from _dicts(connection.execute(statement, {**values, "count": count}))
 
@@ -124,6 +126,7 @@ class SqliteReader:
         ``examples`` (URLs, at most so many).
         """
         with reading(self.path(key)) as connection:
+            check_lists(key, _version(connection))
             values = {"examples": examples, "bound": bound}
             groups = list(_dicts(connection.execute(READ["failures"], values)))
         for group in groups:
@@ -236,9 +239,6 @@ def read_summary(path: Path) -> JobSummary:
                 break
             row = next(_dicts(connection.execute(READ["summary"])))
             alive = is_held(lock_path(path, row["epoch"]))
-        row["expected_total"] = None
-        if _version(connection) >= KEEPS_METRICS:
-            (row["expected_total"],) = connection.execute(READ["expected_total"]).fetchone()
     return _summary(row, alive)
 
 
@@ -260,9 +260,10 @@ def _summary(row: dict[str, Any], alive: bool) -> JobSummary:
         metadata=json.loads(row["metadata"]),
         arguments=json.loads(row["arguments"]),
         start_exhausted=bool(row["start_exhausted"]),
-        delta=bool(row["delta"]),
-        launch=None if row["launch"] is None else json.loads(row["launch"]),
-        expected_total=row["expected_total"],
+        # A job that nobody has opened since an older version left it lacks these.
+        delta=bool(row.get("delta")),
+        launch=json.loads(row.get("launch") or "null"),
+        expected_total=row.get("expected_total"),
     )
 
 

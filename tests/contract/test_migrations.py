@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.errors import ConfigurationError
+from scrapy_resume.errors import ConfigurationError, SchemaTooOldError
 from scrapy_resume.model import UnitState
 from scrapy_resume.store.queries import split_statements
 from scrapy_resume.store.sqlite import SqliteStore
@@ -137,6 +137,9 @@ def test_an_old_file_can_be_read_before_it_is_migrated(old_file: Path) -> None:
     assert reader.summary(BOOKS).counts.total == 10
     assert reader.unit_tally(BOOKS) is None
     assert list(reader.units(BOOKS)) == []
+    for question in (lambda: next(reader.requests(BOOKS)), lambda: reader.failures(BOOKS, 1, 9)):
+        with pytest.raises(SchemaTooOldError, match="when its crawl has gone on"):
+            question()
 
 
 def test_a_migrated_file_is_like_a_new_one(old_file: Path, tmp_path: Path) -> None:
@@ -150,10 +153,11 @@ def shape(path: Path) -> Any:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         names = connection.execute("SELECT type, name FROM sqlite_schema ORDER BY 1, 2").fetchall()
         columns = {
-            name: [
-                (column[1:5], column[5])
+            # In no order: a column that was added comes last.
+            name: sorted(
+                (str(column[1:5]), column[5])
                 for column in connection.execute(f"PRAGMA table_info('{name}')")
-            ]
+            )
             for kind, name in names
             if kind in ("table", "view")
         }

@@ -12,12 +12,11 @@ SELECT name, number FROM scrapy_resume.job ORDER BY name, number;
 SELECT id FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s;
 
 -- name: summary
--- The job with its counters over all runs, and its last run, if there was one.
+-- The job with its counters over all runs, and its last run, if there was one. All columns of the
+-- job, so that one of an older version can be read; of two with one name the later one counts.
 SELECT
-    j.spider, j.status, j.reason, j.created_at, t.updated_at, j.completed_at, j.arguments,
-    j.metadata, j.input_hashes, j.start_exhausted, j.delta, t.pending, t.leased, t.done, t.failed,
-    t.parked, t.ignored, t.delayed, t.items_stored, t.items_dropped, t.items_failed, l.worker,
-    l.started_at, j.launch
+    j.*, t.updated_at, t.pending, t.leased, t.done, t.failed, t.parked, t.ignored, t.delayed,
+    t.items_stored, t.items_dropped, t.items_failed, l.worker, l.started_at
 FROM scrapy_resume.job AS j
 JOIN scrapy_resume.totals AS t ON t.job = j.id
 LEFT JOIN scrapy_resume.run AS l ON l.job = j.id AND l.number = j.next_run - 1
@@ -89,7 +88,7 @@ WITH latest AS MATERIALIZED (
         row_number() OVER (PARTITION BY r.error, r.http_status ORDER BY r.id) AS place
     FROM latest AS l
     CROSS JOIN LATERAL (
-        SELECT id, url, error, http_status, error_message, updated_at
+        SELECT id, url, error, http_status, error_message, updated_at, tried_again_at
         FROM scrapy_resume.request WHERE job = %(job)s AND id = l.id OFFSET 0
     ) AS r
 )

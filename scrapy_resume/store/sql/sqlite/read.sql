@@ -1,13 +1,9 @@
 -- The read side. Nothing here writes.
 
 -- name: summary
--- The job with its last run, if there was one.
-SELECT
-    j.name, j.number, j.spider, j.status, j.reason, j.epoch, j.created_at, j.updated_at,
-    j.completed_at, j.arguments, j.metadata, j.input_hashes, j.start_exhausted, j.delta,
-    j.pending, j.leased, j.done, j.failed, j.parked, j.ignored, j.delayed,
-    j.items_stored, j.items_dropped, j.items_failed, j.launch,
-    r.worker, r.started_at
+-- The job with its last run, if there was one. All columns of the job, so that one of an older
+-- version can be read.
+SELECT j.*, r.worker, r.started_at
 FROM job AS j
 LEFT JOIN run AS r ON r.number = (SELECT max(number) FROM run);
 

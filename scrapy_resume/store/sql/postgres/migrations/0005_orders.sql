@@ -13,6 +13,7 @@ ALTER TABLE scrapy_resume.request
     ADD COLUMN tried_again_at double precision,
     ADD COLUMN given_key bytea;
 ALTER TABLE scrapy_resume.item ADD COLUMN run integer NOT NULL DEFAULT 0;
+ALTER TABLE scrapy_resume.item ALTER COLUMN run DROP DEFAULT;
 DROP INDEX scrapy_resume.spill_run;
 CREATE INDEX spill_run ON scrapy_resume.spill (run, job);
 
