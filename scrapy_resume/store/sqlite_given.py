@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from scrapy_resume.errors import StoreDamagedError
+from scrapy_resume.errors import SchemaTooOldError, StoreDamagedError
 from scrapy_resume.store.given import up_to_first_keeper
+from scrapy_resume.store.selecting import check_lists
 from scrapy_resume.store.sqlite_errors import translated
 from scrapy_resume.store.sqlite_files import JobFile
 from scrapy_resume.store.sqlite_opening import transaction
-from scrapy_resume.store.sqlite_read import reading
+from scrapy_resume.store.sqlite_read import reading, version_of
 from scrapy_resume.store.sqlite_tables import OPENING
 
 log = logging.getLogger("scrapy_resume")
@@ -26,23 +27,25 @@ def earlier_to_read(earlier: Sequence[JobFile], delta: bool) -> list[JobFile]:
     """The files that a new number takes over from, out of all earlier ones, by number.
 
     None if the job has never been crawled in the mode ``delta`` and is not now either. A
-    damaged file is left alone: what it gave is fetched again.
+    damaged file, or one that only an older version has crawled, is left alone: what it gave is
+    fetched again.
     """
-    readable = _readable(earlier)
+    readable = _readable(earlier, logging.WARNING if delta else logging.DEBUG)
     if not delta:
         latest = next(readable, None)
         return [latest[0]] if latest is not None and latest[1] else []
     return up_to_first_keeper(readable)
 
 
-def _readable(earlier: Sequence[JobFile]) -> Iterator[tuple[JobFile, bool]]:
+def _readable(earlier: Sequence[JobFile], level: int) -> Iterator[tuple[JobFile, bool]]:
     """The latest first, and whether it has all that numbers before it knew."""
     for job in reversed(earlier):
         try:
             with reading(job.path) as connection:
+                check_lists(job.key, version_of(connection))
                 ((keeps,),) = connection.execute(OPENING["keeps_given"]).fetchall()
-        except StoreDamagedError as error:
-            log.warning("What %s gave is fetched again: %s", job.key, error)
+        except (StoreDamagedError, SchemaTooOldError) as error:
+            log.log(level, "What %s gave is fetched again: %s", job.key, error)
             continue
         yield job, bool(keeps)
 

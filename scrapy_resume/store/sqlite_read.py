@@ -91,7 +91,7 @@ class SqliteReader:
         with reading(self.path(key)) as connection:
             runs = list(_dicts(connection.execute(READ["runs"])))
             custom = {}
-            if _version(connection) >= KEEPS_METRICS:
+            if version_of(connection) >= KEEPS_METRICS:
                 custom = dict(connection.execute(READ["custom"]).fetchall())
         for run in runs:
             run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
@@ -114,7 +114,7 @@ class SqliteReader:
         source, where, values = selected(selection)
         statement = f"SELECT {LISTED} FROM {source} WHERE {where} ORDER BY v.id LIMIT :count"
         with reading(self.path(key)) as connection:
-            check_lists(key, _version(connection))
+            check_lists(key, version_of(connection))
             add_functions(connection)
             yield from _dicts(connection.execute(statement, {**values, "count": count}))
 
@@ -126,7 +126,7 @@ class SqliteReader:
         ``examples`` (URLs, at most so many).
         """
         with reading(self.path(key)) as connection:
-            check_lists(key, _version(connection))
+            check_lists(key, version_of(connection))
             values = {"examples": examples, "bound": bound}
             groups = list(_dicts(connection.execute(READ["failures"], values)))
         for group in groups:
@@ -175,14 +175,14 @@ class SqliteReader:
         count = NO_LIMIT if limit is None else limit
         statement = READ["units"] if state is None else READ["units_in_state"]
         with reading(self.path(key)) as connection:
-            if _version(connection) >= COUNTS_UNITS:
+            if version_of(connection) >= COUNTS_UNITS:
                 yield from _dicts(connection.execute(statement, {"state": state, "count": count}))
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
         """How many units are in each state; ``None`` where an older version counted none: they
         are counted when the job is next opened."""
         with reading(self.path(key)) as connection:
-            if _version(connection) < COUNTS_UNITS:
+            if version_of(connection) < COUNTS_UNITS:
                 return None
             rows = connection.execute(READ["unit_tally"]).fetchall()
         return {UnitState(state): units for state, units in rows}
@@ -200,7 +200,7 @@ class SqliteReader:
                     yield payload
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def version_of(connection: sqlite3.Connection) -> int:
     """Of the schema: a job that nobody has opened since is as an older version left it."""
     ((version,),) = connection.execute(FILES["schema_version"]).fetchall()
     return int(version)

@@ -88,8 +88,7 @@ WITH latest AS MATERIALIZED (
         row_number() OVER (PARTITION BY r.error, r.http_status ORDER BY r.id) AS place
     FROM latest AS l
     CROSS JOIN LATERAL (
-        SELECT id, url, error, http_status, error_message, updated_at, tried_again_at
-        FROM scrapy_resume.request WHERE job = %(job)s AND id = l.id OFFSET 0
+        SELECT * FROM scrapy_resume.request WHERE job = %(job)s AND id = l.id OFFSET 0
     ) AS r
 )
 SELECT
