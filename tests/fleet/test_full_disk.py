@@ -21,7 +21,7 @@ from tests.support.hosts_site import HostsSite
 from tests.support.postgres import PostgresServer
 from tests.support.small_disks import fill, make_room, small_disk
 
-GRAPH = HostGraph(hosts=10, pages=300)
+GRAPH = HostGraph(hosts=10, pages=250)
 JOB = JobKey("books", 1)
 
 

@@ -83,3 +83,23 @@ def test_worker_that_comes_back_among_the_others_spoils_nothing(
     )
     assert worker.exit_code in FENCED_OR_BACK, fleet.story()
     assert found.is_whole, f"{found}; {fleet.story()}"
+
+
+def test_worker_that_is_stopped_without_work_does_not_leave_the_job_undone(
+    new_fleet: NewFleet,
+) -> None:
+    """As a machine that loses its power near the end: nothing of the job is in its hands."""
+    settings = {**SLOWLY, "RESUME_ORPHAN_TIMEOUT": 2}
+    fleet = new_fleet(HostGraph(hosts=1, pages=40), settings=settings)
+    fleet.start_together(2)
+    fleet.wait_for_hits(10)
+    [at_work] = fleet.at_work()
+    [idle] = [worker for worker in fleet.workers if worker is not at_work]
+    idle.stop()
+    fleet.expect_success(but=[idle])
+    fleet.expect_completed()
+    idle.go_on()
+    fleet.wait_for_all()
+    assert idle.exit_code in FENCED_OR_BACK, fleet.story()
+    found = fleet.verdict()
+    assert found.is_clean, f"{found}; {fleet.story()}"
