@@ -18,7 +18,7 @@ from typing import Final
 
 NAME_MARK = "-- name:"
 
-ROWS_A_STATEMENT: Final = (256, 16, 1)
+ROWS_A_STATEMENT: Final = (256, 16, 4, 1)
 """SQLite takes up to 32,766 parameters; few different statements stay prepared."""
 
 _VALUES: Final = re.compile(r"VALUES\s*(\([?,\s]*\))")
