@@ -3,6 +3,7 @@
 PYTHON ?= python3
 OLDEST_SCRAPY := 2.14.0
 SEEDS ?= 30
+KNOWN ?= 1000000 10000000
 BENCHMARKS ?= contest cpu_per_page event_log feed_items memory first_fetch million_starts reads
 
 DEVELOP := .venv/.ready
@@ -12,7 +13,7 @@ OLDEST := .venv-oldest/.ready
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-postgres soak real test-oldest bench lint clean
+.PHONY: demo test test-postgres soak real test-oldest bench bench-scale lint clean
 
 demo: $(DEMO)  ## a crawl of the example shop through three SIGKILLs, then the table
 	.venv-demo/bin/python example_project/demo.py
@@ -38,6 +39,9 @@ real: $(DEVELOP)  ## a large documentation site that nobody here wrote, through 
 
 bench: $(BENCH)  ## CPU a page, an item and an event, memory, first fetch, a million starts
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
+
+bench-scale: $(DEVELOP)  ## what grows with the URLs that a job knows: disk, memory, time (KNOWN="1000000")
+	$(BIN)/python benchmarks/scale.py --known $(KNOWN)
 
 test-oldest: $(OLDEST)  ## the tests with the oldest Scrapy that is supported
 	.venv-oldest/bin/python -m pytest -n 2

@@ -43,7 +43,7 @@ class LargeJob:
             rows = range(first, min(first + BATCH, end))
             yield Batch(
                 next_id=rows.stop,
-                arrivals=[self._admission(row) for row in rows],
+                arrivals=[self.admission(row) for row in rows],
                 finishes=[self._finish(row) for row in rows if row <= self.seen],
                 start_exhausted=True,
                 pages=min(rows.stop - 1, self.seen),
@@ -57,7 +57,7 @@ class LargeJob:
         items = [ItemRecord(occurrence, text) for occurrence in range(self.items)]
         return Finish(row, State.done, 1, 200, items=items)
 
-    def _admission(self, row: int) -> Admission:
+    def admission(self, row: int) -> Admission:
         """A request as a spider's callback would have yielded it."""
         url = f"{self.url}/leaf/{row}"
         slot = f"slot-{row % self.slots}"

@@ -38,6 +38,22 @@ class LinkedSpider(Spider):
             yield Request(urljoin(response.url, href), self.parse_cheaply)
 
 
+class LeavesSpider(Spider):
+    """Fetches ``-a urls=N`` pages without links: what a resumed crawl of a large job does."""
+
+    name = "leaves"
+    urls = "1000"
+
+    async def start(self) -> AsyncIterator[Any]:
+        for number in range(1, int(self.urls) + 1):
+            yield Request(f"{self.settings['SITE']}/leaf/{number}")
+
+    def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
+        yield {"url": response.url, "title": response.xpath("//title/text()").get()}
+        for href in response.xpath("//a/@href").getall():
+            yield response.follow(href)
+
+
 ITEMS_A_PAGE = 1_000
 
 

@@ -1,0 +1,132 @@
+"""What grows with the URLs that a job knows, and what does not.
+
+    python benchmarks/scale.py --known 1000000 10000000
+
+For each size a job is written as a crawl that died would have left it: so many finished requests,
+a tenth as many that wait. Then: the bytes of its file for each; links that arrive, 95 % of them
+known, committed as a crawl commits them; the time from the start of a process to the first request
+that reaches the site, resumed after a crash, and plain Scrapy's for comparison; the peak memory and
+the CPU a page of a resumed crawl of some thousand pages, and of plain Scrapy's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.first_fetch import SPIDER, Course
+from benchmarks.support.large_job import LargeJob
+from benchmarks.support.measured import Cost, crawl_words, load, measured
+from benchmarks.support.site import FastSite
+from scrapy_resume.model import JobKey, State
+from scrapy_resume.store import open_location
+from scrapy_resume.store.contract import Admission, Batch, Closing, Finish, Opening
+from tests.support.tables import table
+
+HEADINGS = (
+    "known", "bytes/URL", "links/s", "µs CPU/link", "first fetch s", "over plain",
+    "peak MB", "over plain", "CPU ms/page", "plain",
+)  # fmt: skip
+BATCH = 500
+KNOWN_SHARE = 0.95
+ARRIVALS = 200_000
+PAGES = 3_000
+STARTS = 5
+
+
+def bytes_each(store: Path, count: int) -> float:
+    """Of the job's file, with what its write-ahead log will add to it."""
+    return sum(path.stat().st_size for path in store.glob("*.sqlite3")) / count
+
+
+def admitted(store: Path, job: LargeJob) -> tuple[float, float]:
+    """(links a second of the wall clock, CPU microseconds a link)."""
+    run = open_location(store).resume(JobKey(SPIDER, 1), Opening(spider=SPIDER, worker="bench:0"))
+    chance = random.Random(1)
+    number = run.session.first_id
+    known = job.seen + job.pending
+    cpu = wall = 0.0
+    for _ in range(ARRIVALS // BATCH):
+        arrivals: list[Admission] = []
+        for _ in range(BATCH):
+            old = chance.random() < KNOWN_SHARE
+            like = job.admission(chance.randint(1, known) if old else number)
+            arrivals.append(replace(like, id=number, seq=-number, lease=True))
+            number += 1
+        new = [Finish(arrival.id, State.done, 1, 200) for arrival in arrivals]
+        began = time.process_time(), time.monotonic()
+        answer = run.commit(Batch(next_id=number, arrivals=list(arrivals)))
+        cpu += time.process_time() - began[0]
+        wall += time.monotonic() - began[1]
+        run.commit(Batch(number, finishes=[f for f in new if f.id not in answer.duplicates]))
+    run.close(Closing("paused", "shutdown"))
+    return ARRIVALS / wall, 1e6 * cpu / ARRIVALS
+
+
+def crawled(site: FastSite, store: Path, *, plain: bool) -> Cost:
+    """A crawl of some thousand pages; the resumed one takes them out of the store."""
+    spider = "leaves" if plain else SPIDER
+    words = crawl_words(spider, site.url, store, {"urls": PAGES})
+    words += ["-s", f"CLOSESPIDER_PAGECOUNT={PAGES}"]
+    with tempfile.TemporaryDirectory() as folder:
+        return measured(words, Path(folder) / "crawl.log", plain=plain)
+
+
+def row(known: int, folder: Path, site: FastSite, hits: Path) -> list[str]:
+    job = LargeJob(site.url, known, known // 10)
+    store = folder / str(known)
+    began = time.monotonic()
+    job.build(store, SPIDER)
+    print(f"{known:,} written in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    size = bytes_each(store, job.seen + job.pending)
+    rate, cpu = admitted(store, job)
+    course = Course(site, hits, folder)
+    starts = [(course.resumed(store), course.plain()) for _ in range(STARTS)]
+    resumed, fresh = (median(times) for times in zip(*starts, strict=True))
+    ours, plain = crawled(site, store, plain=False), crawled(site, folder / "none", plain=True)
+    pages = [cost.stat("response_received_count") for cost in (ours, plain)]
+    each = [
+        1e3 * cost.running_cpu_seconds / count
+        for cost, count in zip((ours, plain), pages, strict=True)
+    ]
+    return [
+        f"{known:,}",
+        f"{size:.0f}",
+        f"{rate:,.0f}",
+        f"{cpu:.1f}",
+        f"{resumed:.2f}",
+        f"{resumed - fresh:+.2f}",
+        f"{ours.peak_bytes / 1e6:.0f}",
+        f"{(ours.peak_bytes - plain.peak_bytes) / 1e6:+.0f}",
+        *(f"{value:.2f}" for value in each),
+    ]
+
+
+def rows(sizes: Sequence[int]) -> list[list[str]]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        hits = folder / "hits.log"
+        with FastSite(log=hits) as site:
+            return [row(known, folder, site, hits) for known in sizes]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--known", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    options = parser.parse_args()
+    before = load()
+    print(table(HEADINGS, rows(options.known)))
+    print(f"{before} before, {load()} after")
+
+
+if __name__ == "__main__":
+    main()
