@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from scrapy_resume.errors import JobNotFoundError
+from psycopg.errors import DeadlockDetected
+
+from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
 from scrapy_resume.model import Counts, JobKey
 from scrapy_resume.store.contract import FeedNote, Opening, Session
 from scrapy_resume.store.events import AT_OPENING, keep_events, opened
@@ -32,10 +36,27 @@ ID_STEP: Final = 4096
 """Ids of a run are congruent to its number: so many runs at a time choose between each other's."""
 
 
+TRIES: Final = 5
+"""Of an opening that others, who end a dead run at that moment, hold up crosswise."""
+
+
+@contextmanager
+def suppress_deadlock() -> Iterator[None]:
+    """Nothing was kept of a transaction that the server ended so: it can be begun again."""
+    try:
+        yield
+    except StoreUnavailableError as error:
+        if not isinstance(error.__cause__, DeadlockDetected):
+            raise
+
+
 def open_job(link: Link, key: JobKey, opening: Opening) -> PostgresJob:
     """Open a job that exists; see ``Store.resume`` for the errors."""
     presence = Presence()
     try:
+        for _ in range(TRIES - 1):
+            with suppress_deadlock():
+                return _open(link, key, opening, presence)
         return _open(link, key, opening, presence)
     except BaseException:
         presence.end()

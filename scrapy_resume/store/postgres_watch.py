@@ -76,6 +76,7 @@ class Watch:
         for run in live_runs(tables):
             if run.number == self._run or not (run.number in silent or run.is_gone):
                 continue
+            tables.execute(OPENING["hold_open_job"])
             if end_dead_run(tables, run, self._crash_limit, others_go_on=True) is not None:
                 found = True
         return found

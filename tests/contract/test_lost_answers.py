@@ -245,3 +245,26 @@ def test_a_run_reads_the_items_of_its_own_part_as_long_as_it_has_one(shared_plac
         shared.items_of_run(2, 0, 9)
     others: Any = first.job
     assert len(others.items_of_run(2, 0, 2)) == 2, "the one that is left completes its part"
+
+
+def test_an_opening_that_met_a_recovery_crosswise_is_begun_again(
+    shared_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from psycopg.errors import DeadlockDetected
+
+    from scrapy_resume.store import postgres_opening
+
+    shared_place.begin().die()
+    whole, met = postgres_opening._end_the_dead, []
+
+    def crosswise(*args: Any) -> Any:
+        found = whole(*args)
+        if len(met) < 2:
+            met.append(found)
+            raise DeadlockDetected
+        return found
+
+    monkeypatch.setattr(postgres_opening, "_end_the_dead", crosswise)
+    assert shared_place.resume().session.crashed
+    assert len(met) == 2
+    assert statuses(shared_place) == ["crashed", "running"]

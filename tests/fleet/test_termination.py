@@ -64,6 +64,6 @@ def test_small_crawls_end_neither_early_nor_never(new_fleet: NewFleet) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
 def test_two_hundred_small_crawls_end_neither_early_nor_never(new_fleet: NewFleet) -> None:
     crawls(range(200), new_fleet)

@@ -90,6 +90,10 @@ SELECT
 FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s
 FOR UPDATE;
 
+-- name: hold_open_job
+-- Before a run is ended that has died: whoever opens the job takes the two rows in this order.
+SELECT id FROM scrapy_resume.job WHERE id = %(job)s FOR UPDATE;
+
 -- name: live_runs
 -- Runs that have not ended, as far as anybody wrote down. While the server was not there, none
 -- could beat: silence begins with its start.
