@@ -309,3 +309,19 @@ def test_what_is_handed_out_already_is_not_sent_but_for_the_probe(watched: Watch
     watched.add("a")
     probe = next(row for row in iter(watched.take, None) if row.slot == "a")
     assert not watched.hosts.must_wait(probe)
+
+
+def test_a_breaker_s_opening_and_closing_are_events_once_each(clock: Clock) -> None:
+    watched = Watched(clock)
+    watched.open()
+    (opened,) = watched.hosts.take_events()
+    seconds = opened.pop("seconds")
+    assert COOLDOWN / 2 <= seconds <= COOLDOWN * 2
+    assert opened == {"event": "breaker_opened", "host": "a", "failures": 3, "error": "HTTP 503"}
+    clock.move(2 * seconds)
+    (waiting,) = watched.add("a")
+    probe = watched.take()
+    assert probe is waiting
+    watched.hosts.answered(probe, Response(probe.url))
+    assert watched.hosts.take_events() == [{"event": "breaker_closed", "host": "a"}]
+    assert watched.hosts.take_events() == []

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydispatch import dispatcher
 from scrapy.crawler import Crawler
 from scrapy.utils.test import get_crawler
+from twisted.internet.defer import Deferred
 
-from scrapy_resume import signals
+from scrapy_resume import signals, telling
 from scrapy_resume.model import JobKey
-from scrapy_resume.telling import Teller
+from scrapy_resume.store.contract import EventNote
+from scrapy_resume.telling import BACKLOG, Teller
 
 
 @pytest.fixture
@@ -61,3 +64,73 @@ def test_another_crawler_s_handler_is_not(teller: Teller) -> None:
     handler: Any = Handler()
     get_crawler().signals.connect(handler.heard, signals.commit_done)
     assert teller.wanted() == frozenset()
+
+
+def note(number: int, count: int = 1) -> EventNote:
+    return EventNote(number, [{"event": "job_closed", "run": number}] * count)
+
+
+class Sent:
+    """Takes the place of Scrapy's signals: each event waits to be let through."""
+
+    sender = object()
+
+    def __init__(self) -> None:
+        self.runs: list[int] = []
+        self.gates: list[Deferred[None]] = []
+
+    async def send_catch_log_async(self, signal: object, **details: Any) -> None:
+        assert signal is signals.job_closed
+        self.runs.append(details["run"])
+        gate: Deferred[None] = Deferred()
+        self.gates.append(gate)
+        await gate
+
+    def let_through(self) -> None:
+        self.gates.pop(0).callback(None)
+
+
+@pytest.fixture
+def sent(teller: Teller, monkeypatch: pytest.MonkeyPatch) -> Sent:
+    sent = Sent()
+    teller._crawler = SimpleNamespace(signals=sent, spider=None)  # type: ignore[assignment]
+    monkeypatch.setattr(telling, "deferred_from_coro", Deferred.fromCoroutine)
+    return sent
+
+
+def test_events_are_sent_in_order_and_each_commit_s_are_told_when_all_were(
+    teller: Teller, sent: Sent
+) -> None:
+    teller.tell([note(1, count=2), note(2)])
+    assert (sent.runs, teller.take_told()) == ([1], [])
+    sent.let_through()
+    assert (sent.runs, teller.take_told()) == ([1, 1], [])
+    sent.let_through()
+    assert (sent.runs, teller.take_told()) == ([1, 1, 2], [1])
+    sent.let_through()
+    assert teller.take_told() == [2]
+    assert teller.take_told() == []
+
+
+def test_what_is_stopped_was_not_told(teller: Teller, sent: Sent) -> None:
+    teller.tell([note(1), note(2)])
+    teller.stop()
+    sent.let_through()
+    assert (sent.runs, teller.take_told()) == ([1], [])
+
+
+def test_no_more_is_handed_out_while_many_events_wait(teller: Teller, sent: Sent) -> None:
+    held: list[bool] = []
+    teller.hold = held.append
+    teller.tell([note(1, count=BACKLOG)])
+    assert held == []
+    teller.tell([note(2)])
+    assert held == [True]
+    for _ in range(BACKLOG):
+        sent.let_through()
+    assert held == [True, False]
+
+
+def test_an_event_of_a_newer_version_is_passed_over(teller: Teller, sent: Sent) -> None:
+    teller.tell([EventNote(1, [{"event": "from_the_future"}])])
+    assert teller.take_told() == [1]
