@@ -368,7 +368,8 @@ class Ledger:
         """Add to a batch that is about to go what belongs to it."""
         for row in self._frontier.take_blocked_rows():
             self._release(batch, row, self.hosts.put_off_until(row))
-        if batch.finishes or batch.releases:
+        if batch.arrivals or batch.finishes or batch.releases:
+            # What a callback yields may need the session that its response has just opened.
             self.snapshot(batch)
         batch.pages = self.pages
         batch.hosts = self.hosts.take_changes()

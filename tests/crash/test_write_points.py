@@ -36,3 +36,25 @@ def test_ended_at_a_write_of_a_recovery_nothing_is_lost_or_twice(points: WritePo
     ended = points.of_recoveries(range(1, 3 * POINTS, 3))
     assert [str(one) for one in ended if not one.is_whole] == []
     assert sum(one.reached for one in ended) > POINTS // 2, "most points were not reached"
+
+
+@pytest.fixture
+def login(tmp_path: Path, site: Site, truths: Truths, launcher: Launcher) -> WritePoints:
+    """Forty pages that need the session of the response that links to them."""
+    return WritePoints(site, tmp_path, truths("login").items, launcher, "login")
+
+
+@pytest.mark.sqlite("the write points are statements of SQLite")
+def test_ended_at_a_write_what_a_login_yields_has_its_session(login: WritePoints) -> None:
+    """Where the pages are committed and the login, whose callback still runs, is not."""
+    count = login.count()
+    ended = login.of_first_runs(range(count // 2, 4 * count // 5, 3))
+    assert [str(one) for one in ended if not one.is_whole] == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_200)
+@pytest.mark.sqlite("the write points are statements of SQLite")
+def test_ended_at_any_write_what_a_login_yields_has_its_session(login: WritePoints) -> None:
+    ended = login.of_first_runs(range(1, login.count() + 1))
+    assert [str(one) for one in ended if not one.is_whole] == []

@@ -45,13 +45,14 @@ class WritePoints:
     folder: Path
     expected: Counter[str]
     launcher: Launcher
+    spider: str = SPIDER
 
     def count(self) -> int:
         """How many write points a crawl passes that nobody ends."""
         counter = self.folder / "writes"
         place = self._place("counted")
         extra = {"KINDS_COUNT_WRITES": str(counter)}
-        run = crawl(SPIDER, site=self.site, place=place, launcher=self.launcher, extra=extra)
+        run = crawl(self.spider, site=self.site, place=place, launcher=self.launcher, extra=extra)
         assert run.is_finished, run.tail()
         return counter.stat().st_size
 
@@ -65,7 +66,7 @@ class WritePoints:
         for point in points:
             place = self._place(f"recovery-{point}")
             kill = at_hits(HITS_BEFORE_RECOVERY)
-            run = crawl(SPIDER, site=self.site, place=place, launcher=self.launcher, kill=kill)
+            run = crawl(self.spider, site=self.site, place=place, launcher=self.launcher, kill=kill)
             assert run.killed_at is not None, run.tail()
             found.append(self._ended(point, place))
         return found
@@ -77,10 +78,10 @@ class WritePoints:
 
     def _ended(self, point: int, place: Workplace) -> Ended:
         extra = {"KINDS_EXIT_AT_WRITE": str(point)}
-        run = crawl(SPIDER, site=self.site, place=place, launcher=self.launcher, extra=extra)
+        run = crawl(self.spider, site=self.site, place=place, launcher=self.launcher, extra=extra)
         reached = run.exit_code == EXIT_CODE
         assert reached or run.is_finished, run.tail()
-        if reached and not is_completed(place, SPIDER):
-            crawl_through(SPIDER, [], site=self.site, place=place, launcher=self.launcher)
-        difference = compare(self.expected, stored_items(place, SPIDER))
+        if reached and not is_completed(place, self.spider):
+            crawl_through(self.spider, [], site=self.site, place=place, launcher=self.launcher)
+        difference = compare(self.expected, stored_items(place, self.spider))
         return Ended(point, reached, difference, damaged_files(place.store))
