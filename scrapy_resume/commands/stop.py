@@ -82,6 +82,9 @@ def _wait(
             for run in answer["runs"]
             if run["number"] in asked and run["status"] in LIVE
         ]
-        if not left or time.monotonic() >= until:
+        if not left:
+            # The runs are read after the job: it may have ended in between.
+            return reports.job(job), left
+        if time.monotonic() >= until:
             return answer, left
         time.sleep(LOOK_SECONDS)

@@ -57,12 +57,12 @@ def test_a_total_is_shown_and_progress_is_of_it(wanderings: Wanderings) -> None:
     seen: list[dict[str, object]] = []
 
     def look(live: object) -> float | None:
-        assert live.until(lambda: live.hits() >= 20)  # type: ignore[attr-defined]
+        assert live.until(lambda: live.hits() >= 2)  # type: ignore[attr-defined]
         assert live.until(lambda: bool(wanderings.job()["eta_seconds"]))  # type: ignore[attr-defined]
         seen.append(wanderings.job())
         return None
 
-    assert wanderings.run({"DOWNLOAD_DELAY": 0.02}, kill=look).is_finished
+    assert wanderings.run({"DOWNLOAD_DELAY": 0.1}, kill=look).is_finished
     assert seen[0]["eta_basis"] == "expected_total"
     ended = 1000 - len(wanderings.whole)
     assert seen[0]["eta_seconds"] > 60 * ended / seen[0]["pages_per_minute"] - 1  # type: ignore[operator]
