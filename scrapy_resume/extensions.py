@@ -215,14 +215,11 @@ class ResumeExtension:
         elif status == "completed" and not whole:
             # Run again, the job has nothing to fetch, and delivers the feed.
             status = "paused"
-        feeds = run.feeds if status == "completed" and last else None
-        if feeds is not None:
-            feeds.let_go()
-            await run.drain()
+        if status == "completed" and last and run.feeds is not None:
+            run.feeds.let_go()
+            if await run.drain():
+                run.feeds.forget()
         kept = await run.close(status, reason)
-        if feeds is not None and kept == "completed":
-            # Not before: a job that dies here goes on, beside others that move its bytes.
-            feeds.forget()
         self._feeds_failed = not whole
         self._progress.log_end(kept, reason)
 
