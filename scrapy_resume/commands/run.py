@@ -88,7 +88,8 @@ def _given_arguments(call: Call) -> dict[str, str]:
 def _nothing_to_do(call: Call, summary: JobSummary) -> int:
     key = summary.key
     if call.arguments.json:
-        call.print_json({"job": str(key), "exit_code": 0, "status": "completed", "reason": None})
+        answer = {"job": str(key), "exit_code": 0, "status": summary.status}
+        call.print_json({**answer, "reason": summary.reason})
     else:
         call.print_lines(
             [

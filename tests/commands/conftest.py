@@ -28,6 +28,7 @@ from scrapy_resume.store.contract import (
     Orders,
     Store,
 )
+from tests.support import schemas
 
 
 class Answer(NamedTuple):
@@ -192,7 +193,10 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
 
 @pytest.fixture
 def call(shelf: Shelf, tmp_path, monkeypatch, capsys) -> Callable[..., Answer]:
-    """Runs ``scrapy resume …`` in this process, on the shelf, outside any project."""
+    """Runs ``scrapy resume …`` in this process, on the shelf, outside any project.
+
+    With ``--json``, all that it prints has to be one document of its schema.
+    """
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object, **settings: object) -> Answer:
@@ -203,6 +207,9 @@ def call(shelf: Shelf, tmp_path, monkeypatch, capsys) -> Callable[..., Answer]:
         with pytest.raises(SystemExit) as ended:
             execute(list(argv), given)
         captured = capsys.readouterr()
-        return Answer(int(ended.value.code or 0), captured.out, captured.err)
+        answer = Answer(int(ended.value.code or 0), captured.out, captured.err)
+        if "--json" in arguments and (answer.out or answer.code == 0):
+            schemas.check_printed(answer.out, argv[2:])
+        return answer
 
     return run

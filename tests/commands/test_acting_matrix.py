@@ -93,6 +93,8 @@ def test_output_and_exit_code_are_as_documented(shelf, call, name, status, form)
         document = json.loads(answer.out)
         if name == "run":
             assert document["job"] == "books#1"
+            # There is nothing to go on with, which is no plan but an end.
+            assert (document.get("reason") == "a reason") == (status == "completed")
         else:
             assert document.keys() == KEYS[name]
     elif form == "json":

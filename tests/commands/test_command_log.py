@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 
+import jsonschema
 import pytest
 
 from scrapy_resume.eventfiles import segments
 from scrapy_resume.eventlog import EventLog
 from scrapy_resume.model import Counts, JobKey
 from scrapy_resume.store.contract import Batch, Committed, Finish, State
+from tests.support import schemas
 
 LIMIT_SECONDS = 30.0
 
@@ -71,6 +73,14 @@ def test_json_is_one_array(logged, call):
     assert events[3]["url"] == "http://shop.example/\x1b[31m"
 
 
+def test_the_schema_holds_each_event_to_its_type(logged, call):
+    for event in json.loads(call("log", "--json").out):
+        other = "breaker_closed"
+        for wrong in ({**event, "nonsense": 1}, {**event, "type": other}):
+            with pytest.raises(jsonschema.ValidationError):
+                schemas.check([wrong], "log")
+
+
 def test_types_can_be_chosen(logged, call):
     events = json.loads(call("log", "--type", "run_closed,request_failed", "--json").out)
     assert [event["type"] for event in events] == ["request_failed"] * 2 + ["run_closed"]
@@ -119,11 +129,13 @@ def test_what_is_added_is_followed_until_ctrl_c(shelf, tmp_path):
         assert process.stdout is not None
         assert process.stderr is not None
         try:
-            types = [json.loads(process.stdout.readline())["type"] for _ in range(2)]
+            events = [json.loads(process.stdout.readline()) for _ in range(2)]
             log.closed("paused", "shutdown", Counts(), 0)
-            types.append(json.loads(process.stdout.readline())["type"])
+            events.append(json.loads(process.stdout.readline()))
         finally:
             os.kill(process.pid, signal.SIGINT)
+        schemas.check(events, "log")
+        types = [event["type"] for event in events]
         assert types == ["run_started", "request_failed", "run_closed"]
         until = time.monotonic() + LIMIT_SECONDS
         assert process.wait(until - time.monotonic()) == 130

@@ -20,9 +20,9 @@ from scrapy_resume.commands.statusscreen import look
 from scrapy_resume.overview import overview
 from scrapy_resume.report import open_store
 from scrapy_resume.store.contract import JobStore
+from tests.support import schemas
 from tests.support.postgres import postgres_server, postgres_url
 
-from . import schemas
 from .conftest import Answer, Shelf
 
 __all__ = ["postgres_server", "postgres_url"]
@@ -40,8 +40,8 @@ SCHEMA_OF = {
     ("report", "books"): "report",
     ("export", "books", "-o", "x.csv", "--overwrite"): "export",
     ("report", "-o", "x.html", "--overwrite"): "report-file",
-    ("retry", "books", "--dry-run"): "change",
-    ("park", "books", "--state", "pending", "--dry-run"): "change",
+    ("retry", "books", "--dry-run"): "retry",
+    ("park", "books", "--state", "pending", "--dry-run"): "park",
 }
 CHECK = {"completed": 3}
 """What ``status --check`` says: all jobs here have a failure."""

@@ -12,9 +12,9 @@ import jsonschema
 import pytest
 
 from scrapy_resume.store import sqlite_files
+from tests.support import schemas
 from tests.support.postgres import postgres_server, postgres_url
 
-from . import schemas
 from .conftest import Shelf
 from .test_every_status import SCHEMA_OF, Call, contents, database
 

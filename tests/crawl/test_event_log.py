@@ -13,6 +13,7 @@ import pytest
 
 from scrapy_resume.eventfiles import read_events, segments
 from scrapy_resume.model import JobKey
+from tests.support import schemas
 from tests.support.kills import at_hits, in_turn
 from tests.support.launcher import Launcher
 from tests.support.runs import Workplace
@@ -43,6 +44,7 @@ def test_the_log_tells_what_the_store_has(wanderings: Wanderings, place: Workpla
     last = wanderings.run(settings)
     assert last.is_finished, last.tail()
     events = list(read_events(directory, KEY))
+    schemas.check(events, "log")
     types = Counter(event["type"] for event in events)
     assert (types["run_started"], types["recovered"], types["run_closed"]) == (2, 1, 1)
     assert types["heartbeat"] > 0
@@ -69,6 +71,7 @@ def test_an_interrupted_run_has_its_end_in_the_log(
     settings = {"RESUME_EVENT_LOG": str(directory), "DOWNLOAD_DELAY": 0.5}
     wanderings.run(settings, kill=twice)
     events = list(read_events(directory, KEY))
+    schemas.check(events, "log")
     assert wanderings.job()["status"] == "paused"
     assert [e["status"] for e in events if e["type"] == "run_closed"] == ["paused"]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import schemas
 from tests.support.fixtures import Truths
 from tests.support.kills import Live, at_hits
 from tests.support.launcher import Launcher
@@ -43,10 +44,12 @@ def resume(
     return watched(["resume", *words, *given], site=site, log=place.next_log(), folder=where)
 
 
-def document(run: Run) -> Any:
-    """What a command with ``--json`` has printed, before the log lines of what it ran."""
+def document(run: Run, name: str) -> Any:
+    """What that command has printed with ``--json``: one document of its schema."""
     assert run.exit_code == 0, run.tail()
-    return json.loads(run.text)
+    found = json.loads(run.text)
+    schemas.check(found, name)
+    return found
 
 
 def test_a_crawl_is_stopped_by_command_and_goes_on_by_command(
@@ -64,7 +67,7 @@ def test_a_crawl_is_stopped_by_command_and_goes_on_by_command(
     settings = {**SLOWLY, "FEEDS": json.dumps({str(feed): {"format": "jsonlines"}})}
     first = crawl("generators", site=site, place=place, settings=settings, kill=stop)
     assert first.exit_code == 0, first.tail()
-    answer = document(stops[0])
+    answer = document(stops[0], "stop")
     assert (answer["stopped"], answer["status"], answer["reason"]) == (True, "paused", "shutdown")
     written = feed.read_text().count("\n")
 
@@ -99,7 +102,8 @@ def test_a_file_s_spider_goes_on_with_its_arguments_and_feeds_from_anywhere(
     assert "-a token=…" in refused.text
     assert "abc" not in json.dumps(job_store(place).job(JOB))
     shown = document(
-        resume(place, site, "run", "-a", "token=abc", "--dry-run", "--json", folder=elsewhere)
+        resume(place, site, "run", "-a", "token=abc", "--dry-run", "--json", folder=elsewhere),
+        "run",
     )
     assert shown["directory"] == str(place.path)
     assert shown["command"][:3] == ["scrapy", "runspider", str(wanderings.spider)]
@@ -107,7 +111,10 @@ def test_a_file_s_spider_goes_on_with_its_arguments_and_feeds_from_anywhere(
         place, site, "run", "-a", "token=abc", "--json", folder=elsewhere, DOWNLOAD_DELAY=0
     )
     assert run.exit_code == 0, run.tail()
-    assert '"status": "completed"' in run.text, run.tail()
+    assert run.text.endswith("}\n"), run.tail()
+    end = json.loads(run.text[run.text.rindex("\n{\n") :])  # what is before it is the crawl's log
+    schemas.check(end, "run")
+    assert (end["exit_code"], end["status"], end["reason"]) == (0, "completed", "finished")
     assert wanderings.titles() == wanderings.whole
     rows = (place.path / "pages.csv").read_text().split()
     assert Counter(rows)["title"] == 1
@@ -120,7 +127,7 @@ def test_a_live_crawl_fetches_again_what_is_retried(
     def retry(live: Live) -> float | None:
         assert live.until(lambda: live.hits() >= 3 and bool(wanderings.requests(state="done")))
         words = ["retry", "--state", "done", "--url", "*/page/0", "--json"]
-        answer = document(resume(place, site, *words))
+        answer = document(resume(place, site, *words), "retry")
         assert answer["requests"] == 1
         assert live.process.poll() is None, "the crawl ended before it was steered"
         return None

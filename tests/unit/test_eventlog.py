@@ -28,6 +28,7 @@ from scrapy_resume.store.contract import (
     ItemRecord,
     Session,
 )
+from tests.support import schemas
 
 BOOKS = JobKey("böoks", 3)
 HEAD = ("time", "job", "run", "worker")
@@ -97,7 +98,9 @@ def new_log(tmp_path: Path) -> Iterator[NewLog]:
 
 def written(log: EventLog, folder: Path) -> list[dict[str, Any]]:
     log._join()
-    return list(read_events(folder / "events", BOOKS))
+    events = list(read_events(folder / "events", BOOKS))
+    schemas.check(events, "log")
+    return events
 
 
 def told(log: EventLog, folder: Path) -> list[dict[str, Any]]:
