@@ -31,8 +31,9 @@ SPILL_BYTES: Final = 1 << 20
 HELD_BYTES: Final = 4 << 20
 """Items of requests that wait for unrecorded ones below them, before they are spilled."""
 
+OPEN_ITEMS: Final = 1_000
 OPEN_BYTES: Final = 2 << 20
-"""Items of open requests at which no more requests are handed out."""
+"""Items of open requests at which (either) no more requests are handed out."""
 
 CROWDED_SECONDS: Final = 1.0
 """Then one is handed out all the same each time that so long has passed."""
@@ -53,6 +54,7 @@ class ItemBook:
         self._stats = stats
         self._item_key = item_key
         self._held_bytes = 0
+        self._open_items = 0
         self._open_bytes = 0
         self._timer: CallLaterResult | None = None
         self._lets_one_through = False
@@ -88,6 +90,7 @@ class ItemBook:
         original = item if self.keeps_originals else None
         row.items.append(ItemRecord(occurrence, payload, key, original))
         row.item_bytes += len(payload)
+        self._open_items += 1
         self._open_bytes += len(payload)
         if len(row.items) > SPILL_ITEMS or row.item_bytes >= SPILL_BYTES:
             self._spill(row)
@@ -117,13 +120,14 @@ class ItemBook:
 
     def ended(self, row: Row) -> None:
         """The row is finished: its items are on their way to the store."""
+        self._open_items -= len(row.items)
         self._open_bytes -= row.item_bytes
 
     def crowded(self, wake: Callable[[], None]) -> bool:
         """So much has been yielded by open requests that they should be finished before others
         begin. Now and then one is let through all the same: a callback may wait for a request
         that it has yielded."""
-        if self._open_bytes < OPEN_BYTES:
+        if self._open_items < OPEN_ITEMS and self._open_bytes < OPEN_BYTES:
             return False
         if self._lets_one_through:
             self._lets_one_through = False
@@ -141,6 +145,7 @@ class ItemBook:
         """Write items down provisionally: nothing shows them before the row's finish."""
         for item in row.items:
             self.outbox.note().spills.append((row.id, item))
+        self._open_items -= len(row.items)
         row.items = []
         self._open_bytes -= row.item_bytes
         row.item_bytes = 0
