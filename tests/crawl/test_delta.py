@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from tests.support.kills import at_hits
+from tests.support.kills import Live, at_hits
 from tests.support.launcher import Launcher
 from tests.support.runs import Run, Workplace, watched
 from tests.support.shopping import number_of
@@ -139,11 +140,13 @@ def test_a_killed_delta_crawl_goes_on_as_one_and_the_next_knows_all(shop: Wander
 def test_a_crawl_that_was_no_delta_crawl_is_left_behind_and_its_items_count(
     shop: Wanderings,
 ) -> None:
-    slowly = {"CONCURRENT_REQUESTS": 1}
-    killed = shop.run(slowly, kill=at_hits(12))
+    def once_items_are_stored(live: Live) -> float | None:
+        stored = live.until(lambda: live.hits() >= 4 and bool(shop.titles()))
+        return live.send(signal.SIGKILL) if stored else None
+
+    killed = shop.run({"CONCURRENT_REQUESTS": 1}, kill=once_items_are_stored)
     assert killed.killed_at is not None, killed.tail()
     done = {title.split()[1] for title in shop.titles()}
-    assert done
     stage(shop, 1)
     crawled(shop, DELTA)
     assert shop.jobs() == {f"{JOB}#1": "cancelled", f"{JOB}#2": "completed"}
