@@ -134,7 +134,8 @@ def test_two_jobs_may_take_turns_at_one_feed_of_which_the_store_knows_nothing(
 def take_turns(new_crawl: NewCrawl, whole: Counter[str], commit_interval: float) -> None:
     settings = {"RESUME_COMMIT_INTERVAL": commit_interval}
     one = new_crawl(settings=settings)
-    slower = {**settings, "DOWNLOAD_DELAY": 0.1}
+    # Several commits long: a feed has nothing before the first.
+    slower = {**settings, "DOWNLOAD_DELAY": 0.5 * max(commit_interval, 0.2)}
     other = new_crawl(feed=str(one.path), arguments={"pages": 7}, settings=slower)
     other.folder = one.folder.parent / "other"
     size = killed_in_the_middle(one).stat().st_size
