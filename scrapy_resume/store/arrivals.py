@@ -198,11 +198,12 @@ class Arrivals:
         identity = self.is_known(arrival)
         if identity is None:
             return
-        if self._skips(arrival):
+        skips = self._skips(arrival)
+        if skips:
             self._in.committed.skipped.add(arrival.id)
         if not arrival.record:
             return
-        if self._skips(arrival):
+        if skips:
             self._in.tally.enter(State.ignored, arrival.kind, slot, 0, 0)
             row = self.row(arrival, identity, slot, State.ignored)._replace(not_before=0)
             units = self._in.tables.units
