@@ -42,7 +42,7 @@ class ResumeDownloaderMiddleware:
         """
         self._run.ledger.passed_robots(request)
         row = self._run.ledger.row_of(request)
-        if row is not None and self._run.hosts.must_wait(row) and _again(request) is not None:
+        if row is not None and _may_wait(request) and self._run.hosts.must_wait(row):
             raise HeldBackError(f"{request} waits for its host")
         if request.cookies:
             self._run.cookies.changed(request.meta.get("cookiejar"))
@@ -58,8 +58,8 @@ class ResumeDownloaderMiddleware:
         self._run.hand_out.answered_by_site(request)
         self._run.note_cookies(request, response)
         row = self._run.ledger.row_of(request)
-        if row is not None and self._run.hosts.answered(row, response):
-            return _again(request) or response
+        if row is not None and self._run.hosts.answered(row, response) and _may_wait(request):
+            return row.ask_again(request)
         return response
 
     def process_exception(
@@ -71,15 +71,11 @@ class ResumeDownloaderMiddleware:
             return None
         if isinstance(exception, HeldBackError):
             self._run.hosts.held_back(row)
-            return _again(request)
-        return _again(request) if self._run.hosts.failed(row, exception) else None
+            return row.ask_again(request)
+        waits = self._run.hosts.failed(row, exception) and _may_wait(request)
+        return row.ask_again(request) if waits else None
 
 
-def _again(request: Request) -> Request | None:
-    """The request to be scheduled in place of an attempt that does not count.
-
-    ``None``: it is not to be retried, whatever happens.
-    """
-    if request.meta.get("dont_retry", False):
-        return None
-    return request.replace(dont_filter=True)
+def _may_wait(request: Request) -> bool:
+    """Not if it is not to be retried, whatever happens."""
+    return not request.meta.get("dont_retry", False)

@@ -359,7 +359,8 @@ class Intake:
         Returns False if that is a duplicate, which ends the row.
         """
         identity: bytes | None = None
-        if self._order.dedupe and not request.dont_filter:
+        again, row.again = row.again is request, None
+        if self._order.dedupe and not request.dont_filter and not again:
             identity = ordinary_identity(self._fingerprint(request))
             if self._is_known(identity):
                 self._log_duplicate(request)
@@ -400,7 +401,7 @@ class Intake:
         rank = self._rank(request, order_id)
         pinned = row.every_run or row.open_below > 0 or row is self._hand_out.alone
         self._frontier.expect(slot)
-        again = row.url == request.url
+        asked_again = row.url == request.url
         row.url, row.slot, row.priority = request.url, slot, storable_priority(request)
         row.rank = rank_of(row.priority, rank[1], rank[2], row.every_run)
         row.request = request
@@ -420,7 +421,7 @@ class Intake:
                 pinned,
                 row.not_before,
                 failed,
-                again,
+                asked_again,
             )
         )
 

@@ -29,6 +29,7 @@ class Row:
     """A recorded request, one that runs from memory, an item of ``start()``, or ``start()``."""
 
     __slots__ = (
+        "again",
         "anchor",
         "attempts",
         "cookiejars",
@@ -101,6 +102,8 @@ class Row:
         """An earlier execution gave items, which this one's finish replaces."""
         self.request: Request | None = None
         """``None``: to be decoded from ``url`` and ``payload``."""
+        self.again: Request | None = None
+        """What comes in place of an attempt that does not count: the same once more."""
         self.url = ""
         self.payload = ""
         self.slot = ""
@@ -172,6 +175,15 @@ class Row:
         if self.error is None:
             self.error = type(error).__name__
             self.error_message = f"item {occurrence + 1}: {error}"[:LONGEST_MESSAGE]
+
+    def ask_again(self, request: Request) -> Request:
+        """An attempt does not count: what to schedule in its place, as it was.
+
+        A retry of Scrapy's has ``dont_filter`` set, and so has what that redirects to: were it
+        set here, a page that was found by a redirect too would be fetched once more.
+        """
+        self.again = request.copy()
+        return self.again
 
     def forget_outcome(self) -> None:
         """Another attempt begins: what the last one came to does not count."""

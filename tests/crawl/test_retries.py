@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections import Counter
 from itertools import pairwise
 from typing import Any
 
@@ -118,6 +119,23 @@ def test_what_is_queued_for_the_host_already_waits_with_it(
     assert not early
     assert {row["attempts"] for row in wanderings.requests() if "/leaf/" in row["url"]} == {1}
     assert sum(wanderings.titles().values()) == 13
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["left alone", "killed in the wait"])
+def test_what_has_waited_redirects_to_no_page_that_is_known(
+    wanderings: Wanderings, killed: bool
+) -> None:
+    limited = "/limited/1?times=1&after=2"
+    paths = [limited, *(f"/redirect/{page}?hops=2" for page in range(6))]
+    paths += [f"/page/{page}" for page in range(6)]
+    settings = {"CONCURRENT_REQUESTS_PER_DOMAIN": 1}
+    if killed:
+        crawl(wanderings, *paths, settings=settings, kill=when_waiting(wanderings, limited))
+    run = crawl(wanderings, *paths, settings=settings)
+    assert run.is_finished, run.tail()
+    pages = Counter(hit.url for hit in wanderings.site.hits() if hit.url.startswith("/page/"))
+    assert pages == dict.fromkeys((f"/page/{page}" for page in range(6)), 1)
+    assert set(wanderings.titles().values()) == {1}
 
 
 def test_a_503_may_say_when_too_and_a_delay_of_nothing_does_not_overrule_it(
