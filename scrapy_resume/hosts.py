@@ -70,6 +70,9 @@ class Host:
     """The host has asked for it (``Retry-After``)."""
     probe: Row | None = None
     """On its way."""
+    dead: bool = False
+    """Its requests fail, without being sent, until a probe may go. Not told by the clock, which
+    is ahead of the event loop: all that is ready would go to the host in place of one probe."""
     timer: CallLaterResult | None = None
 
     def note(self) -> HostNote:
@@ -183,7 +186,7 @@ class Hosts:
         if not self._hosts:
             return None
         host = self._hosts.get(self._frontier.host_of(row))
-        if host is None or not self._is_dead(host) or host.probe is row:
+        if host is None or not host.dead or host.probe is row:
             return None
         return HostUnavailableError(
             f"{host.key} has not answered {host.probes} probes in a row "
@@ -238,9 +241,6 @@ class Hosts:
             for key, host in self._hosts.items()
             if host.open_until or host.wait_until > now
         }
-
-    def _is_dead(self, host: Host) -> bool:
-        return host.probes >= self._probes and host.open_until > time.time()
 
     def _failed(self, row: Row, how: str) -> bool:
         if not self._failures:
@@ -353,7 +353,8 @@ class Hosts:
             host.timer = None
         now = time.time()
         waits_until = host.wait_until if host.wait_until > now else host.open_until
-        if self._is_dead(host):
+        host.dead = host.probes >= self._probes and host.open_until > now
+        if host.dead:
             self._frontier.unblock(host.key)
         elif waits_until > now or host.probe is not None:
             self._frontier.block(host.key)

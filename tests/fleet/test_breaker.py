@@ -49,14 +49,15 @@ One = Callable[..., Fleet]
 
 @pytest.fixture
 def one(tmp_path: Path, fleet_launcher: FleetLauncher) -> Iterator[One]:
-    """A crawl of five hosts by one worker, on SQLite, not started yet."""
+    """A crawl of five hosts by one worker, on SQLite, not started yet; a second one beside it
+    needs a ``name``."""
     with ExitStack() as opened:
 
-        def make(graph: HostGraph = GRAPH, **settings: Any) -> Fleet:
-            site = opened.enter_context(HostsSite(tmp_path, graph, latency_seconds=0.02))
-            fleet = Fleet(
-                str(tmp_path / "store"), site, tmp_path, fleet_launcher, {**SETTINGS, **settings}
-            )
+        def make(graph: HostGraph = GRAPH, *, name: str = "", **settings: Any) -> Fleet:
+            folder = tmp_path / name
+            site = opened.enter_context(HostsSite(folder, graph, latency_seconds=0.02))
+            chosen = {**SETTINGS, **settings}
+            fleet = Fleet(str(folder / "store"), site, folder, fleet_launcher, chosen)
             return opened.enter_context(fleet)
 
         yield make

@@ -210,6 +210,24 @@ def test_probes_that_fail_double_the_cool_down_and_then_the_requests_fail(
     assert watched.take() is None
 
 
+def test_one_probe_goes_to_an_unavailable_host_though_the_event_loop_is_late(
+    watched: Watched, clock: Clock
+) -> None:
+    watched.open()
+    for cooldown in (COOLDOWN, 2 * COOLDOWN):
+        watched.add("a")
+        clock.move(cooldown + 0.1)
+        probe = watched.take()
+        assert probe is not None
+        watched.fail(probe)
+    rows = watched.add("a", 3)
+    clock.now += 4 * COOLDOWN  # and the timer has not been called yet
+    assert all(watched.hosts.error_for(row) is not None for row in rows)
+    clock.move(0.1)
+    assert watched.take() is not None
+    assert watched.take() is None
+
+
 def test_the_host_says_when_to_come_back(watched: Watched) -> None:
     row, *_ = watched.add("a", 3)
     answer = Response(row.url, status=429, headers={"Retry-After": "30"})
