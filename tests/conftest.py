@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.support.stores import store_of_the_crawls
@@ -18,6 +20,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="sqlite",
         help="where the crawl, crash and feed tests keep their jobs",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A shell has what runs in the background ignore Ctrl-C, and tests send it to what they
+    start, which would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
