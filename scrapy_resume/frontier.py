@@ -70,6 +70,10 @@ class Lane:
                 return place
         return None
 
+    def has_any(self, arrived_before: int) -> bool:
+        """Whether a row arrived before that one's id."""
+        return any(abs(rank[2]) < arrived_before for rank, _ in self.rows)
+
     @property
     def empty(self) -> bool:
         """Nothing is here, nothing is there, nothing is on its way."""
@@ -200,11 +204,14 @@ class Frontier:
         if lane.empty:
             self._drop(lane)
 
-    def choose(self, arrivals: Iterable[Admission | Continuation]) -> None:
+    def choose(
+        self, arrivals: Iterable[Admission | Continuation], arrived_before: int | None = None
+    ) -> None:
         """Decide which arrivals of a batch that is about to go this run keeps leased.
 
         Those that have to be are so already. No other batch is on its way: what is leased and
-        what is pending is known, and stays apart, the one before the other.
+        what is pending is known, and stays apart, the one before the other. One more is kept of
+        those that came before ``arrived_before``: it is handed out next, whatever came since.
         """
         by_slot: dict[str, list[Admission | Continuation]] = {}
         leased: Counter[str] = Counter()
@@ -224,6 +231,10 @@ class Frontier:
                     break
                 arrival.lease = True
                 room -= 1
+            if arrived_before is not None and not lane.has_any(arrived_before):
+                early = [a for a in newcomers if abs(a.seq) < arrived_before]
+                if early:
+                    min(early, key=_arrival_rank).lease = True
 
     def set_pending(self, slot: str, count: int) -> None:
         """So many rows of the slot are pending in the store, and not delayed."""

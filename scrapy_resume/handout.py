@@ -31,7 +31,7 @@ class HandOut:
         waiting.put = self._due
         self._hold: int | None = None
         """The number of batches that have to be answered before the next request goes."""
-        self._arrived_before: int | None = None
+        self.arrived_before: int | None = None
         """The id from which on arrivals came too late to take part in the choice of it."""
         self.handed: dict[Request, Row] = {}
         """By object: retries and redirects copy everything else."""
@@ -66,7 +66,7 @@ class HandOut:
             return None if waits else alone
         if self._must_wait_for_store():
             return None
-        row = self._frontier.next_row(self.active_downloads, self._arrived_before)
+        row = self._frontier.next_row(self.active_downloads, self.arrived_before)
         self._stop_holding()
         return row
 
@@ -85,12 +85,12 @@ class HandOut:
                 return False
             collected = bool(self.outbox.batch.arrivals) or self._frontier.hungry
             self._hold = self.outbox.sent + (1 if collected else 0)
-            self._arrived_before = self.outbox.batch.next_id
+            self.arrived_before = self.outbox.batch.next_id
             self.outbox.hurry()
         return self.outbox.received < self._hold
 
     def _stop_holding(self) -> None:
-        self._hold = self._arrived_before = None
+        self._hold = self.arrived_before = None
 
     def hand(self, row: Row, request: Request) -> None:
         """The engine gets it: an attempt, and in flight if the process dies now."""

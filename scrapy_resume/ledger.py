@@ -374,7 +374,7 @@ class Ledger:
         batch.pages = self.pages
         batch.hosts = self.hosts.take_changes()
         self._fleet.make_way()
-        self._frontier.choose(batch.arrivals)
+        self._frontier.choose(batch.arrivals, self._hand_out.arrived_before)
         batch.wishes = self._frontier.wishes()
         batch.suspect_wish = self._hand_out.wants_suspect()
         self._fleet.complete(batch)

@@ -64,7 +64,7 @@ def test_a_resumed_run_waits_for_what_comes_first() -> None:
     assert drained(buffer) == [1]
 
 
-def chosen(of: Frontier, *ranks: Rank) -> list[Rank]:
+def chosen(of: Frontier, *ranks: Rank, arrived_before: int | None = None) -> list[Rank]:
     """Those of the arrivals of one batch that stay leased."""
     arrivals = []
     for number, (negated, start, seq) in enumerate(ranks):
@@ -73,7 +73,7 @@ def chosen(of: Frontier, *ranks: Rank) -> list[Rank]:
         arrivals.append(
             Admission(number, identity, START, "", "", "a", -negated, start, seq, unit=number)
         )
-    of.choose(arrivals)
+    of.choose(arrivals, arrived_before)
     return [rank for rank, arrival in zip(ranks, arrivals, strict=True) if arrival.lease]
 
 
@@ -91,6 +91,12 @@ def test_of_many_that_arrive_together_the_best_are_kept() -> None:
     assert chosen(frontier(), *last_in_first_out) == last_in_first_out[-16:]
     first_in_first_out = [(0, 0, number) for number in range(1, 41)]
     assert chosen(frontier(), *first_in_first_out) == first_in_first_out[:16]
+
+
+def test_what_is_handed_out_next_is_kept_however_many_came_since() -> None:
+    arrived = [(0, 0, -number) for number in range(1, 41)]
+    assert chosen(frontier(), *arrived, arrived_before=11) == [arrived[9], *arrived[-16:]]
+    assert chosen(frontier(), *arrived, arrived_before=31) == arrived[-16:]
 
 
 def test_what_is_given_back_comes_before_what_arrives_later_and_ranks_lower() -> None:
