@@ -4,7 +4,7 @@ PYTHON ?= python3
 OLDEST_SCRAPY := 2.14.0
 SEEDS ?= 30
 KNOWN ?= 1000000 10000000
-BENCHMARKS ?= contest cpu_per_page event_log feed_items memory first_fetch million_starts reads
+BENCHMARKS ?= contest cpu_per_page event_log feed_items memory first_fetch million_starts reads units
 
 DEVELOP := .venv/.ready
 DEMO := .venv-demo/.ready

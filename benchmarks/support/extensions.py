@@ -6,6 +6,10 @@ import time
 
 from scrapy import signals
 from scrapy.crawler import Crawler
+from scrapy.exceptions import NotConfigured
+
+from scrapy_resume.store import sqlite_tables
+from scrapy_resume.store.units import UnitTables
 
 
 class StartUpCost:
@@ -22,3 +26,19 @@ class StartUpCost:
     def spider_opened(self) -> None:
         assert self._crawler.stats is not None
         self._crawler.stats.set_value("bench/start_up_cpu_seconds", time.process_time())
+
+
+class UncountedUnits:
+    """With the setting ``BENCH_UNCOUNTED_UNITS`` a crawl keeps no counts of units, on SQLite: what
+    they cost is what this saves."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> UncountedUnits:
+        if not crawler.settings.getbool("BENCH_UNCOUNTED_UNITS"):
+            raise NotConfigured
+        sqlite_tables.settle_units = _forget_units
+        return cls()
+
+
+def _forget_units(tables: UnitTables, now: float) -> None:
+    tables.units.take()

@@ -34,7 +34,13 @@ def interleaved(count: int, crawled: Callable[[Path, bool], Cost]) -> list[Pair]
     return pairs
 
 
-def compared(pairs: Sequence[Pair], scale: float, unit: str, before: str) -> str:
+def compared(
+    pairs: Sequence[Pair],
+    scale: float,
+    unit: str,
+    before: str,
+    headings: tuple[str, str, str, str] = HEADINGS,
+) -> str:
     """The table; CPU seconds are multiplied by ``scale`` to be in ``unit``."""
 
     def whole(cost: Cost) -> float:
@@ -53,7 +59,7 @@ def compared(pairs: Sequence[Pair], scale: float, unit: str, before: str) -> str
         _row("without start-up, minimum", pairs, running, min),
         _row("peak memory MB, median", pairs, megabytes, median),
     ]
-    return f"{table(HEADINGS, rows)}\n{len(pairs)} pairs; {before} before, {load()} after"
+    return f"{table(headings, rows)}\n{len(pairs)} pairs; {before} before, {load()} after"
 
 
 def _row(

@@ -14,7 +14,10 @@ SITE = ""
 ADDONS: dict[str, Any] = (
     {} if os.environ.get("BENCH_PLAIN") == "1" else {"scrapy_resume.Addon": 500}
 )
-EXTENSIONS = {"benchmarks.support.extensions.StartUpCost": 0}
+EXTENSIONS = {
+    "benchmarks.support.extensions.StartUpCost": 0,
+    "benchmarks.support.extensions.UncountedUnits": 0,
+}
 
 LOG_LEVEL = "INFO"
 TELNETCONSOLE_ENABLED = False

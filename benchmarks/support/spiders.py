@@ -17,13 +17,17 @@ TITLE = re.compile(r"<title>([^<]*)")
 
 class LinkedSpider(Spider):
     """Takes all pages of the site, one item each. ``-a reading=cheap``: by regular expressions
-    on the text; ``usual``: by XPath."""
+    on the text; ``usual``: by XPath. ``-a units=N``: begins with so many pages, a unit each."""
 
     name = "linked"
     reading = "usual"
+    units = "0"
 
     async def start(self) -> AsyncIterator[Any]:
         parse = self.parse_cheaply if self.reading == "cheap" else self.parse
+        for unit in range(int(self.units)):
+            meta = {"resume_unit": f"unit {unit}"}
+            yield Request(f"{self.settings['SITE']}/page/{unit}", parse, meta=meta)
         yield Request(f"{self.settings['SITE']}/page/0", parse)
 
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
