@@ -18,6 +18,7 @@ SPANS_AT_MOST: Final = 120
 """Of a plot."""
 FAILURES_SHOWN: Final = 8
 HOSTS_SHOWN: Final = 10
+UNITS_SHOWN: Final = 10
 
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480)
 """Minutes of a span. The last one times ``SPANS_AT_MOST`` is longer than the longest plot."""
@@ -70,6 +71,7 @@ def _stage(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, An
         "by_status": [],
         "by_host": [],
         "counted": None,
+        "units_first": [],
         "span_minutes": 1,
         "spans": [],
     }
@@ -100,6 +102,7 @@ def _more(reports: Reports, name: str, answer: dict[str, Any], now: float) -> di
         "by_status": details["by_status"],
         "by_host": details["by_host"],
         "counted": details["counted"],
+        "units_first": list(reports.units(name, limit=UNITS_SHOWN)) if answer["units"] else [],
         "span_minutes": step,
         "spans": list(_spans(minutes, step)),
     }

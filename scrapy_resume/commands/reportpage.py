@@ -15,6 +15,7 @@ from scrapy_resume.commands.reporttext import (
     rate,
     trouble_of,
 )
+from scrapy_resume.commands.units import summary
 from scrapy_resume.outlook import whole
 
 TITLE: Final = "Crawl report"
@@ -135,7 +136,8 @@ def _card(stage: Stage, at: int) -> str:
 def _body(stage: Stage) -> Iterator[str]:
     yield f'<div style="margin-top:.9rem">{_bar(stage)}{_keys(stage)}</div>'
     yield _facts(stage)
-    blocks = [block for block in (_throughput(stage), _open(stage), _errors(stage)) if block]
+    drawn = (_throughput(stage), _open(stage), _errors(stage), _units(stage))
+    blocks = [block for block in drawn if block]
     if blocks:
         yield f'<div class="plots">{"".join(blocks)}</div>'
     yield _more(stage)
@@ -235,6 +237,23 @@ def _errors(stage: Stage) -> str:
     return f'<div><h3>Failures by error</h3><ul class="errors">{"".join(rows)}</ul></div>'
 
 
+def _units(stage: Stage) -> str:
+    """Those at work or in trouble first; nothing where there is one at most."""
+    counts = summary(stage["units"])
+    if counts is None:
+        return ""
+    rows = "".join(
+        f'<tr><td class="host">{escaped(unit["unit"] or "?")}</td><td>{escaped(unit["state"])}</td>'
+        + "".join(f'<td class="n">{number(unit[name])}</td>' for name in _UNIT_COLUMNS)
+        + "</tr>"
+        for unit in stage["units_first"]
+    )
+    more = stage["units"]["total"] - len(stage["units_first"])
+    left_out = f'<div class="muted small">and {number(more)} more</div>' if more else ""
+    listed = _listed("Units", ("unit", "state", *_UNIT_COLUMNS), rows)
+    return f'<div>{listed}<div class="muted small">{escaped(counts)}</div>{left_out}</div>'
+
+
 def _more(stage: Stage) -> str:
     statuses = "".join(
         f'<tr><td class="n">{row["http_status"]}</td><td class="n">{number(row["count"])}</td></tr>'
@@ -262,6 +281,7 @@ def _more(stage: Stage) -> str:
     )
 
 
+_UNIT_COLUMNS: Final = ("open", "done", "failed", "items")
 _HOST_COLUMNS: Final = ("total", "open", "done", "failed")
 _NUMBERS: Final = frozenset(
     {"status", "requests", "open", "done", "failed", "run", "pages", "items"}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.call import percent, table
 from scrapy_resume.commands.terminal import Column, bar, fitted_table, status_style, text
+from scrapy_resume.commands.units import summary
 from scrapy_resume.outlook import whole
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def plain(document: Mapping[str, Any]) -> Iterator[str]:
     headings = [column.heading for column in _COLUMNS]
     rows = [headings, *([str(cell) for cell in _row(stage)] for stage in stages)]
     yield from table([[*row[:_BAR], *row[_BAR + 1 :]] for row in rows])
+    yield from _units(stages)
     yield from _remarks(stages)
 
 
@@ -49,6 +51,7 @@ def drawn(console: Console, document: Mapping[str, Any]) -> Iterator[RenderableT
     yield text(_summary(document["total"]), "bold")
     yield text("")
     yield fitted_table(console, _COLUMNS, [_cells(stage) for stage in stages], flexible=0)
+    yield from map(text, _units(stages))
     yield from (text(line, "yellow" if line else "") for line in _remarks(stages))
 
 
@@ -88,6 +91,15 @@ def _cells(stage: Stage) -> list[str | Text]:
         failed = counts["failed"] + counts["parked"]
         cells[_BAR] = bar(_BAR_WIDTH, counts["done"], failed, counts["ignored"], whole(stage))
     return cells
+
+
+def _units(stages: Sequence[Stage]) -> Iterator[str]:
+    """How the units of those stages stand that have several."""
+    shown = [(stage, summary(stage["units"])) for stage in stages]
+    lines = [
+        f"{stage['job']}#{stage['number']}: units  {counts}" for stage, counts in shown if counts
+    ]
+    yield from ["", *lines] if lines else []
 
 
 def _remarks(stages: Sequence[Stage]) -> Iterator[str]:

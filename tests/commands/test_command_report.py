@@ -202,6 +202,16 @@ def test_what_came_from_the_web_is_text_on_the_page(shelf, call, tmp_path):
     assert '"><script>alert(1)</script>' in page.words
 
 
+def test_only_so_many_units_are_in_a_report(shelf, call, tmp_path):
+    job = shelf.begin("books")
+    shelf.crawl(job, done=[[]] * 30, failed=["no"])
+    (stage,) = stages(call).values()
+    assert stage["units"]["total"] == 31
+    assert [unit["state"] for unit in stage["units_first"]] == ["failed", *["completed"] * 9]
+    assert call("report", "-o", "r.html").code == 0
+    assert "and 21 more" in (tmp_path / "r.html").read_text("utf-8")
+
+
 def test_formats_are_those_of_the_name(jobs, call, tmp_path):
     answer = call("report", "books", "-o", "x.json")
     assert answer.out == "The report of 1 jobs is in x.json (json)\n"

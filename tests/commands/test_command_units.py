@@ -105,6 +105,17 @@ def test_units_in_one_state_and_some_of_them(cities, call):
     ]
 
 
+def test_the_report_has_the_units_that_are_at_work_or_in_trouble_first(cities, call, tmp_path):
+    (stage,) = json.loads(call("report", "--json").out)["stages"]
+    assert [unit["unit"] for unit in stage["units_first"]] == list(STATES)
+    counts = "pending 1  in_progress 1  completed 1  partial 1  failed 1"
+    assert f"cities#1: units  {counts}" in call("report").out.splitlines()
+    assert call("report", "-o", "report.html").code == 0
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert '<td class="host">Bern</td><td>in_progress</td>' in page
+    assert counts in page
+
+
 def test_a_table_of_units_shows_where_each_stands(cities, call):
     answer = call("units", "cities")
     heading, *rows = answer.out.splitlines()
