@@ -1,4 +1,4 @@
-"""What many requests have in common is kept once: a page's links mostly differ in their URL alone."""
+"""What many requests have in common, kept once: a page's links mostly differ in their URL alone."""
 
 from __future__ import annotations
 
