@@ -37,6 +37,7 @@ HEADINGS = (
     "peak MB", "over plain", "CPU ms/page", "plain",
 )  # fmt: skip
 BATCH = 500
+UNITS = 1_000
 KNOWN_SHARE = 0.95
 ARRIVALS = 200_000
 PAGES = 3_000
@@ -82,7 +83,7 @@ def crawled(site: FastSite, store: Path, *, plain: bool) -> Cost:
 
 
 def row(known: int, folder: Path, site: FastSite, hits: Path) -> list[str]:
-    job = LargeJob(site.url, known, known // 10)
+    job = LargeJob(site.url, known, known // 10, units=UNITS)
     store = folder / str(known)
     began = time.monotonic()
     job.build(store, SPIDER)

@@ -11,6 +11,7 @@ from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import Admission, Batch, Finish, ItemRecord, Opening
 
 BATCH = 2_000
+LINKS_A_PAGE = 20
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class LargeJob:
     """Items that each finished request gave."""
     failed_every: int = 0
     """One in so many finished requests has failed; 0: none has."""
+    units: int = 0
+    """Units, among which the requests are spread; 0: each is its own."""
 
     def build(self, store: Path | str, name: str) -> None:
         """Writes the job; its last run seems to have died."""
@@ -58,20 +61,23 @@ class LargeJob:
         return Finish(row, State.done, 1, 200, items=items)
 
     def admission(self, row: int) -> Admission:
-        """A request as a spider's callback would have yielded it."""
+        """A request as a spider's callback would have yielded it, with the other links of its
+        page."""
         url = f"{self.url}/leaf/{row}"
         slot = f"slot-{row % self.slots}"
+        parent = row // LINKS_A_PAGE
+        referer = f'"headers":{{"Referer":"{self.url}/leaf/{parent}"}},'
         return Admission(
             id=row,
             identity=digest(url.encode()),
-            parent=START,
+            parent=parent or START,
             url=url,
-            payload=f'{{"meta":{{"depth":3,"download_slot":"{slot}"}}}}',
+            payload=f'{{{referer}"meta":{{"depth":3,"download_slot":"{slot}"}}}}',
             slot=slot,
             priority=0,
             start=0,
             seq=-row,
-            unit=row,
+            unit=1 + row % self.units if self.units else row,
             depth=3,
             lease=row <= self.seen,
         )

@@ -22,6 +22,7 @@ from scrapy_resume.store.contract import (
 from scrapy_resume.store.events import keep_events
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.queries import insert_many, load_queries
+from scrapy_resume.store.sqlite_payloads import SharedPayloads
 from scrapy_resume.store.tables import (
     Changed,
     Fate,
@@ -51,6 +52,7 @@ class JobRow(NamedTuple):
     epoch: int
     commits: int
     next_item: int
+    last_payload: int
     alone_id: int
     pending: int
     leased: int
@@ -76,6 +78,7 @@ class SqliteTables:
     def __init__(self) -> None:
         self._connection: sqlite3.Connection
         self._next_item = 1
+        self._payloads = SharedPayloads()
         self.units = UnitChanges()
 
     def begin(self, connection: sqlite3.Connection) -> JobRow:
@@ -84,6 +87,7 @@ class SqliteTables:
         self.units = UnitChanges()
         job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
         self._next_item = job.next_item
+        self._payloads.begin(job.last_payload)
         return job
 
     # Names
@@ -133,7 +137,16 @@ class SqliteTables:
 
     def admit(self, rows: Sequence[NewRow]) -> None:
         """New rows, pending or leased."""
-        self._run_many(COMMIT["admit"], [_columns(row) for row in rows])
+        shared = self._payloads.ids([row.payload for row in rows], self._add_payload)
+        columns = []
+        for row in rows:
+            number = shared.get(row.payload)
+            kept = row if number is None else row._replace(payload="")
+            columns.append((*_columns(kept), number))
+        self._run_many(COMMIT["admit"], columns)
+
+    def _add_payload(self, text: str) -> int:
+        return self._number(COMMIT["add_payload"], (text,))
 
     def bury(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
         """Tombstones, in their final state."""

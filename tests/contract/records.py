@@ -22,6 +22,8 @@ from scrapy_resume.store.contract import (
 
 BOOKS = JobKey("books", 1)
 SLOT = "shop.example"
+PAYLOAD = '{"meta":{"depth":2}}'
+"""Long enough to be worth keeping once for many."""
 
 
 def identity(name: object) -> bytes:
@@ -40,7 +42,7 @@ def admission(row: int, name: object | None = None, **fields: Any) -> Admission:
         "identity": identity(name),
         "parent": START,
         "url": f"http://{SLOT}/{name}",
-        "payload": "{}",
+        "payload": PAYLOAD,
         "slot": SLOT,
         "priority": 0,
         "start": 0,
@@ -55,7 +57,7 @@ def continuation(row: int, name: object | None = None, **fields: Any) -> Continu
     defaults = {
         "id": row,
         "url": f"http://{SLOT}/{row if name is None else name}",
-        "payload": "{}",
+        "payload": PAYLOAD,
         "slot": SLOT,
         "priority": 0,
         "start": 0,

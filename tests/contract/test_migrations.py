@@ -137,7 +137,11 @@ def test_an_old_file_can_be_read_before_it_is_migrated(old_file: Path) -> None:
     assert reader.summary(BOOKS).counts.total == 10
     assert reader.unit_tally(BOOKS) is None
     assert list(reader.units(BOOKS)) == []
-    for question in (lambda: next(reader.requests(BOOKS)), lambda: reader.failures(BOOKS, 1, 9)):
+    for question in (
+        lambda: next(reader.requests(BOOKS)),
+        lambda: reader.failures(BOOKS, 1, 9),
+        lambda: SqliteStore(old_file.parent).verify(BOOKS),
+    ):
         with pytest.raises(SchemaTooOldError, match="when its crawl has gone on"):
             question()
 

@@ -104,7 +104,7 @@ def test_a_full_disk_is_worth_another_try(place: Place) -> None:
     run.admit(admission(1, lease=True))
     connection = run.job._connection  # type: ignore[attr-defined]
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    arrivals = [admission(row, payload="x" * 5000) for row in range(10, 30)]
+    arrivals = [admission(row, payload=f"{row}" + "x" * 5000) for row in range(10, 30)]
     batch = Batch(next_id=30, arrivals=arrivals, finishes=[finish(1, ["a"])])
     for room in range(10):
         connection.execute(f"PRAGMA max_page_count = {pages + room}").fetchall()

@@ -68,7 +68,9 @@ SQLITE_BROKEN = [
     ("UPDATE job SET next_item = 1", "the next item is to be number 1, but there is a number 2"),
     ("UPDATE request SET state = 1 WHERE id = 4", "/4 is leased, and nobody is there"),
     ("UPDATE job SET status = 'completed'", "/4 is open, though the job is completed"),
-    ("UPDATE request SET payload = '{' WHERE id = 1", "request 1 is not JSON"),
+    ("UPDATE request SET payload = '{', shared = NULL WHERE id = 1", "request 1 is not JSON"),
+    ("UPDATE payload SET text = '{'", "request 1 is not JSON"),
+    ("DELETE FROM payload", "request 1 is not JSON"),
     ("UPDATE item SET payload = '{' WHERE id = 1", "item 1 is not JSON"),
 ]
 

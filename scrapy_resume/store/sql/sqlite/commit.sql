@@ -7,7 +7,7 @@
 -- name: job
 -- The fence (epoch), the last commit that was kept, and the counters.
 SELECT
-    epoch, commits, next_item, alone_id, pending, leased, done, failed, parked, ignored, delayed,
+    epoch, commits, next_item, (SELECT coalesce(max(id), 0) FROM payload), alone_id, pending, leased, done, failed, parked, ignored, delayed,
     items_stored, items_dropped, items_failed, superseded
 FROM job;
 
@@ -35,12 +35,16 @@ SELECT r.id, r.kind, r.slot, r.suspect, r.not_before, r.items, r.unit, r.attempt
 FROM json_each(?) AS j CROSS JOIN request AS r
 WHERE r.id = j.value AND r.state = 1;
 
+-- name: add_payload
+-- What several requests have in common.
+INSERT INTO payload (text) VALUES (?) RETURNING id;
+
 -- name: admit
 -- A new row, pending or leased.
 INSERT INTO request (
     id, identity_head, identity_tail, kind, parent, unit, slot, state, priority, start, seq,
-    not_before, depth, every_run, run, url, payload, updated_at, given_head, given_tail
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    not_before, depth, every_run, run, url, payload, updated_at, given_head, given_tail, shared
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: bury
 -- A row that begins in its final state: the tombstone of one that was not recorded while it was
@@ -62,7 +66,7 @@ INSERT INTO alias (identity_head, identity_tail, request) VALUES (?, ?, ?);
 -- name: continue
 -- A leased row goes on as another request.
 UPDATE request SET
-    url = ?, payload = ?, slot = ?, priority = ?, start = ?, seq = ?, attempts = ?, state = ?,
+    url = ?, payload = ?, shared = NULL, slot = ?, priority = ?, start = ?, seq = ?, attempts = ?, state = ?,
     not_before = ?, updated_at = ?, tried_again_at = coalesce(tried_again_at, ?)
 WHERE id = ?;
 
@@ -127,7 +131,8 @@ UPDATE request SET not_before = 0 WHERE id = ?;
 -- The first rows of a slot, in order. (UPDATE … RETURNING has no order, so the rows are taken
 -- by a statement of their own, in the same transaction.)
 SELECT
-    r.id, r.identity_head, r.identity_tail, r.parent, r.url, r.payload, r.priority, r.start,
+    r.id, r.identity_head, r.identity_tail, r.parent, r.url,
+    coalesce((SELECT text FROM payload WHERE id = r.shared), r.payload), r.priority, r.start,
     r.seq, r.unit, (SELECT name FROM unit WHERE id = -r.unit), r.attempts, r.crashes, r.items,
     r.every_run
 FROM request AS r
@@ -137,7 +142,8 @@ ORDER BY r.priority DESC, r.start, r.seq LIMIT ?;
 -- name: lease_suspect
 -- The suspect that was found first.
 SELECT
-    r.id, r.identity_head, r.identity_tail, r.parent, r.url, r.payload, r.priority, r.start,
+    r.id, r.identity_head, r.identity_tail, r.parent, r.url,
+    coalesce((SELECT text FROM payload WHERE id = r.shared), r.payload), r.priority, r.start,
     r.seq, r.unit, (SELECT name FROM unit WHERE id = -r.unit), r.attempts, r.crashes, r.items,
     r.every_run, (SELECT key FROM slot WHERE id = r.slot)
 FROM request AS r

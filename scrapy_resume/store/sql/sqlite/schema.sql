@@ -1,10 +1,10 @@
--- The schema of one job's file, version 5.
+-- The schema of one job's file, version 6.
 --
 -- Times are seconds since the epoch, UTC. States of a request: 0 pending, 1 leased,
 -- 2 done, 3 failed, 4 parked, 5 ignored. People read the views at the end.
 
 PRAGMA application_id = 1397901901;      -- "SRJM": file(1) and the readers know the file by it
-PRAGMA user_version = 5;                 -- the version of this schema
+PRAGMA user_version = 6;                 -- the version of this schema
 
 CREATE TABLE job (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -120,7 +120,7 @@ CREATE TABLE request (
     crashes INTEGER NOT NULL DEFAULT 0,  -- deaths of the process while it was in flight
     suspect INTEGER NOT NULL DEFAULT 0,  -- 1: too many of them, so it runs alone
     url TEXT NOT NULL,
-    payload TEXT NOT NULL,               -- JSON: the rest of the request
+    payload TEXT NOT NULL,               -- JSON: the rest of the request; '' if it is shared
     http_status INTEGER,
     error TEXT,
     error_message TEXT,
@@ -130,7 +130,14 @@ CREATE TABLE request (
     tried_again_at REAL,                 -- when an attempt failed for the first time, and another
                                          -- one was left; NULL: never
     given_head INTEGER,                  -- its key among what gave items, as the identity is;
-    given_tail BLOB                      -- NULL: it is the identity
+    given_tail BLOB,                     -- NULL: it is the identity
+    shared INTEGER                       -- the payload that it has in common with others
+);
+
+-- What several requests have in common. Never changed: what becomes of one is in its own row.
+CREATE TABLE payload (
+    id INTEGER PRIMARY KEY,
+    text TEXT NOT NULL                   -- JSON, as in request
 );
 
 CREATE INDEX request_identity ON request (identity_head);
@@ -244,14 +251,14 @@ CREATE VIEW requests AS
 SELECT
     r.id,
     r.url,
-    coalesce(json_extract(r.payload, '$.method'), 'GET') AS method,
+    coalesce(json_extract(coalesce(p.text, r.payload), '$.method'), 'GET') AS method,
     CASE r.state
         WHEN 0 THEN 'pending' WHEN 1 THEN 'leased' WHEN 2 THEN 'done'
         WHEN 3 THEN 'failed' WHEN 4 THEN 'parked' ELSE 'ignored'
     END AS state,
     r.priority,
     r.depth,
-    coalesce(json_extract(r.payload, '$.callback'), 'parse') AS callback,
+    coalesce(json_extract(coalesce(p.text, r.payload), '$.callback'), 'parse') AS callback,
     r.attempts,
     r.crashes,
     r.http_status,
@@ -277,6 +284,7 @@ FROM request AS r
 LEFT JOIN unit AS u ON u.id = -r.unit
 LEFT JOIN request AS root ON root.id = r.unit
 LEFT JOIN slot AS s ON s.id = r.slot
+LEFT JOIN payload AS p ON p.id = r.shared
 WHERE r.kind = 0;
 
 CREATE VIEW units AS

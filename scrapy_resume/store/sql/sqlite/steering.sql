@@ -2,12 +2,13 @@
 
 -- name: tried_again
 -- Payloads, out of these rows, that may count retries.
-SELECT r.id, r.payload FROM json_each(:ids) AS j CROSS JOIN request AS r
-WHERE r.id = j.value AND r.payload LIKE '%"retry_times"%';
+SELECT r.id, coalesce(p.text, r.payload) FROM json_each(:ids) AS j CROSS JOIN request AS r
+LEFT JOIN payload AS p ON p.id = r.shared
+WHERE r.id = j.value AND coalesce(p.text, r.payload) LIKE '%"retry_times"%';
 
 -- name: change_payload
 -- A request as it was before it was tried again.
-UPDATE request SET payload = ? WHERE id = ?;
+UPDATE request SET payload = ?, shared = NULL WHERE id = ?;
 
 -- name: slots_of
 -- The download slots of these rows.

@@ -81,6 +81,8 @@ WHERE r.state IN (0, 1) AND r.kind = 0 AND (SELECT status FROM job) = 'completed
 
 -- name: payloads
 -- What is stored as JSON is JSON.
-SELECT 'request ' || id, 1, 0 FROM request WHERE NOT json_valid(payload)
+SELECT 'request ' || r.id, 1, 0 FROM request AS r
+LEFT JOIN payload AS p ON p.id = r.shared
+WHERE NOT json_valid(coalesce(p.text, r.payload))
 UNION ALL
 SELECT 'item ' || id, 1, 0 FROM item WHERE NOT json_valid(payload) LIMIT 20;
