@@ -34,7 +34,7 @@ from scrapy_resume.settings import without_password
 from scrapy_resume.store.location import is_postgres, needed_for_postgres
 
 if TYPE_CHECKING:
-    from scrapy_resume.store.reader import Reader
+    from scrapy_resume.store.contract import Reader
 
 _OWNED: Final = frozenset({"running", "recovering"})
 """Stored statuses that only a live owner may have."""
