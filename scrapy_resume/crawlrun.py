@@ -26,7 +26,7 @@ from scrapy_resume.errors import (
     StateNotRecordableError,
 )
 from scrapy_resume.fleet import Fleet
-from scrapy_resume.frontier import Frontier, RobotsGate
+from scrapy_resume.frontier import Frontier
 from scrapy_resume.handout import HandOut
 from scrapy_resume.hosts import Hosts
 from scrapy_resume.inflight import Inflight
@@ -37,6 +37,7 @@ from scrapy_resume.metrics import Metrics
 from scrapy_resume.model import JobKey, State
 from scrapy_resume.orders import Listener
 from scrapy_resume.outbox import Outbox
+from scrapy_resume.robotsgate import RobotsGate
 from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import Closing
 from scrapy_resume.storethread import StoreThread, post_to_loop
@@ -197,7 +198,6 @@ class CrawlRun:
             concurrency=settings.getint("CONCURRENT_REQUESTS"),
             by_slot=order.by_slot,
             pending=self.session.pending,
-            shared=self.session.shared,
             owns_slots=self.session.slots_owned,
         )
         frontier.awaits_every_run = self.session.every_run
@@ -420,7 +420,7 @@ class CrawlRun:
         if orders.retried:
             self.hosts.ask_all_again()
         if orders.changed:
-            self.frontier.look_everywhere()
+            self.fleet.slots.look_everywhere()
             self.outbox.hurry()
 
     # ---- the end
