@@ -25,6 +25,7 @@ from scrapy_resume.errors import (
     ResumeError,
     StateNotRecordableError,
 )
+from scrapy_resume.exchange import Exchange
 from scrapy_resume.fleet import Fleet
 from scrapy_resume.frontier import Frontier
 from scrapy_resume.handout import HandOut
@@ -186,6 +187,16 @@ class CrawlRun:
             self._duplicate_log(crawler),
             Backoff(settings.retry_delay_seconds, settings.retry_delay_max_seconds),
         )
+        self._exchange = Exchange(
+            self.ledger,
+            self.frontier,
+            self.hand_out,
+            self.fleet,
+            self.hosts,
+            self.intake,
+            self.outbox,
+            self._snapshot,
+        )
         self._connect_ledger()
         self._state_text = session.spider_state
         self._trigger: Any = None
@@ -211,7 +222,6 @@ class CrawlRun:
         self.fleet.outbox = self.outbox
         ledger.intake = self.intake
         ledger.decode = self._decode
-        ledger.snapshot = self._snapshot
         ledger.on_gave_up = self._store_gave_up
         ledger.hosts = self.hand_out.hosts = self.hosts
         self.hosts.ask = self.waiting.ask = self.outbox.hurry
@@ -294,7 +304,7 @@ class CrawlRun:
 
     def complete(self, batch: Batch) -> None:
         """Add what belongs to a batch that is about to go."""
-        self.ledger.complete(batch)
+        self._exchange.complete(batch)
         self.metrics.complete(batch, self._progress)
         batch.told = self.teller.take_told()
         batch.wanted = self.teller.wanted()
@@ -305,7 +315,7 @@ class CrawlRun:
 
     def answered(self, batch: Batch, answer: Committed) -> None:
         """The batch is kept."""
-        self.ledger.answered(batch, answer)
+        self._exchange.answered(batch, answer)
         if self.feeds is not None:
             self.feeds.committed(batch, answer)
         for observer in self.observers:
