@@ -181,14 +181,14 @@ class ResumeExtension:
         for call in (self._beat, self._listening):
             if call.running:
                 call.stop()
-        drained = await run.drain()
-        last = drained and await run.is_last()
-        whole = drained and await run.close_feeds(last=last)
+        drained = await run.ending.drain()
+        last = drained and await run.ending.is_last()
+        whole = drained and await run.ending.close_feeds(last=last)
         if self._life.running:
             self._life.stop()
         self._log.stop()
         self._log.set_stats()
-        if run.closed:
+        if run.ending.closed:
             return
         if run.start_failed and reason == "finished":
             # Scrapy before 2.19 takes a start() that raised for one that ended.
@@ -197,22 +197,22 @@ class ResumeExtension:
         if status == "completed" and not run.ledger.start_exhausted:
             # Somebody closed the spider with that reason: start() may have had more to give.
             status = "paused"
-        if run.trouble is not None or not drained:
+        if run.ending.trouble is not None or not drained:
             status = "failed"
         elif status == "completed" and not whole:
             # Run again, the job has nothing to fetch, and delivers the feed.
             status = "paused"
-        if status == "completed" and last and run.feeds is not None:
-            run.feeds.let_go()
-            if await run.drain():
-                run.feeds.forget()
-        kept = await run.close(status, reason)
+        if status == "completed" and last and run.audience.feeds is not None:
+            run.audience.feeds.let_go()
+            if await run.ending.drain():
+                run.audience.feeds.forget()
+        kept = await run.ending.close(status, reason)
         self._feeds_failed = not whole
         self._log.log_end(kept, reason)
 
     def engine_stopped(self) -> None:
         """A run whose end could not be kept ends with exit code 1."""
-        if self.run.trouble is not None or self._feeds_failed:
+        if self.run.ending.trouble is not None or self._feeds_failed:
             # A crawler without a spider is what Scrapy's commands take for a failed crawl.
             self._crawler.spider = None
 
@@ -237,12 +237,12 @@ def _open(crawler: Crawler) -> CrawlRun:
     job = open_job(open_location(settings.store), candidate)
     try:
         run = CrawlRun(crawler, settings, order, codec, job, candidate.slot_delay_seconds)
-        run.restore_state(spider)
+        run.state.restore()
     except BaseException:
         job.abandon()
         raise
     if settings.event_log:
-        run.observers.append(_event_log(run, spider.name))
+        run.audience.observers.append(_event_log(run, spider.name))
     return run
 
 
