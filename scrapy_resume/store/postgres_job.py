@@ -39,7 +39,8 @@ from scrapy_resume.store.postgres_recovery import (
     settle_pending,
     take_back,
 )
-from scrapy_resume.store.postgres_tables import COMMIT, OPENING, Fence, PostgresTables
+from scrapy_resume.store.postgres_statements import COMMIT, OPENING, Fence
+from scrapy_resume.store.postgres_tables import PostgresTables
 from scrapy_resume.store.postgres_watch import Watch
 from scrapy_resume.store.processes import Presence
 from scrapy_resume.store.queries import load_queries
@@ -114,7 +115,7 @@ class PostgresJob:
         tables = self._tables
         adopted: list[EventNote] = []
         if batch.slots_given:
-            tables.give(batch.slots_given)
+            tables.leases.give(batch.slots_given)
         if self._watch.see_to_the_dead(tables, idle=batch.idle):
             fence = self._fence(tables.connection)
             adopted = tables.adopt_events()
@@ -125,7 +126,7 @@ class PostgresJob:
         elif batch.slots_enough:
             self._starving = False
         tables.settle_claims()
-        committed.claimed = tables.claimed
+        committed.claimed = tables.leases.claimed
         committed.hosts = self._hosts(committed.claimed, fence.now)
         committed.next_id = max(int(fence.next_id), batch.next_id)
         self._keep_counters(batch, fence, transaction)
@@ -145,14 +146,14 @@ class PostgresJob:
 
     def _find_slots(self, batch: Batch, transaction: Transaction) -> None:
         committed, tally = transaction.committed, transaction.tally
-        rows = self._tables.lease_from_new_slots(batch.slots_wanted, batch.slot_share)
+        rows = self._tables.leases.lease_from_new_slots(batch.slots_wanted, batch.slot_share)
         tally.states[State.pending] -= len(rows)
         tally.states[State.leased] += len(rows)
         committed.leased += rows
         committed.counts = tally.counts()
         slots = self._tables.find_slots(sorted({row.slot for row in rows}))
         if slots:
-            committed.pending.update(self._tables.pending(dict.fromkeys(slots.values(), 0)))
+            committed.pending.update(self._tables.leases.pending(dict.fromkeys(slots.values(), 0)))
         committed.slots_found = len(slots)
         self._starving = not slots
 

@@ -24,7 +24,8 @@ from scrapy_resume.store.postgres_recovery import (
     live_runs,
     settle_pending,
 )
-from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
+from scrapy_resume.store.postgres_statements import OPENING
+from scrapy_resume.store.postgres_tables import PostgresTables
 from scrapy_resume.store.processes import Presence
 from scrapy_resume.store.recovery import Recovered
 from scrapy_resume.store.units import settle_units
@@ -154,7 +155,7 @@ def _begin_run(
         began=job.next_run == 1,
         crashed=crashed,
         counts=Counts(*counters),
-        pending=tables.pending(dict.fromkeys(tables.open_slots(SLOTS_TOLD), 0)),
+        pending=tables.leases.pending(dict.fromkeys(tables.leases.open_slots(SLOTS_TOLD), 0)),
         suspects=tables.execute(OPENING["ready_suspects"]).fetchall()[0][0],
         start_exhausted=job.start_exhausted,
         every_run=job.every_run and alone,

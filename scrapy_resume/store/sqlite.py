@@ -70,8 +70,8 @@ from scrapy_resume.store.sqlite_opening import (
     transaction,
 )
 from scrapy_resume.store.sqlite_read import read_summary, reading
+from scrapy_resume.store.sqlite_statements import COMMIT, OPENING
 from scrapy_resume.store.sqlite_steering import steer
-from scrapy_resume.store.sqlite_tables import COMMIT, OPENING
 from scrapy_resume.store.verifying import Verdict
 
 log = logging.getLogger("scrapy_resume")

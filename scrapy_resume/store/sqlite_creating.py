@@ -19,7 +19,7 @@ from scrapy_resume.store.sqlite_files import SQL as FILES
 from scrapy_resume.store.sqlite_given import carry
 from scrapy_resume.store.sqlite_opening import transaction
 from scrapy_resume.store.sqlite_read import read_summary
-from scrapy_resume.store.sqlite_tables import OPENING
+from scrapy_resume.store.sqlite_statements import OPENING
 
 log = logging.getLogger("scrapy_resume")
 

@@ -16,7 +16,7 @@ from scrapy_resume.store.sqlite_errors import translated
 from scrapy_resume.store.sqlite_files import JobFile
 from scrapy_resume.store.sqlite_opening import transaction
 from scrapy_resume.store.sqlite_read import reading, version_of
-from scrapy_resume.store.sqlite_tables import OPENING
+from scrapy_resume.store.sqlite_statements import OPENING
 
 log = logging.getLogger("scrapy_resume")
 

@@ -33,7 +33,8 @@ from scrapy_resume.store.sqlite_errors import REOPEN, result_code, translated
 from scrapy_resume.store.sqlite_files import SQL as FILES
 from scrapy_resume.store.sqlite_files import connect
 from scrapy_resume.store.sqlite_read import reading
-from scrapy_resume.store.sqlite_tables import COMMIT, OPENING, JobRow, SqliteTables
+from scrapy_resume.store.sqlite_statements import COMMIT, OPENING, JobRow
+from scrapy_resume.store.sqlite_tables import SqliteTables
 
 
 class Doubt(NamedTuple):

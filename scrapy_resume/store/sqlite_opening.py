@@ -40,7 +40,8 @@ from scrapy_resume.store.sqlite_files import (
 )
 from scrapy_resume.store.sqlite_job import SqliteJob, holder
 from scrapy_resume.store.sqlite_read import READ
-from scrapy_resume.store.sqlite_tables import OPENING, SqliteTables
+from scrapy_resume.store.sqlite_statements import OPENING
+from scrapy_resume.store.sqlite_tables import SqliteTables
 
 UNENDED: Final = frozenset({"running", "recovering"})
 

@@ -153,11 +153,41 @@ class Unmet(NamedTuple):
     unit: int
 
 
+class Leases(Protocol):
+    """The leases of one job, for the run that owns its part of it."""
+
+    def due(self, now: float, count: int) -> list[Waiting]:
+        """Delayed rows whose time has come, those that waited longest first."""
+
+    def next_due(self) -> float:
+        """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
+
+    def end_delays(self, rows: Sequence[int]) -> None:
+        """From here on these can be leased."""
+
+    def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
+        """Lease the first rows of slots (their ids beside the wishes), wish after wish."""
+
+    def lease_suspect(self, now: float) -> LeasedRow | None:
+        """Lease the suspect that was found first."""
+
+    def count_suspects(self) -> int:
+        """Suspects that could run now."""
+
+    def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
+        """By key, the rows that can be leased from slots now. (Slot → how this transaction has
+        changed that number, for a store that keeps count.)"""
+
+
 class Tables(Protocol):
     """The statements of one job, for the run that owns its part of it."""
 
     units: UnitChanges
     """What the transaction does to units; written by ``settle_units``, at its end."""
+
+    @property
+    def leases(self) -> Leases:
+        """Of the same run, within the same transaction."""
 
     # Names
 
@@ -245,30 +275,6 @@ class Tables(Protocol):
 
     def keep_hosts(self, notes: Sequence[HostNote]) -> None:
         """What is the matter with hosts."""
-
-    # Leases
-
-    def due(self, now: float, count: int) -> list[Waiting]:
-        """Delayed rows whose time has come, those that waited longest first."""
-
-    def next_due(self) -> float:
-        """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
-
-    def end_delays(self, rows: Sequence[int]) -> None:
-        """From here on these can be leased."""
-
-    def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
-        """Lease the first rows of slots (their ids beside the wishes), wish after wish."""
-
-    def lease_suspect(self, now: float) -> LeasedRow | None:
-        """Lease the suspect that was found first."""
-
-    def count_suspects(self) -> int:
-        """Suspects that could run now."""
-
-    def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
-        """By key, the rows that can be leased from slots now. (Slot → how this transaction has
-        changed that number, for a store that keeps count.)"""
 
     # Recovery
 
