@@ -159,7 +159,7 @@ class Exchange:
             self._ledger.close(row)
             return
         row.ended = True
-        self._intake.forget(row)
+        self._intake.identities.ended(row)
         self._hand_out.drop(row)
         if row.anchor is not None:
             anchor, row.anchor = row.anchor, None

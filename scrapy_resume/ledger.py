@@ -315,7 +315,7 @@ class Ledger:
             return
         anchor = row.anchor
         row.ended = True
-        self.intake.forget(row)
+        self.intake.identities.ended(row)
         self._hand_out.drop(row)
         self.items.ended(row)
         finishes = self.outbox.note().finishes

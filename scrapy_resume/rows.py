@@ -9,6 +9,7 @@ from scrapy_resume.model import NO_PARENT, START, Kind, State, child_identity, d
 if TYPE_CHECKING:
     from scrapy import Request
 
+    from scrapy_resume.settings import QueueOrder
     from scrapy_resume.store.contract import Admission, ItemRecord, LeasedRow
 
 Rank = tuple[int, int, int]
@@ -20,6 +21,9 @@ _FIRST: Final = 1 << 80
 """Added to the priority of requests that come first in every run."""
 
 _HIGHEST: Final = 1 << 62
+
+UNIT_KEY: Final = "resume_unit"
+"""The key of ``meta`` for the unit's name."""
 
 LONGEST_MESSAGE: Final = 2_000
 """Characters of an error's message that are kept."""
@@ -227,3 +231,20 @@ def rank_of(priority: int, start: int, seq: int, every_run: bool) -> Rank:
 def storable_priority(request: Request) -> int:
     """The request's priority, within what a database's integers hold."""
     return max(-_HIGHEST, min(request.priority, _HIGHEST))
+
+
+def place_of(order: QueueOrder, request: Request, row_id: int) -> Rank:
+    """Where plain Scrapy's queues would put it: the lowest rank is handed out first."""
+    if order.start is not None and request.meta.get("is_start_request", False):
+        return -storable_priority(request), 1, row_id if order.start == "fifo" else -row_id
+    return -storable_priority(request), 0, -row_id if order.lifo else row_id
+
+
+def unit_of(request: Request, parent: Row | None, row_id: int) -> int | str:
+    """The unit's name, or the id of the row that is the unit's root (its own for a root)."""
+    name = request.meta.get(UNIT_KEY)
+    if name is not None:
+        return str(name)
+    if parent is None or parent.id == START or parent.kind is Kind.start_item:
+        return row_id
+    return parent.unit
