@@ -23,17 +23,18 @@ from scrapy_resume.store.selecting import (
     LISTED,
     POSTGRES,
     TROUBLED,
-    check_lists,
     condition,
+)
+from scrapy_resume.store.versions import (
+    COUNTS_MINUTES,
+    COUNTS_UNITS,
+    KEEPS_METRICS,
+    check_lists,
 )
 
 READ: Final = load_queries("postgres", "read.sql")
 
 ROWS_AT_ONCE: Final = 500
-
-COUNTS_UNITS: Final = 2
-KEEPS_METRICS: Final = 3
-"""The first versions of the schema that do."""
 
 _OPEN: Final = frozenset({State.pending, State.leased})
 
@@ -173,7 +174,7 @@ class PostgresReader:
         only an older version has crawled into.
         """
         with self._job(key) as (connection, job):
-            if connection.execute(READ["has_minutes"]).fetchone() is None:
+            if version_of(connection, self._link.place) < COUNTS_MINUTES:
                 return []
             values = {"job": job, "since": int(since // 60)}
             return _dicts(connection, READ["minutes"], values)

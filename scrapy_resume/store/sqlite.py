@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from scrapy_resume.errors import (
     ConfigurationError,
@@ -69,18 +68,16 @@ from scrapy_resume.store.sqlite_opening import (
     recover_job,
     transaction,
 )
-from scrapy_resume.store.sqlite_read import read_summary, reading
+from scrapy_resume.store.sqlite_read import read_summary, reading, version_of
 from scrapy_resume.store.sqlite_statements import COMMIT, OPENING
 from scrapy_resume.store.sqlite_steering import steer
 from scrapy_resume.store.verifying import Verdict
+from scrapy_resume.store.versions import KEEPS_EVENTS
 
 log = logging.getLogger("scrapy_resume")
 
 ANSWER_SECONDS = 10.0
 """How long a command waits for a live owner: it looks for orders twice a second."""
-
-KEEPS_EVENTS: Final = 3
-"""The first version of the schema that does."""
 
 
 class SqliteStore:
@@ -265,7 +262,7 @@ class SqliteStore:
     def untold(self, key: JobKey) -> list[EventNote]:
         """Events of a job that nobody is on, of which nobody was told."""
         with reading(self._existing(key)) as connection:
-            if schema_version(connection, self._existing(key), SCHEMA_VERSION) < KEEPS_EVENTS:
+            if version_of(connection) < KEEPS_EVENTS:
                 return []
             return noted(connection.execute(OPENING["events"]).fetchall())
 

@@ -24,7 +24,6 @@ from scrapy_resume.store.selecting import (
     LISTED,
     SQLITE,
     TROUBLED,
-    check_lists,
     condition,
     url_host,
 )
@@ -41,15 +40,17 @@ from scrapy_resume.store.sqlite_files import (
     lock_path,
     schema_version,
 )
+from scrapy_resume.store.versions import (
+    COUNTS_MINUTES,
+    COUNTS_UNITS,
+    KEEPS_METRICS,
+    check_lists,
+)
 
 READ: Final = load_queries("sqlite", "read.sql")
 
 ROWS_AT_ONCE: Final = 500
 NO_LIMIT: Final = -1
-
-COUNTS_UNITS: Final = 2
-KEEPS_METRICS: Final = 3
-"""The first versions of the schema that do."""
 
 
 class SqliteReader:
@@ -160,7 +161,7 @@ class SqliteReader:
         an older version has crawled.
         """
         with reading(self.path(key)) as connection:
-            if connection.execute(READ["has_minutes"]).fetchone() is None:
+            if version_of(connection) < COUNTS_MINUTES:
                 return []
             return list(_dicts(connection.execute(READ["minutes"], {"since": int(since // 60)})))
 
