@@ -77,9 +77,11 @@ class Continuation:
     """The run keeps it; otherwise the row becomes pending."""
     not_before: float = 0.0
     failed: bool = False
-    """An attempt has failed: it is tried again."""
+    """An attempt has failed, as Scrapy's retry middleware counts; the request that is tried next
+    may have another URL. When it failed is kept with the row."""
     again: bool = False
-    """The same URL is asked once more: a retry. For readers in this process; not stored."""
+    """The same URL is asked once more, though no attempt need have failed: what waits for its host
+    has not been sent, or does not count. For readers in this process; not stored."""
 
 
 class ItemRecord(NamedTuple):
