@@ -173,6 +173,10 @@ class Selection:
         return self == Selection(states=self.states)
 
 
+LIVE_STATUSES: Final = frozenset({"running", "recovering"})
+"""Statuses of a job, or a run, that only a live owner may have."""
+
+
 @dataclass
 class Counts:
     """Requests by state, and items. ``delayed`` is a part of ``pending``."""

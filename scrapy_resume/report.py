@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from datetime import datetime, timezone
 from difflib import get_close_matches
 from operator import itemgetter
 from os import PathLike, fspath
@@ -22,7 +21,8 @@ from scrapy_resume.errors import (
     StoreDamagedError,
     StoreError,
 )
-from scrapy_resume.model import JobKey, JobSummary, Selection, State
+from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State
+from scrapy_resume.moments import iso
 from scrapy_resume.pace import Pace, is_live
 from scrapy_resume.progress import (
     grouped_failures,
@@ -35,9 +35,6 @@ from scrapy_resume.store.location import is_postgres, needed_for_postgres
 
 if TYPE_CHECKING:
     from scrapy_resume.store.contract import Reader
-
-_OWNED: Final = frozenset({"running", "recovering"})
-"""Stored statuses that only a live owner may have."""
 
 _SUGGESTIONS: Final = 3
 
@@ -209,7 +206,7 @@ class Reports:
     def _details(self, key: JobKey, hosts: int) -> dict[str, Any]:
         summary = self._reader.summary(key)
         answer = self._answer(summary)
-        live = [run["worker"] for run in answer["runs"] if run["status"] in _OWNED]
+        live = [run["worker"] for run in answer["runs"] if run["status"] in LIVE_STATUSES]
         return {
             **answer,
             "arguments": dict(summary.arguments),
@@ -277,7 +274,7 @@ class Reports:
         key, counts = summary.key, summary.counts
         runs = self._reader.runs(key)
         pace = Pace(summary, runs)
-        held = summary.status in _OWNED
+        held = summary.status in LIVE_STATUSES
         return {
             "job": key.name,
             "number": key.number,
@@ -357,13 +354,11 @@ def _run(run: Mapping[str, Any], alive: bool) -> dict[str, Any]:
 
 
 def _shown_status(stored: str, alive: bool) -> str:
-    return "crashed" if stored in _OWNED and not alive else stored
+    return "crashed" if stored in LIVE_STATUSES and not alive else stored
 
 
 def _iso(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if seconds is None else iso(seconds)
 
 
 def _listed(names: Sequence[str]) -> str:
