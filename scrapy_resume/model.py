@@ -7,6 +7,7 @@ what makes two requests the same for the job: 20 bytes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
@@ -191,6 +192,11 @@ class Counts:
     items_stored: int = 0
     items_dropped: int = 0
     items_failed: int = 0
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Any]) -> Counts:
+        """Out of columns that have the names of the counters."""
+        return cls(**{name: int(columns[name]) for name in cls.__dataclass_fields__})
 
     @property
     def open(self) -> int:

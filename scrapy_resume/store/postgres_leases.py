@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from scrapy_resume.store.contract import LeasedRow, Wish
 from scrapy_resume.store.postgres_statements import COMMIT, Statements
-from scrapy_resume.store.tables import Waiting
+from scrapy_resume.store.tables import Waiting, as_leased
 
 
 class PostgresLeases(Statements):
@@ -139,21 +139,5 @@ class PostgresLeases(Statements):
 
 
 def _leased_row(columns: Sequence[Any], slot: str) -> LeasedRow:
-    row, identity, parent, url, payload, priority, start, seq, unit, unit_name, *rest = columns
-    attempts, crashes, items, every_run = rest
-    return LeasedRow(
-        id=row,
-        identity=bytes(identity),
-        parent=parent,
-        url=url,
-        payload=payload,
-        slot=slot,
-        priority=priority,
-        start=start,
-        seq=seq,
-        unit=unit if unit_name is None else unit_name,
-        attempts=attempts,
-        crashes=crashes,
-        items=items,
-        every_run=bool(every_run),
-    )
+    row, identity, *rest = columns
+    return as_leased(row, bytes(identity), rest, slot)

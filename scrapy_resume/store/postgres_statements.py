@@ -37,8 +37,7 @@ class Fence(NamedTuple):
     @property
     def counts(self) -> Counts:
         """The counters of the whole job."""
-        names = Counts.__dataclass_fields__
-        return Counts(**{name: int(getattr(self, name)) for name in names})
+        return Counts.of(self._asdict())
 
     def tally(self) -> Tally:
         """The counters, to be changed."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from scrapy_resume.store.contract import LeasedRow, Wish
 from scrapy_resume.store.sqlite_statements import COMMIT, IDENTITY, Statements
-from scrapy_resume.store.tables import Waiting
+from scrapy_resume.store.tables import Waiting, as_leased
 
 
 class SqliteLeases(Statements):
@@ -64,21 +64,5 @@ class SqliteLeases(Statements):
 
 
 def _leased_row(columns: Sequence[Any], slot: str) -> LeasedRow:
-    row, head, tail, parent, url, payload, priority, start, seq, unit, unit_name, *rest = columns
-    attempts, crashes, items, every_run = rest
-    return LeasedRow(
-        id=row,
-        identity=IDENTITY.pack(head, tail),
-        parent=parent,
-        url=url,
-        payload=payload,
-        slot=slot,
-        priority=priority,
-        start=start,
-        seq=seq,
-        unit=unit if unit_name is None else unit_name,
-        attempts=attempts,
-        crashes=crashes,
-        items=items,
-        every_run=bool(every_run),
-    )
+    row, head, tail, *rest = columns
+    return as_leased(row, IDENTITY.pack(head, tail), rest, slot)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
-from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State, UnitState
+from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
 from scrapy_resume.store.locks import is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION
 from scrapy_resume.store.queries import load_queries
@@ -40,6 +40,7 @@ from scrapy_resume.store.sqlite_files import (
     lock_path,
     schema_version,
 )
+from scrapy_resume.store.summaries import summary_of
 from scrapy_resume.store.versions import (
     COUNTS_MINUTES,
     COUNTS_UNITS,
@@ -240,37 +241,7 @@ def read_summary(path: Path) -> JobSummary:
                 break
             row = next(_dicts(connection.execute(READ["summary"])))
             alive = is_held(lock_path(path, row["epoch"]))
-    return _summary(row, alive)
-
-
-def _summary(row: dict[str, Any], alive: bool) -> JobSummary:
-    running = row["status"] in ("running", "recovering")
-    return JobSummary(
-        key=JobKey(row["name"], row["number"]),
-        spider=row["spider"],
-        status=row["status"],
-        reason=None if running else row["reason"],
-        alive=alive,
-        owner=row["worker"],
-        owned_since=row["started_at"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        completed_at=row["completed_at"],
-        counts=counts_of(row),
-        input_hashes=json.loads(row["input_hashes"]),
-        metadata=json.loads(row["metadata"]),
-        arguments=json.loads(row["arguments"]),
-        start_exhausted=bool(row["start_exhausted"]),
-        # A job that nobody has opened since an older version left it lacks these.
-        delta=bool(row.get("delta")),
-        launch=json.loads(row.get("launch") or "null"),
-        expected_total=row.get("expected_total"),
-    )
-
-
-def counts_of(row: dict[str, Any]) -> Counts:
-    """The counters of a job's row."""
-    return Counts(**{name: row[name] for name in Counts.__dataclass_fields__})
+    return summary_of(JobKey(row["name"], row["number"]), row, row, alive=alive)
 
 
 @contextmanager

@@ -39,8 +39,7 @@ class JobRow(NamedTuple):
 
     def tally(self) -> Tally:
         """The counters, to be changed."""
-        counts = Counts(**{name: getattr(self, name) for name in Counts.__dataclass_fields__})
-        return Tally(counts, self.alone_id, self.superseded)
+        return Tally(Counts.of(self._asdict()), self.alone_id, self.superseded)
 
 
 class Statements:

@@ -20,7 +20,8 @@ from scrapy_resume.store.contract import (
     Release,
     Wish,
 )
-from scrapy_resume.store.units import UnitChanges, UnitRow
+from scrapy_resume.store.events import EventTables
+from scrapy_resume.store.units import UnitTables
 
 
 class Held(NamedTuple):
@@ -153,6 +154,28 @@ class Unmet(NamedTuple):
     unit: int
 
 
+def as_leased(row: int, identity: bytes, columns: Sequence[Any], slot: str) -> LeasedRow:
+    """``columns``: those of ``lease_requests`` and ``lease_suspect`` that follow the identity."""
+    parent, url, payload, priority, start, seq, unit, unit_name, *rest = columns
+    attempts, crashes, items, every_run = rest
+    return LeasedRow(
+        id=row,
+        identity=identity,
+        parent=parent,
+        url=url,
+        payload=payload,
+        slot=slot,
+        priority=priority,
+        start=start,
+        seq=seq,
+        unit=unit if unit_name is None else unit_name,
+        attempts=attempts,
+        crashes=crashes,
+        items=items,
+        every_run=bool(every_run),
+    )
+
+
 class Leases(Protocol):
     """The leases of one job, for the run that owns its part of it."""
 
@@ -179,11 +202,11 @@ class Leases(Protocol):
         changed that number, for a store that keeps count.)"""
 
 
-class Tables(Protocol):
-    """The statements of one job, for the run that owns its part of it."""
+class Tables(EventTables, UnitTables, Protocol):
+    """The statements of one job, for the run that owns its part of it.
 
-    units: UnitChanges
-    """What the transaction does to units; written by ``settle_units``, at its end."""
+    Those about events and units stand with who asks them.
+    """
 
     @property
     def leases(self) -> Leases:
@@ -292,31 +315,3 @@ class Tables(Protocol):
 
     def supersede(self, rows: Sequence[int], now: float) -> None:
         """pending → ignored: a later run has requests of its own."""
-
-    # Events
-
-    def describe_requests(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """Requests by id, in the keys of ``requests --json``."""
-
-    def describe_units(self, units: Sequence[int]) -> list[dict[str, Any]]:
-        """Units, in the keys of ``units --json``."""
-
-    def add_event(self, payload: str) -> int:
-        """Keep events until they are told; returns their id."""
-
-    def forget_events(self, events: Sequence[int]) -> None:
-        """They were told."""
-
-    # Units
-
-    def units_of(self, rows: Sequence[int]) -> dict[int, int]:
-        """The units of requests; what is no request is left out."""
-
-    def hold_units(self, units: Sequence[int]) -> dict[int, UnitRow]:
-        """Those of these units (in order) that there are; nobody changes them meanwhile."""
-
-    def keep_units(self, rows: Sequence[UnitRow]) -> None:
-        """Units as the transaction leaves them, new ones too, in order."""
-
-    def change_unit_tally(self, changes: Mapping[int, int]) -> None:
-        """State of a unit → by how much the number of units in it changes."""
