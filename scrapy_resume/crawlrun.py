@@ -98,41 +98,9 @@ class CrawlRun:
         self.teller = Teller(crawler, session.job)
         self.audience = Audience(session, self.ledger)
         self.inflight = Inflight(self.ledger, self.hand_out, self.outbox, self._cancelled)
-        self.intake = Intake(
-            crawler,
-            session,
-            self.codec,
-            order,
-            self.frontier,
-            self.hand_out,
-            self.outbox,
-            self._duplicate_log(crawler),
-            Backoff(settings.retry_delay_seconds, settings.retry_delay_max_seconds),
-        )
-        self._exchange = Exchange(
-            self.ledger,
-            self.frontier,
-            self.hand_out,
-            self.fleet,
-            self.hosts,
-            self.intake,
-            self.outbox,
-            self.state.add_to,
-        )
-        self.ending = Ending(
-            crawler,
-            settings,
-            job,
-            self.ledger,
-            self.outbox,
-            self.thread,
-            self.inflight,
-            self.state,
-            self.audience,
-            self.metrics,
-            self.teller,
-            timed=(self.fleet, self.waiting, self.hosts, self.listener),
-        )
+        self.intake = self._build_intake(order)
+        self._exchange = self._build_exchange()
+        self.ending = self._build_ending()
         self._connect_ledger()
 
     def _build_frontier(self, order: QueueOrder) -> Frontier:
@@ -147,6 +115,48 @@ class CrawlRun:
         if settings.getbool("ROBOTSTXT_OBEY"):
             frontier.robots = RobotsGate()
         return frontier
+
+    def _build_intake(self, order: QueueOrder) -> Intake:
+        settings = self.settings
+        return Intake(
+            self.crawler,
+            self.session,
+            self.codec,
+            order,
+            self.frontier,
+            self.hand_out,
+            self.outbox,
+            self._duplicate_log(self.crawler),
+            Backoff(settings.retry_delay_seconds, settings.retry_delay_max_seconds),
+        )
+
+    def _build_exchange(self) -> Exchange:
+        return Exchange(
+            self.ledger,
+            self.frontier,
+            self.hand_out,
+            self.fleet,
+            self.hosts,
+            self.intake,
+            self.outbox,
+            self.state.add_to,
+        )
+
+    def _build_ending(self) -> Ending:
+        return Ending(
+            self.crawler,
+            self.settings,
+            self.job,
+            self.ledger,
+            self.outbox,
+            self.thread,
+            self.inflight,
+            self.state,
+            self.audience,
+            self.metrics,
+            self.teller,
+            timed=(self.fleet, self.waiting, self.hosts, self.listener),
+        )
 
     def _connect_ledger(self) -> None:
         ledger = self.ledger

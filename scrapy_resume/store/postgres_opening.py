@@ -135,17 +135,7 @@ def _begin_run(
         next_id=first_id,
     )
     settle_pending(tables)
-    # By now, not as the job was found: the dead may have had start().
-    ((start_run,),) = tables.execute(OPENING["start_run"]).fetchall()
-    start_over = job.start_over and not alone
-    has_start = alone or (start_run == 0 and not start_over)
-    tables.execute(
-        OPENING["open_job"],
-        metadata=as_json(opening.metadata) if opening.metadata else None,
-        launch=as_json(opening.launch) if opening.launch else None,
-        start_run=job.next_run if has_start else start_run,
-        start_over=start_over,
-    )
+    has_start = _note_opening(tables, opening, job, alone)
     *counters, superseded, _ = _counters(tables)
     return Session(
         job=key,
@@ -176,6 +166,22 @@ def _begin_run(
         others=len(found.others),
         id_step=ID_STEP,
     )
+
+
+def _note_opening(tables: PostgresTables, opening: Opening, job: JobRow, alone: bool) -> bool:
+    """The job is open. Returns whether ``start()`` is this run's."""
+    # By now, not as the job was found: the dead may have had start().
+    ((start_run,),) = tables.execute(OPENING["start_run"]).fetchall()
+    start_over = job.start_over and not alone
+    has_start = alone or (start_run == 0 and not start_over)
+    tables.execute(
+        OPENING["open_job"],
+        metadata=as_json(opening.metadata) if opening.metadata else None,
+        launch=as_json(opening.launch) if opening.launch else None,
+        start_run=job.next_run if has_start else start_run,
+        start_over=start_over,
+    )
+    return has_start
 
 
 def _first_id(next_id: int, run: int) -> int:
