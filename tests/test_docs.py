@@ -218,6 +218,17 @@ def test_tests_that_the_guarantee_names_are_there() -> None:
     assert not [name for name in sorted(named) if f"def {name}(" not in sources]
 
 
+def test_every_module_has_a_place_in_the_house() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    names = [
+        f"{path.name}/" if path.is_dir() else path.stem
+        for path in sorted(PACKAGE.iterdir())
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    ]
+    assert "ledger" in names
+    assert [name for name in names if name != "__init__" and f"`{name}`" not in text] == []
+
+
 # -- events
 
 
