@@ -53,6 +53,7 @@ class Frontier:
         self.by_slot = by_slot
         """Each slot has a lane of its own; otherwise one lane has the rows of all."""
         self.lanes: dict[str, Lane] = {}
+        """By slot: those that have something, and those of slots that are this run's."""
         self._last_slot = ""
         self.hungry_slots: set[str] = set()
         """Lanes that run low while the store has, or may have, more for them."""
