@@ -17,7 +17,7 @@ from scrapy_resume.store.contract import (
 )
 from scrapy_resume.store.events import keep_events
 from scrapy_resume.store.jsontext import storable
-from scrapy_resume.store.queries import insert_many
+from scrapy_resume.store.queries import as_dicts, insert_many
 from scrapy_resume.store.sqlite_leases import SqliteLeases
 from scrapy_resume.store.sqlite_statements import COMMIT, IDENTITY, OPENING, JobRow, Statements
 from scrapy_resume.store.tables import (
@@ -229,11 +229,11 @@ class SqliteTables(Statements):
     def describe_requests(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Requests by id, in the keys of ``requests --json``."""
         cursor = self._run(COMMIT["describe_requests"], (_json_numbers(rows),))
-        return {row.pop("id"): row for row in _dicts(cursor)}
+        return {row.pop("id"): row for row in as_dicts(cursor)}
 
     def describe_units(self, units: Sequence[int]) -> list[dict[str, Any]]:
         """Units, in the keys of ``units --json``."""
-        return _dicts(self._run(COMMIT["describe_units"], (_json_numbers(units),)))
+        return list(as_dicts(self._run(COMMIT["describe_units"], (_json_numbers(units),))))
 
     def add_event(self, payload: str) -> int:
         """Keep events until they are told."""
@@ -302,11 +302,6 @@ class SqliteTables(Statements):
             self._run(COMMIT["keep_minute"], {**minute, "run": transaction.run})
         beat = (transaction.now, batch.pages, transaction.items_taken, transaction.run)
         self._run(COMMIT["beat_run"], beat)
-
-
-def _dicts(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def _json_numbers(numbers: Iterable[int]) -> str | None:
