@@ -1,5 +1,8 @@
 """Since which version of the schema something is kept: for those who read what an older version
-left, before an owner brings it to this one's. The schemas of both stores go in step."""
+left, before an owner brings it to this one's.
+
+The numbers hold for the schemas of both stores.
+"""
 
 from __future__ import annotations
 
