@@ -33,9 +33,16 @@ from scrapy_resume.model import (
     ordinary_identity,
     skipped_identity,
 )
-from scrapy_resume.rows import Row, admitted_row, place_of, rank_of, storable_priority, unit_of
+from scrapy_resume.rows import (
+    Row,
+    admission_of,
+    admitted_row,
+    place_of,
+    rank_of,
+    storable_priority,
+    unit_of,
+)
 from scrapy_resume.store.contract import Admission, Continuation
-from scrapy_resume.store.selecting import UNRECORDED
 from scrapy_resume.unrecorded import UnrecordedLog
 
 if TYPE_CHECKING:
@@ -242,30 +249,7 @@ class Intake:
         self._frontier.expect(row.slot)
         self.expected[asked] = request
         self.expected_rows[asked] = row
-        self._outbox.note().arrivals.append(self.describe(row, asked, identity, record=False))
-
-    def describe(self, row: Row, row_id: int, identity: bytes, *, record: bool) -> Admission:
-        """An admission of a row that lives in memory: to ask about it, or as its tombstone."""
-        return Admission(
-            row_id,
-            identity,
-            row.parent,
-            row.url,
-            row.payload or UNRECORDED,
-            row.slot,
-            row.priority,
-            row.rank[1],
-            row.rank[2],
-            row.unit,
-            row.depth,
-            lease=True,
-            counted=row.kind is Kind.start_item,
-            record=record,
-            every_run=False,
-            kind=row.kind,
-            given_key=row.given_key,
-            may_be_skipped=row.may_be_skipped and not record,
-        )
+        self._outbox.note().arrivals.append(admission_of(row, asked, identity, record=False))
 
     def start_item(self, item: Any) -> Row:
         """The row of an item that ``start()`` yielded. Raises ``ItemNotRecordableError``."""
@@ -290,7 +274,7 @@ class Intake:
             return True
         waiter: Deferred[bool] = Deferred()
         self.item_waiters[row.id] = waiter
-        question = self.describe(row, row.id, row.identity, record=False)
+        question = admission_of(row, row.id, row.identity, record=False)
         self._outbox.note().arrivals.append(question)
         self._outbox.hurry()
         return await maybe_deferred_to_future(waiter)

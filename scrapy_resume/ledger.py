@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred
 from scrapy_resume.errors import ResumeError
 from scrapy_resume.model import START, State
 from scrapy_resume.outcomes import outcome_of
-from scrapy_resume.rows import Row
+from scrapy_resume.rows import Row, admission_of
 from scrapy_resume.store.contract import Finish
 
 if TYPE_CHECKING:
@@ -342,7 +342,7 @@ class Ledger:
     def _finish_of(self, row: Row) -> Finish:
         tombstone = None
         if not row.recorded:
-            tombstone = self.intake.describe(row, row.id, row.identity, record=True)
+            tombstone = admission_of(row, row.id, row.identity, record=True)
         return Finish(
             row.id,
             row.state,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.model import NO_PARENT, START, Kind, State, child_identity, digest
+from scrapy_resume.store.contract import Admission
+from scrapy_resume.store.selecting import UNRECORDED
 
 if TYPE_CHECKING:
     from scrapy import Request
 
     from scrapy_resume.settings import QueueOrder
-    from scrapy_resume.store.contract import Admission, ItemRecord, LeasedRow
+    from scrapy_resume.store.contract import ItemRecord, LeasedRow
 
 Rank = tuple[int, int, int]
 """(-priority, start, seq): the lowest is handed out first."""
@@ -206,6 +208,30 @@ def admitted_row(admission: Admission, request: Request) -> Row:
     row.unit = admission.unit
     row.every_run = admission.every_run
     return row
+
+
+def admission_of(row: Row, row_id: int, identity: bytes, *, record: bool) -> Admission:
+    """An admission of a row that lives in memory: to ask about it, or as its tombstone."""
+    return Admission(
+        row_id,
+        identity,
+        row.parent,
+        row.url,
+        row.payload or UNRECORDED,
+        row.slot,
+        row.priority,
+        row.rank[1],
+        row.rank[2],
+        row.unit,
+        row.depth,
+        lease=True,
+        counted=row.kind is Kind.start_item,
+        record=record,
+        every_run=False,
+        kind=row.kind,
+        given_key=row.given_key,
+        may_be_skipped=row.may_be_skipped and not record,
+    )
 
 
 def leased_row(leased: LeasedRow) -> Row:
