@@ -26,6 +26,7 @@ import msgspec
 
 from scrapy_resume.eventfiles import segment_path
 from scrapy_resume.model import Counts, Kind, State
+from scrapy_resume.moments import iso
 from scrapy_resume.settings import without_password
 from scrapy_resume.store.contract import Batch, Committed, Continuation, Finish, HostNote
 
@@ -187,13 +188,13 @@ class EventLog:
         until = _opened(note)
         if until and note.key not in self._open_hosts:
             self._open_hosts.add(note.key)
-            yield "breaker_opened", {"host": note.key, "until": _iso(until)}
+            yield "breaker_opened", {"host": note.key, "until": iso(until)}
         elif not until and note.key in self._open_hosts:
             self._open_hosts.remove(note.key)
             yield "breaker_closed", {"host": note.key}
         waits = json.loads(note.record).get("wait_until")
         if waits:
-            yield "host_waits", {"host": note.key, "until": _iso(waits)}
+            yield "host_waits", {"host": note.key, "until": iso(waits)}
 
 
 class _RotatedFile:
@@ -286,7 +287,8 @@ def _went_on(arrival: Continuation, known: bool) -> tuple[str, Fields]:
         return "request_ignored", {**fields, "error": "duplicate"}
     if not arrival.again:
         return "redirected", fields
-    return "retry_scheduled", {**fields, "not_before": _iso(arrival.not_before)}
+    due = arrival.not_before
+    return "retry_scheduled", {**fields, "not_before": iso(due) if due else None}
 
 
 def _url(url: str) -> str:
@@ -296,12 +298,6 @@ def _url(url: str) -> str:
 def _opened(note: HostNote) -> float:
     """Until when its breaker is open; 0: it is closed."""
     return float(json.loads(note.record).get("open_until", 0.0))
-
-
-def _iso(seconds: float) -> str | None:
-    if not seconds:
-        return None
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _counts(counts: Counts) -> Fields:

@@ -1,9 +1,8 @@
-"""The extension: owns the run. Opens the job, restores, beats, logs, marks how it ended."""
+"""The extension: owns the run. Opens the job, restores, beats, marks how it ended."""
 
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,15 +18,9 @@ from scrapy_resume.launching import launch_of
 from scrapy_resume.metrics import check_total
 from scrapy_resume.opening import Candidate, longest_delay, open_job, opens_job, worker_name
 from scrapy_resume.orders import LISTEN_SECONDS
-from scrapy_resume.progressbar import ProgressBar, is_wanted
 from scrapy_resume.refusal import refuse
-from scrapy_resume.settings import (
-    job_name,
-    parse_settings,
-    queue_order,
-    with_spider,
-    without_password,
-)
+from scrapy_resume.runlog import RunLog
+from scrapy_resume.settings import job_name, parse_settings, queue_order, with_spider
 from scrapy_resume.store import open_location
 from scrapy_resume.wholefiles import write_whole_files
 from scrapy_resume.wiring import check_wiring
@@ -41,12 +34,6 @@ if TYPE_CHECKING:
     from scrapy_resume.eventlog import EventLog
 
 logger = logging.getLogger("scrapy_resume")
-
-PROGRESS_SECONDS: Final = 60
-"""A progress line at least so often."""
-
-PROGRESS_TICK_SECONDS: Final = 1.0
-"""How often the bar moves on, and the clock is looked at for the line."""
 
 LIFE_SECONDS: Final = 1.0
 """How often the event loop shows life where others watch, and the clock is looked at."""
@@ -95,7 +82,7 @@ class ResumeExtension:
     def __init__(self, crawler: Crawler, run: CrawlRun) -> None:
         self.run = run
         self._crawler = crawler
-        self._progress = Progress(run)
+        self._log = RunLog(run)
         self._beat = create_looping_call(self._beat_once)
         self._life = create_looping_call(run.look_around)
         self._listening = create_looping_call(run.listener.listen)
@@ -136,8 +123,8 @@ class ResumeExtension:
         """Say which job it is; begin to beat."""
         assert self._crawler.engine is not None
         write_whole_files(self._crawler.engine)
-        self._progress.log_start()
-        self._progress.start()
+        self._log.log_start()
+        self._log.start()
         settings = self.run.settings
         interval_seconds = settings.heartbeat_seconds
         if self.run.session.shared:
@@ -167,14 +154,14 @@ class ResumeExtension:
     def response_received(self, response: Response, request: Request) -> None:
         """A response is through all downloader middlewares, the cookies' too."""
         self.run.note_cookies(request, response)
-        self._progress.count()
+        self._log.count()
 
     def item_scraped(self, item: Any) -> None:
         """An item is through the pipelines."""
         current = current_item()
         if current is not None:
             self.run.ledger.item_scraped(current.row, current.occurrence, item)
-            self._progress.count()
+            self._log.count()
 
     def item_dropped(self) -> None:
         """A pipeline dropped an item."""
@@ -194,14 +181,14 @@ class ResumeExtension:
         for call in (self._beat, self._listening):
             if call.running:
                 call.stop()
-        drained = await run.drain()
-        last = drained and await run.is_last()
-        whole = drained and await run.close_feeds(last=last)
+        drained = await run.ending.drain()
+        last = drained and await run.ending.is_last()
+        whole = drained and await run.ending.close_feeds(last=last)
         if self._life.running:
             self._life.stop()
-        self._progress.stop()
-        self._progress.set_stats()
-        if run.closed:
+        self._log.stop()
+        self._log.set_stats()
+        if run.ending.closed:
             return
         if run.start_failed and reason == "finished":
             # Scrapy before 2.19 takes a start() that raised for one that ended.
@@ -210,22 +197,22 @@ class ResumeExtension:
         if status == "completed" and not run.ledger.start_exhausted:
             # Somebody closed the spider with that reason: start() may have had more to give.
             status = "paused"
-        if run.trouble is not None or not drained:
+        if run.ending.trouble is not None or not drained:
             status = "failed"
         elif status == "completed" and not whole:
             # Run again, the job has nothing to fetch, and delivers the feed.
             status = "paused"
-        if status == "completed" and last and run.feeds is not None:
-            run.feeds.let_go()
-            if await run.drain():
-                run.feeds.forget()
-        kept = await run.close(status, reason)
+        if status == "completed" and last and run.audience.feeds is not None:
+            run.audience.feeds.let_go()
+            if await run.ending.drain():
+                run.audience.feeds.forget()
+        kept = await run.ending.close(status, reason)
         self._feeds_failed = not whole
-        self._progress.log_end(kept, reason)
+        self._log.log_end(kept, reason)
 
     def engine_stopped(self) -> None:
         """A run whose end could not be kept ends with exit code 1."""
-        if self.run.trouble is not None or self._feeds_failed:
+        if self.run.ending.trouble is not None or self._feeds_failed:
             # A crawler without a spider is what Scrapy's commands take for a failed crawl.
             self._crawler.spider = None
 
@@ -250,12 +237,12 @@ def _open(crawler: Crawler) -> CrawlRun:
     job = open_job(open_location(settings.store), candidate)
     try:
         run = CrawlRun(crawler, settings, order, codec, job, candidate.slot_delay_seconds)
-        run.restore_state(spider)
+        run.state.restore()
     except BaseException:
         job.abandon()
         raise
     if settings.event_log:
-        run.observers.append(_event_log(run, spider.name))
+        run.audience.observers.append(_event_log(run, spider.name))
     return run
 
 
@@ -290,158 +277,3 @@ def _run_empty(crawler: Crawler, error: JobCompletedError) -> None:
 
 _ABOVE_ALL: Final = 1_000
 """A priority above the command line's (40)."""
-
-
-_FURTHER: Final = {
-    "completed": "the same command begins the next number",
-    "running": "the other workers go on with it",
-}
-
-
-class Progress:
-    """What the log and the stats say of a run."""
-
-    def __init__(self, run: CrawlRun) -> None:
-        self._run = run
-        self._every = run.settings.progress_every
-        self._events = 0
-        self._logged_at = self._started_at = time.monotonic()
-        self._items_before = run.session.counts.items_stored
-        self._bar: ProgressBar | None = None
-        if run.settings.progress_bar and is_wanted(run.crawler.settings):
-            self._bar = ProgressBar(str(run.session.job))
-        self._ticking = create_looping_call(self._tick)
-
-    def start(self) -> None:
-        """From here on the clock is looked at."""
-        self._ticking.start(PROGRESS_TICK_SECONDS)
-
-    def stop(self) -> None:
-        """The bar, if there is one, goes."""
-        if self._ticking.running:
-            self._ticking.stop()
-        if self._bar is not None:
-            self._bar.clear()
-
-    def _tick(self) -> None:
-        """A line at least once a minute; the bar moves on."""
-        if time.monotonic() - self._logged_at >= PROGRESS_SECONDS:
-            self._log()
-        if self._bar is not None:
-            self._bar.draw(self._run.ledger.counts, self._words())
-
-    def count(self) -> None:
-        """A page or an item has come."""
-        self._events += 1
-        if self._events >= self._every:
-            self._log()
-
-    def log_start(self) -> None:
-        """Which job, fresh or resumed or after a crash, and its counts."""
-        run, session = self._run, self._run.session
-        how = "goes on"
-        if session.began:
-            how = "begins"
-        elif session.others:
-            how = f"has another worker now, beside {session.others}"
-        elif session.crashed:
-            how = f"goes on after a crash ({session.recovered} requests were in hand)"
-        logger.info(
-            "Job %s %s, run %d, in %s: %s",
-            session.job,
-            how,
-            session.run,
-            without_password(run.settings.store),
-            _counts(run),
-        )
-        if session.parked:
-            logger.warning(
-                "%d requests are parked: the process died each time they ran, the last time alone",
-                session.parked,
-            )
-        stats = run.crawler.stats
-        assert stats is not None
-        stats.set_value("resume/job", str(session.job))
-        stats.set_value("resume/run", session.run)
-        stats.set_value("resume/crashed", session.crashed)
-        stats.set_value("resume/recovered", session.recovered)
-        stats.set_value("resume/parked", session.parked)
-
-    def _log(self) -> None:
-        self._events = 0
-        self._logged_at = time.monotonic()
-        logger.info("%s", self._words())
-
-    def _words(self) -> str:
-        """``45.5% (5000/11000) | success 98.2% | 42.3 items/s | ETA 2.4 min``."""
-        run = self._run
-        counts = run.ledger.counts
-        seconds = max(time.monotonic() - self._started_at, 1e-9)
-        ended = counts.total - counts.open
-        total = max(counts.total, int(run.metrics.expected_total or 0))
-        items_per_second = (counts.items_stored - self._items_before) / seconds
-        pages_per_second = run.ledger.pages / seconds
-        rate = counts.success_rate
-        left = total - ended
-        eta = f"{left / pages_per_second / 60:.1f} min" if pages_per_second else "unknown"
-        share = 100 * ended / total if total else 0.0
-        success = f"{100 * rate:.1f}%" if rate is not None else "unknown"
-        return (
-            f"{share:.1f}% ({ended}/{total}) | success {success} |"
-            f" {items_per_second:.1f} items/s | ETA {eta}"
-        )
-
-    def log_end(self, kept: str | None, reason: str) -> None:
-        """Status, counts, and the command that goes on."""
-        job = self._run.session.job
-        if kept is None:
-            logger.error(
-                "Job %s: its end (%s) could not be written. Run the same command again: it "
-                "recovers the job.",
-                job,
-                reason,
-            )
-            return
-        self._log()
-        further = _FURTHER.get(kept, "run the same command again to go on")
-        counts = self._run.ledger.counts
-        logger.info(
-            "Job %s is %s (%s): %d done, %d pending, %d failed, %d items; %s",
-            job,
-            kept,
-            reason,
-            counts.done,
-            counts.open,
-            counts.failed,
-            counts.items_stored,
-            further,
-        )
-
-    def set_stats(self) -> None:
-        """Totals over all runs, from the store."""
-        run = self._run
-        stats = run.crawler.stats
-        assert stats is not None
-        counts = run.ledger.counts
-        totals = {
-            "items": counts.items_stored,
-            "items_dropped": counts.items_dropped,
-            "items_failed": counts.items_failed,
-            "pages": run.session.pages + run.ledger.pages,
-            "done": counts.done,
-            "failed": counts.failed,
-            "parked": counts.parked,
-            "ignored": counts.ignored,
-            "pending": counts.open,
-            "runs": run.session.run,
-        }
-        for name, value in totals.items():
-            stats.set_value(f"resume/total/{name}", value)
-
-
-def _counts(run: CrawlRun) -> str:
-    counts = run.ledger.counts
-    return (
-        f"{counts.done} done, {counts.pending} pending, {counts.leased} in flight, "
-        f"{counts.failed} failed, {counts.items_stored} items"
-    )

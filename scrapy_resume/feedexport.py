@@ -77,7 +77,7 @@ class ResumeFeedExporter(FeedExporter):
         self._desk = self._new_desk(self._source, fence=run.settings.force)
         self._followers: list[Feed] = []
         self._following: list[Deferred[None]] = []
-        run.feeds = self
+        run.audience.feeds = self
         formats = {self.exporters[options["format"]] for options in self.feeds.values()}
         run.items.keeps_originals = not formats <= SHOWS_VALUES_ONLY
 

@@ -15,6 +15,7 @@ from scrapy.utils.asyncio import call_later
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
+from scrapy_resume.ownslots import OwnSlots
 from scrapy_resume.store.contract import Release, StartTurn
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Fleet:
         self.starting = session.has_start
         """``start()`` is run here, and has not come to its end."""
         self._frontier = frontier
+        self.slots = OwnSlots(frontier)
         self._hand_out = hand_out
         self._slot_delay_seconds = slot_delay_seconds
         self._start_waiter: Deferred[bool] | None = None
@@ -104,10 +106,10 @@ class Fleet:
         if not self._fair_share or self._ended or now - self._gave_at < GIVING_SECONDS:
             return
         busy = self._busy()
-        excess = self._frontier.slots_at_work(busy) - self._fair_share
+        excess = self.slots.slots_at_work(busy) - self._fair_share
         if excess > 0:
             self._gave_at = now
-            self._frontier.hand_over(excess, busy)
+            self.slots.hand_over(excess, busy)
 
     def complete(self, batch: Batch) -> None:
         """Add to a batch that is about to go what the others have to know."""
@@ -144,7 +146,7 @@ class Fleet:
         """The batch is kept."""
         if not self.shared:
             return
-        self._frontier.own(answer.claimed)
+        self.slots.own(answer.claimed)
         self._told_idle = batch.idle
         if batch.idle:
             self.others_at_work = answer.others_at_work
@@ -153,7 +155,7 @@ class Fleet:
         self._take_turn(answer.start)
         if batch.slots_wanted and not answer.slots_found:
             self._want_at = time.monotonic() + WANT_SECONDS
-            if answer.blocked_by and not self._frontier.slots_at_work(self._busy()):
+            if answer.blocked_by and not self.slots.slots_at_work(self._busy()):
                 self._tell_why(answer.blocked_by)
 
     def poll_if_needed(self) -> None:
@@ -161,14 +163,14 @@ class Fleet:
         if not self.shared or self._poll is not None or self._ended:
             return
         wants = self._start_waiter is not None or self.others_at_work
-        if wants and self._frontier.slots_wanted(self._busy()):
+        if wants and self.slots.slots_wanted(self._busy()):
             at_once = not self._told_idle and self._has_nothing()
             pause_seconds = 0 if at_once else POLL_SECONDS * random.uniform(0.5, 1.5)
             self._poll = call_later(pause_seconds, self._ask_again)
 
     def _ask_again(self) -> None:
         self._poll = None
-        self._frontier.look_everywhere()
+        self.slots.look_everywhere()
         self.outbox.hurry()
 
     def _tell_why(self, slots: list[str]) -> None:
@@ -194,20 +196,20 @@ class Fleet:
 
     def _give_slots(self, batch: Batch, busy: Counter[str]) -> None:
         """Give back slots in which nothing is left, and those that are to go to others."""
-        rows = self._frontier.take_leaving_rows()
+        rows = self.slots.take_leaving_rows()
         self._hand_out.releasing += len(rows)
         batch.releases += [Release(row.id, row.attempts) for row in rows]
-        spare = self._frontier.take_spare_slots(busy, time.monotonic() - KEPT_SECONDS)
+        spare = self.slots.take_spare_slots(busy, time.monotonic() - KEPT_SECONDS)
         # The next worker begins where this one has ended, after the delay.
         batch.slots_given = dict.fromkeys(spare, self._slot_delay_seconds)
 
     def _want_slots(self, batch: Batch, busy: Counter[str]) -> None:
         """Ask for more, but not again and again when there are none."""
-        wanted = self._frontier.slots_wanted(busy)
+        wanted = self.slots.slots_wanted(busy)
         batch.slots_enough = not wanted
         if time.monotonic() >= self._want_at:
             batch.slots_wanted = wanted
-            batch.slot_share = self._frontier.share
+            batch.slot_share = self.slots.share
 
     def _busy(self) -> Counter[str]:
         """Slot → requests of it that the engine holds, or that wait for it to be empty."""

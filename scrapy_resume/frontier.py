@@ -13,121 +13,24 @@ only then is known what the batch before it has brought.
 from __future__ import annotations
 
 from bisect import insort
-from collections import Counter, OrderedDict
-from time import monotonic
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from scrapy_resume.rows import rank_of
+from scrapy_resume.lane import Lane, arrival_rank, may_leave, rank_of_entry
 from scrapy_resume.store.contract import Wish
 from scrapy_resume.store.jsontext import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
+    from scrapy_resume.robotsgate import RobotsGate
     from scrapy_resume.rows import Rank, Row
     from scrapy_resume.store.contract import Admission, Continuation
 
 MINIMUM_BUFFER: Final = 16
 LANES_A_BATCH: Final = 500
 """Lanes that ask in one batch: leasing from 20,000 slots at once takes more than a second."""
-
-SLOTS_A_BATCH: Final = 8
-"""Slots that a worker takes at a time: it takes as many as keep it busy, and no more."""
-
-HOSTS_REMEMBERED: Final = 20_000
-"""Hosts whose robots.txt is known to be there; a forgotten one is let through singly again."""
-
-
-class Lane:
-    """The leased rows of one download slot, best first."""
-
-    __slots__ = ("arriving", "leaving", "pending", "quiet_since", "rows", "slot")
-
-    def __init__(self, slot: str) -> None:
-        self.slot = slot
-        self.rows: list[tuple[Rank, Row]] = []
-        self.pending = 0
-        """Pending rows in the store, as of the last commit."""
-        self.arriving = 0
-        """Rows on their way into the store."""
-        self.leaving = False
-        """Nothing more is handed out: another worker is to have the slot."""
-        self.quiet_since: float | None = None
-        """When nothing was left in it, on the monotonic clock; ``None``: something is."""
-
-    def first(
-        self,
-        arrived_before: int | None,
-        closed: Collection[Row],
-        may_go: Callable[[Row], bool],
-    ) -> int | None:
-        """The place of the best row that may go, of those that arrived before that one's id if
-        given, and that are not among the ``closed``."""
-        for place, (rank, row) in enumerate(self.rows):
-            late = arrived_before is not None and abs(rank[2]) >= arrived_before
-            if not late and row not in closed and may_go(row):
-                return place
-        return None
-
-    def has_any(self, arrived_before: int) -> bool:
-        """Whether a row arrived before that one's id."""
-        return any(abs(rank[2]) < arrived_before for rank, _ in self.rows)
-
-    @property
-    def empty(self) -> bool:
-        """Nothing is here, nothing is there, nothing is on its way."""
-        return not (self.rows or self.pending or self.arriving)
-
-
-class RobotsGate:
-    """One request for a host first, where robots.txt is obeyed.
-
-    While a host's robots.txt loads, Scrapy lets all but the first waiting requests
-    through without its rules; so the others wait until the first has passed.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: set[str] = set()
-        self._first: dict[Row, str] = {}
-        """Rows that load a host's rules, and that host: a redirect changes the row's URL."""
-        self._passed: OrderedDict[str, None] = OrderedDict()
-
-    def lets_through(self, row: Row) -> bool:
-        """The host's rules are known, or the row may be the one that loads them."""
-        host = _host(row.url)
-        return host in self._passed or host not in self._waiting
-
-    def sent(self, row: Row) -> None:
-        """The row is handed to the engine."""
-        host = _host(row.url)
-        if host not in self._passed and host not in self._waiting:
-            self._waiting.add(host)
-            self._first[row] = host
-
-    def not_sent(self, row: Row) -> None:
-        """The row was not handed to the engine after all: another one is to load the rules."""
-        host = self._first.pop(row, None)
-        if host is not None:
-            self._waiting.remove(host)
-
-    def passed(self, row: Row) -> bool:
-        """The row has been through the robots.txt middleware, or ended before.
-
-        Returns whether others were kept waiting for that.
-        """
-        host = self._first.pop(row, None)
-        if host is None:
-            return False
-        self._waiting.remove(host)
-        self._passed[host] = None
-        if len(self._passed) > HOSTS_REMEMBERED:
-            self._passed.popitem(last=False)
-        return True
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc
 
 
 class Frontier:
@@ -139,24 +42,26 @@ class Frontier:
         concurrency: int,
         by_slot: bool,
         pending: dict[str, int],
-        shared: bool = False,
         owns_slots: bool = False,
     ) -> None:
-        self._concurrency = concurrency
-        self._size = max(MINIMUM_BUFFER, 2 * concurrency)
-        self._shared = shared
-        self._owned: set[str] | None = set() if owns_slots else None
+        self.concurrency = concurrency
+        """Requests that the engine may hold."""
+        self.size = max(MINIMUM_BUFFER, 2 * concurrency)
+        """Rows that are kept leased, about."""
+        self.owned: set[str] | None = set() if owns_slots else None
         """Slots that are this run's; ``None``: it may lease from all."""
         self.by_slot = by_slot
         """Each slot has a lane of its own; otherwise one lane has the rows of all."""
-        self._lanes: dict[str, Lane] = {}
+        self.lanes: dict[str, Lane] = {}
+        """By slot: those that have something, and those of slots that are this run's."""
         self._last_slot = ""
-        self._hungry: set[str] = set()
+        self.hungry_slots: set[str] = set()
+        """Lanes that run low while the store has, or may have, more for them."""
         self._every_run: set[int] = set()
         self.awaits_every_run = False
         """Requests that are to come first in every run have not arrived yet."""
         self.robots: RobotsGate | None = None
-        self._blocked: set[str] = set()
+        self.blocked: set[str] = set()
         """Hosts (see ``host_of``) that are not to be asked for now."""
         self._probed: set[str] = set()
         """Hosts that may be asked for one thing, as a probe."""
@@ -175,31 +80,35 @@ class Frontier:
         """The lane of a download slot; all are one where the settings order by priority first."""
         return storable(slot) if self.by_slot else ""
 
-    def _lane(self, slot: str) -> Lane:
-        lane = self._lanes.get(slot)
+    def lane(self, slot: str) -> Lane:
+        """A slot's lane, which is there from now on."""
+        lane = self.lanes.get(slot)
         if lane is None:
-            lane = self._lanes[slot] = Lane(slot)
+            lane = self.lanes[slot] = Lane(slot)
         return lane
 
     def _drop(self, lane: Lane) -> None:
         """Nothing is in a lane. One that is this run's is kept: others may add to it."""
-        if self._owned is None or lane.slot not in self._owned:
-            del self._lanes[lane.slot]
+        if self.owned is None or lane.slot not in self.owned:
+            del self.lanes[lane.slot]
 
     def _may_lease(self, slot: str) -> bool:
-        return self._owned is None or slot in self._owned
+        return self.owned is None or slot in self.owned
+
+    def _is_own(self, slot: str) -> bool:
+        return self.owned is not None and slot in self.owned
 
     def _depth(self) -> int:
         """How many rows a lane keeps leased."""
-        return max(1, self._size // max(1, len(self._lanes)))
+        return max(1, self.size // max(1, len(self.lanes)))
 
     def expect(self, slot: str) -> None:
         """A row is on its way into the store."""
-        self._lane(slot).arriving += 1
+        self.lane(slot).arriving += 1
 
     def settle(self, slot: str) -> None:
         """An expected row is in the store, or was found to be a duplicate."""
-        lane = self._lanes[slot]
+        lane = self.lanes[slot]
         lane.arriving -= 1
         if lane.empty:
             self._drop(lane)
@@ -221,12 +130,12 @@ class Frontier:
             elif not arrival.not_before:
                 by_slot.setdefault(arrival.slot, []).append(arrival)
         for slot, newcomers in by_slot.items():
-            lane = self._lanes[slot]
+            lane = self.lanes[slot]
             if lane.leaving or not self._may_lease(slot) or not self._is_open(slot):
                 continue
             room = 0 if lane.pending else self._depth() - len(lane.rows) - leased[slot]
-            for arrival in sorted(newcomers, key=_arrival_rank):
-                overtakes = bool(lane.rows) and _arrival_rank(arrival) < lane.rows[-1][0]
+            for arrival in sorted(newcomers, key=arrival_rank):
+                overtakes = bool(lane.rows) and arrival_rank(arrival) < lane.rows[-1][0]
                 if not overtakes and room <= 0:
                     break
                 arrival.lease = True
@@ -234,26 +143,26 @@ class Frontier:
             if arrived_before is not None and not lane.has_any(arrived_before):
                 early = [a for a in newcomers if abs(a.seq) < arrived_before]
                 if early:
-                    min(early, key=_arrival_rank).lease = True
+                    min(early, key=arrival_rank).lease = True
 
     def set_pending(self, slot: str, count: int) -> None:
         """So many rows of the slot are pending in the store, and not delayed."""
         if not self._may_lease(slot):
             count = 0
-        lane = self._lane(slot)
-        blocked = slot in self._blocked
+        lane = self.lane(slot)
+        blocked = slot in self.blocked
         if not blocked:
             self.pending_rows += count - lane.pending
         lane.pending = count
         if lane.empty:
             self._drop(lane)
         elif count and not lane.rows and not blocked:
-            self._hungry.add(slot)
+            self.hungry_slots.add(slot)
 
     def push(self, row: Row) -> None:
         """A leased row, ready to be handed out."""
-        lane = self._lane(row.slot)
-        insort(lane.rows, (row.rank, row), key=_rank)
+        lane = self.lane(row.slot)
+        insort(lane.rows, (row.rank, row), key=rank_of_entry)
         self.leased += 1
         if row.every_run:
             self._every_run.add(row.id)
@@ -274,7 +183,7 @@ class Frontier:
 
     def overflow(self, slot: str) -> Iterator[Row]:
         """Take out the worst rows of a lane that has grown to twice its share."""
-        lane = self._lanes.get(slot)
+        lane = self.lanes.get(slot)
         share = self._depth()
         if lane is None or len(lane.rows) <= 2 * share:
             return
@@ -283,17 +192,24 @@ class Frontier:
         while excess and lane.rows:
             entry = lane.rows.pop()
             row = entry[1]
-            if _may_leave(row):
+            if may_leave(row):
                 excess -= 1
                 self.leased -= 1
                 # It goes with the next batch: what arrives from now on must not pass it by.
                 lane.pending += 1
-                if slot not in self._blocked:
+                if slot not in self.blocked:
                     self.pending_rows += 1
                 yield row
             else:
                 kept.append(entry)
         lane.rows.extend(reversed(kept))
+
+    def take_all(self, lane: Lane) -> list[Row]:
+        """Take out what is leased of a lane."""
+        rows = [row for _, row in lane.rows]
+        self.leased -= len(rows)
+        lane.rows.clear()
+        return rows
 
     def next_row(
         self, active: Callable[[str], int], arrived_before: int | None = None
@@ -307,10 +223,10 @@ class Frontier:
             return None
         best: tuple[Lane, int] | None = None
         best_key: tuple[int, bool, str] | None = None
-        for slot, lane in self._lanes.items():
-            if lane.leaving or slot in self._blocked:
+        for slot, lane in self.lanes.items():
+            if lane.leaving or slot in self.blocked:
                 continue
-            closed = self._put_off_rows(lane) if self._blocked or self._probed else ()
+            closed = self._put_off_rows(lane) if self.blocked or self._probed else ()
             place = lane.first(arrived_before, closed, self._may_go)
             if place is None:
                 continue
@@ -332,7 +248,7 @@ class Frontier:
         _, row = lane.rows.pop(place)
         self.leased -= 1
         if lane.pending and 2 * len(lane.rows) <= self._depth():
-            self._hungry.add(lane.slot)
+            self.hungry_slots.add(lane.slot)
         if lane.empty:
             self._drop(lane)
         if self.robots is not None:
@@ -345,36 +261,36 @@ class Frontier:
     @property
     def hungry(self) -> bool:
         """Some lane runs low while the store has more for it."""
-        return bool(self._hungry)
+        return bool(self.hungry_slots)
 
     @property
     def has_dry_lane(self) -> bool:
         """A lane has nothing left while the store has more for it."""
         return any(
-            lane.pending and not lane.rows and lane.slot not in self._blocked
-            for lane in self._lanes.values()
+            lane.pending and not lane.rows and lane.slot not in self.blocked
+            for lane in self.lanes.values()
         )
 
     def wishes(self) -> list[Wish]:
         """What to lease next, for the lanes that run low; very many ask one part after another."""
         share = self._depth()
         found = []
-        asking = sorted(self._hungry)[:LANES_A_BATCH]
+        asking = sorted(self.hungry_slots)[:LANES_A_BATCH]
         for slot in asking:
-            lane = self._lanes.get(slot)
-            if lane is None or lane.leaving or slot in self._blocked:
+            lane = self.lanes.get(slot)
+            if lane is None or lane.leaving or slot in self.blocked:
                 continue
             count = (1 if slot in self._probed else share) - len(lane.rows)
             if count > 0 and (lane.pending or lane.arriving or self._is_own(slot)):
                 found.append(Wish(slot, count))
-        self._hungry.difference_update(asking)
+        self.hungry_slots.difference_update(asking)
         return found
 
     def renew_hunger(self) -> None:
         """After an answer: lanes that have nothing while the store has something ask again."""
-        for slot, lane in self._lanes.items():
-            if not lane.rows and lane.pending and slot not in self._blocked:
-                self._hungry.add(slot)
+        for slot, lane in self.lanes.items():
+            if not lane.rows and lane.pending and slot not in self.blocked:
+                self.hungry_slots.add(slot)
 
     # ---- hosts that are not to be asked
 
@@ -383,30 +299,30 @@ class Frontier:
         return row.slot if self.by_slot else urlsplit(row.url).hostname or ""
 
     def _is_open(self, slot: str) -> bool:
-        return slot not in self._blocked and slot not in self._probed
+        return slot not in self.blocked and slot not in self._probed
 
     def block(self, host: str) -> None:
         """Hand nothing of a host out. What is leased goes back with the next batch."""
         self._probed.discard(host)
-        if host in self._blocked:
+        if host in self.blocked:
             return
-        self._blocked.add(host)
-        lane = self._lanes.get(host)
+        self.blocked.add(host)
+        lane = self.lanes.get(host)
         if lane is not None and self.by_slot:
             self.pending_rows -= lane.pending
-            self._hungry.discard(host)
+            self.hungry_slots.discard(host)
 
     def unblock(self, host: str) -> None:
         """What a host is asked for may go again."""
         self._probed.discard(host)
-        if host not in self._blocked:
+        if host not in self.blocked:
             return
-        self._blocked.discard(host)
-        lane = self._lanes.get(host)
+        self.blocked.discard(host)
+        lane = self.lanes.get(host)
         if lane is not None and self.by_slot:
             self.pending_rows += lane.pending
             if lane.pending:
-                self._hungry.add(host)
+                self.hungry_slots.add(host)
 
     def let_one_go(self, host: str) -> None:
         """One row of a host may go; ``handed`` is told of it."""
@@ -422,8 +338,8 @@ class Frontier:
         probed: set[str] = set()
         for rank, row in lane.rows:
             host = self.host_of(row)
-            may_go = host not in self._blocked and host not in probed
-            if may_go or not _may_leave(row):
+            may_go = host not in self.blocked and host not in probed
+            if may_go or not may_leave(row):
                 kept.append((rank, row))
             else:
                 self.put_off.append(row)
@@ -435,7 +351,7 @@ class Frontier:
             self.leased -= len(lane.rows) - len(kept)
             lane.rows[:] = kept
             if lane.pending:
-                self._hungry.add(lane.slot)
+                self.hungry_slots.add(lane.slot)
         return closed
 
     def take_blocked_rows(self) -> list[Row]:
@@ -443,12 +359,12 @@ class Frontier:
         rows, self.put_off = self.put_off, []
         if not self.by_slot:
             return rows
-        for host in (*self._blocked, *self._probed):
-            lane = self._lanes.get(host)
+        for host in (*self.blocked, *self._probed):
+            lane = self.lanes.get(host)
             if lane is None:
                 continue
             first = 1 if host in self._probed else 0
-            going = [entry for entry in lane.rows[first:] if _may_leave(entry[1])]
+            going = [entry for entry in lane.rows[first:] if may_leave(entry[1])]
             lane.rows[:] = [entry for entry in lane.rows if entry not in going]
             self.leased -= len(going)
             rows += [row for _, row in going]
@@ -457,127 +373,13 @@ class Frontier:
     @property
     def blocked_rows(self) -> int:
         """Rows that are known to wait for a host: pending in the store, or held here."""
-        lanes = [self._lanes[host] for host in self._blocked if host in self._lanes]
+        lanes = [self.lanes[host] for host in self.blocked if host in self.lanes]
         return len(self.put_off) + sum(lane.pending + len(lane.rows) for lane in lanes)
 
     @property
     def ready_rows(self) -> int:
         """Leased rows that may be handed out."""
-        if not self._blocked:
+        if not self.blocked:
             return self.leased
-        lanes = [self._lanes[host] for host in self._blocked if host in self._lanes]
+        lanes = [self.lanes[host] for host in self.blocked if host in self.lanes]
         return self.leased - sum(len(lane.rows) for lane in lanes)
-
-    # ---- one of many workers
-
-    def _is_own(self, slot: str) -> bool:
-        return self._owned is not None and slot in self._owned
-
-    def own(self, slots: Iterable[str]) -> None:
-        """These slots are this run's from now on."""
-        if self._owned is not None:
-            for slot in slots:
-                self._owned.add(slot)
-                self._lane(slot)
-
-    @property
-    def share(self) -> int:
-        """How many rows to lease from a slot that is new."""
-        return max(1, self._size // (len(self._lanes) + 1))
-
-    def slots_wanted(self, busy: Collection[str]) -> int:
-        """How many more slots the worker has use for: as many as it may have requests."""
-        if not self._shared or self.awaits_every_run:
-            return 0
-        return max(0, min(SLOTS_A_BATCH, self._concurrency - self.slots_at_work(busy)))
-
-    def slots_at_work(self, busy: Collection[str]) -> int:
-        """Slots that have something to do here."""
-        return sum(
-            1
-            for lane in self._lanes.values()
-            if not lane.leaving
-            and (
-                lane.slot in busy
-                or ((lane.rows or lane.pending) and lane.slot not in self._blocked)
-            )
-        )
-
-    def look_everywhere(self) -> None:
-        """Others may have added rows to this run's slots: ask for all that have none here."""
-        if self._owned is not None:
-            self._hungry.update(
-                slot for slot in self._owned if (lane := self._lane(slot)) and not lane.rows
-            )
-
-    def hand_over(self, count: int, busy: Mapping[str, int]) -> None:
-        """So many slots with work are to go to others, the quiet ones first: no more is handed
-        out from them."""
-        lanes = [self._lane(slot) for slot in self._owned or ()]
-        movable = [
-            lane
-            for lane in lanes
-            if not lane.leaving
-            and lane.slot not in self._blocked
-            and (lane.rows or lane.pending)
-            and _can_be_moved(lane)
-        ]
-        for lane in sorted(movable, key=lambda lane: busy.get(lane.slot, 0))[:count]:
-            lane.leaving = True
-
-    def take_leaving_rows(self) -> list[Row]:
-        """Take out what is leased from slots that another worker is to have."""
-        rows: list[Row] = []
-        for lane in self._lanes.values():
-            if lane.leaving and lane.rows:
-                rows += [row for _, row in lane.rows]
-                self.leased -= len(lane.rows)
-                lane.rows.clear()
-        return rows
-
-    def take_spare_slots(self, busy: Mapping[str, int], quiet_before: float) -> list[str]:
-        """Take out the slots that this run gives back now: those that are to go to others, and
-        those in which nothing was left before that moment. Not those that are busy: with a
-        request in the engine, or with one that stays leased."""
-        spare = [
-            slot
-            for slot in self._owned or ()
-            if self._is_spare(self._lane(slot), busy, quiet_before)
-        ]
-        for slot in spare:
-            assert self._owned is not None
-            self._owned.discard(slot)
-            self._lane(slot).leaving = False
-            self.set_pending(slot, 0)
-        return spare
-
-    def _is_spare(self, lane: Lane, busy: Mapping[str, int], quiet_before: float) -> bool:
-        if busy.get(lane.slot) or lane.rows:
-            lane.quiet_since = None
-            return False
-        if lane.leaving:
-            return True
-        if lane.pending or lane.arriving:
-            lane.quiet_since = None
-            return False
-        if lane.quiet_since is None:
-            lane.quiet_since = monotonic()
-        return lane.quiet_since < quiet_before
-
-
-def _rank(entry: tuple[Rank, Row]) -> Rank:
-    return entry[0]
-
-
-def _arrival_rank(arrival: Admission | Continuation) -> Rank:
-    return rank_of(arrival.priority, arrival.start, arrival.seq, every_run=False)
-
-
-def _can_be_moved(lane: Lane) -> bool:
-    """Nothing in it has to run in this process."""
-    return all(_may_leave(row) for _, row in lane.rows)
-
-
-def _may_leave(row: Row) -> bool:
-    """It has not to run in this process."""
-    return row.recorded and not row.every_run and not row.open_below

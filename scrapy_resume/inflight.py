@@ -1,7 +1,7 @@
 """The only reader of Scrapy's private parts: what the engine does with each request.
 
 Scrapy has no hook that says that a request is finished. What is wrapped here, on the
-instances of one crawl and verified when the spider opens:
+instances of one crawl and verified when the spider opens (``engineparts``):
 
 - ``engine._slot.inprogress``, the set of requests that the engine holds. A request is in it
   from its hand-out until its download has ended, its callback or errback is exhausted, every
@@ -35,6 +35,7 @@ from scrapy.utils.reactor import is_reactor_installed
 from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 
+from scrapy_resume.engineparts import InProgress, verify
 from scrapy_resume.errors import HeldBackError, ScrapyChangedError
 from scrapy_resume.model import Kind
 from scrapy_resume.parallel import Parallel
@@ -60,18 +61,6 @@ _current_item: ContextVar[ItemInPipelines | None] = ContextVar("scrapy_resume_it
 _CANCELLED: Final = (CancelledError, asyncio.CancelledError)
 
 _CRAWL_METHODS: Final = ("crawl", "crawl_async")
-
-_NEEDED: Final = {
-    "engine": ("_slot", "_download", "downloader", "scraper", "crawl"),
-    "engine._slot": ("inprogress", "nextcall", "remove_request"),
-    "engine.downloader": ("fetch", "active", "slots", "get_slot_key", "middleware"),
-    "engine.scraper": (
-        "call_spider_async",
-        "handle_spider_error",
-        "handle_spider_output_async",
-        "start_itemproc_async",
-    ),
-}
 
 
 class ItemInPipelines(NamedTuple):
@@ -108,40 +97,6 @@ def spider_arguments(crawler: Crawler) -> dict[str, Any]:
     )
 
 
-class _InProgress(set[Request]):
-    """The engine's set of requests in progress; tells when one leaves it."""
-
-    def __init__(self, requests: Iterable[Request], let_go: Callable[[Request], None]) -> None:
-        super().__init__(requests)
-        self._let_go = let_go
-
-    def remove(self, request: Request) -> None:
-        super().remove(request)
-        self._let_go(request)
-
-
-def _verify(engine: ExecutionEngine) -> None:
-    places = {
-        "engine": engine,
-        "engine._slot": getattr(engine, "_slot", None),
-        "engine.downloader": getattr(engine, "downloader", None),
-        "engine.scraper": getattr(engine, "scraper", None),
-    }
-    for place, names in _NEEDED.items():
-        for name in names:
-            if not hasattr(places[place], name):
-                raise ScrapyChangedError(
-                    f"This version of Scrapy has no {place}.{name}, which tells when a request "
-                    "is finished. Use a version of Scrapy that scrapy-resume is tested with, "
-                    "or a newer scrapy-resume."
-                )
-    if not isinstance(places["engine._slot"].inprogress, set):  # type: ignore[union-attr]
-        raise ScrapyChangedError(
-            "engine._slot.inprogress of this version of Scrapy is not a set any more. Use a "
-            "version of Scrapy that scrapy-resume is tested with, or a newer scrapy-resume."
-        )
-
-
 def is_cancellation(error: BaseException | None) -> bool:
     """Scrapy, or the event loop, is tearing down what runs: that says nothing of the request.
 
@@ -173,10 +128,10 @@ class Inflight:
 
     def attach(self, engine: ExecutionEngine) -> None:
         """Wrap the engine's parts. Raises ``ScrapyChangedError`` if one is not there."""
-        _verify(engine)
+        verify(engine)
         self._engine = engine
         slot: Any = engine._slot
-        slot.inprogress = _InProgress(slot.inprogress, self._ledger.let_go)
+        slot.inprogress = InProgress(slot.inprogress, self._ledger.let_go)
         downloader: Any = engine.downloader
         scraper: Any = engine.scraper
         engine_parts: Any = engine

@@ -22,21 +22,27 @@ from twisted.internet.defer import Deferred
 from scrapy_resume.backoff import retries_of
 from scrapy_resume.delta import given_key, may_be_skipped
 from scrapy_resume.errors import NotRecordableError
+from scrapy_resume.identities import Identities
 from scrapy_resume.model import (
     NO_PARENT,
     START,
     Kind,
     State,
-    child_identity,
     digest,
     occurrence_identity,
     ordinary_identity,
     skipped_identity,
 )
-from scrapy_resume.recent import RecentSet
-from scrapy_resume.rows import Row, admitted_row, rank_of, storable_priority
+from scrapy_resume.rows import (
+    Row,
+    admission_of,
+    admitted_row,
+    place_of,
+    rank_of,
+    storable_priority,
+    unit_of,
+)
 from scrapy_resume.store.contract import Admission, Continuation
-from scrapy_resume.store.selecting import UNRECORDED
 from scrapy_resume.unrecorded import UnrecordedLog
 
 if TYPE_CHECKING:
@@ -50,14 +56,12 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier import Frontier
     from scrapy_resume.handout import HandOut
     from scrapy_resume.outbox import Outbox
-    from scrapy_resume.rows import Rank
     from scrapy_resume.settings import QueueOrder
     from scrapy_resume.store.contract import Session
 
 logger = logging.getLogger("scrapy_resume")
 
 EVERY_RUN_KEY: Final = "resume_every_run"
-UNIT_KEY: Final = "resume_unit"
 
 
 class Intake:
@@ -76,7 +80,6 @@ class Intake:
         backoff: Backoff,
     ) -> None:
         self._crawler = crawler
-        self._run = session.run
         self._began = session.began
         self._delta = session.delta
         self._codec = codec
@@ -90,11 +93,7 @@ class Intake:
         self._fingerprint = crawler.request_fingerprinter.fingerprint
         self._next_id = session.first_id
         self._id_step = session.id_step
-        self._recent = RecentSet()
-        self._memory_identities: set[bytes] = set()
-        self._lasting_keys: dict[bytes, bytes] = {}
-        self._fetched_every_run: set[bytes] = set()
-        """Few: a link to the login is as much a duplicate as one to any other page."""
+        self.identities = Identities(session.run)
         assert crawler.stats is not None
         self._stats = crawler.stats
         self._unrecorded = UnrecordedLog(crawler.stats)
@@ -134,8 +133,8 @@ class Intake:
         if ordinary:
             identity = ordinary_identity(fingerprint)
             if every_run:
-                identity = self._in_this_run(identity)
-            if self._is_known(identity, skippable):
+                identity = self.identities.in_this_run(identity)
+            if self.identities.has(identity, skippable):
                 self._log_duplicate(request)
                 return False
         try:
@@ -145,49 +144,18 @@ class Intake:
             return True
         if ordinary:
             # If it is skipped, the same one is new when it may not be.
-            self._recent.add(skipped_identity(identity) if skippable else identity)
+            self.identities.arrived(skipped_identity(identity) if skippable else identity)
         counted = False
         if not ordinary:
-            identity, counted = self._unfiltered_identity(parent, fingerprint, every_run)
+            identity, counted = self.identities.of_unfiltered(parent, fingerprint, every_run)
         key = None if every_run else given_key(request, fingerprint, identity)
         self._admit(request, parent, identity, payload, counted, key, skippable)
         return True
 
-    def _unfiltered_identity(
-        self, parent: Row | None, fingerprint: bytes, every_run: bool
-    ) -> tuple[bytes, bool]:
-        """(identity, counted by the store)."""
-        if parent is None:
-            # Nobody yields it again after a crash: it is a new request each time.
-            return os.urandom(20), False
-        if every_run:
-            base, occurrence = parent.next_occurrence(fingerprint, b"every run")
-            return self._in_this_run(occurrence_identity(base, occurrence)), False
-        if parent.id == START:
-            return child_identity(parent.key, fingerprint), True
-        return occurrence_identity(*parent.next_occurrence(fingerprint)), False
-
-    def _is_known(self, identity: bytes, skippable: bool = False) -> bool:
-        """It is known without asking the store."""
-        return (
-            identity in self._recent
-            or identity in self._memory_identities
-            or identity in self._fetched_every_run
-            or (skippable and skipped_identity(identity) in self._recent)
-        )
-
-    def _in_this_run(self, lasting: bytes) -> bytes:
-        """The identity of a request that is fetched in every run; its key stays the same."""
-        identity = digest(b"every run", self._run.to_bytes(8, "big"), lasting)
-        self._fetched_every_run.add(lasting)
-        if identity not in self._recent and identity not in self._memory_identities:
-            self._lasting_keys[identity] = lasting
-        return identity
-
     def row_of(self, admission: Admission, request: Request) -> Row:
         """The row of an admission that the store has taken and this run keeps."""
         row = admitted_row(admission, request)
-        row.lasting_key = self._lasting_keys.pop(row.identity, None)
+        row.lasting_key = self.identities.lasting_key(row.identity)
         return row
 
     def _admit(
@@ -203,7 +171,7 @@ class Intake:
         row_id = self.new_id()
         meta = request.meta
         slot = self._frontier.lane_key(self.get_slot_key(request))
-        rank = self._rank(request, row_id)
+        rank = place_of(self._order, request, row_id)
         every_run = bool(meta.get(EVERY_RUN_KEY))
         if every_run:
             self._frontier.expect_every_run(row_id)
@@ -220,7 +188,7 @@ class Intake:
                 storable_priority(request),
                 rank[1],
                 rank[2],
-                self._unit(request, parent, row_id),
+                unit_of(request, parent, row_id),
                 meta.get("depth", 0),
                 every_run,
                 counted,
@@ -231,21 +199,6 @@ class Intake:
                 may_be_skipped=skippable,
             )
         )
-
-    def _rank(self, request: Request, row_id: int) -> Rank:
-        """Where plain Scrapy's queues would put it: the lowest rank is handed out first."""
-        order = self._order
-        if order.start is not None and request.meta.get("is_start_request", False):
-            return -storable_priority(request), 1, row_id if order.start == "fifo" else -row_id
-        return -storable_priority(request), 0, -row_id if order.lifo else row_id
-
-    def _unit(self, request: Request, parent: Row | None, row_id: int) -> int | str:
-        name = request.meta.get(UNIT_KEY)
-        if name is not None:
-            return str(name)
-        if parent is None or parent.id == START or parent.kind is Kind.start_item:
-            return row_id
-        return parent.unit
 
     def _run_from_memory(
         self,
@@ -260,9 +213,9 @@ class Intake:
         row_id = self.new_id()
         self._unrecorded.tell(request, parent, error)
         row = Row(row_id, identity, recorded=False)
-        row.lasting_key = self._lasting_keys.pop(identity, None)
+        row.lasting_key = self.identities.lasting_key(identity)
         if identity:
-            self._keep_in_memory(row, identity)
+            self.identities.keep(row, identity)
         elif parent is None:
             row.identity = os.urandom(20)
         else:
@@ -271,7 +224,7 @@ class Intake:
         row.may_be_skipped = skippable
         row.not_before = self._backoff.not_before(request, parent)
         row.parent = parent.id if parent is not None else NO_PARENT
-        row.unit = self._unit(request, parent, row_id)
+        row.unit = unit_of(request, parent, row_id)
         row.every_run = bool(request.meta.get(EVERY_RUN_KEY))
         if row.every_run:
             self._frontier.expect_every_run(row_id)
@@ -281,17 +234,13 @@ class Intake:
         self._place(row, request)
         self._ask(row, request, row.identity)
 
-    def _keep_in_memory(self, row: Row, identity: bytes) -> None:
-        row.memory_identities.append(identity)
-        self._memory_identities.add(identity)
-
     def _place(self, row: Row, request: Request) -> None:
         row.request = request
         row.url = request.url
         row.slot = self._frontier.lane_key(self.get_slot_key(request))
         row.priority = storable_priority(request)
         row.depth = request.meta.get("depth", 0)
-        _, start, seq = self._rank(request, row.id)
+        _, start, seq = place_of(self._order, request, row.id)
         row.rank = rank_of(row.priority, start, seq, row.every_run)
 
     def _ask(self, row: Row, request: Request, identity: bytes) -> None:
@@ -300,30 +249,7 @@ class Intake:
         self._frontier.expect(row.slot)
         self.expected[asked] = request
         self.expected_rows[asked] = row
-        self._outbox.note().arrivals.append(self.describe(row, asked, identity, record=False))
-
-    def describe(self, row: Row, row_id: int, identity: bytes, *, record: bool) -> Admission:
-        """An admission of a row that lives in memory: to ask about it, or as its tombstone."""
-        return Admission(
-            row_id,
-            identity,
-            row.parent,
-            row.url,
-            row.payload or UNRECORDED,
-            row.slot,
-            row.priority,
-            row.rank[1],
-            row.rank[2],
-            row.unit,
-            row.depth,
-            lease=True,
-            counted=row.kind is Kind.start_item,
-            record=record,
-            every_run=False,
-            kind=row.kind,
-            given_key=row.given_key,
-            may_be_skipped=row.may_be_skipped and not record,
-        )
+        self._outbox.note().arrivals.append(admission_of(row, asked, identity, record=False))
 
     def start_item(self, item: Any) -> Row:
         """The row of an item that ``start()`` yielded. Raises ``ItemNotRecordableError``."""
@@ -348,7 +274,7 @@ class Intake:
             return True
         waiter: Deferred[bool] = Deferred()
         self.item_waiters[row.id] = waiter
-        question = self.describe(row, row.id, row.identity, record=False)
+        question = admission_of(row, row.id, row.identity, record=False)
         self._outbox.note().arrivals.append(question)
         self._outbox.hurry()
         return await maybe_deferred_to_future(waiter)
@@ -362,7 +288,7 @@ class Intake:
         again, row.again = row.again is request, None
         if self._order.dedupe and not request.dont_filter and not again:
             identity = ordinary_identity(self._fingerprint(request))
-            if self._is_known(identity):
+            if self.identities.has(identity):
                 self._log_duplicate(request)
                 row.forget_outcome()
                 row.settle(State.ignored, "duplicate")
@@ -381,7 +307,7 @@ class Intake:
             self._go_on_from_memory(row, request, identity)
             return True
         if identity is not None:
-            self._recent.add(identity)
+            self.identities.arrived(identity)
         self._continue(row, request, payload, identity, failed)
         return True
 
@@ -390,7 +316,7 @@ class Intake:
         if identity is None:
             self._hand_out.put(row)
             return
-        self._keep_in_memory(row, identity)
+        self.identities.keep(row, identity)
         self._ask(row, request, identity)
 
     def _continue(
@@ -398,7 +324,7 @@ class Intake:
     ) -> None:
         order_id = self.new_id()
         slot = self._frontier.lane_key(self.get_slot_key(request))
-        rank = self._rank(request, order_id)
+        rank = place_of(self._order, request, order_id)
         pinned = row.every_run or row.open_below > 0 or row is self._hand_out.alone
         self._frontier.expect(slot)
         asked_again = row.url == request.url
@@ -425,12 +351,6 @@ class Intake:
             )
         )
 
-    def forget(self, row: Row) -> None:
-        """A row has ended: the store knows its identities from its finish on."""
-        for identity in row.memory_identities:
-            self._memory_identities.discard(identity)
-            self._recent.add(identity)
-
     def found_duplicate(self, arrival: Admission | Continuation, request: Request) -> None:
         """The store knew a request that the engine believed to be scheduled."""
         if isinstance(arrival, Admission):
@@ -447,8 +367,7 @@ class Intake:
         self._stats.inc_value("resume/delta/skipped")
         self._tell_dropped(request)
         if row is not None:
-            self._memory_identities.difference_update(row.memory_identities)
-            row.memory_identities.clear()
+            self.identities.drop(row)
             row.identity = skipped_identity(row.identity)
             row.request = None
             row.settle(State.ignored, "delta")

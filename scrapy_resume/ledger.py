@@ -1,4 +1,4 @@
-"""The state machine of requests in hand, and the only caller of the store's writes.
+"""The state machine of requests in hand: what is to be written of them, and when.
 
 A row is finished when the engine has let go of it (downloaded, callback or errback
 exhausted, every request that it yielded admitted, every item through the pipelines) and
@@ -20,8 +20,8 @@ from twisted.internet.defer import Deferred
 from scrapy_resume.errors import ResumeError
 from scrapy_resume.model import START, State
 from scrapy_resume.outcomes import outcome_of
-from scrapy_resume.rows import Row, leased_row
-from scrapy_resume.store.contract import Admission, Finish, Release
+from scrapy_resume.rows import Row, admission_of
+from scrapy_resume.store.contract import Finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from scrapy_resume.itembook import ItemBook
     from scrapy_resume.model import Counts
     from scrapy_resume.outbox import Outbox
-    from scrapy_resume.store.contract import Batch, Committed
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -88,8 +87,6 @@ class Ledger:
         self.wake: Callable[[], None] = lambda: None
         """Have the engine ask for a request."""
         self.decode: Callable[[Row], Request]
-        self.snapshot: Callable[[Batch], None] = lambda _: None
-        """Add to a batch what has to be committed with a finish."""
         self.on_gave_up: Callable[[Exception], None] = lambda _: None
 
     # ---- arrivals
@@ -139,7 +136,7 @@ class Ledger:
         """A row fails without being sent."""
         self._hand_out.not_sent(row)
         row.settle(State.failed, type(error).__name__, str(error))
-        self._close(row)
+        self.close(row)
 
     def _own(self, request: Request) -> Request:
         """An object of its own, should the engine hold this very one already: a spider may
@@ -226,7 +223,7 @@ class Ledger:
             return
         if row.going_on:
             self._refused(row)
-        self._close(row)
+        self.close(row)
 
     def _refused(self, row: Row) -> None:
         """A handler of ``request_scheduled`` did not let through what the row goes on as."""
@@ -270,7 +267,7 @@ class Ledger:
         self._start_items -= 1
         row.in_engine = False
         if not self.frozen:
-            self._close(row)
+            self.close(row)
             self.wake()
 
     async def room_for_start(self) -> None:
@@ -307,7 +304,7 @@ class Ledger:
 
     # ---- the end of a row
 
-    def _close(self, row: Row) -> None:
+    def close(self, row: Row) -> None:
         """Write the row's end, unless something below it is not whole yet."""
         if row.in_engine:
             return
@@ -318,7 +315,7 @@ class Ledger:
             return
         anchor = row.anchor
         row.ended = True
-        self.intake.forget(row)
+        self.intake.identities.ended(row)
         self._hand_out.drop(row)
         self.items.ended(row)
         finishes = self.outbox.note().finishes
@@ -327,9 +324,10 @@ class Ledger:
             self.outbox.hurry()
         row.anchor = None
         if anchor is not None:
-            self._close_below(anchor)
+            self.close_below(anchor)
 
-    def _close_below(self, anchor: Row) -> None:
+    def close_below(self, anchor: Row) -> None:
+        """Something that the row has waited for is whole, or was known."""
         anchor.open_below -= 1
         if anchor.id == START and anchor.open_below < START_BELOW_LIMIT // 2:
             self._let_start_go_on()
@@ -339,12 +337,12 @@ class Ledger:
             self._close_start()
         elif anchor.ended:
             self.items.unhold(anchor)
-            self._close(anchor)
+            self.close(anchor)
 
     def _finish_of(self, row: Row) -> Finish:
         tombstone = None
         if not row.recorded:
-            tombstone = self.intake.describe(row, row.id, row.identity, record=True)
+            tombstone = admission_of(row, row.id, row.identity, record=True)
         return Finish(
             row.id,
             row.state,
@@ -362,119 +360,7 @@ class Ledger:
             tombstone,
         )
 
-    # ---- the store's answers
-
-    def complete(self, batch: Batch) -> None:
-        """Add to a batch that is about to go what belongs to it."""
-        for row in self._frontier.take_blocked_rows():
-            self._release(batch, row, self.hosts.put_off_until(row))
-        if batch.arrivals or batch.finishes or batch.releases:
-            # What a callback yields may need the session that its response has just opened.
-            self.snapshot(batch)
-        batch.pages = self.pages
-        batch.hosts = self.hosts.take_changes()
-        self._fleet.make_way()
-        self._frontier.choose(batch.arrivals, self._hand_out.arrived_before)
-        batch.wishes = self._frontier.wishes()
-        batch.suspect_wish = self._hand_out.wants_suspect()
-        self._fleet.complete(batch)
-
-    def answered(self, batch: Batch, answer: Committed) -> None:
-        """The batch is kept: what arrived is known to be new or not, what was wished is here."""
-        self._fleet.answered(batch, answer)
-        self.hosts.heard(answer.hosts)
-        touched = self._settle_arrivals(batch, answer)
-        self._hand_out.releasing -= len(batch.releases)
-        self.counts = answer.counts
-        self._hand_out.waiting.due(answer.next_due)
-        self._hand_out.suspects = answer.suspects
-        for slot, count in answer.pending.items():
-            self._frontier.set_pending(slot, count)
-        if self.frozen:
-            return
-        for leased in answer.leased:
-            self._frontier.push(leased_row(leased))
-            touched.add(leased.slot)
-        if answer.suspect is not None:
-            self._hand_out.take_alone(leased_row(answer.suspect))
-        self.intake.go_on_from(answer.next_id)
-        for slot in touched:
-            for row in self._frontier.overflow(slot):
-                self._release(self.outbox.note(), row)
-        self._frontier.renew_hunger()
-        if self._frontier.leased or self._hand_out.alone is not None or not self.has_pending():
-            self.wake()
-        elif self._frontier.hungry or self._hand_out.wants_suspect():
-            self.outbox.hurry()
-        self._fleet.poll_if_needed()
-
-    def _release(self, batch: Batch, row: Row, not_before: float = 0.0) -> None:
-        self._hand_out.releasing += 1
-        batch.releases.append(Release(row.id, row.attempts, not_before))
-
-    def _settle_arrivals(self, batch: Batch, answer: Committed) -> set[str]:
-        """Returns the slots that got rows."""
-        intake = self.intake
-        touched = set()
-        for arrival in batch.arrivals:
-            known = arrival.id in answer.duplicates
-            skipped = arrival.id in answer.skipped
-            request = intake.expected.pop(arrival.id, None)
-            row = intake.expected_rows.pop(arrival.id, None)
-            if (waiter := intake.item_waiters.pop(arrival.id, None)) is not None:
-                waiter.callback(not known)
-                continue
-            self._frontier.settle(arrival.slot)
-            if self.frozen:
-                continue
-            if known and request is not None:
-                intake.found_duplicate(arrival, request)
-            if skipped:
-                self._skip(request, row)
-            elif row is not None:
-                self._settle_row(row, known, arrival.lease)
-            elif arrival.lease and not known:
-                assert isinstance(arrival, Admission)
-                assert request is not None
-                self._frontier.push(intake.row_of(arrival, request))
-            touched.add(arrival.slot)
-        return touched
-
-    def _skip(self, request: Request | None, row: Row | None) -> None:
-        """An earlier number has what an arrival would give; ``row``: it runs from memory."""
-        assert request is not None
-        self.intake.skipped(request, row)
-        if row is not None:
-            self._close(row)
-
-    def _settle_row(self, row: Row, known: bool, leased: bool) -> None:
-        """A row from memory, or one that goes on: is it a duplicate?"""
-        if not known:
-            if leased:
-                self._hand_out.put(row)
-            else:
-                row.ended = True
-            return
-        row.request = None
-        if row.recorded and not row.memory_identities:
-            # The store has ended the row itself.
-            row.ended = True
-            self._hand_out.drop(row)
-            return
-        row.settle(State.ignored, "duplicate")
-        self._drop_known(row)
-
-    def _drop_known(self, row: Row) -> None:
-        """A row in memory is known: its tombstone, or somebody else's request, is there."""
-        if row.attempts:
-            self._close(row)
-            return
-        row.ended = True
-        self.intake.forget(row)
-        self._hand_out.drop(row)
-        if row.anchor is not None:
-            anchor, row.anchor = row.anchor, None
-            self._close_below(anchor)
+    # ---- the end
 
     def gave_up(self, error: Exception) -> None:
         """The store takes nothing any more: accept nothing either."""

@@ -7,6 +7,7 @@ what makes two requests the same for the job: 20 bytes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
@@ -173,6 +174,10 @@ class Selection:
         return self == Selection(states=self.states)
 
 
+LIVE_STATUSES: Final = frozenset({"running", "recovering"})
+"""Statuses of a job, or a run, that only a live owner may have."""
+
+
 @dataclass
 class Counts:
     """Requests by state, and items. ``delayed`` is a part of ``pending``."""
@@ -187,6 +192,11 @@ class Counts:
     items_stored: int = 0
     items_dropped: int = 0
     items_failed: int = 0
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Any]) -> Counts:
+        """Out of columns that have the names of the counters."""
+        return cls(**{name: int(columns[name]) for name in cls.__dataclass_fields__})
 
     @property
     def open(self) -> int:

@@ -19,6 +19,7 @@ from scrapy_resume.errors import (
 from scrapy_resume.eventfiles import remove_events
 from scrapy_resume.launching import visible
 from scrapy_resume.model import JobKey, Selection, State
+from scrapy_resume.moments import iso
 from scrapy_resume.settings import hash_inputs
 from scrapy_resume.store.contract import Closing, Opening
 
@@ -172,18 +173,12 @@ def _refuse_if_nothing_to_do(candidate: Candidate, latest: JobSummary | None) ->
 
 
 def _locked(latest: JobSummary) -> JobLockedError:
-    since = f" since {_iso(latest.owned_since)}" if latest.owned_since else ""
+    since = f" since {iso(latest.owned_since)}" if latest.owned_since else ""
     return JobLockedError(
         f"{latest.key} is being crawled by another process ({latest.owner}{since}). "
         "Wait for it or stop it; RESUME_FORCE=1 takes the job over, RESUME_JOB=<name> "
         "gives this crawl a job of its own."
     )
-
-
-def _iso(seconds: float) -> str:
-    from datetime import datetime, timezone
-
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _inputs_changed(candidate: Candidate, latest: JobSummary, hashes: dict[str, str]) -> bool:

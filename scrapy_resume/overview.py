@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Final
 
 from scrapy_resume.errors import StoreError
+from scrapy_resume.model import LIVE_STATUSES
+from scrapy_resume.moments import iso
 from scrapy_resume.outlook import outlook, whole
 from scrapy_resume.report import Reports
 
@@ -22,7 +24,6 @@ UNITS_SHOWN: Final = 10
 
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480)
 """Minutes of a span. The last one times ``SPANS_AT_MOST`` is longer than the longest plot."""
-_LIVE: Final = ("running", "recovering")
 _AT_REST_FOR_GOOD: Final = ("completed", "cancelled")
 
 
@@ -37,7 +38,7 @@ def overview(reports: Reports, jobs: Sequence[str] = ()) -> dict[str, Any]:
     with reports.together():
         stages = [_stage(reports, answer, now) for answer in _meant(reports, jobs)]
     return {
-        "generated_at": _iso(now),
+        "generated_at": iso(now),
         "store": reports.location,
         "total": _total(stages),
         "stages": stages,
@@ -89,14 +90,14 @@ def _more(reports: Reports, name: str, answer: dict[str, Any], now: float) -> di
     minutes = reports.minutes(name, since=now - LONGEST_PLOT_SECONDS)
     progressed_at = minutes[-1]["at"] if minutes else _seconds(answer["updated_at"])
     details = reports.details(name, hosts=HOSTS_SHOWN)
-    live = answer["status"] in _LIVE
+    live = answer["status"] in LIVE_STATUSES
     soonest, latest = outlook(open_count, minutes, now) if live else (None, None)
     step = _step(minutes, now if live else None)
     return {
         "progress": (counts["total"] - open_count) / whole(answer) if counts["total"] else None,
         "soonest_seconds": _rounded(soonest),
         "latest_seconds": _rounded(latest),
-        "progressed_at": _iso(progressed_at),
+        "progressed_at": iso(progressed_at),
         "stale": answer["status"] not in _AT_REST_FOR_GOOD and now - progressed_at > STALE_SECONDS,
         "failures": reports.failures(name)[:FAILURES_SHOWN] if counts["failed"] else [],
         "by_status": details["by_status"],
@@ -130,7 +131,7 @@ def _spans(minutes: Sequence[Mapping[str, Any]], step: int) -> Iterator[dict[str
     for at in range(min(found, default=0), max(found, default=-1) + 1):
         span = found.get(at) or {**dict.fromkeys(names, 0), "open": still_open}
         still_open = span["open"]
-        yield {"at": _iso(at * seconds), **span}
+        yield {"at": iso(at * seconds), **span}
 
 
 def _total(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -143,7 +144,7 @@ def _total(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     ended = requests["done"] + requests["failed"] + requests["parked"]
     return {
         "jobs": len(stages),
-        "running": sum(stage["status"] in _LIVE for stage in read),
+        "running": sum(stage["status"] in LIVE_STATUSES for stage in read),
         "completed": sum(stage["status"] == "completed" for stage in read),
         "stale": sum(stage["stale"] for stage in read),
         "requests": requests,
@@ -158,7 +159,3 @@ def _rounded(seconds: float | None) -> float | None:
 
 def _seconds(moment: str) -> float:
     return datetime.strptime(f"{moment}+0000", "%Y-%m-%dT%H:%M:%SZ%z").timestamp()
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,15 +7,13 @@ are ISO 8601 in UTC.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from datetime import datetime, timezone
 from difflib import get_close_matches
 from operator import itemgetter
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.errors import (
     JobNotFoundError,
@@ -23,7 +21,9 @@ from scrapy_resume.errors import (
     StoreDamagedError,
     StoreError,
 )
-from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
+from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State
+from scrapy_resume.moments import iso
+from scrapy_resume.pace import Pace, is_live
 from scrapy_resume.progress import (
     grouped_failures,
     summed_custom,
@@ -33,62 +33,14 @@ from scrapy_resume.progress import (
 from scrapy_resume.settings import without_password
 from scrapy_resume.store.location import is_postgres, needed_for_postgres
 
-_OWNED: Final = frozenset({"running", "recovering"})
-"""Stored statuses that only a live owner may have."""
+if TYPE_CHECKING:
+    from scrapy_resume.store.contract import Reader
 
 _SUGGESTIONS: Final = 3
 
 COUNTED_AT_MOST: Final = 100_000
 """Rows that are read to count by what no counter is kept for: what comes of it is shown on a
 screen, and the store may have a hundred million."""
-
-
-class Reader(Protocol):
-    """What a store answers to those who only read it. Times are seconds since the epoch."""
-
-    def together(self) -> AbstractContextManager[None]:
-        """Questions that are asked within share one connection, where one is needed."""
-
-    def keys(self) -> list[JobKey]:
-        """All jobs, damaged ones too. Empty if there is no store yet."""
-
-    def summary(self, key: JobKey) -> JobSummary:
-        """The job without its requests. Raises ``JobNotFoundError`` and ``StoreError``."""
-
-    def runs(self, key: JobKey) -> list[dict[str, Any]]:
-        """The job's runs, in order."""
-
-    def in_flight_urls(self, key: JobKey) -> list[str]:
-        """What the engine holds now, or held when the process died."""
-
-    def requests(
-        self, key: JobKey, selection: Selection = ..., limit: int | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """Those of the job's requests that are meant, in the order in which they were admitted."""
-
-    def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
-        """The failed requests by error and HTTP status, the most frequent first; of very many,
-        the ``bound`` that were found last."""
-
-    def statuses(self, key: JobKey, bound: int) -> list[dict[str, Any]]:
-        """Of the ``bound`` requests that were found last, how many ended with which status."""
-
-    def hosts(self, key: JobKey, count: int, bound: int) -> list[dict[str, Any]]:
-        """Of the ``bound`` requests that were found last, how many are at which host."""
-
-    def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
-        """What each minute brought from that time on."""
-
-    def units(
-        self, key: JobKey, state: UnitState | None = ..., limit: int | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """The job's units by state, then in the order in which they were found."""
-
-    def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
-        """How many units are in each state; ``None``: they are not counted yet."""
-
-    def item_payloads(self, key: JobKey) -> Iterator[str]:
-        """The job's visible items, encoded, in the order in which they became visible."""
 
 
 def open_store(location: str | PathLike[str], codecs: Mapping[str, Any] | None = None) -> Reports:
@@ -254,7 +206,7 @@ class Reports:
     def _details(self, key: JobKey, hosts: int) -> dict[str, Any]:
         summary = self._reader.summary(key)
         answer = self._answer(summary)
-        live = [run["worker"] for run in answer["runs"] if run["status"] in _OWNED]
+        live = [run["worker"] for run in answer["runs"] if run["status"] in LIVE_STATUSES]
         return {
             **answer,
             "arguments": dict(summary.arguments),
@@ -321,8 +273,8 @@ class Reports:
     def _answer(self, summary: JobSummary) -> dict[str, Any]:
         key, counts = summary.key, summary.counts
         runs = self._reader.runs(key)
-        pace = _Pace(summary, runs)
-        held = summary.status in _OWNED
+        pace = Pace(summary, runs)
+        held = summary.status in LIVE_STATUSES
         return {
             "job": key.name,
             "number": key.number,
@@ -353,7 +305,7 @@ class Reports:
             "eta_seconds": pace.eta_seconds(),
             "eta_basis": pace.eta_basis(),
             "in_flight": self._reader.in_flight_urls(key) if held else [],
-            "runs": [_run(run, alive=_is_live(run, runs, summary)) for run in runs],
+            "runs": [_run(run, alive=is_live(run, runs, summary)) for run in runs],
         }
 
 
@@ -388,71 +340,6 @@ _NOTHING_KNOWN: Final = dict.fromkeys(
 _IS_IT_THERE: Final = "Another store is named with -s RESUME_STORE=…"
 
 
-class _Pace:
-    """How fast a job went, from its runs."""
-
-    def __init__(self, summary: JobSummary, runs: Sequence[Mapping[str, Any]]) -> None:
-        now = time.time()
-        self._summary = summary
-        live = [run for run in runs if _is_live(run, runs, summary)]
-        self._telling = live or runs
-        self._spans = {
-            run["number"]: _span(run, now if any(run is other for other in live) else None)
-            for run in runs
-        }
-        self.elapsed_seconds = _covered(self._spans.values())
-
-    def per_minute(self, what: str) -> float | None:
-        """``pages`` or ``items`` a minute; ``None`` if no time has passed."""
-        seconds = _covered([self._spans[run["number"]] for run in self._telling])
-        if seconds <= 0:
-            return None
-        amount: int = sum(run[what] for run in self._telling)
-        return round(60 * amount / seconds, 2)
-
-    def eta_seconds(self) -> float | None:
-        """Until what is known, or expected, is fetched; ``None`` if nothing tells."""
-        if self._summary.status == "completed":
-            return 0.0
-        pages_per_minute = self.per_minute("pages") if self._summary.alive else None
-        if not pages_per_minute:
-            return None
-        counts, expected = self._summary.counts, self._summary.expected_total
-        left = counts.open
-        if expected is not None:
-            left = max(left, int(expected) - (counts.total - counts.open))
-        return round(60 * left / pages_per_minute, 1)
-
-    def eta_basis(self) -> str | None:
-        """``expected_total``, or ``known``: the requests that are known now."""
-        if self.eta_seconds() is None:
-            return None
-        return "known" if self._summary.expected_total is None else "expected_total"
-
-
-def _is_live(
-    run: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], summary: JobSummary
-) -> bool:
-    """A store of many workers says so of each run; otherwise it can be the last one only."""
-    return bool(run.get("alive", summary.alive and run is runs[-1]))
-
-
-def _span(run: Mapping[str, Any], now: float | None) -> tuple[float, float]:
-    """From when to when; a run that died has lasted until its last heartbeat."""
-    began = float(run["started_at"])
-    end = run["ended_at"] or now or run.get("beat_at") or began
-    return began, max(began, float(end))
-
-
-def _covered(spans: Iterable[tuple[float, float]]) -> float:
-    """Seconds in which at least one of them was under way."""
-    total, until = 0.0, float("-inf")
-    for began, end in sorted(spans):
-        total += max(0.0, end - max(began, until))
-        until = max(until, end)
-    return total
-
-
 def _run(run: Mapping[str, Any], alive: bool) -> dict[str, Any]:
     return {
         "number": run["number"],
@@ -467,13 +354,11 @@ def _run(run: Mapping[str, Any], alive: bool) -> dict[str, Any]:
 
 
 def _shown_status(stored: str, alive: bool) -> str:
-    return "crashed" if stored in _OWNED and not alive else stored
+    return "crashed" if stored in LIVE_STATUSES and not alive else stored
 
 
 def _iso(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if seconds is None else iso(seconds)
 
 
 def _listed(names: Sequence[str]) -> str:

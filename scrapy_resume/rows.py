@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.model import NO_PARENT, START, Kind, State, child_identity, digest
+from scrapy_resume.store.contract import Admission
+from scrapy_resume.store.selecting import UNRECORDED
 
 if TYPE_CHECKING:
     from scrapy import Request
 
-    from scrapy_resume.store.contract import Admission, ItemRecord, LeasedRow
+    from scrapy_resume.settings import QueueOrder
+    from scrapy_resume.store.contract import ItemRecord, LeasedRow
 
 Rank = tuple[int, int, int]
 """(-priority, start, seq): the lowest is handed out first."""
@@ -20,6 +23,9 @@ _FIRST: Final = 1 << 80
 """Added to the priority of requests that come first in every run."""
 
 _HIGHEST: Final = 1 << 62
+
+UNIT_KEY: Final = "resume_unit"
+"""The key of ``meta`` for the unit's name."""
 
 LONGEST_MESSAGE: Final = 2_000
 """Characters of an error's message that are kept."""
@@ -204,6 +210,30 @@ def admitted_row(admission: Admission, request: Request) -> Row:
     return row
 
 
+def admission_of(row: Row, row_id: int, identity: bytes, *, record: bool) -> Admission:
+    """An admission of a row that lives in memory: to ask about it, or as its tombstone."""
+    return Admission(
+        row_id,
+        identity,
+        row.parent,
+        row.url,
+        row.payload or UNRECORDED,
+        row.slot,
+        row.priority,
+        row.rank[1],
+        row.rank[2],
+        row.unit,
+        row.depth,
+        lease=True,
+        counted=row.kind is Kind.start_item,
+        record=record,
+        every_run=False,
+        kind=row.kind,
+        given_key=row.given_key,
+        may_be_skipped=row.may_be_skipped and not record,
+    )
+
+
 def leased_row(leased: LeasedRow) -> Row:
     """A row that the store has handed to this run."""
     row = Row(leased.id, leased.identity, recorded=True, parent=leased.parent)
@@ -227,3 +257,20 @@ def rank_of(priority: int, start: int, seq: int, every_run: bool) -> Rank:
 def storable_priority(request: Request) -> int:
     """The request's priority, within what a database's integers hold."""
     return max(-_HIGHEST, min(request.priority, _HIGHEST))
+
+
+def place_of(order: QueueOrder, request: Request, row_id: int) -> Rank:
+    """Where plain Scrapy's queues would put it: the lowest rank is handed out first."""
+    if order.start is not None and request.meta.get("is_start_request", False):
+        return -storable_priority(request), 1, row_id if order.start == "fifo" else -row_id
+    return -storable_priority(request), 0, -row_id if order.lifo else row_id
+
+
+def unit_of(request: Request, parent: Row | None, row_id: int) -> int | str:
+    """The unit's name, or the id of the row that is the unit's root (its own for a root)."""
+    name = request.meta.get(UNIT_KEY)
+    if name is not None:
+        return str(name)
+    if parent is None or parent.id == START or parent.kind is Kind.start_item:
+        return row_id
+    return parent.unit

@@ -47,7 +47,7 @@ class ResumeScheduler(BaseScheduler):
         return deferred_from_coro(self._drain())
 
     async def _drain(self) -> None:
-        await self._run.drain()
+        await self._run.ending.drain()
 
     def has_pending_requests(self) -> bool:
         """Something is left, in memory, in the store, or on its way there."""

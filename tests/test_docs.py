@@ -202,7 +202,7 @@ def test_every_stat_is_documented_and_no_other():
 
 
 def test_every_total_is_documented():
-    source = (PACKAGE / "extensions.py").read_text(encoding="utf-8")
+    source = (PACKAGE / "runlog.py").read_text(encoding="utf-8")
     totals = re.search(r"totals = \{(.*?)\}", source, flags=re.DOTALL)
     assert totals is not None
     names = re.findall(r'"([a-z_]+)":', totals[1])
@@ -216,6 +216,17 @@ def test_tests_that_the_guarantee_names_are_there() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     assert named
     assert not [name for name in sorted(named) if f"def {name}(" not in sources]
+
+
+def test_every_module_has_a_place_in_the_house() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    names = [
+        f"{path.name}/" if path.is_dir() else path.stem
+        for path in sorted(PACKAGE.iterdir())
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    ]
+    assert "ledger" in names
+    assert [name for name in names if name != "__init__" and f"`{name}`" not in text] == []
 
 
 # -- events

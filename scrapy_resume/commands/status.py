@@ -104,9 +104,9 @@ def watch(call: Call, reports: Reports, job: str) -> dict[str, Any]:
 
 
 def _is_live(screen: StatusScreen) -> bool:
-    from scrapy_resume.commands.statusscreen import LIVE
+    from scrapy_resume.model import LIVE_STATUSES
 
-    return screen.answer["status"] in LIVE
+    return screen.answer["status"] in LIVE_STATUSES
 
 
 @contextmanager

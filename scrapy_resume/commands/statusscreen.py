@@ -19,6 +19,7 @@ from scrapy_resume.commands.terminal import (
     text,
     words,
 )
+from scrapy_resume.model import LIVE_STATUSES
 from scrapy_resume.outlook import Outlook, outlook, pages_by_minute, whole
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from scrapy_resume.report import Reports
 
-LIVE: Final = ("running", "recovering")
 
 _BAR_WIDTH: Final = 40
 _WIDEST_BAR: Final = 72
@@ -83,7 +83,7 @@ class StatusScreen:
         """Headings, the lines under them, and the style of those."""
         answer, counts = self.answer, self.answer["requests"]
         if answer["in_flight"]:
-            live = answer["status"] in LIVE
+            live = answer["status"] in LIVE_STATUSES
             heading = "in flight" if live else "in flight at the end"
             in_flight = answer["in_flight"]
             yield heading, list(_some(in_flight, _SHOWN_IN_FLIGHT, len(in_flight))), ""
@@ -96,7 +96,7 @@ class StatusScreen:
         answer = self.answer
         runs = len(answer["runs"])
         line = f"{duration(answer['elapsed_seconds'])} in {runs} run{'' if runs == 1 else 's'}"
-        if answer["status"] not in LIVE:
+        if answer["status"] not in LIVE_STATUSES:
             return line
         return f"{line}, {self._eta()}"
 
@@ -131,7 +131,7 @@ def _look(reports: Reports, job: str | None) -> StatusScreen:
         wanted = _SHOWN_FAILURES - len(failures)
         if counts[state] and wanted:
             failures += reports.requests(name, state=state, limit=wanted)
-    if answer["status"] not in LIVE:
+    if answer["status"] not in LIVE_STATUSES:
         return StatusScreen(answer, failures, (), Outlook(None, None))
     now = time.time()
     minutes = reports.minutes(name, since=now - 60 * _SHOWN_MINUTES)
@@ -190,8 +190,8 @@ def _status(answer: dict[str, Any]) -> str:
     run = answer["runs"][-1] if answer["runs"] else None
     if run is None:
         return f"{answer['status']}, created {answer['created_at']}"
-    if answer["status"] in LIVE:
-        live = [run for run in answer["runs"] if run["status"] in LIVE] or [run]
+    if answer["status"] in LIVE_STATUSES:
+        live = [run for run in answer["runs"] if run["status"] in LIVE_STATUSES] or [run]
         others = f" and {len(live) - 1} more" if len(live) > 1 else ""
         return f"{answer['status']} since {live[0]['started_at']} as {live[0]['worker']}{others}"
     when = answer["completed_at"] or run["ended_at"] or answer["updated_at"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.commands.acting import store_of
 from scrapy_resume.commands.call import Call, add_job, add_json
 from scrapy_resume.commands.outcome import fail, told_status
+from scrapy_resume.model import LIVE_STATUSES
 
 if TYPE_CHECKING:
     from scrapy_resume.report import Reports
@@ -18,7 +19,6 @@ HELP: Final = "asks the workers of a job to stop gracefully, and waits for them"
 
 TIMEOUT_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.2
-LIVE: Final = frozenset({"running", "recovering"})
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -80,7 +80,7 @@ def _wait(
         left = [
             run["worker"]
             for run in answer["runs"]
-            if run["number"] in asked and run["status"] in LIVE
+            if run["number"] in asked and run["status"] in LIVE_STATUSES
         ]
         if not left:
             # The runs are read after the job: it may have ended in between.

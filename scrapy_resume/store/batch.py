@@ -82,12 +82,12 @@ def _named(batch: Batch) -> list[int]:
 
 def end_delays(tables: Tables, tally: Tally, now: float) -> None:
     """Rows whose time has come can be leased from here on; very many come over several calls."""
-    due = tables.due(now, DUE_AT_ONCE)
+    due = tables.leases.due(now, DUE_AT_ONCE)
     for row in due:
         tally.leave(State.pending, row.kind, row.slot, row.suspect, now)
         tally.enter(State.pending, row.kind, row.slot, row.suspect, 0)
     if due:
-        tables.end_delays([row.id for row in due])
+        tables.leases.end_delays([row.id for row in due])
 
 
 def _grant(transaction: Transaction, wishes: Sequence[Wish]) -> None:
@@ -101,7 +101,7 @@ def _grant(transaction: Transaction, wishes: Sequence[Wish]) -> None:
         else:
             committed.pending[wish.slot] = 0
     granted = [(wish, known[wish.slot]) for wish in wishes if wish.slot in known]
-    committed.leased = transaction.tables.lease(granted, transaction.now)
+    committed.leased = transaction.tables.leases.lease(granted, transaction.now)
     for row in committed.leased:
         tally.leave(State.pending, Kind.request, known[row.slot], 0, 0)
         tally.enter(State.leased, Kind.request, known[row.slot], 0, 0)
@@ -109,7 +109,7 @@ def _grant(transaction: Transaction, wishes: Sequence[Wish]) -> None:
 
 def _grant_suspect(transaction: Transaction) -> None:
     tally = transaction.tally
-    row = transaction.tables.lease_suspect(transaction.now)
+    row = transaction.tables.leases.lease_suspect(transaction.now)
     if row is None:
         return
     tally.leave(State.pending, Kind.request, 0, 1, 0)
@@ -121,9 +121,9 @@ def _grant_suspect(transaction: Transaction) -> None:
 def _report(transaction: Transaction) -> None:
     tables, committed, tally = transaction.tables, transaction.committed, transaction.tally
     if tally.slots:
-        committed.pending.update(tables.pending(tally.slots))
-    committed.suspects = tables.count_suspects()
+        committed.pending.update(tables.leases.pending(tally.slots))
+    committed.suspects = tables.leases.count_suspects()
     committed.counts = tally.counts()
-    committed.next_due = tables.next_due() if tally.delayed else 0.0
+    committed.next_due = tables.leases.next_due() if tally.delayed else 0.0
     committed.items_given = transaction.items_taken
     committed.superseded = tally.superseded

@@ -16,6 +16,7 @@ from struct import Struct, error
 from typing import Final
 
 from scrapy_resume.model import Phase
+from scrapy_resume.store.sqlite_files import file_identity
 
 CAPACITY: Final = 4096
 """Rows that can be marked at a time; those beyond are not, and count no crash."""
@@ -50,7 +51,7 @@ class Board:
         finally:
             os.close(descriptor)
         os.replace(fresh, path)
-        self._file = _file_identity(path)
+        self._file = file_identity(path)
         self._words = memoryview(mapped).cast("q")
         self._free = list(range(_HEADER_WORDS, len(self._words), 2))
         self._entries: dict[int, int] = {}
@@ -75,7 +76,7 @@ class Board:
     def remove(self) -> None:
         """Remove the file, if it is still this one."""
         with contextlib.suppress(OSError):
-            if _file_identity(self.path) == self._file:
+            if file_identity(self.path) == self._file:
                 self.path.unlink()
 
     def close(self) -> None:
@@ -84,11 +85,6 @@ class Board:
         The map is not closed by hand: another thread may be within ``mark`` now.
         """
         self._words = memoryview(bytearray(_BYTES)).cast("q")
-
-
-def _file_identity(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_dev, found.st_ino
 
 
 def read_board(path: Path, epoch: int) -> dict[int, Phase]:

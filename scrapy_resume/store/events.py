@@ -40,6 +40,9 @@ class EventTables(Protocol):
     def add_event(self, payload: str) -> int:
         """Keep events until they are told; returns their id."""
 
+    def forget_events(self, events: Sequence[int]) -> None:
+        """They were told."""
+
 
 def keep_events(
     tables: EventTables, wanted: Collection[str], notices: Sequence[Mapping[str, Any]] = ()

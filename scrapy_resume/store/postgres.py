@@ -35,8 +35,9 @@ from scrapy_resume.store.postgres_opening import open_job
 from scrapy_resume.store.postgres_read import PostgresReader
 from scrapy_resume.store.postgres_recovery import hold_job, live_runs, recover_job
 from scrapy_resume.store.postgres_schema import ensure_schema
+from scrapy_resume.store.postgres_statements import OPENING
 from scrapy_resume.store.postgres_steering import steer
-from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
+from scrapy_resume.store.postgres_tables import PostgresTables
 from scrapy_resume.store.queries import load_queries
 from scrapy_resume.store.verifying import Verdict
 

@@ -20,7 +20,8 @@ from scrapy_resume.store.backupfile import BackupReader, BackupWriter, is_backup
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.postgres_recovery import hold_job, recover_job
 from scrapy_resume.store.postgres_schema import SCHEMA_VERSION
-from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
+from scrapy_resume.store.postgres_statements import OPENING
+from scrapy_resume.store.postgres_tables import PostgresTables
 from scrapy_resume.store.queries import load_queries
 from scrapy_resume.store.verifying import Verdict, violations
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection
 
 from scrapy_resume.errors import LeaseLostError
-from scrapy_resume.model import Phase, State
+from scrapy_resume.model import Phase
 from scrapy_resume.store.arrivals import Transaction
 from scrapy_resume.store.batch import BatchWriter
 from scrapy_resume.store.contract import (
@@ -19,17 +19,16 @@ from scrapy_resume.store.contract import (
     Committed,
     EventNote,
     FeedNote,
-    HostNote,
     Opening,
     Orders,
     Session,
-    StartTurn,
     StoredItem,
 )
 from scrapy_resume.store.events import closed, keep_events
 from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.postgres_life import Life, Marks
 from scrapy_resume.store.postgres_link import Link
+from scrapy_resume.store.postgres_others import Others
 from scrapy_resume.store.postgres_recovery import (
     JobRow,
     LiveRun,
@@ -39,7 +38,8 @@ from scrapy_resume.store.postgres_recovery import (
     settle_pending,
     take_back,
 )
-from scrapy_resume.store.postgres_tables import COMMIT, OPENING, Fence, PostgresTables
+from scrapy_resume.store.postgres_statements import COMMIT, OPENING, Fence
+from scrapy_resume.store.postgres_tables import PostgresTables
 from scrapy_resume.store.postgres_watch import Watch
 from scrapy_resume.store.processes import Presence
 from scrapy_resume.store.queries import load_queries
@@ -47,10 +47,6 @@ from scrapy_resume.store.recovery import Death
 from scrapy_resume.store.units import settle_units
 
 CONTROL: Final = load_queries("postgres", "control.sql")
-
-HOSTS_SECONDS: Final = 1.0
-"""Between two times that others are asked about hosts; and how long a commit of theirs that has
-begun may take to be seen."""
 
 
 class Doubt(NamedTuple):
@@ -78,16 +74,14 @@ class PostgresJob:
         self._commits = 0
         self._asked_at = 0.0
         """When the transaction at hand began, on the monotonic clock."""
-        self._hosts_at = 0.0
-        """When others were asked about hosts, by the server's clock."""
         self._doubt: Doubt | None = None
         self._ending: str | None = None
         """What a close is to answer that may have been kept, though nobody answered."""
         self.closed: EventNote | None = None
-        self._starving = False
         self._last: bool | None = None
         self._given_up = False
         self._watch = Watch(session.run, opening)
+        self._others = Others(self._tables, slots_shared=opening.slots_shared)
         self._presence = presence
         self._marks = Marks()
         careful = session.crashed or session.suspects > 0
@@ -114,22 +108,19 @@ class PostgresJob:
         tables = self._tables
         adopted: list[EventNote] = []
         if batch.slots_given:
-            tables.give(batch.slots_given)
+            tables.leases.give(batch.slots_given)
         if self._watch.see_to_the_dead(tables, idle=batch.idle):
             fence = self._fence(tables.connection)
             adopted = tables.adopt_events()
         transaction = self._writer.apply(batch, fence.tally(), fence.now)
         committed = transaction.committed
-        if batch.slots_wanted:
-            self._find_slots(batch, transaction)
-        elif batch.slots_enough:
-            self._starving = False
+        self._others.find_slots(batch, transaction)
         tables.settle_claims()
-        committed.claimed = tables.claimed
-        committed.hosts = self._hosts(committed.claimed, fence.now)
+        committed.claimed = tables.leases.claimed
+        committed.hosts = self._others.hosts(committed.claimed, fence.now)
         committed.next_id = max(int(fence.next_id), batch.next_id)
         self._keep_counters(batch, fence, transaction)
-        self._tell_of_others(batch, transaction)
+        self._others.tell(batch, transaction)
         self._keep_metrics(batch)
         settle_units(tables, fence.now)
         tables.forget_events(batch.told)
@@ -142,28 +133,6 @@ class PostgresJob:
         expected_total = batch.expected_total if isinstance(batch, Batch) else None
         if expected_total is not None:
             self._tables.execute(COMMIT["keep_expected"], expected_total=expected_total)
-
-    def _find_slots(self, batch: Batch, transaction: Transaction) -> None:
-        committed, tally = transaction.committed, transaction.tally
-        rows = self._tables.lease_from_new_slots(batch.slots_wanted, batch.slot_share)
-        tally.states[State.pending] -= len(rows)
-        tally.states[State.leased] += len(rows)
-        committed.leased += rows
-        committed.counts = tally.counts()
-        slots = self._tables.find_slots(sorted({row.slot for row in rows}))
-        if slots:
-            committed.pending.update(self._tables.pending(dict.fromkeys(slots.values(), 0)))
-        committed.slots_found = len(slots)
-        self._starving = not slots
-
-    def _hosts(self, claimed: list[str], now: float) -> list[HostNote]:
-        """What others know of the hosts that this run may ask."""
-        if claimed:
-            return self._tables.hosts_of_slots(claimed)
-        if self._opening.slots_shared and now - self._hosts_at > HOSTS_SECONDS:
-            since, self._hosts_at = self._hosts_at, now
-            return self._tables.hosts_since(since - HOSTS_SECONDS)
-        return []
 
     def _keep_counters(self, batch: Batch, fence: Fence, transaction: Transaction) -> None:
         tables, committed, tally = self._tables, transaction.committed, transaction.tally
@@ -179,7 +148,7 @@ class PostgresJob:
             alone_id=tally.alone_id,
             sent=sent,
             answered=answered,
-            starving=self._starving,
+            starving=self._others.starving,
             pages=batch.pages,
             items=transaction.items_taken,
         )
@@ -187,23 +156,6 @@ class PostgresJob:
             tables.execute(COMMIT["note_every_run"])
         if batch.start_exhausted:
             tables.execute(COMMIT["note_start"])
-
-    def _tell_of_others(self, batch: Batch, transaction: Transaction) -> None:
-        tables, committed = self._tables, transaction.committed
-        if batch.start_wanted:
-            ((given, over),) = tables.execute(COMMIT["take_start"]).fetchall()
-            committed.start = StartTurn.given if given else StartTurn.taken
-            if over:
-                committed.start = StartTurn.over
-        if batch.idle:
-            ((starting, is_open, ready),) = tables.execute(COMMIT["others_at_work"]).fetchall()
-            committed.others_at_work = starting or is_open
-            committed.only_delayed = not (starting or ready)
-        if not self._opening.slots_shared:
-            ((committed.fair_share,),) = tables.execute(COMMIT["fair_share"]).fetchall()
-        if self._starving:
-            rows = tables.execute(COMMIT["slots_of_others"]).fetchall()
-            committed.blocked_by = [key for (key,) in rows]
 
     # What the engine holds
 

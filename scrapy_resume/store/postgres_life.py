@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from scrapy_resume.errors import ResumeError, StoreUnavailableError
 from scrapy_resume.model import Phase
 from scrapy_resume.store.board import CAPACITY
-from scrapy_resume.store.postgres_tables import COMMIT
+from scrapy_resume.store.postgres_statements import COMMIT
 
 if TYPE_CHECKING:
     from scrapy_resume.store.contract import Opening

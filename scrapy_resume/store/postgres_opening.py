@@ -24,7 +24,8 @@ from scrapy_resume.store.postgres_recovery import (
     live_runs,
     settle_pending,
 )
-from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
+from scrapy_resume.store.postgres_statements import OPENING
+from scrapy_resume.store.postgres_tables import PostgresTables
 from scrapy_resume.store.processes import Presence
 from scrapy_resume.store.recovery import Recovered
 from scrapy_resume.store.units import settle_units
@@ -134,17 +135,7 @@ def _begin_run(
         next_id=first_id,
     )
     settle_pending(tables)
-    # By now, not as the job was found: the dead may have had start().
-    ((start_run,),) = tables.execute(OPENING["start_run"]).fetchall()
-    start_over = job.start_over and not alone
-    has_start = alone or (start_run == 0 and not start_over)
-    tables.execute(
-        OPENING["open_job"],
-        metadata=as_json(opening.metadata) if opening.metadata else None,
-        launch=as_json(opening.launch) if opening.launch else None,
-        start_run=job.next_run if has_start else start_run,
-        start_over=start_over,
-    )
+    has_start = _note_opening(tables, opening, job, alone)
     *counters, superseded, _ = _counters(tables)
     return Session(
         job=key,
@@ -154,7 +145,7 @@ def _begin_run(
         began=job.next_run == 1,
         crashed=crashed,
         counts=Counts(*counters),
-        pending=tables.pending(dict.fromkeys(tables.open_slots(SLOTS_TOLD), 0)),
+        pending=tables.leases.pending(dict.fromkeys(tables.leases.open_slots(SLOTS_TOLD), 0)),
         suspects=tables.execute(OPENING["ready_suspects"]).fetchall()[0][0],
         start_exhausted=job.start_exhausted,
         every_run=job.every_run and alone,
@@ -175,6 +166,22 @@ def _begin_run(
         others=len(found.others),
         id_step=ID_STEP,
     )
+
+
+def _note_opening(tables: PostgresTables, opening: Opening, job: JobRow, alone: bool) -> bool:
+    """The job is open. Returns whether ``start()`` is this run's."""
+    # By now, not as the job was found: the dead may have had start().
+    ((start_run,),) = tables.execute(OPENING["start_run"]).fetchall()
+    start_over = job.start_over and not alone
+    has_start = alone or (start_run == 0 and not start_over)
+    tables.execute(
+        OPENING["open_job"],
+        metadata=as_json(opening.metadata) if opening.metadata else None,
+        launch=as_json(opening.launch) if opening.launch else None,
+        start_run=job.next_run if has_start else start_run,
+        start_over=start_over,
+    )
+    return has_start
 
 
 def _first_id(next_id: int, run: int) -> int:

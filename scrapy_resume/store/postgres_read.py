@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from scrapy_resume.errors import JobNotFoundError
-from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State, UnitState
+from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.postgres_errors import translated
 from scrapy_resume.store.postgres_link import Link
@@ -23,17 +23,19 @@ from scrapy_resume.store.selecting import (
     LISTED,
     POSTGRES,
     TROUBLED,
-    check_lists,
     condition,
+)
+from scrapy_resume.store.summaries import summary_of
+from scrapy_resume.store.versions import (
+    COUNTS_MINUTES,
+    COUNTS_UNITS,
+    KEEPS_METRICS,
+    check_lists,
 )
 
 READ: Final = load_queries("postgres", "read.sql")
 
 ROWS_AT_ONCE: Final = 500
-
-COUNTS_UNITS: Final = 2
-KEEPS_METRICS: Final = 3
-"""The first versions of the schema that do."""
 
 _OPEN: Final = frozenset({State.pending, State.leased})
 
@@ -75,29 +77,7 @@ class PostgresReader:
             cursor = connection.cursor(row_factory=dict_row)
             row = cursor.execute(READ["summary"], {"job": job}).fetchall()[0]
             alive = [run for run in _runs(connection, job) if run["alive"]]
-        running = row["status"] in ("running", "recovering")
-        owner = alive[-1] if alive else row
-        return JobSummary(
-            key=key,
-            spider=row["spider"],
-            status=row["status"],
-            reason=None if running else row["reason"],
-            alive=bool(alive),
-            owner=owner["worker"],
-            owned_since=owner["started_at"],
-            created_at=row["created_at"],
-            updated_at=row["updated_at"],
-            completed_at=row["completed_at"],
-            counts=Counts(**{name: row[name] for name in Counts.__dataclass_fields__}),
-            input_hashes=json.loads(row["input_hashes"]),
-            metadata=json.loads(row["metadata"]),
-            arguments=json.loads(row["arguments"]),
-            start_exhausted=row["start_exhausted"],
-            # A database that nobody has opened since an older version left it lacks these.
-            delta=bool(row.get("delta")),
-            launch=json.loads(row.get("launch") or "null"),
-            expected_total=row.get("expected_total"),
-        )
+        return summary_of(key, row, alive[-1] if alive else row, alive=bool(alive))
 
     def runs(self, key: JobKey) -> list[dict[str, Any]]:
         """The runs, the first one first.
@@ -173,7 +153,7 @@ class PostgresReader:
         only an older version has crawled into.
         """
         with self._job(key) as (connection, job):
-            if connection.execute(READ["has_minutes"]).fetchone() is None:
+            if version_of(connection, self._link.place) < COUNTS_MINUTES:
                 return []
             values = {"job": job, "since": int(since // 60)}
             return _dicts(connection, READ["minutes"], values)

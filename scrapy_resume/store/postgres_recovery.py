@@ -11,7 +11,8 @@ from scrapy_resume.model import Counts, JobKey, Phase
 from scrapy_resume.store.batch import end_delays
 from scrapy_resume.store.contract import Recovery
 from scrapy_resume.store.jsontext import storable
-from scrapy_resume.store.postgres_tables import OPENING, PostgresTables
+from scrapy_resume.store.postgres_statements import OPENING
+from scrapy_resume.store.postgres_tables import PostgresTables
 from scrapy_resume.store.processes import is_gone
 from scrapy_resume.store.recovery import Death, Recovered, recover, supersede_every_run
 from scrapy_resume.store.tally import Tally

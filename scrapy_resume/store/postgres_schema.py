@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from scrapy_resume.errors import ConfigurationError, SchemaTooNewError
 from scrapy_resume.store.migrations import load_migrations
-from scrapy_resume.store.postgres_tables import OPENING
+from scrapy_resume.store.postgres_statements import OPENING
 from scrapy_resume.store.queries import read_sql
 
 MIGRATIONS: Final = load_migrations("postgres")

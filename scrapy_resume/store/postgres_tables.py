@@ -1,30 +1,29 @@
-"""The statements of one job in PostgreSQL, for one run: the hot path."""
+"""The statements of one job in PostgreSQL, for one run: the hot path. What leases is in
+``postgres_leases``."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
-from psycopg import Connection, Cursor
+from psycopg import Connection
 from psycopg.rows import dict_row
 
 from scrapy_resume.errors import LeaseLostError
-from scrapy_resume.model import Counts, State
+from scrapy_resume.model import State
 from scrapy_resume.store.contract import (
     Batch,
     EventNote,
     FeedNote,
     HostNote,
     ItemRecord,
-    LeasedRow,
     Release,
-    Wish,
 )
 from scrapy_resume.store.events import noted
 from scrapy_resume.store.jsontext import storable
-from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.postgres_leases import PostgresLeases
+from scrapy_resume.store.postgres_statements import COMMIT, OPENING, Statements
 from scrapy_resume.store.tables import (
     Changed,
     Fate,
@@ -35,92 +34,36 @@ from scrapy_resume.store.tables import (
     NewRow,
     Outcome,
     Unmet,
-    Waiting,
 )
-from scrapy_resume.store.tally import Tally
 from scrapy_resume.store.units import UnitChanges, UnitRow
-
-COMMIT: Final = load_queries("postgres", "commit.sql")
-OPENING: Final = load_queries("postgres", "opening.sql")
 
 ITEMS_AT_ONCE: Final = 1_000
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class Fence(NamedTuple):
-    """The columns of the statement ``fence``."""
-
-    status: str
-    commits: int
-    alone_id: int
-    now: float
-    pending: int
-    leased: int
-    done: int
-    failed: int
-    parked: int
-    ignored: int
-    delayed: int
-    items_stored: int
-    items_dropped: int
-    items_failed: int
-    superseded: int
-    next_id: int
-
-    @property
-    def counts(self) -> Counts:
-        """The counters of the whole job."""
-        names = Counts.__dataclass_fields__
-        return Counts(**{name: int(getattr(self, name)) for name in names})
-
-    def tally(self) -> Tally:
-        """The counters, to be changed."""
-        return Tally(self.counts, self.alone_id, int(self.superseded))
-
-
-class PostgresTables:
+class PostgresTables(Statements):
     """See ``Tables``. ``begin`` comes before everything else in a transaction."""
 
     def __init__(self, job: int, run: int, any_owner: bool) -> None:
-        self._job = job
-        self._run = run
+        super().__init__(job, run)
         self._any_owner = any_owner
-        self._connection: Connection[Any]
-        self._now = 0.0
         self.units = UnitChanges()
+        self.leases = PostgresLeases(job, run, any_owner)
         self._claims: dict[bytes, int] = {}
         self._used: dict[bytes, int] = {}
-        self._owned: set[int] = set()
-        """Slots that are this run's, by committed transactions and by the one at hand."""
-        self._fresh: set[int] = set()
-        self.claimed: list[str] = []
-        """Slots that became this run's in the transaction at hand."""
 
     def begin(self, connection: Connection[Any], now: float) -> None:
         """A transaction has begun on that connection; the server's time."""
-        self._connection = connection
-        self._now = now
+        self.use(connection, now)
+        self.leases.begin(connection, now)
         self.units = UnitChanges()
         self._claims = {}
         self._used = {}
-        self._owned -= self._fresh
-        self._fresh = set()
-        self.claimed = []
 
     def keep(self) -> None:
         """The transaction was kept."""
-        self._fresh = set()
-
-    @property
-    def connection(self) -> Connection[Any]:
-        """That of the transaction."""
-        return self._connection
-
-    @property
-    def now(self) -> float:
-        """The server's time when the transaction began."""
-        return self._now
+        self.leases.keep()
 
     def of_run(self, run: int) -> PostgresTables:
         """The same for another run, within the transaction at hand; units are written with this
@@ -129,12 +72,6 @@ class PostgresTables:
         other.begin(self._connection, self._now)
         other.units = self.units
         return other
-
-    def execute(self, statement: str, **values: Any) -> Cursor[Any]:
-        """Run a statement with the job, the run and the time among its values."""
-        return self._connection.execute(
-            statement, {"job": self._job, "run": self._run, "now": self._now, **values}
-        )
 
     # Names
 
@@ -324,108 +261,6 @@ class PostgresTables:
         """What others have written of hosts since that time, by the server's clock."""
         return [HostNote(*row) for row in self.execute(COMMIT["hosts_since"], since=since)]
 
-    # Leases
-
-    def due(self, now: float, count: int) -> list[Waiting]:
-        """Delayed rows whose time has come, those that waited longest first."""
-        return [Waiting(*columns) for columns in self.execute(COMMIT["due_requests"], count=count)]
-
-    def next_due(self) -> float:
-        """When the first delayed row is due; 0: none is delayed."""
-        found = self.execute(COMMIT["next_due"]).fetchall()
-        return float(found[0][0]) if found else 0.0
-
-    def end_delays(self, rows: Sequence[int]) -> None:
-        """From here on these can be leased."""
-        self.execute(COMMIT["end_delays"], ids=list(rows))
-
-    def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
-        """Lease the first rows of slots, wish after wish, of slots that are this run's."""
-        self.claim({slot for _, slot in wishes})
-        counts: dict[int, int] = {}
-        for wish, slot in wishes:
-            counts[slot] = counts.get(slot, 0) + max(wish.count, 0)
-        leased: dict[str, list[LeasedRow]] = {}
-        for row in self._lease(counts, {slot: wish.slot for wish, slot in wishes}):
-            leased.setdefault(row.slot, []).append(row)
-        granted = []
-        for wish, _ in wishes:
-            rows = leased.get(wish.slot, [])
-            granted += rows[: wish.count]
-            del rows[: wish.count]
-        return granted
-
-    def lease_from_new_slots(self, count: int, share: int) -> list[LeasedRow]:
-        """Take so many slots that nobody has, and lease as many rows as ``share`` from each."""
-        slots = self.open_slots(count)
-        keys = self.claim(set(slots))
-        if self._any_owner:
-            found = self.find_slots(list(self.pending(dict.fromkeys(slots, 0))))
-            keys = {slot: key for key, slot in found.items()}
-        return self._lease(dict.fromkeys(keys, share), keys) if keys else []
-
-    def open_slots(self, count: int) -> list[int]:
-        """Some slots that this run may take and that have rows to lease."""
-        ((first, last),) = self.execute(COMMIT["slot_range"]).fetchall()
-        if first is None:
-            return []
-        slots: list[int] = []
-        for start in (random.randint(first, last), first):
-            values = {"first": start, "count": count, "any_owner": self._any_owner}
-            found = self.execute(COMMIT["find_open_slots"], **values)
-            slots += [slot for (slot,) in found if slot not in slots]
-            if len(slots) >= count:
-                break
-        return slots[:count]
-
-    def claim(self, slots: set[int]) -> dict[int, str]:
-        """Take those of these slots that nobody has; they are this run's until it gives them."""
-        wanted = sorted(slots - self._owned)
-        if self._any_owner or not wanted:
-            return {}
-        claimed = dict(self.execute(COMMIT["claim_slots"], slots=wanted).fetchall())
-        self._own(claimed)
-        return claimed
-
-    def _own(self, claimed: Mapping[int, str]) -> None:
-        self._fresh |= claimed.keys() - self._owned
-        self._owned |= claimed.keys()
-        self.claimed += claimed.values()
-
-    def give(self, slots: Mapping[str, float]) -> None:
-        """Slots that the run has no more use for."""
-        keys, seconds = list(slots), list(slots.values())
-        for (slot,) in self.execute(COMMIT["give_slots"], keys=keys, seconds=seconds):
-            self._owned.discard(slot)
-
-    def _lease(self, counts: Mapping[int, int], keys: Mapping[int, str]) -> list[LeasedRow]:
-        slots = [slot for slot in counts if self._any_owner or slot in self._owned]
-        if not slots:
-            return []
-        numbers = [counts[slot] for slot in slots]
-        rows = self.execute(COMMIT["lease_requests"], slots=slots, counts=numbers)
-        return [_leased_row(columns[:-1], keys[columns[-1]]) for columns in rows]
-
-    def lease_suspect(self, now: float) -> LeasedRow | None:
-        """Lease the suspect that was found first, of those that this run may have."""
-        columns = self.execute(COMMIT["lease_suspect"], any_owner=self._any_owner).fetchone()
-        if columns is None:
-            return None
-        *rest, key, claimed = columns
-        if claimed is not None:
-            self._own({claimed: key})
-        return _leased_row(rest, key)
-
-    def count_suspects(self) -> int:
-        """Suspects that this run could lease now."""
-        cursor = self.execute(COMMIT["count_suspects"], any_owner=self._any_owner)
-        return int(cursor.fetchall()[0][0])
-
-    def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
-        """By key, the rows that this run can lease from slots now."""
-        values = {"slots": list(slots), "any_owner": self._any_owner}
-        return dict(self.execute(COMMIT["pending"], **values).fetchall())
-
     # Recovery
 
     def held_then(self) -> list[LeasedThen]:
@@ -519,24 +354,3 @@ class PostgresTables:
 
 def _json(rows: object) -> str:
     return _encode(rows).decode()
-
-
-def _leased_row(columns: Sequence[Any], slot: str) -> LeasedRow:
-    row, identity, parent, url, payload, priority, start, seq, unit, unit_name, *rest = columns
-    attempts, crashes, items, every_run = rest
-    return LeasedRow(
-        id=row,
-        identity=bytes(identity),
-        parent=parent,
-        url=url,
-        payload=payload,
-        slot=slot,
-        priority=priority,
-        start=start,
-        seq=seq,
-        unit=unit if unit_name is None else unit_name,
-        attempts=attempts,
-        crashes=crashes,
-        items=items,
-        every_run=bool(every_run),
-    )

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.store.postgres_recovery import SITE_SECONDS, end_dead_run, live_runs
-from scrapy_resume.store.postgres_tables import OPENING
+from scrapy_resume.store.postgres_statements import OPENING
 
 if TYPE_CHECKING:
     from scrapy_resume.store.contract import Opening

@@ -14,12 +14,15 @@ from functools import lru_cache
 from importlib.resources import files
 from itertools import chain
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 NAME_MARK = "-- name:"
 
 ROWS_A_STATEMENT: Final = (256, 16, 4, 1)
 """SQLite takes up to 32,766 parameters; few different statements stay prepared."""
+
+ROWS_AT_ONCE: Final = 500
+"""That are fetched from a cursor."""
 
 _VALUES: Final = re.compile(r"VALUES\s*(\([?,\s]*\))")
 
@@ -76,6 +79,14 @@ def insert_many(
 def _repeated(statement: str, count: int) -> str:
     before, values, after = _VALUES.split(statement)
     return f"{before}VALUES {', '.join([values] * count)}{after}"
+
+
+def as_dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
+    """Rows by the names of their columns; they are never here all at once."""
+    names = [column[0] for column in cursor.description]
+    while rows := cursor.fetchmany(ROWS_AT_ONCE):
+        for row in rows:
+            yield dict(zip(names, row, strict=True))
 
 
 def split_statements(script: str) -> Iterator[str]:

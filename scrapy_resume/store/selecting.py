@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from scrapy_resume.errors import SchemaTooOldError
-from scrapy_resume.model import JobKey, Selection, State
+from scrapy_resume.model import Selection, State
 from scrapy_resume.store.jsontext import storable
 
 UNRECORDED: Final = '{"unrecorded":true}'
@@ -22,23 +21,11 @@ LISTED: Final = (
 )
 """The columns of ``scrapy resume requests --json``."""
 
-LISTS_REQUESTS: Final = 5
-"""The first version of both schemas whose requests can be listed."""
-
 EVERYTHING: Final = Selection()
 TROUBLED: Final = frozenset({State.failed, State.parked})
 """What both databases list apart, so that it is found without reading all."""
 
 _HOST: Final = re.compile(r"[^:]+://(?:[^/@]*@)?(\[[^]]*\]|[^/:?#]*)")
-
-
-def check_lists(key: JobKey, version: int) -> None:
-    """Raises ``SchemaTooOldError`` for a job that only an older version has crawled."""
-    if version < LISTS_REQUESTS:
-        raise SchemaTooOldError(
-            f"{key} was last crawled by an older version of scrapy-resume: its requests can be "
-            "listed when its crawl has gone on"
-        )
 
 
 class Condition(NamedTuple):

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from scrapy_resume.errors import (
     ConfigurationError,
@@ -30,10 +29,8 @@ from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.backupfile import is_backup
 from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
 from scrapy_resume.store.events import noted
-from scrapy_resume.store.jsontext import as_json
 from scrapy_resume.store.locks import door_lock, is_held
-from scrapy_resume.store.migrations import SCHEMA_VERSION, migrate, record_version
-from scrapy_resume.store.queries import read_sql, split_statements
+from scrapy_resume.store.migrations import SCHEMA_VERSION, migrate
 from scrapy_resume.store.sqlite_backup import copy_job, key_of, verify_job
 from scrapy_resume.store.sqlite_control import (
     LOOK_SECONDS,
@@ -44,11 +41,11 @@ from scrapy_resume.store.sqlite_control import (
     encode_selection,
     tell,
 )
+from scrapy_resume.store.sqlite_creating import cleared, create_job, never_ran
 from scrapy_resume.store.sqlite_errors import translated
+from scrapy_resume.store.sqlite_files import SQL as FILES
 from scrapy_resume.store.sqlite_files import (
-    CREATING,
     JobFile,
-    beside,
     check_library,
     check_not_empty,
     connect,
@@ -56,14 +53,12 @@ from scrapy_resume.store.sqlite_files import (
     door_path,
     job_files,
     job_path,
-    leftovers,
     lock_path,
     make_directory,
     schema_version,
     sync,
 )
-from scrapy_resume.store.sqlite_files import SQL as FILES
-from scrapy_resume.store.sqlite_given import carry, earlier_to_read
+from scrapy_resume.store.sqlite_given import earlier_to_read
 from scrapy_resume.store.sqlite_job import SqliteJob, holder
 from scrapy_resume.store.sqlite_opening import (
     Ownership,
@@ -73,18 +68,16 @@ from scrapy_resume.store.sqlite_opening import (
     recover_job,
     transaction,
 )
-from scrapy_resume.store.sqlite_read import read_summary, reading
+from scrapy_resume.store.sqlite_read import read_summary, reading, version_of
+from scrapy_resume.store.sqlite_statements import COMMIT, OPENING
 from scrapy_resume.store.sqlite_steering import steer
-from scrapy_resume.store.sqlite_tables import COMMIT, OPENING
 from scrapy_resume.store.verifying import Verdict
+from scrapy_resume.store.versions import KEEPS_EVENTS
 
 log = logging.getLogger("scrapy_resume")
 
 ANSWER_SECONDS = 10.0
 """How long a command waits for a live owner: it looks for orders twice a second."""
-
-KEEPS_EVENTS: Final = 3
-"""The first version of the schema that does."""
 
 
 class SqliteStore:
@@ -137,11 +130,11 @@ class SqliteStore:
         with translated(self.directory):
             make_directory(self.directory)
             if path.exists():
-                if not _never_ran(path):
+                if not never_ran(path):
                     raise JobExistsError(f"{key} exists already, in {path}")
                 delete_job(path)
             earlier = [job for job in self._files(key.name) if job.key.number < key.number]
-            _create(path, key, opening, earlier_to_read(earlier, opening.delta))
+            create_job(path, key, opening, earlier_to_read(earlier, opening.delta))
         return open_job(path, key, opening)
 
     def resume(self, key: JobKey, opening: Opening) -> SqliteJob:
@@ -250,7 +243,7 @@ class SqliteStore:
                 raise JobExistsError(
                     f"{key} exists already, in {path}; delete it first (scrapy resume reset {key})"
                 )
-            fresh = _cleared(path)
+            fresh = cleared(path)
             with translated(self.directory):
                 copy_job(source, fresh)
                 with closing(connect(fresh, FILES["configure_creator"], mode="rw")) as connection:
@@ -269,7 +262,7 @@ class SqliteStore:
     def untold(self, key: JobKey) -> list[EventNote]:
         """Events of a job that nobody is on, of which nobody was told."""
         with reading(self._existing(key)) as connection:
-            if schema_version(connection, self._existing(key), SCHEMA_VERSION) < KEEPS_EVENTS:
+            if version_of(connection) < KEEPS_EVENTS:
                 return []
             return noted(connection.execute(OPENING["events"]).fetchall())
 
@@ -362,62 +355,3 @@ def _delete(path: Path, key: JobKey, completed_before: float | None) -> bool:
         finally:
             lock.discard()
     return True
-
-
-def _never_ran(path: Path) -> bool:
-    """A start that died, or failed, between the creation of the job and its first run."""
-    job = read_summary(path)
-    return job.status == "initialized" and not job.alive
-
-
-def _create(path: Path, key: JobKey, opening: Opening, earlier: Sequence[JobFile]) -> None:
-    """Write the job's file under another name, then give it its own: it is whole, or not there.
-
-    ``earlier``: the files of which it is to know which requests gave items.
-    """
-    fresh = _cleared(path)
-    # 0600 from the first moment; SQLite gives its other files the same mode.
-    os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    connection = connect(fresh, FILES["configure_creator"], mode="rw")
-    try:
-        with transaction(connection):
-            _fill(connection, key, opening)
-        if opening.delta or earlier:
-            count = carry(connection, earlier, opening.delta)
-            log.info("%s knows %d requests that gave items in earlier numbers", key, count)
-        connection.execute(FILES["use_wal"]).fetchall()
-    finally:
-        connection.close()
-    sync(fresh)
-    fresh.rename(path)
-    sync(path.parent)
-
-
-def _cleared(path: Path) -> Path:
-    """The name under which a job's file is made, with nothing beside it that is not its own."""
-    fresh = beside(path, CREATING)
-    for leftover in leftovers(path):
-        # Of a start that died here nothing is missed; the rest belonged to a job.
-        if not leftover.name.startswith(fresh.name):
-            log.warning("%s was left behind without its job's file; it is removed", leftover)
-        leftover.unlink()
-    return fresh
-
-
-def _fill(connection: sqlite3.Connection, key: JobKey, opening: Opening) -> None:
-    for statement in split_statements(read_sql("sqlite", "schema.sql")):
-        connection.execute(statement)
-    record_version(connection, SCHEMA_VERSION)
-    connection.execute(
-        OPENING["create_job"],
-        {
-            "name": key.name.encode("utf-8", "backslashreplace").decode(),
-            "number": key.number,
-            "spider": opening.spider,
-            "now": time.time(),
-            "arguments": as_json(opening.arguments),
-            "metadata": as_json(opening.metadata),
-            "input_hashes": as_json(opening.input_hashes),
-            "launch": as_json(opening.launch) if opening.launch else None,
-        },
-    )

@@ -269,3 +269,9 @@ def schema_version(connection: sqlite3.Connection, path: Path, newest: int) -> i
             f"{version}, this one knows {newest}): upgrade scrapy-resume"
         )
     return int(version)
+
+
+def file_identity(path: Path) -> tuple[int, int]:
+    """Which file it is, whatever it is called: another one in its place has another."""
+    found = path.stat()
+    return found.st_dev, found.st_ino

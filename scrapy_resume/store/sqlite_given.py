@@ -11,12 +11,12 @@ from typing import Final
 
 from scrapy_resume.errors import SchemaTooOldError, StoreDamagedError
 from scrapy_resume.store.given import up_to_first_keeper
-from scrapy_resume.store.selecting import check_lists
 from scrapy_resume.store.sqlite_errors import translated
 from scrapy_resume.store.sqlite_files import JobFile
 from scrapy_resume.store.sqlite_opening import transaction
 from scrapy_resume.store.sqlite_read import reading, version_of
-from scrapy_resume.store.sqlite_tables import OPENING
+from scrapy_resume.store.sqlite_statements import OPENING
+from scrapy_resume.store.versions import check_lists
 
 log = logging.getLogger("scrapy_resume")
 

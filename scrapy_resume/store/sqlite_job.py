@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -31,9 +30,10 @@ from scrapy_resume.store.recovery import Death, recover
 from scrapy_resume.store.sqlite_control import heard, obey
 from scrapy_resume.store.sqlite_errors import REOPEN, result_code, translated
 from scrapy_resume.store.sqlite_files import SQL as FILES
-from scrapy_resume.store.sqlite_files import connect
+from scrapy_resume.store.sqlite_files import connect, file_identity
 from scrapy_resume.store.sqlite_read import reading
-from scrapy_resume.store.sqlite_tables import COMMIT, OPENING, JobRow, SqliteTables
+from scrapy_resume.store.sqlite_statements import COMMIT, OPENING, JobRow
+from scrapy_resume.store.sqlite_tables import SqliteTables
 
 
 class Doubt(NamedTuple):
@@ -66,7 +66,7 @@ class SqliteJob:
         self._lock = lock
         self._board = board
         self._durable = durable
-        self._file = _file_identity(path)
+        self._file = file_identity(path)
         self._tables = SqliteTables()
         self._writer = BatchWriter(session.run, self._tables)
         self._doubt: Doubt | None = None
@@ -214,7 +214,7 @@ class SqliteJob:
     def _check_place(self) -> None:
         """What is written to a file without a name is lost with the process."""
         try:
-            found = _file_identity(self.path)
+            found = file_identity(self.path)
         except FileNotFoundError as error:
             raise LeaseLostError(
                 f"{self.path} was deleted or moved while the crawl was running; the crawl stops"
@@ -276,8 +276,3 @@ def holder(path: Path, epoch: int | None = None) -> str | None:
     except ResumeError:
         return None
     return None if current == epoch else worker
-
-
-def _file_identity(path: Path) -> tuple[int, int]:
-    found = os.stat(path)
-    return found.st_dev, found.st_ino

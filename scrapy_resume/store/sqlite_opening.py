@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from scrapy_resume.errors import JobLockedError, StoreDamagedError
-from scrapy_resume.model import JobKey
+from scrapy_resume.model import LIVE_STATUSES, JobKey
 from scrapy_resume.store.batch import end_delays
 from scrapy_resume.store.board import Board, read_board
 from scrapy_resume.store.contract import FeedNote, HostNote, Opening, Recovery, Session
@@ -40,9 +40,8 @@ from scrapy_resume.store.sqlite_files import (
 )
 from scrapy_resume.store.sqlite_job import SqliteJob, holder
 from scrapy_resume.store.sqlite_read import READ
-from scrapy_resume.store.sqlite_tables import OPENING, SqliteTables
-
-UNENDED: Final = frozenset({"running", "recovering"})
+from scrapy_resume.store.sqlite_statements import OPENING
+from scrapy_resume.store.sqlite_tables import SqliteTables
 
 
 class Ownership(NamedTuple):
@@ -61,7 +60,7 @@ class Ownership(NamedTuple):
     @property
     def died(self) -> bool:
         """The last run has not written down how it ended."""
-        return self.run_status in UNENDED
+        return self.run_status in LIVE_STATUSES
 
 
 def open_job(path: Path, key: JobKey, opening: Opening) -> SqliteJob:

@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
-from scrapy_resume.model import Counts, JobKey, JobSummary, Selection, State, UnitState
+from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
 from scrapy_resume.store.locks import is_held
 from scrapy_resume.store.migrations import SCHEMA_VERSION
-from scrapy_resume.store.queries import load_queries
+from scrapy_resume.store.queries import ROWS_AT_ONCE, as_dicts, load_queries
 from scrapy_resume.store.selecting import (
     EVERYTHING,
     LISTED,
     SQLITE,
     TROUBLED,
-    check_lists,
     condition,
     url_host,
 )
@@ -41,15 +40,17 @@ from scrapy_resume.store.sqlite_files import (
     lock_path,
     schema_version,
 )
+from scrapy_resume.store.summaries import summary_of
+from scrapy_resume.store.versions import (
+    COUNTS_MINUTES,
+    COUNTS_UNITS,
+    KEEPS_METRICS,
+    check_lists,
+)
 
 READ: Final = load_queries("sqlite", "read.sql")
 
-ROWS_AT_ONCE: Final = 500
 NO_LIMIT: Final = -1
-
-COUNTS_UNITS: Final = 2
-KEEPS_METRICS: Final = 3
-"""The first versions of the schema that do."""
 
 
 class SqliteReader:
@@ -89,7 +90,7 @@ class SqliteReader:
         custom metrics, a dict).
         """
         with reading(self.path(key)) as connection:
-            runs = list(_dicts(connection.execute(READ["runs"])))
+            runs = list(as_dicts(connection.execute(READ["runs"])))
             custom = {}
             if version_of(connection) >= KEEPS_METRICS:
                 custom = dict(connection.execute(READ["custom"]).fetchall())
@@ -116,7 +117,7 @@ class SqliteReader:
         with reading(self.path(key)) as connection:
             check_lists(key, version_of(connection))
             add_functions(connection)
-            yield from _dicts(connection.execute(statement, {**values, "count": count}))
+            yield from as_dicts(connection.execute(statement, {**values, "count": count}))
 
     def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
         """The failed requests by error and HTTP status, the most frequent first.
@@ -128,7 +129,7 @@ class SqliteReader:
         with reading(self.path(key)) as connection:
             check_lists(key, version_of(connection))
             values = {"examples": examples, "bound": bound}
-            groups = list(_dicts(connection.execute(READ["failures"], values)))
+            groups = list(as_dicts(connection.execute(READ["failures"], values)))
         for group in groups:
             group["examples"] = json.loads(group["examples"])
         return groups
@@ -139,7 +140,7 @@ class SqliteReader:
         Of very many, the ``bound`` that were found last.
         """
         with reading(self.path(key)) as connection:
-            return list(_dicts(connection.execute(READ["statuses"], {"bound": bound})))
+            return list(as_dicts(connection.execute(READ["statuses"], {"bound": bound})))
 
     def hosts(self, key: JobKey, count: int, bound: int) -> list[dict[str, Any]]:
         """Requests by ``host`` (the download slot): ``total``, ``open``, ``done``, ``failed``
@@ -149,7 +150,7 @@ class SqliteReader:
         """
         with reading(self.path(key)) as connection:
             values = {"count": count, "bound": bound}
-            return list(_dicts(connection.execute(READ["hosts"], values)))
+            return list(as_dicts(connection.execute(READ["hosts"], values)))
 
     def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
         """What each minute brought from that time on, in order; minutes without a page are left
@@ -160,9 +161,9 @@ class SqliteReader:
         an older version has crawled.
         """
         with reading(self.path(key)) as connection:
-            if connection.execute(READ["has_minutes"]).fetchone() is None:
+            if version_of(connection) < COUNTS_MINUTES:
                 return []
-            return list(_dicts(connection.execute(READ["minutes"], {"since": int(since // 60)})))
+            return list(as_dicts(connection.execute(READ["minutes"], {"since": int(since // 60)})))
 
     def units(
         self, key: JobKey, state: UnitState | None = None, limit: int | None = None
@@ -176,7 +177,7 @@ class SqliteReader:
         statement = READ["units"] if state is None else READ["units_in_state"]
         with reading(self.path(key)) as connection:
             if version_of(connection) >= COUNTS_UNITS:
-                yield from _dicts(connection.execute(statement, {"state": state, "count": count}))
+                yield from as_dicts(connection.execute(statement, {"state": state, "count": count}))
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
         """How many units are in each state; ``None`` where an older version counted none: they
@@ -230,46 +231,16 @@ def add_functions(connection: sqlite3.Connection) -> None:
 def read_summary(path: Path) -> JobSummary:
     """The summary of the job in a file; see ``SqliteReader`` for the errors."""
     with reading(path) as connection:
-        row = next(_dicts(connection.execute(READ["summary"])))
+        row = next(as_dicts(connection.execute(READ["summary"])))
         alive = is_held(lock_path(path, row["epoch"]))
         while not alive:
             # Another run may have begun the next epoch between the two looks.
             (epoch,) = connection.execute(READ["epoch"]).fetchone()
             if epoch == row["epoch"]:
                 break
-            row = next(_dicts(connection.execute(READ["summary"])))
+            row = next(as_dicts(connection.execute(READ["summary"])))
             alive = is_held(lock_path(path, row["epoch"]))
-    return _summary(row, alive)
-
-
-def _summary(row: dict[str, Any], alive: bool) -> JobSummary:
-    running = row["status"] in ("running", "recovering")
-    return JobSummary(
-        key=JobKey(row["name"], row["number"]),
-        spider=row["spider"],
-        status=row["status"],
-        reason=None if running else row["reason"],
-        alive=alive,
-        owner=row["worker"],
-        owned_since=row["started_at"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        completed_at=row["completed_at"],
-        counts=counts_of(row),
-        input_hashes=json.loads(row["input_hashes"]),
-        metadata=json.loads(row["metadata"]),
-        arguments=json.loads(row["arguments"]),
-        start_exhausted=bool(row["start_exhausted"]),
-        # A job that nobody has opened since an older version left it lacks these.
-        delta=bool(row.get("delta")),
-        launch=json.loads(row.get("launch") or "null"),
-        expected_total=row.get("expected_total"),
-    )
-
-
-def counts_of(row: dict[str, Any]) -> Counts:
-    """The counters of a job's row."""
-    return Counts(**{name: row[name] for name in Counts.__dataclass_fields__})
+    return summary_of(JobKey(row["name"], row["number"]), row, row, alive=alive)
 
 
 @contextmanager
@@ -311,10 +282,3 @@ def _checked(path: Path, immutable: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _dicts(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
-    names = [column[0] for column in cursor.description]
-    while rows := cursor.fetchmany(ROWS_AT_ONCE):
-        for row in rows:
-            yield dict(zip(names, row, strict=True))

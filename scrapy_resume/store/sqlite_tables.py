@@ -1,28 +1,26 @@
-"""The statements of one job's file: the hot path."""
+"""The statements of one job's file: the hot path. What leases is in ``sqlite_leases``."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from struct import Struct
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from scrapy_resume.model import Counts
 from scrapy_resume.store.arrivals import Transaction
 from scrapy_resume.store.contract import (
     Batch,
     FeedNote,
     HostNote,
     ItemRecord,
-    LeasedRow,
     Release,
-    Wish,
 )
 from scrapy_resume.store.events import keep_events
 from scrapy_resume.store.jsontext import storable
-from scrapy_resume.store.queries import insert_many, load_queries
+from scrapy_resume.store.queries import as_dicts, insert_many
+from scrapy_resume.store.sqlite_leases import SqliteLeases
 from scrapy_resume.store.sqlite_payloads import SharedPayloads
+from scrapy_resume.store.sqlite_statements import COMMIT, IDENTITY, OPENING, JobRow, Statements
 from scrapy_resume.store.tables import (
     Changed,
     Fate,
@@ -33,57 +31,26 @@ from scrapy_resume.store.tables import (
     NewRow,
     Outcome,
     Unmet,
-    Waiting,
 )
 from scrapy_resume.store.tally import Tally
 from scrapy_resume.store.units import UnitChanges, UnitRow, settle_units
 
-COMMIT: Final = load_queries("sqlite", "commit.sql")
-OPENING: Final = load_queries("sqlite", "opening.sql")
-
 SPILLED_AT_ONCE: Final = 1_000
 
-_IDENTITY: Final = Struct(">q12s")
 
-
-class JobRow(NamedTuple):
-    """The columns of the statement ``job``."""
-
-    epoch: int
-    commits: int
-    next_item: int
-    last_payload: int
-    alone_id: int
-    pending: int
-    leased: int
-    done: int
-    failed: int
-    parked: int
-    ignored: int
-    delayed: int
-    items_stored: int
-    items_dropped: int
-    items_failed: int
-    superseded: int
-
-    def tally(self) -> Tally:
-        """The counters, to be changed."""
-        counts = Counts(**{name: getattr(self, name) for name in Counts.__dataclass_fields__})
-        return Tally(counts, self.alone_id, self.superseded)
-
-
-class SqliteTables:
+class SqliteTables(Statements):
     """See ``Tables``. ``begin`` comes before everything else in a transaction."""
 
     def __init__(self) -> None:
-        self._connection: sqlite3.Connection
         self._next_item = 1
         self._payloads = SharedPayloads()
         self.units = UnitChanges()
+        self.leases = SqliteLeases()
 
     def begin(self, connection: sqlite3.Connection) -> JobRow:
         """A transaction has begun on that connection. Returns the job as it is now."""
-        self._connection = connection
+        self.use(connection)
+        self.leases.use(connection)
         self.units = UnitChanges()
         job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
         self._next_item = job.next_item
@@ -119,21 +86,21 @@ class SqliteTables:
 
     def known(self, identities: Iterable[bytes], claims: Mapping[bytes, int]) -> dict[bytes, Known]:
         """Which of these identities the job has. Heads may be shared: others may be told too."""
-        heads = _json_numbers(_IDENTITY.unpack(identity)[0] for identity in identities)
+        heads = _json_numbers(IDENTITY.unpack(identity)[0] for identity in identities)
         if heads is None:
             return {}
         known = {}
         for head, tail, row in self._run(COMMIT["known_aliases"], (heads,)):
-            known[_IDENTITY.pack(head, tail)] = Known(row, 0)
+            known[IDENTITY.pack(head, tail)] = Known(row, 0)
         for head, tail, row, run in self._run(COMMIT["known_requests"], (heads,)):
-            known[_IDENTITY.pack(head, tail)] = Known(row, run)
+            known[IDENTITY.pack(head, tail)] = Known(row, run)
         return known
 
     def given(self, keys: Iterable[bytes]) -> set[bytes]:
         """With which of these keys a request of an earlier number gave items. (Heads may be
         shared: others may be told too.)"""
-        heads = _json_numbers(_IDENTITY.unpack(key)[0] for key in keys)
-        return {_IDENTITY.pack(*row) for row in self._run(COMMIT["given"], (heads or "[]",))}
+        heads = _json_numbers(IDENTITY.unpack(key)[0] for key in keys)
+        return {IDENTITY.pack(*row) for row in self._run(COMMIT["given"], (heads or "[]",))}
 
     def admit(self, rows: Sequence[NewRow]) -> None:
         """New rows, pending or leased."""
@@ -173,7 +140,7 @@ class SqliteTables:
 
     def add_aliases(self, aliases: Sequence[tuple[bytes, int]]) -> None:
         """Rows take on other identities."""
-        columns = [(*_IDENTITY.unpack(identity), row) for identity, row in aliases]
+        columns = [(*IDENTITY.unpack(identity), row) for identity, row in aliases]
         self._run_many(COMMIT["add_alias"], columns)
 
     # Ends
@@ -246,57 +213,6 @@ class SqliteTables:
         """What is the matter with hosts."""
         self._run_many(COMMIT["keep_host"], [(storable(key), record) for key, record in notes])
 
-    # Leases
-
-    def due(self, now: float, count: int) -> list[Waiting]:
-        """Delayed rows whose time has come, those that waited longest first."""
-        return [Waiting(*columns) for columns in self._run(COMMIT["due_requests"], (now, count))]
-
-    def next_due(self) -> float:
-        """When the first delayed row is due; 0: none is delayed."""
-        found = self._run(COMMIT["next_due"]).fetchall()
-        return float(found[0][0]) if found else 0.0
-
-    def end_delays(self, rows: Sequence[int]) -> None:
-        """From here on these can be leased."""
-        self._run_many(COMMIT["end_delay"], [(row,) for row in rows])
-
-    def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
-        """Lease the first rows of slots, wish after wish."""
-        leased: list[LeasedRow] = []
-        for wish, slot in wishes:
-            cursor = self._run(COMMIT["lease_requests"], (slot, max(wish.count, 0)))
-            rows = [_leased_row(columns, wish.slot) for columns in cursor.fetchall()]
-            self._run_many(COMMIT["take"], [(now, row.id) for row in rows])
-            leased += rows
-        return leased
-
-    def lease_suspect(self, now: float) -> LeasedRow | None:
-        """Lease the suspect that was found first."""
-        columns = self._run(COMMIT["lease_suspect"]).fetchone()
-        if columns is None:
-            return None
-        row = _leased_row(columns[:-1], columns[-1])
-        self._run(COMMIT["take"], (now, row.id))
-        return row
-
-    def count_suspects(self) -> int:
-        """Suspects that could run now."""
-        return self._number(COMMIT["count_suspects"])
-
-    def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
-        """By key, the rows that can be leased from slots now; keeps the count of each."""
-        pending = {}
-        for slot, change in slots.items():
-            if change:
-                cursor = self._run(COMMIT["change_slot"], (change, slot))
-            else:
-                cursor = self._run(COMMIT["slot_pending"], (slot,))
-            # fetchall: a RETURNING that is not read to its end keeps the statement open.
-            ((key, count),) = cursor.fetchall()
-            pending[key] = count
-        return pending
-
     # Recovery
 
     def held_then(self) -> list[LeasedThen]:
@@ -325,11 +241,11 @@ class SqliteTables:
     def describe_requests(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Requests by id, in the keys of ``requests --json``."""
         cursor = self._run(COMMIT["describe_requests"], (_json_numbers(rows),))
-        return {row.pop("id"): row for row in _dicts(cursor)}
+        return {row.pop("id"): row for row in as_dicts(cursor)}
 
     def describe_units(self, units: Sequence[int]) -> list[dict[str, Any]]:
         """Units, in the keys of ``units --json``."""
-        return _dicts(self._run(COMMIT["describe_units"], (_json_numbers(units),)))
+        return list(as_dicts(self._run(COMMIT["describe_units"], (_json_numbers(units),))))
 
     def add_event(self, payload: str) -> int:
         """Keep events until they are told."""
@@ -399,24 +315,6 @@ class SqliteTables:
         beat = (transaction.now, batch.pages, transaction.items_taken, transaction.run)
         self._run(COMMIT["beat_run"], beat)
 
-    # SQLite
-
-    def _run(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
-        return self._connection.execute(statement, values)
-
-    def _run_many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        if rows:
-            self._connection.executemany(statement, rows)
-
-    def _number(self, statement: str, values: Any = ()) -> int:
-        ((number,),) = self._run(statement, values).fetchall()
-        return int(number)
-
-
-def _dicts(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
-
 
 def _json_numbers(numbers: Iterable[int]) -> str | None:
     """The JSON array that the statements take; ``None`` if it would be empty."""
@@ -426,26 +324,5 @@ def _json_numbers(numbers: Iterable[int]) -> str | None:
 
 def _columns(row: NewRow) -> tuple[object, ...]:
     number, identity, *rest, given_key = row
-    given = (None, None) if given_key is None else _IDENTITY.unpack(given_key)
-    return (number, *_IDENTITY.unpack(identity), *rest, *given)
-
-
-def _leased_row(columns: Sequence[Any], slot: str) -> LeasedRow:
-    row, head, tail, parent, url, payload, priority, start, seq, unit, unit_name, *rest = columns
-    attempts, crashes, items, every_run = rest
-    return LeasedRow(
-        id=row,
-        identity=_IDENTITY.pack(head, tail),
-        parent=parent,
-        url=url,
-        payload=payload,
-        slot=slot,
-        priority=priority,
-        start=start,
-        seq=seq,
-        unit=unit if unit_name is None else unit_name,
-        attempts=attempts,
-        crashes=crashes,
-        items=items,
-        every_run=bool(every_run),
-    )
+    given = (None, None) if given_key is None else IDENTITY.unpack(given_key)
+    return (number, *IDENTITY.unpack(identity), *rest, *given)

@@ -20,7 +20,8 @@ from scrapy_resume.store.contract import (
     Release,
     Wish,
 )
-from scrapy_resume.store.units import UnitChanges, UnitRow
+from scrapy_resume.store.events import EventTables
+from scrapy_resume.store.units import UnitTables
 
 
 class Held(NamedTuple):
@@ -153,11 +154,63 @@ class Unmet(NamedTuple):
     unit: int
 
 
-class Tables(Protocol):
-    """The statements of one job, for the run that owns its part of it."""
+def as_leased(row: int, identity: bytes, columns: Sequence[Any], slot: str) -> LeasedRow:
+    """``columns``: those of ``lease_requests`` and ``lease_suspect`` that follow the identity."""
+    parent, url, payload, priority, start, seq, unit, unit_name, *rest = columns
+    attempts, crashes, items, every_run = rest
+    return LeasedRow(
+        id=row,
+        identity=identity,
+        parent=parent,
+        url=url,
+        payload=payload,
+        slot=slot,
+        priority=priority,
+        start=start,
+        seq=seq,
+        unit=unit if unit_name is None else unit_name,
+        attempts=attempts,
+        crashes=crashes,
+        items=items,
+        every_run=bool(every_run),
+    )
 
-    units: UnitChanges
-    """What the transaction does to units; written by ``settle_units``, at its end."""
+
+class Leases(Protocol):
+    """The leases of one job, for the run that owns its part of it."""
+
+    def due(self, now: float, count: int) -> list[Waiting]:
+        """Delayed rows whose time has come, those that waited longest first."""
+
+    def next_due(self) -> float:
+        """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
+
+    def end_delays(self, rows: Sequence[int]) -> None:
+        """From here on these can be leased."""
+
+    def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
+        """Lease the first rows of slots (their ids beside the wishes), wish after wish."""
+
+    def lease_suspect(self, now: float) -> LeasedRow | None:
+        """Lease the suspect that was found first."""
+
+    def count_suspects(self) -> int:
+        """Suspects that could run now."""
+
+    def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
+        """By key, the rows that can be leased from slots now. (Slot → how this transaction has
+        changed that number, for a store that keeps count.)"""
+
+
+class Tables(EventTables, UnitTables, Protocol):
+    """The statements of one job, for the run that owns its part of it.
+
+    Those about events and units stand with who asks them.
+    """
+
+    @property
+    def leases(self) -> Leases:
+        """Of the same run, within the same transaction."""
 
     # Names
 
@@ -246,30 +299,6 @@ class Tables(Protocol):
     def keep_hosts(self, notes: Sequence[HostNote]) -> None:
         """What is the matter with hosts."""
 
-    # Leases
-
-    def due(self, now: float, count: int) -> list[Waiting]:
-        """Delayed rows whose time has come, those that waited longest first."""
-
-    def next_due(self) -> float:
-        """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
-
-    def end_delays(self, rows: Sequence[int]) -> None:
-        """From here on these can be leased."""
-
-    def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
-        """Lease the first rows of slots (their ids beside the wishes), wish after wish."""
-
-    def lease_suspect(self, now: float) -> LeasedRow | None:
-        """Lease the suspect that was found first."""
-
-    def count_suspects(self) -> int:
-        """Suspects that could run now."""
-
-    def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
-        """By key, the rows that can be leased from slots now. (Slot → how this transaction has
-        changed that number, for a store that keeps count.)"""
-
     # Recovery
 
     def held_then(self) -> list[LeasedThen]:
@@ -286,31 +315,3 @@ class Tables(Protocol):
 
     def supersede(self, rows: Sequence[int], now: float) -> None:
         """pending → ignored: a later run has requests of its own."""
-
-    # Events
-
-    def describe_requests(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """Requests by id, in the keys of ``requests --json``."""
-
-    def describe_units(self, units: Sequence[int]) -> list[dict[str, Any]]:
-        """Units, in the keys of ``units --json``."""
-
-    def add_event(self, payload: str) -> int:
-        """Keep events until they are told; returns their id."""
-
-    def forget_events(self, events: Sequence[int]) -> None:
-        """They were told."""
-
-    # Units
-
-    def units_of(self, rows: Sequence[int]) -> dict[int, int]:
-        """The units of requests; what is no request is left out."""
-
-    def hold_units(self, units: Sequence[int]) -> dict[int, UnitRow]:
-        """Those of these units (in order) that there are; nobody changes them meanwhile."""
-
-    def keep_units(self, rows: Sequence[UnitRow]) -> None:
-        """Units as the transaction leaves them, new ones too, in order."""
-
-    def change_unit_tally(self, changes: Mapping[int, int]) -> None:
-        """State of a unit → by how much the number of units in it changes."""

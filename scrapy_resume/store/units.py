@@ -146,15 +146,19 @@ class UnitTables(Protocol):
     """Of ``Tables``, what units need."""
 
     units: UnitChanges
+    """What the transaction does to units; written by ``settle_units``, at its end."""
+
+    def units_of(self, rows: Sequence[int]) -> dict[int, int]:
+        """The units of requests; what is no request is left out."""
 
     def hold_units(self, units: Sequence[int]) -> dict[int, UnitRow]:
-        """See ``Tables``."""
+        """Those of these units (in order) that there are; nobody changes them meanwhile."""
 
     def keep_units(self, rows: Sequence[UnitRow]) -> None:
-        """See ``Tables``."""
+        """Units as the transaction leaves them, new ones too, in order."""
 
     def change_unit_tally(self, changes: Mapping[int, int]) -> None:
-        """See ``Tables``."""
+        """State of a unit → by how much the number of units in it changes."""
 
 
 def settle_units(tables: UnitTables, now: float) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from scrapy_resume.eventfiles import segments
 from scrapy_resume.eventlog import EventLog
-from scrapy_resume.model import Counts, JobKey
-from scrapy_resume.store.contract import Batch, Committed, Finish, State
+from scrapy_resume.model import Counts, JobKey, State
+from scrapy_resume.store.contract import Batch, Committed, Finish
 from tests.support import schemas
 
 LIMIT_SECONDS = 30.0

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.model import NO_PARENT, Kind, Selection, State, UnitState, unit_state
-from scrapy_resume.store.contract import ItemRecord, Phase, Release
+from scrapy_resume.model import NO_PARENT, Kind, Phase, Selection, State, UnitState, unit_state
+from scrapy_resume.store.contract import ItemRecord, Release
 from scrapy_resume.store.steering import to_park, to_retry
 
 from .conftest import Place

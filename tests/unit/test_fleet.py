@@ -45,9 +45,7 @@ class Worker:
     """One of many, with the slots ``a`` and ``b``, while another one looks for some in vain."""
 
     def __init__(self) -> None:
-        self.frontier = Frontier(
-            concurrency=4, by_slot=True, pending={}, shared=True, owns_slots=True
-        )
+        self.frontier = Frontier(concurrency=4, by_slot=True, pending={}, owns_slots=True)
         session = Session(
             job=JobKey("job", 1),
             run=1,
@@ -108,7 +106,7 @@ def test_a_slot_with_a_row_that_must_stay_here_is_not_given(worker: Worker) -> N
 
 def test_a_slot_of_a_row_that_waits_to_run_alone_is_not_given(worker: Worker) -> None:
     worker.hand_out.alone = leased(5, "b")
-    worker.frontier.hand_over(2, {})
+    worker.fleet.slots.hand_over(2, {})
     assert set(worker.send().slots_given) == {"a"}
 
 

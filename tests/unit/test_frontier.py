@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from scrapy_resume.frontier import LANES_A_BATCH, Frontier, RobotsGate
+from scrapy_resume.frontier import LANES_A_BATCH, Frontier
 from scrapy_resume.model import START
+from scrapy_resume.robotsgate import RobotsGate
 from scrapy_resume.rows import Rank, Row, rank_of
 from scrapy_resume.store.contract import Admission, Wish
 
@@ -174,7 +175,7 @@ def test_lanes_that_are_empty_are_forgotten() -> None:
         buffer.settle(slot)
         buffer.push(row(number, slot))
     assert len(drained(buffer)) == 100
-    assert not buffer._lanes
+    assert not buffer.lanes
     assert buffer.leased == 0
 
 

@@ -13,6 +13,7 @@ from scrapy_resume.store.contract import Opening
 from scrapy_resume.store.migrations import SCHEMA_VERSION, Migration, load_migrations, migrate
 from scrapy_resume.store.sqlite import SqliteStore
 from scrapy_resume.store.sqlite_read import SqliteReader
+from scrapy_resume.store.versions import COUNTS_MINUTES
 
 KEY = JobKey("books", 1)
 
@@ -125,4 +126,5 @@ def test_a_job_from_before_minutes_were_counted_has_none(tmp_path: Path) -> None
     path = tmp_path / "books#1.sqlite3"
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("DROP TABLE minute")
+        connection.execute(f"PRAGMA user_version = {COUNTS_MINUTES - 1}")
     assert SqliteReader(tmp_path).minutes(KEY, 0.0) == []

@@ -124,10 +124,6 @@ FROM (
 CROSS JOIN LATERAL (SELECT key FROM scrapy_resume.slot WHERE id = l.slot OFFSET 0) AS s
 ORDER BY l.total DESC, s.key;
 
--- name: has_minutes
--- Whether the database is of a version that counts by minute.
-SELECT 1 WHERE to_regclass('scrapy_resume.minute') IS NOT NULL;
-
 -- name: minutes
 -- What each minute brought, over all runs, through the key.
 SELECT

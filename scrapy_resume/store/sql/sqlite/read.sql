@@ -85,10 +85,6 @@ FROM (SELECT slot, state FROM request WHERE kind = 0 ORDER BY id DESC LIMIT :bou
 CROSS JOIN slot AS s ON s.id = l.slot
 GROUP BY l.slot ORDER BY count(*) DESC, s.key LIMIT :count;
 
--- name: has_minutes
--- Whether the file is of a version that counts by minute.
-SELECT 1 FROM sqlite_schema WHERE name = 'minute';
-
 -- name: minutes
 -- What each minute brought, over all runs, through the key.
 SELECT

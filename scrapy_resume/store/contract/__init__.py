@@ -1,0 +1,72 @@
+"""What every store promises.
+
+A store keeps jobs. Opening a job for writing gives a ``JobStore``, owned by one
+run of one worker, with an *epoch* that fences it: from the moment another run
+has taken the job over, everything that it sends is refused with
+``LeaseLostError`` and nothing of it is kept.
+
+All writes of a run go through ``JobStore.commit``, one ``Batch`` at a time, in
+the order in which the batches were made. A batch is one transaction: it is kept
+whole or not at all. So what is in the store is always a prefix of what happened.
+
+Every write keeps the counts of the units that its requests belong to: at any time they are what
+counting the requests would give.
+
+All methods may block, except ``mark``, ``unmark`` and ``show_life``. They are called from one
+thread at a time, not always the same one.
+
+Errors of every method: ``StoreUnavailableError`` (nothing was kept; calling
+again with the same arguments is right), ``LeaseLostError`` (never call again),
+``StoreDamagedError``.
+"""
+
+from __future__ import annotations
+
+from scrapy_resume.store.contract.answer import Committed, LeasedRow, StartTurn
+from scrapy_resume.store.contract.batch import (
+    Admission,
+    Batch,
+    Continuation,
+    Finish,
+    ItemRecord,
+    Release,
+    Wish,
+)
+from scrapy_resume.store.contract.notes import EventNote, FeedNote, HostNote, StoredItem
+from scrapy_resume.store.contract.reader import Reader
+from scrapy_resume.store.contract.session import (
+    AskedRun,
+    Closing,
+    Opening,
+    Orders,
+    Recovery,
+    Session,
+)
+from scrapy_resume.store.contract.stores import JobStore, SharedJobStore, Store
+
+__all__ = [
+    "Admission",
+    "AskedRun",
+    "Batch",
+    "Closing",
+    "Committed",
+    "Continuation",
+    "EventNote",
+    "FeedNote",
+    "Finish",
+    "HostNote",
+    "ItemRecord",
+    "JobStore",
+    "LeasedRow",
+    "Opening",
+    "Orders",
+    "Reader",
+    "Recovery",
+    "Release",
+    "Session",
+    "SharedJobStore",
+    "StartTurn",
+    "Store",
+    "StoredItem",
+    "Wish",
+]

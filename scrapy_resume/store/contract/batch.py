@@ -1,0 +1,196 @@
+"""What a run sends its store: a batch, and what it consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from scrapy_resume.model import Kind, State
+from scrapy_resume.store.contract.notes import FeedNote, HostNote
+
+
+@dataclass(slots=True)
+class Admission:
+    """A request (or an item of ``start()``) that arrived and may be new to the job."""
+
+    id: int
+    """Chosen by the run, ascending, from ``Session.first_id`` on; never used twice."""
+    identity: bytes
+    """20 bytes. With ``counted``: the base of the identities of its occurrences. The n-th
+    occurrence of a run is known if its row is there, whichever run wrote it."""
+    parent: int
+    """The id of the row that yielded it, ``START`` or ``NO_PARENT``."""
+    url: str
+    payload: str
+    """The rest of the request, as the codec wrote it."""
+    slot: str
+    """The download slot's key: rows are leased by slot."""
+    priority: int
+    start: int
+    """0; 1 for requests that come after others of their priority, in order of arrival."""
+    seq: int
+    """The order among rows of equal slot, priority and ``start``: lowest first."""
+    unit: int | str
+    """The unit's name, or the id of the row that is the unit's root (its own for a root)."""
+    depth: int = 0
+    lease: bool = False
+    """If it is new, it is leased at once: the run keeps it."""
+    counted: bool = False
+    """The store counts this run's occurrences of ``identity``: the n-th arrival in a run
+    gets the identity ``occurrence_identity(identity, n)``, n from 0."""
+    record: bool = True
+    """False: only asks whether it is known; if it is not, nothing is written. (With
+    ``counted``, a known occurrence is marked as met in this run, as always; an unknown one
+    is left to the tombstone that may follow, so that it is counted once.)"""
+    every_run: bool = False
+    """Fetched once in each run, and before others."""
+    kind: Kind = Kind.request
+    not_before: float = 0.0
+    """Not to be leased before that time (seconds since the epoch); 0: at any time."""
+    given_key: bytes | None = None
+    """20 bytes: what later numbers of the job know it by if it gives items. ``None``: its
+    identity."""
+    may_be_skipped: bool = False
+    """If a request of an earlier number with its key gave items, it is not fetched: a new one
+    becomes ``ignored`` with the error ``delta``. With ``record`` false nothing is written."""
+
+
+@dataclass(slots=True)
+class Continuation:
+    """A leased row goes on as another request: a retry, a redirect."""
+
+    id: int
+    url: str
+    payload: str
+    slot: str
+    priority: int
+    start: int
+    seq: int
+    attempts: int
+    """How often the row was handed to the engine so far."""
+    identity: bytes | None = None
+    """If not ``None`` it is added to what is known, and if it is known already (as a row's,
+    this one's own included, or as another continuation's), the row ends as ``ignored`` with
+    the error ``duplicate`` instead."""
+    lease: bool = True
+    """The run keeps it; otherwise the row becomes pending."""
+    not_before: float = 0.0
+    failed: bool = False
+    """An attempt has failed, as Scrapy's retry middleware counts; the request that is tried next
+    may have another URL. When it failed is kept with the row."""
+    again: bool = False
+    """The same URL is asked once more, though no attempt need have failed: what waits for its host
+    has not been sent, or does not count. For readers in this process; not stored."""
+
+
+class ItemRecord(NamedTuple):
+    """An item of a request, after the pipelines."""
+
+    occurrence: int
+    """From 0, among the items of the request."""
+    payload: str
+    key: str | None = None
+    """Items with the same key update one another: a later one replaces the earlier one, and
+    becomes visible as the last. ``None``: the item stands for itself."""
+    original: object = None
+    """The item itself, for readers in this process; not stored. ``None``: nobody wants it."""
+
+
+@dataclass(slots=True)
+class Finish:
+    """The end of a leased row, with its items: visible together or not at all."""
+
+    id: int
+    state: State
+    attempts: int
+    http_status: int | None = None
+    error: str | None = None
+    """An error's class name, or the reason why the request was ignored."""
+    error_message: str | None = None
+    items: Sequence[ItemRecord] = ()
+    spilled: bool = False
+    """Items of this row that were spilled before become visible, before ``items``."""
+    supersedes: bool = False
+    """Items that an earlier execution of the row gave are deleted."""
+    items_dropped: int = 0
+    items_failed: int = 0
+    aliases: Sequence[bytes] = ()
+    """Identities that become known with this finish (of requests that continued the row and
+    could not be recorded)."""
+    origin: object = None
+    """What has ended (it has a ``url``), for readers in this process; not stored."""
+    tombstone: Admission | None = None
+    """Set if the row is not in the store (it could not be recorded while it was open):
+    it is inserted in its final state. If its identity is known by now, nothing of this
+    finish is kept, and its spilled items are deleted; its id is in ``Committed.duplicates``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Please lease up to ``count`` pending rows of a slot, in order."""
+
+    slot: str
+    count: int
+
+
+class Release(NamedTuple):
+    """A leased row becomes pending again. Its spilled items are deleted."""
+
+    id: int
+    attempts: int
+    """How often the row was handed to the engine so far."""
+    not_before: float = 0.0
+    """Not to be leased before that time, nor before one that held already."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything that happened since the last batch. Applied in the order of the fields."""
+
+    next_id: int
+    """All ids below it may have been used."""
+    arrivals: list[Admission | Continuation] = field(default_factory=list)
+    """In order of arrival: what comes first makes what comes later a duplicate."""
+    spills: list[tuple[int, ItemRecord]] = field(default_factory=list)
+    """Provisional items of open rows (row id, item): invisible until the row's finish."""
+    finishes: list[Finish] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
+    spider_state: str | None = None
+    """``None``: as before."""
+    cookies: dict[str, str] = field(default_factory=dict)
+    """Jar → payload, only jars that changed."""
+    feeds: list[FeedNote] = field(default_factory=list)
+    """How far feeds have come with the items of earlier batches; files that changed."""
+    hosts: list[HostNote] = field(default_factory=list)
+    """Hosts of which something has changed."""
+    start_exhausted: bool = False
+    """``start()`` came to its end in this run (or did before this batch)."""
+    wishes: list[Wish] = field(default_factory=list)
+    suspect_wish: bool = False
+    """Please lease one suspect, to run alone."""
+    pages: int = 0
+    """Responses so far in this run."""
+    custom: str | None = None
+    """The run's custom metrics so far, JSON; ``None``: as before."""
+    expected_total: float | None = None
+    """How many pages the spider expects of the whole job; ``None``: as before."""
+    told: list[int] = field(default_factory=list)
+    """Ids of events that were told: they are forgotten."""
+    wanted: frozenset[str] = frozenset()
+    """Names of events that somebody listens to: others are not kept."""
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    """Events of the run's own that become true with this batch."""
+    # For stores that several workers share; see ``Session.shared``.
+    idle: bool = False
+    """This run has nothing to do: does any other?"""
+    start_wanted: bool = False
+    """This run waits for its turn to run ``start()``."""
+    slots_wanted: int = 0
+    """Take up to so many slots that nobody has, and lease from each as ``slot_share`` says."""
+    slots_enough: bool = False
+    """This run has no use for more slots. (Without slots wanted either, it only does not ask for
+    some again so soon.)"""
+    slot_share: int = 1
+    slots_given: dict[str, float] = field(default_factory=dict)
+    """Slots that this run has no more use for → seconds before another may take them."""

@@ -1,0 +1,57 @@
+"""What every store answers to those who only read it: the read side of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
+
+
+class Reader(Protocol):
+    """What a store answers to those who only read it. Times are seconds since the epoch."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """Questions that are asked within share one connection, where one is needed."""
+
+    def keys(self) -> list[JobKey]:
+        """All jobs, damaged ones too. Empty if there is no store yet."""
+
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job without its requests. Raises ``JobNotFoundError`` and ``StoreError``."""
+
+    def runs(self, key: JobKey) -> list[dict[str, Any]]:
+        """The job's runs, in order."""
+
+    def in_flight_urls(self, key: JobKey) -> list[str]:
+        """What the engine holds now, or held when the process died."""
+
+    def requests(
+        self, key: JobKey, selection: Selection = ..., limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Those of the job's requests that are meant, in the order in which they were admitted."""
+
+    def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
+        """The failed requests by error and HTTP status, the most frequent first; of very many,
+        the ``bound`` that were found last."""
+
+    def statuses(self, key: JobKey, bound: int) -> list[dict[str, Any]]:
+        """Of the ``bound`` requests that were found last, how many ended with which status."""
+
+    def hosts(self, key: JobKey, count: int, bound: int) -> list[dict[str, Any]]:
+        """Of the ``bound`` requests that were found last, how many are at which host."""
+
+    def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
+        """What each minute brought from that time on."""
+
+    def units(
+        self, key: JobKey, state: UnitState | None = ..., limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The job's units by state, then in the order in which they were found."""
+
+    def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
+        """How many units are in each state; ``None``: they are not counted yet."""
+
+    def item_payloads(self, key: JobKey) -> Iterator[str]:
+        """The job's visible items, encoded, in the order in which they became visible."""

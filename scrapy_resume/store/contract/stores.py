@@ -1,0 +1,184 @@
+"""The stores themselves: what can be asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from scrapy_resume.model import JobKey, JobSummary, Phase, Selection, State
+from scrapy_resume.store.contract.answer import Committed
+from scrapy_resume.store.contract.batch import Batch
+from scrapy_resume.store.contract.notes import EventNote, FeedNote, StoredItem
+from scrapy_resume.store.contract.session import (
+    AskedRun,
+    Closing,
+    Opening,
+    Orders,
+    Recovery,
+    Session,
+)
+from scrapy_resume.store.verifying import Verdict
+
+
+class JobStore(Protocol):
+    """One job, open for writing by one run."""
+
+    session: Session
+    closed: EventNote | None
+    """After ``close``: the event of the end, if it was wanted, to be forgotten when it was told
+    (``Store.forget``)."""
+
+    def commit(self, batch: Batch) -> Committed:
+        """Keep a batch, whole or not at all; also a heartbeat."""
+
+    def mark(self, row: int, phase: Phase) -> None:
+        """The engine holds the row. Survives the death of the process; does not block.
+
+        A death counts as a crash of the rows that are marked then.
+        """
+
+    def unmark(self, row: int) -> None:
+        """The engine let go of the row. Does not block."""
+
+    def show_life(self) -> None:
+        """The event loop runs. Does not block; to be called every second or so."""
+
+    def orders(self) -> Orders:
+        """What people have told this run and it has not heard yet; asked twice a second.
+
+        What is to be done to requests the next commit does.
+        """
+
+    def is_last(self) -> bool | None:
+        """The run found nothing left to do and is about to close: is it the last one?
+
+        If it is, whoever opens the job from now on finds it so, until this run closes. ``None``:
+        nothing is left of the job, and others are on it that have not noticed yet, or have died
+        since they were last heard: ask again.
+        """
+
+    def last_item(self) -> int:
+        """The highest id of an item. On a shared store it is not known before the run is the
+        last one: others commit theirs in any order."""
+
+    def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
+        """The first ``count`` items with ids above the one and up to the other."""
+
+    def close(self, closing: Closing) -> str:
+        """Release what is leased, keep how the run ended, give the job up.
+
+        Returns the job's status from then on: ``running`` if others go on with it.
+        """
+
+    def abandon(self) -> None:
+        """Give the job up without a word, as a death would: the next run recovers it."""
+
+
+class SharedJobStore(JobStore, Protocol):
+    """One job of many workers."""
+
+    def items_of_run(self, run: int, item_id: int, count: int) -> list[StoredItem]:
+        """The first ``count`` items with ids above that one which a run has stored."""
+
+    def feeds_left(self) -> list[FeedNote]:
+        """Files of feeds that are not settled, of this run and of those that have ended."""
+
+
+class Store(Protocol):
+    """A place that keeps jobs."""
+
+    shared: bool
+    """Several workers may be on a job at a time: whoever resumes a live one joins it."""
+
+    def door(self, name: str) -> AbstractContextManager[None]:
+        """Held while a run decides how to open a job of that name: one at a time."""
+
+    def jobs(self) -> list[JobKey]:
+        """All jobs, damaged ones too, by name and number."""
+
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job without its requests. Raises ``JobNotFoundError`` and ``StoreError``."""
+
+    def latest(self, name: str) -> JobSummary | None:
+        """The job of that name with the highest number; ``None``: there is none."""
+
+    def begin(self, key: JobKey, opening: Opening) -> JobStore:
+        """Create the job and open it. Raises ``JobExistsError``.
+
+        With ``opening.delta`` it takes over, from the earlier numbers that are there, the keys
+        of requests that are done and have given items: of those that are visible now, whatever
+        became of the job. Once that was done, every number takes over what the one before knew,
+        so that no number is missed when it is deleted.
+        """
+
+    def resume(self, key: JobKey, opening: Opening) -> JobStore:
+        """Open a job that exists; recovers it first if its last run died.
+
+        Raises ``JobLockedError`` if a live process owns it, the store is not shared and
+        ``opening.force`` is false, and ``JobNotFoundError``.
+        """
+
+    def cancel(self, key: JobKey) -> None:
+        """Mark a job that nobody owns as ``cancelled``. Raises ``JobLockedError``."""
+
+    def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
+        """Have requests fetched again (``to`` is ``pending``) or never (``parked``).
+
+        Returns how many they are; with ``dry_run`` nothing is changed. Those that were never
+        written down, and those that come first in every run, are left alone. A completed job
+        with something to fetch becomes ``paused``. On a live job its owner does it, or it is
+        done beside the workers. Raises ``JobNotFoundError``, and ``StoreUnavailableError`` if a
+        live owner does not answer: nothing is changed then.
+        """
+
+    def stop(self, key: JobKey) -> list[AskedRun]:
+        """Ask the live runs of a job to close gracefully; which ones. Waits for nobody.
+
+        Empty if nobody crawls it. Raises ``JobNotFoundError``.
+        """
+
+    def recover(
+        self, key: JobKey, crash_limit: int, timeout_seconds: float | None = None
+    ) -> Recovery:
+        """Take back now what dead runs of a job hold. A job that nobody is on becomes ``paused``.
+
+        ``timeout_seconds``: on a shared store, a worker that was silent for longer is fenced as
+        dead; ``None``: as it asked for itself. Raises ``JobNotFoundError``.
+        """
+
+    def delete(self, key: JobKey, *, completed_before: float | None = None) -> bool:
+        """Delete a job that nobody crawls.
+
+        With ``completed_before`` only if it was completed before that time (seconds since the
+        epoch), and is still; false: it is not. Raises ``JobNotFoundError``, ``JobLockedError``,
+        and ``StoreDamagedError`` or ``SchemaTooNewError`` for what is not known to be a job's.
+        """
+
+    def backup(self, key: JobKey, target: Path) -> None:
+        """Write the job as it is at one moment into a new file, while it is crawled or not.
+
+        ``target`` must not exist; on an error it does not. Raises ``JobNotFoundError`` and
+        ``StoreError``.
+        """
+
+    def restore(self, source: Path) -> JobKey:
+        """Put a job back that a store of this kind has written; what was in flight is pending.
+
+        Raises ``JobExistsError``; ``StoreDamagedError`` for a file that is none, or not whole;
+        ``ConfigurationError`` for one of another kind of store.
+        """
+
+    def verify(self, key: JobKey) -> Verdict:
+        """Whether all that should hold of a job holds, at one moment. Reads everything."""
+
+    def untold(self, key: JobKey) -> list[EventNote]:
+        """Events of a job that nobody is on, of which nobody was told. Raises
+        ``JobNotFoundError``."""
+
+    def forget(self, key: JobKey, events: Sequence[int]) -> None:
+        """Events were told after the run had ended. No error if the job is gone."""
+
+    def prune(self, name: str, keep: int) -> list[JobKey]:
+        """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""
