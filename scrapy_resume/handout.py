@@ -157,6 +157,7 @@ class HandOut:
 
     def left_engine(self, row: Row) -> None:
         """A row is open through what lives in memory below it alone: that may go, and others."""
+        self._frontier.ended(row)
         if row is self.alone:
             self.alone = None
 
