@@ -361,11 +361,14 @@ class CrawlRun:
     # ---- the state beside the items
 
     def _snapshot(self, batch: Batch) -> None:
-        """``spider.state`` and cookies as they are now, if they changed."""
+        """``spider.state`` and cookies as they are now, if they changed.
+
+        At the end a batch gets them twice: what the second time finds is added to the first.
+        """
         text = self._encoded_state()
         if text is not None and text != self._state_text:
             batch.spider_state = self._state_text = text
-        batch.cookies = self.cookies.take_changes()
+        batch.cookies.update(self.cookies.take_changes())
 
     def _encoded_state(self) -> str | None:
         state = getattr(self.crawler.spider, "state", None)

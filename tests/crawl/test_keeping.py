@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 
 import pytest
 
+from tests.support.fixtures import Truths
 from tests.support.kills import at_hits, twice
 from tests.support.launcher import Launcher
+from tests.support.oracles import compare
 from tests.support.reactors import MODES, Mode
-from tests.support.runs import Run, Workplace
+from tests.support.runs import Run, Workplace, crawl_through, stored_items
 from tests.support.site import Site
 from tests.support.wanderings import Wanderings
 
@@ -217,3 +220,15 @@ def test_login_that_no_longer_comes_does_not_hold_the_crawl_up(wanderings: Wande
     )
     assert wanderings.run().is_finished
     assert set(wanderings.titles()) == set(wanderings.whole)
+
+
+def test_stopped_while_it_logs_in_a_crawl_keeps_its_sessions(
+    truths: Truths, site: Site, place: Workplace, launcher: Launcher
+) -> None:
+    kind = "cookiejars"
+    truth = truths(kind)
+    settings = {"RESUME_COMMIT_INTERVAL": 5}
+    stopped = [at_hits(3, signum=signal.SIGTERM)]
+    crawl_through(kind, stopped, site=site, place=place, launcher=launcher, settings=settings)
+    difference = compare(truth.items, stored_items(place, kind))
+    assert not difference.lost, str(difference)
