@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+from collections import Counter
 
 import pytest
 
@@ -140,15 +141,18 @@ def test_login_of_every_run_is_fetched_first_in_each(wanderings: Wanderings) -> 
         "    def parse_login(self, response: Response) -> Iterator[Any]:\n"
         '        yield {"title": "login"}\n\n    def parse_page',
     )
-    killed = wanderings.run(kill=at_hits(20))
+    feed = wanderings.place.path / "items.jsonl"
+    killed = wanderings.run({}, "-o", feed.name, kill=at_hits(20))
     assert killed.killed_at is not None
-    last = wanderings.run()
+    last = wanderings.run({}, "-o", feed.name)
     assert last.is_finished, last.tail()
     asked = [hit for hit in wanderings.site.hits() if hit.asked_at > last.started_at]
     assert asked[0].url == "/login"
     assert asked[0].answered_at is not None
     assert asked[1].asked_at >= asked[0].answered_at
-    assert wanderings.titles() == wanderings.whole + type(wanderings.whole)({"login": 1})
+    items = wanderings.whole + Counter({"login": 1})
+    assert wanderings.titles() == items
+    assert Counter(json.loads(line)["title"] for line in feed.read_text().splitlines()) == items
 
 
 def test_wiring_by_hand_does_the_same(wanderings: Wanderings) -> None:
