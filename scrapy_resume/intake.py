@@ -83,6 +83,7 @@ class Intake:
         self._order = order
         self._frontier = frontier
         self._hand_out = hand_out
+        hand_out.page_of = self._page_of
         self._outbox = outbox
         self._log_duplicate = duplicate_log
         self._backoff = backoff
@@ -166,6 +167,17 @@ class Intake:
         if parent.id == START:
             return child_identity(parent.key, fingerprint), True
         return occurrence_identity(*parent.next_occurrence(fingerprint)), False
+
+    def _page_of(self, identity: bytes, request: Request) -> bytes | None:
+        """What an ordinary request for the same is known by; ``None``: this one is not ordinary.
+
+        ``identity`` is that of its row.
+        """
+        if not self._order.dedupe:
+            return None
+        page = ordinary_identity(self._fingerprint(request))
+        # A retry has dont_filter too. (What a retry redirects to may be fetched once more.)
+        return page if page == identity or not request.dont_filter else None
 
     def _is_known(self, identity: bytes, skippable: bool = False) -> bool:
         """It is known without asking the store."""

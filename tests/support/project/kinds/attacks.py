@@ -242,3 +242,22 @@ class ManyRequestsSpider(Attack):
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
         for number in range(5_000):
             yield self.ask(f"/leaf/{number}")
+
+
+class TwoFormsSpider(Attack):
+    """Asks for a page by a lambda or, with ``-a form=method``, by a method."""
+
+    name = "two_forms"
+    form = "lambda"
+
+    async def start(self) -> AsyncIterator[Any]:
+        by_lambda = self.form == "lambda"
+        callback = (lambda response: self.page(response)) if by_lambda else self.page
+        yield self.ask("/redirect/1?hops=2", callback=callback)
+
+    def page(self, response: Response) -> Iterator[Any]:
+        yield page_item(response)
+        for _ in range(2):
+            yield self.ask("/leaf/shared", dont_filter=True)
+            yield self.ask("/leaf/own", callback=lambda r: self.parse(r), dont_filter=True)
+        yield self.ask("/slow/1?seconds=1.5", callback=lambda r: self.parse(r))
