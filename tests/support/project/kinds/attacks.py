@@ -261,3 +261,30 @@ class TwoFormsSpider(Attack):
             yield self.ask("/leaf/shared", dont_filter=True)
             yield self.ask("/leaf/own", callback=lambda r: self.parse(r), dont_filter=True)
         yield self.ask("/slow/1?seconds=1.5", callback=lambda r: self.parse(r))
+
+
+class AsksForEach:
+    """Asks for a page for each item of ``start()``."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.crawler = crawler
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> AsksForEach:
+        return cls(crawler)
+
+    def process_item(self, item: Any) -> Any:
+        if "number" in item:
+            spider: Any = self.crawler.spider
+            assert self.crawler.engine is not None
+            self.crawler.engine.crawl(spider.ask("/slow/1?seconds=0.5", dont_filter=True))
+        return item
+
+
+class EqualStartItemsSpider(Attack):
+    name = "equal_start_items"
+    custom_settings = {"ITEM_PIPELINES": {AsksForEach: 1}}
+
+    async def start(self) -> AsyncIterator[Any]:
+        for number in (1, 1, 1, 2):
+            yield {"number": number}
