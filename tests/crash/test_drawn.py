@@ -12,8 +12,8 @@ from tests.support.launcher import Launcher
 from tests.support.reactors import MODES
 from tests.support.site import Site
 
-SHORT = (3, 4, 8)
-"""With the asyncio reactor, the select reactor, and none."""
+SHORT = (63, 64, 68)
+"""Small ones with much in them: with the asyncio reactor, with another, with none."""
 
 
 @pytest.fixture(scope="module")
