@@ -50,6 +50,7 @@ from kinds.drawn import World, drawn  # noqa: E402 - of the project
 from kinds.drawnpages import ADDRESSES, JOB  # noqa: E402 - of the project
 
 TIMEOUT_SECONDS = 40.0
+FEED_FORMATS = ("json", "jsonl")
 RETRIED = {0, 429, 500, 503}
 
 
@@ -83,7 +84,8 @@ class Trial:
         given = interruption or Interruption()
         settings = {**self.world.settings(), **given.settings}
         if self.seed % 3 == 0 and not plain:
-            settings["FEEDS"] = json.dumps({str(place.path / "feed.jsonl"): {"format": "jsonl"}})
+            feeds = {f"feed.{kind}": {"format": kind} for kind in FEED_FORMATS}
+            settings["FEEDS"] = json.dumps({str(place.path / k): v for k, v in feeds.items()})
         if self.seed % 3 == 1 and self.interruptions:
             settings["RESUME_CRASH_LIMIT"] = len(self.interruptions)
         return crawl(
@@ -153,12 +155,14 @@ class Trial:
             yield f"{name}: {difference}"
         if violations := open_location(place.location).verify(JobKey(JOB, 1)).violations:
             yield f"{name}: {violations}"
-        feed = place.path / "feed.jsonl"
-        if feed.exists():
-            lines = Counter(canonical(json.loads(line)) for line in feed.read_text().splitlines())
-            difference = compare(items, lines)
+        for feed in filter(Path.exists, (place.path / f"feed.{kind}" for kind in FEED_FORMATS)):
+            text = feed.read_text()
+            rows = (
+                json.loads(text) if feed.suffix == ".json" else map(json.loads, text.splitlines())
+            )
+            difference = compare(items, Counter(canonical(row) for row in rows))
             if difference.lost or difference.twice:
-                yield f"{name}, feed: {difference}"
+                yield f"{name}, {feed.name}: {difference}"
         left = job_store(place).job(JOB)["requests"]
         if left["pending"] or left["leased"] or left["parked"]:
             yield f"{name}: {left}"
@@ -195,7 +199,7 @@ def settled(hits: Sequence[Hit]) -> Counter[str]:
 
 def interruptions(seed: int, hits: int, seconds: float) -> list[Interruption]:
     chance = random.Random(f"kills {seed}")
-    kinds = ["hits", "hits", "hits", "time", "term", "twice", "close", "pages"]
+    kinds = ["hits", "hits", "hits", "time", "term", "twice", "close", "pages", "finish"]
     if not on_postgres():
         kinds += ["write", "write"]
     if chance.random() < 0.2:
@@ -220,6 +224,8 @@ def interruption(chance: random.Random, kind: str, hits: int, seconds: float) ->
     if kind == "close":
         stopped = at_hits(count, later, signum=signal.SIGTERM)
         return Interruption(in_turn(stopped, when_logged("Closing spider", chance.uniform(0, 0.1))))
+    if kind == "finish":
+        return Interruption(when_logged("Closing spider (finished)", chance.uniform(0, 0.1)))
     if kind == "write":
         return Interruption(extra={"KINDS_EXIT_AT_WRITE": str(chance.randint(5, 200))})
     return Interruption(settings={"CLOSESPIDER_PAGECOUNT": count}, graceful=True)

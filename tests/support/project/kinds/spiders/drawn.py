@@ -82,6 +82,8 @@ class DrawnSpider(KindSpider):
             meta["lock"] = threading.Lock()
         if ask.unit:
             meta["resume_unit"] = ask.unit
+        if self.world.has("hosts") and page.number % 7 == 0:
+            meta["download_slot"] = "own"
         if "every" in page.query:
             meta["resume_every_run"] = True
         return meta
