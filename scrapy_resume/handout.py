@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scrapy_resume.backoff import retries_of
@@ -44,6 +45,8 @@ class HandOut:
         self.releasing = 0
         """Rows on their way back to the store."""
         # Filled by the crawl that puts the parts together.
+        self.page_of: Callable[[bytes, Request], bytes | None] = lambda *_: None
+        """See ``Row.page``."""
         self.outbox: Outbox
         self.hosts: Hosts
         self.wake: Callable[[], None] = lambda: None
@@ -95,6 +98,7 @@ class HandOut:
     def hand(self, row: Row, request: Request) -> None:
         """The engine gets it: an attempt, and in flight if the process dies now."""
         self.handed[request] = row
+        row.page = partial(self.page_of, row.identity, request)
         row.in_engine = True
         row.attempts += 1
         row.retry_times = retries_of(request)
@@ -157,6 +161,7 @@ class HandOut:
 
     def left_engine(self, row: Row) -> None:
         """A row is open through what lives in memory below it alone: that may go, and others."""
+        self._frontier.ended(row)
         if row is self.alone:
             self.alone = None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from scrapy_resume.model import (
     START,
+    Kind,
     child_identity,
     digest,
     occurrence_identity,
@@ -43,7 +44,8 @@ class Identities:
         if every_run:
             base, occurrence = parent.next_occurrence(fingerprint, b"every run")
             return self.in_this_run(occurrence_identity(base, occurrence)), False
-        if parent.id == START:
+        if parent.id == START or parent.kind is Kind.start_item:
+            # Equal items of start() are told apart by the store, and so is what they ask for.
             return child_identity(parent.key, fingerprint), True
         return occurrence_identity(*parent.next_occurrence(fingerprint)), False
 

@@ -86,6 +86,7 @@ class Intake:
         self._order = order
         self._frontier = frontier
         self._hand_out = hand_out
+        hand_out.page_of = self._page_of
         self._outbox = outbox
         self._log_duplicate = duplicate_log
         self._backoff = backoff
@@ -151,6 +152,17 @@ class Intake:
         key = None if every_run else given_key(request, fingerprint, identity)
         self._admit(request, parent, identity, payload, counted, key, skippable)
         return True
+
+    def _page_of(self, identity: bytes, request: Request) -> bytes | None:
+        """What an ordinary request for the same is known by; ``None``: this one is not ordinary.
+
+        ``identity`` is that of its row.
+        """
+        if not self._order.dedupe:
+            return None
+        page = ordinary_identity(self._fingerprint(request))
+        # A retry has dont_filter too. (What a retry redirects to may be fetched once more.)
+        return page if page == identity or not request.dont_filter else None
 
     def row_of(self, admission: Admission, request: Request) -> Row:
         """The row of an admission that the store has taken and this run keeps."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy.utils.asyncio import call_later
 
 from scrapy_resume.errors import ItemNotRecordableError
-from scrapy_resume.model import State, digest
+from scrapy_resume.model import EVERY_RUN_ITEM, State, digest
 from scrapy_resume.store.contract import ItemRecord
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class ItemBook:
             logger.error("An item of %s cannot be written down: %s", row.url or "start()", error)
             return
         if key is None and row.every_run:
-            key = f"every run {self.key_of(row, occurrence)}"
+            key = EVERY_RUN_ITEM + self.key_of(row, occurrence)
         original = item if self.keeps_originals else None
         row.items.append(ItemRecord(occurrence, payload, key, original))
         row.item_bytes += len(payload)

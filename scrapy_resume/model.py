@@ -92,6 +92,10 @@ def digest(*parts: bytes) -> bytes:
     return hasher.digest()
 
 
+EVERY_RUN_ITEM: Final = "every run "
+"""With it begin the keys of items of requests that are fetched in every run."""
+
+
 def ordinary_identity(fingerprint: bytes) -> bytes:
     """The identity of a request that duplicates are filtered from: its fingerprint.
 

@@ -9,6 +9,8 @@ from scrapy_resume.store.contract import Admission
 from scrapy_resume.store.selecting import UNRECORDED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scrapy import Request
 
     from scrapy_resume.settings import QueueOrder
@@ -38,7 +40,6 @@ class Row:
         "again",
         "anchor",
         "attempts",
-        "cookiejars",
         "depth",
         "dropped",
         "ended",
@@ -61,6 +62,7 @@ class Row:
         "not_before",
         "occurrences",
         "open_below",
+        "page",
         "parent",
         "payload",
         "priority",
@@ -108,6 +110,9 @@ class Row:
         """An earlier execution gave items, which this one's finish replaces."""
         self.request: Request | None = None
         """``None``: to be decoded from ``url`` and ``payload``."""
+        self.page: Callable[[], bytes | None] | None = None
+        """What an ordinary request for the page that the engine has was known by, whoever had
+        asked for it; ``None``: it is not ordinary."""
         self.again: Request | None = None
         """What comes in place of an attempt that does not count: the same once more."""
         self.url = ""
@@ -129,7 +134,6 @@ class Row:
         """Identities that only this process knows, until the row's finish is committed."""
         self.occurrences: dict[bytes, int] | None = None
         """How many equal ``dont_filter`` requests this row has yielded, by base identity."""
-        self.cookiejars: set[object] | None = None
         self.state = State.done
         self.http_status: int | None = None
         self.error: str | None = None
@@ -144,9 +148,16 @@ class Row:
 
     @property
     def key(self) -> bytes:
-        """What identities of the row's children are derived from: the same after a crash."""
+        """What identities of the row's children are derived from: the same after a crash.
+
+        An ordinary request for the same page may come from elsewhere then, and be written down
+        or not: the children are known by the page. One without a filter is always the same row.
+        """
         if self.lasting_key is not None:
             return self.lasting_key
+        page = self.page() if self.page is not None else None
+        if page is not None:
+            return page
         if self.recorded and self.id != START:
             return digest(_ROW, self.id.to_bytes(8, "big"))
         return self.identity

@@ -32,11 +32,14 @@ class SpiderState:
             self._spider.state = {}  # type: ignore[attr-defined]
 
     def add_to(self, batch: Batch) -> None:
-        """``spider.state`` and cookies as they are now, if they changed."""
+        """``spider.state`` and cookies as they are now, if they changed.
+
+        At the end a batch gets them twice: what the second time finds is added to the first.
+        """
         text = self._encoded()
         if text is not None and text != self._text:
             batch.spider_state = self._text = text
-        batch.cookies = self._cookies.take_changes()
+        batch.cookies.update(self._cookies.take_changes())
 
     def _encoded(self) -> str | None:
         state = getattr(self._spider, "state", None)

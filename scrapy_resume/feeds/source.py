@@ -74,7 +74,8 @@ class CommittedItems:
         if not unchanged:
             self._recent.clear()
             self._kept = 0
-        if answer.last_item == self.last:
+        if answer.last_item <= self.last:
+            # Shared stores don't tell it with a commit: it stays as it was looked up.
             return
         records = [item for finish in batch.finishes for item in finish.items]
         spilled = any(finish.spilled for finish in batch.finishes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from scrapy_resume.model import Kind, State
+from scrapy_resume.model import EVERY_RUN_ITEM, Kind, State
 from scrapy_resume.store.arrivals import Arrivals, Transaction
 from scrapy_resume.store.contract import Finish, ItemRecord, Release
 from scrapy_resume.store.jsontext import storable
@@ -136,6 +136,9 @@ class Finishes:
                 tally.items_stored += 1
             else:
                 self._changes[owner] -= 1
+                if key is not None and key.startswith(EVERY_RUN_ITEM):
+                    # Nobody has asked for items that update others: a feed has it once.
+                    tally.superseded += 1
             self._changes[item.row] += 1
             if key is not None:
                 owners[key] = item.row

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from scrapy_resume.model import State
+from scrapy_resume.model import EVERY_RUN_ITEM, State
 from scrapy_resume.store.contract import ItemRecord, Release
 
 from .conftest import Place
@@ -209,6 +209,18 @@ def test_an_item_that_another_request_took_over_by_its_key_is_not_superseded(
     assert sorted(place.items()) == ["b", "new"]
     assert committed.counts.items_stored == 2
     assert [place.rows()[name]["items"] for name in "12"] == [1, 1]
+
+
+@pytest.mark.parametrize(("prefix", "superseded"), [("", 0), (EVERY_RUN_ITEM, 1)])
+def test_only_items_that_every_run_gives_are_superseded_by_those_with_their_key(
+    place: Place, prefix: str, superseded: int
+) -> None:
+    run = place.begin()
+    run.admit(admission(1, lease=True), admission(2, lease=True))
+    before = run.finish(finish(1, [item(0, "old", f"{prefix}k")]))
+    committed = run.finish(finish(2, [item(0, "new", f"{prefix}k")]))
+    assert place.items() == ["new"]
+    assert committed.superseded - before.superseded == superseded
 
 
 def test_items_never_take_the_place_of_deleted_ones(place: Place) -> None:

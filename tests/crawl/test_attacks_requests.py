@@ -81,3 +81,26 @@ def test_requests_of_response_handlers_belong_to_the_response(
     assert run.is_finished, run.tail()
     pings = [item for item in job_store(place).items("pings") if "ping" in item]
     assert len(pings) == site.pages
+
+
+def test_what_a_page_asks_for_without_a_filter_is_known_however_the_page_was_asked_for(
+    attack: Any, place: Workplace
+) -> None:
+    settings = {"RESUME_JOB": "two_forms"}
+    assert attack("two_forms", settings, kill=at_hits(8, 0.5)).killed_at is not None
+    run = attack("two_forms", settings, args={"form": "method"})
+    assert run.is_finished, run.tail()
+    expected = {"Page 1": 1, "leaf shared": 2, "leaf own": 2, "Slow 1": 1}
+    assert titles(place, "two_forms") == expected
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_equal_items_of_start_ask_for_as_much_each_as_in_plain_scrapy(
+    attack: Any, place: Workplace, killed: bool
+) -> None:
+    if killed:
+        assert attack("equal_start_items", kill=at_hits(4, 0.2)).killed_at is not None
+    run = attack("equal_start_items")
+    assert run.is_finished, run.tail()
+    items = Counter(item.get("title") for item in job_store(place).items("equal_start_items"))
+    assert items == {None: 4, "Slow 1": 4}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
+from collections import Counter
 
 import pytest
 
+from tests.support.fixtures import Truths
 from tests.support.kills import at_hits, twice
 from tests.support.launcher import Launcher
+from tests.support.oracles import compare
 from tests.support.reactors import MODES, Mode
-from tests.support.runs import Run, Workplace
+from tests.support.runs import Run, Workplace, crawl_through, stored_items
 from tests.support.site import Site
 from tests.support.wanderings import Wanderings
 
@@ -137,15 +141,18 @@ def test_login_of_every_run_is_fetched_first_in_each(wanderings: Wanderings) -> 
         "    def parse_login(self, response: Response) -> Iterator[Any]:\n"
         '        yield {"title": "login"}\n\n    def parse_page',
     )
-    killed = wanderings.run(kill=at_hits(20))
+    feed = wanderings.place.path / "items.jsonl"
+    killed = wanderings.run({}, "-o", feed.name, kill=at_hits(20))
     assert killed.killed_at is not None
-    last = wanderings.run()
+    last = wanderings.run({}, "-o", feed.name)
     assert last.is_finished, last.tail()
     asked = [hit for hit in wanderings.site.hits() if hit.asked_at > last.started_at]
     assert asked[0].url == "/login"
     assert asked[0].answered_at is not None
     assert asked[1].asked_at >= asked[0].answered_at
-    assert wanderings.titles() == wanderings.whole + type(wanderings.whole)({"login": 1})
+    items = wanderings.whole + Counter({"login": 1})
+    assert wanderings.titles() == items
+    assert Counter(json.loads(line)["title"] for line in feed.read_text().splitlines()) == items
 
 
 def test_wiring_by_hand_does_the_same(wanderings: Wanderings) -> None:
@@ -217,3 +224,15 @@ def test_login_that_no_longer_comes_does_not_hold_the_crawl_up(wanderings: Wande
     )
     assert wanderings.run().is_finished
     assert set(wanderings.titles()) == set(wanderings.whole)
+
+
+def test_stopped_while_it_logs_in_a_crawl_keeps_its_sessions(
+    truths: Truths, site: Site, place: Workplace, launcher: Launcher
+) -> None:
+    kind = "cookiejars"
+    truth = truths(kind)
+    settings = {"RESUME_COMMIT_INTERVAL": 5}
+    stopped = [at_hits(3, signum=signal.SIGTERM)]
+    crawl_through(kind, stopped, site=site, place=place, launcher=launcher, settings=settings)
+    difference = compare(truth.items, stored_items(place, kind))
+    assert not difference.lost, str(difference)

@@ -36,12 +36,15 @@ IN_EVERY_MODE = [
 ]
 
 
+OF_CRASH_TESTS = {"kinds.spiders.crash", "kinds.spiders.drawn"}
+
+
 def kinds() -> list[str]:
     """The spiders of the project, without those that belong to the crash tests."""
     reach_project()
     loader = SpiderLoader.from_settings(Settings({"SPIDER_MODULES": ["kinds.spiders"]}))
     names = loader.list()
-    return sorted(n for n in names if loader.load(n).__module__ != "kinds.spiders.crash")
+    return sorted(n for n in names if loader.load(n).__module__ not in OF_CRASH_TESTS)
 
 
 def by_name(mode: Mode) -> str:

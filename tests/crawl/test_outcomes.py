@@ -144,6 +144,15 @@ def test_what_a_suspect_leaves_in_memory_is_fetched_and_the_suspect_once(
     assert len([hit for hit in wanderings.site.hits() if hit.url.startswith("/slow")]) == 2
 
 
+def test_what_comes_first_in_every_run_leaves_in_memory_what_is_fetched_before_its_end(
+    wanderings: Wanderings,
+) -> None:
+    paths = "/leaf/1?do=lambda&do=first,/leaf/2"
+    run = wanderings.run({}, "-a", f"paths={paths}", timeout_seconds=30)
+    assert run.is_finished, run.tail()
+    assert wanderings.titles() == {"leaf 1": 1, "leaf 2": 1, "leaf below": 1}
+
+
 def test_a_redirect_keeps_its_row_and_one_to_what_is_known_is_ignored(
     wanderings: Wanderings,
 ) -> None:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from scrapy_resume.feeds.source import PORTION
 from tests.fleet.conftest import NewFleet
 from tests.support.fleet import SLOWLY, Fleet
 from tests.support.hosts_graph import HostGraph
@@ -29,6 +30,14 @@ def check(fleet: Fleet) -> None:
 def test_feed_of_a_fleet_holds_every_item_once(new_fleet: NewFleet) -> None:
     fleet = new_fleet(HostGraph(hosts=20, pages=200), settings=SLOWLY, words=["-O", FEED])
     fleet.start_together(3)
+    fleet.expect_success()
+    fleet.expect_completed()
+    check(fleet)
+
+
+def test_feed_of_more_items_than_are_read_at_once_is_whole(new_fleet: NewFleet) -> None:
+    fleet = new_fleet(HostGraph(hosts=4, pages=2 * PORTION + 20), words=["-O", FEED])
+    fleet.start()
     fleet.expect_success()
     fleet.expect_completed()
     check(fleet)

@@ -206,6 +206,34 @@ def leaf(kind: str, name: str) -> Answer:
     return Answer(html(f"{kind} {name}"))
 
 
+def made(query: Query, name: str) -> Answer:
+    """A page of which the query says what it does.
+
+    The first ``times`` askings are answered by ``fail`` (a status; 0: the connection is dropped),
+    with ``Retry-After: after`` if that is given. Then ``to`` redirects, by status ``code`` or by
+    meta refresh; without it the page has the status ``status``, at least ``bytes`` bytes and, in
+    its title, what it was sent. ``seconds`` is how long an answer takes.
+    """
+    seconds = float(query.argument("seconds", "0"))
+    if query.asked_before < int(query.argument("times", "0")):
+        fail = int(query.argument("fail", "503"))
+        after = query.argument("after", "")
+        headers = (("Retry-After", retry_after(after)),) if after else ()
+        if not fail:
+            return Answer(b"", dropped=True, delay_seconds=seconds)
+        return Answer(html("Not now"), fail, headers=headers, delay_seconds=seconds)
+    to, code = query.argument("to", ""), query.argument("code", "302")
+    if to and code == "refresh":
+        head = f'<meta http-equiv="refresh" content="0; url={escape(to)}">'
+        return Answer(html(f"Refresh {name}", head=head), delay_seconds=seconds)
+    if to:
+        return Answer(b"", int(code), headers=(("Location", to),), delay_seconds=seconds)
+    status = int(query.argument("status", "200"))
+    padding = "x" * int(query.argument("bytes", "0"))
+    title = f"Made {name} {query.method} {query.body.decode()}"
+    return Answer(html(title, padding), status, delay_seconds=seconds)
+
+
 def numbered(query: Query, kind: str, name: str, pages: int) -> Answer | None:
     """The pages whose path is ``/<kind>/<name>``; ``None`` where there is no such kind."""
     number = int("".join(c for c in name if c.isdigit()) or 0)
@@ -214,6 +242,12 @@ def numbered(query: Query, kind: str, name: str, pages: int) -> Answer | None:
         return Answer(page(number, pages))
     if kind == "listing":
         return Answer(listing(number, query.stage))
+    if kind == "loop":
+        head, _, turn = name.partition("-")
+        on = name if turn == "self" else head if turn else f"{head}-on"
+        return Answer(b"", status=302, headers=(("Location", f"/loop/{on}"),))
+    if kind == "made":
+        return made(query, name)
     if kind == "flaky":
         tired = query.asked_before < times
         return Answer(html("Try again"), status=503) if tired else Answer(html(f"Flaky {name}"))

@@ -17,6 +17,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import count
@@ -24,6 +25,8 @@ from itertools import count
 from tests.support.pages import Answer, Query, answer
 
 CONTROL = "/-/begin"
+TRIES = 20
+"""To find a port that is free on all addresses."""
 
 
 @dataclass
@@ -119,9 +122,26 @@ def rendered(reply: Answer, *, with_body: bool = True) -> bytes:
     return head + reply.body if with_body else head
 
 
-async def serve(server: Server) -> None:
-    listening = await asyncio.start_server(server.connected, "127.0.0.1", 0, limit=2**20)
-    print(listening.sockets[0].getsockname()[1], flush=True)
+async def listen(server: Server, addresses: Sequence[str]) -> int:
+    """Takes one port on all addresses; the port."""
+    for _ in range(TRIES):
+        with contextlib.ExitStack() as opened:
+            port = 0
+            try:
+                for address in addresses:
+                    one = await asyncio.start_server(server.connected, address, port, limit=2**20)
+                    opened.callback(one.close)
+                    port = one.sockets[0].getsockname()[1]
+            except OSError as error:
+                trouble = error
+                continue
+            opened.pop_all()
+            return port
+    raise SystemExit(f"no port is free on all addresses: {trouble}")
+
+
+async def serve(server: Server, addresses: Sequence[str]) -> None:
+    print(await listen(server, addresses), flush=True)
     loop = asyncio.get_running_loop()
     await loop.run_in_executor(None, sys.stdin.read)
 
@@ -131,8 +151,10 @@ def main() -> None:
     parser.add_argument("--log", required=True, help="file of the hit log")
     parser.add_argument("--pages", type=int, default=60, help="size of the page graph")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--address", nargs="+", default=["127.0.0.1"], help="where to listen")
     options = parser.parse_args()
-    asyncio.run(serve(Server(options.log, options.pages, options.latency)))
+    server = Server(options.log, options.pages, options.latency)
+    asyncio.run(serve(server, options.address))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -98,7 +99,15 @@ class Site:
     process serves many crawls, one after another, under one URL.
     """
 
-    def __init__(self, folder: Path, *, pages: int = 60, latency: float = 0.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        pages: int = 60,
+        latency: float = 0.0,
+        addresses: Sequence[str] = ("127.0.0.1",),
+    ) -> None:
+        self.addresses = addresses
         self.folder = folder
         self.pages = pages
         self.latency = latency
@@ -109,6 +118,7 @@ class Site:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "tests.support.server", "--log", str(self.log.path)]
         command += ["--pages", str(self.pages), "--latency", str(self.latency)]
+        command += ["--address", *self.addresses]
         self._process = subprocess.Popen(
             command, cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

@@ -60,13 +60,13 @@ class Committed:
     next_due: float = 0.0
     """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
     last_item: int = 0
-    """The highest id that an item was given so far."""
+    """The highest id that an item was given so far; 0: see ``JobStore.last_item``."""
     items_given: int = 0
     """How many of the ids up to it this batch gave, to its items in order."""
     superseded: int = 0
     """How many items the job has taken back since it began: readers of items that were there
     before may have read what is there no more. (An item that is replaced by one with its key
-    is not counted.)"""
+    is not counted, unless a request of every run gave it.)"""
     events: list[EventNote] = field(default_factory=list)
     """What is true from this batch on and was wanted; and what workers that died left untold."""
     # For stores that several workers share.

@@ -242,3 +242,49 @@ class ManyRequestsSpider(Attack):
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
         for number in range(5_000):
             yield self.ask(f"/leaf/{number}")
+
+
+class TwoFormsSpider(Attack):
+    """Asks for a page by a lambda or, with ``-a form=method``, by a method."""
+
+    name = "two_forms"
+    form = "lambda"
+
+    async def start(self) -> AsyncIterator[Any]:
+        by_lambda = self.form == "lambda"
+        callback = (lambda response: self.page(response)) if by_lambda else self.page
+        yield self.ask("/redirect/1?hops=2", callback=callback)
+
+    def page(self, response: Response) -> Iterator[Any]:
+        yield page_item(response)
+        for _ in range(2):
+            yield self.ask("/leaf/shared", dont_filter=True)
+            yield self.ask("/leaf/own", callback=lambda r: self.parse(r), dont_filter=True)
+        yield self.ask("/slow/1?seconds=1.5", callback=lambda r: self.parse(r))
+
+
+class AsksForEach:
+    """Asks for a page for each item of ``start()``."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.crawler = crawler
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> AsksForEach:
+        return cls(crawler)
+
+    def process_item(self, item: Any) -> Any:
+        if "number" in item:
+            spider: Any = self.crawler.spider
+            assert self.crawler.engine is not None
+            self.crawler.engine.crawl(spider.ask("/slow/1?seconds=0.5", dont_filter=True))
+        return item
+
+
+class EqualStartItemsSpider(Attack):
+    name = "equal_start_items"
+    custom_settings = {"ITEM_PIPELINES": {AsksForEach: 1}}
+
+    async def start(self) -> AsyncIterator[Any]:
+        for number in (1, 1, 1, 2):
+            yield {"number": number}
