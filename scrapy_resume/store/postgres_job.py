@@ -189,12 +189,13 @@ class PostgresJob:
     def is_last(self) -> bool | None:
         """The run is about to close: is it the last one? See ``JobStore``."""
         with self._owned_transaction():
-            self._hold_job()
+            # Another one may have been the last, and be gone, since this one asked before.
+            completed = self._hold_job().status == "completed"
             others = self._others_at_work()
-            last: bool | None = not others
+            last: bool | None = not (others or completed)
             if last:
                 self._tables.execute(OPENING["be_last"])
-            elif not self._is_open():
+            elif not completed and not self._is_open():
                 self._tables.execute(OPENING["leave"])
                 if not any(run.last for run in others):
                     # Some of them may be dead, without that it can be told yet.

@@ -220,6 +220,17 @@ def test_nobody_waits_for_the_last_one(shared_place: Place) -> None:
     assert third.job.is_last() is False
 
 
+def test_the_last_one_may_be_gone_before_another_asks_again(shared_place: Place) -> None:
+    """It has delivered the feeds: they are not to be delivered twice."""
+    first, second = two(shared_place)
+    first.commit(start_exhausted=True)
+    assert second.job.is_last() is None
+    assert first.job.is_last()
+    assert first.close("completed", "finished") == "completed"
+    assert second.job.is_last() is False
+    assert second.close("completed", "finished") == "completed"
+
+
 def test_who_pauses_waits_for_nobody(shared_place: Place) -> None:
     first, second = two(shared_place)
     first.admit(new(first, "a"))
