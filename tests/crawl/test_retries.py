@@ -125,12 +125,13 @@ def test_what_is_queued_for_the_host_already_waits_with_it(
 def test_what_has_waited_redirects_to_no_page_that_is_known(
     wanderings: Wanderings, killed: bool
 ) -> None:
-    limited = "/limited/1?times=1&after=2"
+    limited = "/limited/1?times=1&after=4"
     paths = [limited, *(f"/redirect/{page}?hops=2" for page in range(6))]
     paths += [f"/page/{page}" for page in range(6)]
     settings = {"CONCURRENT_REQUESTS_PER_DOMAIN": 1}
     if killed:
-        crawl(wanderings, *paths, settings=settings, kill=when_waiting(wanderings, limited))
+        when = when_waiting(wanderings, limited)
+        assert crawl(wanderings, *paths, settings=settings, kill=when).killed_at is not None
     run = crawl(wanderings, *paths, settings=settings)
     assert run.is_finished, run.tail()
     pages = Counter(hit.url for hit in wanderings.site.hits() if hit.url.startswith("/page/"))

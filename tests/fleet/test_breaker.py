@@ -86,7 +86,8 @@ def asked_of_the_store(fleet: Fleet, query: str, *values: object) -> list[tuple[
 
 def attempts_burnt(fleet: Fleet) -> int:
     """Retries that count, of all requests."""
-    query = "SELECT total(json_extract(payload, '$.meta.retry_times')) FROM request WHERE shared IS NULL"
+    retries = "total(json_extract(payload, '$.meta.retry_times'))"
+    query = f"SELECT {retries} FROM request WHERE shared IS NULL"  # a retry is a row's own
     return int(asked_of_the_store(fleet, query)[0][0])
 
 
