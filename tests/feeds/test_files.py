@@ -30,7 +30,10 @@ def expected_with(whole: Counter[str], *lines: bytes) -> Counter[str]:
 
 
 def killed_in_the_middle(crawl: Crawl, size: int = 2_000) -> Path:
+    """Slowed down, so that its end does not come before the kill."""
+    usual, crawl.settings = crawl.settings, {**crawl.settings, "DOWNLOAD_DELAY": 0.04}
     crawl.run(kill=when_holding(crawl.feed, size))
+    crawl.settings = usual
     assert not crawl.is_completed()
     return crawl.path
 
