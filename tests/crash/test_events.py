@@ -72,15 +72,13 @@ def crawls(site: Site, place: Workplace, location: str, launcher: Launcher) -> C
 @pytest.mark.parametrize("location", ["sqlite", "postgres"], indirect=True)
 @pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.soak)])
 def test_what_the_store_shows_was_signalled_at_least_once(kills: int, crawls: Crawls) -> None:
-    killed = 0
+    count = 15 * kills
     for number in range(kills):
-        killing = at_hits(100 // (kills + 2) + 3, 0.017 * number)
-        killed += crawls.run(kill=killing).killed_at is not None
-    assert killed >= min(kills, 3)
+        killed = crawls.run(count, kill=at_hits(20, 0.017 * number))
+        assert killed.killed_at is not None, killed.tail()
+    run = crawls.run(count)
+    assert run.is_finished, run.tail()
     reports = open_store(crawls.location)
-    if reports.job("cities")["status"] != "completed":
-        run = crawls.run()
-        assert run.is_finished, run.tail()
     heard = crawls.told()
     requests = {(one["event"], one["request"]["url"]) for one in heard if "request" in one}
     assert requests == {(EVENT_OF[row["state"]], row["url"]) for row in reports.requests("cities")}
