@@ -12,6 +12,7 @@ from tests.support.kills import at_hits
 from tests.support.launcher import Launcher
 from tests.support.runs import Workplace
 from tests.support.site import REPO, Site
+from tests.support.stores import on_postgres
 from tests.support.wanderings import Wanderings
 
 
@@ -130,7 +131,9 @@ def test_attempts_count_over_kills_and_a_survivor_is_cleared_of_them(
     assert wanderings.run({}, *path, kill=at_hits(1)).killed_at is not None
     assert wanderings.run({}, *path).is_finished
     (row,) = wanderings.requests()
-    assert (row["state"], row["attempts"], row["crashes"]) == ("done", 2, 0)
+    assert (row["state"], row["crashes"]) == ("done", 0)
+    # What was handed out in the last tenth of a second before a death, a database may not know.
+    assert row["attempts"] in ({1, 2} if on_postgres() else {2})
 
 
 def test_what_a_suspect_leaves_in_memory_is_fetched_and_the_suspect_once(

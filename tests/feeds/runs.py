@@ -13,12 +13,10 @@ import os
 import pickle
 import random
 import signal
-import sqlite3
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -208,20 +206,11 @@ def when_holding(
     return kill
 
 
-RETRY = """
-    BEGIN IMMEDIATE;
-    UPDATE slot SET pending = pending + (SELECT count(*) FROM request WHERE state = 3);
-    UPDATE job SET pending = pending + failed, failed = 0, status = 'paused';
-    UPDATE request SET state = 0 WHERE state = 3;
-    COMMIT;
-"""
-"""What the retry command is to do to failed requests."""
-
-
 def retry(crawl: Crawl) -> None:
-    (path,) = (crawl.folder / "store").glob("*.sqlite3")
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(RETRY)
+    """The failed requests of a job that nobody crawls."""
+    from scrapy_resume import steering
+
+    assert steering.retry(location(crawl.folder / "store"))
 
 
 def parsed(content: bytes, form: str) -> Iterator[str]:

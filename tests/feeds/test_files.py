@@ -180,6 +180,7 @@ def test_a_feed_that_was_deleted_is_written_again(new_crawl: NewCrawl, form: str
     assert crawl.items() == plain.items()
 
 
+@pytest.mark.sqlite("a feed grows while it is crawled on SQLite alone")
 def test_a_feed_that_is_deleted_while_the_crawl_runs_is_written_again(
     new_crawl: NewCrawl, whole: Counter[str]
 ) -> None:
@@ -229,6 +230,7 @@ def test_an_altered_feed_is_left_alone_and_the_whole_one_is_named(
 # Cuts
 
 
+@pytest.mark.sqlite("a feed grows while it is crawled on SQLite alone")
 def test_a_feed_cut_at_every_byte_of_its_last_batch(
     new_crawl: NewCrawl, whole: Counter[str], tmp_path: Path
 ) -> None:
@@ -256,6 +258,7 @@ def cut_everywhere(new_crawl: NewCrawl, whole: Counter[str], tmp_path: Path, ste
         shutil.rmtree(crawl.folder)
 
 
+@pytest.mark.sqlite("puts back a copy of a job's file")
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("later", ["killed again", "completed"])
 def test_an_older_store_beside_a_newer_feed(
@@ -282,6 +285,7 @@ def test_an_older_store_beside_a_newer_feed(
     assert crawl.items() == whole
 
 
+@pytest.mark.sqlite("puts back a copy of a job's file")
 def test_a_copy_of_a_live_store_put_back_after_a_kill(
     new_crawl: NewCrawl, whole: Counter[str]
 ) -> None:
@@ -346,6 +350,7 @@ def test_a_completed_job_that_goes_on_with_other_options_writes_its_feed_again(
 # Pauses
 
 
+@pytest.mark.sqlite("a feed grows while it is crawled on SQLite alone")
 @pytest.mark.parametrize("form", ["json", "xml", "csv"])
 def test_a_paused_feed_is_whole_and_goes_on(new_crawl: NewCrawl, form: str) -> None:
     how = {"feed": f"out/items.{form}", "options": {"format": form, "indent": 2}}

@@ -212,6 +212,7 @@ def test_standard_output_gets_each_item_and_every_run_a_document_of_its_own(
     assert max(items.values()) == 1
 
 
+@pytest.mark.sqlite("a feed grows while it is crawled on SQLite alone")
 def test_a_full_disk_pauses_the_crawl_until_there_is_room(new_crawl: NewCrawl) -> None:
     plain = new_crawl("plain")
     plain.run(plain=True)
@@ -229,6 +230,7 @@ def test_a_full_disk_pauses_the_crawl_until_there_is_room(new_crawl: NewCrawl) -
     assert crawl.items() == plain.items()
 
 
+@pytest.mark.sqlite("a feed grows while it is crawled on SQLite alone")
 def test_a_crawl_waits_while_another_job_rewrites_the_file_of_its_feed(
     new_crawl: NewCrawl,
 ) -> None:
@@ -249,6 +251,7 @@ def test_a_crawl_waits_while_another_job_rewrites_the_file_of_its_feed(
     assert crawl.items() == plain.items()
 
 
+@pytest.mark.sqlite("a feed grows while it is crawled on SQLite alone")
 def test_a_crawl_that_is_stopped_while_the_disk_is_full_goes_on_when_there_is_room(
     new_crawl: NewCrawl,
 ) -> None:
