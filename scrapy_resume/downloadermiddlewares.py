@@ -42,7 +42,7 @@ class ResumeDownloaderMiddleware:
         """
         self._run.ledger.passed_robots(request)
         row = self._run.ledger.row_of(request)
-        if row is not None and _may_wait(request) and self._run.hosts.must_wait(row):
+        if row is not None and self._run.hosts.must_wait(row) and _may_wait(request):
             raise HeldBackError(f"{request} waits for its host")
         if request.cookies:
             self._run.cookies.changed(request.meta.get("cookiejar"))

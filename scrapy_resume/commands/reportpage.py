@@ -244,8 +244,7 @@ def _units(stage: Stage) -> str:
         return ""
     rows = "".join(
         f'<tr><td class="host">{escaped(unit["unit"] or "?")}</td><td>{escaped(unit["state"])}</td>'
-        + "".join(f'<td class="n">{number(unit[name])}</td>' for name in _UNIT_COLUMNS)
-        + "</tr>"
+        f"{_numbers(unit, _UNIT_COLUMNS)}</tr>"
         for unit in stage["units_first"]
     )
     more = stage["units"]["total"] - len(stage["units_first"])
@@ -260,9 +259,7 @@ def _more(stage: Stage) -> str:
         for row in stage["by_status"]
     )
     hosts = "".join(
-        f'<tr><td class="host">{escaped(row["host"])}</td>'
-        + "".join(f'<td class="n">{number(row[name])}</td>' for name in _HOST_COLUMNS)
-        + "</tr>"
+        f'<tr><td class="host">{escaped(row["host"])}</td>{_numbers(row, _HOST_COLUMNS)}</tr>'
         for row in stage["by_host"]
     )
     runs = "".join(_run(run) for run in stage["runs"][-10:])
@@ -300,10 +297,13 @@ def _listed(title: str, headings: Sequence[str], rows: str) -> str:
     )
 
 
+def _numbers(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    """A cell for each of these."""
+    return "".join(f'<td class="n">{number(row[name])}</td>' for name in names)
+
+
 def _run(run: Mapping[str, Any]) -> str:
-    numbers = "".join(
-        f'<td class="n">{number(run[name])}</td>' for name in ("number", "pages", "items")
-    )
+    numbers = _numbers(run, ("number", "pages", "items"))
     reason = f" ({run['reason']})" if run["reason"] else ""
     ended = _moment(run["ended_at"]) if run["ended_at"] else "-"
     words = (run["status"] + reason, _moment(run["started_at"]), ended, run["worker"])
