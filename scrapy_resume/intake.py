@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred
 from scrapy_resume.backoff import retries_of
 from scrapy_resume.delta import given_key, may_be_skipped
 from scrapy_resume.errors import NotRecordableError
+from scrapy_resume.fingerprints import fingerprints
 from scrapy_resume.identities import Identities
 from scrapy_resume.model import (
     NO_PARENT,
@@ -91,7 +92,7 @@ class Intake:
         self._log_duplicate = duplicate_log
         self._backoff = backoff
         assert crawler.request_fingerprinter is not None
-        self._fingerprint = crawler.request_fingerprinter.fingerprint
+        self._fingerprint = fingerprints(crawler.request_fingerprinter)
         self._next_id = session.first_id
         self._id_step = session.id_step
         self.identities = Identities(session.run)
