@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from scrapy.utils.defer import maybe_deferred_to_future
+from twisted.internet.defer import Deferred
+
 from scrapy_resume.backoff import retries_of
 from scrapy_resume.model import Phase
+from scrapy_resume.storethread import post_to_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +121,19 @@ class HandOut:
         row = self.handed.get(request)
         if row is not None and row.recorded:
             self._job.mark(row.id, Phase.answered)
+
+    async def known_to_be_answered(self) -> None:
+        """Wait until a death of the process from here on would be known to be the answers'."""
+        waiter: Deferred[None] = Deferred()
+        post = post_to_loop()
+
+        def tell() -> None:
+            # The event loop may have ended meanwhile: nobody waits any more.
+            with contextlib.suppress(RuntimeError):
+                post(waiter.callback, None)
+
+        if not self._job.when_marked(tell):
+            await maybe_deferred_to_future(waiter)
 
     def take_back(self, request: Request) -> Row | None:
         """The engine let go of a request; ``None``: it came around the scheduler."""

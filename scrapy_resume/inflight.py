@@ -255,6 +255,7 @@ class Inflight:
                 return await call(result, request, *args, **kwargs)
             _current_row.set(row)
             self._hand_out.answered_by_site(request)
+            await self._hand_out.known_to_be_answered()
             if isinstance(result, Failure):
                 if is_cancellation(result.value):
                     self._cancelled()

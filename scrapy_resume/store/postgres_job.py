@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -167,6 +167,10 @@ class PostgresJob:
     def unmark(self, row: int) -> None:
         """The engine let go of the row."""
         self._marks.unmark(row)
+
+    def when_marked(self, tell: Callable[[], None]) -> bool:
+        """On a job that has not crashed yet it need not be known at once."""
+        return self._life.when_written(tell)
 
     def show_life(self) -> None:
         """The event loop runs."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.errors import ResumeError, StoreUnavailableError
@@ -13,6 +15,8 @@ from scrapy_resume.store.board import CAPACITY
 from scrapy_resume.store.postgres_statements import COMMIT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scrapy_resume.store.contract import Opening
     from scrapy_resume.store.postgres_link import Link
 
@@ -59,8 +63,8 @@ class Life:
 
     It stops beating when the event loop has not shown life for ``RESUME_STALL_TIMEOUT``: a
     process that hangs is to be fenced. On a job that has crashed before (*careful*) it also
-    writes at once what the engine was given, so that the server knows of it before the process
-    dies of it; otherwise that goes with the next commit.
+    writes at once what the engine was given, and callbacks wait for that, so that the server knows
+    of it before the process dies of it; otherwise that goes with the next commit.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Life:
         self._marks = marks
         self._careful = careful
         self._shown_at = time.monotonic()
+        self._waiters: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="scrapy-resume life", daemon=True)
@@ -90,6 +95,25 @@ class Life:
         if self._careful:
             self._wake.set()
 
+    def when_written(self, tell: Callable[[], None]) -> bool:
+        """Whether nobody needs to wait until the server knows what the engine holds.
+
+        If not, ``tell`` is called when it knows, or when it could not be told.
+        """
+        if not self._careful:
+            return True
+        self._waiters.append(tell)
+        self._wake.set()
+        if self._ended:
+            self._tell_waiters(len(self._waiters))
+        return False
+
+    def _tell_waiters(self, count: int) -> None:
+        for _ in range(count):
+            # Two threads may be here when the life ends.
+            with contextlib.suppress(IndexError):
+                self._waiters.popleft()()
+
     def stop(self) -> None:
         """Beat no more."""
         self._ended = True
@@ -105,6 +129,13 @@ class Life:
                 log.debug("What was in flight could not be written: %s", error)
 
     def _run(self) -> None:
+        try:
+            self._live()
+        finally:
+            self._ended = True
+            self._tell_waiters(len(self._waiters))
+
+    def _live(self) -> None:
         next_beat = time.monotonic() + self._interval_seconds
         while not self._ended:
             self._wake.wait(max(0.0, next_beat - time.monotonic()))
@@ -112,8 +143,8 @@ class Life:
             if self._ended:
                 return
             try:
-                if self._careful and self._marks.changed:
-                    self._write_marks()
+                if self._careful:
+                    self._write_changed_marks()
                 if time.monotonic() >= next_beat:
                     self._beat()
                     next_beat = time.monotonic() + self._interval_seconds
@@ -129,6 +160,14 @@ class Life:
             return
         with self._link.transaction() as connection:
             connection.execute(COMMIT["beat"], self._values)
+
+    def _write_changed_marks(self) -> None:
+        waiting = len(self._waiters)
+        try:
+            if self._marks.changed:
+                self._write_marks()
+        finally:
+            self._tell_waiters(waiting)
 
     def _write_marks(self) -> None:
         sent, answered = self._marks.take()

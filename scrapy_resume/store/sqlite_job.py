@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -103,6 +103,10 @@ class SqliteJob:
     def unmark(self, row: int) -> None:
         """The engine let go of the row."""
         self._board.unmark(row)
+
+    def when_marked(self, tell: Callable[[], None]) -> bool:
+        """The board is a file that is mapped into memory: it is known at once."""
+        return True
 
     def show_life(self) -> None:
         """The lock of the epoch says that the run is alive."""

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from scrapy_resume.errors import StoreUnavailableError
+from scrapy_resume.model import Phase
 from scrapy_resume.store.contract import Opening
 
 pytest.importorskip("psycopg")
+
+from scrapy_resume.store.postgres_life import PAUSE_SECONDS, Life, Marks
 
 
 class Out:
@@ -33,8 +36,6 @@ class Out:
 
 
 def test_heartbeats_in_vain_are_tried_again_at_leisure() -> None:
-    from scrapy_resume.store.postgres_life import PAUSE_SECONDS, Life, Marks
-
     link = Out()
     opening = Opening(spider="books", worker="h:1", heartbeat_seconds=0.01, orphan_seconds=1)
     life = Life(link, 1, 1, opening, Marks(), careful=False)  # type: ignore[arg-type]
@@ -43,3 +44,76 @@ def test_heartbeats_in_vain_are_tried_again_at_leisure() -> None:
     assert link.often.wait(20)
     life.stop()
     assert link.asked <= 2 + (time.monotonic() - began) / PAUSE_SECONDS
+
+
+class Slow:
+    """A database that takes its time to keep anything."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.kept: list[tuple[list[int], list[int]]] = []
+        self.out = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        assert self.go_on.wait(20)
+        if self.out:
+            raise StoreUnavailableError("the server is gone")
+        yield self
+
+    def execute(self, statement: str, values: dict[str, Any] | None = None) -> None:
+        if values and "sent" in values:
+            self.kept.append((values["sent"], values["answered"]))
+
+
+@pytest.fixture
+def link() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+def life(link: Slow) -> Iterator[Life]:
+    opening = Opening(spider="books", worker="h:1")
+    life = Life(link, 1, 1, opening, Marks(), careful=True)  # type: ignore[arg-type]
+    life.start()
+    yield life
+    link.go_on.set()
+    life.stop()
+
+
+def marked(life: Life, row: int) -> threading.Event:
+    """Mark a row as answered; the event is set when its callback may go on."""
+    told = threading.Event()
+    life._marks.mark(row, Phase.answered)
+    life.marked()
+    assert not life.when_written(told.set)
+    return told
+
+
+def test_a_callback_waits_until_the_server_knows_of_its_page(life: Life, link: Slow) -> None:
+    told = marked(life, 7)
+    assert not told.wait(0.05)
+    link.go_on.set()
+    assert told.wait(20)
+    assert link.kept[-1] == ([7], [7])
+
+
+def test_a_callback_does_not_wait_for_a_server_that_is_out(life: Life, link: Slow) -> None:
+    link.out = True
+    told = marked(life, 7)
+    link.go_on.set()
+    assert told.wait(20)
+
+
+def test_nobody_waits_for_a_life_that_has_ended(life: Life, link: Slow) -> None:
+    early = marked(life, 7)
+    link.go_on.set()
+    life.stop()
+    assert early.wait(20)
+    assert marked(life, 8).wait(20)
+
+
+def test_on_a_job_that_has_not_crashed_nobody_waits() -> None:
+    opening = Opening(spider="books", worker="h:1")
+    life = Life(Slow(), 1, 1, opening, Marks(), careful=False)  # type: ignore[arg-type]
+    assert life.when_written(pytest.fail)

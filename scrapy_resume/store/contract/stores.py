@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +41,13 @@ class JobStore(Protocol):
 
     def unmark(self, row: int) -> None:
         """The engine let go of the row. Does not block."""
+
+    def when_marked(self, tell: Callable[[], None]) -> bool:
+        """Whether a death from here on would be known to be one of the marked rows' doing.
+
+        Does not block. If not, ``tell`` is called when it would, or when the store is out; on
+        another thread maybe.
+        """
 
     def show_life(self) -> None:
         """The event loop runs. Does not block; to be called every second or so."""
