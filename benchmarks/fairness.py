@@ -42,6 +42,8 @@ from tests.support.tables import table
 
 HEADINGS = ("seconds", "plain", "scrapy-resume", "ratio")
 POLL_SECONDS = 0.05
+SHORTEST_SECONDS = 0.1
+"""Of shorter times no ratio is told."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Race:
     """A crawl, from its first hit until its last one on a fast host."""
 
     seconds: float
+    first_slow: float
+    """Seconds until the slow host was asked for something; ``seconds`` if it never was."""
     longest_gap: float
     """Seconds without a hit of the slow host, the beginning and the end included."""
     slow_hits: int
@@ -60,7 +64,7 @@ def race(hits: Sequence[Hit], slow_host: str) -> Race:
     done = max(hit.at for hit in hits if hit.host != slow_host)
     slow = [hit.at for hit in hits if hit.host == slow_host and hit.at <= done]
     gap = max(later - earlier for earlier, later in pairwise([began, *slow, done]))
-    return Race(done - began, gap, len(slow))
+    return Race(done - began, min([*slow, done]) - began, gap, len(slow))
 
 
 class Course:
@@ -125,12 +129,14 @@ def rows(pairs: Sequence[tuple[Race, Race]]) -> list[list[str]]:
         form: str = ".2f",
     ) -> list[str]:
         plain, ours = (reduce([of(pair[side]) for pair in pairs]) for side in (0, 1))
-        ratio = f"{ours / plain:.3f}" if plain else ""
+        ratio = f"{ours / plain:.3f}" if plain >= SHORTEST_SECONDS else ""
         return [name, format(plain, form), format(ours, form), ratio]
 
     return [
         row("until the fast hosts are done, median", lambda found: found.seconds, median),
         row("the same, minimum", lambda found: found.seconds, min),
+        row("first hit of the slow host, median", lambda found: found.first_slow, median),
+        row("the same, maximum", lambda found: found.first_slow, max),
         row("longest gap of the slow host, median", lambda found: found.longest_gap, median),
         row("the same, maximum", lambda found: found.longest_gap, max),
         row("hits of the slow host, median", lambda found: found.slow_hits, median, ".0f"),

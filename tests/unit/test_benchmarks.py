@@ -27,7 +27,7 @@ def hits(*told: tuple[float, str]) -> list[Hit]:
 
 def test_gap_of_the_slow_host_ends_where_the_fast_ones_do() -> None:
     found = race(hits((10, FAST), (11, SLOW), (13, SLOW), (14.5, FAST), (20, SLOW)), SLOW)
-    assert (found.seconds, found.longest_gap, found.slow_hits) == (4.5, 2.0, 2)
+    assert (found.seconds, found.first_slow, found.longest_gap, found.slow_hits) == (4.5, 1, 2.0, 2)
 
 
 def test_slow_host_that_is_not_asked_any_more_has_a_gap_to_the_end() -> None:
@@ -35,7 +35,8 @@ def test_slow_host_that_is_not_asked_any_more_has_a_gap_to_the_end() -> None:
 
 
 def test_slow_host_that_is_never_asked_has_one_gap() -> None:
-    assert race(hits((10, FAST), (15, FAST)), SLOW).longest_gap == 5.0
+    found = race(hits((10, FAST), (15, FAST)), SLOW)
+    assert (found.first_slow, found.longest_gap) == (5.0, 5.0)
 
 
 def test_line_of_the_hit_log_is_read_when_it_is_whole(tmp_path: Path) -> None:
