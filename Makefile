@@ -4,7 +4,8 @@ PYTHON ?= python3
 OLDEST_SCRAPY := 2.14.0
 SEEDS ?= 30
 KNOWN ?= 1000000 10000000
-BENCHMARKS ?= contest cpu_per_page event_log feed_items memory first_fetch million_starts reads units
+BENCHMARKS ?= chain fairness cpu_per_page event_log feed_items memory first_fetch million_starts reads units
+CONTEST ?= --suite all --record .cache/contest.jsonl
 
 DEVELOP := .venv/.ready
 DEMO := .venv-demo/.ready
@@ -37,8 +38,11 @@ soak: $(DEVELOP)  ## SIGKILL at random moments, over and over (SEEDS=30), and th
 real: $(DEVELOP)  ## a large documentation site that nobody here wrote, through five SIGKILLs
 	$(BIN)/python -m tests.crash.real
 
-bench: $(BENCH)  ## CPU a page, an item and an event, memory, first fetch, a million starts
+# The contest takes about seven hours on two idle cores; stopped midway, it goes on where it was.
+# CONTEST="--rounds 2" is a short form, with one table.
+bench: $(BENCH)  ## CPU a page, an item, an event; chain, fairness, memory, start; then the contest
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
+	$(BIN)/python benchmarks/contest.py $(CONTEST)
 
 bench-scale: $(DEVELOP)  ## what grows with the URLs that a job knows: disk, memory, time (KNOWN="1000000")
 	$(BIN)/python benchmarks/scale.py --known $(KNOWN)

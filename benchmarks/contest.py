@@ -2,11 +2,17 @@
 scrapy-resume.
 
     python benchmarks/contest.py --rounds 20 --pages 5000 --links 20 --reading usual
+    python benchmarks/contest.py --suite all --record contest.jsonl
 
 Each round runs every contestant once on the same local site, in another order each time. The
 CPU is user and system time of the crawl's process; a database or Redis server's own is not in
 it. Ratios are to plain Scrapy, of medians and of minima, with the 95 % interval of the ratio of
 medians over resampled rounds (bootstrap, percentiles, 10,000 samples).
+
+A suite is several configurations, with a table for each; what else is said (``--rounds``,
+``--pages``) goes before what the suite says. With ``--record`` each round is written to that file
+when it has ended, and those that are in it are not made again, if they are of the same program
+and machine.
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,8 +32,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.support.contestants import CONTESTANTS
-from benchmarks.support.measured import Cost, crawl_words, load, measured
+from benchmarks.support.measured import crawl_words, end_in_order, load, measured
+from benchmarks.support.record import Record, Result, Round, machine
 from benchmarks.support.site import FastSite
+from benchmarks.support.suites import ONE, READINGS, SUITES, Configuration, Suite
 from tests.support.tables import table
 
 HEADINGS = (
@@ -35,57 +43,50 @@ HEADINGS = (
 )  # fmt: skip
 SAMPLES = 10_000
 PLAIN = "plain"
+GIVEN = ("pages", "links", "reading", "hosts", "latency")
+"""Options that go before what a suite says."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """One crawl."""
-
-    cost: Cost
-    wall_seconds: float
-    kept_bytes: float
-
-
-Rounds = Sequence[Mapping[str, Result]]
-
-
-def crawled(name: str, server: Any, site: FastSite, options: argparse.Namespace) -> Result:
+def crawled(name: str, server: Any, site: FastSite, configuration: Configuration) -> Result:
     """Fails unless the crawl has taken all pages."""
     contestant = CONTESTANTS[name]
     with tempfile.TemporaryDirectory() as folder:
         prepared = contestant.prepare(server, Path(folder))
-        words = crawl_words("linked", site.url, "unused", {"reading": options.reading})
-        given = dict(setting.split("=", 1) for setting in options.set)
+        words = crawl_words("linked", site.url, "unused", {"reading": configuration.reading})
+        given = dict(setting.split("=", 1) for setting in configuration.settings)
         for setting, value in {**prepared.settings, **given}.items():
             words += ["-s", f"{setting}={value}"]
         began = time.monotonic()
         cost = measured(words, Path(folder) / "crawl.log", plain=not contestant.addon)
         wall_seconds = time.monotonic() - began
         taken = cost.stat("item_scraped_count")
-        if taken != options.pages:
-            raise SystemExit(f"{name} took {taken:.0f} pages of {options.pages}")
-        return Result(cost, wall_seconds, prepared.kept_bytes())
+        if taken != configuration.pages:
+            raise SystemExit(f"{name} took {taken:.0f} pages of {configuration.pages}")
+        return Result(cost.cpu_seconds, cost.peak_bytes, wall_seconds, prepared.kept_bytes())
 
 
-def contest(options: argparse.Namespace) -> Rounds:
-    rounds = []
+def contest(
+    configuration: Configuration, rounds: int, contestants: Sequence[str], record: Record
+) -> None:
+    """Adds to the record what it lacks of so many rounds."""
+    made = len(record.rounds(configuration, contestants))
+    if made >= rounds:
+        return
     with ExitStack() as stack:
         site = stack.enter_context(
             FastSite(
-                options.pages,
-                links=options.links,
-                hosts=options.hosts,
-                page_latency=options.latency,
+                configuration.pages,
+                links=configuration.links,
+                hosts=configuration.hosts,
+                page_latency=configuration.latency,
             )
         )
-        servers = {
-            name: stack.enter_context(CONTESTANTS[name].server()) for name in options.contestants
-        }
-        for number in range(options.rounds):
-            order = random.Random(number).sample(options.contestants, len(options.contestants))
-            rounds.append({name: crawled(name, servers[name], site, options) for name in order})
-            print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
-    return rounds
+        servers = {name: stack.enter_context(CONTESTANTS[name].server()) for name in contestants}
+        for number in range(made, rounds):
+            order = random.Random(number).sample(contestants, len(contestants))
+            results = {name: crawled(name, servers[name], site, configuration) for name in order}
+            record.add(configuration, results)
+            print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
 
 
 def interval(ours: Sequence[float], plain: Sequence[float]) -> tuple[float, float]:
@@ -100,8 +101,8 @@ def interval(ours: Sequence[float], plain: Sequence[float]) -> tuple[float, floa
     return ratios[int(0.025 * SAMPLES)], ratios[int(0.975 * SAMPLES)]
 
 
-def row(name: str, rounds: Rounds, pages: int) -> list[str]:
-    cpu, plain_cpu = ([found[who].cost.cpu_seconds for found in rounds] for who in (name, PLAIN))
+def row(name: str, rounds: Sequence[Mapping[str, Result]], pages: int) -> list[str]:
+    cpu, plain_cpu = ([found[who].cpu_seconds for found in rounds] for who in (name, PLAIN))
     wall, plain_wall = (
         median(found[who].wall_seconds for found in rounds) for who in (name, PLAIN)
     )
@@ -114,34 +115,75 @@ def row(name: str, rounds: Rounds, pages: int) -> list[str]:
         f"{min(cpu) / min(plain_cpu):.3f}",
         f"{low:.3f} to {high:.3f}" if name != PLAIN else "",
         f"{wall / plain_wall:.3f}",
-        f"{median(found.cost.peak_bytes for found in mine) / 1e6:.0f}",
+        f"{median(found.peak_bytes for found in mine) / 1e6:.0f}",
         f"{median(found.kept_bytes for found in mine) / pages:.0f}",
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--pages", type=int, default=5_000)
-    parser.add_argument("--links", type=int, default=20, help="links a page; 1: a chain")
-    parser.add_argument("--reading", choices=["cheap", "usual"], default="usual")
-    parser.add_argument("--hosts", type=int, default=1)
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds, of each page")
+def told(configuration: Configuration, rounds: Sequence[Round], contestants: Sequence[str]) -> str:
+    """The table, and what it is about."""
+    results = [found.results for found in rounds]
+    rows = [row(name, results, configuration.pages) for name in contestants]
+    dates = sorted({found.date for found in rounds})
+    days = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    about = f"{configuration}; {len(rounds)} rounds, {days}, {machine()}"
+    return f"{about}\n{table(HEADINGS, rows)}"
+
+
+def suites_of(name: str | None) -> Sequence[Suite]:
+    if name is None:
+        return [ONE]
+    return list(SUITES.values()) if name == "all" else [SUITES[name]]
+
+
+def planned(options: argparse.Namespace) -> dict[Configuration, int]:
+    """What is to be crawled, and in how many rounds."""
+    given = {name: getattr(options, name) for name in GIVEN if getattr(options, name) is not None}
+    plan: dict[Configuration, int] = {}
+    for suite in suites_of(options.suite):
+        for configuration in suite.configurations:
+            settings = (*configuration.settings, *options.set)
+            chosen = replace(configuration, **given, settings=settings)
+            plan.setdefault(chosen, options.rounds or suite.rounds)
+    return plan
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    one = ONE.configurations[0]
+    parser.add_argument("--suite", choices=[*SUITES, "all"])
+    parser.add_argument("--rounds", type=int, help=f"{ONE.rounds} if there is no suite")
+    parser.add_argument("--pages", type=int, help=f"{one.pages} if there is no suite")
+    parser.add_argument("--links", type=int, help=f"a page ({one.links}); 1: a chain")
+    parser.add_argument("--reading", choices=READINGS, help=one.reading)
+    parser.add_argument("--hosts", type=int, help=str(one.hosts))
+    parser.add_argument("--latency", type=float, help="seconds, of each page; none")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument(
         "--contestants", nargs="*", choices=list(CONTESTANTS), default=list(CONTESTANTS)
     )
+    parser.add_argument("--record", type=Path, metavar="FILE", help="JSON lines, one a round")
     options = parser.parse_args()
     if PLAIN not in options.contestants:
         parser.error("the others are measured against plain: add it to --contestants")
-    before = load()
-    rounds = contest(options)
-    rows = [row(name, rounds, options.pages) for name in options.contestants]
-    print(
-        f"{options.pages:,} pages, {options.links} links a page, {options.reading} callback, "
-        f"{options.hosts} hosts, latency {options.latency:g} s, {options.rounds} rounds"
-    )
-    print(f"{table(HEADINGS, rows)}\n{before} before, {load()} after")
+    return options
+
+
+def main() -> None:
+    end_in_order()
+    options = parsed()
+    record = Record(options.record)
+    for configuration, wanted in planned(options).items():
+        before = load()
+        made = len(record.rounds(configuration, options.contestants))
+        contest(configuration, wanted, options.contestants, record)
+        rounds = record.rounds(configuration, options.contestants)
+        print(told(configuration, rounds, options.contestants))
+        if made:
+            print(f"{made} of the rounds were in {options.record}")
+        print(f"{before} before, {load()} after\n", flush=True)
 
 
 if __name__ == "__main__":

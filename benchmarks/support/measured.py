@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -103,6 +104,15 @@ def tail_of(text: str) -> str:
 def measured(words: Sequence[str], log: Path, *, plain: bool) -> Cost:
     """Runs a crawl to its end."""
     return ended(started(words, log, plain=plain), log)
+
+
+def end_in_order() -> None:
+    """Have SIGTERM end this process as Ctrl-C does: with all that it has started."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def load() -> str:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 from benchmarks.support.measured import Cost, load
 from tests.support.tables import table
@@ -16,20 +17,23 @@ HEADINGS = ("", "plain", "scrapy-resume", "ratio")
 Pair = tuple[Cost, Cost]
 """(plain, with the add-on)"""
 
+Found = TypeVar("Found")
 
-def interleaved(count: int, crawled: Callable[[Path, bool], Cost]) -> list[Pair]:
-    """Pairs of crawls, each pair in a folder of its own; who goes first changes.
 
-    ``crawled`` gets the folder, and whether the crawl is to be plain.
+def interleaved(count: int, crawled: Callable[[Path, bool], Found]) -> list[tuple[Found, Found]]:
+    """Pairs of crawls (plain, with the add-on), each pair in a folder of its own; who goes first
+    changes.
+
+    ``crawled`` gets the folder, and whether the crawl is to be plain; it says what it found.
     """
     pairs = []
     for number in range(count):
         with tempfile.TemporaryDirectory() as folder:
             plain_first = number % 2 == 0
-            costs = {
+            found = {
                 plain: crawled(Path(folder), plain) for plain in (plain_first, not plain_first)
             }
-        pairs.append((costs[True], costs[False]))
+        pairs.append((found[True], found[False]))
         print(f"pair {number + 1} of {count}", file=sys.stderr, flush=True)
     return pairs
 

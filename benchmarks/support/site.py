@@ -6,7 +6,8 @@ prints its port on the first line and serves until its standard input is closed.
 ``/page/N`` links to twenty other pages, so that each is linked about twenty times and all
 hang together; any other path is a page without links. With one link a page the site is a
 chain. With many hosts (``127.0.1.1`` and so on, all on one port) page N stands on host N
-modulo their number.
+modulo their number. With twins each link is followed by one to its twin, the same page on one
+more host: half of all URLs are on that one.
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ def host_of(page: int, hosts: int) -> str:
     return f"127.0.1.{page % hosts + 1}" if hosts > 1 else "127.0.0.1"
 
 
+def twin_host(hosts: int) -> str:
+    """The loopback address on which the twins of all pages stand."""
+    return f"127.0.1.{hosts + 1}"
+
+
 class Answering(asyncio.Protocol):
     """One connection: GET requests without a body, kept alive."""
 
@@ -60,7 +66,7 @@ class Answering(asyncio.Protocol):
         pages: dict[bytes, bytes],
         latency: float,
         page_latency: float,
-        log: Callable[[bytes], None],
+        log: Callable[[str, bytes], None],
     ) -> None:
         self._pages = pages
         self._latency = latency
@@ -72,13 +78,14 @@ class Answering(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._host = transport.get_extra_info("sockname")[0]
 
     def data_received(self, data: bytes) -> None:
         self._received += data
         while b"\r\n\r\n" in self._received:
             head, _, self._received = self._received.partition(b"\r\n\r\n")
             path = head.split(b" ", 2)[1]
-            self._log(path)
+            self._log(self._host, path)
             page = self._pages.get(path)
             latency = self._latency if page is None else self._page_latency
             if latency:
@@ -92,14 +99,14 @@ class Answering(asyncio.Protocol):
             self._transport.write(response)
 
 
-def hit_log(path: str) -> Callable[[bytes], None]:
-    """Appends one line a hit: the system's monotonic clock, and the path."""
+def hit_log(path: str) -> Callable[[str, bytes], None]:
+    """Appends one line a hit: the system's monotonic clock, the host, and the path."""
     if not path:
-        return lambda _: None
+        return lambda *_: None
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
-    def write(target: bytes) -> None:
-        os.write(descriptor, b"%.6f %s\n" % (time.monotonic(), target))
+    def write(host: str, target: bytes) -> None:
+        os.write(descriptor, b"%.6f %s %s\n" % (time.monotonic(), host.encode(), target))
 
     return write
 
@@ -116,11 +123,13 @@ class FastSite:
         hosts: int = 1,
         latency: float = 0.0,
         page_latency: float = 0.0,
+        twins: bool = False,
         log: Path | None = None,
     ) -> None:
         self._hosts = hosts
         self._words = ["--pages", str(pages), "--links", str(links), "--hosts", str(hosts)]
         self._words += ["--latency", str(latency), "--page-latency", str(page_latency)]
+        self._words += ["--twins"] if twins else []
         self._words += ["--log", str(log)] if log is not None else []
         self.url = ""
 
@@ -147,12 +156,17 @@ def texts(options: argparse.Namespace, port: int) -> dict[bytes, bytes]:
     """All responses, by path."""
 
     def address(page: int) -> str:
-        return f"http://{host_of(page, options.hosts)}:{port}" if options.hosts > 1 else ""
+        many = options.hosts > 1 or options.twins
+        return f"http://{host_of(page, options.hosts)}:{port}" if many else ""
 
     rows = {}
     for number in range(options.pages):
         links = links_of(number, options.pages, options.links)
-        links_with_host = [(address(page), page) for page in links]
+        links_with_host = []
+        for page in links:
+            links_with_host.append((address(page), page))
+            if options.twins:
+                links_with_host.append((f"http://{twin_host(options.hosts)}:{port}", page))
         rows[f"/page/{number}".encode()] = rendered(f"Page {number}", links_with_host)
     return rows
 
@@ -162,10 +176,11 @@ async def serve(options: argparse.Namespace) -> None:
     write = hit_log(options.log)
     loop = asyncio.get_running_loop()
     port = 0
-    for place in range(options.hosts):
+    hosts = [host_of(place, options.hosts) for place in range(options.hosts)]
+    for host in [*hosts, twin_host(options.hosts)] if options.twins else hosts:
         listening = await loop.create_server(
             lambda: Answering(pages, options.latency, options.page_latency, write),
-            host_of(place, options.hosts),
+            host,
             port,
         )
         port = listening.sockets[0].getsockname()[1]
@@ -181,6 +196,7 @@ def main() -> None:
     parser.add_argument("--hosts", type=int, default=1)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds, of linkless pages")
     parser.add_argument("--page-latency", type=float, default=0.0, help="seconds, of all others")
+    parser.add_argument("--twins", action="store_true", help="of all pages, on one more host")
     parser.add_argument("--log", default="", help="file of the hit log")
     asyncio.run(serve(parser.parse_args()))
 

@@ -11,6 +11,8 @@ from scrapy import Request, Spider
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 
+from benchmarks.support.site import host_of, twin_host
+
 HREF = re.compile(r'href="([^"]+)"')
 TITLE = re.compile(r"<title>([^<]*)")
 
@@ -40,6 +42,22 @@ class LinkedSpider(Spider):
         yield {"url": response.url, "title": title and title[1]}
         for href in HREF.findall(response.text):
             yield Request(urljoin(response.url, href), self.parse_cheaply)
+
+
+class TwinsSpider(LinkedSpider):
+    """Takes a site with twins on ``-a hosts=N`` hosts and one more. Begins with ``-a starts=N``
+    pages and their twins, in turn; all others come from links."""
+
+    name = "twins"
+    hosts = "99"
+    starts = "100"
+
+    async def start(self) -> AsyncIterator[Any]:
+        port = self.settings["SITE"].rpartition(":")[2]
+        hosts = int(self.hosts)
+        for page in range(int(self.starts)):
+            for host in (host_of(page, hosts), twin_host(hosts)):
+                yield Request(f"http://{host}:{port}/page/{page}")
 
 
 class LeavesSpider(Spider):
