@@ -163,7 +163,7 @@ class Fleet:
         if not self.shared or self._poll is not None or self._ended:
             return
         wants = self._start_waiter is not None or self.others_at_work
-        if wants and self.slots.slots_wanted(self._busy()):
+        if wants and self._slots_wanted(self._busy()):
             at_once = not self._told_idle and self._has_nothing()
             pause_seconds = 0 if at_once else POLL_SECONDS * random.uniform(0.5, 1.5)
             self._poll = call_later(pause_seconds, self._ask_again)
@@ -205,11 +205,14 @@ class Fleet:
 
     def _want_slots(self, batch: Batch, busy: Counter[str]) -> None:
         """Ask for more, but not again and again when there are none."""
-        wanted = self.slots.slots_wanted(busy)
+        wanted = self._slots_wanted(busy)
         batch.slots_enough = not wanted
         if time.monotonic() >= self._want_at:
             batch.slots_wanted = wanted
             batch.slot_share = self.slots.share
+
+    def _slots_wanted(self, busy: Counter[str]) -> int:
+        return self.slots.slots_wanted(busy, self._hand_out.is_resting)
 
     def _busy(self) -> Counter[str]:
         """Slot → requests of it that the engine holds, or that wait for it to be empty."""

@@ -60,6 +60,8 @@ class HandOut:
         """The downloader has nothing to do."""
         self.active_downloads: Callable[[str], int] = lambda _: 0
         """How many downloads of a slot are active."""
+        self.is_resting: Callable[[str], bool] = lambda _: False
+        """Nothing of a slot is being downloaded, nor will be before its delay is over."""
 
     def next_row(self) -> Row | None:
         """The row that comes next; ``None``: none may be handed out now."""

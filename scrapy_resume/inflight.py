@@ -10,7 +10,8 @@ instances of one crawl and verified when the spider opens (``engineparts``):
   that Scrapy is done with it.
 - ``engine._download``: what is scheduled while a request is downloaded is the request's.
 - ``engine.downloader.fetch``: a Request that it returns continues the one that was given.
-- ``engine.downloader.slots``: what waits in a slot's ``queue`` has not been sent yet.
+- ``engine.downloader.slots``: what waits in a slot's ``queue`` has not been sent yet; there is a
+  ``latercall`` from each request that is sent to the end of the slot's delay.
 - ``engine.scraper``: ``call_spider_async`` sees every response and failure on its way to
   callback or errback, ``handle_spider_error`` every exception of theirs,
   ``handle_spider_output_async`` all that they yield (errbacks' output passes the spider
@@ -146,6 +147,7 @@ class Inflight:
         ledger.hosts.hold_back = self.hold_back
         self._hand_out.is_idle = lambda: not downloader.active
         self._hand_out.active_downloads = self._active_downloads
+        self._hand_out.is_resting = self._is_resting
         ledger.intake.get_slot_key = downloader.get_slot_key
 
     def wake(self) -> None:
@@ -168,6 +170,10 @@ class Inflight:
     def _active_downloads(self, slot_key: str) -> int:
         slot = self._engine.downloader.slots.get(slot_key)
         return len(slot.active) if slot is not None else 0
+
+    def _is_resting(self, slot_key: str) -> bool:
+        slot = self._engine.downloader.slots.get(slot_key)
+        return slot is not None and slot.latercall is not None and not slot.transferring
 
     def hold_back(self, is_meant: Callable[[Row], bool]) -> None:
         """Take requests out of the downloader's queues that it has not sent yet.

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from scrapy_resume.frontier import Frontier
     from scrapy_resume.lane import Lane
@@ -34,23 +34,25 @@ class OwnSlots:
         """How many rows to lease from a slot that is new."""
         return max(1, self._frontier.size // (len(self._frontier.lanes) + 1))
 
-    def slots_wanted(self, busy: Collection[str]) -> int:
-        """How many more slots the worker has use for: as many as it may have requests."""
+    def slots_wanted(self, busy: Collection[str], is_resting: Callable[[str], bool]) -> int:
+        """How many more slots the worker has use for: so many that as many as it may have
+        requests do not just rest, for their delay, between two of them."""
         if self._frontier.awaits_every_run:
             return 0
-        return max(0, min(SLOTS_A_BATCH, self._frontier.concurrency - self.slots_at_work(busy)))
+        active = sum(not is_resting(slot) for slot in self._slots_with_work(busy))
+        return max(0, min(SLOTS_A_BATCH, self._frontier.concurrency - active))
 
     def slots_at_work(self, busy: Collection[str]) -> int:
         """Slots that have something to do here."""
-        return sum(
-            1
-            for lane in self._frontier.lanes.values()
-            if not lane.leaving
-            and (
+        return sum(1 for _ in self._slots_with_work(busy))
+
+    def _slots_with_work(self, busy: Collection[str]) -> Iterator[str]:
+        for lane in self._frontier.lanes.values():
+            if not lane.leaving and (
                 lane.slot in busy
                 or ((lane.rows or lane.pending) and lane.slot not in self._frontier.blocked)
-            )
-        )
+            ):
+                yield lane.slot
 
     def look_everywhere(self) -> None:
         """Others may have added rows to this run's slots: ask for all that have none here."""

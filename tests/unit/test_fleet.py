@@ -116,3 +116,11 @@ def test_nothing_is_asked_for_from_a_slot_that_is_given(worker: Worker) -> None:
     worker.frontier.renew_hunger()
     batch = worker.send()
     assert not {wish.slot for wish in batch.wishes} & set(batch.slots_given)
+
+
+def test_slots_that_only_rest_do_not_keep_a_worker_from_taking_more(worker: Worker) -> None:
+    batch = worker.send()
+    assert batch.slots_wanted == worker.frontier.concurrency - 1, "one of two is given away"
+    worker.hand_out.is_resting = lambda slot: True
+    batch = worker.send()
+    assert batch.slots_wanted == worker.frontier.concurrency
