@@ -38,7 +38,7 @@ class SharedTexts:
             number = self._ids.get(text)
             if number is not None:
                 self._ids.move_to_end(text)
-            elif times > 1 and len(text) >= SHORTEST:
+            elif len(text) >= SHORTEST and self._is_common(text, times):
                 number = self._ids[text] = self._last_id = add(text)
             else:
                 continue
@@ -47,9 +47,22 @@ class SharedTexts:
             self._ids.popitem(last=False)
         return found
 
+    def _is_common(self, text: str, times: int) -> bool:
+        """Whether to keep a text apart that came so often in one batch."""
+        return times > 1
+
 
 class SharedBeginnings(SharedTexts):
-    """Parts URLs into a beginning that others have too, and the rest."""
+    """Parts URLs into a beginning that others have too, and the rest.
+
+    What came in one batch and comes in another is common too: a slow crawl's batches are few links.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._once: set[str] = set()
+        self._new: list[str] = []
+        """Those of the batch at hand, which don't count in it a second time, as origins."""
 
     def parted(
         self, urls: Sequence[str], add: Callable[[str], int]
@@ -59,15 +72,28 @@ class SharedBeginnings(SharedTexts):
         The beginning is the URL's directory, or the origin if others don't share that. Joined
         again they are the URL to the letter, whatever it looks like.
         """
+        self._new.clear()
         beginnings = [directory_of(url) for url in urls]
         known = self.ids(beginnings, add)
         if len(known) < len(set(beginnings)):
             beginnings = [text if text in known else origin_of(text) for text in beginnings]
             known |= self.ids([text for text in beginnings if text not in known], add)
+            self._remember()
         return [
             (known[text], url[len(text) :]) if text in known else (None, url)
             for text, url in zip(beginnings, urls, strict=True)
         ]
+
+    def _remember(self) -> None:
+        self._once.update(self._new)
+        if len(self._once) > REMEMBERED:
+            self._once.clear()
+
+    def _is_common(self, text: str, times: int) -> bool:
+        if times > 1 or text in self._once:
+            return True
+        self._new.append(text)
+        return False
 
 
 def directory_of(url: str) -> str:

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.support.addresses import SHOP, Address, flat_url, product_url
+from benchmarks.support.large_job import LargeJob
 from scrapy_resume.errors import StoreUnavailableError
 from scrapy_resume.model import Selection, State
 from scrapy_resume.store.sqlite_read import reading
@@ -263,6 +265,15 @@ def test_a_file_without_shared_beginnings_goes_on_with_them(
     ]
 
 
+@pytest.mark.parametrize("address", [product_url, flat_url])
+def test_a_finished_url_of_60_characters_takes_150_bytes(directory: Path, address: Address) -> None:
+    count = 20_000
+    LargeJob(SHOP, count, 0, units=100, address=address).build(directory, "books")
+    (path,) = directory.glob("*.sqlite3")
+    assert {len(url) for (url,) in rows(path, "SELECT url FROM requests")} == {60}
+    assert path.stat().st_size <= 150 * count
+
+
 # How they are parted
 
 
@@ -298,8 +309,18 @@ def test_a_directory_is_shared_by_two_and_an_origin_by_the_rest() -> None:
     assert len(written) == 2
 
 
+def test_a_directory_of_one_link_in_each_batch_is_shared_from_the_second_on() -> None:
+    shared, written = SharedBeginnings(), Written()
+    found = [shared.parted([f"{HATS}/{row}"], written.add)[0] for row in range(4)]
+    assert found == [(None, f"{HATS}/0"), (1, "1"), (1, "2"), (1, "3")]
+
+
 def test_only_so_many_beginnings_are_remembered() -> None:
     shared, written = SharedBeginnings(), Written()
+    for number in range(2 * REMEMBERED):
+        shared.parted([f"https://{number}.{SLOT}/once"], written.add)
+    assert written == []
+    assert len(shared._once) <= REMEMBERED
     for number in range(2 * REMEMBERED):
         urls = [f"https://{SLOT}/directory-{number}/{row}" for row in (1, 2)]
         assert written.join(shared.parted(urls, written.add)) == urls
