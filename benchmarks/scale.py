@@ -3,10 +3,14 @@
     python benchmarks/scale.py --known 1000000 10000000
 
 For each size a job is written as a crawl that died would have left it: so many finished requests,
-a tenth as many that wait. Then: the bytes of its file for each; links that arrive, 95 % of them
-known, committed as a crawl commits them; the time from the start of a process to the first request
-that reaches the site, resumed after a crash, and plain Scrapy's for comparison; the peak memory and
-the CPU a page of a resumed crawl of some thousand pages, and of plain Scrapy's.
+a tenth as many that wait, with URLs of 60 characters. Then: the bytes of its file for each; links
+that arrive, 95 % of them known, committed as a crawl commits them; the time from the start of a
+process to the first request that reaches the site, resumed after a crash, and plain Scrapy's for
+comparison; the peak memory and the CPU a page of a resumed crawl of some thousand pages, and of
+plain Scrapy's.
+
+Before that: the bytes of a file for each of a million finished requests (``--finished``), by what
+their URLs have in common.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.first_fetch import SPIDER, Course
+from benchmarks.support.addresses import SHOP, flat_url, own_host_url, product_url
 from benchmarks.support.large_job import LargeJob
 from benchmarks.support.measured import Cost, crawl_words, load, measured
 from benchmarks.support.site import FastSite
@@ -36,6 +41,12 @@ HEADINGS = (
     "known", "bytes/URL", "links/s", "µs CPU/link", "first fetch s", "over plain",
     "peak MB", "over plain", "CPU ms/page", "plain",
 )  # fmt: skip
+SHAPES = {
+    "a shop's, in 300 categories": product_url,
+    "nothing in common but the origin": flat_url,
+    "not even the origin": own_host_url,
+}
+"""URLs by what they have in common."""
 BATCH = 500
 UNITS = 1_000
 KNOWN_SHARE = 0.95
@@ -47,6 +58,16 @@ STARTS = 5
 def bytes_each(store: Path, count: int) -> float:
     """Of the job's file, with what its write-ahead log will add to it."""
     return sum(path.stat().st_size for path in store.glob("*.sqlite3")) / count
+
+
+def finished(count: int) -> list[list[str]]:
+    """Of requests that gave no items, the bytes of each."""
+    found = []
+    for name, address in SHAPES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            LargeJob(SHOP, count, 0, units=UNITS, address=address).build(folder, SPIDER)
+            found.append([name, f"{bytes_each(Path(folder), count):.0f}"])
+    return found
 
 
 def admitted(store: Path, job: LargeJob) -> tuple[float, float]:
@@ -123,8 +144,10 @@ def rows(sizes: Sequence[int]) -> list[list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--known", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--finished", type=int, default=1_000_000)
     options = parser.parse_args()
     before = load()
+    print(table(("URLs of 60 characters", "bytes/URL"), finished(options.finished)))
     print(table(HEADINGS, rows(options.known)))
     print(f"{before} before, {load()} after")
 

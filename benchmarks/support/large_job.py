@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.support.addresses import Address, product_url
 from scrapy_resume.model import START, JobKey, State, digest
 from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import Admission, Batch, Finish, ItemRecord, Opening
@@ -16,7 +17,7 @@ LINKS_A_PAGE = 20
 
 @dataclass(frozen=True)
 class LargeJob:
-    """What a large job consists of. ``url`` is the site's."""
+    """What a large job consists of. ``url`` is the site's origin."""
 
     url: str
     seen: int
@@ -29,6 +30,8 @@ class LargeJob:
     """One in so many finished requests has failed; 0: none has."""
     units: int = 0
     """Units, among which the requests are spread; 0: each is its own."""
+    address: Address = product_url
+    """The URLs of the requests."""
 
     def build(self, store: Path | str, name: str) -> None:
         """Writes the job; its last run seems to have died."""
@@ -63,10 +66,10 @@ class LargeJob:
     def admission(self, row: int) -> Admission:
         """A request as a spider's callback would have yielded it, with the other links of its
         page."""
-        url = f"{self.url}/leaf/{row}"
+        url = self.address(self.url, row)
         slot = f"slot-{row % self.slots}"
         parent = row // LINKS_A_PAGE
-        referer = f'"headers":{{"Referer":"{self.url}/leaf/{parent}"}},'
+        referer = f'"headers":{{"Referer":"{self.address(self.url, parent)}"}},'
         return Admission(
             id=row,
             identity=digest(url.encode()),

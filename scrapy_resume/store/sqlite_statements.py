@@ -25,6 +25,7 @@ class JobRow(NamedTuple):
     commits: int
     next_item: int
     last_payload: int
+    last_beginning: int
     alone_id: int
     pending: int
     leased: int

@@ -19,7 +19,7 @@ from scrapy_resume.store.events import keep_events
 from scrapy_resume.store.jsontext import storable
 from scrapy_resume.store.queries import as_dicts, insert_many
 from scrapy_resume.store.sqlite_leases import SqliteLeases
-from scrapy_resume.store.sqlite_payloads import SharedPayloads
+from scrapy_resume.store.sqlite_shared import SharedBeginnings, SharedTexts
 from scrapy_resume.store.sqlite_statements import COMMIT, IDENTITY, OPENING, JobRow, Statements
 from scrapy_resume.store.tables import (
     Changed,
@@ -43,7 +43,8 @@ class SqliteTables(Statements):
 
     def __init__(self) -> None:
         self._next_item = 1
-        self._payloads = SharedPayloads()
+        self._payloads = SharedTexts()
+        self._beginnings = SharedBeginnings()
         self.units = UnitChanges()
         self.leases = SqliteLeases()
 
@@ -55,6 +56,7 @@ class SqliteTables(Statements):
         job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
         self._next_item = job.next_item
         self._payloads.begin(job.last_payload)
+        self._beginnings.begin(job.last_beginning)
         return job
 
     # Names
@@ -106,27 +108,34 @@ class SqliteTables(Statements):
         """New rows, pending or leased."""
         shared = self._payloads.ids([row.payload for row in rows], self._add_payload)
         columns = []
-        for row in rows:
+        for row, parted in zip(rows, self._parted(rows), strict=True):
             number = shared.get(row.payload)
-            kept = row if number is None else row._replace(payload="")
-            columns.append((*_columns(kept), number))
+            payload = row.payload if number is None else ""
+            columns.append((*_columns(row, parted, payload), number))
         self._run_many(COMMIT["admit"], columns)
+
+    def _parted(self, rows: Sequence[NewRow]) -> list[tuple[int | None, str]]:
+        return self._beginnings.parted([row.url for row in rows], self._add_beginning)
 
     def _add_payload(self, text: str) -> int:
         return self._number(COMMIT["add_payload"], (text,))
 
+    def _add_beginning(self, text: str) -> int:
+        return self._number(COMMIT["add_beginning"], (text,))
+
     def bury(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
         """Tombstones, in their final state."""
+        parted = self._parted([row for row, _ in rows])
         columns = [
             (
-                *_columns(row),
+                *_columns(row._replace(updated_at=int(row.updated_at)), its, row.payload),
                 outcome.attempts,
                 outcome.http_status,
                 outcome.error,
                 outcome.error_message,
                 outcome.items_failed,
             )
-            for row, outcome in rows
+            for (row, outcome), its in zip(rows, parted, strict=True)
         ]
         insert_many(self._connection, COMMIT["bury"], columns)
 
@@ -322,7 +331,8 @@ def _json_numbers(numbers: Iterable[int]) -> str | None:
     return f"[{text}]" if text else None
 
 
-def _columns(row: NewRow) -> tuple[object, ...]:
-    number, identity, *rest, given_key = row
+def _columns(row: NewRow, parted: tuple[int | None, str], payload: str) -> tuple[object, ...]:
+    number, identity, *rest, _, _, updated_at, given_key = row
     given = (None, None) if given_key is None else IDENTITY.unpack(given_key)
-    return (number, *IDENTITY.unpack(identity), *rest, *given)
+    unpacked = IDENTITY.unpack(identity)
+    return (number, *unpacked, *rest, *parted, payload, updated_at, *given)

@@ -35,6 +35,7 @@ WORDS: Final = {
     "owners": "the slot {0} belongs to run {2}, which has ended",
     "open": "{0} is open, though the job is completed",
     "payloads": "{0} is not JSON",
+    "beginnings": "the URL of request {0} lacks its beginning",
 }
 """By statement; the places are its columns."""
 

@@ -88,7 +88,8 @@ def test_text_from_the_web_is_escaped_in_what_does_not_hold(shelf, call):
     shelf.crawl(job, done=[[]])
     shelf.close(job)
     with closing(sqlite3.connect(shelf.directory / "books#1.sqlite3")) as connection, connection:
-        connection.execute("UPDATE request SET url = 'http://a/' || char(27) || '[31m', slot = 77")
+        changes = "beginning = NULL, url = 'http://a/' || char(27) || '[31m', slot = 77"
+        connection.execute(f"UPDATE request SET {changes}")
     answer = call("verify")
     assert "http://a/\\x1b[31m is of a slot that is not there" in answer.out
     assert "\x1b" not in answer.out + answer.err

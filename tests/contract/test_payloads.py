@@ -9,8 +9,8 @@ import pytest
 
 from scrapy_resume.errors import StoreUnavailableError
 from scrapy_resume.model import Selection, State
-from scrapy_resume.store.sqlite_payloads import REMEMBERED, SharedPayloads
 from scrapy_resume.store.sqlite_read import reading
+from scrapy_resume.store.sqlite_shared import REMEMBERED, SharedTexts
 
 from .conftest import Place
 from .records import BOOKS, PAYLOAD, admission, continuation, finish
@@ -98,7 +98,7 @@ def test_sqlite_takes_nothing_for_kept_that_was_rolled_back(tmp_path: Path, plac
 
 
 def test_so_many_are_remembered_and_the_rest_is_written_once_more() -> None:
-    shared = SharedPayloads()
+    shared = SharedTexts()
     written: list[str] = []
 
     def add(text: str) -> int:

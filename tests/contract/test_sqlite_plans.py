@@ -162,7 +162,7 @@ def test_a_list_of_units_is_read_in_the_order_of_the_index(
     [
         ("failures", "SEARCH request USING INDEX request_troubled (state=?)"),
         ("minutes", "SEARCH minute USING PRIMARY KEY (minute>?)"),
-        ("in_flight_urls", "SCAN request USING INDEX request_leased"),
+        ("in_flight_urls", "SCAN r USING INDEX request_leased"),
     ],
 )
 def test_a_screen_reads_what_it_shows(connection: sqlite3.Connection, name: str, step: str) -> None:

@@ -71,6 +71,7 @@ SQLITE_BROKEN = [
     ("UPDATE request SET payload = '{', shared = NULL WHERE id = 1", "request 1 is not JSON"),
     ("UPDATE payload SET text = '{'", "request 1 is not JSON"),
     ("DELETE FROM payload", "request 1 is not JSON"),
+    ("DELETE FROM beginning", "the URL of request 1 lacks its beginning"),
     ("UPDATE item SET payload = '{' WHERE id = 1", "item 1 is not JSON"),
 ]
 

@@ -7,8 +7,9 @@
 -- name: job
 -- The fence (epoch), the last commit that was kept, and the counters.
 SELECT
-    epoch, commits, next_item, (SELECT coalesce(max(id), 0) FROM payload), alone_id, pending, leased, done, failed, parked, ignored, delayed,
-    items_stored, items_dropped, items_failed, superseded
+    epoch, commits, next_item, (SELECT coalesce(max(id), 0) FROM payload),
+    (SELECT coalesce(max(id), 0) FROM beginning), alone_id, pending, leased, done, failed, parked,
+    ignored, delayed, items_stored, items_dropped, items_failed, superseded
 FROM job;
 
 -- name: known_requests
@@ -39,21 +40,26 @@ WHERE r.id = j.value AND r.state = 1;
 -- What several requests have in common.
 INSERT INTO payload (text) VALUES (?) RETURNING id;
 
+-- name: add_beginning
+-- What the URLs of several requests begin with.
+INSERT INTO beginning (text) VALUES (?) RETURNING id;
+
 -- name: admit
 -- A new row, pending or leased.
 INSERT INTO request (
     id, identity_head, identity_tail, kind, parent, unit, slot, state, priority, start, seq,
-    not_before, depth, every_run, run, url, payload, updated_at, given_head, given_tail, shared
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    not_before, depth, every_run, run, beginning, url, payload, updated_at, given_head, given_tail,
+    shared
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: bury
 -- A row that begins in its final state: the tombstone of one that was not recorded while it was
 -- open, or what a delta crawl skips.
 INSERT INTO request (
     id, identity_head, identity_tail, kind, parent, unit, slot, state, priority, start, seq,
-    not_before, depth, every_run, run, url, payload, updated_at, given_head, given_tail,
+    not_before, depth, every_run, run, beginning, url, payload, updated_at, given_head, given_tail,
     attempts, http_status, error, error_message, items_failed
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: meet
 -- An earlier run's row arrived again in this run.
@@ -66,15 +72,18 @@ INSERT INTO alias (identity_head, identity_tail, request) VALUES (?, ?, ?);
 -- name: continue
 -- A leased row goes on as another request.
 UPDATE request SET
-    url = ?, payload = ?, shared = NULL, slot = ?, priority = ?, start = ?, seq = ?, attempts = ?, state = ?,
-    not_before = ?, updated_at = ?, tried_again_at = coalesce(tried_again_at, ?)
+    beginning = NULL, url = ?, payload = ?, shared = NULL, slot = ?, priority = ?, start = ?,
+    seq = ?, attempts = ?, state = ?, not_before = ?, updated_at = ?,
+    tried_again_at = coalesce(tried_again_at, ?)
 WHERE id = ?;
 
 -- name: finish
--- The end of a leased row, which clears it of suspicion.
+-- The end of a leased row, which clears it of suspicion. Its time is kept in whole seconds, in 4
+-- bytes in place of the 8 of an open row: state and status take 3 of these, and no page is split.
 UPDATE request SET
-    state = ?, attempts = ?, http_status = ?, error = ?, error_message = ?, updated_at = ?,
-    items = items + ?, items_failed = ?, not_before = 0, crashes = 0, suspect = 0
+    state = ?, attempts = ?, http_status = ?, error = ?, error_message = ?,
+    updated_at = CAST(? AS INTEGER), items = items + ?, items_failed = ?, not_before = 0,
+    crashes = 0, suspect = 0
 WHERE id = ?;
 
 -- name: change_items
@@ -131,7 +140,8 @@ UPDATE request SET not_before = 0 WHERE id = ?;
 -- The first rows of a slot, in order. (UPDATE … RETURNING has no order, so the rows are taken
 -- by a statement of their own, in the same transaction.)
 SELECT
-    r.id, r.identity_head, r.identity_tail, r.parent, r.url,
+    r.id, r.identity_head, r.identity_tail, r.parent,
+    coalesce((SELECT text FROM beginning WHERE id = r.beginning), '') || r.url,
     coalesce((SELECT text FROM payload WHERE id = r.shared), r.payload), r.priority, r.start,
     r.seq, r.unit, (SELECT name FROM unit WHERE id = -r.unit), r.attempts, r.crashes, r.items,
     r.every_run
@@ -142,7 +152,8 @@ ORDER BY r.priority DESC, r.start, r.seq LIMIT ?;
 -- name: lease_suspect
 -- The suspect that was found first.
 SELECT
-    r.id, r.identity_head, r.identity_tail, r.parent, r.url,
+    r.id, r.identity_head, r.identity_tail, r.parent,
+    coalesce((SELECT text FROM beginning WHERE id = r.beginning), '') || r.url,
     coalesce((SELECT text FROM payload WHERE id = r.shared), r.payload), r.priority, r.start,
     r.seq, r.unit, (SELECT name FROM unit WHERE id = -r.unit), r.attempts, r.crashes, r.items,
     r.every_run, (SELECT key FROM slot WHERE id = r.slot)

@@ -25,8 +25,10 @@ SELECT expected_total FROM job;
 SELECT number, custom FROM run WHERE custom IS NOT NULL;
 
 -- name: in_flight_urls
--- What the live run holds, through the index on leased rows.
-SELECT url FROM request WHERE state = 1 ORDER BY id;
+-- What the live run holds, through the index on leased rows. (URLs come from the view: a file of
+-- an older version has them too.)
+SELECT v.url FROM request AS r CROSS JOIN requests AS v
+WHERE r.state = 1 AND v.id = r.id ORDER BY r.id;
 
 -- name: units
 -- The units: those in trouble first, those that are completed last, as they were found.
@@ -58,7 +60,7 @@ SELECT payload FROM item ORDER BY id;
 -- The requests that failed last, by error, each with the first of their URLs; through the index on
 -- what has failed.
 WITH latest AS (
-    SELECT id, url, error, http_status, error_message, updated_at, tried_again_at
+    SELECT id, error, http_status, error_message, updated_at, tried_again_at
     FROM request WHERE state IN (3, 4) AND state = 3 ORDER BY id DESC LIMIT :bound
 ), placed AS (
     SELECT *, row_number() OVER (PARTITION BY error, http_status ORDER BY id) AS place FROM latest
@@ -67,7 +69,8 @@ SELECT
     error, http_status, count(*) AS count, max(error_message) AS error_message,
     strftime('%Y-%m-%dT%H:%M:%SZ', min(coalesce(tried_again_at, updated_at)), 'unixepoch') AS first_at,
     strftime('%Y-%m-%dT%H:%M:%SZ', max(updated_at), 'unixepoch') AS last_at,
-    json_group_array(url) FILTER (WHERE place <= :examples) AS examples
+    json_group_array((SELECT v.url FROM requests AS v WHERE v.id = placed.id))
+        FILTER (WHERE place <= :examples) AS examples
 FROM placed GROUP BY error, http_status ORDER BY count(*) DESC, error;
 
 -- name: statuses

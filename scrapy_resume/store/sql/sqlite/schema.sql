@@ -1,10 +1,10 @@
--- The schema of one job's file, version 6.
+-- The schema of one job's file, version 7.
 --
 -- Times are seconds since the epoch, UTC. States of a request: 0 pending, 1 leased,
 -- 2 done, 3 failed, 4 parked, 5 ignored. People read the views at the end.
 
 PRAGMA application_id = 1397901901;      -- "SRJM": file(1) and the readers know the file by it
-PRAGMA user_version = 6;                 -- the version of this schema
+PRAGMA user_version = 7;                 -- the version of this schema
 
 CREATE TABLE job (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -119,14 +119,15 @@ CREATE TABLE request (
     attempts INTEGER NOT NULL DEFAULT 0,
     crashes INTEGER NOT NULL DEFAULT 0,  -- deaths of the process while it was in flight
     suspect INTEGER NOT NULL DEFAULT 0,  -- 1: too many of them, so it runs alone
-    url TEXT NOT NULL,
+    beginning INTEGER,                   -- what its URL begins with; NULL: `url` is the whole
+    url TEXT NOT NULL,                   -- its rest, then
     payload TEXT NOT NULL,               -- JSON: the rest of the request; '' if it is shared
     http_status INTEGER,
     error TEXT,
     error_message TEXT,
     items INTEGER NOT NULL DEFAULT 0,
     items_failed INTEGER NOT NULL DEFAULT 0, -- a pipeline raised
-    updated_at REAL NOT NULL,
+    updated_at REAL NOT NULL,            -- of a row that has ended: in whole seconds
     tried_again_at REAL,                 -- when an attempt failed for the first time, and another
                                          -- one was left; NULL: never
     given_head INTEGER,                  -- its key among what gave items, as the identity is;
@@ -138,6 +139,12 @@ CREATE TABLE request (
 CREATE TABLE payload (
     id INTEGER PRIMARY KEY,
     text TEXT NOT NULL                   -- JSON, as in request
+);
+
+-- What the URLs of several requests begin with: a directory or an origin. Never changed, either.
+CREATE TABLE beginning (
+    id INTEGER PRIMARY KEY,
+    text TEXT NOT NULL
 );
 
 CREATE INDEX request_identity ON request (identity_head);
@@ -250,7 +257,7 @@ CREATE TABLE migration (
 CREATE VIEW requests AS
 SELECT
     r.id,
-    r.url,
+    coalesce(b.text, '') || r.url AS url,
     coalesce(json_extract(coalesce(p.text, r.payload), '$.method'), 'GET') AS method,
     CASE r.state
         WHEN 0 THEN 'pending' WHEN 1 THEN 'leased' WHEN 2 THEN 'done'
@@ -273,7 +280,7 @@ SELECT
     ) AS first_failed_at,
     r.items,
     r.items_failed,
-    coalesce(u.name, root.url) AS unit,
+    coalesce(u.name, coalesce(rb.text, '') || root.url) AS unit,
     nullif(r.parent, -1) AS parent,
     s.key AS slot,
     CASE WHEN r.state = 1
@@ -285,12 +292,14 @@ LEFT JOIN unit AS u ON u.id = -r.unit
 LEFT JOIN request AS root ON root.id = r.unit
 LEFT JOIN slot AS s ON s.id = r.slot
 LEFT JOIN payload AS p ON p.id = r.shared
+LEFT JOIN beginning AS b ON b.id = r.beginning
+LEFT JOIN beginning AS rb ON rb.id = root.beginning
 WHERE r.kind = 0;
 
 CREATE VIEW units AS
 SELECT
     c.unit AS id,
-    coalesce(n.name, root.url) AS unit,
+    coalesce(n.name, coalesce(rb.text, '') || root.url) AS unit,
     CASE c.state
         WHEN 0 THEN 'in_progress' WHEN 1 THEN 'failed' WHEN 2 THEN 'partial'
         WHEN 3 THEN 'parked' WHEN 4 THEN 'pending' ELSE 'completed'
@@ -307,26 +316,30 @@ SELECT
     c.error_message,
     strftime('%Y-%m-%dT%H:%M:%SZ', c.first_at, 'unixepoch') AS first_at,
     strftime('%Y-%m-%dT%H:%M:%SZ', c.last_at, 'unixepoch') AS last_at,
-    last.url AS cursor
+    coalesce(lb.text, '') || last.url AS cursor
 FROM unit_count AS c
 LEFT JOIN unit AS n ON n.id = -c.unit
 LEFT JOIN request AS root ON root.id = c.unit
 LEFT JOIN request AS last ON last.id = c.cursor
+LEFT JOIN beginning AS rb ON rb.id = root.beginning
+LEFT JOIN beginning AS lb ON lb.id = last.beginning
 WHERE c.state IS NOT NULL;
 
 CREATE VIEW items AS
 SELECT
     i.id,
     i.payload AS item,
-    r.url,
-    coalesce(u.name, root.url) AS unit,
+    coalesce(b.text, '') || r.url AS url,
+    coalesce(u.name, coalesce(rb.text, '') || root.url) AS unit,
     i.key,
     i.occurrence,
     strftime('%Y-%m-%dT%H:%M:%SZ', r.updated_at, 'unixepoch') AS stored_at
 FROM item AS i
 LEFT JOIN request AS r ON r.id = i.request
 LEFT JOIN unit AS u ON u.id = -r.unit
-LEFT JOIN request AS root ON root.id = r.unit;
+LEFT JOIN request AS root ON root.id = r.unit
+LEFT JOIN beginning AS b ON b.id = r.beginning
+LEFT JOIN beginning AS rb ON rb.id = root.beginning;
 
 CREATE VIEW feeds AS
 SELECT

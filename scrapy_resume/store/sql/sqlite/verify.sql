@@ -31,7 +31,8 @@ WHERE s.pending <> coalesce(r.rows, 0) LIMIT 20;
 
 -- name: items
 -- A request has as many items as it says.
-SELECT r.url, r.items, coalesce(i.rows, 0)
+SELECT coalesce((SELECT text FROM beginning WHERE id = r.beginning), '') || r.url, r.items,
+    coalesce(i.rows, 0)
 FROM request AS r
 LEFT JOIN (SELECT request, count(*) AS rows FROM item GROUP BY request) AS i ON i.request = r.id
 WHERE r.items <> coalesce(i.rows, 0) LIMIT 20;
@@ -48,7 +49,8 @@ WHERE (SELECT status FROM job) NOT IN ('running', 'recovering') LIMIT 20;
 
 -- name: identities
 -- No identity is two requests'.
-SELECT min(url), 1, count(*) FROM request
+SELECT min(coalesce((SELECT text FROM beginning WHERE id = r.beginning), '') || r.url), 1, count(*)
+FROM request AS r
 GROUP BY identity_head, identity_tail HAVING count(*) > 1 LIMIT 20;
 
 -- name: aliases
@@ -58,7 +60,8 @@ WHERE NOT EXISTS (SELECT 1 FROM request AS r WHERE r.id = a.request) LIMIT 20;
 
 -- name: slotless
 -- A request is of a slot that is known.
-SELECT r.url, 1, 0 FROM request AS r
+SELECT coalesce((SELECT text FROM beginning WHERE id = r.beginning), '') || r.url, 1, 0
+FROM request AS r
 WHERE NOT EXISTS (SELECT 1 FROM slot AS s WHERE s.id = r.slot) LIMIT 20;
 
 -- name: numbers
@@ -71,12 +74,14 @@ WHERE j.next_item <= (SELECT max(id) FROM item);
 
 -- name: held
 -- Nothing is leased of a job at rest.
-SELECT r.url, 0, 1 FROM request AS r
+SELECT coalesce((SELECT text FROM beginning WHERE id = r.beginning), '') || r.url, 0, 1
+FROM request AS r
 WHERE r.state = 1 AND (SELECT status FROM job) NOT IN ('running', 'recovering') LIMIT 20;
 
 -- name: open
 -- Nothing is open of a completed job.
-SELECT r.url, 0, 1 FROM request AS r
+SELECT coalesce((SELECT text FROM beginning WHERE id = r.beginning), '') || r.url, 0, 1
+FROM request AS r
 WHERE r.state IN (0, 1) AND r.kind = 0 AND (SELECT status FROM job) = 'completed' LIMIT 20;
 
 -- name: payloads
@@ -86,3 +91,10 @@ LEFT JOIN payload AS p ON p.id = r.shared
 WHERE NOT json_valid(coalesce(p.text, r.payload))
 UNION ALL
 SELECT 'item ' || id, 1, 0 FROM item WHERE NOT json_valid(payload) LIMIT 20;
+
+-- name: beginnings
+-- A URL is whole.
+SELECT r.id, 1, 0 FROM request AS r
+WHERE
+    r.beginning IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM beginning AS b WHERE b.id = r.beginning) LIMIT 20;
