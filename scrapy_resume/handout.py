@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from scrapy.utils.asyncio import call_later
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from scrapy_resume.rows import Row
     from scrapy_resume.store.contract import JobStore
     from scrapy_resume.waiting import Waiting
+
+LONGEST_WAIT_SECONDS: Final = 5.0
+"""How long a callback waits, on a job that has crashed, for a store that does not answer."""
 
 
 class HandOut:
@@ -125,17 +129,26 @@ class HandOut:
             self._job.mark(row.id, Phase.answered)
 
     async def known_to_be_answered(self) -> None:
-        """Wait until a death of the process from here on would be known to be the answers'."""
+        """Wait until a death of the process from here on would be known to be the answers' doing;
+        not for long where the store does not answer."""
         waiter: Deferred[None] = Deferred()
         post = post_to_loop()
+
+        def go_on() -> None:
+            if not waiter.called:
+                waiter.callback(None)
 
         def tell() -> None:
             # The event loop may have ended meanwhile: nobody waits any more.
             with contextlib.suppress(RuntimeError):
-                post(waiter.callback, None)
+                post(go_on)
 
         if not self._job.when_marked(tell):
-            await maybe_deferred_to_future(waiter)
+            timer = call_later(LONGEST_WAIT_SECONDS, go_on)
+            try:
+                await maybe_deferred_to_future(waiter)
+            finally:
+                timer.cancel()
 
     def take_back(self, request: Request) -> Row | None:
         """The engine let go of a request; ``None``: it came around the scheduler."""

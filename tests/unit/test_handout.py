@@ -1,0 +1,70 @@
+"""Callbacks wait, where it matters, until the store knows that their pages are here."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from scrapy.settings import default_settings
+
+from scrapy_resume import handout
+from scrapy_resume.frontier import Frontier
+from scrapy_resume.handout import HandOut
+from scrapy_resume.store.contract import JobStore
+from scrapy_resume.waiting import Waiting
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(default_settings, "TWISTED_REACTOR_ENABLED"),
+    reason="this Scrapy finds asyncio only where its reactor runs on it",
+)
+
+LIMIT_SECONDS = 20
+
+
+def hand_out(when_marked: Callable[[Callable[[], None]], bool]) -> HandOut:
+    job = SimpleNamespace(session=SimpleNamespace(suspects=0), when_marked=when_marked)
+    frontier = Frontier(concurrency=1, by_slot=True, pending={})
+    return HandOut(cast(JobStore, job), frontier, Waiting(60))
+
+
+def wait(parts: HandOut) -> None:
+    async def within_limit() -> None:
+        await asyncio.wait_for(parts.known_to_be_answered(), LIMIT_SECONDS)
+
+    asyncio.run(within_limit())
+
+
+def test_a_callback_goes_on_when_the_store_says_so_from_another_thread() -> None:
+    told = []
+
+    def when_marked(tell: Callable[[], None]) -> bool:
+        def answer() -> None:
+            told.append(True)
+            tell()
+
+        threading.Timer(0.05, answer).start()
+        return False
+
+    wait(hand_out(when_marked))
+    assert told
+
+
+def test_a_callback_goes_on_at_once_where_the_store_knows() -> None:
+    wait(hand_out(lambda tell: True))
+
+
+def test_a_store_that_does_not_answer_holds_no_callback_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handout, "LONGEST_WAIT_SECONDS", 0.05)
+    late = []
+
+    def when_marked(tell: Callable[[], None]) -> bool:
+        late.append(tell)
+        return False
+
+    wait(hand_out(when_marked))
+    # The answer comes all the same, when nobody waits and the event loop has ended.
+    late[0]()
