@@ -35,6 +35,10 @@ that a hundred of them do not ask at once."""
 WANT_SECONDS: Final = 0.2
 """Between two times that slots are asked for, when there were none."""
 
+WANT_MORE_SECONDS: Final = 1.0
+"""The same of a run that has as many as it may have requests, though they rest: the question
+costs more the more hosts there are."""
+
 KEPT_SECONDS: Final = 2.0
 """How long a slot in which nothing is left is kept: the next link to it may come any moment."""
 
@@ -154,8 +158,10 @@ class Fleet:
         self._fair_share = answer.fair_share
         self._take_turn(answer.start)
         if batch.slots_wanted and not answer.slots_found:
-            self._want_at = time.monotonic() + WANT_SECONDS
-            if answer.blocked_by and not self.slots.slots_at_work(self._busy()):
+            at_work = self.slots.slots_at_work(self._busy())
+            is_rich = at_work >= self._frontier.concurrency
+            self._want_at = time.monotonic() + (WANT_MORE_SECONDS if is_rich else WANT_SECONDS)
+            if answer.blocked_by and not at_work:
                 self._tell_why(answer.blocked_by)
 
     def poll_if_needed(self) -> None:

@@ -26,7 +26,7 @@ from scrapy_resume.store.contract import (
 )
 from scrapy_resume.store.events import closed, keep_events
 from scrapy_resume.store.jsontext import as_json
-from scrapy_resume.store.postgres_life import Life, Marks
+from scrapy_resume.store.postgres_life import Life, Marks, Taken
 from scrapy_resume.store.postgres_link import Link
 from scrapy_resume.store.postgres_others import Others
 from scrapy_resume.store.postgres_recovery import (
@@ -84,12 +84,15 @@ class PostgresJob:
         self._others = Others(self._tables, slots_shared=opening.slots_shared)
         self._presence = presence
         self._marks = Marks()
+        self._taken: Taken | None = None
+        """What the transaction at hand has written of them."""
         careful = session.crashed or session.suspects > 0
         self._life = Life(link, job, session.run, opening, self._marks, careful)
         self._life.start()
 
     def commit(self, batch: Batch) -> Committed:
         """Keep a batch, whole or not at all; also a heartbeat."""
+        self._taken = None
         with self._owned_transaction() as fence:
             committed = self._kept_before(batch, fence)
             if committed is None:
@@ -102,6 +105,8 @@ class PostgresJob:
         self._writer.keep()
         self._tables.keep()
         self._watch.keep()
+        if self._taken is not None:
+            self._marks.keep(self._taken)
         return committed
 
     def _apply(self, batch: Batch, fence: Fence) -> Committed:
@@ -136,7 +141,7 @@ class PostgresJob:
 
     def _keep_counters(self, batch: Batch, fence: Fence, transaction: Transaction) -> None:
         tables, committed, tally = self._tables, transaction.committed, transaction.tally
-        sent, answered = self._marks.take()
+        self._taken = taken = self._marks.take()
         minute = transaction.minute(batch.pages)
         if minute is not None:
             tables.execute(COMMIT["keep_minute"], **minute)
@@ -146,8 +151,8 @@ class PostgresJob:
             superseded=tally.superseded - int(fence.superseded),
             next_id=batch.next_id,
             alone_id=tally.alone_id,
-            sent=sent,
-            answered=answered,
+            sent=taken.sent,
+            answered=taken.answered,
             starving=self._others.starving,
             pages=batch.pages,
             items=transaction.items_taken,

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scrapy_resume.errors import ResumeError, StoreUnavailableError
 from scrapy_resume.model import Phase
@@ -28,34 +28,61 @@ PAUSE_SECONDS: Final = 0.5
 LAST_SECONDS: Final = 5.0
 
 
+class Taken(NamedTuple):
+    """The marks as they were at one moment."""
+
+    sent: list[int]
+    """All rows."""
+    answered: list[int]
+    """Those of them that the site has begun to answer."""
+    changes: int
+    """How often they had changed by then."""
+
+
 class Marks:
-    """The rows that the engine holds. Written by one thread, read by others."""
+    """The rows that the engine holds. Written by one thread, read by others.
+
+    They are taken within the transaction that writes them, by one that holds the run's row: so
+    what was taken later is written later.
+    """
 
     def __init__(self) -> None:
         self._phases: dict[int, Phase] = {}
         self._lock = threading.Lock()
-        self.changed = False
-        """Since they were taken last."""
+        self._changes = 0
+        self._known = 0
+        """The changes that the server knows of."""
+
+    @property
+    def changed(self) -> bool:
+        """Since what the server is known to have."""
+        with self._lock:
+            return self._changes != self._known
 
     def mark(self, row: int, phase: Phase) -> None:
         """The engine holds the row. No more than the capacity of a board is kept."""
         with self._lock:
             if row in self._phases or len(self._phases) < CAPACITY:
                 self._phases[row] = phase
-                self.changed = True
+                self._changes += 1
 
     def unmark(self, row: int) -> None:
         """The engine let go of the row."""
         with self._lock:
             if self._phases.pop(row, None) is not None:
-                self.changed = True
+                self._changes += 1
 
-    def take(self) -> tuple[list[int], list[int]]:
-        """(all rows, those of them that the site has begun to answer)."""
+    def take(self) -> Taken:
+        """The marks, to be written."""
         with self._lock:
-            self.changed = False
             rows = list(self._phases)
-            return rows, [row for row in rows if self._phases[row] is Phase.answered]
+            answered = [row for row in rows if self._phases[row] is Phase.answered]
+            return Taken(rows, answered, self._changes)
+
+    def keep(self, taken: Taken) -> None:
+        """The transaction that has written them was kept."""
+        with self._lock:
+            self._known = max(self._known, taken.changes)
 
 
 class Life:
@@ -170,8 +197,11 @@ class Life:
             self._tell_waiters(waiting)
 
     def _write_marks(self) -> None:
-        sent, answered = self._marks.take()
         with self._link.transaction() as connection:
             connection.execute("SET LOCAL synchronous_commit = off")
-            values = {**self._values, "sent": sent, "answered": answered}
+            # A commit that has begun writes its own first: these must not be the older ones.
+            connection.execute(COMMIT["hold_run"], self._values)
+            taken = self._marks.take()
+            values = {**self._values, "sent": taken.sent, "answered": taken.answered}
             connection.execute(COMMIT["note_marks"], values)
+        self._marks.keep(taken)

@@ -242,6 +242,13 @@ def test_rows_of_a_job_without_statistics_are_found_one_by_one(strange: Any, nam
     check_by_name(strange, load_queries("postgres", "commit.sql")[name])
 
 
+def test_slots_that_nobody_has_are_not_compared_with_all_that_have_rows(strange: Any) -> None:
+    """Those of finished hosts are free too: thousands, times thousands."""
+    plan = plan_of(strange, load_queries("postgres", "commit.sql")["find_open_slots"])
+    found = [node for node in plan if node.get("Relation Name") == "slot"]
+    assert [node.get("Index Cond") for node in found] == ["(id = o.slot)"]
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("name", " ".join(HOT).split())
 def test_a_million_rows_change_no_plan(million: Any, name: str) -> None:

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from scrapy_resume.fleet import Fleet
+from scrapy_resume.fleet import WANT_MORE_SECONDS, WANT_SECONDS, Fleet
 from scrapy_resume.frontier import Frontier
 from scrapy_resume.handout import HandOut
 from scrapy_resume.model import START, Counts, JobKey
@@ -124,3 +124,20 @@ def test_slots_that_only_rest_do_not_keep_a_worker_from_taking_more(worker: Work
     worker.hand_out.is_resting = lambda slot: True
     batch = worker.send()
     assert batch.slots_wanted == worker.frontier.concurrency
+
+
+@pytest.mark.parametrize(("slots", "seconds"), [(3, WANT_SECONDS), (4, WANT_MORE_SECONDS)])
+def test_a_worker_with_enough_slots_that_rest_asks_rarely_in_vain(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, slots: int, seconds: float
+) -> None:
+    worker.hand_out.is_resting = lambda slot: True
+    for row in range(3, slots + 1):
+        worker.fleet.slots.own([f"slot-{row}"])
+        worker.frontier.push(leased(row, f"slot-{row}"))
+    now = 1_000_000.0
+    monkeypatch.setattr("scrapy_resume.fleet.time.monotonic", lambda: now)
+    worker.fleet.answered(Batch(next_id=1, slots_wanted=4), Committed())
+    now += seconds - 0.01
+    assert worker.send().slots_wanted == 0
+    now += 0.02
+    assert worker.send().slots_wanted == 4

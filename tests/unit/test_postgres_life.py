@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from scrapy_resume.store.contract import Opening
 pytest.importorskip("psycopg")
 
 from scrapy_resume.store.postgres_life import PAUSE_SECONDS, Life, Marks
+from scrapy_resume.store.postgres_statements import COMMIT
 
 
 class Out:
@@ -53,6 +54,8 @@ class Slow:
         self.go_on = threading.Event()
         self.kept: list[tuple[list[int], list[int]]] = []
         self.out = False
+        self.before_lock: Callable[[], None] = lambda: None
+        """What the transaction does that holds the run's row until it is asked for here."""
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -62,6 +65,8 @@ class Slow:
         yield self
 
     def execute(self, statement: str, values: dict[str, Any] | None = None) -> None:
+        if statement == COMMIT["hold_run"]:
+            self.before_lock()
         if values and "sent" in values:
             self.kept.append((values["sent"], values["answered"]))
 
@@ -117,3 +122,40 @@ def test_on_a_job_that_has_not_crashed_nobody_waits() -> None:
     opening = Opening(spider="books", worker="h:1")
     life = Life(Slow(), 1, 1, opening, Marks(), careful=False)  # type: ignore[arg-type]
     assert life.when_written(pytest.fail)
+
+
+def test_a_callback_waits_though_a_commit_has_taken_its_mark_along(life: Life, link: Slow) -> None:
+    life._marks.mark(7, Phase.answered)
+    life._marks.take()
+    told = threading.Event()
+    assert not life.when_written(told.set)
+    assert not told.wait(0.05)
+    link.go_on.set()
+    assert told.wait(20)
+    assert link.kept[-1] == ([7], [7])
+
+
+def test_marks_that_a_rolled_back_commit_has_taken_along_are_written(
+    life: Life, link: Slow
+) -> None:
+    link.go_on.set()
+    link.out = True
+    assert marked(life, 7).wait(20)
+    link.out = False
+    told = threading.Event()
+    assert not life.when_written(told.set)
+    assert told.wait(20)
+    assert link.kept[-1] == ([7], [7])
+
+
+def test_marks_that_waited_for_a_commit_do_not_replace_its_newer_ones(
+    life: Life, link: Slow
+) -> None:
+    def commit() -> None:
+        life._marks.mark(8, Phase.answered)
+        life._marks.keep(life._marks.take())
+
+    link.before_lock = commit
+    link.go_on.set()
+    assert marked(life, 7).wait(20)
+    assert link.kept[-1] == ([7, 8], [7, 8])

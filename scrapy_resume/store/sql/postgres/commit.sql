@@ -354,7 +354,8 @@ RETURNING id, key;
 
 -- name: find_open_slots
 -- Slots that nobody has and that have rows to lease: the index is walked from slot to slot,
--- beginning anywhere, so that workers do not meet at the first.
+-- beginning anywhere, so that workers do not meet at the first. Each is looked up by its id: the
+-- hosts that are finished are free as well, and a join with all of them takes seconds.
 WITH RECURSIVE open_slot (slot) AS (
     (
         SELECT slot FROM scrapy_resume.frontier
@@ -372,8 +373,10 @@ WITH RECURSIVE open_slot (slot) AS (
     FROM open_slot AS o WHERE o.slot IS NOT NULL
 )
 SELECT s.id FROM open_slot AS o
-JOIN scrapy_resume.slot AS s ON s.id = o.slot
-WHERE %(any_owner)s OR (s.run = 0 AND s.free_at <= %(now)s)
+CROSS JOIN LATERAL (
+    SELECT id FROM scrapy_resume.slot
+    WHERE id = o.slot AND (%(any_owner)s OR (run = 0 AND free_at <= %(now)s)) OFFSET 0
+) AS s
 LIMIT %(count)s;
 
 -- name: slot_range
@@ -651,6 +654,10 @@ WHERE (job, number) IN (
     WHERE job = %(job)s AND number = %(run)s AND status = 'running'
     FOR UPDATE SKIP LOCKED
 );
+
+-- name: hold_run
+-- The run's own row, to the end of the transaction, as a commit holds it.
+SELECT FROM scrapy_resume.run WHERE job = %(job)s AND number = %(run)s FOR UPDATE;
 
 -- name: note_marks
 -- What the engine holds, between commits.
