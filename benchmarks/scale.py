@@ -96,8 +96,8 @@ def admitted(store: Path, job: LargeJob) -> tuple[float, float]:
 
 def crawled(site: FastSite, store: Path, *, plain: bool) -> Cost:
     """A crawl of some thousand pages; the resumed one takes them out of the store."""
-    spider = "leaves" if plain else SPIDER
-    words = crawl_words(spider, site.url, store, {"urls": PAGES})
+    arguments = {"urls": PAGES} if plain else {}
+    words = crawl_words("leaves" if plain else SPIDER, site.url, store, arguments)
     words += ["-s", f"CLOSESPIDER_PAGECOUNT={PAGES}"]
     with tempfile.TemporaryDirectory() as folder:
         return measured(words, Path(folder) / "crawl.log", plain=plain)
@@ -137,7 +137,8 @@ def rows(sizes: Sequence[int]) -> list[list[str]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         hits = folder / "hits.log"
-        with FastSite(log=hits) as site:
+        # One page alone has links, to itself: what is measured are the job's own.
+        with FastSite(1, log=hits) as site:
             return [row(known, folder, site, hits) for known in sizes]
 
 
