@@ -4,6 +4,7 @@ PYTHON ?= python3
 OLDEST_SCRAPY := 2.14.0
 SEEDS ?= 30
 KNOWN ?= 1000000 10000000
+GROWN ?= 5
 BENCHMARKS ?= chain fairness cpu_per_page event_log feed_items memory first_fetch million_starts reads units
 CONTEST ?= --suite all --record .cache/contest.jsonl
 
@@ -45,7 +46,7 @@ bench: $(BENCH)  ## CPU a page, an item, an event; chain, fairness, memory, star
 	$(BIN)/python benchmarks/contest.py $(CONTEST)
 
 bench-scale: $(DEVELOP)  ## what grows with the URLs that a job knows: disk, memory, time (KNOWN="1000000")
-	$(BIN)/python benchmarks/scale.py --known $(KNOWN)
+	$(BIN)/python benchmarks/scale.py --known $(KNOWN) --grown $(GROWN)
 
 test-oldest: $(OLDEST)  ## the tests with the oldest Scrapy that is supported
 	.venv-oldest/bin/python -m pytest -n 2

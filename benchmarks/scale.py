@@ -1,13 +1,14 @@
 """What grows with the URLs that a job knows, and what does not.
 
-    python benchmarks/scale.py --known 1000000 10000000
+    python benchmarks/scale.py --known 1000000 10000000 --grown 5
 
 For each size a job is written as a crawl that died would have left it: so many finished requests,
 a tenth as many that wait, with URLs of 60 characters. Then: the bytes of its file for each; links
 that arrive, 95 % of them known, committed as a crawl commits them; the time from the start of a
 process to the first request that reaches the site, resumed after a crash, and plain Scrapy's for
 comparison; the peak memory and the CPU a page of a resumed crawl of some thousand pages, and of
-plain Scrapy's.
+plain Scrapy's. ``--grown``: the same once more of the last job, when copies have made it so many
+times as large.
 
 Before that: the bytes of a file for each of a million finished requests (``--finished``), by what
 their URLs have in common.
@@ -20,7 +21,8 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -29,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.first_fetch import SPIDER, Course
 from benchmarks.support.addresses import SHOP, flat_url, own_host_url, product_url
-from benchmarks.support.large_job import LargeJob
+from benchmarks.support.large_job import LargeJob, grow
 from benchmarks.support.measured import Cost, crawl_words, load, measured
 from benchmarks.support.site import FastSite
 from scrapy_resume.model import JobKey, State
@@ -50,6 +52,8 @@ SHAPES = {
 BATCH = 500
 UNITS = 1_000
 KNOWN_SHARE = 0.95
+PENDING_SHARE = 10
+"""A tenth as many wait."""
 ARRIVALS = 200_000
 PAGES = 3_000
 STARTS = 5
@@ -103,18 +107,13 @@ def crawled(site: FastSite, store: Path, *, plain: bool) -> Cost:
         return measured(words, Path(folder) / "crawl.log", plain=plain)
 
 
-def row(known: int, folder: Path, site: FastSite, hits: Path) -> list[str]:
-    job = LargeJob(site.url, known, known // 10, units=UNITS)
-    store = folder / str(known)
-    began = time.monotonic()
-    job.build(store, SPIDER)
-    print(f"{known:,} written in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    size = bytes_each(store, job.seen + job.pending)
+def row(known: int, job: LargeJob, store: Path, course: Course, site: FastSite) -> list[str]:
+    """``job`` is what the store's job began with, before it was grown."""
+    size = bytes_each(store, known + known // PENDING_SHARE)
     rate, cpu = admitted(store, job)
-    course = Course(site, hits, folder)
     starts = [(course.resumed(store), course.plain()) for _ in range(STARTS)]
     resumed, fresh = (median(times) for times in zip(*starts, strict=True))
-    ours, plain = crawled(site, store, plain=False), crawled(site, folder / "none", plain=True)
+    ours, plain = crawled(site, store, plain=False), crawled(site, store, plain=True)
     pages = [cost.stat("response_received_count") for cost in (ours, plain)]
     each = [
         1e3 * cost.running_cpu_seconds / count
@@ -133,23 +132,44 @@ def row(known: int, folder: Path, site: FastSite, hits: Path) -> list[str]:
     ]
 
 
-def rows(sizes: Sequence[int]) -> list[list[str]]:
+def rows(sizes: Sequence[int], times: int) -> Iterator[list[str]]:
+    """One for each size, and one for the last when it was grown."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         hits = folder / "hits.log"
         # One page alone has links, to itself: what is measured are the job's own.
         with FastSite(1, log=hits) as site:
-            return [row(known, folder, site, hits) for known in sizes]
+            course = Course(site, hits, folder)
+            for known in sizes:
+                job = LargeJob(site.url, known, known // PENDING_SHARE, units=UNITS)
+                store = folder / str(known)
+                with told(f"{known:,} written"):
+                    job.build(store, SPIDER)
+                yield row(known, job, store, course, site)
+            if times > 1:
+                # The requests that have arrived since are copied too: a few more than are counted.
+                with told(f"{times} times as many copied"):
+                    grow(store, times)
+                yield row(times * known, job, store, course, site)
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Tells how long it took."""
+    began = time.monotonic()
+    yield
+    print(f"{what} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--known", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--grown", type=int, default=1, metavar="TIMES")
     parser.add_argument("--finished", type=int, default=1_000_000)
     options = parser.parse_args()
     before = load()
     print(table(("URLs of 60 characters", "bytes/URL"), finished(options.finished)))
-    print(table(HEADINGS, rows(options.known)))
+    print(table(HEADINGS, list(rows(options.known, options.grown))))
     print(f"{before} before, {load()} after")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,3 +86,48 @@ class LargeJob:
             depth=3,
             lease=row <= self.seen,
         )
+
+
+def grow(store: Path, times: int) -> None:
+    """Have the job of a directory so many times the requests: copies of them, known by random
+    identities. Much faster than to write them one by one; the file is as good as one that was
+    written so, but for an index that is in order, and 5 bytes a row shorter.
+    """
+    (path,) = store.glob("*.sqlite3")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        indices = connection.execute(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'request'"
+        ).fetchall()
+        for name, _ in indices:
+            connection.execute(f"DROP INDEX {name}")
+        ((rows,),) = connection.execute("SELECT max(id) FROM request")
+        for copy in range(1, times):
+            connection.execute(_copying(connection), (copy * rows, copy * rows, rows))
+        for _, statement in indices:
+            connection.execute(statement)
+        for table, columns in _COUNTERS.items():
+            changes = ", ".join(f"{column} = {column} * {times}" for column in columns)
+            connection.execute(f"UPDATE {table} SET {changes}")
+        connection.execute("UPDATE job SET next_id = ?", (times * rows + 1,))
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+_COUNTERS = {
+    "job": ("pending", "done"),
+    "slot": ("pending",),
+    "unit_count": ("open", "done", "attempts"),
+}
+
+_CHANGED = {"id": "id + ?", "seq": "seq - ?", "identity_head": "random()",
+            "identity_tail": "randomblob(12)"}  # fmt: skip
+
+
+def _copying(connection: sqlite3.Connection) -> str:
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(request)")]
+    values = [_CHANGED.get(column, column) for column in columns]
+    return (
+        f"INSERT INTO request ({', '.join(columns)}) "
+        f"SELECT {', '.join(values)} FROM request WHERE id <= ?"
+    )
