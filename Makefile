@@ -39,7 +39,7 @@ soak: $(DEVELOP)  ## SIGKILL at random moments, over and over (SEEDS=30), and th
 real: $(DEVELOP)  ## a large documentation site that nobody here wrote, through five SIGKILLs
 	$(BIN)/python -m tests.crash.real
 
-# The contest takes about seven hours on two idle cores; stopped midway, it goes on where it was.
+# The contest takes about three hours on two idle cores; stopped midway, it goes on where it was.
 # CONTEST="--rounds 2" is a short form, with one table.
 bench: $(BENCH)  ## CPU a page, an item, an event; chain, fairness, memory, start; then the contest
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done

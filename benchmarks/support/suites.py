@@ -46,7 +46,11 @@ SUITES = {
     "headline": Suite(20, [Configuration(reading=reading) for reading in READINGS]),
     "links": Suite(
         6,
-        [Configuration(links=links, reading=reading) for links in (5, 100) for reading in READINGS],
+        [
+            Configuration(pages, links, reading)
+            for pages, links in ((5_000, 5), (1_000, 100))
+            for reading in READINGS
+        ],
     ),
     "hosts": Suite(
         6,
@@ -55,5 +59,5 @@ SUITES = {
             Configuration(hosts=100, latency=0.05, settings=("DOWNLOAD_DELAY=0.5",)),
         ],
     ),
-    "size": Suite(6, [Configuration(pages=30_000, reading=reading) for reading in READINGS]),
+    "size": Suite(2, [Configuration(pages=30_000, reading=reading) for reading in READINGS]),
 }
