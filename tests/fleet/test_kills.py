@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,9 +44,15 @@ def killed_at_random(fleet: Fleet, seed: int) -> list[Death]:
     return deaths
 
 
-def judged(fleet: Fleet, seed: int) -> FleetVerdict:
-    """The verdict on a crawl that was killed at random and that the others brought to its end."""
+def judged(fleet: Fleet, seed: int, *, strictly: bool = False) -> FleetVerdict:
+    """The verdict on a crawl that was killed at random and that the others brought to its end.
+
+    ``strictly``: what was answered more than a second before a death was finished, as is so where
+    commits are not held up by a busy machine.
+    """
     deaths = killed_at_random(fleet, seed)
+    if strictly:
+        deaths = [replace(death, in_hand=0) for death in deaths]
     fleet.expect_success(seconds=240)
     fleet.expect_completed()
     rules = Rules(
@@ -80,11 +87,11 @@ def test_delay_of_a_host_holds_through_a_kill(new_fleet: NewFleet) -> None:
 @pytest.mark.parametrize("spread", ["even", "uneven"])
 def test_two_thousand_pages_through_kills(seed: int, spread: Spread, new_fleet: NewFleet) -> None:
     fleet = new_fleet(HostGraph(HOSTS, LONG_PAGES, spread), settings=AS_SCRAPY)
-    check(judged(fleet, seed), fleet)
+    check(judged(fleet, seed, strictly=True), fleet)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", LONG_SEEDS)
 def test_delay_of_a_host_holds_through_kills(seed: int, new_fleet: NewFleet) -> None:
     fleet = new_fleet(HostGraph(HOSTS, LONG_PAGES), settings=POLITELY)
-    check(judged(fleet, seed), fleet)
+    check(judged(fleet, seed, strictly=True), fleet)
