@@ -43,3 +43,17 @@ def test_joining_worker_is_soon_given_several_hosts(new_fleet: NewFleet) -> None
     found = fleet.verdict(rules=Rules(LIMIT, DELAY_SECONDS))
     print(found)
     assert found.is_clean, f"{found}; {fleet.story()}"
+
+
+def test_hosts_that_rest_for_their_delay_leave_a_worker_room_for_others(
+    new_fleet: NewFleet,
+) -> None:
+    """Plain Scrapy asks them all in turn, however few requests it may have at a time."""
+    settings = {"CONCURRENT_REQUESTS": 2, "DOWNLOAD_DELAY": 2 * DELAY_SECONDS}
+    fleet = new_fleet(HostGraph(HOSTS, pages=8 * HOSTS), settings=settings)
+    fleet.start()
+    fleet.expect_success()
+    hits = sorted(fleet.hits(), key=lambda hit: hit.asked_at)
+    assert len({hit.host for hit in hits[: len(hits) // 2]}) == HOSTS, fleet.story()
+    # Scrapy waits half of a delay at least.
+    assert fleet.verdict(rules=Rules(LIMIT, DELAY_SECONDS)).is_clean, fleet.story()
