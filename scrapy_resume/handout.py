@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -138,12 +137,7 @@ class HandOut:
             if not waiter.called:
                 waiter.callback(None)
 
-        def tell() -> None:
-            # The event loop may have ended meanwhile: nobody waits any more.
-            with contextlib.suppress(RuntimeError):
-                post(go_on)
-
-        if not self._job.when_marked(tell):
+        if not self._job.when_marked(partial(post, go_on)):
             timer = call_later(LONGEST_WAIT_SECONDS, go_on)
             try:
                 await maybe_deferred_to_future(waiter)

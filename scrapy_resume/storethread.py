@@ -7,6 +7,7 @@ import logging
 import queue
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from scrapy.utils.asyncio import is_asyncio_available
@@ -30,16 +31,23 @@ back, and a commit of 30 rows took 50 ms where it takes 2 ms by itself."""
 
 
 def post_to_loop() -> Callable[..., Any]:
-    """What hands a call to the running event loop, from any thread.
+    """What hands a call to the running event loop, from any thread; to none when it has ended.
 
     Called in the loop's own thread, in a crawl with or without a reactor.
     """
     if is_asyncio_available():
-        return asyncio.get_running_loop().call_soon_threadsafe
+        return partial(_post, asyncio.get_running_loop().call_soon_threadsafe)
     from twisted.internet import reactor
 
-    post: Callable[..., Any] = reactor.callFromThread
-    return post
+    return partial(_post, reactor.callFromThread)
+
+
+def _post(hand_over: Callable[..., Any], call: Callable[..., Any], *values: Any) -> None:
+    try:
+        hand_over(call, *values)
+    except RuntimeError:
+        # The event loop is closed: the process is ending, nobody waits for it any more.
+        logger.debug("The event loop ended before the store's answer")
 
 
 class StoreThread:
@@ -100,11 +108,7 @@ class StoreThread:
 
     def _deliver(self, receive: Callable[[Any], None], value: object) -> None:
         assert self._post is not None
-        try:
-            self._post(receive, value)
-        except RuntimeError:
-            # The event loop is closed: the process is ending, nobody waits for it any more.
-            logger.debug("The event loop ended before the store's answer")
+        self._post(receive, value)
 
     def give_up_soon(self) -> None:
         """A call that finds the store unavailable fails from now on, after one more try."""
