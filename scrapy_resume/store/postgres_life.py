@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from scrapy_resume.errors import ResumeError, StoreUnavailableError
 from scrapy_resume.model import Phase
 from scrapy_resume.store.board import CAPACITY
-from scrapy_resume.store.postgres_statements import COMMIT
+from scrapy_resume.store.postgres_statements import COMMIT, OPENING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,7 +200,7 @@ class Life:
         with self._link.transaction() as connection:
             connection.execute("SET LOCAL synchronous_commit = off")
             # A commit that has begun writes its own first: these must not be the older ones.
-            connection.execute(COMMIT["hold_run"], self._values)
+            connection.execute(OPENING["hold_run"], self._values)
             taken = self._marks.take()
             values = {**self._values, "sent": taken.sent, "answered": taken.answered}
             connection.execute(COMMIT["note_marks"], values)

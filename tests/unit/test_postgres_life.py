@@ -17,7 +17,7 @@ from scrapy_resume.store.contract import Opening
 pytest.importorskip("psycopg")
 
 from scrapy_resume.store.postgres_life import PAUSE_SECONDS, Life, Marks
-from scrapy_resume.store.postgres_statements import COMMIT
+from scrapy_resume.store.postgres_statements import OPENING
 
 
 class Out:
@@ -65,7 +65,7 @@ class Slow:
         yield self
 
     def execute(self, statement: str, values: dict[str, Any] | None = None) -> None:
-        if statement == COMMIT["hold_run"]:
+        if statement == OPENING["hold_run"]:
             self.before_lock()
         if values and "sent" in values:
             self.kept.append((values["sent"], values["answered"]))

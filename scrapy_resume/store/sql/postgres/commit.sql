@@ -655,10 +655,6 @@ WHERE (job, number) IN (
     FOR UPDATE SKIP LOCKED
 );
 
--- name: hold_run
--- The run's own row, to the end of the transaction, as a commit holds it.
-SELECT FROM scrapy_resume.run WHERE job = %(job)s AND number = %(run)s FOR UPDATE;
-
 -- name: note_marks
 -- What the engine holds, between commits.
 UPDATE scrapy_resume.run SET sent = %(sent)s, answered = %(answered)s

@@ -114,7 +114,7 @@ ORDER BY number
 FOR UPDATE SKIP LOCKED;
 
 -- name: hold_run
--- A run that is to be ended; waits for a commit that it has under way.
+-- A run, to the end of the transaction; waits for a commit that it has under way.
 SELECT number FROM scrapy_resume.run
 WHERE job = %(job)s AND number = %(run)s AND status = 'running'
 FOR UPDATE;
