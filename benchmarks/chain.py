@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
@@ -23,7 +22,7 @@ from benchmarks.support.hits import HitLog
 from benchmarks.support.measured import crawl_words, end_in_order, load, measured
 from benchmarks.support.pairs import interleaved
 from benchmarks.support.site import FastSite
-from tests.support.postgres import PostgresServer
+from benchmarks.support.stores import Stores, add_option
 from tests.support.tables import table
 
 HEADINGS = ("ms a page", "plain", "scrapy-resume", "more")
@@ -52,18 +51,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=8, help="crawls of each kind")
     parser.add_argument("--pages", type=int, default=1_000, help="length of the chain, 2 at least")
-    parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
+    add_option(parser)
     options = parser.parse_args()
     if options.pages < 2:
         parser.error("a chain has two pages at least")
     end_in_order()
     before = load()
-    with ExitStack() as stack:
-        server = stack.enter_context(PostgresServer()) if options.store == "postgres" else None
+    with Stores(options.store) as stores:
 
         def timed(folder: Path, plain: bool) -> float:
-            store = server.new_database() if server is not None else folder / "store"
-            return crawled(folder, store, options.pages, plain=plain)
+            return crawled(folder, stores.new(folder), options.pages, plain=plain)
 
         pairs = interleaved(options.pairs, timed)
     rows = [row("median", pairs, median), row("minimum", pairs, min)]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
@@ -20,26 +19,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.support.measured import Cost, crawl_words, load, measured
 from benchmarks.support.pairs import compared, interleaved
 from benchmarks.support.site import FastSite
-from tests.support.postgres import PostgresServer
+from benchmarks.support.stores import Stores, add_option
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=12, help="runs of each kind")
     parser.add_argument("--pages", type=int, default=1_000, help="pages of the site")
-    parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
+    add_option(parser)
     options = parser.parse_args()
     before = load()
-    with ExitStack() as stack:
-        site = stack.enter_context(FastSite(options.pages))
-        server = stack.enter_context(PostgresServer()) if options.store == "postgres" else None
+    with FastSite(options.pages) as site, Stores(options.store) as stores:
+        server = stores.server
 
         server_cpu: list[float] = []
 
         def crawled(folder: Path, plain: bool) -> Cost:
             """One whole crawl; fails unless it has taken all pages."""
-            store = server.new_database() if server is not None else folder / "store"
-            words = crawl_words("linked", site.url, store)
+            words = crawl_words("linked", site.url, stores.new(folder))
             spent = server.cpu_seconds() if server is not None else 0.0
             cost = measured(words, folder / "crawl.log", plain=plain)
             if server is not None and not plain:

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -37,7 +36,7 @@ from benchmarks.support.measured import (
 )
 from benchmarks.support.pairs import interleaved
 from benchmarks.support.site import FastSite, twin_host
-from tests.support.postgres import PostgresServer
+from benchmarks.support.stores import Stores, add_option
 from tests.support.tables import table
 
 HEADINGS = ("seconds", "plain", "scrapy-resume", "ratio")
@@ -152,19 +151,17 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=100, help="start requests to each side")
     parser.add_argument("--latency", type=float, default=0.02, help="seconds, of all hosts")
     parser.add_argument("--delay", type=float, default=2.0, help="seconds, of the slow host")
-    parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
+    add_option(parser)
     options = parser.parse_args()
     if not 2 <= options.hosts <= 250:
         parser.error("there are loopback addresses for 2 to 250 fast hosts")
     end_in_order()
     before = load()
-    with ExitStack() as stack:
-        server = stack.enter_context(PostgresServer()) if options.store == "postgres" else None
+    with Stores(options.store) as stores:
         course = Course(options)
 
         def raced(folder: Path, plain: bool) -> Race:
-            store = server.new_database() if server is not None else folder / "store"
-            return course.run(folder, store, plain=plain)
+            return course.run(folder, stores.new(folder), plain=plain)
 
         pairs = interleaved(options.pairs, raced)
     print(table(HEADINGS, rows(pairs)))
