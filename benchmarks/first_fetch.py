@@ -23,6 +23,7 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.support.hits import HitLog
 from benchmarks.support.large_job import LargeJob
 from benchmarks.support.measured import crawl_words, load, started, tail_of
 from benchmarks.support.site import FastSite
@@ -59,27 +60,20 @@ class Course:
 
     def _run(self, store: Path, *, plain: bool) -> float:
         log = self._folder / "crawl.log"
-        offset = self._hits.stat().st_size
+        hits = HitLog(self._hits)
+        hits.more()  # those of the crawls before
         words = crawl_words(SPIDER, self._site.url, store)
         began = time.monotonic()
         process = started(words, log, plain=plain)
         try:
-            while not (first := first_line(self._hits, offset)):
+            while not (found := hits.more()):
                 if process.poll() is not None or time.monotonic() > began + PATIENCE_SECONDS:
                     raise SystemExit(f"no fetch:\n{tail_of(log.read_text())}")
                 time.sleep(POLL_SECONDS)
         finally:
             process.kill()
             process.wait()
-        return float(first.split()[0]) - began
-
-
-def first_line(path: Path, offset: int) -> bytes:
-    """The first whole line from an offset on; empty if there is none yet."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        line = file.readline()
-    return line if line.endswith(b"\n") else b""
+        return found[0].at - began
 
 
 def forget(path: Path) -> None:
