@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.support.measured import load
 from scrapy_resume.model import START, JobKey, State, digest
 from scrapy_resume.store.contract import Admission, Batch, Closing, Finish, Opening, Store, Wish
-from scrapy_resume.store.postgres import PostgresStore
-from scrapy_resume.store.sqlite import SqliteStore
+from scrapy_resume.store.postgres.store import PostgresStore
+from scrapy_resume.store.sqlite.store import SqliteStore
 from tests.support.postgres import PostgresServer
 
 HOST = "shop.example"

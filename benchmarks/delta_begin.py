@@ -31,8 +31,8 @@ from scrapy_resume.store.contract import (
     Opening,
     Store,
 )
-from scrapy_resume.store.postgres import PostgresStore
-from scrapy_resume.store.sqlite import SqliteStore
+from scrapy_resume.store.postgres.store import PostgresStore
+from scrapy_resume.store.sqlite.store import SqliteStore
 from tests.support.postgres import PostgresServer
 
 AT_ONCE = 1_000

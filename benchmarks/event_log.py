@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.support.measured import crawl_words, load, measured
 from benchmarks.support.site import FastSite
-from scrapy_resume.eventfiles import segments
-from scrapy_resume.eventlog import BACKLOG, EventLog
+from scrapy_resume.events.log_files import segments
+from scrapy_resume.events.log_writer import BACKLOG, EventLogWriter
 from scrapy_resume.model import Counts, JobKey, State
 from scrapy_resume.store.contract import Batch, Committed, Finish, ItemRecord, Session
 
@@ -53,7 +53,7 @@ def batches(events: int) -> list[Batch]:
 def microseconds_an_event(events: int) -> tuple[float, float, int]:
     """(of the thread of the event loop, of the whole process, bytes on the disk)."""
     with tempfile.TemporaryDirectory() as folder:
-        log = EventLog(Path(folder), session(), "host:1", 10.0)
+        log = EventLogWriter(Path(folder), session(), "host:1", 10.0)
         answer = Committed()
         handing = 0.0
         cpu = -time.process_time()

@@ -34,7 +34,7 @@ from scrapy_resume.store.contract import (
     Opening,
     Wish,
 )
-from scrapy_resume.store.postgres import PostgresStore
+from scrapy_resume.store.postgres.store import PostgresStore
 from tests.support.postgres import PostgresServer, database_of
 from tests.support.tables import table
 

@@ -16,7 +16,7 @@ from scrapy.utils.project import get_project_settings
 
 from scrapy_resume import open_store
 from scrapy_resume.commands.statusscreen import drawn, look
-from scrapy_resume.settings import store_location
+from scrapy_resume.settings.location import store_location
 
 WIDTH = 92
 FONTS = re.compile(r"@font-face \{.*?\}", re.DOTALL)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scrapy_resume.addon import Addon
-    from scrapy_resume.itemkey import item_key
-    from scrapy_resume.report import open_store
+    from scrapy_resume.engine.item_key import item_key
+    from scrapy_resume.reporting.reports import open_store
 
 __all__ = ["Addon", "item_key", "open_store"]
 
 _HOME = {
     "Addon": "scrapy_resume.addon",
-    "item_key": "scrapy_resume.itemkey",
-    "open_store": "scrapy_resume.report",
+    "item_key": "scrapy_resume.engine.item_key",
+    "open_store": "scrapy_resume.reporting.reports",
 }
 
 

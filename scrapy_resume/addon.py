@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scrapy_resume.errors import ConfigurationError
-from scrapy_resume.opening import opens_job
-from scrapy_resume.refusal import refuse
-from scrapy_resume.wiring import install, refuse_other_scheduler
+from scrapy_resume.run.components import install, refuse_other_scheduler
+from scrapy_resume.run.open_job import opens_job
+from scrapy_resume.run.refuse import refuse
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler

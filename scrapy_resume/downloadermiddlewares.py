@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from scrapy.http import Response
 
-    from scrapy_resume.crawlrun import CrawlRun
+    from scrapy_resume.run.crawl_run import CrawlRun
 
 
 class ResumeDownloaderMiddleware:
@@ -40,8 +40,8 @@ class ResumeDownloaderMiddleware:
 
         Raises ``HeldBackError`` if its host was found to be in trouble since it was handed out.
         """
-        self._run.ledger.passed_robots(request)
-        row = self._run.ledger.row_of(request)
+        self._run.tracker.passed_robots(request)
+        row = self._run.tracker.row_of(request)
         if row is not None and self._run.hosts.must_wait(row) and _may_wait(request):
             raise HeldBackError(f"{request} waits for its host")
         if request.cookies:
@@ -55,9 +55,9 @@ class ResumeDownloaderMiddleware:
         Gives the request back if its host does not answer in earnest (5xx, 429) and it is to
         wait for that: no retry is counted.
         """
-        self._run.hand_out.answered_by_site(request)
+        self._run.dispatcher.answered_by_site(request)
         self._run.note_cookies(request, response)
-        row = self._run.ledger.row_of(request)
+        row = self._run.tracker.row_of(request)
         if row is not None and self._run.hosts.answered(row, response) and _may_wait(request):
             return row.ask_again(request)
         return response
@@ -66,7 +66,7 @@ class ResumeDownloaderMiddleware:
         self, request: Request, exception: Exception, spider: Spider | None = None
     ) -> Request | None:
         """No answer has come. Gives the request back if it is to wait for its host."""
-        row = self._run.ledger.row_of(request)
+        row = self._run.tracker.row_of(request)
         if row is None:
             return None
         if isinstance(exception, HeldBackError):

@@ -11,19 +11,21 @@ from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import create_looping_call
 
 from scrapy_resume.codec import Codec
-from scrapy_resume.crawlrun import CrawlRun
+from scrapy_resume.engine.atomic_files import write_whole_files
+from scrapy_resume.engine.hooks import current_item, spider_arguments
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
-from scrapy_resume.inflight import current_item, spider_arguments
-from scrapy_resume.launching import launch_of
-from scrapy_resume.metrics import check_total
-from scrapy_resume.opening import Candidate, longest_delay, open_job, opens_job, worker_name
-from scrapy_resume.orders import LISTEN_SECONDS
-from scrapy_resume.refusal import refuse
-from scrapy_resume.runlog import RunLog
-from scrapy_resume.settings import job_name, parse_settings, queue_order, with_spider
+from scrapy_resume.reporting.custom_stats import check_total
+from scrapy_resume.run.components import check_wiring
+from scrapy_resume.run.crawl_run import CrawlRun
+from scrapy_resume.run.launch import launch_of
+from scrapy_resume.run.open_job import Candidate, longest_delay, open_job, opens_job, worker_name
+from scrapy_resume.run.orders import LISTEN_SECONDS
+from scrapy_resume.run.refuse import refuse
+from scrapy_resume.run.run_log import RunLog
+from scrapy_resume.settings.job_name import job_name
+from scrapy_resume.settings.parse import parse_settings, with_spider
+from scrapy_resume.settings.queue_order import queue_order
 from scrapy_resume.store import open_location
-from scrapy_resume.wholefiles import write_whole_files
-from scrapy_resume.wiring import check_wiring
 
 if TYPE_CHECKING:
     from scrapy import Request, Spider
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from scrapy.http import Response
     from twisted.python.failure import Failure
 
-    from scrapy_resume.eventlog import EventLog
+    from scrapy_resume.events.log_writer import EventLogWriter
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -136,18 +138,18 @@ class ResumeExtension:
 
     def _beat_once(self) -> None:
         """A commit is a heartbeat; send one if there was none."""
-        outbox = self.run.outbox
-        if outbox.sent == self._sent_at_last_beat:
-            outbox.hurry()
-        self._sent_at_last_beat = outbox.sent
+        committer = self.run.committer
+        if committer.sent == self._sent_at_last_beat:
+            committer.hurry()
+        self._sent_at_last_beat = committer.sent
 
     def headers_received(self, request: Request) -> None:
         """The site has begun to answer."""
-        self.run.hand_out.answered_by_site(request)
+        self.run.dispatcher.answered_by_site(request)
 
     def response_downloaded(self, response: Response, request: Request) -> None:
         """The downloader has a response, and has not sent the next request of the slot yet."""
-        row = self.run.ledger.row_of(request)
+        row = self.run.tracker.row_of(request)
         if row is not None:
             self.run.hosts.downloaded(row, response)
 
@@ -160,7 +162,7 @@ class ResumeExtension:
         """An item is through the pipelines."""
         current = current_item()
         if current is not None:
-            self.run.ledger.item_scraped(current.row, current.occurrence, item)
+            self.run.tracker.item_scraped(current.row, current.occurrence, item)
             self._log.count()
 
     def item_dropped(self) -> None:
@@ -194,7 +196,7 @@ class ResumeExtension:
             # Scrapy before 2.19 takes a start() that raised for one that ended.
             reason = "start_error"
         status = _STATUS_OF_REASON.get(reason, "paused")
-        if status == "completed" and not run.ledger.start_exhausted:
+        if status == "completed" and not run.tracker.start_exhausted:
             # Somebody closed the spider with that reason: start() may have had more to give.
             status = "paused"
         if run.ending.trouble is not None or not drained:
@@ -202,10 +204,10 @@ class ResumeExtension:
         elif status == "completed" and not whole:
             # Run again, the job has nothing to fetch, and delivers the feed.
             status = "paused"
-        if status == "completed" and last and run.audience.feeds is not None:
-            run.audience.feeds.let_go()
+        if status == "completed" and last and run.listeners.feeds is not None:
+            run.listeners.feeds.let_go()
             if await run.ending.drain():
-                run.audience.feeds.forget()
+                run.listeners.feeds.forget()
         kept = await run.ending.close(status, reason)
         self._feeds_failed = not whole
         self._log.log_end(kept, reason)
@@ -242,16 +244,16 @@ def _open(crawler: Crawler) -> CrawlRun:
         job.abandon()
         raise
     if settings.event_log:
-        run.audience.observers.append(_event_log(run, spider.name))
+        run.listeners.observers.append(_event_log(run, spider.name))
     return run
 
 
-def _event_log(run: CrawlRun, spider: str) -> EventLog:
-    from scrapy_resume.eventlog import EventLog
+def _event_log(run: CrawlRun, spider: str) -> EventLogWriter:
+    from scrapy_resume.events.log_writer import EventLogWriter
 
     settings = run.settings
     directory = Path(settings.event_directory)
-    log = EventLog(directory, run.session, worker_name(), settings.heartbeat_seconds)
+    log = EventLogWriter(directory, run.session, worker_name(), settings.heartbeat_seconds)
     log.started(run.session, spider)
     return log
 

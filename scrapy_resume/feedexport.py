@@ -20,13 +20,13 @@ from scrapy.extensions import feedexport
 from scrapy.extensions.feedexport import FeedExporter, FeedSlot
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
+from scrapy_resume.commits.store_thread import post_to_loop
 from scrapy_resume.extensions import run_of
-from scrapy_resume.feeds.desk import Desk, FeedPlan
+from scrapy_resume.feeds.context import Desk, FeedPlan
 from scrapy_resume.feeds.feed import Feed
 from scrapy_resume.feeds.record import FeedRecord, decode_record
 from scrapy_resume.feeds.source import CommittedItems, ItemsOfRun
 from scrapy_resume.model import digest
-from scrapy_resume.storethread import post_to_loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from twisted.internet.defer import Deferred
 
-    from scrapy_resume.crawlrun import CrawlRun
+    from scrapy_resume.run.crawl_run import CrawlRun
     from scrapy_resume.store.contract import Batch, Committed, FeedNote, SharedJobStore
 
 logger = logging.getLogger("scrapy_resume")
@@ -77,7 +77,7 @@ class ResumeFeedExporter(FeedExporter):
         self._desk = self._new_desk(self._source, fence=run.settings.force)
         self._followers: list[Feed] = []
         self._following: list[Deferred[None]] = []
-        run.audience.feeds = self
+        run.listeners.feeds = self
         formats = {self.exporters[options["format"]] for options in self.feeds.values()}
         run.items.keeps_originals = not formats <= SHOWS_VALUES_ONLY
 
@@ -90,8 +90,8 @@ class ResumeFeedExporter(FeedExporter):
     def _new_desk(self, source: CommittedItems, *, fence: bool) -> Desk:
         run = self._run
         owner = f"{run.session.job} of {run.session.created_at!r}"
-        desk = Desk(self._spider, source, run.outbox, owner, fence=fence)
-        desk.hold = partial(run.ledger.hold, "feeds")
+        desk = Desk(self._spider, source, run.committer, owner, fence=fence)
+        desk.hold = partial(run.tracker.hold, "feeds")
         desk.item_failed = self._item_failed
         desk.attach(post_to_loop())
         self._desks.append(desk)

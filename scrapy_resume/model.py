@@ -1,4 +1,4 @@
-"""States, identities and rows. No I/O.
+"""States, dupefilter and rows. No I/O.
 
 Words used throughout: a *job* is one crawl from start to completion, over as many
 *runs* (processes) as it takes. A *row* is one recorded request. An *identity* is
@@ -107,7 +107,7 @@ def ordinary_identity(fingerprint: bytes) -> bytes:
 
 
 def child_identity(parent: bytes, fingerprint: bytes) -> bytes:
-    """The base of the identities of a parent's ``dont_filter`` requests with a fingerprint."""
+    """The base of the dupefilter of a parent's ``dont_filter`` requests with a fingerprint."""
     return digest(b"child", parent, fingerprint)
 
 

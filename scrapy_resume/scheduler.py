@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from twisted.internet.defer import Deferred
 
-    from scrapy_resume.crawlrun import CrawlRun
+    from scrapy_resume.run.crawl_run import CrawlRun
 
 
 class ResumeScheduler(BaseScheduler):
@@ -25,7 +25,7 @@ class ResumeScheduler(BaseScheduler):
     def __init__(self, run: CrawlRun) -> None:
         self._run = run
         run.begin()
-        self._ledger = run.ledger
+        self._tracker = run.tracker
         assert run.crawler.stats is not None
         self._stats = run.crawler.stats
 
@@ -51,7 +51,7 @@ class ResumeScheduler(BaseScheduler):
 
     def has_pending_requests(self) -> bool:
         """Something is left, in memory, in the store, or on its way there."""
-        return self._ledger.has_pending()
+        return self._tracker.has_pending()
 
     def enqueue_request(self, request: Request) -> bool:
         """Admit a request. False: it is known to be a duplicate.
@@ -60,7 +60,7 @@ class ResumeScheduler(BaseScheduler):
         sent then.
         """
         parent = self._run.inflight.parent_of(request)
-        if not self._ledger.arrive(request, parent):
+        if not self._tracker.arrive(request, parent):
             return False
         self._stats.inc_value("scheduler/enqueued")
         return True
@@ -68,11 +68,11 @@ class ResumeScheduler(BaseScheduler):
     def next_request(self) -> Request | None:
         """The request that comes next. ``None``: none now; the engine is woken when there is."""
         self._run.inflight.forget_scheduling()
-        request = self._ledger.next_request()
+        request = self._tracker.next_request()
         if request is not None:
             self._stats.inc_value("scheduler/dequeued")
         return request
 
     def __len__(self) -> int:
         """Requests that wait, in memory and in the store."""
-        return len(self._ledger)
+        return len(self._tracker)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from scrapy.crawler import Crawler
 
-    from scrapy_resume.crawlrun import CrawlRun
+    from scrapy_resume.run.crawl_run import CrawlRun
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -45,15 +45,15 @@ class ResumeSpiderMiddleware:
         once = run.settings.start == "once" or run.settings.mode == "retry-failed"
         if once and run.session.start_exhausted:
             logger.info("start() is not run again: it came to its end in an earlier run")
-            run.ledger.start_ended(exhausted=True)
+            run.tracker.start_ended(exhausted=True)
             return
         if not run.fleet.starting and not await run.fleet.start_turn():
-            run.ledger.start_ended(exhausted=True)
+            run.tracker.start_ended(exhausted=True)
             return
         exhausted = False
         try:
             async for output in start:
-                await run.ledger.room_for_start()
+                await run.tracker.room_for_start()
                 if isinstance(output, Request):
                     run.inflight.starting = output
                     yield output
@@ -66,7 +66,7 @@ class ResumeSpiderMiddleware:
             run.start_failed = True
             raise
         finally:
-            run.ledger.start_ended(exhausted=exhausted)
+            run.tracker.start_ended(exhausted=exhausted)
 
     async def _admit_item(self, item: Any) -> bool:
         """Whether the item is to go through the pipelines."""
@@ -74,7 +74,7 @@ class ResumeSpiderMiddleware:
         stats = run.crawler.stats
         assert stats is not None
         try:
-            row = await run.ledger.begin_start_item(item)
+            row = await run.tracker.begin_start_item(item)
         except ItemNotRecordableError as error:
             stats.inc_value("resume/items/not_recordable")
             logger.error("An item of start() cannot be written down, and is left out: %s", error)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.model import State
-from scrapy_resume.report import open_store, selection
+from scrapy_resume.reporting.reports import open_store, selection
 from scrapy_resume.store import open_location
-from scrapy_resume.store.steering import to_park, to_retry
+from scrapy_resume.store.transaction.steering import to_park, to_retry
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobKey, Selection
@@ -31,7 +31,7 @@ def retry(
 ) -> int:
     """Have requests of a job fetched again by the next run; how many they are.
 
-    ``filters`` are those of ``scrapy_resume.report.selection``. Without a ``state``, those that
+    ``filters`` are those of ``reporting.reports.selection``. Without a ``state``, those that
     have failed and those that are parked; with ``partial``, those that are done and of which
     items failed. ``done`` and ``ignored`` are possible too. A completed job becomes ``paused``.
     What a retried request gives replaces what it gave before. With ``dry_run`` nothing is

@@ -15,8 +15,8 @@ import pytest
 
 from scrapy_resume import signals
 from scrapy_resume.commands import SUBCOMMANDS
-from scrapy_resume.eventfiles import TYPES
-from scrapy_resume.settings import SETTINGS
+from scrapy_resume.events.log_files import TYPES
+from scrapy_resume.settings.table import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -202,7 +202,7 @@ def test_every_stat_is_documented_and_no_other():
 
 
 def test_every_total_is_documented():
-    source = (PACKAGE / "runlog.py").read_text(encoding="utf-8")
+    source = (PACKAGE / "run" / "run_log.py").read_text(encoding="utf-8")
     totals = re.search(r"totals = \{(.*?)\}", source, flags=re.DOTALL)
     assert totals is not None
     names = re.findall(r'"([a-z_]+)":', totals[1])
@@ -225,7 +225,7 @@ def test_every_module_has_a_place_in_the_house() -> None:
         for path in sorted(PACKAGE.iterdir())
         if path.suffix == ".py" or (path / "__init__.py").is_file()
     ]
-    assert "ledger" in names
+    assert "tracking/" in names
     assert [name for name in names if name != "__init__" and f"`{name}`" not in text] == []
 
 

@@ -16,7 +16,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from scrapy_resume.commands import SUBCOMMANDS
-from scrapy_resume.eventfiles import TYPES
+from scrapy_resume.events.log_files import TYPES
 from tests.support import schemas
 from tests.test_docs import DOCS, sections
 

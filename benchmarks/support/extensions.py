@@ -8,8 +8,8 @@ from scrapy import signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 
-from scrapy_resume.store import sqlite_tables
-from scrapy_resume.store.units import UnitTables
+from scrapy_resume.store.sqlite import tables as sqlite_tables
+from scrapy_resume.store.transaction.units import UnitTables
 
 
 class StartUpCost:

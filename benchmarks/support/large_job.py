@@ -90,7 +90,7 @@ class LargeJob:
 
 def grow(store: Path, times: int) -> None:
     """Have the job of a directory so many times the requests: copies of them, known by random
-    identities. Much faster than to write them one by one; the file is as good as one that was
+    dupefilter. Much faster than to write them one by one; the file is as good as one that was
     written so, but for an index that is in order, and 5 bytes a row shorter.
     """
     (path,) = store.glob("*.sqlite3")

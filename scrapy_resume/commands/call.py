@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from scrapy.settings import Settings
 
-    from scrapy_resume.report import Reports
+    from scrapy_resume.reporting.reports import Reports
 
 
 FILTERS: Final = ("state", "host", "status", "error", "callback", "url", "unit", "partial")
@@ -33,14 +33,14 @@ class Call:
 
     def store_location(self) -> str:
         """Where the settings say that jobs are kept. Raises ``ConfigurationError``."""
-        from scrapy_resume.settings import store_location
+        from scrapy_resume.settings.location import store_location
 
         return store_location(self.settings)
 
     def reports(self) -> Reports:
         """The read side of the store that the settings name. Raises ``ConfigurationError``."""
-        from scrapy_resume.report import open_store
-        from scrapy_resume.settings import parse_setting
+        from scrapy_resume.reporting.reports import open_store
+        from scrapy_resume.settings.table import parse_setting
 
         codecs = parse_setting("RESUME_CODECS", self.settings)
         return open_store(self.store_location(), codecs=codecs)

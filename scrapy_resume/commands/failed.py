@@ -25,7 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Print the errors, the most frequent first."""
-    from scrapy_resume.report import COUNTED_AT_MOST
+    from scrapy_resume.reporting.reports import COUNTED_AT_MOST
 
     reports = call.reports()
     key = reports.find(call.arguments.job)

@@ -30,8 +30,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Print the events by their time; 1 if there is no log."""
-    from scrapy_resume.eventfiles import JobTail, read_events, segments
-    from scrapy_resume.settings import event_directory
+    from scrapy_resume.events.log_files import JobTail, read_events, segments
+    from scrapy_resume.settings.location import event_directory
 
     wanted = _wanted_types(call)
     key = call.reports().find(call.arguments.job)
@@ -52,7 +52,7 @@ def run(call: Call) -> int:
 
 
 def _wanted_types(call: Call) -> frozenset[str]:
-    from scrapy_resume.eventfiles import TYPES
+    from scrapy_resume.events.log_files import TYPES
 
     names = frozenset((call.arguments.type or "").split(",")) - {""}
     if unknown := sorted(names - set(TYPES)):

@@ -32,7 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(call: Call) -> int:
     """Recover the job; nothing to take back is no failure."""
-    from scrapy_resume.settings import parse_setting
+    from scrapy_resume.settings.table import parse_setting
 
     timeout_seconds = call.arguments.timeout
     if timeout_seconds is not None and not timeout_seconds >= 0:

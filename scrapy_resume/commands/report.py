@@ -38,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Call) -> int:
     """Print the report, or write it to a file; 1 if a job of it cannot be read."""
     from scrapy_resume.commands import reporttext
-    from scrapy_resume.overview import overview
+    from scrapy_resume.reporting.overview import overview
 
     target = call.arguments.output
     format_name = None if target is None else _format_of(call, target)

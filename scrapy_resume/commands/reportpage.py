@@ -16,7 +16,7 @@ from scrapy_resume.commands.reporttext import (
     trouble_of,
 )
 from scrapy_resume.commands.units import summary
-from scrapy_resume.outlook import whole
+from scrapy_resume.reporting.forecast import whole
 
 TITLE: Final = "Crawl report"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.commands.call import percent, table
 from scrapy_resume.commands.terminal import Column, bar, fitted_table, status_style, text
 from scrapy_resume.commands.units import summary
-from scrapy_resume.outlook import whole
+from scrapy_resume.reporting.forecast import whole
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

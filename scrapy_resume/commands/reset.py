@@ -73,8 +73,8 @@ def delete(
     unreadable: Sequence[dict[str, Any]] = (),
 ) -> int:
     """Delete jobs one by one and say which; what cannot be deleted does not keep the others."""
-    from scrapy_resume.eventfiles import remove_events
-    from scrapy_resume.settings import event_directory
+    from scrapy_resume.events.log_files import remove_events
+    from scrapy_resume.settings.location import event_directory
 
     events = event_directory(call.settings)
     deleted: list[str] = []

@@ -15,8 +15,8 @@ from scrapy_resume.commands.call import Call, add_job, add_json
 from scrapy_resume.errors import ConfigurationError, JobError, JobLockedError
 
 if TYPE_CHECKING:
-    from scrapy_resume.launching import Launch
     from scrapy_resume.model import JobSummary
+    from scrapy_resume.run.launch import Launch
 
 HELP: Final = "goes on with a job, with its recorded spider, arguments, settings and feeds"
 
@@ -45,8 +45,8 @@ def run(call: Call) -> int:
     summary = store_of(call).summary(key)
     if summary.status == "completed":
         return _nothing_to_do(call, summary)
-    from scrapy_resume.launching import program_of
-    from scrapy_resume.settings import without_password
+    from scrapy_resume.run.launch import program_of
+    from scrapy_resume.settings.masking import without_password
 
     _refuse_if_it_cannot_go_on(call, summary)
     words, directory = _command(call, summary, given)
@@ -111,7 +111,7 @@ def _refuse_if_it_cannot_go_on(call: Call, summary: JobSummary) -> None:
 
 def _command(call: Call, summary: JobSummary, given: dict[str, str]) -> tuple[list[str], str]:
     """(the words of the command, the directory that it is run in)."""
-    from scrapy_resume.launching import directory_of, given_settings, launch_from, words_of
+    from scrapy_resume.run.launch import directory_of, given_settings, launch_from, words_of
 
     launch = launch_from(summary.launch or {})
     _refuse_if_unknown(summary, launch)

@@ -62,7 +62,8 @@ def run(call: Call) -> int:
 
 def settings_of_note(settings: Settings) -> dict[str, str]:
     """The ``RESUME_*`` settings that are not as they are without being set, here and now."""
-    from scrapy_resume.settings import SETTINGS, without_password
+    from scrapy_resume.settings.masking import without_password
+    from scrapy_resume.settings.table import SETTINGS
 
     given = {row.name: settings.get(row.name, row.default) for row in SETTINGS}
     return {

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.commands.call import Call, add_job, add_json, one_line, percent, progress_share
 from scrapy_resume.commands.terminal import is_terminal, terminal, text
 from scrapy_resume.errors import StoreUnavailableError
-from scrapy_resume.outlook import whole
+from scrapy_resume.reporting.forecast import whole
 
 if TYPE_CHECKING:
     from scrapy_resume.commands.statusscreen import StatusScreen
-    from scrapy_resume.report import Reports
+    from scrapy_resume.reporting.reports import Reports
 
 HELP: Final = "one job on one screen: progress, rates, what is in flight, failures"
 

@@ -20,13 +20,13 @@ from scrapy_resume.commands.terminal import (
     words,
 )
 from scrapy_resume.model import LIVE_STATUSES
-from scrapy_resume.outlook import Outlook, outlook, pages_by_minute, whole
+from scrapy_resume.reporting.forecast import Forecast, outlook, pages_by_minute, whole
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-    from scrapy_resume.report import Reports
+    from scrapy_resume.reporting.reports import Reports
 
 
 _BAR_WIDTH: Final = 40
@@ -47,7 +47,7 @@ class StatusScreen:
     """Some of the failed and parked requests."""
     paces: Sequence[float]
     """Pages in each of the last minutes; empty unless a run is live."""
-    outlook: Outlook
+    outlook: Forecast
 
     def heading(self) -> str:
         """The job and its status."""
@@ -132,7 +132,7 @@ def _look(reports: Reports, job: str | None) -> StatusScreen:
         if counts[state] and wanted:
             failures += reports.requests(name, state=state, limit=wanted)
     if answer["status"] not in LIVE_STATUSES:
-        return StatusScreen(answer, failures, (), Outlook(None, None))
+        return StatusScreen(answer, failures, (), Forecast(None, None))
     now = time.time()
     minutes = reports.minutes(name, since=now - 60 * _SHOWN_MINUTES)
     return StatusScreen(

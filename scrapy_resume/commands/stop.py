@@ -13,7 +13,7 @@ from scrapy_resume.commands.outcome import fail, told_status
 from scrapy_resume.model import LIVE_STATUSES
 
 if TYPE_CHECKING:
-    from scrapy_resume.report import Reports
+    from scrapy_resume.reporting.reports import Reports
 
 HELP: Final = "asks the workers of a job to stop gracefully, and waits for them"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
-from scrapy_resume.feeds.desk import Desk, FeedPlan, FeedsAbandonedError
+from scrapy_resume.feeds.context import Desk, FeedPlan, FeedsAbandonedError
 from scrapy_resume.feeds.feedfile import FeedFile, StartOver
 from scrapy_resume.feeds.record import FeedRecord
 from scrapy_resume.feeds.source import Portion

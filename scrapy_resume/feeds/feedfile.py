@@ -26,7 +26,7 @@ from scrapy_resume.feeds.targets import free_name, local_path, target_of
 if TYPE_CHECKING:
     from scrapy.extensions.feedexport import FeedSlot
 
-    from scrapy_resume.feeds.desk import Desk, FeedPlan
+    from scrapy_resume.feeds.context import Desk, FeedPlan
     from scrapy_resume.feeds.source import Portion
     from scrapy_resume.feeds.targets import Target
 

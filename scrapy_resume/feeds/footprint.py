@@ -26,8 +26,8 @@ from typing import Final
 import msgspec
 
 from scrapy_resume.errors import FeedFileChangedError
+from scrapy_resume.feeds.file_lock import is_at
 from scrapy_resume.feeds.record import Claim
-from scrapy_resume.feeds.turns import is_at
 
 LONGEST_NAME: Final = 180
 """Bytes of the feed's name in that of a file beside it, which must not be over 255 altogether."""

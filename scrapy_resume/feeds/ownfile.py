@@ -8,11 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from scrapy_resume.errors import FeedFileChangedError
+from scrapy_resume.feeds.file_lock import end_turn, is_at, take_turn
 from scrapy_resume.feeds.footprint import Footprint, Note, note_of
 from scrapy_resume.feeds.proof import HEAD_BYTES, PIECE_BYTES, Contents, new_hash
 from scrapy_resume.feeds.ranges import Range, joined
 from scrapy_resume.feeds.record import Claim
-from scrapy_resume.feeds.turns import end_turn, is_at, take_turn
 
 
 class OwnFile:

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from scrapy_resume.feeds.file_lock import is_at, take_turn
 from scrapy_resume.feeds.footprint import Footprint, Note, note_of
 from scrapy_resume.feeds.proof import CHUNK, Contents
 from scrapy_resume.feeds.ranges import Range, minus, moved, within
 from scrapy_resume.feeds.record import Claim
-from scrapy_resume.feeds.turns import is_at, take_turn
 
 
 class Rewriting:

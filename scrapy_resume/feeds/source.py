@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from scrapy_resume.codec import Codec
+    from scrapy_resume.commits.store_thread import StoreThread
     from scrapy_resume.store.contract import (
         Batch,
         Committed,
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
         JobStore,
         SharedJobStore,
     )
-    from scrapy_resume.storethread import StoreThread
 
 T = TypeVar("T")
 

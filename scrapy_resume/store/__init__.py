@@ -22,8 +22,8 @@ def open_location(location: str | Path) -> Store:
     text = str(location)
     if is_postgres(text):
         with needed_for_postgres():
-            from scrapy_resume.store.postgres import PostgresStore
+            from scrapy_resume.store.postgres.store import PostgresStore
         return PostgresStore(text)
-    from scrapy_resume.store.sqlite import SqliteStore
+    from scrapy_resume.store.sqlite.store import SqliteStore
 
     return SqliteStore(Path(text).expanduser())

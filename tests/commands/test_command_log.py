@@ -10,8 +10,8 @@ import time
 import jsonschema
 import pytest
 
-from scrapy_resume.eventfiles import segments
-from scrapy_resume.eventlog import EventLog
+from scrapy_resume.events.log_files import segments
+from scrapy_resume.events.log_writer import EventLogWriter
 from scrapy_resume.model import Counts, JobKey, State
 from scrapy_resume.store.contract import Batch, Committed, Finish
 from tests.support import schemas
@@ -25,7 +25,7 @@ class Page:
 
 
 def log_of(shelf, job, url="http://shop.example/1", directory=None):
-    log = EventLog(directory or shelf.directory / "events", job.session, "host:7", 900)
+    log = EventLogWriter(directory or shelf.directory / "events", job.session, "host:7", 900)
     log.started(job.session, "books")
     ended = Finish(1, State.failed, 2, 500, "HttpError", "m", origin=Page(url))
     log.committed(Batch(1, finishes=[ended]), Committed())

@@ -8,8 +8,8 @@ import pytest
 
 from scrapy_resume.errors import SchemaTooOldError
 from scrapy_resume.model import START, JobKey, State, digest
-from scrapy_resume.progress import grouped_failures
-from scrapy_resume.report import open_store
+from scrapy_resume.reporting.documents import grouped_failures
+from scrapy_resume.reporting.reports import open_store
 from scrapy_resume.steering import park, retry
 from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import Admission, Batch, Closing, Finish, ItemRecord, Opening

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from scrapy_resume.errors import StoreUnavailableError
-from scrapy_resume.report import Reports
+from scrapy_resume.reporting.reports import Reports
 
 from .test_screens import STYLE, on_terminal
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from scrapy_resume.commands.statusscreen import look
-from scrapy_resume.overview import overview
-from scrapy_resume.report import open_store
+from scrapy_resume.reporting.overview import overview
+from scrapy_resume.reporting.reports import open_store
 from scrapy_resume.store.contract import JobStore
 from tests.support import schemas
 from tests.support.postgres import postgres_server, postgres_url

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.report import open_store
+from scrapy_resume.reporting.reports import open_store
 from scrapy_resume.store.contract import Opening
 from tests.support.postgres import postgres_server
 
@@ -85,7 +85,7 @@ def test_status_and_units_of_very_many_units_cost_little(count: int, shelf: Any,
 def test_the_same_in_a_database(count: int, postgres_server: Any) -> None:
     psycopg = pytest.importorskip("psycopg")
     from scrapy_resume.model import JobKey
-    from scrapy_resume.store.postgres import PostgresStore
+    from scrapy_resume.store.postgres.store import PostgresStore
 
     url = postgres_server.new_database()
     PostgresStore(url).begin(JobKey("books", 1), Opening("books", "host:1")).abandon()

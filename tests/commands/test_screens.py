@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.report import Reports
+from scrapy_resume.reporting.reports import Reports
 from scrapy_resume.store.contract import Batch
 
 from .clock import Clock

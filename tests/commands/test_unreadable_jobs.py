@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from scrapy_resume.store import sqlite_files
+from scrapy_resume.store.sqlite import files as sqlite_files
 from tests.support import schemas
 from tests.support.postgres import postgres_server, postgres_url
 

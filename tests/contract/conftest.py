@@ -9,8 +9,8 @@ import pytest
 
 from scrapy_resume.model import JobKey, Selection, State
 from scrapy_resume.store.contract import JobStore, Store
-from scrapy_resume.store.sqlite import SqliteStore
-from scrapy_resume.store.sqlite_read import SqliteReader, reading
+from scrapy_resume.store.sqlite.reader import SqliteReader, reading
+from scrapy_resume.store.sqlite.store import SqliteStore
 from tests.support.postgres import postgres_server
 
 from .records import BOOKS, Run, opening
@@ -92,9 +92,9 @@ def postgres_place(_: Path, fixture: Callable[[str], Any]) -> Place:
 
 def place_of(url: str) -> Place:
     """A database, by that way."""
-    from scrapy_resume.store.postgres import PostgresStore
-    from scrapy_resume.store.postgres_link import Link
-    from scrapy_resume.store.postgres_read import PostgresReader
+    from scrapy_resume.store.postgres.connections import Link
+    from scrapy_resume.store.postgres.reader import PostgresReader
+    from scrapy_resume.store.postgres.store import PostgresStore
 
     link = Link(url)
 

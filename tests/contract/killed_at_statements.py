@@ -16,8 +16,8 @@ from typing import Any
 
 from scrapy_resume.model import JobKey, Phase
 from scrapy_resume.store.contract import Closing, ItemRecord
-from scrapy_resume.store.sqlite import SqliteStore
-from scrapy_resume.store.sqlite_read import SqliteReader
+from scrapy_resume.store.sqlite.reader import SqliteReader
+from scrapy_resume.store.sqlite.store import SqliteStore
 
 from .records import BOOKS, Run, admission, continuation, finish, opening, tombstone
 

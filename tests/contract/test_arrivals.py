@@ -170,7 +170,7 @@ def test_counting_does_not_depend_on_what_is_remembered(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if isinstance(place.store, object) and "Sqlite" in type(place.store).__name__:
-        monkeypatch.setattr("scrapy_resume.store.arrivals.REMEMBERED_OCCURRENCES", 1)
+        monkeypatch.setattr("scrapy_resume.store.transaction.arrivals.REMEMBERED_OCCURRENCES", 1)
     run = place.begin()
     for row in range(1, 60, 3):
         arrivals = [counted(row, "a"), counted(row + 1, "b"), counted(row + 2, "a")]

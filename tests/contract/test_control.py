@@ -16,9 +16,9 @@ from scrapy_resume.errors import (
     StoreUnavailableError,
 )
 from scrapy_resume.model import JobKey, Phase, Selection, State
-from scrapy_resume.store import sqlite
 from scrapy_resume.store.contract import HostNote, Orders
-from scrapy_resume.store.steering import to_park, to_retry
+from scrapy_resume.store.sqlite import store as sqlite
+from scrapy_resume.store.transaction.steering import to_park, to_retry
 
 from .conftest import Place
 from .records import BOOKS, SLOT, Run, admission, finish, tombstone

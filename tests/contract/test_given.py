@@ -11,7 +11,7 @@ import pytest
 
 from scrapy_resume.model import JobKey, Kind, Selection, State
 from scrapy_resume.store.contract import Committed, ItemRecord
-from scrapy_resume.store.selecting import UNRECORDED
+from scrapy_resume.store.transaction.selection import UNRECORDED
 
 from .conftest import Place
 from .records import BOOKS, Run, admission, continuation, finish, identity, tombstone

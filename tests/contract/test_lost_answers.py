@@ -263,7 +263,7 @@ def test_an_opening_that_met_a_recovery_crosswise_is_begun_again(
 ) -> None:
     from psycopg.errors import DeadlockDetected
 
-    from scrapy_resume.store import postgres_opening
+    from scrapy_resume.store.postgres import opening as postgres_opening
 
     shared_place.begin().die()
     whole, met = postgres_opening._end_the_dead, []

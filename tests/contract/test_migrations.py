@@ -15,9 +15,9 @@ import pytest
 
 from scrapy_resume.errors import ConfigurationError, SchemaTooOldError
 from scrapy_resume.model import UnitState
-from scrapy_resume.store.queries import split_statements
-from scrapy_resume.store.sqlite import SqliteStore
-from scrapy_resume.store.sqlite_read import SqliteReader
+from scrapy_resume.store.sqlite.reader import SqliteReader
+from scrapy_resume.store.sqlite.store import SqliteStore
+from scrapy_resume.store.transaction.queries import split_statements
 
 from .records import BOOKS, SLOT, finish, opening
 
@@ -218,8 +218,8 @@ def old_database(postgres_server: Any) -> Any:
 
 
 def test_an_old_database_is_migrated_with_its_units_counted(old_database: Any) -> None:
-    from scrapy_resume.store.postgres import PostgresStore
-    from scrapy_resume.store.postgres_read import PostgresReader
+    from scrapy_resume.store.postgres.reader import PostgresReader
+    from scrapy_resume.store.postgres.store import PostgresStore
 
     url, _ = old_database
     store, reader = PostgresStore(url), PostgresReader(url)
@@ -233,7 +233,7 @@ def test_an_old_database_is_migrated_with_its_units_counted(old_database: Any) -
 def test_a_migrated_database_is_like_a_new_one(old_database: Any, postgres_server: Any) -> None:
     import psycopg
 
-    from scrapy_resume.store.postgres_schema import ensure_schema
+    from scrapy_resume.store.postgres.schema import ensure_schema
 
     _, old = old_database
     ensure_schema(old, "here")
@@ -252,7 +252,7 @@ def test_a_migrated_database_is_like_a_new_one(old_database: Any, postgres_serve
 
 
 def test_a_database_is_not_migrated_under_workers_of_an_older_version(old_database: Any) -> None:
-    from scrapy_resume.store.postgres_schema import ensure_schema
+    from scrapy_resume.store.postgres.schema import ensure_schema
 
     _, connection = old_database
     connection.execute(

@@ -9,8 +9,8 @@ import pytest
 
 from scrapy_resume.errors import StoreUnavailableError
 from scrapy_resume.model import Selection, State
-from scrapy_resume.store.sqlite_read import reading
-from scrapy_resume.store.sqlite_shared import REMEMBERED, SharedTexts
+from scrapy_resume.store.sqlite.reader import reading
+from scrapy_resume.store.sqlite.shared_text import REMEMBERED, SharedTexts
 
 from .conftest import Place
 from .records import BOOKS, PAYLOAD, admission, continuation, finish

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from scrapy_resume.store.queries import read_sql
+from scrapy_resume.store.transaction.queries import read_sql
 from tests.support.postgres import PostgresServer
 
 from .conftest import place_of

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import pytest
 
 from scrapy_resume.model import Selection, State
-from scrapy_resume.store.queries import load_queries
-from scrapy_resume.store.selecting import LISTED
+from scrapy_resume.store.transaction.queries import load_queries
+from scrapy_resume.store.transaction.selection import LISTED
 from tests.support.postgres import PostgresServer
 
 ROWS = 100_000
@@ -147,7 +147,7 @@ Statistics = Literal["none", "of another job", "fresh"]
 def filled(server: PostgresServer, rows: int, statistics: Statistics) -> Iterator[Any]:
     """A connection to a job with so many rows."""
     psycopg = pytest.importorskip("psycopg")
-    from scrapy_resume.store.postgres_schema import ensure_schema
+    from scrapy_resume.store.postgres.schema import ensure_schema
 
     url = server.new_database()
     with psycopg.connect(url, autocommit=True) as connection:
@@ -272,7 +272,7 @@ def test_the_last_minutes_are_found_by_the_key(connection: Any) -> None:
 def test_a_few_requests_of_a_state_are_found_without_reading_all(
     connection: Any, states: tuple[State, ...]
 ) -> None:
-    from scrapy_resume.store.postgres_read import selected
+    from scrapy_resume.store.postgres.reader import selected
 
     where, values = selected(Selection(states))
     statement = (

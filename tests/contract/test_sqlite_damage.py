@@ -12,8 +12,8 @@ import pytest
 
 from scrapy_resume.errors import SchemaTooNewError, StoreDamagedError, StoreError
 from scrapy_resume.model import JobKey
-from scrapy_resume.store.sqlite import SqliteStore
-from scrapy_resume.store.sqlite_read import SqliteReader
+from scrapy_resume.store.sqlite.reader import SqliteReader
+from scrapy_resume.store.sqlite.store import SqliteStore
 
 from .conftest import Place
 from .records import BOOKS, Run, admission, finish, opening

@@ -15,8 +15,8 @@ import pytest
 from scrapy_resume.errors import ConfigurationError, StoreUnavailableError
 from scrapy_resume.model import JobKey, Phase
 from scrapy_resume.store.contract import Batch
-from scrapy_resume.store.sqlite import SqliteStore
-from scrapy_resume.store.sqlite_read import SqliteReader
+from scrapy_resume.store.sqlite.reader import SqliteReader
+from scrapy_resume.store.sqlite.store import SqliteStore
 
 from .records import BOOKS, Run, admission, finish, opening
 

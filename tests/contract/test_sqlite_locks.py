@@ -19,8 +19,8 @@ from scrapy_resume.errors import (
     LeaseLostError,
     StoreUnavailableError,
 )
-from scrapy_resume.store.locks import OwnerLock, door_lock, is_held
-from scrapy_resume.store.sqlite import SqliteStore
+from scrapy_resume.store.sqlite.locks import OwnerLock, door_lock, is_held
+from scrapy_resume.store.sqlite.store import SqliteStore
 
 from .conftest import Place
 from .records import BOOKS, admission, finish, opening
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 OWNER = """
 import os, subprocess, sys, time
-from scrapy_resume.store.sqlite import SqliteStore
+from scrapy_resume.store.sqlite.store import SqliteStore
 from tests.contract.records import BOOKS, Run, admission, opening
 run = Run(SqliteStore(sys.argv[1]).begin(BOOKS, opening(worker=f"host:{{os.getpid()}}")))
 run.admit(admission(1, lease=True), admission(2))
@@ -159,7 +159,7 @@ def test_an_owner_that_is_stopped_in_a_transaction_is_named(
 ) -> None:
     owners.append(owner := Owner(directory, more="run.job._connection.execute('BEGIN IMMEDIATE')"))
     os.kill(owner.pid, signal.SIGSTOP)
-    monkeypatch.setattr("scrapy_resume.store.sqlite_files.BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("scrapy_resume.store.sqlite.files.BUSY_SECONDS", 0.2)
     with pytest.raises(StoreUnavailableError, match=f"kill -9 {owner.pid}"):
         place.resume(force=True)
     owner.kill()
@@ -170,7 +170,7 @@ def test_an_owner_that_is_stopped_in_a_transaction_is_named(
 def test_two_processes_that_begin_at_once_have_one_job(tmp_path: Path) -> None:
     script = """
 import sys
-from scrapy_resume.store.sqlite import SqliteStore
+from scrapy_resume.store.sqlite.store import SqliteStore
 from scrapy_resume.errors import JobLockedError
 from tests.contract.records import BOOKS, opening
 store = SqliteStore(sys.argv[1])

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from scrapy_resume.model import Selection, State
-from scrapy_resume.store.queries import load_queries
-from scrapy_resume.store.selecting import LISTED
-from scrapy_resume.store.sqlite import SqliteStore
-from scrapy_resume.store.sqlite_read import SqliteReader, selected
+from scrapy_resume.store.sqlite.reader import SqliteReader, selected
+from scrapy_resume.store.sqlite.store import SqliteStore
+from scrapy_resume.store.transaction.queries import load_queries
+from scrapy_resume.store.transaction.selection import LISTED
 
 from .records import BOOKS, opening
 

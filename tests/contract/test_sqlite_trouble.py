@@ -40,7 +40,7 @@ def path(directory: Path) -> Path:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scrapy_resume.store.sqlite_files.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("scrapy_resume.store.sqlite.files.BUSY_SECONDS", 0.1)
 
 
 def a_batch() -> Batch:
@@ -224,7 +224,7 @@ def test_a_begin_that_failed_can_be_tried_again(
     place: Place, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("scrapy_resume.store.sqlite_opening.claim", no_room)
+        patch.setattr("scrapy_resume.store.sqlite.opening.claim", no_room)
         with pytest.raises(StoreUnavailableError, match="disk is full"):
             place.begin(arguments={"a": 1})
     job = place.store.latest("books")
@@ -244,7 +244,7 @@ def test_a_recovery_that_failed_is_done_again_once(
     run.job.mark(1, Phase.answered)
     run.die()
     with monkeypatch.context() as patch:
-        patch.setattr(f"scrapy_resume.store.sqlite_opening.{step}", no_room)
+        patch.setattr(f"scrapy_resume.store.sqlite.opening.{step}", no_room)
         with pytest.raises(StoreUnavailableError, match="disk is full"):
             place.resume()
     assert not place.reader.summary(BOOKS).alive

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from scrapy_resume.errors import JobLockedError, LeaseLostError
 from scrapy_resume.model import Kind, Phase, Selection, State
 from scrapy_resume.store.contract import Batch, ItemRecord, Release, Wish
-from scrapy_resume.store.steering import to_park, to_retry
+from scrapy_resume.store.transaction.steering import to_park, to_retry
 
 from .conftest import BACKENDS, Place, sqlite_place
 from .plain_model import PlainJob

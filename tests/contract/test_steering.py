@@ -11,8 +11,8 @@ import pytest
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.model import Kind, Selection, State
 from scrapy_resume.store.contract import HostNote, Wish
-from scrapy_resume.store.selecting import UNRECORDED
-from scrapy_resume.store.steering import to_park, to_retry
+from scrapy_resume.store.transaction.selection import UNRECORDED
+from scrapy_resume.store.transaction.steering import to_park, to_retry
 
 from .conftest import Place
 from .records import BOOKS, SLOT, admission, finish, tombstone

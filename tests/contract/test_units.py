@@ -8,7 +8,7 @@ import pytest
 
 from scrapy_resume.model import NO_PARENT, Kind, Phase, Selection, State, UnitState, unit_state
 from scrapy_resume.store.contract import ItemRecord, Release
-from scrapy_resume.store.steering import to_park, to_retry
+from scrapy_resume.store.transaction.steering import to_park, to_retry
 
 from .conftest import Place
 from .records import BOOKS, SLOT, admission, continuation, finish, tombstone

@@ -15,8 +15,8 @@ from benchmarks.support.addresses import SHOP, Address, flat_url, product_url
 from benchmarks.support.large_job import LargeJob
 from scrapy_resume.errors import StoreUnavailableError
 from scrapy_resume.model import Selection, State
-from scrapy_resume.store.sqlite_read import reading
-from scrapy_resume.store.sqlite_shared import REMEMBERED, SharedBeginnings, origin_of
+from scrapy_resume.store.sqlite.reader import reading
+from scrapy_resume.store.sqlite.shared_text import REMEMBERED, SharedBeginnings, origin_of
 
 from .conftest import Place
 from .records import BOOKS, SLOT, Run, admission, continuation, finish

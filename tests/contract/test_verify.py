@@ -13,10 +13,10 @@ import pytest
 from scrapy_resume.errors import JobNotFoundError, StoreDamagedError
 from scrapy_resume.model import JobKey, State
 from scrapy_resume.store.contract import ItemRecord
-from scrapy_resume.store.postgres_backup import VERIFY as POSTGRES_VERIFY
-from scrapy_resume.store.postgres_link import Link
-from scrapy_resume.store.sqlite_backup import VERIFY as SQLITE_VERIFY
-from scrapy_resume.store.verifying import APART, WORDS
+from scrapy_resume.store.contract.verification import APART, WORDS
+from scrapy_resume.store.postgres.backup import VERIFY as POSTGRES_VERIFY
+from scrapy_resume.store.postgres.connections import Link
+from scrapy_resume.store.sqlite.backup import VERIFY as SQLITE_VERIFY
 
 from .conftest import Place
 from .records import BOOKS, Run, admission, finish

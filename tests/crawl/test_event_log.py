@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.eventfiles import read_events, segments
+from scrapy_resume.events.log_files import read_events, segments
 from scrapy_resume.model import JobKey
 from tests.support import schemas
 from tests.support.kills import at_hits, in_turn

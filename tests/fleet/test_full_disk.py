@@ -12,7 +12,7 @@ import pytest
 from scrapy_resume.errors import StoreUnavailableError
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract import Admission, Batch, Closing, Opening
-from scrapy_resume.store.postgres import PostgresStore
+from scrapy_resume.store.postgres.store import PostgresStore
 from tests.contract.records import admission
 from tests.support.fleet import SLOWLY, Fleet
 from tests.support.fleet_launcher import FleetLauncher

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scrapy_resume.eventfiles import read_events
+from scrapy_resume.events.log_files import read_events
 from scrapy_resume.model import JobKey
 from scrapy_resume.store import open_location
 from tests.fleet.conftest import NewFleet

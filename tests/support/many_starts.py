@@ -17,7 +17,7 @@ from scrapy import Request, Spider
 from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
 
-from scrapy_resume.store import sqlite_files
+from scrapy_resume.store.sqlite import files as sqlite_files
 
 STEP = 1_000
 THE_END = "start() came to its end"

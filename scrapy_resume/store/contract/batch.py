@@ -116,7 +116,7 @@ class Finish:
     items_dropped: int = 0
     items_failed: int = 0
     aliases: Sequence[bytes] = ()
-    """Identities that become known with this finish (of requests that continued the row and
+    """DupeFilter that become known with this finish (of requests that continued the row and
     could not be recorded)."""
     origin: object = None
     """What has ended (it has a ``url``), for readers in this process; not stored."""

@@ -19,7 +19,7 @@ from scrapy_resume.store.contract.session import (
     Recovery,
     Session,
 )
-from scrapy_resume.store.verifying import Verdict
+from scrapy_resume.store.contract.verification import Verdict
 
 
 class JobStore(Protocol):

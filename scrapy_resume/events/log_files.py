@@ -1,0 +1,196 @@
+"""The files of the event log: their names, and what is in them. For those who write and read them.
+
+Each run has files of its own, ``books#3.run-1.0001.jsonl`` and so on: one that has grown large is
+compressed (``….0001.jsonl.gz``), and the next number begins. Nothing depends on them: the store is
+the truth.
+"""
+
+from __future__ import annotations
+
+import gzip
+import heapq
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple, cast
+
+from scrapy_resume.model import JobKey
+from scrapy_resume.store.sqlite.files import quoted
+
+TYPES: Final = (
+    "run_started",
+    "recovered",
+    "request_done",
+    "request_failed",
+    "request_ignored",
+    "retry_scheduled",
+    "redirected",
+    "breaker_opened",
+    "breaker_closed",
+    "host_waits",
+    "start_exhausted",
+    "heartbeat",
+    "events_lost",
+    "run_closed",
+)
+
+_SEGMENT: Final = re.compile(r"\.run-(\d+)\.(\d+)\.jsonl(\.gz)?")
+
+
+class Segment(NamedTuple):
+    """One file of one run's log."""
+
+    run: int
+    number: int
+    """From 1, in order."""
+    path: Path
+
+
+def segment_path(directory: Path, key: JobKey, run: int, number: int) -> Path:
+    """The file that is written; ``.gz`` is appended when it is compressed."""
+    return directory / f"{quoted(key.name)}#{key.number}.run-{run}.{number:04}.jsonl"
+
+
+def segments(directory: Path, key: JobKey) -> list[Segment]:
+    """The files of a job, in order. Empty if there is no directory.
+
+    Of one that is there twice (a process died while it was compressed), the compressed one.
+    """
+    stem = f"{quoted(key.name)}#{key.number}"
+    found: dict[tuple[int, int], Path] = {}
+    try:
+        names = sorted(entry.name for entry in directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    for name in names:
+        match = _SEGMENT.fullmatch(name.removeprefix(stem)) if name.startswith(stem) else None
+        if match is not None:
+            found[int(match[1]), int(match[2])] = directory / name
+    return [Segment(*place, path) for place, path in sorted(found.items())]
+
+
+def remove_events(directory: Path, key: JobKey) -> None:
+    """A job is deleted: its log goes with it. Links are left alone."""
+    for segment in segments(directory, key):
+        plain = segment.path.with_name(segment.path.name.removesuffix(".gz"))
+        for path in (segment.path, plain):
+            if path.is_file() and not path.is_symlink():
+                path.unlink(missing_ok=True)
+
+
+class RunTail:
+    """Reads the log of one run from its beginning, and what is added to it since."""
+
+    def __init__(self, directory: Path, key: JobKey, run: int) -> None:
+        self._directory = directory
+        self._key = key
+        self._run = run
+        self._number = 1
+        self._offset = 0
+        """Of the line that comes next, uncompressed."""
+        self._is_whole = False
+        """The next file is there, so nothing is added to this one."""
+        self.ended = False
+        """Nothing follows: the run has closed."""
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What has come since the last call. Lines that are torn or damaged are left out."""
+        from jsonlines import Reader
+
+        with Reader(self._lines(), loads=json.loads) as reader:
+            for event in reader.iter(type=dict, skip_invalid=True, skip_empty=True):
+                self.ended = self.ended or event.get("type") == "run_closed"
+                yield event
+
+    def _lines(self) -> Iterator[bytes]:
+        while (file := self._open(self._number)) is not None:
+            with file:
+                yield from self._lines_of(file)
+            if self._is_whole:
+                self._number += 1
+                self._offset, self._is_whole = 0, False
+            elif self._is_there(self._number + 1):
+                self._is_whole = True  # what was added before that is still to be read
+            else:
+                return
+
+    def _lines_of(self, file: IO[bytes]) -> Iterator[bytes]:
+        try:
+            file.seek(self._offset)
+            while (line := file.readline()).endswith(b"\n"):
+                self._offset += len(line)
+                yield line
+        except (OSError, EOFError, zlib.error):
+            return  # damaged: what is left of it cannot be read
+
+    def _paths(self, number: int) -> tuple[Path, Path]:
+        plain = segment_path(self._directory, self._key, self._run, number)
+        return plain, plain.with_name(f"{plain.name}.gz")
+
+    def _is_there(self, number: int) -> bool:
+        return any(path.exists() for path in self._paths(number))
+
+    def _open(self, number: int) -> IO[bytes] | None:
+        plain, packed = self._paths(number)
+        try:
+            return plain.open("rb")
+        except FileNotFoundError:
+            pass
+        try:
+            return cast("IO[bytes]", gzip.open(packed, "rb"))
+        except FileNotFoundError:
+            return None
+
+
+def read_events(directory: Path, key: JobKey) -> Iterator[dict[str, Any]]:
+    """All events of a job, over all runs, by their time. Memory does not grow with their number."""
+    waiting = [(_first_time(directory, key, run), run) for run in _runs(directory, key)]
+    heapq.heapify(waiting)
+    streams: list[tuple[str, int, dict[str, Any], Iterator[dict[str, Any]]]] = []
+    while waiting or streams:
+        while waiting and (not streams or waiting[0][0] <= streams[0][0]):
+            _, run = heapq.heappop(waiting)
+            _push(streams, run, RunTail(directory, key, run).events())
+        if streams:
+            _, run, event, events = heapq.heappop(streams)
+            yield event
+            _push(streams, run, events)
+
+
+def _push(
+    streams: list[tuple[str, int, dict[str, Any], Iterator[dict[str, Any]]]],
+    run: int,
+    events: Iterator[dict[str, Any]],
+) -> None:
+    event = next(events, None)
+    if event is not None:
+        heapq.heappush(streams, (str(event.get("time", "")), run, event, events))
+
+
+def _runs(directory: Path, key: JobKey) -> list[int]:
+    return sorted({segment.run for segment in segments(directory, key)})
+
+
+def _first_time(directory: Path, key: JobKey, run: int) -> str:
+    return str(next(RunTail(directory, key, run).events(), {}).get("time", ""))
+
+
+class JobTail:
+    """What is added to the logs of a job, those of runs that begin later included."""
+
+    def __init__(self, directory: Path, key: JobKey) -> None:
+        self._directory = directory
+        self._key = key
+        self._tails: dict[int, RunTail] = {}
+
+    def events(self) -> Iterable[dict[str, Any]]:
+        """What has come since the last call, by time."""
+        for run in _runs(self._directory, self._key):
+            if run not in self._tails:
+                self._tails[run] = RunTail(self._directory, self._key, run)
+        fresh = [
+            event for tail in self._tails.values() if not tail.ended for event in tail.events()
+        ]
+        return sorted(fresh, key=lambda event: str(event.get("time", "")))

@@ -1,0 +1,365 @@
+"""Read-only questions about jobs, for commands, notebooks and tests.
+
+Nothing here writes to a store, and a live crawl is not disturbed by being asked.
+Answers are plain dicts, as the commands print them with ``--json``; times in them
+are ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from difflib import get_close_matches
+from operator import itemgetter
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from scrapy_resume.errors import (
+    JobNotFoundError,
+    SchemaTooOldError,
+    StoreDamagedError,
+    StoreError,
+)
+from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State
+from scrapy_resume.reporting.documents import (
+    grouped_failures,
+    summed_custom,
+    unit_state_of,
+    units_answer,
+)
+from scrapy_resume.reporting.rates import Rates, is_live
+from scrapy_resume.reporting.times import iso
+from scrapy_resume.settings.masking import without_password
+from scrapy_resume.store.location import is_postgres, needed_for_postgres
+
+if TYPE_CHECKING:
+    from scrapy_resume.store.contract import Reader
+
+_SUGGESTIONS: Final = 3
+
+COUNTED_AT_MOST: Final = 100_000
+"""Rows that are read to count by what no counter is kept for: what comes of it is shown on a
+screen, and the store may have a hundred million."""
+
+
+def open_store(location: str | PathLike[str], codecs: Mapping[str, Any] | None = None) -> Reports:
+    """The read side of a store: what ``RESUME_STORE`` names.
+
+    ``codecs`` is what ``RESUME_CODECS`` was when the items were stored; it is needed only to
+    have values of a user's own types back as such. A directory that does not exist is a store
+    without jobs; it is not created. Raises ``ConfigurationError``.
+    """
+    place = fspath(location)
+    if is_postgres(place):
+        with needed_for_postgres():
+            from scrapy_resume.store.postgres.reader import PostgresReader
+        return Reports(PostgresReader(place), without_password(place), codecs)
+    from scrapy_resume.store.sqlite.reader import SqliteReader
+
+    return Reports(SqliteReader(Path(place)), place, codecs)
+
+
+def selection(
+    state: str | Iterable[str] | None = None,
+    *,
+    host: str | None = None,
+    status: int | None = None,
+    error: str | None = None,
+    callback: str | None = None,
+    url: str | None = None,
+    unit: str | None = None,
+    partial: bool = False,
+    max_attempts: int | None = None,
+) -> Selection:
+    """Which requests are meant: those that all of it holds for.
+
+    ``state``: one, or several of them. ``host``: of the URL, without a port. ``status``: the
+    HTTP status. ``error``: the error's class name. ``callback``: the method's name. ``url``: a
+    glob of ``*`` and ``?``. ``partial``: done, with items that failed. ``max_attempts``: tried
+    at most so often. Raises ``ValueError`` for a state that there is not.
+    """
+    names = [state] if isinstance(state, str) else list(state or ())
+    for name in names:
+        if name not in State.__members__:
+            raise ValueError(f"{name!r} is none of {', '.join(State.__members__)}")
+    states = tuple(State[name] for name in names)
+    return Selection(states, host, status, error, callback, url, unit, partial, max_attempts)
+
+
+class Reports:
+    """Questions to one store. A ``job`` is ``books``, the latest of that name, ``books#3``,
+    or ``None`` where the store has jobs of one name only."""
+
+    def __init__(
+        self, reader: Reader, location: str, codecs: Mapping[str, Any] | None = None
+    ) -> None:
+        self.location = location
+        self._reader = reader
+        self._codecs = codecs
+
+    def together(self) -> AbstractContextManager[None]:
+        """For several questions at a time: a database is then asked on one connection.
+
+        From one thread, and without iterators that are left unfinished.
+        """
+        return self._reader.together()
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """All jobs as ``job`` gives them, the latest updated first.
+
+        A job that cannot be read has the status ``damaged`` (or ``unreadable``, for example
+        if a newer version wrote it), an ``error`` that says why, and ``None`` for the rest.
+        """
+        dated = []
+        with self.together():
+            keys = self._reader.keys()
+            for key in keys:
+                with suppress(JobNotFoundError):  # deleted since it was listed
+                    dated.append(self._dated_answer(key))
+        return [answer for _, answer in sorted(dated, key=itemgetter(0), reverse=True)]
+
+    def job_or_error(self, job: str | None = None) -> dict[str, Any]:
+        """As ``jobs`` has it: a job that cannot be read is an answer with an ``error``.
+
+        Raises ``JobNotFoundError``, and ``StoreError`` if the store cannot be read as a whole.
+        """
+        return self._dated_answer(self.find(job))[1]
+
+    def job(self, job: str | None = None) -> dict[str, Any]:
+        """One job, as ``scrapy resume status --json`` prints it.
+
+        ``pages_per_minute`` and ``items_per_minute`` are those of the present run, or of all
+        runs together if none is live; ``None`` if nothing ran yet. ``eta_seconds`` is how
+        long the requests that are known now would take at that rate; ``None`` unless a run
+        is live and has fetched something. Raises ``JobNotFoundError`` and ``StoreError``.
+        """
+        with self.together():
+            return self._answer(self._reader.summary(self.find(job)))
+
+    def items(self, job: str | None = None, lenient: bool = True) -> Iterator[Any]:
+        """The stored items, in the order in which they became visible.
+
+        ``lenient``: an item whose class cannot be imported is given as a dict; otherwise
+        that is an error.
+        """
+        from scrapy_resume.codec import Codec
+
+        key = self.find(job)
+        codec = Codec(codecs=dict(self._codecs or {}))
+        return (
+            codec.decode_item(payload, lenient=lenient)
+            for payload in self._reader.item_payloads(key)
+        )
+
+    def requests(
+        self,
+        job: str | None = None,
+        state: str | Iterable[str] | None = None,
+        limit: int | None = None,
+        **filters: Any,
+    ) -> Iterator[dict[str, Any]]:
+        """The job's requests, of all states if ``state`` is ``None``; at most ``limit``.
+
+        ``filters`` narrow them down, see ``selection``. The keys are those of ``scrapy resume
+        requests --json``. Raises ``JobNotFoundError``, and ``ValueError`` for a state that
+        there is not.
+        """
+        return self._reader.requests(self.find(job), selection(state, **filters), limit)
+
+    def failures(
+        self, job: str | None = None, examples: int = 3, unit: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The failed requests by error, as ``scrapy resume failed --json`` prints them.
+
+        At most so many ``examples`` (URLs) of each; those of one ``unit``, or all. If more than
+        ``COUNTED_AT_MOST`` have failed, the groups of all are those of the ones that were found
+        last. Raises ``JobNotFoundError``.
+        """
+        key = self.find(job)
+        if unit is None:
+            return self._reader.failures(key, examples, COUNTED_AT_MOST)
+        failed = Selection((State.failed,), unit=unit)
+        return grouped_failures(self._reader.requests(key, failed), examples)
+
+    def minutes(self, job: str | None = None, since: float = 0.0) -> list[dict[str, Any]]:
+        """What each minute brought, from a time (seconds since the epoch) on, in order.
+
+        Keys: ``at`` (its first second since the epoch), ``pages`` (responses), ``items``,
+        ``done``, ``failed``, ``ignored`` (requests that ended so), and ``open`` (requests, at
+        its end). Minutes in which nothing happened are left out. Raises ``JobNotFoundError``.
+        """
+        return self._reader.minutes(self.find(job), since)
+
+    def details(self, job: str | None = None, hosts: int = 20) -> dict[str, Any]:
+        """Everything about a job, as ``scrapy resume show --json`` prints it.
+
+        The document of ``job``, and more: ``arguments`` (of the spider), ``input_hashes``
+        (file → SHA-256), ``start_exhausted``, ``workers`` (live ones, ``host:pid``),
+        ``by_status`` and ``by_host`` (at most so many ``hosts``). The last two count the
+        ``counted`` requests that were found last, at most ``COUNTED_AT_MOST``. Raises
+        ``JobNotFoundError`` and ``StoreError``.
+        """
+        with self.together():
+            return self._details(self.find(job), hosts)
+
+    def _details(self, key: JobKey, hosts: int) -> dict[str, Any]:
+        summary = self._reader.summary(key)
+        answer = self._answer(summary)
+        live = [run["worker"] for run in answer["runs"] if run["status"] in LIVE_STATUSES]
+        return {
+            **answer,
+            "arguments": dict(summary.arguments),
+            "input_hashes": dict(summary.input_hashes),
+            "start_exhausted": summary.start_exhausted,
+            "workers": live,
+            "counted": min(COUNTED_AT_MOST, summary.counts.total),
+            "by_status": self._reader.statuses(key, COUNTED_AT_MOST),
+            "by_host": self._reader.hosts(key, hosts, COUNTED_AT_MOST),
+        }
+
+    def units(
+        self, job: str | None = None, state: str | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The units of a job, or those in one state; at most ``limit``.
+
+        Those that are at work or in trouble first, completed ones last; those in one state as
+        they were found. The keys are those of ``scrapy resume units --json``. Raises
+        ``JobNotFoundError``, ``SchemaTooOldError`` for a job that was last crawled by a version
+        that counted no units, and ``ValueError`` for a state that there is not.
+        """
+        key = self.find(job)
+        chosen = None if state is None else unit_state_of(state)
+        if self._reader.unit_tally(key) is None:
+            raise SchemaTooOldError(
+                f"{key} was last crawled by an older version of scrapy-resume, which counted no "
+                "units: they are counted when its crawl goes on"
+            )
+        return self._reader.units(key, chosen, limit)
+
+    def find(self, job: str | None = None) -> JobKey:
+        """The job that is meant. Raises ``JobNotFoundError``, which names the nearest."""
+        keys = sorted(self._reader.keys(), key=lambda key: key.number)
+        if not keys:
+            raise JobNotFoundError(f"There are no jobs in {self.location}. {_IS_IT_THERE}")
+        latest = {key.name: key for key in keys}
+        if job is None:
+            if len(latest) > 1:
+                raise JobNotFoundError(f"Which job? There are {_listed(sorted(latest))}.")
+            return keys[-1]
+        name, number = JobKey.parse(job)
+        if number is not None and JobKey(name, number) in keys:
+            return JobKey(name, number)
+        if job in latest:
+            return latest[job]
+        raise JobNotFoundError(self._not_found(job, name, keys))
+
+    def _not_found(self, job: str, name: str, keys: Sequence[JobKey]) -> str:
+        numbers = [str(key) for key in keys if key.name == name]
+        names = sorted({key.name for key in keys})
+        near = numbers or get_close_matches(job, names, n=_SUGGESTIONS) or names
+        return f"There is no job {job} in {self.location}. The nearest: {_listed(near)}."
+
+    def _dated_answer(self, key: JobKey) -> tuple[float, dict[str, Any]]:
+        """With the time of the last change; a job that cannot be read comes last."""
+        try:
+            summary = self._reader.summary(key)
+            return summary.updated_at, self._answer(summary)
+        except StoreError as error:
+            status = "damaged" if isinstance(error, StoreDamagedError) else "unreadable"
+            known = {"job": key.name, "number": key.number, "status": status}
+            return 0.0, {**_NOTHING_KNOWN, **known, "error": str(error)}
+
+    def _answer(self, summary: JobSummary) -> dict[str, Any]:
+        key, counts = summary.key, summary.counts
+        runs = self._reader.runs(key)
+        pace = Rates(summary, runs)
+        held = summary.status in LIVE_STATUSES
+        return {
+            "job": key.name,
+            "number": key.number,
+            "spider": summary.spider,
+            "status": _shown_status(summary.status, summary.alive),
+            "reason": summary.reason,
+            "created_at": _iso(summary.created_at),
+            "updated_at": _iso(summary.updated_at),
+            "completed_at": _iso(summary.completed_at),
+            "requests": {
+                **{state: getattr(counts, state) for state in State.__members__},
+                "delayed": counts.delayed,
+                "total": counts.total,
+            },
+            "items": {
+                "stored": counts.items_stored,
+                "dropped": counts.items_dropped,
+                "failed": counts.items_failed,
+            },
+            "units": units_answer(self._reader.unit_tally(key)),
+            "success_rate": counts.success_rate,
+            "pages_per_minute": pace.per_minute("pages"),
+            "items_per_minute": pace.per_minute("items"),
+            "metadata": dict(summary.metadata),
+            "custom": summed_custom(runs),
+            "expected_total": summary.expected_total,
+            "elapsed_seconds": round(pace.elapsed_seconds, 3),
+            "eta_seconds": pace.eta_seconds(),
+            "eta_basis": pace.eta_basis(),
+            "in_flight": self._reader.in_flight_urls(key) if held else [],
+            "runs": [_run(run, alive=is_live(run, runs, summary)) for run in runs],
+        }
+
+
+_NOTHING_KNOWN: Final = dict.fromkeys(
+    (
+        "job",
+        "number",
+        "spider",
+        "status",
+        "reason",
+        "created_at",
+        "updated_at",
+        "completed_at",
+        "requests",
+        "items",
+        "units",
+        "success_rate",
+        "pages_per_minute",
+        "items_per_minute",
+        "metadata",
+        "custom",
+        "expected_total",
+        "elapsed_seconds",
+        "eta_seconds",
+        "eta_basis",
+        "in_flight",
+        "runs",
+    )
+)
+"""The keys of an answer: a job that cannot be read has them too."""
+
+_IS_IT_THERE: Final = "Another store is named with -s RESUME_STORE=…"
+
+
+def _run(run: Mapping[str, Any], alive: bool) -> dict[str, Any]:
+    return {
+        "number": run["number"],
+        "worker": run["worker"],
+        "status": _shown_status(run["status"], alive),
+        "reason": run["reason"],
+        "started_at": _iso(run["started_at"]),
+        "ended_at": _iso(run["ended_at"]),
+        "pages": run["pages"],
+        "items": run["items"],
+    }
+
+
+def _shown_status(stored: str, alive: bool) -> str:
+    return "crashed" if stored in LIVE_STATUSES and not alive else stored
+
+
+def _iso(seconds: float | None) -> str | None:
+    return None if seconds is None else iso(seconds)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")

@@ -1,0 +1,166 @@
+"""What goes out with a batch, and what the store's answer makes of it.
+
+The committer sends one batch at a time, so between ``complete`` and ``answered`` of a batch no
+other one is on its way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scrapy_resume.frontier.row import leased_row
+from scrapy_resume.model import State
+from scrapy_resume.store.contract import Admission, Release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scrapy import Request
+
+    from scrapy_resume.commits.committer import Committer
+    from scrapy_resume.dispatch.dispatcher import Dispatcher
+    from scrapy_resume.dispatch.workers import Workers
+    from scrapy_resume.frontier.lease_buffer import LeaseBuffer
+    from scrapy_resume.frontier.row import Row
+    from scrapy_resume.politeness.host_breaker import HostBreakers
+    from scrapy_resume.store.contract import Batch, Committed
+    from scrapy_resume.tracking.admission import Admissions
+    from scrapy_resume.tracking.tracker import Tracker
+
+
+class BatchSync:
+    """The rows of a run, as they go to the store and come back from it."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        frontier: LeaseBuffer,
+        dispatcher: Dispatcher,
+        fleet: Workers,
+        hosts: HostBreakers,
+        admissions: Admissions,
+        committer: Committer,
+        snapshot: Callable[[Batch], None],
+    ) -> None:
+        self._tracker = tracker
+        self._frontier = frontier
+        self._dispatcher = dispatcher
+        self._fleet = fleet
+        self._hosts = hosts
+        self._admissions = admissions
+        self._committer = committer
+        self._snapshot = snapshot
+        """Adds to a batch what has to be committed with a finish."""
+
+    def complete(self, batch: Batch) -> None:
+        """Add to a batch that is about to go what belongs to it."""
+        for row in self._frontier.take_blocked_rows():
+            self._release(batch, row, self._hosts.put_off_until(row))
+        if batch.arrivals or batch.finishes or batch.releases:
+            # What a callback yields may need the session that its response has just opened.
+            self._snapshot(batch)
+        batch.pages = self._tracker.pages
+        batch.hosts = self._hosts.take_changes()
+        self._fleet.make_way()
+        self._frontier.choose(batch.arrivals, self._dispatcher.arrived_before)
+        batch.wishes = self._frontier.wishes()
+        batch.suspect_wish = self._dispatcher.wants_suspect()
+        self._fleet.complete(batch)
+
+    def answered(self, batch: Batch, answer: Committed) -> None:
+        """The batch is kept: what arrived is known to be new or not, what was wished is here."""
+        self._fleet.answered(batch, answer)
+        self._hosts.heard(answer.hosts)
+        touched = self._settle_arrivals(batch, answer)
+        self._dispatcher.releasing -= len(batch.releases)
+        self._tracker.counts = answer.counts
+        self._dispatcher.waiting.due(answer.next_due)
+        self._dispatcher.suspects = answer.suspects
+        for slot, count in answer.pending.items():
+            self._frontier.set_pending(slot, count)
+        if self._tracker.frozen:
+            return
+        for leased in answer.leased:
+            self._frontier.push(leased_row(leased))
+            touched.add(leased.slot)
+        if answer.suspect is not None:
+            self._dispatcher.take_alone(leased_row(answer.suspect))
+        self._admissions.go_on_from(answer.next_id)
+        for slot in touched:
+            for row in self._frontier.overflow(slot):
+                self._release(self._committer.note(), row)
+        self._frontier.renew_hunger()
+        ready = self._frontier.leased or self._dispatcher.alone is not None
+        if ready or not self._tracker.has_pending():
+            self._tracker.wake()
+        elif self._frontier.hungry or self._dispatcher.wants_suspect():
+            self._committer.hurry()
+        self._fleet.poll_if_needed()
+
+    def _release(self, batch: Batch, row: Row, not_before: float = 0.0) -> None:
+        self._dispatcher.releasing += 1
+        batch.releases.append(Release(row.id, row.attempts, not_before))
+
+    def _settle_arrivals(self, batch: Batch, answer: Committed) -> set[str]:
+        """Returns the slots that got rows."""
+        admissions = self._admissions
+        touched = set()
+        for arrival in batch.arrivals:
+            known = arrival.id in answer.duplicates
+            skipped = arrival.id in answer.skipped
+            request = admissions.expected.pop(arrival.id, None)
+            row = admissions.expected_rows.pop(arrival.id, None)
+            if (waiter := admissions.item_waiters.pop(arrival.id, None)) is not None:
+                waiter.callback(not known)
+                continue
+            self._frontier.settle(arrival.slot)
+            if self._tracker.frozen:
+                continue
+            if known and request is not None:
+                admissions.found_duplicate(arrival, request)
+            if skipped:
+                self._skip(request, row)
+            elif row is not None:
+                self._settle_row(row, known, arrival.lease)
+            elif arrival.lease and not known:
+                assert isinstance(arrival, Admission)
+                assert request is not None
+                self._frontier.push(admissions.row_of(arrival, request))
+            touched.add(arrival.slot)
+        return touched
+
+    def _skip(self, request: Request | None, row: Row | None) -> None:
+        """An earlier number has what an arrival would give; ``row``: it runs from memory."""
+        assert request is not None
+        self._admissions.skipped(request, row)
+        if row is not None:
+            self._tracker.close(row)
+
+    def _settle_row(self, row: Row, known: bool, leased: bool) -> None:
+        """A row from memory, or one that goes on: is it a duplicate?"""
+        if not known:
+            if leased:
+                self._dispatcher.put(row)
+            else:
+                row.ended = True
+            return
+        row.request = None
+        if row.recorded and not row.memory_identities:
+            # The store has ended the row itself.
+            row.ended = True
+            self._dispatcher.drop(row)
+            return
+        row.settle(State.ignored, "duplicate")
+        self._drop_known(row)
+
+    def _drop_known(self, row: Row) -> None:
+        """A row in memory is known: its tombstone, or somebody else's request, is there."""
+        if row.attempts:
+            self._tracker.close(row)
+            return
+        row.ended = True
+        self._admissions.dupefilter.ended(row)
+        self._dispatcher.drop(row)
+        if row.anchor is not None:
+            anchor, row.anchor = row.anchor, None
+            self._tracker.close_below(anchor)

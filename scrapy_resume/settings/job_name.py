@@ -1,0 +1,41 @@
+"""The name of a job, derived from its spider and the spider's arguments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+
+from scrapy_resume.errors import ConfigurationError
+
+
+def job_name(spider_name: str, arguments: Mapping[str, object], explicit: str | None) -> str:
+    """The job's name: ``explicit``, or the spider's with 8 hex digits of its arguments.
+
+    Arguments that begin with ``_`` do not count: scrapyd's ``_job`` is another one for each
+    process. The digits are the first of the SHA-256 of the arguments as sorted JSON. Raises
+    ``ConfigurationError`` for arguments that look different in each process.
+    """
+    if explicit is not None:
+        return explicit
+    counted = {name: value for name, value in arguments.items() if not name.startswith("_")}
+    if not counted:
+        return spider_name
+    try:
+        canonical = json.dumps(counted, sort_keys=True, ensure_ascii=False, default=_as_text)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"No job name can be derived from the spider arguments ({error})."
+            " Name the job: RESUME_JOB."
+        ) from error
+    return f"{spider_name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(repr, value))
+    shown = repr(value)
+    if re.search(r" at 0x[0-9a-fA-F]+", shown):
+        raise ValueError(f"{shown} looks different in each process")
+    return shown

@@ -1,0 +1,116 @@
+"""Parses the ``RESUME_*`` settings of a crawl once, into a frozen object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+
+from scrapy.settings import BaseSettings
+
+from scrapy_resume.errors import ConfigurationError
+from scrapy_resume.settings import convert as to
+from scrapy_resume.settings.convert import ItemKey
+from scrapy_resume.settings.location import event_directory, store_location
+from scrapy_resume.settings.masking import without_password
+from scrapy_resume.settings.table import BY_NAME, SETTINGS, parse_setting
+
+
+@dataclass(frozen=True)
+class ResumeSettings:
+    """The settings of one crawl. What a setting means is in docs/settings.md."""
+
+    enabled: bool
+    store: str = field(repr=False)  # it may have a password in it
+    """An absolute directory, or the URL of a database."""
+    job: str | None
+    """``None``: derived from spider and arguments, see ``job_name``."""
+    mode: str
+    start: str
+    force: bool
+    order: str | None
+    item_key: ItemKey | None
+    input_files: tuple[str, ...]
+    on_input_change: str
+    commit_interval_seconds: float
+    durability: str
+    retry_delay_seconds: float
+    retry_delay_max_seconds: float
+    retry_wait_seconds: float
+    breaker_failures: int
+    breaker_probes: int
+    breaker_cooldown_seconds: float
+    crash_limit: int
+    ignored_http_codes: frozenset[int]
+    codecs: Mapping[str, Any]
+    """Type path → codec path."""
+    close_timeout_seconds: float
+    stall_timeout_seconds: float
+    keep: int
+    metadata: Mapping[str, object]
+    heartbeat_seconds: float
+    orphan_timeout_seconds: float
+    hosts: str
+    feeds: str
+    progress_every: int
+    progress_bar: bool
+    event_log: bool | str
+    """A directory, or ``True``: beside the store."""
+    event_directory: str
+    """Where events are kept, or would be."""
+
+
+def parse_settings(settings: BaseSettings) -> ResumeSettings:
+    """All ``RESUME_*`` settings, checked. Raises ``ConfigurationError``."""
+    _refuse_unknown_names(settings)
+    values = {row.field: parse_setting(row.name, settings) for row in SETTINGS}
+    values["store"] = store_location(settings)
+    values["event_directory"] = str(event_directory(settings))
+    if values["enabled"] and settings.get("JOBDIR"):
+        raise ConfigurationError(
+            f"JOBDIR is set ({settings['JOBDIR']!r}) beside scrapy-resume, and both would keep"
+            " the crawl's requests. Remove JOBDIR: the job is kept in RESUME_STORE"
+            f" ({without_password(values['store'])})."
+        )
+    return ResumeSettings(**values)
+
+
+def _refuse_unknown_names(settings: BaseSettings) -> None:
+    for name in settings:
+        if not str(name).startswith("RESUME_") or name in BY_NAME:
+            continue
+        near = get_close_matches(name, BY_NAME, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "remove it."
+        raise ConfigurationError(
+            f"{name} is set, but there is no such setting; {remedy}"
+            " The names are listed in docs/settings.md."
+        )
+
+
+def with_spider(settings: ResumeSettings, spider: object) -> ResumeSettings:
+    """With what the spider's ``resume_input_files`` and ``resume_metadata`` add.
+
+    A key that both have is the spider's. Raises ``ConfigurationError``.
+    """
+    files = _spider_attribute(spider, "resume_input_files", to.file_paths) or ()
+    metadata = _spider_attribute(spider, "resume_metadata", to.json_object) or {}
+    return replace(
+        settings,
+        input_files=tuple(dict.fromkeys((*settings.input_files, *files))),
+        metadata=MappingProxyType({**settings.metadata, **metadata}),
+    )
+
+
+def _spider_attribute(spider: object, name: str, convert: Callable[[Any], Any]) -> Any:
+    given = getattr(spider, name, None)
+    if given is None:
+        return None
+    try:
+        return convert(given)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{type(spider).__name__}.{name} is {given!r}, but it has to be {error}."
+            " Correct it, or remove it."
+        ) from error

@@ -1,0 +1,376 @@
+"""One job in PostgreSQL, open for writing by one run of many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection
+
+from scrapy_resume.errors import LeaseLostError
+from scrapy_resume.model import Phase
+from scrapy_resume.store.contract import (
+    Batch,
+    Closing,
+    Committed,
+    EventNote,
+    FeedNote,
+    Opening,
+    Orders,
+    Session,
+    StoredItem,
+)
+from scrapy_resume.store.postgres.connections import Link
+from scrapy_resume.store.postgres.dead_workers import Watch
+from scrapy_resume.store.postgres.other_workers import Others
+from scrapy_resume.store.postgres.processes import Presence
+from scrapy_resume.store.postgres.recovery import (
+    JobRow,
+    LiveRun,
+    change_of,
+    hold_job,
+    live_runs,
+    settle_pending,
+    take_back,
+)
+from scrapy_resume.store.postgres.signs_of_life import Life, Marks, Taken
+from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Fence
+from scrapy_resume.store.postgres.tables import PostgresTables
+from scrapy_resume.store.transaction.apply import BatchWriter
+from scrapy_resume.store.transaction.arrivals import Transaction
+from scrapy_resume.store.transaction.events import closed, keep_events
+from scrapy_resume.store.transaction.queries import load_queries
+from scrapy_resume.store.transaction.recovery import Death
+from scrapy_resume.store.transaction.storable_text import as_json
+from scrapy_resume.store.transaction.units import settle_units
+
+CONTROL: Final = load_queries("postgres", "control.sql")
+
+
+class Doubt(NamedTuple):
+    """A commit whose answer did not come: it may have been kept all the same."""
+
+    batch: Batch
+    committed: Committed
+
+
+class PostgresJob:
+    """A run's hold on a job. ``commit`` is the only write between opening and closing."""
+
+    session: Session
+    closed: EventNote | None
+
+    def __init__(
+        self, link: Link, job: int, session: Session, opening: Opening, presence: Presence
+    ) -> None:
+        self.session = session
+        self._link = link
+        self._job = job
+        self._opening = opening
+        self._tables = PostgresTables(job, session.run, opening.slots_shared)
+        self._writer = BatchWriter(session.run, self._tables)
+        self._commits = 0
+        self._asked_at = 0.0
+        """When the transaction at hand began, on the monotonic clock."""
+        self._doubt: Doubt | None = None
+        self._ending: str | None = None
+        """What a close is to answer that may have been kept, though nobody answered."""
+        self.closed: EventNote | None = None
+        self._last: bool | None = None
+        self._given_up = False
+        self._watch = Watch(session.run, opening)
+        self._others = Others(self._tables, slots_shared=opening.slots_shared)
+        self._presence = presence
+        self._marks = Marks()
+        self._taken: Taken | None = None
+        """What the transaction at hand has written of them."""
+        careful = session.crashed or session.suspects > 0
+        self._life = Life(link, job, session.run, opening, self._marks, careful)
+        self._life.start()
+
+    def commit(self, batch: Batch) -> Committed:
+        """Keep a batch, whole or not at all; also a heartbeat."""
+        self._taken = None
+        with self._owned_transaction() as fence:
+            committed = self._kept_before(batch, fence)
+            if committed is None:
+                self._doubt = None
+                self._watch.hear(self._asked_at, self._tables)
+                committed = self._apply(batch, fence)
+                self._doubt = Doubt(batch, committed)
+        self._doubt = None
+        self._commits += 1
+        self._writer.keep()
+        self._tables.keep()
+        self._watch.keep()
+        if self._taken is not None:
+            self._marks.keep(self._taken)
+        return committed
+
+    def _apply(self, batch: Batch, fence: Fence) -> Committed:
+        tables = self._tables
+        adopted: list[EventNote] = []
+        if batch.slots_given:
+            tables.leases.give(batch.slots_given)
+        if self._watch.see_to_the_dead(tables, idle=batch.idle):
+            fence = self._fence(tables.connection)
+            adopted = tables.adopt_events()
+        transaction = self._writer.apply(batch, fence.tally(), fence.now)
+        committed = transaction.committed
+        self._others.find_slots(batch, transaction)
+        tables.settle_claims()
+        committed.claimed = tables.leases.claimed
+        committed.hosts = self._others.hosts(committed.claimed, fence.now)
+        committed.next_id = max(int(fence.next_id), batch.next_id)
+        self._keep_counters(batch, fence, transaction)
+        self._others.tell(batch, transaction)
+        self._keep_metrics(batch)
+        settle_units(tables, fence.now)
+        tables.forget_events(batch.told)
+        committed.events = adopted + keep_events(tables, batch.wanted, batch.notices)
+        return committed
+
+    def _keep_metrics(self, batch: Batch | Closing) -> None:
+        if batch.custom is not None:
+            self._tables.execute(COMMIT["keep_custom"], custom=batch.custom)
+        expected_total = batch.expected_total if isinstance(batch, Batch) else None
+        if expected_total is not None:
+            self._tables.execute(COMMIT["keep_expected"], expected_total=expected_total)
+
+    def _keep_counters(self, batch: Batch, fence: Fence, transaction: Transaction) -> None:
+        tables, committed, tally = self._tables, transaction.committed, transaction.tally
+        self._taken = taken = self._marks.take()
+        minute = transaction.minute(batch.pages)
+        if minute is not None:
+            tables.execute(COMMIT["keep_minute"], **minute)
+        tables.execute(
+            COMMIT["keep_run"],
+            **change_of(committed.counts, fence.counts),
+            superseded=tally.superseded - int(fence.superseded),
+            next_id=batch.next_id,
+            alone_id=tally.alone_id,
+            sent=taken.sent,
+            answered=taken.answered,
+            starving=self._others.starving,
+            pages=batch.pages,
+            items=transaction.items_taken,
+        )
+        if transaction.every_run:
+            tables.execute(COMMIT["note_every_run"])
+        if batch.start_exhausted:
+            tables.execute(COMMIT["note_start"])
+
+    # What the engine holds
+
+    def mark(self, row: int, phase: Phase) -> None:
+        """The engine holds the row: the server knows with the next commit, or a little before."""
+        self._marks.mark(row, phase)
+        self._life.marked()
+
+    def unmark(self, row: int) -> None:
+        """The engine let go of the row."""
+        self._marks.unmark(row)
+
+    def when_marked(self, tell: Callable[[], None]) -> bool:
+        """On a job that has not crashed yet it need not be known at once."""
+        return self._life.when_written(tell)
+
+    def show_life(self) -> None:
+        """The event loop runs."""
+        self._life.show()
+
+    # Others
+
+    def orders(self) -> Orders:
+        """What people have told this run."""
+        values = {"job": self._job, "run": self.session.run}
+        with self._link.transaction() as connection:
+            found = connection.execute(CONTROL["orders"], values).fetchone()
+            if found is None:
+                return Orders()
+            stop, retried = found
+            if retried:
+                connection.execute(CONTROL["heard_of_retry"], values)
+        return Orders(stop, retried, retried)
+
+    def is_last(self) -> bool | None:
+        """The run is about to close: is it the last one? See ``JobStore``."""
+        with self._owned_transaction():
+            # Another one may have been the last, and be gone, since this one asked before.
+            completed = self._hold_job().status == "completed"
+            others = self._others_at_work()
+            last: bool | None = not (others or completed)
+            if last:
+                self._tables.execute(OPENING["be_last"])
+            elif not completed and not self._is_open():
+                self._tables.execute(OPENING["leave"])
+                if not any(run.last for run in others):
+                    # Some of them may be dead, without that it can be told yet.
+                    last = None
+        self._last = bool(last)
+        self._tables.keep()
+        return last
+
+    def _others_at_work(self) -> list[LiveRun]:
+        return [
+            run
+            for run in live_runs(self._tables)
+            if run.number != self.session.run and not run.leaving and not run.is_dead
+        ]
+
+    def _hold_job(self) -> JobRow:
+        key = self.session.job
+        job = hold_job(self._tables.connection, key)
+        if job is None:
+            raise LeaseLostError(f"{key} was deleted while the crawl was running; it stops")
+        return job
+
+    # Items
+
+    def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
+        """The first ``count`` items with ids above the one and up to the other."""
+        values = {"job": self._job, "after": item_id, "through": through, "count": count}
+        with self._link.transaction() as connection:
+            return [StoredItem(*row) for row in connection.execute(COMMIT["items_after"], values)]
+
+    def items_of_run(self, run: int, item_id: int, count: int) -> list[StoredItem]:
+        """The first ``count`` items with ids above that one which a run has stored. Raises
+        ``LeaseLostError`` where this run may not say so any more: others write its part now."""
+        values = {"of": run, "after": item_id, "count": count}
+        with self._owned_transaction():
+            rows = self._tables.execute(COMMIT["items_of_run"], **values).fetchall()
+        self._tables.keep()
+        return [StoredItem(*row) for row in rows]
+
+    def feeds_left(self) -> list[FeedNote]:
+        """Files of feeds that are not settled: of the last run's own, and of those that died."""
+        with self._owned_transaction():
+            rows = self._tables.execute(OPENING["feeds_left"]).fetchall()
+        self._tables.keep()
+        return [FeedNote(*row) for row in rows]
+
+    def last_item(self) -> int:
+        """The highest id that an item has. Others may still commit items with lower ones, so it
+        is for the last run only."""
+        with self._link.transaction() as connection:
+            rows = connection.execute(COMMIT["last_item"], {"job": self._job}).fetchall()
+        return int(rows[0][0])
+
+    # The end
+
+    def close(self, closing: Closing) -> str:
+        """Release what is leased, keep how the run ended, give the job up.
+
+        After ``StoreUnavailableError`` it can be called again, or ``abandon``.
+        """
+        status = self._closed_before()
+        if status is None:
+            with self._owned_transaction() as fence:
+                status = self._ending = self._end(fence, closing)
+        self._give_up()
+        return status
+
+    def _closed_before(self) -> str | None:
+        """The answer of a close that was kept and not answered."""
+        if self._ending is None:
+            return None
+        with self._link.transaction() as connection:
+            ended_by_itself = self._fence(connection).status not in ("running", "crashed")
+        return self._ending if ended_by_itself else None
+
+    def _end(self, fence: Fence, closing: Closing) -> str:
+        tables = self._tables
+        job_status = self._hold_job().status
+        take_back(tables, Death(), self._opening.slot_delay_seconds)
+        others = self._others_at_work()
+        if others:
+            settle_pending(tables)
+        goes_on = not self._last and (bool(others) or job_status == "completed")
+        status = closing.status
+        if status == "completed" and not goes_on and self._is_open():
+            status = "paused"
+        tables.execute(
+            OPENING["end_run"],
+            status=status,
+            reason=closing.reason,
+            ended_at=fence.now,
+            stats=as_json(closing.stats).replace("\\u0000", "\\ufffd"),
+        )
+        tables.execute(OPENING["fold_run"])
+        if not goes_on:
+            tables.execute(OPENING["end_job"], status=status, reason=closing.reason)
+        self._keep_metrics(closing)
+        settle_units(tables, fence.now)
+        tables.forget_events(closing.told)
+        status = job_status if goes_on else status
+        if closing.announce:
+            notices = closed(self.session.run, status, closing.reason)
+            (self.closed,) = keep_events(tables, (), notices)
+        return status
+
+    def _is_open(self) -> bool:
+        return bool(self._tables.execute(OPENING["is_open"]).fetchall()[0][0])
+
+    def abandon(self) -> None:
+        """Give the job up without a word, as a death would: the next run recovers it."""
+        self._life.last_marks()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        if self._given_up:
+            return
+        self._given_up = True
+        self._life.stop()
+        self._link.close()
+        self._presence.end()
+
+    # Transactions
+
+    @contextmanager
+    def _owned_transaction(self) -> Iterator[Fence]:
+        """A transaction, in which the run is known to be alive, and stays so."""
+        if self._given_up:
+            raise LeaseLostError(f"this run has given {self.session.job} up")
+        try:
+            with self._link.transaction() as connection:
+                fence = self._begin(connection)
+                yield fence
+        except BaseException:
+            self._writer.forget()
+            raise
+
+    def _begin(self, connection: Connection[Any]) -> Fence:
+        if self._opening.durable:
+            connection.execute("SET LOCAL synchronous_commit = on")
+        self._asked_at = time.monotonic()
+        fence = self._fence(connection)
+        if fence.status != "running":
+            raise LeaseLostError(
+                f"{self.session.job} was taken over, or this worker gave no sign of life for too "
+                "long and others took its requests; it stops, and nothing that it does from here "
+                "on is kept. Run the same command again to join the others, or to go on."
+            )
+        if fence.commits < self._commits:
+            raise LeaseLostError(
+                f"{self.session.job}: the database has lost commits that it had confirmed (a "
+                "failover to a standby that lagged behind?). This worker stops; run the same "
+                "command again: what was lost is fetched again."
+            )
+        self._tables.begin(connection, fence.now)
+        return fence
+
+    def _fence(self, connection: Connection[Any]) -> Fence:
+        values = {"job": self._job, "run": self.session.run}
+        row = connection.execute(COMMIT["fence"], values).fetchone()
+        if row is None:
+            raise LeaseLostError(f"{self.session.job} was deleted; this worker stops")
+        return Fence(*row)
+
+    def _kept_before(self, batch: Batch, fence: Fence) -> Committed | None:
+        """The answer of a batch that is sent again although it was kept."""
+        doubt = self._doubt
+        if doubt is None or doubt.batch is not batch or fence.commits == self._commits:
+            return None
+        return doubt.committed

@@ -1,0 +1,143 @@
+"""Which download slots are one run's of many, and what it leases from them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg import Connection
+
+from scrapy_resume.store.contract import LeasedRow, Wish
+from scrapy_resume.store.postgres.statements import COMMIT, Statements
+from scrapy_resume.store.transaction.tables import DueRow, as_leased
+
+
+class PostgresLeases(Statements):
+    """See ``Leases``."""
+
+    def __init__(self, job: int, run: int, any_owner: bool) -> None:
+        super().__init__(job, run)
+        self._any_owner = any_owner
+        self._owned: set[int] = set()
+        """Slots that are this run's, by committed transactions and by the one at hand."""
+        self._fresh: set[int] = set()
+        self.claimed: list[str] = []
+        """Slots that became this run's in the transaction at hand."""
+
+    def begin(self, connection: Connection[Any], now: float) -> None:
+        """A transaction has begun on that connection; the server's time."""
+        self.use(connection, now)
+        self._owned -= self._fresh
+        self._fresh = set()
+        self.claimed = []
+
+    def keep(self) -> None:
+        """The transaction was kept."""
+        self._fresh = set()
+
+    def due(self, now: float, count: int) -> list[DueRow]:
+        """Delayed rows whose time has come, those that waited longest first."""
+        return [DueRow(*columns) for columns in self.execute(COMMIT["due_requests"], count=count)]
+
+    def next_due(self) -> float:
+        """When the first delayed row is due; 0: none is delayed."""
+        found = self.execute(COMMIT["next_due"]).fetchall()
+        return float(found[0][0]) if found else 0.0
+
+    def end_delays(self, rows: Sequence[int]) -> None:
+        """From here on these can be leased."""
+        self.execute(COMMIT["end_delays"], ids=list(rows))
+
+    def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
+        """Lease the first rows of slots, wish after wish, of slots that are this run's."""
+        self.claim({slot for _, slot in wishes})
+        counts: dict[int, int] = {}
+        for wish, slot in wishes:
+            counts[slot] = counts.get(slot, 0) + max(wish.count, 0)
+        leased: dict[str, list[LeasedRow]] = {}
+        for row in self._lease(counts, {slot: wish.slot for wish, slot in wishes}):
+            leased.setdefault(row.slot, []).append(row)
+        granted = []
+        for wish, _ in wishes:
+            rows = leased.get(wish.slot, [])
+            granted += rows[: wish.count]
+            del rows[: wish.count]
+        return granted
+
+    def lease_from_new_slots(self, count: int, share: int) -> list[LeasedRow]:
+        """Take so many slots that nobody has, and lease as many rows as ``share`` from each."""
+        slots = self.open_slots(count)
+        keys = self.claim(set(slots))
+        if self._any_owner:
+            names = list(self.pending(dict.fromkeys(slots, 0)))
+            found = self.execute(COMMIT["find_slots"], names=names).fetchall()
+            keys = {slot: key for key, slot in found}
+        return self._lease(dict.fromkeys(keys, share), keys) if keys else []
+
+    def open_slots(self, count: int) -> list[int]:
+        """Some slots that this run may take and that have rows to lease."""
+        ((first, last),) = self.execute(COMMIT["slot_range"]).fetchall()
+        if first is None:
+            return []
+        slots: list[int] = []
+        for start in (random.randint(first, last), first):
+            values = {"first": start, "count": count, "any_owner": self._any_owner}
+            found = self.execute(COMMIT["find_open_slots"], **values)
+            slots += [slot for (slot,) in found if slot not in slots]
+            if len(slots) >= count:
+                break
+        return slots[:count]
+
+    def claim(self, slots: set[int]) -> dict[int, str]:
+        """Take those of these slots that nobody has; they are this run's until it gives them."""
+        wanted = sorted(slots - self._owned)
+        if self._any_owner or not wanted:
+            return {}
+        claimed = dict(self.execute(COMMIT["claim_slots"], slots=wanted).fetchall())
+        self._own(claimed)
+        return claimed
+
+    def _own(self, claimed: Mapping[int, str]) -> None:
+        self._fresh |= claimed.keys() - self._owned
+        self._owned |= claimed.keys()
+        self.claimed += claimed.values()
+
+    def give(self, slots: Mapping[str, float]) -> None:
+        """Slots that the run has no more use for."""
+        keys, seconds = list(slots), list(slots.values())
+        for (slot,) in self.execute(COMMIT["give_slots"], keys=keys, seconds=seconds):
+            self._owned.discard(slot)
+
+    def _lease(self, counts: Mapping[int, int], keys: Mapping[int, str]) -> list[LeasedRow]:
+        slots = [slot for slot in counts if self._any_owner or slot in self._owned]
+        if not slots:
+            return []
+        numbers = [counts[slot] for slot in slots]
+        rows = self.execute(COMMIT["lease_requests"], slots=slots, counts=numbers)
+        return [_leased_row(columns[:-1], keys[columns[-1]]) for columns in rows]
+
+    def lease_suspect(self, now: float) -> LeasedRow | None:
+        """Lease the suspect that was found first, of those that this run may have."""
+        columns = self.execute(COMMIT["lease_suspect"], any_owner=self._any_owner).fetchone()
+        if columns is None:
+            return None
+        *rest, key, claimed = columns
+        if claimed is not None:
+            self._own({claimed: key})
+        return _leased_row(rest, key)
+
+    def count_suspects(self) -> int:
+        """Suspects that this run could lease now."""
+        cursor = self.execute(COMMIT["count_suspects"], any_owner=self._any_owner)
+        return int(cursor.fetchall()[0][0])
+
+    def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
+        """By key, the rows that this run can lease from slots now."""
+        values = {"slots": list(slots), "any_owner": self._any_owner}
+        return dict(self.execute(COMMIT["pending"], **values).fetchall())
+
+
+def _leased_row(columns: Sequence[Any], slot: str) -> LeasedRow:
+    row, identity, *rest = columns
+    return as_leased(row, bytes(identity), rest, slot)

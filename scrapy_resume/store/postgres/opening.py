@@ -1,0 +1,210 @@
+"""How a run begins a job, joins it, or goes on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from psycopg.errors import DeadlockDetected
+
+from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
+from scrapy_resume.model import Counts, JobKey
+from scrapy_resume.store.contract import FeedNote, Opening, Session
+from scrapy_resume.store.postgres.connections import Link
+from scrapy_resume.store.postgres.job import PostgresJob
+from scrapy_resume.store.postgres.processes import Presence
+from scrapy_resume.store.postgres.reader import READ
+from scrapy_resume.store.postgres.recovery import (
+    JobRow,
+    LiveRun,
+    end_dead_run,
+    hold_job,
+    live_runs,
+    settle_pending,
+)
+from scrapy_resume.store.postgres.statements import OPENING
+from scrapy_resume.store.postgres.tables import PostgresTables
+from scrapy_resume.store.transaction.events import AT_OPENING, keep_events, opened
+from scrapy_resume.store.transaction.recovery import Recovered
+from scrapy_resume.store.transaction.storable_text import as_json
+from scrapy_resume.store.transaction.units import settle_units
+
+SLOTS_TOLD: Final = 100
+"""Slots with rows to lease that a run is told of when it opens the job; it finds the others."""
+
+ID_STEP: Final = 4096
+"""Ids of a run are congruent to its number: so many runs at a time choose between each other's."""
+
+
+TRIES: Final = 5
+"""Of an opening that others, who end a dead run at that moment, hold up crosswise."""
+
+
+@contextmanager
+def suppress_deadlock() -> Iterator[None]:
+    """Nothing was kept of a transaction that the server ended so: it can be begun again."""
+    try:
+        yield
+    except StoreUnavailableError as error:
+        if not isinstance(error.__cause__, DeadlockDetected):
+            raise
+
+
+def open_job(link: Link, key: JobKey, opening: Opening) -> PostgresJob:
+    """Open a job that exists; see ``Store.resume`` for the errors."""
+    presence = Presence()
+    try:
+        for _ in range(TRIES - 1):
+            with suppress_deadlock():
+                return _open(link, key, opening, presence)
+        return _open(link, key, opening, presence)
+    except BaseException:
+        presence.end()
+        link.close()
+        raise
+
+
+def _open(link: Link, key: JobKey, opening: Opening, presence: Presence) -> PostgresJob:
+    with link.transaction() as connection:
+        job = hold_job(connection, key)
+        if job is None:
+            raise JobNotFoundError(f"there is no job {key} in {link.place}")
+        tables = PostgresTables(job.id, job.next_run, any_owner=opening.slots_shared)
+        tables.begin(connection, job.now)
+        found = _end_the_dead(tables, opening)
+        session = _begin_run(tables, key, opening, job, found, presence.name)
+        settle_units(tables, job.now)
+        total = found.recovered
+        notices = opened(session.run, session.crashed, total.rows, total.parked)
+        session.events += keep_events(tables, AT_OPENING, notices)
+    return PostgresJob(link, job.id, session, opening, presence)
+
+
+class Found(NamedTuple):
+    """What a run finds when it opens the job."""
+
+    others: list[LiveRun]
+    died: bool
+    recovered: Recovered
+
+
+def _end_the_dead(tables: PostgresTables, opening: Opening) -> Found:
+    """Runs that have died are ended; with ``force`` all are."""
+    runs = live_runs(tables)
+    others = [run for run in runs if not (run.is_dead or opening.force)]
+    died = False
+    total = Recovered()
+    for run in runs:
+        if run in others:
+            continue
+        reason = None if run.is_dead else f"taken over by {opening.worker}"
+        ended = end_dead_run(
+            tables,
+            run,
+            opening.crash_limit,
+            others_go_on=bool(others),
+            blames=run.is_dead,
+            reason=reason,
+        )
+        if ended is not None:
+            died = True
+            total.rows += ended.rows
+            total.parked += ended.parked
+    return Found(others, died, total)
+
+
+def _begin_run(
+    tables: PostgresTables,
+    key: JobKey,
+    opening: Opening,
+    job: JobRow,
+    found: Found,
+    process: str,
+) -> Session:
+    crashed = found.died or (not found.others and _last_run_crashed(tables))
+    first_id = _first_id(_counters(tables)[-1], job.next_run)
+    # Whoever opens a job that nobody is on runs start() again.
+    alone = not found.others
+    tables.execute(
+        OPENING["begin_run"],
+        worker=opening.worker,
+        process=process,
+        orphan_seconds=opening.orphan_seconds,
+        delay_seconds=opening.slot_delay_seconds,
+        next_id=first_id,
+    )
+    settle_pending(tables)
+    has_start = _note_opening(tables, opening, job, alone)
+    *counters, superseded, _ = _counters(tables)
+    return Session(
+        job=key,
+        run=job.next_run,
+        epoch=job.next_run,
+        first_id=first_id,
+        began=job.next_run == 1,
+        crashed=crashed,
+        counts=Counts(*counters),
+        pending=tables.leases.pending(dict.fromkeys(tables.leases.open_slots(SLOTS_TOLD), 0)),
+        suspects=tables.execute(OPENING["ready_suspects"]).fetchall()[0][0],
+        start_exhausted=job.start_exhausted,
+        every_run=job.every_run and alone,
+        delta=job.delta,
+        spider_state=_state(tables),
+        cookies=_cookies(tables),
+        created_at=job.created_at,
+        expected_total=tables.execute(READ["expected_total"]).fetchall()[0][0],
+        events=tables.adopt_events(),
+        feeds=[FeedNote(*row) for row in tables.execute(OPENING["feeds"])],
+        superseded=superseded,
+        pages=tables.execute(OPENING["pages"]).fetchall()[0][0],
+        recovered=found.recovered.rows,
+        parked=found.recovered.parked,
+        shared=True,
+        slots_owned=not opening.slots_shared,
+        has_start=has_start,
+        others=len(found.others),
+        id_step=ID_STEP,
+    )
+
+
+def _note_opening(tables: PostgresTables, opening: Opening, job: JobRow, alone: bool) -> bool:
+    """The job is open. Returns whether ``start()`` is this run's."""
+    # By now, not as the job was found: the dead may have had start().
+    ((start_run,),) = tables.execute(OPENING["start_run"]).fetchall()
+    start_over = job.start_over and not alone
+    has_start = alone or (start_run == 0 and not start_over)
+    tables.execute(
+        OPENING["open_job"],
+        metadata=as_json(opening.metadata) if opening.metadata else None,
+        launch=as_json(opening.launch) if opening.launch else None,
+        start_run=job.next_run if has_start else start_run,
+        start_over=start_over,
+    )
+    return has_start
+
+
+def _first_id(next_id: int, run: int) -> int:
+    """The first id of the run's own that is not below ``next_id``."""
+    step = (run - next_id) % ID_STEP
+    return next_id + step
+
+
+def _counters(tables: PostgresTables) -> list[int]:
+    """The fields of ``Counts`` in order, how many items were superseded, and the next id."""
+    return [int(value) for value in tables.execute(OPENING["counters"]).fetchall()[0]]
+
+
+def _last_run_crashed(tables: PostgresTables) -> bool:
+    rows = tables.execute(OPENING["last_status"]).fetchall()
+    return bool(rows) and rows[0][0] == "crashed"
+
+
+def _state(tables: PostgresTables) -> str | None:
+    row = tables.execute(OPENING["adopt_state"]).fetchone()
+    return None if row is None else row[0]
+
+
+def _cookies(tables: PostgresTables) -> dict[str, str]:
+    adopted = tables.execute(OPENING["adopt_cookies"]).fetchall()
+    return dict(adopted or tables.execute(OPENING["share_cookies"]).fetchall())

@@ -1,0 +1,268 @@
+"""The read side of a database of jobs. It never writes, and waits for nobody."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from scrapy_resume.errors import JobNotFoundError
+from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
+from scrapy_resume.store.postgres.connections import Link
+from scrapy_resume.store.postgres.errors import translated
+from scrapy_resume.store.postgres.processes import is_gone
+from scrapy_resume.store.postgres.schema import version_of
+from scrapy_resume.store.transaction.job_summary import summary_of
+from scrapy_resume.store.transaction.queries import load_queries
+from scrapy_resume.store.transaction.selection import (
+    EVERYTHING,
+    LISTED,
+    POSTGRES,
+    TROUBLED,
+    condition,
+)
+from scrapy_resume.store.transaction.storable_text import storable
+from scrapy_resume.store.transaction.versions import (
+    COUNTS_MINUTES,
+    COUNTS_UNITS,
+    KEEPS_METRICS,
+    check_lists,
+)
+
+READ: Final = load_queries("postgres", "read.sql")
+
+ROWS_AT_ONCE: Final = 500
+
+_OPEN: Final = frozenset({State.pending, State.leased})
+
+
+class PostgresReader:
+    """Questions about the jobs in a database.
+
+    Every method that takes a key raises ``JobNotFoundError``, ``SchemaTooNewError``,
+    ``StoreUnavailableError`` or ``ConfigurationError``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._link = Link(url)
+        self._shared: Connection[Any] | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Questions that are asked within share one connection."""
+        if self._shared is not None:
+            yield
+            return
+        with self._alone() as connection:
+            self._shared = connection
+            try:
+                yield
+            finally:
+                self._shared = None
+
+    def keys(self) -> list[JobKey]:
+        """All jobs by name and number; none if nothing was ever crawled into the database."""
+        with self._reading() as connection:
+            if version_of(connection, self._link.place) == 0:
+                return []
+            return [JobKey(*row) for row in connection.execute(READ["keys"])]
+
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job, its counters and its last run; costs the same for a job of any size."""
+        with self._job(key) as (connection, job):
+            cursor = connection.cursor(row_factory=dict_row)
+            row = cursor.execute(READ["summary"], {"job": job}).fetchall()[0]
+            alive = [run for run in _runs(connection, job) if run["alive"]]
+        return summary_of(key, row, alive[-1] if alive else row, alive=bool(alive))
+
+    def runs(self, key: JobKey) -> list[dict[str, Any]]:
+        """The runs, the first one first.
+
+        Keys: ``number``, ``worker`` (host:pid), ``status``, ``alive`` (it is at work now),
+        ``reason``, ``started_at``, ``beat_at`` and ``ended_at`` (seconds since the epoch;
+        ``ended_at`` may be ``None``), ``pages``, ``items``, ``stats`` (a dict, or ``None``:
+        it did not close), and ``custom`` (its custom metrics, a dict).
+        """
+        with self._job(key) as (connection, job):
+            runs = _runs(connection, job)
+            custom = {}
+            if version_of(connection, self._link.place) >= KEEPS_METRICS:
+                custom = dict(connection.execute(READ["custom"], {"job": job}).fetchall())
+        for run in runs:
+            run["custom"] = json.loads(custom.get(run["number"], "{}"))
+        return runs
+
+    def in_flight_urls(self, key: JobKey) -> list[str]:
+        """The URLs of the leased requests, in the order in which they were found."""
+        with self._job(key) as (connection, job):
+            return [url for (url,) in connection.execute(READ["in_flight_urls"], {"job": job})]
+
+    def requests(
+        self, key: JobKey, selection: Selection = EVERYTHING, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The requests that are meant, by id, in the keys of ``requests --json``.
+
+        A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
+        """
+        where, values = selected(selection)
+        statement = (
+            f"SELECT {LISTED} FROM scrapy_resume.requests AS v WHERE {where}"
+            " ORDER BY v.id LIMIT %(count)s"
+        )
+        with self._job(key) as (connection, job):
+            check_lists(key, version_of(connection, self._link.place))
+            values = {**values, "job": job, "count": limit}
+            yield from _streamed(connection, statement, values)
+
+    def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
+        """The failed requests by error and HTTP status, the most frequent first.
+
+        Of very many, the ``bound`` that were found last. Keys: ``error``, ``http_status``,
+        ``count``, ``error_message`` (of one of them), ``first_at`` and ``last_at`` (ISO 8601),
+        ``examples`` (URLs, at most so many).
+        """
+        with self._job(key) as (connection, _):
+            check_lists(key, version_of(connection, self._link.place))
+        return self._listed(key, "failures", examples=examples, bound=bound)
+
+    def statuses(self, key: JobKey, bound: int) -> list[dict[str, Any]]:
+        """Requests by ``http_status``, with their ``count``, the most frequent first.
+
+        Of very many, the ``bound`` that were found last.
+        """
+        return self._listed(key, "statuses", bound=bound)
+
+    def hosts(self, key: JobKey, count: int, bound: int) -> list[dict[str, Any]]:
+        """Requests by ``host`` (the download slot): ``total``, ``open``, ``done``, ``failed``
+        (parked ones too). At most ``count`` hosts, those with the most requests.
+
+        Of very many requests, the ``bound`` that were found last.
+        """
+        return self._listed(key, "hosts", count=count, bound=bound)
+
+    def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
+        """What each minute brought from that time on, in order; minutes without a page are left
+        out.
+
+        Keys: ``at`` (its first second since the epoch), ``pages``, ``items``, ``done``,
+        ``failed``, ``ignored``, and ``open`` (requests, at its end). Empty in a database that
+        only an older version has crawled into.
+        """
+        with self._job(key) as (connection, job):
+            if version_of(connection, self._link.place) < COUNTS_MINUTES:
+                return []
+            values = {"job": job, "since": int(since // 60)}
+            return _dicts(connection, READ["minutes"], values)
+
+    def units(
+        self, key: JobKey, state: UnitState | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The units, or those in one state, in the keys of ``units --json``.
+
+        By ``UnitState``, then as they were found. None where they are not counted yet, see
+        ``unit_tally``. Close the iterator if you leave early.
+        """
+        statement = READ["units"] if state is None else READ["units_in_state"]
+        with self._job(key) as (connection, job):
+            if self._counts_units(connection):
+                values = {"job": job, "state": state, "count": limit}
+                yield from _streamed(connection, statement, values)
+
+    def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
+        """How many units are in each state; ``None`` where an older version counted none: they
+        are counted when the job is next opened."""
+        with self._job(key) as (connection, job):
+            if not self._counts_units(connection):
+                return None
+            rows = connection.execute(READ["unit_tally"], {"job": job}).fetchall()
+        return {**dict.fromkeys(UnitState, 0), **{UnitState(state): n for state, n in rows}}
+
+    def _counts_units(self, connection: Connection[Any]) -> bool:
+        """Whether the database has been migrated to a version that does."""
+        return version_of(connection, self._link.place) >= COUNTS_UNITS
+
+    def item_payloads(self, key: JobKey) -> Iterator[str]:
+        """The stored items as the codec wrote them, in the order in which they became visible.
+
+        A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
+        Memory does not grow with the number of items.
+        """
+        with self._job(key) as (connection, job):
+            for row in _streamed(connection, READ["item_payloads"], {"job": job}):
+                yield row["payload"]
+
+    def _listed(self, key: JobKey, name: str, **values: int) -> list[dict[str, Any]]:
+        with self._job(key) as (connection, job):
+            return _dicts(connection, READ[name], {**values, "job": job})
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection[Any]]:
+        with ExitStack() as stack:
+            connection = self._shared or stack.enter_context(self._alone())
+            stack.enter_context(translated(self._link.place))
+            stack.enter_context(connection.transaction())
+            yield connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[Connection[Any]]:
+        with self._link.alone() as connection:
+            connection.read_only = True
+            yield connection
+
+    @contextmanager
+    def _job(self, key: JobKey) -> Iterator[tuple[Connection[Any], int]]:
+        with self._reading() as connection:
+            row = None
+            if version_of(connection, self._link.place):
+                values = {"name": storable(key.name), "number": key.number}
+                row = connection.execute(READ["find_job"], values).fetchone()
+            if row is None:
+                raise JobNotFoundError(f"there is no job {key} in {self._link.place}")
+            yield connection, row[0]
+
+
+def selected(selection: Selection) -> tuple[str, dict[str, Any]]:
+    """(condition on the view as ``v``, its values); they are found through what is narrow."""
+    where, values = condition(selection, POSTGRES)
+    where = f"v.job_id = %(job)s AND {where}"
+    states = set(selection.states)
+    if states and states <= _OPEN:
+        where += " AND v.id IN (SELECT f.id FROM scrapy_resume.frontier AS f WHERE f.job = %(job)s)"
+    elif states and states <= TROUBLED:
+        values["troubles"] = sorted(int(state) for state in states)
+        where += (
+            " AND v.id IN (SELECT t.id FROM scrapy_resume.trouble AS t"
+            " WHERE t.job = %(job)s AND t.state = ANY(%(troubles)s))"
+        )
+    return where, values
+
+
+def _runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:
+    cursor = connection.cursor(row_factory=dict_row)
+    runs = cursor.execute(READ["runs"], {"job": job}).fetchall()
+    for run in runs:
+        silent = run.pop("silence") > run.pop("orphan_seconds")
+        gone = is_gone(run.pop("process"))
+        run["alive"] = run["status"] == "running" and not (silent or gone)
+        run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
+    return runs
+
+
+def _dicts(
+    connection: Connection[Any], statement: str, values: dict[str, Any]
+) -> list[dict[str, Any]]:
+    return connection.cursor(row_factory=dict_row).execute(statement, values).fetchall()
+
+
+def _streamed(
+    connection: Connection[Any], statement: str, values: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """A server-side cursor: the rows are never here all at once."""
+    with connection.cursor(name="rows", row_factory=dict_row) as cursor:
+        cursor.itersize = ROWS_AT_ONCE
+        cursor.execute(statement, values)
+        yield from cursor

@@ -1,0 +1,180 @@
+"""What becomes of a run that has ended: its requests, its slots, its part of the counters."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection
+
+from scrapy_resume.model import Counts, JobKey, Phase
+from scrapy_resume.store.contract import Recovery
+from scrapy_resume.store.postgres.processes import is_gone
+from scrapy_resume.store.postgres.statements import OPENING
+from scrapy_resume.store.postgres.tables import PostgresTables
+from scrapy_resume.store.transaction.apply import end_delays
+from scrapy_resume.store.transaction.counters import Tally
+from scrapy_resume.store.transaction.recovery import Death, Recovered, recover, supersede_every_run
+from scrapy_resume.store.transaction.storable_text import storable
+
+log = logging.getLogger("scrapy_resume")
+
+
+SITE_SECONDS: Final = 2.0
+"""How long sites may go on answering a worker that has just died: another one leaves its hosts
+alone for so long."""
+
+
+class JobRow(NamedTuple):
+    """The columns of the statement ``hold_job``."""
+
+    id: int
+    status: str
+    next_run: int
+    start_exhausted: bool
+    start_over: bool
+    every_run: bool
+    delta: bool
+    created_at: float
+    now: float
+
+
+def hold_job(connection: Connection[Any], key: JobKey) -> JobRow | None:
+    """The job, held to the end of the transaction: one at a time opens or leaves it.
+
+    ``None``: there is no such job.
+    """
+    values = {"name": storable(key.name), "number": key.number}
+    row = connection.execute(OPENING["hold_job"], values).fetchone()
+    return None if row is None else JobRow(*row)
+
+
+class LiveRun(NamedTuple):
+    """The columns of the statement ``live_runs``."""
+
+    number: int
+    worker: str
+    process: str
+    beat_at: float
+    orphan_seconds: float
+    leaving: bool
+    last: bool
+    silence: float
+    """Seconds since the last heartbeat, or since the start of the server if that is later."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Its process has ended: known on its own machine only."""
+        return is_gone(self.process)
+
+    @property
+    def is_silent(self) -> bool:
+        """It has given no sign of life for too long."""
+        return self.silence > self.orphan_seconds
+
+    @property
+    def is_dead(self) -> bool:
+        """It has ended, or was silent for too long."""
+        return self.is_silent or self.is_gone
+
+
+def live_runs(tables: PostgresTables) -> list[LiveRun]:
+    """The runs of the job that have not ended, as far as anybody wrote down."""
+    return [LiveRun(*columns) for columns in tables.execute(OPENING["live_runs"])]
+
+
+def end_dead_run(
+    tables: PostgresTables,
+    run: LiveRun,
+    crash_limit: int,
+    *,
+    others_go_on: bool,
+    blames: bool = True,
+    reason: str | None = None,
+) -> Recovered | None:
+    """Fence a run and take back what it held. ``None``: somebody else has done so.
+
+    Waits for a commit that it has under way.
+    """
+    of_run = tables.of_run(run.number)
+    if not of_run.execute(OPENING["hold_run"]).fetchall():
+        return None
+    ((sent, answered, alone_id, delay_seconds),) = of_run.execute(OPENING["marks"]).fetchall()
+    phases = dict.fromkeys(sent, Phase.sent) | dict.fromkeys(answered, Phase.answered)
+    death = Death(phases, alone_id, crash_limit, blames=blames)
+    if others_go_on and not run.is_silent:
+        delay_seconds = max(delay_seconds, SITE_SECONDS)
+    recovered = take_back(of_run, death, delay_seconds)
+    if others_go_on:
+        settle_pending(of_run)
+    of_run.execute(OPENING["end_run"], status="crashed", reason=reason, ended_at=None, stats=None)
+    of_run.execute(OPENING["fold_run"])
+    if blames:
+        log.warning(
+            "Worker %s (run %d) has died; its %d requests are taken back",
+            run.worker,
+            run.number,
+            recovered.rows,
+        )
+    return recovered
+
+
+def recover_job(
+    tables: PostgresTables,
+    crash_limit: int,
+    timeout_seconds: float | None,
+    *,
+    blames: bool = True,
+) -> Recovery:
+    """End the dead runs of a job that is held, and those that were silent for longer than that.
+
+    A job that nobody is on any more is ``paused``. ``blames``: as for ``Death``.
+    """
+    runs = live_runs(tables)
+    dead = [
+        run
+        for run in runs
+        if run.is_dead or (timeout_seconds is not None and run.silence > timeout_seconds)
+    ]
+    alive = tuple(run.worker for run in runs if run not in dead)
+    workers = []
+    total = Recovered()
+    for run in dead:
+        ended = end_dead_run(tables, run, crash_limit, others_go_on=bool(alive), blames=blames)
+        if ended is not None:
+            workers.append(run.worker)
+            total.rows += ended.rows
+            total.parked += ended.parked
+    if workers and not alive:
+        tables.execute(OPENING["end_job"], status="paused", reason="recovered")
+    return Recovery(tuple(workers), total.rows, total.parked, alive)
+
+
+def take_back(tables: PostgresTables, death: Death, delay_seconds: float) -> Recovered:
+    """What the run held goes back to the job; changes its counters."""
+    tally = Tally(Counts(), 0, 0)
+    recovered = recover(tables, tally, death, tables.now)
+    tables.execute(OPENING["free_slots"], free_at=tables.now + delay_seconds)
+    tables.execute(OPENING["free_start"])
+    _keep(tables, tally)
+    return recovered
+
+
+def settle_pending(tables: PostgresTables) -> None:
+    """What runs that have ended were to fetch in each run is not owed; what was delayed, and is
+    due, can be leased. Changes the counters of the run."""
+    tally = Tally(Counts(), 0, 0)
+    supersede_every_run(tables, tally, 0, tables.now)
+    end_delays(tables, tally, tables.now)
+    _keep(tables, tally)
+
+
+def _keep(tables: PostgresTables, tally: Tally) -> None:
+    change = change_of(tally.counts(), Counts())
+    if any(change.values()):
+        tables.execute(OPENING["change_counters"], **change)
+
+
+def change_of(after: Counts, before: Counts) -> dict[str, Any]:
+    """By how much counters have changed."""
+    return {name: value - getattr(before, name) for name, value in vars(after).items()}

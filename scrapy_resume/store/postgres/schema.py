@@ -1,0 +1,61 @@
+"""The schema: made on first use, brought to this version's, safe when many start at once."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from psycopg import Connection
+
+from scrapy_resume.errors import ConfigurationError, SchemaTooNewError
+from scrapy_resume.store.postgres.statements import OPENING
+from scrapy_resume.store.transaction.migrations import load_migrations
+from scrapy_resume.store.transaction.queries import read_sql
+
+MIGRATIONS: Final = load_migrations("postgres")
+
+SCHEMA_VERSION: Final = 1 + len(MIGRATIONS)
+
+
+def version_of(connection: Connection[Any], place: str) -> int:
+    """The version of the database's schema; 0: there is none.
+
+    Raises ``SchemaTooNewError``.
+    """
+    if not connection.execute(OPENING["has_schema"]).fetchall()[0][0]:
+        return 0
+    version = int(connection.execute(OPENING["schema_version"]).fetchall()[0][0])
+    if version > SCHEMA_VERSION:
+        raise SchemaTooNewError(
+            f"{place} was set up by a newer version of scrapy-resume (its schema has version "
+            f"{version}, this one knows {SCHEMA_VERSION}): upgrade scrapy-resume"
+        )
+    return version
+
+
+def ensure_schema(connection: Connection[Any], place: str) -> None:
+    """Make the schema, or apply what is newer: in one transaction, one process at a time."""
+    if version_of(connection, place) == SCHEMA_VERSION:
+        return
+    with connection.transaction():
+        connection.execute(OPENING["lock_schema"])
+        version = version_of(connection, place)
+        if version == 0:
+            connection.execute(read_sql("postgres", "schema.sql"))
+            connection.execute(OPENING["record_version"], {"version": SCHEMA_VERSION})
+            return
+        _check_nobody_works(connection, place)
+        for migration in MIGRATIONS:
+            if migration.version > version:
+                connection.execute(migration.script)
+                connection.execute(OPENING["record_version"], {"version": migration.version})
+
+
+def _check_nobody_works(connection: Connection[Any], place: str) -> None:
+    """Workers of an older version don't keep what a newer one counts on."""
+    rows = connection.execute(OPENING["workers"]).fetchall()
+    if rows:
+        raise ConfigurationError(
+            f"{place} was set up by an older version of scrapy-resume, of which workers are at "
+            f"work: {', '.join(worker for (worker,) in rows)}. Stop them, then start again: it "
+            "brings the database to this version."
+        )

@@ -1,0 +1,75 @@
+"""Statements of one job in PostgreSQL, and how they are run within the transaction at hand."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection, Cursor
+
+from scrapy_resume.model import Counts
+from scrapy_resume.store.transaction.counters import Tally
+from scrapy_resume.store.transaction.queries import load_queries
+
+COMMIT: Final = load_queries("postgres", "commit.sql")
+OPENING: Final = load_queries("postgres", "opening.sql")
+
+
+class Fence(NamedTuple):
+    """The columns of the statement ``fence``."""
+
+    status: str
+    commits: int
+    alone_id: int
+    now: float
+    pending: int
+    leased: int
+    done: int
+    failed: int
+    parked: int
+    ignored: int
+    delayed: int
+    items_stored: int
+    items_dropped: int
+    items_failed: int
+    superseded: int
+    next_id: int
+
+    @property
+    def counts(self) -> Counts:
+        """The counters of the whole job."""
+        return Counts.of(self._asdict())
+
+    def tally(self) -> Tally:
+        """The counters, to be changed."""
+        return Tally(self.counts, self.alone_id, int(self.superseded))
+
+
+class Statements:
+    """Runs them for one run. ``use`` comes before everything else in a transaction."""
+
+    def __init__(self, job: int, run: int) -> None:
+        self._job = job
+        self._run = run
+        self._connection: Connection[Any]
+        self._now = 0.0
+
+    def use(self, connection: Connection[Any], now: float) -> None:
+        """A transaction has begun on that connection; the server's time."""
+        self._connection = connection
+        self._now = now
+
+    @property
+    def connection(self) -> Connection[Any]:
+        """That of the transaction."""
+        return self._connection
+
+    @property
+    def now(self) -> float:
+        """The server's time when the transaction began."""
+        return self._now
+
+    def execute(self, statement: str, **values: Any) -> Cursor[Any]:
+        """Run a statement with the job, the run and the time among its values."""
+        return self._connection.execute(
+            statement, {"job": self._job, "run": self._run, "now": self._now, **values}
+        )

@@ -1,0 +1,82 @@
+"""Requests of a job in a database are retried or parked, whether or not somebody crawls it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from typing import Any, Final
+
+from scrapy_resume.model import Kind, Selection, State
+from scrapy_resume.store.postgres.reader import selected
+from scrapy_resume.store.postgres.tables import PostgresTables
+from scrapy_resume.store.transaction.queries import load_queries
+from scrapy_resume.store.transaction.selection import UNRECORDED
+from scrapy_resume.store.transaction.steering import AT_ONCE, PARKED, in_portions, without_retries
+from scrapy_resume.store.transaction.units import settle_units
+
+STEERING: Final = load_queries("postgres", "steering.sql")
+
+
+def steer(tables: PostgresTables, selection: Selection, to: State, *, dry_run: bool = False) -> int:
+    """Change the state of the requests that are meant, within the transaction at hand.
+
+    Returns how many there were. ``to`` is ``pending`` or ``parked``.
+    """
+    where, values = selected(selection)
+    statement = (
+        "SELECT v.id FROM scrapy_resume.requests AS v"
+        " JOIN scrapy_resume.request AS own ON own.job = v.job_id AND own.id = v.id"
+        f" WHERE {where} AND own.every_run = 0 AND own.payload <> %(unrecorded)s"
+        " AND v.id > %(after)s ORDER BY v.id LIMIT %(count)s"
+    )
+    values = {**values, "unrecorded": UNRECORDED, "count": AT_ONCE}
+
+    def find(after: int) -> list[int]:
+        return [row for (row,) in tables.execute(statement, **values, after=after)]
+
+    if dry_run:
+        return in_portions(find, len)
+    total = in_portions(find, partial(_change, tables, to))
+    if total and to is State.pending:
+        tables.execute(STEERING["forget_hosts"])
+    settle_units(tables, tables.now)
+    return total
+
+
+def _change(tables: PostgresTables, to: State, chosen: list[int]) -> int:
+    """Those of the rows that nobody has leased by now."""
+    open_rows = tables.execute(STEERING["hold_open"], ids=chosen).fetchall()
+    ended = tables.execute(STEERING["hold_ended"], ids=chosen).fetchall()
+    ids = [row for row, *_ in ended]
+    changes: Counter[str] = Counter(dict.fromkeys(State.__members__, 0))
+    changes.subtract(State(state).name for _, state, *_ in ended)
+    for _, state, failed, unit in ended:
+        tables.units.of(unit, Kind.request).steer(state, to, 1, failed)
+    delayed = items_failed = 0
+    if to is State.parked:
+        opened = [row for row, *_ in open_rows]
+        ids += opened
+        for _, _, unit in open_rows:
+            tables.units.of(unit, Kind.request).steer(State.pending, to, 1, 0)
+        changes["pending"] -= len(open_rows)
+        delayed = sum(not_before > 0 for _, not_before, _ in open_rows)
+        tables.execute(STEERING["leave_frontier"], ids=opened)
+        tables.execute(STEERING["leave_trouble"], ids=ids)
+        tables.execute(STEERING["park"], ids=ids, error=PARKED)
+    else:
+        items_failed = sum(failed for _, _, failed, _ in ended)
+        _forget_retries(tables, ids)
+        tables.execute(STEERING["leave_trouble"], ids=ids)
+        tables.execute(STEERING["retry"], ids=ids)
+    changes[to.name] += len(ids)
+    counts = {**changes, "delayed": -delayed, "items_failed": -items_failed}
+    tables.execute(STEERING["count"], **counts)
+    return len(ids)
+
+
+def _forget_retries(tables: PostgresTables, ids: list[int]) -> None:
+    found: list[tuple[int, Any]] = tables.execute(STEERING["tried_again"], ids=ids).fetchall()
+    if found:
+        payloads = [without_retries(payload) for _, payload in found]
+        changed = [row for row, _ in found]
+        tables.execute(STEERING["change_payloads"], changed=changed, payloads=payloads)

@@ -1,0 +1,356 @@
+"""The statements of one job in PostgreSQL, for one run: the hot path. What leases is in
+``postgres_leases``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from scrapy_resume.errors import LeaseLostError
+from scrapy_resume.model import State
+from scrapy_resume.store.contract import (
+    Batch,
+    EventNote,
+    FeedNote,
+    HostNote,
+    ItemRecord,
+    Release,
+)
+from scrapy_resume.store.postgres.leases import PostgresLeases
+from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Statements
+from scrapy_resume.store.transaction.events import noted
+from scrapy_resume.store.transaction.storable_text import storable
+from scrapy_resume.store.transaction.tables import (
+    Changed,
+    Fate,
+    Held,
+    Known,
+    LeasedThen,
+    NewItem,
+    NewRow,
+    Outcome,
+    Unmet,
+)
+from scrapy_resume.store.transaction.units import UnitChanges, UnitRow
+
+ITEMS_AT_ONCE: Final = 1_000
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class PostgresTables(Statements):
+    """See ``Tables``. ``begin`` comes before everything else in a transaction."""
+
+    def __init__(self, job: int, run: int, any_owner: bool) -> None:
+        super().__init__(job, run)
+        self._any_owner = any_owner
+        self.units = UnitChanges()
+        self.leases = PostgresLeases(job, run, any_owner)
+        self._claims: dict[bytes, int] = {}
+        self._used: dict[bytes, int] = {}
+
+    def begin(self, connection: Connection[Any], now: float) -> None:
+        """A transaction has begun on that connection; the server's time."""
+        self.use(connection, now)
+        self.leases.begin(connection, now)
+        self.units = UnitChanges()
+        self._claims = {}
+        self._used = {}
+
+    def keep(self) -> None:
+        """The transaction was kept."""
+        self.leases.keep()
+
+    def of_run(self, run: int) -> PostgresTables:
+        """The same for another run, within the transaction at hand; units are written with this
+        one's."""
+        other = PostgresTables(self._job, run, self._any_owner)
+        other.begin(self._connection, self._now)
+        other.units = self.units
+        return other
+
+    # Names
+
+    def find_slots(self, keys: Sequence[str]) -> dict[str, int]:
+        """The ids of those download slots that there are."""
+        return dict(self.execute(COMMIT["find_slots"], names=list(keys)).fetchall())
+
+    def add_slots(self, keys: Sequence[str]) -> dict[str, int]:
+        """The ids of download slots that were not there."""
+        self.execute(COMMIT["add_slots"], names=list(keys))
+        return self.find_slots(keys)
+
+    def find_units(self, names: Sequence[str]) -> dict[str, int]:
+        """The ids of those named units that there are."""
+        return dict(self.execute(COMMIT["find_units"], names=list(names)).fetchall())
+
+    def add_units(self, names: Sequence[str]) -> dict[str, int]:
+        """The ids of named units that were not there."""
+        self.execute(COMMIT["add_units"], names=list(names))
+        return self.find_units(names)
+
+    # Arrivals
+
+    def leased(self, ids: Iterable[int]) -> dict[int, Held]:
+        """Which of these rows this run has leased."""
+        wanted = list(ids)
+        if not wanted:
+            return {}
+        rows = self.execute(COMMIT["leased"], ids=wanted)
+        return {row: Held(*rest) for row, *rest in rows}
+
+    def known(self, identities: Iterable[bytes], claims: Mapping[bytes, int]) -> dict[bytes, Known]:
+        """Which of these identities the job has; takes those that are claimed and new."""
+        wanted = list(identities)
+        known = self._ask(wanted)
+        new = {identity: row for identity, row in claims.items() if identity not in known}
+        if new:
+            columns = {"identities": list(new), "requests": list(new.values())}
+            taken = {row[0] for row in self.execute(COMMIT["claim_identities"], **columns)}
+            known.update(self._ask([identity for identity in new if identity not in taken]))
+            self._claims.update((identity, new[identity]) for identity in taken)
+        return known
+
+    def _ask(self, identities: list[bytes]) -> dict[bytes, Known]:
+        if not identities:
+            return {}
+        rows = self.execute(COMMIT["known"], identities=identities)
+        return {identity: Known(row, run) for identity, row, run in rows}
+
+    def settle_claims(self) -> None:
+        """DupeFilter that were taken, and those that were made use of, are the same again."""
+        idle = [identity for identity in self._claims if identity not in self._used]
+        if idle:
+            self.execute(COMMIT["unclaim_identities"], identities=idle)
+        used = {k: row for k, row in self._used.items() if self._claims.get(k) != row}
+        new = {k: row for k, row in used.items() if k not in self._claims}
+        if new:
+            columns = {"identities": list(new), "requests": list(new.values())}
+            taken = self.execute(COMMIT["claim_identities"], **columns).fetchall()
+            if len(taken) != len(new):
+                raise LeaseLostError(
+                    "another worker runs start() at the same time; this one stops, and nothing "
+                    "that it does from here on is kept"
+                )
+        others = {k: row for k, row in used.items() if k in self._claims}
+        if others:
+            columns = {"identities": list(others), "requests": list(others.values())}
+            self.execute(COMMIT["reclaim_identities"], **columns)
+
+    def given(self, keys: Iterable[bytes]) -> set[bytes]:
+        """With which of these keys a request of an earlier number gave items."""
+        return {key for (key,) in self.execute(COMMIT["given"], given_keys=list(keys))}
+
+    def admit(self, rows: Sequence[NewRow]) -> None:
+        """New rows, pending or leased."""
+        self._used.update((row.identity, row.id) for row in rows)
+        self.execute(COMMIT["admit"], rows=_json([row._asdict() for row in rows]))
+
+    def bury(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
+        """Tombstones, in their final state."""
+        self._used.update((row.identity, row.id) for row, _ in rows)
+        columns = [{**outcome._asdict(), **row._asdict()} for row, outcome in rows]
+        self.execute(COMMIT["bury"], rows=_json(columns))
+
+    def meet(self, run: int, rows: Sequence[tuple[bytes, int]]) -> None:
+        """Rows of earlier runs arrived again in this run."""
+        self.execute(COMMIT["meet"], identities=[identity for identity, _ in rows])
+
+    def continue_rows(self, changes: Sequence[Changed]) -> None:
+        """Leased rows go on as other requests; the last word about a row counts."""
+        last = {change.id: change._asdict() for change in changes}
+        self.execute(COMMIT["continue"], rows=_json(list(last.values())), ids=list(last))
+
+    def add_aliases(self, aliases: Sequence[tuple[bytes, int]]) -> None:
+        """Rows take on other identities."""
+        self._used.update(aliases)
+
+    # Ends
+
+    def finish(self, outcomes: Sequence[Outcome]) -> None:
+        """The end of leased rows. What is not this run's is undone with all that came along."""
+        rows = _json([outcome._asdict() for outcome in outcomes])
+        ids = [outcome.id for outcome in outcomes]
+        ((ended,),) = self.execute(COMMIT["finish"], rows=rows, ids=ids).fetchall()
+        if ended != len(outcomes):
+            raise LeaseLostError("requests of this run were taken back; it stops")
+
+    def release(self, rows: Sequence[Release], now: float) -> None:
+        """leased → pending."""
+        ids, attempts, moments = map(list, zip(*rows, strict=True))
+        self.execute(COMMIT["release"], ids=ids, attempts=attempts, moments=moments)
+
+    def change_items(self, changes: Sequence[tuple[int, int]]) -> None:
+        """Items came to rows that have ended, or left them."""
+        ids, numbers = [row for row, _ in changes], [change for _, change in changes]
+        self.execute(COMMIT["change_items"], ids=ids, changes=numbers)
+
+    # Items
+
+    def add_spills(self, items: Sequence[NewItem]) -> None:
+        """Provisional items."""
+        self._in_portions(COMMIT["add_spills"], items)
+
+    def spilled(self, row: int) -> Iterator[list[ItemRecord]]:
+        """A row's provisional items in order, in portions: there may be very many."""
+        after = 0
+        while True:
+            values = {"request": row, "after": after, "count": ITEMS_AT_ONCE}
+            rows = self.execute(COMMIT["spilled"], **values).fetchall()
+            if not rows:
+                return
+            after = rows[-1][0]
+            yield [ItemRecord(*columns[1:]) for columns in rows]
+
+    def drop_spills(self, rows: Sequence[int]) -> None:
+        """Rows are finished, released or duplicates."""
+        self.execute(COMMIT["drop_spills"], ids=list(rows))
+
+    def store_items(self, items: Sequence[NewItem]) -> None:
+        """Items become visible, in order. (A statement may touch a key once only.)"""
+        last = {item.key: place for place, item in enumerate(items)}
+        rows = [
+            item for place, item in enumerate(items) if item.key is None or last[item.key] == place
+        ]
+        self._in_portions(COMMIT["store_items"], rows)
+
+    def _in_portions(self, statement: str, items: Sequence[NewItem]) -> None:
+        for start in range(0, len(items), ITEMS_AT_ONCE):
+            portion = items[start : start + ITEMS_AT_ONCE]
+            self.execute(statement, rows=_json([item._asdict() for item in portion]))
+
+    def drop_items(self, row: int) -> int:
+        """Delete what an earlier execution of the row gave."""
+        return self.execute(COMMIT["drop_items"], request=row).rowcount
+
+    def item_owners(self, keys: Sequence[str]) -> dict[str, int]:
+        """Which of these keys there are items with; others who want one of them wait."""
+        self.execute(COMMIT["lock_item_keys"], keys=list(keys))
+        return dict(self.execute(COMMIT["item_owners"], keys=list(keys)).fetchall())
+
+    # Beside the requests
+
+    def keep_state(self, batch: Batch) -> None:
+        """The worker's ``spider.state``, and cookie jars that changed."""
+        if batch.spider_state is not None:
+            self.execute(COMMIT["keep_spider_state"], payload=batch.spider_state)
+        for jar, payload in batch.cookies.items():
+            self.execute(COMMIT["keep_cookies"], jar=storable(jar), payload=payload)
+
+    def keep_feeds(self, notes: Sequence[FeedNote]) -> None:
+        """How far files of feeds have come."""
+        for feed, number, record, settled in notes:
+            values = {"name": storable(feed), "batch": number, "record": record}
+            self.execute(COMMIT["keep_feed"], settled=settled, **values)
+
+    def keep_hosts(self, notes: Sequence[HostNote]) -> None:
+        """What is the matter with hosts."""
+        records = {storable(key): record for key, record in notes}
+        keys = sorted(records)
+        self.execute(COMMIT["keep_hosts"], keys=keys, records=[records[key] for key in keys])
+
+    def hosts_of_slots(self, keys: Sequence[str]) -> list[HostNote]:
+        """What is the matter with the hosts of these slots."""
+        return [HostNote(*row) for row in self.execute(COMMIT["hosts_of_slots"], keys=list(keys))]
+
+    def hosts_since(self, since: float) -> list[HostNote]:
+        """What others have written of hosts since that time, by the server's clock."""
+        return [HostNote(*row) for row in self.execute(COMMIT["hosts_since"], since=since)]
+
+    # Recovery
+
+    def held_then(self) -> list[LeasedThen]:
+        """What the run, which has ended, still holds."""
+        return [LeasedThen(*columns) for columns in self.execute(OPENING["held_then"])]
+
+    def recover(self, ends: Sequence[tuple[LeasedThen, Fate]], now: float) -> None:
+        """leased → pending or parked, with what is known about the death."""
+        pending = [(row, end) for row, end in ends if end.state is State.pending]
+        if pending:
+            self.execute(
+                OPENING["recover"],
+                ids=[row.id for row, _ in pending],
+                attempts=[end.attempts for _, end in pending],
+                crashes=[end.crashes for _, end in pending],
+                suspects=[end.suspect for _, end in pending],
+            )
+        for row, end in ends:
+            if end.state is State.parked:
+                self.execute(
+                    OPENING["park"],
+                    id=row.id,
+                    attempts=end.attempts,
+                    crashes=end.crashes,
+                    error=end.error,
+                    error_message=end.error_message,
+                )
+
+    def empty_spills(self) -> None:
+        """The provisional items of the run end with it."""
+        self.execute(OPENING["empty_spill"])
+
+    def unmet(self, run: int) -> list[Unmet]:
+        """Requests that were to be fetched once in a run that has ended, and were not."""
+        return [Unmet(*columns) for columns in self.execute(OPENING["old_every_run"])]
+
+    def supersede(self, rows: Sequence[int], now: float) -> None:
+        """pending → ignored: each run has requests of its own."""
+        self.execute(OPENING["supersede"], ids=list(rows))
+
+    # Events
+
+    def describe_requests(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Requests by id, in the keys of ``requests --json``."""
+        found = self._dicts(COMMIT["describe_requests"], rows)
+        return {row.pop("id"): row for row in found}
+
+    def describe_units(self, units: Sequence[int]) -> list[dict[str, Any]]:
+        """Units, in the keys of ``units --json``."""
+        return self._dicts(COMMIT["describe_units"], units)
+
+    def _dicts(self, statement: str, ids: Sequence[int]) -> list[dict[str, Any]]:
+        cursor = self._connection.cursor(row_factory=dict_row)
+        return cursor.execute(statement, {"job": self._job, "ids": list(ids)}).fetchall()
+
+    def add_event(self, payload: str) -> int:
+        """Keep events until they are told, by this run or by who takes over from it."""
+        return int(self.execute(COMMIT["add_event"], payload=payload).fetchall()[0][0])
+
+    def forget_events(self, events: Sequence[int]) -> None:
+        """They were told."""
+        if events:
+            self.execute(COMMIT["forget_events"], ids=list(events))
+
+    def adopt_events(self) -> list[EventNote]:
+        """What runs that have ended did not tell, in order."""
+        return noted(sorted(self.execute(COMMIT["adopt_events"]).fetchall()))
+
+    # Units
+
+    def units_of(self, rows: Sequence[int]) -> dict[int, int]:
+        """The units of requests."""
+        return dict(self.execute(COMMIT["units_of"], ids=list(rows)).fetchall())
+
+    def hold_units(self, units: Sequence[int]) -> dict[int, UnitRow]:
+        """Those of these units that there are; other workers wait for them."""
+        rows = self.execute(COMMIT["hold_units"], ids=list(units))
+        return {columns[0]: UnitRow(*columns) for columns in rows}
+
+    def keep_units(self, rows: Sequence[UnitRow]) -> None:
+        """Units as the transaction leaves them. (A new one is nobody else's yet: whoever named
+        it first has held its name, and whoever found its root knows it alone.)"""
+        self.execute(COMMIT["keep_units"], rows=_json([row._asdict() for row in rows]))
+
+    def change_unit_tally(self, changes: Mapping[int, int]) -> None:
+        """The number of units by state: the run's part of it."""
+        self.execute(
+            COMMIT["change_unit_tally"], states=list(changes), changes=list(changes.values())
+        )
+
+
+def _json(rows: object) -> str:
+    return _encode(rows).decode()

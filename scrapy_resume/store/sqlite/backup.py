@@ -1,0 +1,81 @@
+"""A job's file as a copy: out of a store while it is crawled, and back into one; and whether all
+that should hold of it holds."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from scrapy_resume.errors import SchemaTooOldError, StoreDamagedError
+from scrapy_resume.model import JobKey
+from scrapy_resume.store.contract.verification import Verdict, violations
+from scrapy_resume.store.sqlite.files import SQL as FILES
+from scrapy_resume.store.sqlite.files import connect, schema_version, sync
+from scrapy_resume.store.sqlite.reader import reading
+from scrapy_resume.store.transaction.migrations import SCHEMA_VERSION
+from scrapy_resume.store.transaction.queries import load_queries
+
+VERIFY: Final = load_queries("sqlite", "verify.sql")
+
+
+def copy_job(source: Path, target: Path) -> None:
+    """Write one whole file, of one moment, that nobody else has open: ``target`` must not exist.
+
+    Whoever crawls the job is not held up. Raises ``StoreDamagedError`` for a job that is not
+    whole, and leaves nothing behind then.
+    """
+    # 0600 from the first moment: what a crawl has seen is its owner's.
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        with (
+            reading(source) as connection,
+            closing(connect(target, FILES["configure_creator"], mode="rw")) as copy,
+        ):
+            connection.backup(copy)
+            found = copy.execute(FILES["quick_check"]).fetchone()
+            if found != ("ok",):
+                raise StoreDamagedError(
+                    f"{source} is damaged ({found[0]}), and no copy is made of it. "
+                    "`scrapy resume verify` says more"
+                )
+            copy.execute(FILES["use_no_wal"]).fetchall()
+        sync(target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def key_of(file: Path) -> JobKey:
+    """Whose copy it is. Raises ``StoreDamagedError`` and ``SchemaTooNewError``."""
+    with reading(file) as connection:
+        row = connection.execute(FILES["job_key"]).fetchone()
+        if row is None:
+            raise StoreDamagedError(f"{file} holds no job")
+        return JobKey(*row)
+
+
+def verify_job(path: Path) -> Verdict:
+    """Everything that should hold of the job in a file, at one moment of it.
+
+    Raises ``SchemaTooOldError`` for a file of an older version.
+    """
+    with reading(path) as connection, _snapshot(connection):
+        if schema_version(connection, path, SCHEMA_VERSION) < SCHEMA_VERSION:
+            raise SchemaTooOldError(
+                f"{path} was written by an older version of scrapy-resume: it can be verified "
+                "when its crawl has gone on"
+            )
+        return violations(VERIFY, connection.execute)
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute(FILES["begin_reading"])
+    try:
+        yield
+    finally:
+        connection.execute(FILES["rollback"])

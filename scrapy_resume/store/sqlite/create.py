@@ -1,0 +1,83 @@
+"""How a job's file comes to be: made under another name, so that it is whole or not there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from scrapy_resume.model import JobKey
+from scrapy_resume.store.contract import Opening
+from scrapy_resume.store.sqlite.files import CREATING, JobFile, beside, connect, leftovers, sync
+from scrapy_resume.store.sqlite.files import SQL as FILES
+from scrapy_resume.store.sqlite.given import carry
+from scrapy_resume.store.sqlite.opening import transaction
+from scrapy_resume.store.sqlite.reader import read_summary
+from scrapy_resume.store.sqlite.statements import OPENING
+from scrapy_resume.store.transaction.migrations import SCHEMA_VERSION, record_version
+from scrapy_resume.store.transaction.queries import read_sql, split_statements
+from scrapy_resume.store.transaction.storable_text import as_json
+
+log = logging.getLogger("scrapy_resume")
+
+
+def never_ran(path: Path) -> bool:
+    """A start that died, or failed, between the creation of the job and its first run."""
+    job = read_summary(path)
+    return job.status == "initialized" and not job.alive
+
+
+def create_job(path: Path, key: JobKey, opening: Opening, earlier: Sequence[JobFile]) -> None:
+    """Write the job's file under another name, then give it its own: it is whole, or not there.
+
+    ``earlier``: the files of which it is to know which requests gave items.
+    """
+    fresh = cleared(path)
+    # 0600 from the first moment; SQLite gives its other files the same mode.
+    os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    connection = connect(fresh, FILES["configure_creator"], mode="rw")
+    try:
+        with transaction(connection):
+            _fill(connection, key, opening)
+        if opening.delta or earlier:
+            count = carry(connection, earlier, opening.delta)
+            log.info("%s knows %d requests that gave items in earlier numbers", key, count)
+        connection.execute(FILES["use_wal"]).fetchall()
+    finally:
+        connection.close()
+    sync(fresh)
+    fresh.rename(path)
+    sync(path.parent)
+
+
+def cleared(path: Path) -> Path:
+    """The name under which a job's file is made, with nothing beside it that is not its own."""
+    fresh = beside(path, CREATING)
+    for leftover in leftovers(path):
+        # Of a start that died here nothing is missed; the rest belonged to a job.
+        if not leftover.name.startswith(fresh.name):
+            log.warning("%s was left behind without its job's file; it is removed", leftover)
+        leftover.unlink()
+    return fresh
+
+
+def _fill(connection: sqlite3.Connection, key: JobKey, opening: Opening) -> None:
+    for statement in split_statements(read_sql("sqlite", "schema.sql")):
+        connection.execute(statement)
+    record_version(connection, SCHEMA_VERSION)
+    connection.execute(
+        OPENING["create_job"],
+        {
+            "name": key.name.encode("utf-8", "backslashreplace").decode(),
+            "number": key.number,
+            "spider": opening.spider,
+            "now": time.time(),
+            "arguments": as_json(opening.arguments),
+            "metadata": as_json(opening.metadata),
+            "input_hashes": as_json(opening.input_hashes),
+            "launch": as_json(opening.launch) if opening.launch else None,
+        },
+    )

@@ -1,0 +1,72 @@
+"""A new job's file takes over what earlier numbers know of requests that gave items."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from scrapy_resume.errors import SchemaTooOldError, StoreDamagedError
+from scrapy_resume.store.sqlite.errors import translated
+from scrapy_resume.store.sqlite.files import JobFile
+from scrapy_resume.store.sqlite.opening import transaction
+from scrapy_resume.store.sqlite.reader import reading, version_of
+from scrapy_resume.store.sqlite.statements import OPENING
+from scrapy_resume.store.transaction.given import up_to_first_keeper
+from scrapy_resume.store.transaction.versions import check_lists
+
+log = logging.getLogger("scrapy_resume")
+
+READ_ONLY: Final = "mode=ro"
+
+
+def earlier_to_read(earlier: Sequence[JobFile], delta: bool) -> list[JobFile]:
+    """The files that a new number takes over from, out of all earlier ones, by number.
+
+    None if the job has never been crawled in the mode ``delta`` and is not now either. A
+    damaged file, or one that only an older version has crawled, is left alone: what it gave is
+    fetched again.
+    """
+    readable = _readable(earlier, logging.WARNING if delta else logging.DEBUG)
+    if not delta:
+        latest = next(readable, None)
+        return [latest[0]] if latest is not None and latest[1] else []
+    return up_to_first_keeper(readable)
+
+
+def _readable(earlier: Sequence[JobFile], level: int) -> Iterator[tuple[JobFile, bool]]:
+    """The latest first, and whether it has all that numbers before it knew."""
+    for job in reversed(earlier):
+        try:
+            with reading(job.path) as connection:
+                check_lists(job.key, version_of(connection))
+                ((keeps,),) = connection.execute(OPENING["keeps_given"]).fetchall()
+        except (StoreDamagedError, SchemaTooOldError) as error:
+            log.log(level, "What %s gave is fetched again: %s", job.key, error)
+            continue
+        yield job, bool(keeps)
+
+
+def carry(connection: sqlite3.Connection, earlier: Sequence[JobFile], delta: bool) -> int:
+    """Fill a new file, which has no name yet; how many keys it has then.
+
+    Each earlier file in a transaction of its own: as many can be attached as there are.
+    """
+    count = 0
+    for job in earlier:
+        with translated(job.path), _attached(connection, job.path), transaction(connection):
+            count += connection.execute(OPENING["carry_given"]).rowcount
+    connection.execute(OPENING["keep_given"], (delta,))
+    return count
+
+
+@contextmanager
+def _attached(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    connection.execute(OPENING["attach_earlier"], (f"{path.absolute().as_uri()}?{READ_ONLY}",))
+    try:
+        yield
+    finally:
+        connection.execute(OPENING["detach_earlier"])

@@ -1,0 +1,283 @@
+"""One job's file, open for writing by one run."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from scrapy_resume.errors import LeaseLostError, ResumeError
+from scrapy_resume.model import Phase
+from scrapy_resume.store.contract import (
+    Batch,
+    Closing,
+    Committed,
+    EventNote,
+    Orders,
+    Session,
+    StoredItem,
+)
+from scrapy_resume.store.sqlite.control import heard, obey
+from scrapy_resume.store.sqlite.errors import REOPEN, result_code, translated
+from scrapy_resume.store.sqlite.files import SQL as FILES
+from scrapy_resume.store.sqlite.files import connect
+from scrapy_resume.store.sqlite.locks import OwnerLock
+from scrapy_resume.store.sqlite.reader import reading
+from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, JobRow
+from scrapy_resume.store.sqlite.tables import SqliteTables
+from scrapy_resume.store.transaction.apply import BatchWriter
+from scrapy_resume.store.transaction.board import Board
+from scrapy_resume.store.transaction.events import closed, keep_events
+from scrapy_resume.store.transaction.file_identity import file_identity
+from scrapy_resume.store.transaction.recovery import Death, recover
+from scrapy_resume.store.transaction.storable_text import as_json
+
+
+class Doubt(NamedTuple):
+    """A commit that SQLite could not confirm: it may have been kept all the same."""
+
+    batch: Batch
+    commits: int
+    """The job's number of commits if it was."""
+    committed: Committed
+
+
+class SqliteJob:
+    """A job that this run owns. ``commit`` is the only write between opening and closing."""
+
+    session: Session
+    closed: EventNote | None
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        lock: OwnerLock,
+        board: Board,
+        session: Session,
+        durable: bool,
+    ) -> None:
+        self.path = path
+        self.session = session
+        self._connection: sqlite3.Connection | None = connection
+        self._lock = lock
+        self._board = board
+        self._durable = durable
+        self._file = file_identity(path)
+        self._tables = SqliteTables()
+        self._writer = BatchWriter(session.run, self._tables)
+        self._doubt: Doubt | None = None
+        self._ordered = False
+        """Somebody has told this run to change requests."""
+        self.closed: EventNote | None = None
+        self._given_up = False
+
+    def commit(self, batch: Batch) -> Committed:
+        """Keep a batch, whole or not at all; also a heartbeat."""
+        with self._owned_transaction() as (connection, job):
+            committed = self._kept_before(batch, job)
+            if committed is None:
+                self._doubt = None
+                tally = job.tally()
+                if self._ordered:
+                    slots = obey(connection, self.session.epoch)
+                    tally = self._tables.begin(connection).tally()
+                    tally.slots = dict.fromkeys(slots, 0)
+                transaction = self._writer.apply(batch, tally, time.time())
+                self._tables.keep_counters(transaction, batch)
+                committed = transaction.committed
+                doubt = Doubt(batch, job.commits + 1, committed)
+                self._doubt = doubt
+        self._doubt = None
+        self._ordered = False
+        self._writer.keep()
+        return committed
+
+    def mark(self, row: int, phase: Phase) -> None:
+        """The engine holds the row; see ``Board``."""
+        self._board.mark(row, phase)
+
+    def unmark(self, row: int) -> None:
+        """The engine let go of the row."""
+        self._board.unmark(row)
+
+    def when_marked(self, tell: Callable[[], None]) -> bool:
+        """The board is a file that is mapped into memory: it is known at once."""
+        return True
+
+    def show_life(self) -> None:
+        """The lock of the epoch says that the run is alive."""
+
+    def orders(self) -> Orders:
+        """What people have told this run; requests are changed by the next commit."""
+        with translated(self.path, self._holder):
+            orders = heard(self._connected(), self.session.epoch)
+        self._ordered = orders.changed
+        return orders
+
+    def is_last(self) -> bool:
+        """A job has one run at a time."""
+        return True
+
+    def last_item(self) -> int:
+        """The highest id of an item."""
+        with translated(self.path, self._holder):
+            return self._tables.begin(self._connected()).next_item - 1
+
+    def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
+        """The first ``count`` items with ids above the one and up to the other."""
+        with translated(self.path, self._holder):
+            cursor = self._connected().execute(COMMIT["items_after"], (item_id, through, count))
+            return [StoredItem(*row) for row in cursor]
+
+    def close(self, closing: Closing) -> str:
+        """Release what is leased, keep how the run ended, give the job up.
+
+        After ``StoreUnavailableError`` it can be called again, or ``abandon``.
+        """
+        with self._owned_transaction() as (connection, job):
+            status = self._end(connection, job, closing)
+        self._checkpoint()
+        self._give_up()
+        self._board.remove()
+        self._lock.discard()
+        return status
+
+    def abandon(self) -> None:
+        """Give the job up without a word, as a death would: the next run recovers it."""
+        self._give_up()
+        self._lock.release()
+
+    def _give_up(self) -> None:
+        self._given_up = True
+        self._board.close()
+        self._drop_connection()
+
+    # Transactions
+
+    @contextmanager
+    def _owned_transaction(self) -> Iterator[tuple[sqlite3.Connection, JobRow]]:
+        """A transaction, in which the job is known to be this run's own."""
+        with translated(self.path, self._holder):
+            connection = self._connected()
+            try:
+                connection.execute(FILES["begin"])
+                job = self._tables.begin(connection)
+                if job.epoch != self.session.epoch:
+                    raise LeaseLostError(
+                        f"{self.session.job} was taken over by another process; this one "
+                        "stops, and nothing that it does from here on is kept"
+                    )
+                yield connection, job
+                connection.execute(FILES["commit"])
+            except BaseException as error:
+                self._undo(connection, error)
+                raise
+
+    def _kept_before(self, batch: Batch, job: JobRow) -> Committed | None:
+        """The answer of a batch that is sent again although it was kept.
+
+        An I/O error in the commit itself does not tell whether it was. To apply a batch twice
+        would make duplicates of its own requests, and they would never be fetched.
+        """
+        doubt = self._doubt
+        if doubt is None or doubt.commits != job.commits or doubt.batch is not batch:
+            return None
+        return doubt.committed
+
+    def _undo(self, connection: sqlite3.Connection, error: BaseException) -> None:
+        self._writer.forget()
+        trusted = not (isinstance(error, sqlite3.Error) and result_code(error) in REOPEN)
+        try:
+            if connection.in_transaction:
+                connection.execute(FILES["rollback"])
+        except sqlite3.Error:
+            trusted = False
+        if not trusted:
+            self._drop_connection()
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._given_up:
+            raise LeaseLostError(f"this run has given {self.session.job} up")
+        self._check_place()
+        if self._connection is None:
+            self._connection = connect(self.path, FILES["configure_owner"], mode="rw")
+            if self._durable:
+                self._connection.executescript(FILES["durable"])
+        return self._connection
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def _check_place(self) -> None:
+        """What is written to a file without a name is lost with the process."""
+        try:
+            found = file_identity(self.path)
+        except FileNotFoundError as error:
+            raise LeaseLostError(
+                f"{self.path} was deleted or moved while the crawl was running; the crawl stops"
+            ) from error
+        if found != self._file:
+            raise LeaseLostError(
+                f"{self.path} was replaced by another file while the crawl was running; the "
+                "crawl stops"
+            )
+
+    def _holder(self) -> str | None:
+        """``host:pid`` of the process that took the job over, if one did."""
+        return holder(self.path, self.session.epoch)
+
+    # The end
+
+    def _end(self, connection: sqlite3.Connection, job: JobRow, closing: Closing) -> str:
+        now = time.time()
+        tally = job.tally()
+        recover(self._tables, tally, Death(), now)
+        self._tables.keep_tally(tally, now)
+        status = closing.status
+        if status == "completed" and tally.counts().open:
+            status = "paused"
+        end = {
+            "status": status,
+            "reason": closing.reason,
+            "now": now,
+            "ended_at": now,
+            "stats": as_json(closing.stats),
+            "number": self.session.run,
+        }
+        connection.execute(OPENING["end_run"], end)
+        connection.execute(OPENING["end_job"], end)
+        self._tables.forget_events(closing.told)
+        if closing.custom is not None:
+            connection.execute(COMMIT["keep_custom"], (closing.custom, self.session.run))
+        if closing.announce:
+            notices = closed(self.session.run, status, closing.reason)
+            (self.closed,) = keep_events(self._tables, (), notices)
+        return status
+
+    def _checkpoint(self) -> None:
+        """A job at rest is one file, on the disk. It is whole without it: no error matters."""
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute(FILES["busy_little"])
+                connection.execute(FILES["checkpoint"]).fetchall()
+
+
+def holder(path: Path, epoch: int | None = None) -> str | None:
+    """``host:pid`` of the job's last run; ``None`` if it is of this epoch, or not to be known."""
+    try:
+        with reading(path) as connection:
+            current, _, _, _, _, _, _, worker, _ = connection.execute(
+                OPENING["ownership"]
+            ).fetchone()
+    except ResumeError:
+        return None
+    return None if current == epoch else worker

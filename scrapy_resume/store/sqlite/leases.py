@@ -1,0 +1,68 @@
+"""What a run leases of its job's file, and what it could lease."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scrapy_resume.store.contract import LeasedRow, Wish
+from scrapy_resume.store.sqlite.statements import COMMIT, IDENTITY, Statements
+from scrapy_resume.store.transaction.tables import DueRow, as_leased
+
+
+class SqliteLeases(Statements):
+    """See ``Leases``."""
+
+    def due(self, now: float, count: int) -> list[DueRow]:
+        """Delayed rows whose time has come, those that waited longest first."""
+        return [DueRow(*columns) for columns in self._run(COMMIT["due_requests"], (now, count))]
+
+    def next_due(self) -> float:
+        """When the first delayed row is due; 0: none is delayed."""
+        found = self._run(COMMIT["next_due"]).fetchall()
+        return float(found[0][0]) if found else 0.0
+
+    def end_delays(self, rows: Sequence[int]) -> None:
+        """From here on these can be leased."""
+        self._run_many(COMMIT["end_delay"], [(row,) for row in rows])
+
+    def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
+        """Lease the first rows of slots, wish after wish."""
+        leased: list[LeasedRow] = []
+        for wish, slot in wishes:
+            cursor = self._run(COMMIT["lease_requests"], (slot, max(wish.count, 0)))
+            rows = [_leased_row(columns, wish.slot) for columns in cursor.fetchall()]
+            self._run_many(COMMIT["take"], [(now, row.id) for row in rows])
+            leased += rows
+        return leased
+
+    def lease_suspect(self, now: float) -> LeasedRow | None:
+        """Lease the suspect that was found first."""
+        columns = self._run(COMMIT["lease_suspect"]).fetchone()
+        if columns is None:
+            return None
+        row = _leased_row(columns[:-1], columns[-1])
+        self._run(COMMIT["take"], (now, row.id))
+        return row
+
+    def count_suspects(self) -> int:
+        """Suspects that could run now."""
+        return self._number(COMMIT["count_suspects"])
+
+    def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
+        """By key, the rows that can be leased from slots now; keeps the count of each."""
+        pending = {}
+        for slot, change in slots.items():
+            if change:
+                cursor = self._run(COMMIT["change_slot"], (change, slot))
+            else:
+                cursor = self._run(COMMIT["slot_pending"], (slot,))
+            # fetchall: a RETURNING that is not read to its end keeps the statement open.
+            ((key, count),) = cursor.fetchall()
+            pending[key] = count
+        return pending
+
+
+def _leased_row(columns: Sequence[Any], slot: str) -> LeasedRow:
+    row, head, tail, *rest = columns
+    return as_leased(row, IDENTITY.pack(head, tail), rest, slot)

@@ -1,0 +1,282 @@
+"""How a run takes a job over: the lock, the fence, the recovery, in this order.
+
+1. The lock of the next epoch is taken. Nobody else can have it but another run that opens
+   the job at this moment.
+2. The epoch is written. From here on the run before, should it still be there, cannot commit,
+   and whoever asks finds the job alive.
+3. What the run before held is recovered, and the new run is noted, in one transaction. Death
+   at any point before leaves the last run as it was, to be recovered by the next opening.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+from scrapy_resume.errors import JobLockedError, StoreDamagedError
+from scrapy_resume.model import LIVE_STATUSES, JobKey
+from scrapy_resume.store.contract import FeedNote, HostNote, Opening, Recovery, Session
+from scrapy_resume.store.sqlite.errors import DAMAGE_REMEDY, translated
+from scrapy_resume.store.sqlite.files import SQL as FILES
+from scrapy_resume.store.sqlite.files import (
+    board_path,
+    check_not_empty,
+    connect,
+    lock_path,
+    remove_locks,
+    schema_version,
+)
+from scrapy_resume.store.sqlite.job import SqliteJob, holder
+from scrapy_resume.store.sqlite.locks import OwnerLock, is_held
+from scrapy_resume.store.sqlite.reader import READ
+from scrapy_resume.store.sqlite.statements import OPENING
+from scrapy_resume.store.sqlite.tables import SqliteTables
+from scrapy_resume.store.transaction.apply import end_delays
+from scrapy_resume.store.transaction.board import Board, read_board
+from scrapy_resume.store.transaction.events import AT_OPENING, keep_events, noted, opened
+from scrapy_resume.store.transaction.migrations import SCHEMA_VERSION, migrate
+from scrapy_resume.store.transaction.recovery import Death, Recovered, recover, supersede_every_run
+from scrapy_resume.store.transaction.storable_text import as_json
+
+
+class Ownership(NamedTuple):
+    """The columns of the statement ``ownership``."""
+
+    epoch: int
+    status: str
+    name: str
+    number: int
+    run: int | None
+    run_epoch: int | None
+    run_status: str | None
+    worker: str | None
+    started_at: float | None
+
+    @property
+    def died(self) -> bool:
+        """The last run has not written down how it ended."""
+        return self.run_status in LIVE_STATUSES
+
+
+def open_job(path: Path, key: JobKey, opening: Opening) -> SqliteJob:
+    """Open the job in a file that exists; see ``Store.resume`` for the errors."""
+    with translated(path, lambda: holder(path)):
+        check_not_empty(path)
+        connection = connect(path, FILES["configure_owner"], mode="rw")
+        try:
+            version = schema_version(connection, path, SCHEMA_VERSION)
+            before = ownership(connection, path)
+            alive = is_held(lock_path(path, before.epoch))
+            if alive and not opening.force:
+                raise JobLockedError(_locked(key, before))
+            lock = claim(path, key, before)
+            try:
+                take_over(connection, key, before)
+                migrate(connection, version)
+                return _open(path, key, opening, connection, lock, before, alive)
+            except BaseException:
+                lock.release()
+                raise
+        except BaseException:
+            connection.close()
+            raise
+
+
+def recover_job(path: Path, key: JobKey, crash_limit: int) -> Recovery:
+    """Take back what a dead run holds, without beginning another: the job is ``paused`` then."""
+    with translated(path, lambda: holder(path)):
+        check_not_empty(path)
+        connection = connect(path, FILES["configure_owner"], mode="rw")
+        try:
+            version = schema_version(connection, path, SCHEMA_VERSION)
+            before = ownership(connection, path)
+            if is_held(lock_path(path, before.epoch)):
+                return Recovery(alive=(str(before.worker),))
+            if not before.died:
+                return Recovery()
+            lock = claim(path, key, before)
+            try:
+                migrate(connection, version)
+                return _recover(path, key, connection, before, crash_limit)
+            finally:
+                lock.discard()
+        finally:
+            connection.close()
+
+
+def _recover(
+    path: Path, key: JobKey, connection: sqlite3.Connection, before: Ownership, crash_limit: int
+) -> Recovery:
+    marks = read_board(board_path(path), before.run_epoch or 0)
+    now = time.time()
+    with transaction(connection):
+        _refuse_if_taken(connection, key, before)
+        tables = SqliteTables()
+        job = tables.begin(connection)
+        tally = job.tally()
+        recovered = recover(tables, tally, Death(marks, job.alone_id, crash_limit), now)
+        tables.keep_tally(tally, now)
+        _end_dead_run(connection, before.run, None)
+        connection.execute(OPENING["drop_orders"])
+        connection.execute(OPENING["end_recovered"], {"epoch": before.epoch + 1, "now": now})
+    board_path(path).unlink(missing_ok=True)
+    remove_locks(path, below=before.epoch + 1)
+    return Recovery((str(before.worker),), recovered.rows, recovered.parked)
+
+
+def ownership(connection: sqlite3.Connection, path: Path) -> Ownership:
+    """Whose the job is, as far as the file tells."""
+    row = connection.execute(OPENING["ownership"]).fetchone()
+    if row is None:
+        raise StoreDamagedError(f"{path} holds no job; {DAMAGE_REMEDY}")
+    return Ownership(*row)
+
+
+def claim(path: Path, key: JobKey, before: Ownership) -> OwnerLock:
+    """Take the lock of the next epoch."""
+    lock = OwnerLock(lock_path(path, before.epoch + 1))
+    if not lock.acquire():
+        raise JobLockedError(f"another process is opening {key} at this moment; try again")
+    return lock
+
+
+def take_over(connection: sqlite3.Connection, key: JobKey, before: Ownership) -> None:
+    """Begin the next epoch, under its lock."""
+    status = "recovering" if before.died else before.status
+    with transaction(connection):
+        _refuse_if_taken(connection, key, before)
+        connection.execute(
+            OPENING["take_over"],
+            {"epoch": before.epoch + 1, "status": status, "now": time.time()},
+        )
+
+
+def _refuse_if_taken(connection: sqlite3.Connection, key: JobKey, before: Ownership) -> None:
+    if connection.execute(OPENING["ownership"]).fetchone()[0] != before.epoch:
+        raise JobLockedError(f"another process has just opened {key}; try again")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK after an error."""
+    connection.execute(FILES["begin"])
+    try:
+        yield
+        connection.execute(FILES["commit"])
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute(FILES["rollback"])
+        raise
+
+
+def _open(
+    path: Path,
+    key: JobKey,
+    opening: Opening,
+    connection: sqlite3.Connection,
+    lock: OwnerLock,
+    before: Ownership,
+    alive: bool,
+) -> SqliteJob:
+    """Recover what the run before held, and begin this one."""
+    remove_locks(path, below=before.epoch + 1)
+    marks = read_board(board_path(path), before.run_epoch or 0) if before.died else {}
+    run = (before.run or 0) + 1
+    now = time.time()
+    with transaction(connection):
+        tables = SqliteTables()
+        job = tables.begin(connection)
+        tally = job.tally()
+        death = Death(marks, job.alone_id, opening.crash_limit, blames=not alive)
+        recovered = recover(tables, tally, death, now)
+        supersede_every_run(tables, tally, run, now)
+        if tally.delayed:
+            end_delays(tables, tally, now)
+        tables.keep_tally(tally, now)
+        if before.died:
+            reason = f"taken over by {opening.worker}" if alive else None
+            _end_dead_run(connection, before.run, reason)
+        connection.execute(OPENING["drop_orders"])
+        notices = opened(run, before.died, recovered.rows, recovered.parked)
+        keep_events(tables, AT_OPENING, notices)
+        _begin_run(connection, run, before.epoch + 1, opening, now)
+    board = Board(board_path(path), before.epoch + 1)
+    if opening.durable:
+        connection.executescript(FILES["durable"])
+    session = _session(connection, key, run, before, recovered)
+    return SqliteJob(path, connection, lock, board, session, opening.durable)
+
+
+def _end_dead_run(connection: sqlite3.Connection, run: int | None, reason: str | None) -> None:
+    connection.execute(
+        OPENING["end_run"],
+        {"status": "crashed", "reason": reason, "ended_at": None, "stats": None, "number": run},
+    )
+
+
+def _begin_run(
+    connection: sqlite3.Connection, run: int, epoch: int, opening: Opening, now: float
+) -> None:
+    metadata = as_json(opening.metadata) if opening.metadata else None
+    connection.execute(
+        OPENING["begin_run"],
+        {"number": run, "epoch": epoch, "worker": opening.worker, "now": now},
+    )
+    launch = as_json(opening.launch) if opening.launch else None
+    values = {"now": now, "metadata": metadata, "launch": launch}
+    connection.execute(OPENING["start_job"], values)
+
+
+def _session(
+    connection: sqlite3.Connection,
+    key: JobKey,
+    run: int,
+    before: Ownership,
+    recovered: Recovered,
+) -> Session:
+    row = connection.execute(OPENING["session"]).fetchone()
+    first_id, start_exhausted, every_run, spider_state, pages, created_at, suspects, delta = row
+    job = SqliteTables().begin(connection)
+    return Session(
+        job=key,
+        run=run,
+        epoch=before.epoch + 1,
+        first_id=first_id,
+        began=before.run is None,
+        crashed=before.died,
+        counts=job.tally().counts(),
+        pending=dict(connection.execute(OPENING["open_slots"]).fetchall()),
+        suspects=suspects,
+        start_exhausted=bool(start_exhausted),
+        every_run=bool(every_run),
+        delta=bool(delta),
+        spider_state=spider_state,
+        cookies=dict(connection.execute(OPENING["cookies"]).fetchall()),
+        created_at=created_at,
+        expected_total=connection.execute(READ["expected_total"]).fetchone()[0],
+        events=noted(connection.execute(OPENING["events"]).fetchall()),
+        feeds=[FeedNote(*row) for row in connection.execute(OPENING["feeds"])],
+        hosts=[HostNote(*row) for row in connection.execute(OPENING["hosts"])],
+        last_item=job.next_item - 1,
+        superseded=job.superseded,
+        pages=int(pages),
+        recovered=recovered.rows,
+        parked=recovered.parked,
+    )
+
+
+def _locked(key: JobKey, before: Ownership) -> str:
+    host, _, pid = (before.worker or "?:?").rpartition(":")
+    since = ""
+    if before.started_at is not None:
+        moment = datetime.fromtimestamp(before.started_at, timezone.utc)
+        since = f", since {moment:%Y-%m-%d %H:%M:%S} UTC"
+    return (
+        f"{key} is being crawled by another process (pid {pid} on {host}{since}); wait for it, "
+        "stop it, or take the job over with RESUME_FORCE=True"
+    )

@@ -1,0 +1,284 @@
+"""The read side of a directory of jobs. It never writes, and never waits for a writer.
+
+It works beside a live crawl, on a job whose process died, and on files in a directory that
+cannot be written. Every method opens the job's file and closes it again.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
+from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
+from scrapy_resume.store.sqlite.errors import CANTOPEN, READONLY, result_code, translated
+from scrapy_resume.store.sqlite.files import (
+    SQL as FILES,
+)
+from scrapy_resume.store.sqlite.files import (
+    beside,
+    check_not_empty,
+    connect,
+    job_files,
+    job_path,
+    lock_path,
+    schema_version,
+)
+from scrapy_resume.store.sqlite.locks import is_held
+from scrapy_resume.store.transaction.job_summary import summary_of
+from scrapy_resume.store.transaction.migrations import SCHEMA_VERSION
+from scrapy_resume.store.transaction.queries import ROWS_AT_ONCE, as_dicts, load_queries
+from scrapy_resume.store.transaction.selection import (
+    EVERYTHING,
+    LISTED,
+    SQLITE,
+    TROUBLED,
+    condition,
+    url_host,
+)
+from scrapy_resume.store.transaction.versions import (
+    COUNTS_MINUTES,
+    COUNTS_UNITS,
+    KEEPS_METRICS,
+    check_lists,
+)
+
+READ: Final = load_queries("sqlite", "read.sql")
+
+NO_LIMIT: Final = -1
+
+
+class SqliteReader:
+    """Questions about the jobs in a directory.
+
+    Every method that takes a key raises ``JobNotFoundError``, ``StoreDamagedError``,
+    ``SchemaTooNewError`` or ``StoreUnavailableError``.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+
+    def together(self) -> AbstractContextManager[None]:
+        """Nothing to share: a file is opened in no time."""
+        return nullcontext()
+
+    def keys(self) -> list[JobKey]:
+        """All jobs, damaged ones included, by name and number; none if there is no directory."""
+        with translated(self.directory):
+            return [job.key for job in job_files(self.directory)]
+
+    def path(self, key: JobKey) -> Path:
+        """The job's file, whether it exists or not."""
+        return job_path(self.directory, key)
+
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job, its counters and its last run; costs the same for a job of any size."""
+        return replace(read_summary(self.path(key)), key=key)
+
+    def runs(self, key: JobKey) -> list[dict[str, Any]]:
+        """The runs, the first one first.
+
+        Keys: ``number``, ``worker`` (host:pid), ``status`` (``running`` as long as the run has
+        not ended in any way that it could write down), ``reason``, ``started_at``, ``beat_at``
+        and ``ended_at`` (seconds since the epoch; ``ended_at`` may be ``None``), ``pages``,
+        ``items``, ``stats`` (a dict, or ``None``: it did not close), and ``custom`` (its
+        custom metrics, a dict).
+        """
+        with reading(self.path(key)) as connection:
+            runs = list(as_dicts(connection.execute(READ["runs"])))
+            custom = {}
+            if version_of(connection) >= KEEPS_METRICS:
+                custom = dict(connection.execute(READ["custom"]).fetchall())
+        for run in runs:
+            run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
+            run["custom"] = json.loads(custom.get(run["number"], "{}"))
+        return runs
+
+    def in_flight_urls(self, key: JobKey) -> list[str]:
+        """The URLs of the leased requests, in the order in which they were found."""
+        with reading(self.path(key)) as connection:
+            return [url for (url,) in connection.execute(READ["in_flight_urls"])]
+
+    def requests(
+        self, key: JobKey, selection: Selection = EVERYTHING, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The requests that are meant, by id, in the keys of ``requests --json``.
+
+        A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
+        """
+        count = NO_LIMIT if limit is None else limit
+        source, where, values = selected(selection)
+        statement = f"SELECT {LISTED} FROM {source} WHERE {where} ORDER BY v.id LIMIT :count"
+        with reading(self.path(key)) as connection:
+            check_lists(key, version_of(connection))
+            add_functions(connection)
+            yield from as_dicts(connection.execute(statement, {**values, "count": count}))
+
+    def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
+        """The failed requests by error and HTTP status, the most frequent first.
+
+        Of very many, the ``bound`` that were found last. Keys: ``error``, ``http_status``,
+        ``count``, ``error_message`` (of one of them), ``first_at`` and ``last_at`` (ISO 8601),
+        ``examples`` (URLs, at most so many).
+        """
+        with reading(self.path(key)) as connection:
+            check_lists(key, version_of(connection))
+            values = {"examples": examples, "bound": bound}
+            groups = list(as_dicts(connection.execute(READ["failures"], values)))
+        for group in groups:
+            group["examples"] = json.loads(group["examples"])
+        return groups
+
+    def statuses(self, key: JobKey, bound: int) -> list[dict[str, Any]]:
+        """Requests by ``http_status``, with their ``count``, the most frequent first.
+
+        Of very many, the ``bound`` that were found last.
+        """
+        with reading(self.path(key)) as connection:
+            return list(as_dicts(connection.execute(READ["statuses"], {"bound": bound})))
+
+    def hosts(self, key: JobKey, count: int, bound: int) -> list[dict[str, Any]]:
+        """Requests by ``host`` (the download slot): ``total``, ``open``, ``done``, ``failed``
+        (parked ones too). At most ``count`` hosts, those with the most requests.
+
+        Of very many requests, the ``bound`` that were found last.
+        """
+        with reading(self.path(key)) as connection:
+            values = {"count": count, "bound": bound}
+            return list(as_dicts(connection.execute(READ["hosts"], values)))
+
+    def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
+        """What each minute brought from that time on, in order; minutes without a page are left
+        out.
+
+        Keys: ``at`` (its first second since the epoch), ``pages``, ``items``, ``done``,
+        ``failed``, ``ignored``, and ``open`` (requests, at its end). Empty for a job that only
+        an older version has crawled.
+        """
+        with reading(self.path(key)) as connection:
+            if version_of(connection) < COUNTS_MINUTES:
+                return []
+            return list(as_dicts(connection.execute(READ["minutes"], {"since": int(since // 60)})))
+
+    def units(
+        self, key: JobKey, state: UnitState | None = None, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The units, or those in one state, in the keys of ``units --json``.
+
+        By ``UnitState``, then as they were found. None where they are not counted yet, see
+        ``unit_tally``. Close the iterator if you leave early.
+        """
+        count = NO_LIMIT if limit is None else limit
+        statement = READ["units"] if state is None else READ["units_in_state"]
+        with reading(self.path(key)) as connection:
+            if version_of(connection) >= COUNTS_UNITS:
+                yield from as_dicts(connection.execute(statement, {"state": state, "count": count}))
+
+    def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
+        """How many units are in each state; ``None`` where an older version counted none: they
+        are counted when the job is next opened."""
+        with reading(self.path(key)) as connection:
+            if version_of(connection) < COUNTS_UNITS:
+                return None
+            rows = connection.execute(READ["unit_tally"]).fetchall()
+        return {UnitState(state): units for state, units in rows}
+
+    def item_payloads(self, key: JobKey) -> Iterator[str]:
+        """The stored items as the codec wrote them, in the order in which they became visible.
+
+        A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
+        Memory does not grow with the number of items.
+        """
+        with reading(self.path(key)) as connection:
+            cursor = connection.execute(READ["item_payloads"])
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                for (payload,) in rows:
+                    yield payload
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Of the schema: a job that nobody has opened since is as an older version left it."""
+    ((version,),) = connection.execute(FILES["schema_version"]).fetchall()
+    return int(version)
+
+
+def selected(selection: Selection) -> tuple[str, str, dict[str, Any]]:
+    """(source with the view as ``v``, condition, its values)."""
+    where, values = condition(selection, SQLITE)
+    if not selection.states:
+        return "requests AS v", where, values
+    # CROSS JOIN makes the narrow index on the state, where there is one, the outer loop.
+    numbers = ", ".join(str(int(state)) for state in sorted(set(selection.states)))
+    narrowed = f"r.state IN ({numbers}) AND v.id = r.id AND {where}"
+    # Word for word what the index is on: that is how SQLite knows that it may use it.
+    if set(selection.states) == {State.leased}:
+        narrowed = f"r.state = 1 AND {narrowed}"
+    elif TROUBLED.issuperset(selection.states):
+        narrowed = f"r.state IN (3, 4) AND {narrowed}"
+    return "request AS r CROSS JOIN requests AS v", narrowed, values
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """What conditions on requests need and SQLite does not have."""
+    connection.create_function("url_host", 1, url_host, deterministic=True)
+
+
+def read_summary(path: Path) -> JobSummary:
+    """The summary of the job in a file; see ``SqliteReader`` for the errors."""
+    with reading(path) as connection:
+        row = next(as_dicts(connection.execute(READ["summary"])))
+        alive = is_held(lock_path(path, row["epoch"]))
+        while not alive:
+            # Another run may have begun the next epoch between the two looks.
+            (epoch,) = connection.execute(READ["epoch"]).fetchone()
+            if epoch == row["epoch"]:
+                break
+            row = next(as_dicts(connection.execute(READ["summary"])))
+            alive = is_held(lock_path(path, row["epoch"]))
+    return summary_of(JobKey(row["name"], row["number"]), row, row, alive=alive)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write, closed at the end."""
+    with translated(path):
+        try:
+            check_not_empty(path)
+        except FileNotFoundError as error:
+            raise JobNotFoundError(f"there is no job in {path}") from error
+        connection = _open(path)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        return _checked(path, immutable=False)
+    except sqlite3.OperationalError as error:
+        if result_code(error) not in (CANTOPEN, READONLY):
+            raise
+        # In a directory that cannot be written, SQLite cannot create the files that go with a
+        # WAL. Without a WAL there is nothing to miss in the main file, and nobody who writes.
+        if beside(path, "-wal").exists():
+            raise StoreUnavailableError(
+                f"{path} cannot be read where it is, in a directory that cannot be written; "
+                "copy it, with its -wal file, to one that can"
+            ) from error
+        return _checked(path, immutable=True)
+
+
+def _checked(path: Path, immutable: bool) -> sqlite3.Connection:
+    connection = connect(path, FILES["configure_reader"], mode="ro", immutable=immutable)
+    try:
+        schema_version(connection, path, SCHEMA_VERSION)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

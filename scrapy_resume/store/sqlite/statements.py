@@ -1,0 +1,65 @@
+"""Statements of one job's file, and how they are run within the transaction at hand."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from struct import Struct
+from typing import Any, Final, NamedTuple
+
+from scrapy_resume.model import Counts
+from scrapy_resume.store.transaction.counters import Tally
+from scrapy_resume.store.transaction.queries import load_queries
+
+COMMIT: Final = load_queries("sqlite", "commit.sql")
+OPENING: Final = load_queries("sqlite", "opening.sql")
+
+IDENTITY: Final = Struct(">q12s")
+"""The columns that an identity, or a key, of 20 bytes is kept in."""
+
+
+class JobRow(NamedTuple):
+    """The columns of the statement ``job``."""
+
+    epoch: int
+    commits: int
+    next_item: int
+    last_payload: int
+    last_beginning: int
+    alone_id: int
+    pending: int
+    leased: int
+    done: int
+    failed: int
+    parked: int
+    ignored: int
+    delayed: int
+    items_stored: int
+    items_dropped: int
+    items_failed: int
+    superseded: int
+
+    def tally(self) -> Tally:
+        """The counters, to be changed."""
+        return Tally(Counts.of(self._asdict()), self.alone_id, self.superseded)
+
+
+class Statements:
+    """Runs them. ``use`` comes before everything else."""
+
+    _connection: sqlite3.Connection
+
+    def use(self, connection: sqlite3.Connection) -> None:
+        """A transaction has begun on that connection."""
+        self._connection = connection
+
+    def _run(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
+        return self._connection.execute(statement, values)
+
+    def _run_many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        if rows:
+            self._connection.executemany(statement, rows)
+
+    def _number(self, statement: str, values: Any = ()) -> int:
+        ((number,),) = self._run(statement, values).fetchall()
+        return int(number)

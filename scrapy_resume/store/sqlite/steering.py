@@ -1,0 +1,88 @@
+"""Requests of a job in a file are retried or parked, by its owner or while there is none."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections import Counter
+from typing import Final
+
+from scrapy_resume.model import Kind, Selection, State
+from scrapy_resume.store.sqlite.reader import add_functions, selected
+from scrapy_resume.store.sqlite.tables import SqliteTables
+from scrapy_resume.store.transaction.queries import load_queries
+from scrapy_resume.store.transaction.selection import UNRECORDED
+from scrapy_resume.store.transaction.steering import AT_ONCE, PARKED, in_portions, without_retries
+from scrapy_resume.store.transaction.units import UnitChanges, settle_units
+
+STEERING: Final = load_queries("sqlite", "steering.sql")
+
+
+def steer(
+    connection: sqlite3.Connection,
+    selection: Selection,
+    to: State,
+    *,
+    dry_run: bool = False,
+    slots: set[int] | None = None,
+) -> int:
+    """Change the state of the requests that are meant, within the transaction at hand.
+
+    Returns how many there were. ``to`` is ``pending`` or ``parked``. The ids of the download slots
+    of what is changed are added to ``slots``.
+    """
+    add_functions(connection)
+    source, where, values = selected(selection)
+    statement = (
+        f"SELECT v.id FROM {source} CROSS JOIN request AS own WHERE {where} AND own.id = v.id"
+        " AND own.every_run = 0 AND own.payload <> :unrecorded AND v.id > :after"
+        " ORDER BY v.id LIMIT :count"
+    )
+    values = {**values, "unrecorded": UNRECORDED, "count": AT_ONCE}
+
+    def find(after: int) -> list[int]:
+        return [row for (row,) in connection.execute(statement, {**values, "after": after})]
+
+    if dry_run:
+        return in_portions(find, len)
+    tables = SqliteTables()
+    tables.begin(connection)
+
+    def change(ids: list[int]) -> int:
+        if slots is not None:
+            rows = connection.execute(STEERING["slots_of"], {"ids": json.dumps(ids)})
+            slots.update(slot for (slot,) in rows)
+        return _change(connection, tables.units, to, ids)
+
+    total = in_portions(find, change)
+    settle_units(tables, time.time())
+    if total and to is State.pending:
+        connection.execute(STEERING["forget_hosts"])
+    return total
+
+
+def _change(connection: sqlite3.Connection, units: UnitChanges, to: State, ids: list[int]) -> int:
+    values = {"ids": json.dumps(ids), "now": time.time(), "error": PARKED}
+    changes: Counter[str] = Counter(dict.fromkeys(State.__members__, 0))
+    delayed = items_failed = 0
+    for state, count, late, failed in connection.execute(STEERING["leave_states"], values):
+        changes[State(state).name] -= count
+        delayed += late
+        items_failed += failed
+    changes[to.name] += len(ids)
+    for unit, state, count, failed in connection.execute(STEERING["leave_units"], values):
+        units.of(unit, Kind.request).steer(state, to, count, failed)
+    connection.execute(STEERING["leave_slots"], values)
+    if to is State.pending:
+        payloads = connection.execute(STEERING["tried_again"], values).fetchall()
+        rows = [(without_retries(payload), row) for row, payload in payloads]
+        connection.executemany(STEERING["change_payload"], rows)
+        connection.execute(STEERING["retry"], values)
+        connection.execute(STEERING["enter_slots"], values)
+    else:
+        connection.execute(STEERING["park"], values)
+        items_failed = 0
+    counts = {**changes, "delayed": -delayed, "items_failed": -items_failed}
+    connection.execute(STEERING["count"], {**counts, "now": values["now"]})
+    return len(ids)

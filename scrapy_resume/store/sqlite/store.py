@@ -1,0 +1,357 @@
+"""Jobs as files: one SQLite database for each job, in a directory.
+
+Deleting a job is unlinking a file, jobs don't share a write lock, damage stays in one job.
+The directory has to be on a local disk: SQLite's WAL and the locks do not work on NFS or SMB.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from scrapy_resume.errors import (
+    ConfigurationError,
+    JobError,
+    JobExistsError,
+    JobLockedError,
+    JobNotFoundError,
+    StoreDamagedError,
+    StoreError,
+)
+from scrapy_resume.model import JobKey, JobSummary, Selection, State
+from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
+from scrapy_resume.store.contract.verification import Verdict
+from scrapy_resume.store.sqlite.backup import copy_job, key_of, verify_job
+from scrapy_resume.store.sqlite.control import (
+    LOOK_SECONDS,
+    STOP,
+    VERBS,
+    ask,
+    count_in,
+    encode_selection,
+    tell,
+)
+from scrapy_resume.store.sqlite.create import cleared, create_job, never_ran
+from scrapy_resume.store.sqlite.errors import translated
+from scrapy_resume.store.sqlite.files import SQL as FILES
+from scrapy_resume.store.sqlite.files import (
+    JobFile,
+    check_library,
+    check_not_empty,
+    connect,
+    delete_job,
+    door_path,
+    job_files,
+    job_path,
+    lock_path,
+    make_directory,
+    schema_version,
+    sync,
+)
+from scrapy_resume.store.sqlite.given import earlier_to_read
+from scrapy_resume.store.sqlite.job import SqliteJob, holder
+from scrapy_resume.store.sqlite.locks import door_lock, is_held
+from scrapy_resume.store.sqlite.opening import (
+    Ownership,
+    claim,
+    open_job,
+    ownership,
+    recover_job,
+    transaction,
+)
+from scrapy_resume.store.sqlite.reader import read_summary, reading, version_of
+from scrapy_resume.store.sqlite.statements import COMMIT, OPENING
+from scrapy_resume.store.sqlite.steering import steer
+from scrapy_resume.store.transaction.backup_file import is_backup
+from scrapy_resume.store.transaction.events import noted
+from scrapy_resume.store.transaction.migrations import SCHEMA_VERSION, migrate
+from scrapy_resume.store.transaction.versions import KEEPS_EVENTS
+
+log = logging.getLogger("scrapy_resume")
+
+ANSWER_SECONDS = 10.0
+"""How long a command waits for a live owner: it looks for orders twice a second."""
+
+
+class SqliteStore:
+    """The jobs in a directory, which is created when the first one begins."""
+
+    shared = False
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory).absolute()
+        check_library()
+
+    @contextmanager
+    def door(self, name: str) -> Iterator[None]:
+        """Held while a run decides how to open a job of that name: one at a time.
+
+        Raises ``StoreUnavailableError`` if another process holds it for over 10 s, and as
+        ``begin`` does if there can be no directory.
+        """
+        with ExitStack() as stack:
+            with translated(self.directory):
+                make_directory(self.directory)
+                stack.enter_context(door_lock(door_path(self.directory, name)))
+            yield
+
+    def jobs(self) -> list[JobKey]:
+        """All jobs, damaged ones too, by name and number; none if there is no directory."""
+        with translated(self.directory):
+            return [job.key for job in job_files(self.directory)]
+
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job without its requests."""
+        return self._summary(JobFile(key, self._existing(key)))
+
+    def latest(self, name: str) -> JobSummary | None:
+        """The job of that name with the highest number; ``None``: there is none.
+
+        Raises ``StoreDamagedError`` if its file is damaged: which one to go on with is then
+        for people to decide.
+        """
+        jobs = self._files(name)
+        return self._summary(jobs[-1]) if jobs else None
+
+    def begin(self, key: JobKey, opening: Opening) -> SqliteJob:
+        """Create the job and open it.
+
+        Raises ``JobExistsError``, and ``ConfigurationError`` or ``StoreUnavailableError`` if
+        the directory cannot be created or written.
+        """
+        path = job_path(self.directory, key)
+        with translated(self.directory):
+            make_directory(self.directory)
+            if path.exists():
+                if not never_ran(path):
+                    raise JobExistsError(f"{key} exists already, in {path}")
+                delete_job(path)
+            earlier = [job for job in self._files(key.name) if job.key.number < key.number]
+            create_job(path, key, opening, earlier_to_read(earlier, opening.delta))
+        return open_job(path, key, opening)
+
+    def resume(self, key: JobKey, opening: Opening) -> SqliteJob:
+        """Open a job that exists; recovers it first if its last run died."""
+        return open_job(self._existing(key), key, opening)
+
+    def cancel(self, key: JobKey) -> None:
+        """Mark a job that nobody owns as ``cancelled``.
+
+        What its last run held is recovered when, and if, the job is gone on with.
+        """
+        with self._unowned(key, "cancelled") as (connection, epoch):
+            values = {"epoch": epoch + 1, "now": time.time()}
+            connection.execute(OPENING["cancel_job"], values)
+
+    def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
+        """Have requests fetched again (``pending``) or never (``parked``); how many there were.
+
+        While a process crawls the job, that one does it, within a second or so. Raises
+        ``StoreUnavailableError`` if it does not.
+        """
+        path = self._existing(key)
+        if dry_run:
+            with reading(path) as connection:
+                return steer(connection, selection, to, dry_run=True)
+        until = time.monotonic() + ANSWER_SECONDS
+        while True:
+            owned = _owned(path)
+            if owned is not None:
+                body = encode_selection(selection)
+                answer = ask(path, owned.epoch, (VERBS[to], body), until)
+                if answer is not None:
+                    return count_in(answer)
+                continue
+            try:
+                with self._unowned(key, "changed") as (connection, _):
+                    return steer(connection, selection, to)
+            except JobLockedError:
+                # Somebody has opened it meanwhile, or is about to.
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(LOOK_SECONDS)
+
+    def stop(self, key: JobKey) -> list[AskedRun]:
+        """Ask the process that crawls the job to close gracefully."""
+        path = self._existing(key)
+        owned = _owned(path)
+        if owned is None or owned.run is None:
+            return []
+        tell(path, owned.epoch, STOP)
+        return [AskedRun(owned.run, str(owned.worker))]
+
+    def recover(
+        self, key: JobKey, crash_limit: int, timeout_seconds: float | None = None
+    ) -> Recovery:
+        """Take back what a dead run holds. The lock tells that it is dead: no time has to pass."""
+        return recover_job(self._existing(key), key, crash_limit)
+
+    def delete(self, key: JobKey, *, completed_before: float | None = None) -> bool:
+        """Delete the files of a job that nobody crawls; its feeds stay."""
+        path = self._existing(key)
+        with self.door(key.name):
+            return _delete(path, key, completed_before)
+
+    @contextmanager
+    def _unowned(self, key: JobKey, what: str) -> Iterator[tuple[sqlite3.Connection, int]]:
+        """A transaction on a job that nobody crawls, nor opens meanwhile; its epoch."""
+        path = self._existing(key)
+        with translated(path, lambda: holder(path)):
+            check_not_empty(path)
+            connection = connect(path, FILES["configure_owner"], mode="rw")
+            try:
+                migrate(connection, schema_version(connection, path, SCHEMA_VERSION))
+                before = ownership(connection, path)
+                if is_held(lock_path(path, before.epoch)):
+                    raise JobLockedError(
+                        f"{key} cannot be {what}: {before.worker} crawls it. Stop that first; "
+                        "the same command goes on with the job."
+                    )
+                lock = claim(path, key, before)
+                try:
+                    with transaction(connection):
+                        yield connection, before.epoch
+                finally:
+                    lock.discard()
+            finally:
+                connection.close()
+
+    def backup(self, key: JobKey, target: Path) -> None:
+        """Write the job as it is at one moment into a new file."""
+        with translated(target):
+            copy_job(self._existing(key), target)
+
+    def restore(self, source: Path) -> JobKey:
+        """Put a job back; what was in flight is pending."""
+        with translated(source):
+            if is_backup(source):
+                raise ConfigurationError(
+                    f"{source} was written by a store in PostgreSQL: name that with "
+                    "-s RESUME_STORE=postgresql://…"
+                )
+            key = key_of(source)
+        path = job_path(self.directory, key)
+        with self.door(key.name):
+            if os.path.lexists(path):
+                raise JobExistsError(
+                    f"{key} exists already, in {path}; delete it first (scrapy resume reset {key})"
+                )
+            fresh = cleared(path)
+            with translated(self.directory):
+                copy_job(source, fresh)
+                with closing(connect(fresh, FILES["configure_creator"], mode="rw")) as connection:
+                    connection.execute(FILES["use_wal"]).fetchall()
+                sync(fresh)
+                fresh.rename(path)
+                sync(path.parent)
+            # Nobody died: there is no board, and no crash is counted.
+            recover_job(path, key, crash_limit=1)
+        return key
+
+    def verify(self, key: JobKey) -> Verdict:
+        """Whether all that should hold of a job holds."""
+        return verify_job(self._existing(key))
+
+    def untold(self, key: JobKey) -> list[EventNote]:
+        """Events of a job that nobody is on, of which nobody was told."""
+        with reading(self._existing(key)) as connection:
+            if version_of(connection) < KEEPS_EVENTS:
+                return []
+            return noted(connection.execute(OPENING["events"]).fetchall())
+
+    def forget(self, key: JobKey, events: Sequence[int]) -> None:
+        """Events were told after the run had ended."""
+        with suppress(JobNotFoundError):
+            path = self._existing(key)
+            with translated(path):
+                connection = connect(path, FILES["configure_owner"], mode="rw")
+                try:
+                    with transaction(connection):
+                        rows = [(event,) for event in events]
+                        connection.executemany(COMMIT["forget_event"], rows)
+                finally:
+                    connection.close()
+
+    def prune(self, name: str, keep: int) -> list[JobKey]:
+        """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all.
+
+        Damaged files are left alone.
+        """
+        if keep <= 0:
+            return []
+        completed = [job for job in self._files(name) if self._is_completed(job)]
+        pruned = []
+        for job in completed[:-keep]:
+            try:
+                if _delete(job.path, job.key, math.inf):
+                    pruned.append(job.key)
+            except (JobError, StoreError) as error:
+                log.warning("%s is left alone: %s", job.key, error)
+        return pruned
+
+    def _files(self, name: str) -> list[JobFile]:
+        with translated(self.directory):
+            return job_files(self.directory, name)
+
+    def _existing(self, key: JobKey) -> Path:
+        path = job_path(self.directory, key)
+        with translated(path):
+            if not os.path.lexists(path):
+                raise JobNotFoundError(f"there is no job {key} in {self.directory}")
+        return path
+
+    def _summary(self, job: JobFile) -> JobSummary:
+        return replace(read_summary(job.path), key=job.key)
+
+    def _is_completed(self, job: JobFile) -> bool:
+        try:
+            summary = self._summary(job)
+        except StoreError as error:
+            log.warning("%s is left alone: %s", job.key, error)
+            return False
+        return summary.status == "completed" and not summary.alive
+
+
+def _owned(path: Path) -> Ownership | None:
+    """Whose the job is, if a live process owns it."""
+    with reading(path) as connection:
+        found = ownership(connection, path)
+        return found if is_held(lock_path(path, found.epoch)) else None
+
+
+def _delete(path: Path, key: JobKey, completed_before: float | None) -> bool:
+    """Delete a job, under the lock of its next epoch; see ``Store.delete``.
+
+    Nothing but an ordinary file that is known to be a job's is ever deleted.
+    """
+    with translated(path):
+        if path.is_symlink() or not path.is_file():
+            raise StoreDamagedError(f"{path} is not an ordinary file; it is left alone")
+        with reading(path) as connection:
+            before = ownership(connection, path)
+        if is_held(lock_path(path, before.epoch)):
+            raise JobLockedError(
+                f"{key} cannot be deleted: {before.worker} crawls it. "
+                f"Stop it first: scrapy resume stop {key}"
+            )
+        lock = claim(path, key, before)
+        try:
+            with reading(path) as connection:
+                if ownership(connection, path).epoch != before.epoch:
+                    raise JobLockedError(f"another process has just opened {key}; try again")
+                summary = read_summary(path)
+            if completed_before is not None and not (
+                summary.status == "completed" and (summary.completed_at or 0) < completed_before
+            ):
+                return False
+            delete_job(path)
+        finally:
+            lock.discard()
+    return True

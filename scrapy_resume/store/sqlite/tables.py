@@ -1,0 +1,338 @@
+"""The statements of one job's file: the hot path. What leases is in ``sqlite_leases``."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from scrapy_resume.store.contract import (
+    Batch,
+    FeedNote,
+    HostNote,
+    ItemRecord,
+    Release,
+)
+from scrapy_resume.store.sqlite.leases import SqliteLeases
+from scrapy_resume.store.sqlite.shared_text import SharedBeginnings, SharedTexts
+from scrapy_resume.store.sqlite.statements import COMMIT, IDENTITY, OPENING, JobRow, Statements
+from scrapy_resume.store.transaction.arrivals import Transaction
+from scrapy_resume.store.transaction.counters import Tally
+from scrapy_resume.store.transaction.events import keep_events
+from scrapy_resume.store.transaction.queries import as_dicts, insert_many
+from scrapy_resume.store.transaction.storable_text import storable
+from scrapy_resume.store.transaction.tables import (
+    Changed,
+    Fate,
+    Held,
+    Known,
+    LeasedThen,
+    NewItem,
+    NewRow,
+    Outcome,
+    Unmet,
+)
+from scrapy_resume.store.transaction.units import UnitChanges, UnitRow, settle_units
+
+SPILLED_AT_ONCE: Final = 1_000
+
+
+class SqliteTables(Statements):
+    """See ``Tables``. ``begin`` comes before everything else in a transaction."""
+
+    def __init__(self) -> None:
+        self._next_item = 1
+        self._payloads = SharedTexts()
+        self._beginnings = SharedBeginnings()
+        self.units = UnitChanges()
+        self.leases = SqliteLeases()
+
+    def begin(self, connection: sqlite3.Connection) -> JobRow:
+        """A transaction has begun on that connection. Returns the job as it is now."""
+        self.use(connection)
+        self.leases.use(connection)
+        self.units = UnitChanges()
+        job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
+        self._next_item = job.next_item
+        self._payloads.begin(job.last_payload)
+        self._beginnings.begin(job.last_beginning)
+        return job
+
+    # Names
+
+    def find_slots(self, keys: Sequence[str]) -> dict[str, int]:
+        """The ids of those download slots that there are."""
+        return dict(self._run(COMMIT["find_slots"], (json.dumps(keys),)).fetchall())
+
+    def add_slots(self, keys: Sequence[str]) -> dict[str, int]:
+        """The ids of download slots that were not there."""
+        return {key: self._number(COMMIT["add_slot"], (key,)) for key in keys}
+
+    def find_units(self, names: Sequence[str]) -> dict[str, int]:
+        """The ids of those named units that there are."""
+        return dict(self._run(COMMIT["find_units"], (json.dumps(names),)).fetchall())
+
+    def add_units(self, names: Sequence[str]) -> dict[str, int]:
+        """The ids of named units that were not there."""
+        return {name: self._number(COMMIT["add_unit"], (name,)) for name in names}
+
+    # Arrivals
+
+    def leased(self, ids: Iterable[int]) -> dict[int, Held]:
+        """Which of these rows this run has leased."""
+        text = _json_numbers(ids)
+        if text is None:
+            return {}
+        return {row: Held(*rest) for row, *rest in self._run(COMMIT["leased"], (text,))}
+
+    def known(self, identities: Iterable[bytes], claims: Mapping[bytes, int]) -> dict[bytes, Known]:
+        """Which of these identities the job has. Heads may be shared: others may be told too."""
+        heads = _json_numbers(IDENTITY.unpack(identity)[0] for identity in identities)
+        if heads is None:
+            return {}
+        known = {}
+        for head, tail, row in self._run(COMMIT["known_aliases"], (heads,)):
+            known[IDENTITY.pack(head, tail)] = Known(row, 0)
+        for head, tail, row, run in self._run(COMMIT["known_requests"], (heads,)):
+            known[IDENTITY.pack(head, tail)] = Known(row, run)
+        return known
+
+    def given(self, keys: Iterable[bytes]) -> set[bytes]:
+        """With which of these keys a request of an earlier number gave items. (Heads may be
+        shared: others may be told too.)"""
+        heads = _json_numbers(IDENTITY.unpack(key)[0] for key in keys)
+        return {IDENTITY.pack(*row) for row in self._run(COMMIT["given"], (heads or "[]",))}
+
+    def admit(self, rows: Sequence[NewRow]) -> None:
+        """New rows, pending or leased."""
+        shared = self._payloads.ids([row.payload for row in rows], self._add_payload)
+        columns = []
+        for row, parted in zip(rows, self._parted(rows), strict=True):
+            number = shared.get(row.payload)
+            payload = row.payload if number is None else ""
+            columns.append((*_columns(row, parted, payload), number))
+        self._run_many(COMMIT["admit"], columns)
+
+    def _parted(self, rows: Sequence[NewRow]) -> list[tuple[int | None, str]]:
+        return self._beginnings.parted([row.url for row in rows], self._add_beginning)
+
+    def _add_payload(self, text: str) -> int:
+        return self._number(COMMIT["add_payload"], (text,))
+
+    def _add_beginning(self, text: str) -> int:
+        return self._number(COMMIT["add_beginning"], (text,))
+
+    def bury(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
+        """Tombstones, in their final state."""
+        parted = self._parted([row for row, _ in rows])
+        columns = [
+            (
+                *_columns(row._replace(updated_at=int(row.updated_at)), its, row.payload),
+                outcome.attempts,
+                outcome.http_status,
+                outcome.error,
+                outcome.error_message,
+                outcome.items_failed,
+            )
+            for (row, outcome), its in zip(rows, parted, strict=True)
+        ]
+        insert_many(self._connection, COMMIT["bury"], columns)
+
+    def meet(self, run: int, rows: Sequence[tuple[bytes, int]]) -> None:
+        """Rows of earlier runs arrived again in this run."""
+        self._run_many(COMMIT["meet"], [(run, row) for _, row in rows])
+
+    def continue_rows(self, changes: Sequence[Changed]) -> None:
+        """Leased rows go on as other requests."""
+        self._run_many(COMMIT["continue"], changes)
+
+    def add_aliases(self, aliases: Sequence[tuple[bytes, int]]) -> None:
+        """Rows take on other identities."""
+        columns = [(*IDENTITY.unpack(identity), row) for identity, row in aliases]
+        self._run_many(COMMIT["add_alias"], columns)
+
+    # Ends
+
+    def finish(self, outcomes: Sequence[Outcome]) -> None:
+        """The end of leased rows, which clears them of suspicion."""
+        self._run_many(COMMIT["finish"], outcomes)
+
+    def release(self, rows: Sequence[Release], now: float) -> None:
+        """leased → pending."""
+        columns = [(row.attempts, row.not_before, now, row.id) for row in rows]
+        self._run_many(COMMIT["release"], columns)
+
+    def change_items(self, changes: Sequence[tuple[int, int]]) -> None:
+        """Items came to rows that have ended, or left them."""
+        self._run_many(COMMIT["change_items"], [(change, row) for row, change in changes])
+
+    # Items
+
+    def add_spills(self, items: Sequence[NewItem]) -> None:
+        """Provisional items."""
+        insert_many(self._connection, COMMIT["add_spill"], items)
+
+    def spilled(self, row: int) -> Iterator[list[ItemRecord]]:
+        """A row's provisional items in order, in portions: there may be very many."""
+        cursor = self._run(COMMIT["spilled"], (row,))
+        while portion := cursor.fetchmany(SPILLED_AT_ONCE):
+            yield [ItemRecord(*columns) for columns in portion]
+
+    def drop_spills(self, rows: Sequence[int]) -> None:
+        """Rows are finished, released or duplicates."""
+        self._run_many(COMMIT["drop_spills"], [(row,) for row in rows])
+
+    def store_items(self, items: Sequence[NewItem]) -> None:
+        """Items become visible, in order.
+
+        Ids are given out here, ascending and never twice, so that a reader that knows the last
+        one finds what came after it.
+        """
+        first = self._next_item
+        self._next_item += len(items)
+        columns = [(number, *item) for number, item in enumerate(items, first)]
+        insert_many(self._connection, COMMIT["store_item"], columns)
+
+    def drop_items(self, row: int) -> int:
+        """Delete what an earlier execution of the row gave."""
+        return self._run(COMMIT["drop_items"], (row,)).rowcount
+
+    def item_owners(self, keys: Sequence[str]) -> dict[str, int]:
+        """Which of these keys there are items with, and whose they are."""
+        return dict(self._run(COMMIT["item_owners"], (json.dumps(keys),)).fetchall())
+
+    # Beside the requests
+
+    def keep_state(self, batch: Batch) -> None:
+        """``spider.state``, and cookie jars that changed."""
+        if batch.spider_state is not None:
+            self._run(COMMIT["keep_spider_state"], (batch.spider_state,))
+        jars = [(storable(jar), payload) for jar, payload in batch.cookies.items()]
+        self._run_many(COMMIT["keep_cookies"], jars)
+
+    def keep_feeds(self, notes: Sequence[FeedNote]) -> None:
+        """How far files of feeds have come."""
+        columns = [
+            (storable(feed), number, settled, record) for feed, number, record, settled in notes
+        ]
+        self._run_many(COMMIT["keep_feed"], columns)
+
+    def keep_hosts(self, notes: Sequence[HostNote]) -> None:
+        """What is the matter with hosts."""
+        self._run_many(COMMIT["keep_host"], [(storable(key), record) for key, record in notes])
+
+    # Recovery
+
+    def held_then(self) -> list[LeasedThen]:
+        """What the run before still holds."""
+        return [LeasedThen(*columns) for columns in self._run(OPENING["leased_rows"])]
+
+    def recover(self, ends: Sequence[tuple[LeasedThen, Fate]], now: float) -> None:
+        """leased → pending or parked, with what is known about the death."""
+        changes = [(int(end.state), *end[1:], now, row.id) for row, end in ends]
+        self._run_many(OPENING["recover"], changes)
+
+    def empty_spills(self) -> None:
+        """Provisional items end with the run."""
+        self._run(OPENING["empty_spill"])
+
+    def unmet(self, run: int) -> list[Unmet]:
+        """Requests of earlier runs that were to be fetched once in each run, and were not."""
+        return [Unmet(*columns) for columns in self._run(OPENING["old_every_run"], (run,))]
+
+    def supersede(self, rows: Sequence[int], now: float) -> None:
+        """pending → ignored: a later run has requests of its own."""
+        self._run_many(OPENING["supersede"], [(now, row) for row in rows])
+
+    # Events
+
+    def describe_requests(self, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Requests by id, in the keys of ``requests --json``."""
+        cursor = self._run(COMMIT["describe_requests"], (_json_numbers(rows),))
+        return {row.pop("id"): row for row in as_dicts(cursor)}
+
+    def describe_units(self, units: Sequence[int]) -> list[dict[str, Any]]:
+        """Units, in the keys of ``units --json``."""
+        return list(as_dicts(self._run(COMMIT["describe_units"], (_json_numbers(units),))))
+
+    def add_event(self, payload: str) -> int:
+        """Keep events until they are told."""
+        return self._number(COMMIT["add_event"], (payload,))
+
+    def forget_events(self, events: Sequence[int]) -> None:
+        """They were told."""
+        self._run_many(COMMIT["forget_event"], [(event,) for event in events])
+
+    # Units
+
+    def units_of(self, rows: Sequence[int]) -> dict[int, int]:
+        """The units of requests."""
+        text = _json_numbers(rows)
+        return {} if text is None else dict(self._run(COMMIT["units_of"], (text,)).fetchall())
+
+    def hold_units(self, units: Sequence[int]) -> dict[int, UnitRow]:
+        """Those of these units that there are."""
+        rows = self._run(COMMIT["hold_units"], (_json_numbers(units),))
+        return {columns[0]: UnitRow(*columns) for columns in rows}
+
+    def keep_units(self, rows: Sequence[UnitRow]) -> None:
+        """Units as the transaction leaves them."""
+        insert_many(self._connection, COMMIT["keep_unit"], rows)
+
+    def change_unit_tally(self, changes: Mapping[int, int]) -> None:
+        """The number of units by state."""
+        columns = [(change, state) for state, change in changes.items()]
+        self._run_many(COMMIT["change_unit_tally"], columns)
+
+    # Counters
+
+    def keep_tally(self, tally: Tally, now: float) -> None:
+        """The counters of the job, its slots and its units, as a recovery leaves them."""
+        settle_units(self, now)
+        changes = [(change, slot) for slot, change in tally.slots.items() if change]
+        self._run_many(OPENING["change_slot"], changes)
+        self._run(OPENING["keep_recovered"], vars(tally.counts()))
+
+    def keep_counters(self, transaction: Transaction, batch: Batch) -> None:
+        """The counters of the job, its run and its units, as a batch leaves them."""
+        settle_units(self, transaction.now)
+        committed, tally = transaction.committed, transaction.tally
+        self.forget_events(batch.told)
+        committed.events = keep_events(self, batch.wanted, batch.notices)
+        if batch.custom is not None:
+            self._run(COMMIT["keep_custom"], (batch.custom, transaction.run))
+        if batch.expected_total is not None:
+            self._run(COMMIT["keep_expected"], (batch.expected_total,))
+        committed.last_item = self._next_item - 1
+        self._run(
+            COMMIT["keep_job"],
+            {
+                **vars(committed.counts),
+                "next_id": batch.next_id,
+                "next_item": self._next_item,
+                "alone_id": tally.alone_id,
+                "superseded": tally.superseded,
+                "now": transaction.now,
+                "start_exhausted": batch.start_exhausted,
+                "every_run": transaction.every_run,
+            },
+        )
+        minute = transaction.minute(batch.pages)
+        if minute is not None:
+            self._run(COMMIT["keep_minute"], {**minute, "run": transaction.run})
+        beat = (transaction.now, batch.pages, transaction.items_taken, transaction.run)
+        self._run(COMMIT["beat_run"], beat)
+
+
+def _json_numbers(numbers: Iterable[int]) -> str | None:
+    """The JSON array that the statements take; ``None`` if it would be empty."""
+    text = ",".join(map(str, numbers))
+    return f"[{text}]" if text else None
+
+
+def _columns(row: NewRow, parted: tuple[int | None, str], payload: str) -> tuple[object, ...]:
+    number, identity, *rest, _, _, updated_at, given_key = row
+    given = (None, None) if given_key is None else IDENTITY.unpack(given_key)
+    unpacked = IDENTITY.unpack(identity)
+    return (number, *unpacked, *rest, *parted, payload, updated_at, *given)

@@ -1,0 +1,398 @@
+"""What arrives: new rows, duplicates, and rows that go on as another request.
+
+Arrivals are told apart in the order in which they came: what comes first, from the same
+batch too, makes what comes later a duplicate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from scrapy_resume.model import State, occurrence_identity, skipped_identity
+from scrapy_resume.store.contract import Admission, Committed, Continuation, Finish
+from scrapy_resume.store.transaction.counters import Names, Tally
+from scrapy_resume.store.transaction.storable_text import storable
+from scrapy_resume.store.transaction.tables import Changed, Held, Known, NewRow, Outcome, Tables
+from scrapy_resume.store.transaction.units import UnitChange
+
+REMEMBERED_OCCURRENCES: Final = 50_000
+DUPLICATE: Final = "duplicate"
+DELTA: Final = "delta"
+"""The error of a row that is ignored because an earlier number has what it would give."""
+
+
+@dataclass
+class Transaction:
+    """What the steps of one commit share."""
+
+    tables: Tables
+    run: int
+    now: float
+    tally: Tally
+    slots: Names
+    units: Names
+    committed: Committed = field(default_factory=Committed)
+    held: dict[int, Held] = field(default_factory=dict)
+    """Leased rows out of those that the batch names, as the steps so far left them."""
+    every_run: bool = False
+    items_taken: int = 0
+    before: tuple[int, ...] = field(init=False)
+    """Rows by ``State`` when the commit began."""
+
+    def __post_init__(self) -> None:
+        self.before = tuple(self.tally.states)
+
+    def minute(self, pages: int) -> dict[str, int] | None:
+        """What the commit adds to its minute, as ``keep_minute`` wants it; ``None``: nothing.
+
+        ``pages`` are those of the run so far.
+        """
+        gained = {
+            state.name: self.tally.states[state] - self.before[state]
+            for state in (State.done, State.failed, State.ignored)
+        }
+        if not (pages or self.items_taken or any(gained.values())):
+            return None
+        minute = int(self.now // 60)
+        number = {"minute": minute, "pages": pages, "items": self.items_taken}
+        return {**gained, **number, "open": self.committed.counts.open}
+
+    def hold(self, ids: Iterable[int]) -> None:
+        """Look up which of these rows are leased."""
+        self.held.update(self.tables.leased(ids))
+
+    def unit_of(self, held: Held) -> UnitChange:
+        """Where to note what becomes of the row's unit."""
+        return self.tables.units.of(held.unit, held.kind)
+
+    def let_go(self, row: int, state: State, later: float = 0.0) -> Held | None:
+        """A row stops being leased; ``None`` if it was not. ``later``: a delay beside its own."""
+        held = self.held.pop(row, None)
+        if held is None:
+            return None
+        kind, slot, suspect, not_before, *_ = held
+        self.tally.leave(State.leased, kind, slot, suspect, not_before)
+        self.tally.enter(state, kind, slot, suspect, max(not_before, later))
+        if row == self.tally.alone_id:
+            self.tally.alone_id = 0
+        return held
+
+
+class Occurrences:
+    """Bases of counted arrivals → how many of each there were in this run.
+
+    Only those that came more than once, and of them the most recent ones: the store knows
+    the others. Ten thousand equal requests then cost one look-up each.
+    """
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
+
+    def get(self, base: bytes) -> int:
+        """How many are known to have come; there may have been more."""
+        return self._counts.get(base, 0)
+
+    def keep(self, counts: Mapping[bytes, int]) -> None:
+        """What a commit that was kept has counted."""
+        for base, count in counts.items():
+            if count > 1:
+                self._counts[base] = count
+                self._counts.move_to_end(base)
+        while len(self._counts) > REMEMBERED_OCCURRENCES:
+            self._counts.popitem(last=False)
+
+
+class Arrivals:
+    """Tells new arrivals from known ones, and writes the new ones."""
+
+    def __init__(self, transaction: Transaction, occurrences: Occurrences) -> None:
+        self._in = transaction
+        self._occurrences = occurrences
+        self.counts: dict[bytes, int] = {}
+        """Bases of counted arrivals → the occurrences of this run that are used up."""
+        self._known: dict[bytes, Known | None] = {}
+        self._admitted: list[NewRow] = []
+        self._continued: list[Changed] = []
+        self._aliases: list[tuple[bytes, int]] = []
+        self._met: list[tuple[bytes, int]] = []
+        self._ignored: list[Outcome] = []
+        self._skipped: list[tuple[NewRow, Outcome]] = []
+        self._given: set[bytes] = set()
+
+    def apply(
+        self, arrivals: Sequence[Admission | Continuation], finishes: Sequence[Finish]
+    ) -> None:
+        """Write the arrivals; what the finishes bring along is only looked up."""
+        self._look_up(arrivals, finishes)
+        slots = self._in.slots.ids({arrival.slot for arrival in arrivals})
+        for arrival in arrivals:
+            if isinstance(arrival, Continuation):
+                self._go_on(arrival, slots[arrival.slot])
+            else:
+                self._arrive(arrival, slots[arrival.slot])
+        self._write()
+
+    def is_known(self, arrival: Admission) -> bytes | None:
+        """The identity of a new arrival, which is known from now on if it is recorded.
+
+        ``None``: it was known, and is among the duplicates.
+        """
+        identity = self._identity(arrival)
+        known = self._find(identity)
+        if known is None:
+            if arrival.record:
+                self._use(arrival, identity, arrival.id)
+            return identity
+        if arrival.counted:
+            self._met.append((identity, known.row))
+            self._use(arrival, identity, known.row)
+        self._in.committed.duplicates.add(arrival.id)
+        return None
+
+    def write_met(self) -> None:
+        """Note that rows of earlier runs arrived in this one."""
+        if self._met:
+            self._in.tables.meet(self._in.run, self._met)
+            self._met.clear()
+
+    def add_aliases(self, row: int, identities: Iterable[bytes]) -> None:
+        """DupeFilter that become known with a row's finish."""
+        for identity in identities:
+            if self._find(identity) is None:
+                self._known[identity] = Known(row, 0)
+                self._in.tables.add_aliases([(identity, row)])
+
+    def row(self, arrival: Admission, identity: bytes, slot: int, state: State) -> NewRow:
+        """A new row's columns."""
+        unit = arrival.unit
+        if isinstance(unit, str):
+            name = storable(unit)
+            unit = -self._in.units.ids((name,))[name]
+        if arrival.every_run:
+            self._in.every_run = True
+        return NewRow(
+            arrival.id,
+            identity,
+            int(arrival.kind),
+            arrival.parent,
+            unit,
+            slot,
+            int(state),
+            arrival.priority,
+            arrival.start,
+            arrival.seq,
+            arrival.not_before,
+            arrival.depth,
+            int(arrival.every_run),
+            self._in.run,
+            arrival.url,
+            arrival.payload,
+            self._in.now,
+            arrival.given_key,
+        )
+
+    def _arrive(self, arrival: Admission, slot: int) -> None:
+        identity = self.is_known(arrival)
+        if identity is None:
+            return
+        skips = self._skips(arrival)
+        if skips:
+            self._in.committed.skipped.add(arrival.id)
+        if not arrival.record:
+            return
+        if skips:
+            self._in.tally.enter(State.ignored, arrival.kind, slot, 0, 0)
+            row = self.row(arrival, identity, slot, State.ignored)._replace(not_before=0)
+            units = self._in.tables.units
+            unit = units.of(row.unit, arrival.kind)
+            unit.admit()
+            units.end(unit, arrival.kind, arrival.id, State.ignored)
+            self._skipped.append((row, self._ignored_as(DELTA, arrival.id, 0)))
+            return
+        state = State.leased if arrival.lease else State.pending
+        kind, not_before = arrival.kind, arrival.not_before
+        self._in.tally.enter(state, kind, slot, 0, not_before)
+        row = self.row(arrival, identity, slot, state)
+        self._in.tables.units.of(row.unit, kind).admit()
+        if state is State.leased:
+            self._in.held[arrival.id] = Held(kind, slot, 0, not_before, 0, row.unit, 0)
+        self._admitted.append(row)
+
+    def _go_on(self, change: Continuation, slot: int) -> None:
+        held = self._in.held.get(change.id)
+        if held is None:
+            return
+        if change.identity is not None:
+            if self._find(change.identity) is not None:
+                self._ignore(change, held)
+                return
+            self._known[change.identity] = Known(change.id, 0)
+            self._aliases.append((change.identity, change.id))
+        self._in.unit_of(held).attempts += change.attempts - held.attempts
+        held = held._replace(slot=slot, not_before=change.not_before, attempts=change.attempts)
+        self._in.held[change.id] = held
+        state = State.leased
+        if not change.lease:
+            state = State.pending
+            self._in.let_go(change.id, state)
+        self._continued.append(
+            Changed(
+                change.url,
+                change.payload,
+                slot,
+                change.priority,
+                change.start,
+                change.seq,
+                change.attempts,
+                int(state),
+                change.not_before,
+                self._in.now,
+                self._in.now if change.failed else None,
+                change.id,
+            )
+        )
+
+    def _ignore(self, change: Continuation, held: Held) -> None:
+        self._in.let_go(change.id, State.ignored)
+        unit = self._in.unit_of(held)
+        unit.attempts += change.attempts - held.attempts
+        self._in.tables.units.end(unit, held.kind, change.id, State.ignored)
+        self._in.committed.duplicates.add(change.id)
+        self._ignored.append(self._ignored_as(DUPLICATE, change.id, change.attempts))
+
+    def _ignored_as(self, reason: str, row: int, attempts: int) -> Outcome:
+        return Outcome(
+            state=int(State.ignored),
+            attempts=attempts,
+            http_status=None,
+            error=reason,
+            error_message=None,
+            updated_at=self._in.now,
+            items=0,
+            items_failed=0,
+            id=row,
+        )
+
+    def _write(self) -> None:
+        """In this order: a row may arrive, go on and be ignored in one batch."""
+        tables = self._in.tables
+        if self._admitted:
+            tables.admit(self._admitted)
+        if self._skipped:
+            tables.bury(self._skipped)
+        if self._continued:
+            tables.continue_rows(self._continued)
+        if self._aliases:
+            tables.add_aliases(self._aliases)
+        if self._ignored:
+            tables.finish(self._ignored)
+            tables.drop_spills([outcome.id for outcome in self._ignored])
+
+    # Who is known
+
+    def _look_up(
+        self, arrivals: Sequence[Admission | Continuation], finishes: Sequence[Finish]
+    ) -> None:
+        """Ask for the identities of a whole batch at once."""
+        keys = {_key_of(arrival) for arrival in arrivals if _may_be_skipped(arrival)}
+        if keys:
+            self._given = self._in.tables.given(keys)
+        wanted: set[bytes] = set()
+        claims: dict[bytes, int] = {}
+        counted: Counter[bytes] = Counter()
+
+        def want(arrival: Admission | Continuation) -> None:
+            identity = arrival.identity
+            if identity is None:
+                return
+            record = True
+            if isinstance(arrival, Admission):
+                record = arrival.record
+                if arrival.counted:
+                    base, place = identity, counted[identity]
+                    counted[base] += 1
+                    identity = occurrence_identity(base, self._occurrences.get(base) + place)
+                elif self._skips(arrival):
+                    identity = skipped_identity(identity)
+            wanted.add(identity)
+            if record:
+                claims.setdefault(identity, arrival.id)
+
+        for arrival in arrivals:
+            want(arrival)
+        for finish in finishes:
+            if finish.tombstone is not None:
+                want(finish.tombstone)
+            for identity in finish.aliases:
+                wanted.add(identity)
+                claims.setdefault(identity, finish.id)
+        self._ask(wanted, claims)
+
+    def _ask(self, identities: Iterable[bytes], claims: Mapping[bytes, int]) -> None:
+        for identity in identities:
+            self._known.setdefault(identity, None)
+        self._known.update(self._in.tables.known(identities, claims))
+
+    def _find(self, identity: bytes) -> Known | None:
+        if identity not in self._known:
+            self._ask((identity,), {})
+        return self._known[identity]
+
+    def _identity(self, arrival: Admission) -> bytes:
+        if self._skips(arrival):
+            return skipped_identity(arrival.identity)
+        if not arrival.counted:
+            return arrival.identity
+        base = arrival.identity
+        occurrence = self._next_occurrence(base)
+        if occurrence:
+            self.counts[base] = occurrence
+        return occurrence_identity(base, occurrence)
+
+    def _skips(self, arrival: Admission) -> bool:
+        """An earlier number has what it would give."""
+        return _may_be_skipped(arrival) and _key_of(arrival) in self._given
+
+    def _use(self, arrival: Admission, identity: bytes, row: int) -> None:
+        """An identity stands for a row that arrived in this run."""
+        self._known[identity] = Known(row, self._in.run)
+        if arrival.counted:
+            base = arrival.identity
+            self.counts[base] = self.counts.get(base, 0) + 1
+
+    def _next_occurrence(self, base: bytes) -> int:
+        """The first occurrence whose row is absent or did not arrive in this run.
+
+        Those that arrived in a run are the first ones, without a gap: so the end of them can
+        be searched for in steps that double, where it is not remembered.
+        """
+        first = self.counts.get(base, self._occurrences.get(base))
+        if self._is_free(base, first):
+            return first
+        taken, step = first, 1
+        while not self._is_free(base, taken + step):
+            taken, step = taken + step, 2 * step
+        free = taken + step
+        while free - taken > 1:
+            middle = (taken + free) // 2
+            if self._is_free(base, middle):
+                free = middle
+            else:
+                taken = middle
+        return free
+
+    def _is_free(self, base: bytes, occurrence: int) -> bool:
+        known = self._find(occurrence_identity(base, occurrence))
+        return known is None or known.run != self._in.run
+
+
+def _may_be_skipped(arrival: Admission | Continuation) -> bool:
+    return isinstance(arrival, Admission) and arrival.may_be_skipped
+
+
+def _key_of(arrival: Admission | Continuation) -> bytes:
+    assert isinstance(arrival, Admission)
+    return arrival.given_key or arrival.identity

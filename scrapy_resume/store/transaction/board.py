@@ -1,0 +1,112 @@
+"""What the engine holds, in memory that outlives the process.
+
+A file of fixed size is mapped into memory; marking a row is one store of eight bytes and no
+system call. When the process dies, in whatever way, the kernel keeps the pages. (Power loss
+may lose them: that is nobody's crash.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from errno import ENOSPC
+from pathlib import Path
+from struct import Struct, error
+from typing import Final
+
+from scrapy_resume.model import Phase
+from scrapy_resume.store.transaction.file_identity import file_identity
+
+CAPACITY: Final = 4096
+"""Rows that can be marked at a time; those beyond are not, and count no crash."""
+
+_HEADER: Final = Struct("=8sqq")
+_MAGIC: Final = b"srboard1"
+_HEADER_WORDS: Final = 3
+_BYTES: Final = 8 * (_HEADER_WORDS + 2 * CAPACITY)
+
+
+class Board:
+    """The marks of one epoch's run.
+
+    An entry is a row's id and its phase, two native 64-bit words; phase 0 is a free entry. The
+    id is written while the phase is 0, and changes of the phase change one byte, so a death
+    between two stores leaves no entry that was not meant.
+    """
+
+    def __init__(self, path: Path, epoch: int) -> None:
+        """Create the file anew; raises ``OSError``."""
+        self.path = path
+        # Written, not truncated to size: a store into a hole on a full disk kills the process.
+        # A file of its own: a fenced owner goes on marking in the one that it has.
+        fresh = path.with_name(path.name + ".new")
+        descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            content = _HEADER.pack(_MAGIC, epoch, CAPACITY).ljust(_BYTES, b"\0")
+            written = os.write(descriptor, content)
+            if written != len(content):
+                raise OSError(ENOSPC, os.strerror(ENOSPC), os.fspath(fresh))
+            mapped = mmap.mmap(descriptor, _BYTES)
+        finally:
+            os.close(descriptor)
+        os.replace(fresh, path)
+        self._file = file_identity(path)
+        self._words = memoryview(mapped).cast("q")
+        self._free = list(range(_HEADER_WORDS, len(self._words), 2))
+        self._entries: dict[int, int] = {}
+
+    def mark(self, row: int, phase: Phase) -> None:
+        """The engine holds the row."""
+        at = self._entries.get(row)
+        if at is None:
+            if not self._free:
+                return
+            at = self._entries[row] = self._free.pop()
+            self._words[at] = row
+        self._words[at + 1] = phase
+
+    def unmark(self, row: int) -> None:
+        """The engine let go of the row."""
+        at = self._entries.pop(row, None)
+        if at is not None:
+            self._words[at + 1] = 0
+            self._free.append(at)
+
+    def remove(self) -> None:
+        """Remove the file, if it is still this one."""
+        with contextlib.suppress(OSError):
+            if file_identity(self.path) == self._file:
+                self.path.unlink()
+
+    def close(self) -> None:
+        """Leave the file as it is; marks go nowhere from here on.
+
+        The map is not closed by hand: another thread may be within ``mark`` now.
+        """
+        self._words = memoryview(bytearray(_BYTES)).cast("q")
+
+
+def read_board(path: Path, epoch: int) -> dict[int, Phase]:
+    """The rows that were marked when the run of ``epoch`` ended.
+
+    None if the file is not there, is another epoch's, or is not whole: what is not known to
+    have been in flight has no crash counted.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    try:
+        magic, written_by, capacity = _HEADER.unpack_from(content)
+    except error:
+        return {}
+    if (magic, written_by, capacity, len(content)) != (_MAGIC, epoch, CAPACITY, _BYTES):
+        return {}
+    words = memoryview(content).cast("q")
+    phases = {phase.value: phase for phase in Phase}
+    return {
+        words[at]: phases[words[at + 1]]
+        for at in range(_HEADER_WORDS, len(words), 2)
+        if words[at + 1] in phases
+    }

@@ -1,0 +1,197 @@
+"""What ends: finished rows with their items, tombstones, releases."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from scrapy_resume.model import EVERY_RUN_ITEM, Kind, State
+from scrapy_resume.store.contract import Finish, ItemRecord, Release
+from scrapy_resume.store.transaction.arrivals import Arrivals, Transaction
+from scrapy_resume.store.transaction.storable_text import storable
+from scrapy_resume.store.transaction.tables import NewItem, NewRow, Outcome
+from scrapy_resume.store.transaction.units import UnitChange
+
+
+class Finishes:
+    """Ends rows and makes their items visible, together."""
+
+    def __init__(self, transaction: Transaction, arrivals: Arrivals) -> None:
+        self._in = transaction
+        self._arrivals = arrivals
+        self._finished: list[Finish] = []
+        self._buried: list[tuple[NewRow, Outcome]] = []
+        self._items: list[tuple[int, ItemRecord]] = []
+        self._changes: Counter[int] = Counter()
+        """Row → by how much its number of items changes."""
+        self._units: dict[int, UnitChange] = {}
+        """Row that this batch ends → what that does to its unit."""
+
+    def spill(self, spills: Sequence[tuple[int, ItemRecord]]) -> None:
+        """Keep provisional items."""
+        if spills:
+            self._in.tables.add_spills([_new_item(row, item) for row, item in spills])
+
+    def apply(self, finishes: Sequence[Finish]) -> None:
+        """End the rows that are leased, and insert the tombstones that are new."""
+        for finish in finishes:
+            if self._end(finish):
+                self._arrivals.add_aliases(finish.id, finish.aliases)
+                self._take_items(finish)
+            elif finish.spilled:
+                self._in.tables.drop_spills([finish.id])
+        self._store_items()
+        self._write()
+
+    def release(self, releases: Sequence[Release]) -> None:
+        """leased → pending; what the rows spilled is dropped."""
+        released = [release for release in releases if self._release(release)]
+        if released:
+            self._in.tables.release(released, self._in.now)
+            self._in.tables.drop_spills([release.id for release in released])
+
+    def _release(self, release: Release) -> bool:
+        held = self._in.let_go(release.id, State.pending, release.not_before)
+        if held is None:
+            return False
+        if release.attempts != held.attempts:
+            self._in.unit_of(held).attempts += release.attempts - held.attempts
+        return True
+
+    def _end(self, finish: Finish) -> bool:
+        """Whether the finish counts: a row that is not leased any more has ended before."""
+        if finish.tombstone is not None:
+            return self._bury(finish)
+        held = self._in.let_go(finish.id, finish.state)
+        if held is None:
+            return False
+        if finish.supersedes and (held.items or self._changes[finish.id]):
+            self._supersede(finish.id)
+        self._finished.append(finish)
+        self._end_in_unit(finish, self._in.unit_of(held), held.kind, held.attempts)
+        return True
+
+    def _end_in_unit(self, finish: Finish, unit: UnitChange, kind: int, attempts: int) -> None:
+        self._units[finish.id] = unit
+        unit.attempts += finish.attempts - attempts
+        unit.items_failed += finish.items_failed
+        trouble = _text(finish.error), _text(finish.error_message)
+        self._in.tables.units.end(unit, kind, finish.id, finish.state, trouble)
+
+    def _bury(self, finish: Finish) -> bool:
+        tombstone = finish.tombstone
+        assert tombstone is not None
+        identity = self._arrivals.is_known(tombstone)
+        if identity is None:
+            self._in.committed.duplicates.add(finish.id)
+            return False
+        slot = self._in.slots.ids((tombstone.slot,))[tombstone.slot]
+        if tombstone.kind == Kind.request:
+            self._in.tally.states[finish.state] += 1
+        row = self._arrivals.row(tombstone, identity, slot, finish.state)
+        self._buried.append((row, self._outcome(finish)))
+        unit = self._in.tables.units.of(row.unit, row.kind)
+        unit.admit()
+        self._end_in_unit(finish, unit, row.kind, 0)
+        return True
+
+    def _supersede(self, row: int) -> None:
+        """Delete what an earlier execution gave, items taken in this batch by key included."""
+        self._store_items()
+        deleted = self._in.tables.drop_items(row)
+        self._in.tally.items_stored -= deleted
+        self._in.tally.superseded += deleted
+        self._changes[row] -= deleted
+
+    # Items
+
+    def _take_items(self, finish: Finish) -> None:
+        tally = self._in.tally
+        tally.items_dropped += finish.items_dropped
+        tally.items_failed += finish.items_failed
+        if finish.spilled:
+            self._take_spilled(finish.id)
+        row = finish.id
+        self._items += [(row, item) for item in finish.items]
+
+    def _take_spilled(self, row: int) -> None:
+        """There may be very many: they go from table to table in portions."""
+        for portion in self._in.tables.spilled(row):
+            self._items += [(row, item) for item in portion]
+            self._store_items()
+        self._in.tables.drop_spills([row])
+
+    def _store_items(self) -> None:
+        """Write the items that were taken so far, in order."""
+        items, self._items = self._items, []
+        if not items:
+            return
+        tally = self._in.tally
+        new = [_new_item(row, item) for row, item in items]
+        owners = self._owners(new)
+        for item in new:
+            key = item.key
+            owner = None if key is None else owners.get(key)
+            if owner is None:
+                tally.items_stored += 1
+            else:
+                self._changes[owner] -= 1
+                if key is not None and key.startswith(EVERY_RUN_ITEM):
+                    # Nobody has asked for items that update others: a feed has it once.
+                    tally.superseded += 1
+            self._changes[item.row] += 1
+            if key is not None:
+                owners[key] = item.row
+        self._in.items_taken += len(new)
+        self._in.tables.store_items(new)
+
+    def _owners(self, items: Sequence[NewItem]) -> dict[str, int]:
+        keys = {item.key for item in items if item.key is not None}
+        return self._in.tables.item_owners(sorted(keys)) if keys else {}
+
+    def _write(self) -> None:
+        tables = self._in.tables
+        if self._changes:
+            self._count_items_in_units()
+        if self._buried:
+            tables.bury(self._buried)
+        if self._finished:
+            tables.finish([self._outcome(finish) for finish in self._finished])
+        rest = [(row, change) for row, change in self._changes.items() if change]
+        if rest:
+            tables.change_items(rest)
+
+    def _count_items_in_units(self) -> None:
+        """By their keys, items may come from rows that ended long ago."""
+        others = [row for row in self._changes if row not in self._units]
+        units = self._in.tables.units_of(others) if others else {}
+        for row, change in self._changes.items():
+            unit = self._units.get(row)
+            if unit is None and row in units:
+                unit = self._in.tables.units.of(units[row], Kind.request)
+            if unit is not None:
+                unit.items += change
+
+    def _outcome(self, finish: Finish) -> Outcome:
+        """Items of a row that is buried are counted when it is there."""
+        items = 0 if finish.tombstone is not None else self._changes.pop(finish.id, 0)
+        return Outcome(
+            int(finish.state),
+            finish.attempts,
+            finish.http_status,
+            _text(finish.error),
+            _text(finish.error_message),
+            self._in.now,
+            items,
+            finish.items_failed,
+            finish.id,
+        )
+
+
+def _new_item(row: int, item: ItemRecord) -> NewItem:
+    key = None if item.key is None else storable(item.key)
+    return NewItem(row, item.occurrence, key, item.payload)
+
+
+def _text(text: str | None) -> str | None:
+    return None if text is None else storable(text)

@@ -1,0 +1,92 @@
+"""What becomes of the rows that a run held when it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from scrapy_resume.model import Phase, State
+from scrapy_resume.store.transaction.counters import Tally
+from scrapy_resume.store.transaction.tables import Fate, LeasedThen, Tables
+
+CRASH: Final = "crash"
+PATIENCE: Final = 20
+"""Crashes beyond the limit after which a suspect is parked even though each time the process
+died before the site answered: the request itself may be what kills it."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """How the run before ended, as far as its requests may be blamed for it."""
+
+    marks: Mapping[int, Phase] = field(default_factory=dict)
+    """Rows that the engine held. Empty after a graceful end."""
+    alone_id: int = 0
+    """The suspect that ran alone then; 0: none did."""
+    crash_limit: int = 3
+    blames: bool = True
+    """False: the process was not ended by what it did (a takeover by force)."""
+
+
+def fate(row: LeasedThen, death: Death) -> Fate:
+    """Pending again, as a suspect after too many crashes; parked if it crashed while alone."""
+    phase = death.marks.get(row.id)
+    if phase is None:
+        return Fate(State.pending, 0, row.crashes, row.suspect)
+    if not death.blames:
+        return Fate(State.pending, 1, row.crashes, row.suspect)
+    crashes = row.crashes + 1
+    if row.id == death.alone_id and (
+        phase is Phase.answered or crashes >= death.crash_limit + PATIENCE
+    ):
+        message = (
+            f"the process died {crashes} times while it was in flight, the last time while it "
+            "ran alone"
+        )
+        return Fate(State.parked, 1, crashes, 1, CRASH, message)
+    suspect = int(bool(row.suspect) or crashes >= death.crash_limit)
+    return Fate(State.pending, 1, crashes, suspect)
+
+
+@dataclass
+class Recovered:
+    """How many rows a recovery brought back, and how many of them it parked."""
+
+    rows: int = 0
+    parked: int = 0
+
+
+def recover(tables: Tables, tally: Tally, death: Death, now: float) -> Recovered:
+    """Take back what is leased, within the transaction at hand; provisional items end too."""
+    rows = tables.held_then()
+    recovered = Recovered(rows=len(rows))
+    ends = []
+    for row in rows:
+        end = fate(row, death)
+        tally.leave(State.leased, row.kind, row.slot, row.suspect, row.not_before)
+        tally.enter(end.state, row.kind, row.slot, end.suspect, row.not_before)
+        if end.attempts or end.state is State.parked:
+            unit = tables.units.of(row.unit, row.kind)
+            unit.attempts += end.attempts
+            if end.state is State.parked:
+                trouble = end.error, end.error_message
+                tables.units.end(unit, row.kind, row.id, end.state, trouble)
+                recovered.parked += 1
+        ends.append((row, end))
+    if ends:
+        tables.recover(ends, now)
+    tables.empty_spills()
+    return recovered
+
+
+def supersede_every_run(tables: Tables, tally: Tally, run: int, now: float) -> None:
+    """Requests that are fetched once in each run are not owed by later ones."""
+    rows = tables.unmet(run)
+    for row in rows:
+        tally.leave(State.pending, row.kind, row.slot, row.suspect, row.not_before)
+        tally.enter(State.ignored, row.kind, row.slot, row.suspect, row.not_before)
+        unit = tables.units.of(row.unit, row.kind)
+        tables.units.end(unit, row.kind, row.id, State.ignored)
+    if rows:
+        tables.supersede([row.id for row in rows], now)

@@ -1,0 +1,107 @@
+"""A selection of requests as a condition on the view ``requests``, for both databases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from scrapy_resume.model import Selection, State
+from scrapy_resume.store.transaction.storable_text import storable
+
+UNRECORDED: Final = '{"unrecorded":true}'
+"""The payload of a row that lived in memory, and was written when it had ended: nobody can fetch
+it again without the page that led to it."""
+
+
+LISTED: Final = (
+    "v.url, v.method, v.state, v.priority, v.depth, v.callback, v.attempts, v.crashes,"
+    " v.http_status, v.error, v.error_message, v.not_before, v.updated_at,"
+    " v.first_failed_at, v.items, v.unit, v.worker, v.leased_at"
+)
+"""The columns of ``scrapy resume requests --json``."""
+
+EVERYTHING: Final = Selection()
+TROUBLED: Final = frozenset({State.failed, State.parked})
+"""What both databases list apart, so that it is found without reading all."""
+
+_HOST: Final = re.compile(r"[^:]+://(?:[^/@]*@)?(\[[^]]*\]|[^/:?#]*)")
+
+
+class Condition(NamedTuple):
+    """What follows WHERE, and its values by name."""
+
+    sql: str
+    values: dict[str, Any]
+
+
+class Dialect(NamedTuple):
+    """How a database says it."""
+
+    value: Callable[[str], str]
+    """The place of a value, by its name."""
+    host: str
+    """The host of ``v.url``."""
+    like: Callable[[str], str]
+    """The condition that ``v.url`` fits the pattern whose place is given."""
+    pattern: Callable[[str], str]
+    """A glob as such a pattern."""
+
+
+def url_host(url: str) -> str:
+    """For databases that cannot tell by themselves."""
+    found = _HOST.match(url)
+    return found[1] if found else ""
+
+
+def _sqlite_pattern(glob: str) -> str:
+    return glob.replace("[", "[[]")
+
+
+def _postgres_pattern(glob: str) -> str:
+    escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%").replace("?", "_")
+
+
+SQLITE: Final = Dialect(
+    value=lambda name: f":{name}",
+    host="url_host(v.url)",
+    like=lambda place: f"v.url GLOB {place}",
+    pattern=_sqlite_pattern,
+)
+POSTGRES: Final = Dialect(
+    value=lambda name: f"%({name})s",
+    host="substring(v.url from '^[^:]+://(?:[^/@]*@)?(\\[[^]]*\\]|[^/:?#]*)')",
+    like=lambda place: f"v.url LIKE {place}",
+    pattern=_postgres_pattern,
+)
+
+
+def condition(selection: Selection, dialect: Dialect) -> Condition:
+    """On ``v``, a row of the view ``requests``."""
+    parts: list[str] = []
+    values: dict[str, Any] = {}
+
+    def equal(column: str, name: str, value: Any) -> None:
+        if value is not None:
+            parts.append(f"{column} = {dialect.value(name)}")
+            values[name] = storable(value) if isinstance(value, str) else value
+
+    if selection.states:
+        names = sorted({f"'{State(state).name}'" for state in selection.states})
+        parts.append(f"v.state IN ({', '.join(names)})")
+    host = selection.host
+    equal(f"lower({dialect.host})", "host", None if host is None else host.lower())
+    equal("v.http_status", "status", selection.status)
+    equal("v.error", "error", selection.error)
+    equal("v.callback", "callback", selection.callback)
+    equal("v.unit", "unit", selection.unit)
+    if selection.url is not None:
+        parts.append(dialect.like(dialect.value("url")))
+        values["url"] = dialect.pattern(storable(selection.url))
+    if selection.partial:
+        parts.append("v.state = 'done' AND v.items_failed > 0")
+    if selection.max_attempts is not None:
+        parts.append(f"v.attempts <= {dialect.value('max_attempts')}")
+        values["max_attempts"] = selection.max_attempts
+    return Condition(" AND ".join(parts) or "true", values)

@@ -1,0 +1,407 @@
+"""The event log: what is kept is written down, and nothing that goes wrong with it matters."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from scrapy_resume.events import log_writer
+from scrapy_resume.events.log_files import JobTail, read_events, remove_events, segments
+from scrapy_resume.events.log_writer import EventLogWriter
+from scrapy_resume.model import Counts, JobKey, Kind, State
+from scrapy_resume.store.contract import (
+    Admission,
+    Batch,
+    Committed,
+    Continuation,
+    Finish,
+    HostNote,
+    ItemRecord,
+    Session,
+)
+from tests.support import schemas
+
+BOOKS = JobKey("böoks", 3)
+HEAD = ("time", "job", "run", "worker")
+
+
+def session(run: int = 1, **fields: Any) -> Session:
+    known = {
+        "job": BOOKS,
+        "run": run,
+        "epoch": run,
+        "first_id": 1,
+        "began": True,
+        "crashed": False,
+        "counts": Counts(pending=2),
+        "pending": {},
+        "suspects": 0,
+        "start_exhausted": False,
+        "every_run": False,
+        "spider_state": None,
+        "cookies": {},
+    }
+    return Session(**{**known, **fields})
+
+
+def finished(row: int, url: str | None = None, **fields: Any) -> Finish:
+    origin = SimpleNamespace(url=url or f"http://shop.example/{row}")
+    return Finish(**{"id": row, "state": State.done, "attempts": 1, "origin": origin, **fields})
+
+
+def went_on(row: int, **fields: Any) -> Continuation:
+    known = {
+        "id": row,
+        "url": f"http://shop.example/{row}",
+        "payload": "{}",
+        "slot": "shop.example",
+        "priority": 0,
+        "start": 0,
+        "seq": 1,
+        "attempts": 1,
+    }
+    return Continuation(**{**known, **fields})
+
+
+def host(key: str, open_until: float = 0.0, wait_until: float = 0.0) -> HostNote:
+    values = {"open_until": open_until, "probes": 0, "wait_until": wait_until}
+    return HostNote(key, json.dumps(values))
+
+
+NewLog = Callable[..., EventLogWriter]
+
+
+@pytest.fixture
+def new_log(tmp_path: Path) -> Iterator[NewLog]:
+    logs: list[EventLogWriter] = []
+
+    def make(
+        run: int = 1, heartbeat: float = 900, segment_bytes: int = 10**6, **f: Any
+    ) -> EventLogWriter:
+        log = EventLogWriter(
+            tmp_path / "events", session(run, **f), "host:7", heartbeat, segment_bytes
+        )
+        logs.append(log)
+        return log
+
+    yield make
+    for log in logs:
+        log._join()
+
+
+def written(log: EventLogWriter, folder: Path) -> list[dict[str, Any]]:
+    log._join()
+    events = list(read_events(folder / "events", BOOKS))
+    schemas.check(events, "log")
+    return events
+
+
+def told(log: EventLogWriter, folder: Path) -> list[dict[str, Any]]:
+    """The events without what all of them have."""
+    events = written(log, folder)
+    for event in events:
+        assert [event.pop(name) for name in HEAD][1:] == ["böoks#3", 1, "host:7"]
+    return events
+
+
+def test_a_run_is_told_from_its_start_to_its_end(new_log: NewLog, tmp_path: Path) -> None:
+    log = new_log(began=False, crashed=True, recovered=5, parked=1)
+    opened = session(began=False, crashed=True, recovered=5, parked=1)
+    log.started(opened, "books")
+    log.committed(Batch(9, start_exhausted=True), Committed())
+    log.closed("paused", "shutdown", Counts(done=4), 6)
+    log.end()
+    log.committed(Batch(1, finishes=[finished(1)]), Committed())
+    started, recovered, exhausted, closed = told(log, tmp_path)
+    assert (started["type"], started["spider"], started["crashed"]) == (
+        "run_started",
+        "books",
+        True,
+    )
+    assert started["counts"]["pending"] == 2
+    assert recovered == {"type": "recovered", "requests": 5, "parked": 1}
+    assert exhausted == {"type": "start_exhausted"}
+    assert (closed["type"], closed["status"], closed["reason"]) == (
+        "run_closed",
+        "paused",
+        "shutdown",
+    )
+    assert (closed["pages"], closed["counts"]["done"]) == (6, 4)
+
+
+def test_what_becomes_of_requests_is_told(new_log: NewLog, tmp_path: Path) -> None:
+    log = new_log()
+    batch = Batch(
+        9,
+        arrivals=[
+            went_on(1, again=True, not_before=1_700_000_000.0, attempts=2),
+            went_on(2, again=True),
+            went_on(3, url="http://user:geheim@shop.example/new"),
+            went_on(4),
+        ],
+        finishes=[
+            finished(5, http_status=200, items=[ItemRecord(0, "{}")] * 2, items_dropped=1),
+            finished(6, state=State.failed, error="HttpError", error_message="m", http_status=500),
+            finished(7, state=State.ignored, error="IgnoreRequest"),
+            finished(8, tombstone=_tombstone(8)),
+            finished(9, tombstone=_tombstone(9)),
+            finished(10, tombstone=_tombstone(10, kind=Kind.start_item)),
+        ],
+    )
+    log.committed(batch, Committed(duplicates={4, 9}))
+    site = "http://shop.example"
+    assert told(log, tmp_path) == [
+        {
+            "type": "retry_scheduled",
+            "url": f"{site}/1",
+            "attempts": 2,
+            "not_before": "2023-11-14T22:13:20Z",
+        },
+        {"type": "retry_scheduled", "url": f"{site}/2", "attempts": 1, "not_before": None},
+        {"type": "redirected", "url": "http://user:***@shop.example/new", "attempts": 1},
+        {"type": "request_ignored", "url": f"{site}/4", "attempts": 1, "error": "duplicate"},
+        {
+            "type": "request_done",
+            "url": f"{site}/5",
+            "http_status": 200,
+            "attempts": 1,
+            "items": 2,
+            "items_dropped": 1,
+        },
+        {
+            "type": "request_failed",
+            "url": f"{site}/6",
+            "http_status": 500,
+            "attempts": 1,
+            "items": 0,
+            "error": "HttpError",
+            "error_message": "m",
+        },
+        {
+            "type": "request_ignored",
+            "url": f"{site}/7",
+            "http_status": None,
+            "attempts": 1,
+            "items": 0,
+            "error": "IgnoreRequest",
+            "error_message": None,
+        },
+        {
+            "type": "request_done",
+            "url": f"{site}/8",
+            "http_status": None,
+            "attempts": 1,
+            "items": 0,
+        },
+    ]
+
+
+def _tombstone(row: int, kind: Kind = Kind.request) -> Admission:
+    return Admission(
+        id=row, identity=b"", parent=0, url="", payload="", slot="", priority=0, start=0, seq=0,
+        unit=0, kind=kind,
+    )  # fmt: skip
+
+
+def test_hosts_are_told_of_when_their_breakers_change(new_log: NewLog, tmp_path: Path) -> None:
+    log = new_log(hosts=[host("old", open_until=1.7e9)])
+    for note in (
+        host("a", open_until=1.7e9),
+        host("a", open_until=1.8e9),  # a probe has failed
+        host("a"),
+        host("old"),
+        host("b", wait_until=1.7e9),
+    ):
+        log.committed(Batch(1, hosts=[note]), Committed())
+    assert told(log, tmp_path) == [
+        {"type": "breaker_opened", "host": "a", "until": "2023-11-14T22:13:20Z"},
+        {"type": "breaker_closed", "host": "a"},
+        {"type": "breaker_closed", "host": "old"},
+        {"type": "host_waits", "host": "b", "until": "2023-11-14T22:13:20Z"},
+    ]
+
+
+def test_a_heartbeat_comes_with_a_commit_when_it_is_due(new_log: NewLog, tmp_path: Path) -> None:
+    log = new_log(heartbeat=0)
+    log.committed(Batch(1, pages=3), Committed(counts=Counts(leased=1)))
+    (beat,) = told(log, tmp_path)
+    assert (beat["type"], beat["pages"], beat["counts"]["leased"]) == ("heartbeat", 3, 1)
+
+
+def test_large_files_are_compressed_and_read_in_order(new_log: NewLog, tmp_path: Path) -> None:
+    log = new_log(segment_bytes=2_000)
+    for row in range(200):
+        log.committed(Batch(1, finishes=[finished(row)]), Committed())
+    events = told(log, tmp_path)
+    assert [event["url"].rpartition("/")[2] for event in events] == [str(r) for r in range(200)]
+    files = segments(tmp_path / "events", BOOKS)
+    assert len(files) > 5
+    *packed, last = [file.path for file in files]
+    assert all(path.suffix == ".gz" for path in packed)
+    assert last.suffix == ".jsonl"
+    assert {path.stat().st_mode & 0o777 for path in (*packed, last)} == {0o600}
+    with gzip.open(packed[0]) as file:
+        assert all(json.loads(line)["type"] == "request_done" for line in file)
+    assert not list((tmp_path / "events").glob("*.part"))
+
+
+def test_lines_are_ascii_and_move_no_terminal(new_log: NewLog, tmp_path: Path) -> None:
+    log = new_log()
+    text = "é\x1b[31m\x9b31m\u202e"
+    log.committed(
+        Batch(1, finishes=[finished(1, state=State.failed, error="E", error_message=text)]),
+        Committed(),
+    )
+    (event,) = written(log, tmp_path)
+    assert event["error_message"] == text
+    (file,) = segments(tmp_path / "events", BOOKS)
+    content = file.path.read_bytes()
+    assert content.isascii()
+    assert b"\x1b" not in content
+
+
+def test_a_torn_last_line_is_left_out(new_log: NewLog, tmp_path: Path) -> None:
+    log = new_log()
+    log.committed(Batch(1, finishes=[finished(1), finished(2)]), Committed())
+    assert len(written(log, tmp_path)) == 2
+    (file,) = segments(tmp_path / "events", BOOKS)
+    os.truncate(file.path, file.path.stat().st_size - 5)
+    assert len(list(read_events(tmp_path / "events", BOOKS))) == 1
+
+
+def test_runs_are_read_by_time(new_log: NewLog, tmp_path: Path) -> None:
+    first, second = new_log(1), new_log(2)
+    for log, row in ((first, 1), (second, 2), (first, 3), (second, 4)):
+        done = threading.Event()
+        log._file.flush = _then(log._file.flush, done)  # type: ignore[method-assign]
+        log.committed(Batch(1, finishes=[finished(row)]), Committed())
+        assert done.wait(20)
+    events = list(read_events(tmp_path / "events", BOOKS))
+    assert [event["time"] for event in events] == sorted(event["time"] for event in events)
+    assert {event["run"] for event in events} == {1, 2}
+    assert len(events) == 4
+
+
+def _then(call: Callable[[], None], done: threading.Event) -> Callable[[], None]:
+    def both() -> None:
+        call()
+        done.set()
+
+    return both
+
+
+def test_what_is_added_is_followed_through_rotation_and_new_runs(
+    new_log: NewLog, tmp_path: Path
+) -> None:
+    tail = JobTail(tmp_path / "events", BOOKS)
+    assert list(tail.events()) == []
+    log = new_log(1, segment_bytes=1_000)
+    seen: list[str] = []
+
+    def look(log: EventLogWriter) -> None:
+        seen.extend(event["type"] for event in tail.events())
+
+    for row in range(30):
+        log.committed(Batch(1, finishes=[finished(row)]), Committed())
+        look(log)
+    log.closed("paused", "shutdown", Counts(), 30)
+    log._join()
+    look(log)
+    assert seen == ["request_done"] * 30 + ["run_closed"]
+    other = new_log(2)
+    other.started(session(2), "books")
+    other._join()
+    look(other)
+    look(other)
+    assert seen[31:] == ["run_started"]
+
+
+def test_a_file_that_was_compressed_twice_is_read_once(new_log: NewLog, tmp_path: Path) -> None:
+    """The process died after the compressed file had its name, before the other one was gone."""
+    log = new_log()
+    log.committed(Batch(1, finishes=[finished(1)]), Committed())
+    assert len(written(log, tmp_path)) == 1
+    (file,) = segments(tmp_path / "events", BOOKS)
+    packed = file.path.with_name(f"{file.path.name}.gz")
+    packed.write_bytes(gzip.compress(file.path.read_bytes()))
+    assert len(segments(tmp_path / "events", BOOKS)) == 1
+    assert len(list(read_events(tmp_path / "events", BOOKS))) == 1
+    remove_events(tmp_path / "events", BOOKS)
+    assert list((tmp_path / "events").iterdir()) == []
+
+
+def test_only_a_job_s_own_files_are_removed(new_log: NewLog, tmp_path: Path) -> None:
+    log = new_log()
+    log.committed(Batch(1, finishes=[finished(1)]), Committed())
+    log._join()
+    folder = tmp_path / "events"
+    (file,) = segments(folder, BOOKS)
+    others = [file.path.name.replace("#3", "#33"), f"x{file.path.name}", f"{file.path.name}.txt"]
+    for name in others:
+        (folder / name).write_text("{}\n")
+    linked = folder / file.path.name.replace("run-1", "run-2")
+    linked.symlink_to(tmp_path / "mine")
+    remove_events(folder, BOOKS)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*others, linked.name])
+
+
+def test_what_cannot_be_written_is_told_once_and_harms_nothing(
+    new_log: NewLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "events").write_text("a file, where the directory should be")
+    log = new_log()
+    with caplog.at_level(logging.WARNING, "scrapy_resume"):
+        for row in range(3):
+            log.committed(Batch(1, finishes=[finished(row)]), Committed())
+        log._join()
+        log.committed(Batch(1, finishes=[finished(4)]), Committed())
+        log.closed("completed", "finished", Counts(), 1)
+    assert len(caplog.records) == 1
+    assert "The event log is not written any more" in caplog.text
+
+
+def test_what_a_standing_disk_loses_is_counted(
+    new_log: NewLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_writer, "BACKLOG", 3)
+    log = new_log()
+    stands, goes_on = threading.Event(), threading.Event()
+    write = log._file.write
+
+    def standing(lines: Iterator[dict[str, Any]]) -> None:
+        stands.set()
+        assert goes_on.wait(20)
+        write(lines)
+
+    log._file.write = standing  # type: ignore[method-assign]
+    log.committed(Batch(1, finishes=[finished(0)]), Committed())
+    assert stands.wait(20)
+    for row in range(1, 10):
+        log.committed(Batch(1, finishes=[finished(row)]), Committed())
+    goes_on.set()
+    log.closed("completed", "finished", Counts(), 1)
+    events = written(log, tmp_path)
+    assert [event["type"] for event in events] == [
+        *["request_done"] * 4,
+        "run_closed",
+        "events_lost",
+    ]
+    assert events[-1]["requests"] == 6
+
+
+def test_a_job_deleted_elsewhere_keeps_its_log_apart(new_log: NewLog, tmp_path: Path) -> None:
+    for _ in range(2):
+        log = new_log()
+        log.committed(Batch(1, finishes=[finished(1)]), Committed())
+        log._join()
+    assert [file.number for file in segments(tmp_path / "events", BOOKS)] == [1, 2]
+    assert len(list(read_events(tmp_path / "events", BOOKS))) == 2

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydispatch import dispatcher
+from scrapy.crawler import Crawler
+from scrapy.utils.test import get_crawler
+from twisted.internet.defer import Deferred
+
+from scrapy_resume import signals
+from scrapy_resume.events import signal_sender as sender_module
+from scrapy_resume.events.signal_sender import BACKLOG, SignalSender
+from scrapy_resume.model import JobKey
+from scrapy_resume.store.contract import EventNote
+
+
+@pytest.fixture
+def crawler() -> Crawler:
+    return get_crawler()
+
+
+@pytest.fixture
+def signal_sender(crawler: Crawler) -> SignalSender:
+    return SignalSender(crawler, JobKey("books", 1))
+
+
+class Handler:
+    def heard(self) -> None:
+        pass
+
+
+def test_what_nobody_listens_to_is_not_wanted(signal_sender: SignalSender) -> None:
+    assert signal_sender.wanted() == frozenset()
+
+
+def test_a_handler_is_noticed_when_it_comes_and_when_it_goes(
+    crawler: Crawler, signal_sender: SignalSender
+) -> None:
+    handler = Handler()
+    crawler.signals.connect(handler.heard, signals.job_closed)
+    assert signal_sender.wanted() == {"job_closed"}
+    crawler.signals.disconnect(handler.heard, signals.job_closed)
+    assert signal_sender.wanted() == frozenset()
+
+
+def test_a_handler_that_was_forgotten_wants_nothing(
+    crawler: Crawler, signal_sender: SignalSender
+) -> None:
+    handler = Handler()
+    crawler.signals.connect(handler.heard, signals.request_failed)
+    del handler
+    assert signal_sender.wanted() == frozenset()
+
+
+def test_a_handler_of_any_crawler_is_noticed(signal_sender: SignalSender) -> None:
+    handler = Handler()
+    dispatcher.connect(handler.heard, signals.commit_done, sender=dispatcher.Any)
+    try:
+        assert signal_sender.wanted() == {"commit_done"}
+    finally:
+        dispatcher.disconnect(handler.heard, signals.commit_done, sender=dispatcher.Any)
+
+
+def test_another_crawler_s_handler_is_not(signal_sender: SignalSender) -> None:
+    handler: Any = Handler()
+    get_crawler().signals.connect(handler.heard, signals.commit_done)
+    assert signal_sender.wanted() == frozenset()
+
+
+def note(number: int, count: int = 1) -> EventNote:
+    return EventNote(number, [{"event": "job_closed", "run": number}] * count)
+
+
+class Sent:
+    """Takes the place of Scrapy's signals: each event waits to be let through."""
+
+    sender = object()
+
+    def __init__(self) -> None:
+        self.runs: list[int] = []
+        self.gates: list[Deferred[None]] = []
+
+    async def send_catch_log_async(self, signal: object, **details: Any) -> None:
+        assert signal is signals.job_closed
+        self.runs.append(details["run"])
+        gate: Deferred[None] = Deferred()
+        self.gates.append(gate)
+        await gate
+
+    def let_through(self) -> None:
+        self.gates.pop(0).callback(None)
+
+
+@pytest.fixture
+def sent(signal_sender: SignalSender, monkeypatch: pytest.MonkeyPatch) -> Sent:
+    sent = Sent()
+    signal_sender._crawler = SimpleNamespace(signals=sent, spider=None)  # type: ignore[assignment]
+    monkeypatch.setattr(sender_module, "deferred_from_coro", Deferred.fromCoroutine)
+    return sent
+
+
+def test_events_are_sent_in_order_and_each_commit_s_are_told_when_all_were(
+    signal_sender: SignalSender, sent: Sent
+) -> None:
+    signal_sender.tell([note(1, count=2), note(2)])
+    assert (sent.runs, signal_sender.take_told()) == ([1], [])
+    sent.let_through()
+    assert (sent.runs, signal_sender.take_told()) == ([1, 1], [])
+    sent.let_through()
+    assert (sent.runs, signal_sender.take_told()) == ([1, 1, 2], [1])
+    sent.let_through()
+    assert signal_sender.take_told() == [2]
+    assert signal_sender.take_told() == []
+
+
+def test_what_is_stopped_was_not_told(signal_sender: SignalSender, sent: Sent) -> None:
+    signal_sender.tell([note(1), note(2)])
+    signal_sender.stop()
+    sent.let_through()
+    assert (sent.runs, signal_sender.take_told()) == ([1], [])
+
+
+def test_no_more_is_handed_out_while_many_events_wait(
+    signal_sender: SignalSender, sent: Sent
+) -> None:
+    held: list[bool] = []
+    signal_sender.hold = held.append
+    signal_sender.tell([note(1, count=BACKLOG)])
+    assert held == []
+    signal_sender.tell([note(2)])
+    assert held == [True]
+    for _ in range(BACKLOG):
+        sent.let_through()
+    assert held == [True, False]
+
+
+def test_an_event_of_a_newer_version_is_passed_over(
+    signal_sender: SignalSender, sent: Sent
+) -> None:
+    signal_sender.tell([EventNote(1, [{"event": "from_the_future"}])])
+    assert signal_sender.take_told() == [1]
