@@ -17,10 +17,10 @@ from scrapy.exporters import (
     XmlItemExporter,
 )
 from scrapy.extensions import feedexport
-from scrapy.extensions.feedexport import FeedExporter, FeedSlot
+from scrapy.extensions.feedexport import FeedSlot
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
-from scrapy_resume.commits.store_thread import post_to_loop
+from scrapy_resume.engine.feed_slots import SlotMakingExporter
 from scrapy_resume.extensions import run_of
 from scrapy_resume.feeds.context import Desk, FeedPlan
 from scrapy_resume.feeds.feed import Feed
@@ -53,7 +53,7 @@ object that is there twice once.)"""
 _fill_uri = getattr(feedexport, "apply_uri_params", operator.mod)
 
 
-class ResumeFeedExporter(FeedExporter):
+class ResumeFeedExporter(SlotMakingExporter):
     """The feeds of a crawl that opens a job. In any other it is Scrapy's own exporter.
 
     All options of FEEDS, exporters and storages are Scrapy's; so are the signals and the stats.
@@ -79,21 +79,20 @@ class ResumeFeedExporter(FeedExporter):
         self._following: list[Deferred[None]] = []
         run.listeners.feeds = self
         formats = {self.exporters[options["format"]] for options in self.feeds.values()}
-        run.items.keeps_originals = not formats <= SHOWS_VALUES_ONLY
+        run.tracker.items.keeps_originals = not formats <= SHOWS_VALUES_ONLY
 
     def _source_of(self, part: int) -> CommittedItems:
         run = self._run
         if not part:
-            return CommittedItems(run.job, run.thread, run.codec)
-        return ItemsOfRun(cast("SharedJobStore", run.job), run.thread, run.codec, part)
+            return CommittedItems(run.job, run.parts.thread, run.codec)
+        return ItemsOfRun(cast("SharedJobStore", run.job), run.parts.thread, run.codec, part)
 
     def _new_desk(self, source: CommittedItems, *, fence: bool) -> Desk:
         run = self._run
         owner = f"{run.session.job} of {run.session.created_at!r}"
-        desk = Desk(self._spider, source, run.committer, owner, fence=fence)
+        desk = Desk(self._spider, source, run.committer, run.parts.clock, owner, fence=fence)
         desk.hold = partial(run.tracker.hold, "feeds")
         desk.item_failed = self._item_failed
-        desk.attach(post_to_loop())
         self._desks.append(desk)
         return desk
 
@@ -214,22 +213,13 @@ class ResumeFeedExporter(FeedExporter):
     # ---- Scrapy's slots
 
     def _new_uri(self, template: str, part: int, slot: FeedSlot | None) -> str:
-        spider = self.crawler.spider
-        assert spider is not None
-        params = self._get_uri_params(spider, self.feeds[template]["uri_params"], slot)
+        params = self.uri_parameters(self.feeds[template], slot)
         uri: str = _fill_uri(part_name(template, part), params)
         return uri
 
     def _new_slot(self, template: str, record: FeedRecord) -> FeedSlot:
-        spider = self.crawler.spider
-        assert spider is not None
-        return self._start_new_batch(
-            batch_id=record.batch,
-            uri=record.path or record.uri,
-            feed_options=self.feeds[template],
-            spider=spider,
-            uri_template=template,
-        )
+        uri = record.path or record.uri
+        return self.open_slot(template, self.feeds[template], record.batch, uri)
 
     def _item_failed(self, uri: str) -> None:
         """Scrapy's words are those of its signal dispatcher; the item is named by the traceback."""

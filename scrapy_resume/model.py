@@ -1,4 +1,4 @@
-"""States, dupefilter and rows. No I/O.
+"""States, identities and rows. No I/O.
 
 Words used throughout: a *job* is one crawl from start to completion, over as many
 *runs* (processes) as it takes. A *row* is one recorded request. An *identity* is
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 IDENTITY_BYTES: Final = 20
 
@@ -51,6 +51,17 @@ class UnitState(IntEnum):
     """None of it has ended."""
     completed = 5
     """Nothing is open, nothing was lost."""
+
+
+class Outcome(NamedTuple):
+    """How a request ended."""
+
+    state: State
+    error: str | None = None
+    """The error's class name; ``None``: no error."""
+    message: str | None = None
+    http_status: int | None = None
+    """``None``: not known from the error."""
 
 
 class Kind(IntEnum):
@@ -107,7 +118,7 @@ def ordinary_identity(fingerprint: bytes) -> bytes:
 
 
 def child_identity(parent: bytes, fingerprint: bytes) -> bytes:
-    """The base of the dupefilter of a parent's ``dont_filter`` requests with a fingerprint."""
+    """The base of the identities of a parent's ``dont_filter`` requests with a fingerprint."""
     return digest(b"child", parent, fingerprint)
 
 

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from scrapy.utils.asyncio import call_later
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
@@ -22,6 +21,7 @@ from scrapy_resume.commits.store_thread import (
 )
 from scrapy_resume.feeds.record import FeedRecord, encode_record
 from scrapy_resume.feeds.targets import FeedPlace
+from scrapy_resume.ports.clock import pause
 from scrapy_resume.store.contract import FeedNote
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.feeds.source import CommittedItems
+    from scrapy_resume.ports.clock import Clock
     from scrapy_resume.store.contract import Batch
 
 logger = logging.getLogger("scrapy_resume")
@@ -67,14 +68,21 @@ class Desk:
     """The way of the feeds to the store, to a thread for files, and to the crawl."""
 
     def __init__(
-        self, spider: Spider, source: CommittedItems, outbox: Committer, owner: str, fence: bool
+        self,
+        spider: Spider,
+        source: CommittedItems,
+        outbox: Committer,
+        clock: Clock,
+        owner: str,
+        fence: bool,
     ) -> None:
         self.source = source
         self._spider = spider
         self._outbox = outbox
         self._owner = owner
         self._fence = fence
-        self._thread = StoreThread("scrapy-resume feeds")
+        self._clock = clock
+        self._thread = StoreThread("scrapy-resume feeds", clock)
         self._notes: dict[tuple[str, int], tuple[FeedRecord, bool]] = {}
         self._out: dict[str, float] = {}
         self._writers: dict[str, tuple[Path, int]] = {}
@@ -87,10 +95,6 @@ class Desk:
         """When a closing crawl waits no longer, on the monotonic clock; ``None``: it is not."""
         self.abandoned = False
         """The run ends at once."""
-
-    def attach(self, post: Callable[..., Any]) -> None:
-        """The event loop runs."""
-        self._thread.attach(post)
 
     def place(self, feed: FeedPlan) -> FeedPlace:
         """What a target has to know."""
@@ -155,9 +159,7 @@ class Desk:
             logger.warning("Feed %s: %s. The crawl waits, and goes on when %s.", uri, error, until)
             self.hold(True)
         self._out[uri] = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
-        waited: Deferred[None] = Deferred()
-        call_later(pause_seconds, waited.callback, None)
-        await maybe_deferred_to_future(waited)
+        await pause(self._clock, pause_seconds)
 
     def _past_deadline(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline

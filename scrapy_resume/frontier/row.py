@@ -148,7 +148,7 @@ class Row:
 
     @property
     def key(self) -> bytes:
-        """What dupefilter of the row's children are derived from: the same after a crash.
+        """What the identities of the row's children are derived from: the same after a crash.
 
         An ordinary request for the same page may come from elsewhere then, and be written down
         or not: the children are known by the page. One without a filter is always the same row.

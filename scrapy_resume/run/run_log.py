@@ -108,7 +108,7 @@ class RunLog:
         counts = run.tracker.counts
         seconds = max(time.monotonic() - self._started_at, 1e-9)
         ended = counts.total - counts.open
-        total = max(counts.total, int(run.metrics.expected_total or 0))
+        total = max(counts.total, int(run.parts.custom_stats.expected_total or 0))
         items_per_second = (counts.items_stored - self._items_before) / seconds
         pages_per_second = run.tracker.pages / seconds
         rate = counts.success_rate

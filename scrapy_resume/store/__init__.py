@@ -1,4 +1,9 @@
-"""Stores: where jobs are kept. One contract, a backend for each kind of place."""
+"""Where jobs are kept: one contract, a backend for each kind of place.
+
+``contract`` says what every store promises; ``transaction`` has the steps that all backends share;
+``sqlite`` and ``postgres`` are the backends, with their statements in ``sql``. How requests and
+items become text is in ``codec``.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from scrapy.settings import default_settings
 
 from scrapy_resume.commits.committer import BACKLOG_LIMIT, BATCH_SIZE, Committer
 from scrapy_resume.errors import (
@@ -16,12 +15,8 @@ from scrapy_resume.errors import (
     StateNotRecordableError,
     StoreUnavailableError,
 )
+from scrapy_resume.ports.clock import AsyncioClock
 from scrapy_resume.store.contract import Batch, Closing, Committed, Release
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(default_settings, "TWISTED_REACTOR_ENABLED"),
-    reason="this Scrapy finds asyncio only where its reactor runs on it",
-)
 
 
 class Thread:
@@ -63,7 +58,7 @@ class Job:
         return closing.status
 
 
-class Tracker:
+class Participant:
     def __init__(self) -> None:
         self.answers = 0
         self.errors: list[Exception] = []
@@ -76,17 +71,28 @@ class Tracker:
     def answered(self, batch: Batch, answer: Committed) -> None:
         self.answers += 1
 
+    def store_is_out(self) -> None:
+        pass
+
     def gave_up(self, error: Exception) -> None:
         self.errors.append(error)
 
-    def kept_last_words(self, batch: Batch, answer: Committed, status: str, reason: str) -> None:
+    def kept_last_words(
+        self, batch: Batch, answer: Committed | None, status: str, reason: str
+    ) -> None:
         self.last_words = (status, reason)
 
 
 class Bench:
     def __init__(self, interval: float = 0.02) -> None:
-        self.job, self.thread, self.tracker = Job(), Thread(), Tracker()
-        self.committer = Committer(self.job, self.thread, self.tracker, interval)  # type: ignore[arg-type]
+        self.job, self.thread, self.participant = Job(), Thread(), Participant()
+        self.committer = Committer(
+            self.job,  # type: ignore[arg-type]
+            self.thread,  # type: ignore[arg-type]
+            self.participant,
+            interval,
+            AsyncioClock(),
+        )
 
     def release(self, row: int) -> None:
         self.committer.note().releases.append(Release(row, 0))
@@ -193,8 +199,10 @@ def test_kept_means_all_that_was_noted_before_and_nothing_that_comes_later() -> 
         assert await second
         assert bench.rows() == [[1], [2]]
 
+    in_loop(scenario)
 
-def test_nothing_is_kept_once_the_outbox_is_sealed() -> None:
+
+def test_nothing_is_kept_once_the_committer_is_sealed() -> None:
     async def scenario(bench: Bench) -> None:
         bench.release(1)
         waiting = asyncio.ensure_future(bench.committer.kept())
@@ -220,7 +228,7 @@ def test_after_a_fenced_commit_nothing_is_accepted() -> None:
         await bench.sent()
         error = LeaseLostError("taken over")
         bench.thread.fail(error)
-        assert bench.tracker.errors == [error]
+        assert bench.participant.errors == [error]
         bench.release(2)
         await asyncio.sleep(0.03)
         assert not bench.thread.calls
@@ -231,11 +239,11 @@ def test_after_a_fenced_commit_nothing_is_accepted() -> None:
 
 def test_state_that_cannot_be_written_keeps_its_batch_from_going() -> None:
     async def scenario(bench: Bench) -> None:
-        bench.tracker.trouble = StateNotRecordableError("spider.state['x']")
+        bench.participant.trouble = StateNotRecordableError("spider.state['x']")
         bench.release(1)
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(bench.sent(), 0.05)
-        assert bench.tracker.errors == [bench.tracker.trouble]
+        assert bench.participant.errors == [bench.participant.trouble]
         assert bench.job.kept == []
 
     in_loop(scenario)
@@ -248,7 +256,7 @@ def test_last_words_are_kept_and_the_job_is_given_up() -> None:
         bench.thread.answer()
         assert bench.rows() == [[1]]
         assert [closing.status for closing in bench.job.closings] == ["paused"]
-        assert bench.tracker.last_words == ("paused", "shutdown")
+        assert bench.participant.last_words == ("paused", "shutdown")
         assert bench.thread.stopped
 
     in_loop(scenario)

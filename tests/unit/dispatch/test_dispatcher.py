@@ -6,36 +6,31 @@ import asyncio
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from scrapy.settings import default_settings
 
 from scrapy_resume.dispatch import dispatcher as dispatcher_module
-from scrapy_resume.dispatch.delayed import DelayedRows
 from scrapy_resume.dispatch.dispatcher import Dispatcher
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
+from scrapy_resume.ports.clock import AsyncioClock
 from scrapy_resume.store.contract import JobStore
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(default_settings, "TWISTED_REACTOR_ENABLED"),
-    reason="this Scrapy finds asyncio only where its reactor runs on it",
-)
+from tests.support.clock import StubEngine
 
 LIMIT_SECONDS = 20
 
 
-def dispatcher(when_marked: Callable[[Callable[[], None]], bool]) -> Dispatcher:
-    job = SimpleNamespace(session=SimpleNamespace(suspects=0), when_marked=when_marked)
-    frontier = LeaseBuffer(concurrency=1, by_slot=True, pending={})
-    return Dispatcher(cast(JobStore, job), frontier, DelayedRows(60))
-
-
-def goes_on(parts: Dispatcher) -> bool:
+def goes_on(when_marked: Callable[[Callable[[], None]], bool]) -> bool:
     """Whether a callback would go on, sooner or later."""
 
     async def within_limit() -> bool:
-        waiting = asyncio.ensure_future(parts.known_to_be_answered())
+        job = SimpleNamespace(session=SimpleNamespace(suspects=0), when_marked=when_marked)
+        frontier = LeaseBuffer(concurrency=1, by_slot=True, pending={})
+        unused = cast(Any, None)
+        dispatcher = Dispatcher(
+            cast(JobStore, job), frontier, unused, unused, unused, StubEngine(), AsyncioClock()
+        )
+        waiting = asyncio.ensure_future(dispatcher.known_to_be_answered())
         done, _ = await asyncio.wait([waiting], timeout=LIMIT_SECONDS)
         waiting.cancel()
         return bool(done)
@@ -54,12 +49,12 @@ def test_a_callback_goes_on_when_the_store_says_so_from_another_thread() -> None
         threading.Timer(0.05, answer).start()
         return False
 
-    assert goes_on(dispatcher(when_marked))
+    assert goes_on(when_marked)
     assert told
 
 
 def test_a_callback_goes_on_at_once_where_the_store_knows() -> None:
-    assert goes_on(dispatcher(lambda tell: True))
+    assert goes_on(lambda tell: True)
 
 
 def test_a_store_that_does_not_answer_holds_no_callback_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +65,6 @@ def test_a_store_that_does_not_answer_holds_no_callback_up(monkeypatch: pytest.M
         late.append(tell)
         return False
 
-    assert goes_on(dispatcher(when_marked))
+    assert goes_on(when_marked)
     # The answer comes all the same, when nobody waits and the event loop has ended.
     late[0]()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
-from scrapy_resume.dispatch.delayed import DelayedRows
+from scrapy_resume.commits.committer import Committer
 from scrapy_resume.dispatch.dispatcher import Dispatcher
 from scrapy_resume.dispatch.workers import WANT_MORE_SECONDS, WANT_SECONDS, Workers
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
 from scrapy_resume.frontier.row import Row, rank_of
 from scrapy_resume.model import START, Counts, JobKey
 from scrapy_resume.store.contract import Admission, Batch, Committed, JobStore, Session
+from tests.support.clock import ManualClock, StubEngine
 
 DELAY_SECONDS = 0.25
 
@@ -63,8 +64,11 @@ class Worker:
             shared=True,
         )
         job = cast(JobStore, SimpleNamespace(session=session))
-        self.dispatcher = Dispatcher(job, self.frontier, DelayedRows(60))
-        self.fleet = Workers(session, self.frontier, self.dispatcher, DELAY_SECONDS)
+        self.clock, self.engine = ManualClock(), StubEngine()
+        ports = (cast(Committer, None), self.engine, self.clock)
+        unused = cast(Any, None)
+        self.dispatcher = Dispatcher(job, self.frontier, unused, unused, *ports)
+        self.fleet = Workers(session, self.frontier, self.dispatcher, DELAY_SECONDS, *ports)
         self.fleet.answered(Batch(next_id=1), Committed(claimed=["a", "b"], fair_share=1))
         self.frontier.push(leased(1, "a"))
         self.frontier.push(leased(2, "b"))
@@ -121,23 +125,21 @@ def test_nothing_is_asked_for_from_a_slot_that_is_given(worker: Worker) -> None:
 def test_slots_that_only_rest_do_not_keep_a_worker_from_taking_more(worker: Worker) -> None:
     batch = worker.send()
     assert batch.slots_wanted == worker.frontier.concurrency - 1, "one of two is given away"
-    worker.dispatcher.is_resting = lambda slot: True
+    worker.engine.resting = True
     batch = worker.send()
     assert batch.slots_wanted == worker.frontier.concurrency
 
 
 @pytest.mark.parametrize(("slots", "seconds"), [(3, WANT_SECONDS), (4, WANT_MORE_SECONDS)])
 def test_a_worker_with_enough_slots_that_rest_asks_rarely_in_vain(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch, slots: int, seconds: float
+    worker: Worker, slots: int, seconds: float
 ) -> None:
-    worker.dispatcher.is_resting = lambda slot: True
+    worker.engine.resting = True
     for row in range(3, slots + 1):
         worker.fleet.slots.own([f"slot-{row}"])
         worker.frontier.push(leased(row, f"slot-{row}"))
-    now = 1_000_000.0
-    monkeypatch.setattr("scrapy_resume.dispatch.workers.time.monotonic", lambda: now)
     worker.fleet.answered(Batch(next_id=1, slots_wanted=4), Committed())
-    now += seconds - 0.01
+    worker.clock.now += seconds - 0.01
     assert worker.send().slots_wanted == 0
-    now += 0.02
+    worker.clock.now += 0.02
     assert worker.send().slots_wanted == 4

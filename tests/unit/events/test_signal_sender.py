@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydispatch import dispatcher
@@ -10,10 +10,11 @@ from scrapy.utils.test import get_crawler
 from twisted.internet.defer import Deferred
 
 from scrapy_resume import signals
-from scrapy_resume.events import signal_sender as sender_module
 from scrapy_resume.events.signal_sender import BACKLOG, SignalSender
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract import EventNote
+from scrapy_resume.tracking.tracker import Tracker
+from tests.support.clock import ManualClock
 
 
 @pytest.fixture
@@ -22,8 +23,15 @@ def crawler() -> Crawler:
 
 
 @pytest.fixture
-def signal_sender(crawler: Crawler) -> SignalSender:
-    return SignalSender(crawler, JobKey("books", 1))
+def held() -> list[bool]:
+    """When the hand-out was stopped, and went on."""
+    return []
+
+
+@pytest.fixture
+def signal_sender(crawler: Crawler, held: list[bool]) -> SignalSender:
+    tracker = SimpleNamespace(hold=lambda why, on: held.append(on))
+    return SignalSender(crawler, JobKey("books", 1), cast(Tracker, tracker), ManualClock())
 
 
 class Handler:
@@ -94,10 +102,9 @@ class Sent:
 
 
 @pytest.fixture
-def sent(signal_sender: SignalSender, monkeypatch: pytest.MonkeyPatch) -> Sent:
+def sent(signal_sender: SignalSender) -> Sent:
     sent = Sent()
     signal_sender._crawler = SimpleNamespace(signals=sent, spider=None)  # type: ignore[assignment]
-    monkeypatch.setattr(sender_module, "deferred_from_coro", Deferred.fromCoroutine)
     return sent
 
 
@@ -123,10 +130,8 @@ def test_what_is_stopped_was_not_told(signal_sender: SignalSender, sent: Sent) -
 
 
 def test_no_more_is_handed_out_while_many_events_wait(
-    signal_sender: SignalSender, sent: Sent
+    signal_sender: SignalSender, sent: Sent, held: list[bool]
 ) -> None:
-    held: list[bool] = []
-    signal_sender.hold = held.append
     signal_sender.tell([note(1, count=BACKLOG)])
     assert held == []
     signal_sender.tell([note(2)])

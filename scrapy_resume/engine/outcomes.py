@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 from scrapy.exceptions import IgnoreRequest
 from scrapy.spidermiddlewares.httperror import HttpError
 
-from scrapy_resume.model import State
+from scrapy_resume.model import Outcome, State
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def outcome_of(
-    error: BaseException, ignored_http_codes: Collection[int]
-) -> tuple[State, str, str, int | None]:
-    """(state, error's class name, message, HTTP status or ``None``).
+def outcome_of(error: BaseException, ignored_http_codes: Collection[int]) -> Outcome:
+    """The outcome of a request whose download failed, or whose response was filtered.
 
     A filtered response is ``HttpError``, which is an ``IgnoreRequest`` too: it is ``ignored``
     for the codes that are given, and ``failed`` for all others.
@@ -25,7 +23,7 @@ def outcome_of(
     if isinstance(error, HttpError):
         status = error.response.status
         state = State.ignored if status in ignored_http_codes else State.failed
-        return state, name, message, status
+        return Outcome(state, name, message, status)
     if isinstance(error, IgnoreRequest):
-        return State.ignored, name, message, None
-    return State.failed, name, message, None
+        return Outcome(State.ignored, name, message)
+    return Outcome(State.failed, name, message)

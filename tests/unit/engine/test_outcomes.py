@@ -8,9 +8,9 @@ from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.internet.error import TimeoutError as TwistedTimeoutError
 
+from scrapy_resume.engine.outcomes import outcome_of
 from scrapy_resume.frontier.row import Row
 from scrapy_resume.model import State
-from scrapy_resume.tracking.outcomes import outcome_of
 
 
 class DroppedByMiddleware(IgnoreRequest):
