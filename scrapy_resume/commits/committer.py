@@ -69,7 +69,7 @@ class Committer:
     def __init__(
         self, job: JobStore, thread: StoreThread, correspondent: CommitParticipant, interval: float
     ) -> None:
-        self.batch = Batch(next_id=job.session.first_id)
+        self.batch = Batch(next_id=job.session.ids.first)
         self.sealed = False
         """Nothing is accepted any more."""
         self.out_since: float | None = None

@@ -59,18 +59,18 @@ class BatchSync:
         if batch.arrivals or batch.finishes or batch.releases:
             # What a callback yields may need the session that its response has just opened.
             self._snapshot(batch)
-        batch.pages = self._tracker.pages
+        batch.progress.pages = self._tracker.pages
         batch.hosts = self._hosts.take_changes()
         self._fleet.make_way()
         self._frontier.choose(batch.arrivals, self._dispatcher.arrived_before)
-        batch.wishes = self._frontier.wishes()
-        batch.suspect_wish = self._dispatcher.wants_suspect()
+        batch.leasing.wishes = self._frontier.wishes()
+        batch.leasing.suspect_wish = self._dispatcher.wants_suspect()
         self._fleet.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:
         """The batch is kept: what arrived is known to be new or not, what was wished is here."""
         self._fleet.answered(batch, answer)
-        self._hosts.heard(answer.hosts)
+        self._hosts.heard(answer.sharing.hosts)
         touched = self._settle_arrivals(batch, answer)
         self._dispatcher.releasing -= len(batch.releases)
         self._tracker.counts = answer.counts
@@ -85,7 +85,7 @@ class BatchSync:
             touched.add(leased.slot)
         if answer.suspect is not None:
             self._dispatcher.take_alone(leased_row(answer.suspect))
-        self._admissions.go_on_from(answer.next_id)
+        self._admissions.go_on_from(answer.sharing.next_id)
         for slot in touched:
             for row in self._frontier.overflow(slot):
                 self._release(self._committer.note(), row)

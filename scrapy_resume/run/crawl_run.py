@@ -76,7 +76,9 @@ class CrawlRun:
         """``start()`` raised."""
         self.codec = codec
         self.cookies = Cookies(self.codec)
-        self.state = SpiderState(crawler.spider, self.codec, self.cookies, session.spider_state)
+        self.state = SpiderState(
+            crawler.spider, self.codec, self.cookies, session.state.spider_state
+        )
         self.frontier = self._build_frontier(order)
         assert crawler.stats is not None
         self.items = OpenItems(session.job, self.codec, crawler.stats, settings.item_key)
@@ -97,7 +99,7 @@ class CrawlRun:
         self.thread = StoreThread(f"scrapy-resume {session.job}")
         self.committer = Committer(job, self.thread, self, settings.commit_interval_seconds)
         self.listener = Listener(job, self.thread, self._obey)
-        self.metrics = CustomStats(crawler.stats, crawler.spider, session.expected_total)
+        self.metrics = CustomStats(crawler.stats, crawler.spider, session.progress.expected_total)
         self.signal_sender = SignalSender(crawler, session.job)
         self.listeners = CommitListeners(session, self.tracker)
         self.inflight = EngineHooks(self.tracker, self.dispatcher, self.committer, self._cancelled)
@@ -111,10 +113,10 @@ class CrawlRun:
         frontier = LeaseBuffer(
             concurrency=settings.getint("CONCURRENT_REQUESTS"),
             by_slot=order.by_slot,
-            pending=self.session.pending,
-            owns_slots=self.session.slots_owned,
+            pending=self.session.frontier.pending,
+            owns_slots=self.session.sharing.slots_owned,
         )
-        frontier.awaits_every_run = self.session.every_run
+        frontier.awaits_every_run = self.session.frontier.every_run
         if settings.getbool("ROBOTSTXT_OBEY"):
             frontier.robots = RobotsGate()
         return frontier
@@ -208,16 +210,16 @@ class CrawlRun:
         self.hosts.begin()
         if self.frontier.awaits_every_run:
             call_later(EVERY_RUN_SECONDS, self.tracker.stop_awaiting_every_run)
-        self.cookies.attach(engine, self.session.cookies)
+        self.cookies.attach(engine, self.session.state.cookies)
 
     def tell_what_was_left(self) -> None:
         """Events that earlier runs did not tell, and that the job was opened."""
         session = self.session
         before = JobKey(session.job.name, session.job.number - 1)
         self.signal_sender.tell_of(
-            before, session.untold_before, lambda event: self.ending.forget(before, event)
+            before, session.events.of_previous_job, lambda event: self.ending.forget(before, event)
         )
-        self.signal_sender.tell(session.events)
+        self.signal_sender.tell(session.events.of_job)
 
     # ---- batches on their way to the store, for the committer
 
@@ -225,10 +227,12 @@ class CrawlRun:
         """Add what belongs to a batch that is about to go."""
         self._exchange.complete(batch)
         self.metrics.complete(batch, self._progress)
-        batch.told = self.signal_sender.take_told()
-        batch.wanted = self.signal_sender.wanted()
+        batch.events.delivered = self.signal_sender.take_told()
+        batch.events.wanted = self.signal_sender.wanted()
         notices = self.hosts.take_events()
-        batch.notices = [notice for notice in notices if notice["event"] in batch.wanted]
+        batch.events.notices = [
+            notice for notice in notices if notice["event"] in batch.events.wanted
+        ]
         self.listeners.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:
@@ -236,7 +240,7 @@ class CrawlRun:
         self._exchange.answered(batch, answer)
         self.listeners.committed(batch, answer)
         self.signal_sender.tell(answer.events)
-        if COMMIT in batch.wanted:
+        if COMMIT in batch.events.wanted:
             self.signal_sender.commit_done(answer.counts)
 
     def _progress(self) -> dict[str, Any]:
@@ -271,7 +275,7 @@ class CrawlRun:
 
     def look_around(self) -> None:
         """What is to be done as time passes."""
-        if self.session.shared:
+        if self.session.sharing.shared:
             self._stay_in_touch()
         self.tracker.look_at_the_clock()
 

@@ -93,8 +93,8 @@ class Admissions:
         self._backoff = backoff
         assert crawler.request_fingerprinter is not None
         self._fingerprint = fingerprints(crawler.request_fingerprinter)
-        self._next_id = session.first_id
-        self._id_step = session.id_step
+        self._next_id = session.ids.first
+        self._id_step = session.ids.step
         self.dupefilter = DupeFilter(session.run)
         assert crawler.stats is not None
         self._stats = crawler.stats
@@ -184,7 +184,7 @@ class Admissions:
         row_id = self.new_id()
         meta = request.meta
         slot = self._frontier.queue_key(self.get_slot_key(request))
-        rank = place_of(self._order, request, row_id)
+        _, start, seq = place_of(self._order, request, row_id)
         every_run = bool(meta.get(EVERY_RUN_KEY))
         if every_run:
             self._frontier.expect_every_run(row_id)
@@ -192,21 +192,20 @@ class Admissions:
         self.expected[row_id] = request
         self._committer.note().arrivals.append(
             Admission(
-                row_id,
-                identity,
-                parent.id if parent is not None else NO_PARENT,
-                request.url,
-                payload,
-                slot,
-                storable_priority(request),
-                rank[1],
-                rank[2],
-                unit_of(request, parent, row_id),
-                meta.get("depth", 0),
-                every_run,
-                counted,
-                True,
-                every_run,
+                id=row_id,
+                identity=identity,
+                parent=parent.id if parent is not None else NO_PARENT,
+                url=request.url,
+                payload=payload,
+                slot=slot,
+                priority=storable_priority(request),
+                start=start,
+                seq=seq,
+                unit=unit_of(request, parent, row_id),
+                depth=meta.get("depth", 0),
+                lease=every_run,
+                counted=counted,
+                every_run=every_run,
                 not_before=0.0 if every_run else self._backoff.not_before(request, parent),
                 given_key=key,
                 may_be_skipped=skippable,
@@ -337,30 +336,30 @@ class Admissions:
     ) -> None:
         order_id = self.new_id()
         slot = self._frontier.queue_key(self.get_slot_key(request))
-        rank = place_of(self._order, request, order_id)
+        _, start, seq = place_of(self._order, request, order_id)
         pinned = row.every_run or row.open_below > 0 or row is self._dispatcher.alone
         self._frontier.expect(slot)
         asked_again = row.url == request.url
         row.url, row.slot, row.priority = request.url, slot, storable_priority(request)
-        row.rank = rank_of(row.priority, rank[1], rank[2], row.every_run)
+        row.rank = rank_of(row.priority, start, seq, row.every_run)
         row.request = request
         self.expected[row.id] = request
         self.expected_rows[row.id] = row
         self._committer.note().arrivals.append(
             Continuation(
-                row.id,
-                request.url,
-                payload,
-                slot,
-                row.priority,
-                rank[1],
-                rank[2],
-                row.attempts,
-                identity,
-                pinned,
-                row.not_before,
-                failed,
-                asked_again,
+                id=row.id,
+                url=request.url,
+                payload=payload,
+                slot=slot,
+                priority=row.priority,
+                start=start,
+                seq=seq,
+                attempts=row.attempts,
+                identity=identity,
+                lease=pinned,
+                not_before=row.not_before,
+                failed=failed,
+                again=asked_again,
             )
         )
 

@@ -30,18 +30,35 @@ STATES = {
 
 def fill(location: str) -> None:
     job = open_location(location).begin(JobKey("cities", 1), Opening("cities", "host:7"))
-    row, step = job.session.first_id, job.session.id_step
+    row, step = job.session.ids.first, job.session.ids.step
     arrivals, finishes = [], []
     for city, pages in CITIES.items():
         for number, what in enumerate(pages):
             url = f"http://127.0.0.1/{city}/{number}"
             arrivals.append(admission(row, url, city, lease=what != "p"))
             if what == "d":
-                finishes.append(Finish(row, State.done, 1, 200, items=[ItemRecord(0, "{}")]))
+                finishes.append(
+                    Finish(
+                        id=row,
+                        state=State.done,
+                        attempts=1,
+                        http_status=200,
+                        items=[ItemRecord(0, "{}")],
+                    )
+                )
             elif what == "f":
-                finishes.append(Finish(row, State.failed, 2, 500, "HttpError", "no"))
+                finishes.append(
+                    Finish(
+                        id=row,
+                        state=State.failed,
+                        attempts=2,
+                        http_status=500,
+                        error="HttpError",
+                        error_message="no",
+                    )
+                )
             row += step
-    job.commit(Batch(row, arrivals=arrivals, finishes=finishes))
+    job.commit(Batch(next_id=row, arrivals=arrivals, finishes=finishes))
     job.close(Closing("paused", "shutdown"))
 
 
@@ -133,7 +150,7 @@ def test_wrong_words_about_units_are_wrong_usage(cities, call, words):
 
 def test_a_unit_of_a_strange_name_cannot_steer_the_terminal(shelf, call):
     job = shelf.begin("books")
-    job.commit(Batch(9, arrivals=[admission(1, "http://x", "bo\x1b[31mom", lease=False)]))
+    job.commit(Batch(next_id=9, arrivals=[admission(1, "http://x", "bo\x1b[31mom", lease=False)]))
     assert "\x1b" not in call("units").out
 
 

@@ -59,7 +59,6 @@ from scrapy_resume.store.sqlite.given import earlier_to_read
 from scrapy_resume.store.sqlite.job import SqliteJob, holder
 from scrapy_resume.store.sqlite.locks import door_lock, is_held
 from scrapy_resume.store.sqlite.opening import (
-    Ownership,
     claim,
     open_job,
     ownership,
@@ -67,7 +66,7 @@ from scrapy_resume.store.sqlite.opening import (
     transaction,
 )
 from scrapy_resume.store.sqlite.reader import read_summary, reading, version_of
-from scrapy_resume.store.sqlite.statements import COMMIT, OPENING
+from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, Ownership
 from scrapy_resume.store.sqlite.steering import steer
 from scrapy_resume.store.transaction.backup_file import is_backup
 from scrapy_resume.store.transaction.events import noted

@@ -16,7 +16,7 @@ from scrapy_resume.errors import (
     StateNotRecordableError,
     StoreUnavailableError,
 )
-from scrapy_resume.store.contract import Batch, Closing, Committed, Release
+from scrapy_resume.store.contract import Batch, Closing, Committed, Release, RowIds
 
 pytestmark = pytest.mark.skipif(
     not hasattr(default_settings, "TWISTED_REACTOR_ENABLED"),
@@ -50,7 +50,7 @@ class Thread:
 
 class Job:
     def __init__(self) -> None:
-        self.session = SimpleNamespace(first_id=1)
+        self.session = SimpleNamespace(ids=RowIds(first=1))
         self.kept: list[Batch] = []
         self.closings: list[Closing] = []
 

@@ -15,7 +15,7 @@ from scrapy_resume.dispatch import dispatcher as dispatcher_module
 from scrapy_resume.dispatch.delayed import DelayedRows
 from scrapy_resume.dispatch.dispatcher import Dispatcher
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
-from scrapy_resume.store.contract import JobStore
+from scrapy_resume.store.contract import FrontierState, JobStore
 
 pytestmark = pytest.mark.skipif(
     not hasattr(default_settings, "TWISTED_REACTOR_ENABLED"),
@@ -26,7 +26,9 @@ LIMIT_SECONDS = 20
 
 
 def dispatcher(when_marked: Callable[[Callable[[], None]], bool]) -> Dispatcher:
-    job = SimpleNamespace(session=SimpleNamespace(suspects=0), when_marked=when_marked)
+    job = SimpleNamespace(
+        session=SimpleNamespace(frontier=FrontierState()), when_marked=when_marked
+    )
     frontier = LeaseBuffer(concurrency=1, by_slot=True, pending={})
     return Dispatcher(cast(JobStore, job), frontier, DelayedRows(60))
 
