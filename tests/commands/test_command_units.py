@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.errors import SchemaTooOldError
 from scrapy_resume.model import START, JobKey, State, digest
 from scrapy_resume.reporting.documents import grouped_failures
 from scrapy_resume.reporting.reports import open_store
@@ -188,14 +187,6 @@ def test_failures_are_grouped_as_the_store_groups_them(cities):
     reports = open_store(cities.directory)
     rows = reports.requests("cities", state="failed")
     assert grouped_failures(rows, 3) == reports.failures("cities")
-
-
-def test_a_job_of_an_older_version_says_that_it_counted_no_units(cities, monkeypatch):
-    reports = open_store(cities.directory)
-    monkeypatch.setattr(reports._reader, "unit_tally", lambda key: None)
-    assert reports.job("cities")["units"] is None
-    with pytest.raises(SchemaTooOldError, match="older version"):
-        reports.units("cities")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -46,13 +46,13 @@ from scrapy_resume.store.sqlite.files import (
 )
 from scrapy_resume.store.sqlite.job import SqliteJob, holder
 from scrapy_resume.store.sqlite.locks import OwnerLock, is_held
+from scrapy_resume.store.sqlite.migrations import migrate
 from scrapy_resume.store.sqlite.reader import READ
 from scrapy_resume.store.sqlite.statements import OPENING, Ownership
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.apply import end_delays
 from scrapy_resume.store.transaction.board import Board, read_board
 from scrapy_resume.store.transaction.events import AT_OPENING, keep_events, noted, opened
-from scrapy_resume.store.transaction.migrations import SCHEMA_VERSION, migrate
 from scrapy_resume.store.transaction.recovery import Death, recover, supersede_every_run
 from scrapy_resume.store.transaction.storable_text import as_json
 
@@ -63,7 +63,7 @@ def open_job(path: Path, key: JobKey, opening: Opening) -> SqliteJob:
         check_not_empty(path)
         connection = connect(path, FILES["configure_owner"], mode="rw")
         try:
-            version = schema_version(connection, path, SCHEMA_VERSION)
+            version = schema_version(connection, path)
             before = ownership(connection, path)
             alive = is_held(lock_path(path, before.epoch))
             if alive and not opening.force:
@@ -87,7 +87,7 @@ def recover_job(path: Path, key: JobKey, crash_limit: int) -> Recovery:
         check_not_empty(path)
         connection = connect(path, FILES["configure_owner"], mode="rw")
         try:
-            version = schema_version(connection, path, SCHEMA_VERSION)
+            version = schema_version(connection, path)
             before = ownership(connection, path)
             if is_held(lock_path(path, before.epoch)):
                 return Recovery(alive=(str(before.worker),))

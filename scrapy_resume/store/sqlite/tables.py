@@ -15,13 +15,13 @@ from scrapy_resume.store.contract import (
     Release,
     SavedState,
 )
+from scrapy_resume.store.sqlite.cursors import as_dicts, insert_many
 from scrapy_resume.store.sqlite.leases import SqliteLeases
 from scrapy_resume.store.sqlite.shared_text import SharedBeginnings, SharedTexts
 from scrapy_resume.store.sqlite.statements import COMMIT, IDENTITY, OPENING, JobRow, Statements
 from scrapy_resume.store.transaction.arrivals import Transaction
 from scrapy_resume.store.transaction.counters import Tally
 from scrapy_resume.store.transaction.events import keep_events
-from scrapy_resume.store.transaction.queries import as_dicts, insert_many
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import (
     Changed,
