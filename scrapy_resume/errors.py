@@ -12,7 +12,6 @@
     │   ├── StoreUnavailableError   for now: locked, full, out of reach; worth another try
     │   ├── StoreDamagedError       not a database, or a damaged one
     │   ├── SchemaTooNewError       written by a newer version of this package
-    │   ├── SchemaTooOldError       by an older one, which did not keep what is asked for
     │   └── LeaseLostError          this process does not own the job any more (fencing)
     ├── NotRecordableError          a request that cannot be written down
     ├── ItemNotRecordableError      an item that cannot be written down
@@ -75,10 +74,6 @@ class StoreDamagedError(StoreError):
 
 class SchemaTooNewError(StoreError):
     """The store was written by a newer version of this package."""
-
-
-class SchemaTooOldError(StoreError):
-    """An older version of this package wrote the job, and did not keep what is asked for."""
 
 
 class LeaseLostError(StoreError):

@@ -110,7 +110,7 @@ class ResumeExtension:
         self._log.start()
         settings = self.run.settings
         interval_seconds = settings.heartbeat_seconds
-        if self.run.session.shared:
+        if self.run.session.sharing.shared:
             interval_seconds = min(interval_seconds, settings.orphan_timeout_seconds / 4)
         self._life.start(min(LIFE_SECONDS, interval_seconds))
         self._listening.start(LISTEN_SECONDS)

@@ -107,7 +107,7 @@ class ResumeFeedExporter(SlotMakingExporter):
             super().open_spider(spider)
             return
         self._join(run, spider)
-        if self._part or not run.session.shared:
+        if self._part or not run.session.sharing.shared:
             self._begin_following([] if self._part else run.session.feeds)
 
     def _begin_following(self, notes: Iterable[FeedNote]) -> None:
@@ -166,7 +166,7 @@ class ResumeFeedExporter(SlotMakingExporter):
         """
         if self._part:
             self._follow_what_is_left(await self._source.left())
-        elif self._run.session.shared:
+        elif self._run.session.sharing.shared:
             await self._source.look_up()
             self._begin_following(self._run.session.feeds)
         return await self._deliver(timeout_seconds)
@@ -242,7 +242,7 @@ class ResumeFeedExporter(SlotMakingExporter):
 
 def has_parts(run: CrawlRun) -> bool:
     """Whether each worker of the job writes a part of the feeds of its own."""
-    return run.session.shared and run.settings.feeds == "parts"
+    return run.session.sharing.shared and run.settings.feeds == "parts"
 
 
 def part_name(template: str, part: int) -> str:

@@ -43,7 +43,7 @@ class ResumeSpiderMiddleware:
         """Pass on what ``start()`` yields, as fast as the store takes it."""
         run = self._run
         once = run.settings.start == "once" or run.settings.mode == "retry-failed"
-        if once and run.session.start_exhausted:
+        if once and run.session.start.exhausted:
             logger.info("start() is not run again: it came to its end in an earlier run")
             run.tracker.start_ended(exhausted=True)
             return

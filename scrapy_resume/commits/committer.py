@@ -70,7 +70,7 @@ class Committer:
         interval_seconds: float,
         clock: Clock,
     ) -> None:
-        self.batch = Batch(next_id=job.session.first_id)
+        self.batch = Batch(next_id=job.session.ids.first)
         self.sealed = False
         """Nothing is accepted any more."""
         self.out_since: float | None = None

@@ -53,7 +53,7 @@ class Dispatcher:
         """By object: retries and redirects copy everything else."""
         self.alone: Row | None = None
         """The suspect whose turn it is: nothing else is handed out until it has ended."""
-        self.suspects = job.session.suspects
+        self.suspects = job.session.frontier.suspects
         """Suspects that wait in the store."""
         self.expected: dict[int, Request] = {}
         """Arrivals that the store has not answered yet, by id."""

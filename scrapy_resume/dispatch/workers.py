@@ -57,13 +57,13 @@ class Workers:
         engine: Engine,
         clock: Clock,
     ) -> None:
-        self.shared = session.shared
+        self.shared = session.sharing.shared
         """There may be others."""
-        self.others_at_work = session.shared
+        self.others_at_work = session.sharing.shared
         """Something of the job is open elsewhere, or may still come."""
-        self.only_waits = not session.shared
+        self.only_waits = not session.sharing.shared
         """All that is open elsewhere waits for its time."""
-        self.starting = session.has_start
+        self.starting = session.start.owned
         """``start()`` is run here, and has not come to its end."""
         self._frontier = frontier
         self.slots = SlotOwnership(frontier)
@@ -122,9 +122,9 @@ class Workers:
         """Add to a batch that is about to go what the others have to know."""
         if not self.shared:
             return
-        batch.start_wanted = self._start_waiter is not None
-        batch.idle = self._is_idle(batch)
-        if not batch.idle:
+        batch.sharing.start_wanted = self._start_waiter is not None
+        batch.sharing.idle = self._is_idle(batch)
+        if not batch.sharing.idle:
             self.others_at_work = True
             self.only_waits = False
         if not self._ended:
@@ -153,21 +153,21 @@ class Workers:
         """The batch is kept."""
         if not self.shared:
             return
-        self.slots.own(answer.claimed)
-        self._told_idle = batch.idle
-        if batch.idle:
-            self.others_at_work = answer.others_at_work
-            self.only_waits = answer.only_delayed
-        self._fair_share = answer.fair_share
-        self._take_turn(answer.start)
-        if batch.slots_wanted and not answer.slots_found:
+        self.slots.own(answer.sharing.claimed)
+        self._told_idle = batch.sharing.idle
+        if batch.sharing.idle:
+            self.others_at_work = answer.sharing.others_at_work
+            self.only_waits = answer.sharing.only_delayed
+        self._fair_share = answer.sharing.fair_share
+        self._take_turn(answer.sharing.start)
+        if batch.sharing.slots_wanted and not answer.sharing.slots_found:
             at_work = self.slots.slots_at_work(self._busy())
             is_rich = at_work >= self._frontier.concurrency
             self._want_at = self._clock.monotonic() + (
                 WANT_MORE_SECONDS if is_rich else WANT_SECONDS
             )
-            if answer.blocked_by and not at_work:
-                self._tell_why(answer.blocked_by)
+            if answer.sharing.blocked_by and not at_work:
+                self._tell_why(answer.sharing.blocked_by)
 
     def poll_if_needed(self) -> None:
         """Ask again after a while, if there is not enough to do."""
@@ -212,15 +212,15 @@ class Workers:
         batch.releases += [Release(row.id, row.attempts) for row in rows]
         spare = self.slots.take_spare_slots(busy, self._clock.monotonic(), KEPT_SECONDS)
         # The next worker begins where this one has ended, after the delay.
-        batch.slots_given = dict.fromkeys(spare, self._slot_delay_seconds)
+        batch.sharing.slots_given = dict.fromkeys(spare, self._slot_delay_seconds)
 
     def _want_slots(self, batch: Batch, busy: Counter[str]) -> None:
         """Ask for more, but not again and again when there are none."""
         wanted = self._slots_wanted(busy)
-        batch.slots_enough = not wanted
+        batch.sharing.slots_enough = not wanted
         if self._clock.monotonic() >= self._want_at:
-            batch.slots_wanted = wanted
-            batch.slot_share = self.slots.share
+            batch.sharing.slots_wanted = wanted
+            batch.sharing.slot_share = self.slots.share
 
     def _slots_wanted(self, busy: Counter[str]) -> int:
         return self.slots.slots_wanted(busy, self._engine.is_resting)

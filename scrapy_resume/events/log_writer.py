@@ -100,9 +100,9 @@ class EventLogWriter:
         events: list[tuple[str, Fields]] = []
         how = {"spider": spider, "began": session.began, "crashed": session.crashed}
         counts = _counts(session.counts)
-        events.append(("run_started", {**how, "others": session.others, **counts}))
+        events.append(("run_started", {**how, "others": session.sharing.others, **counts}))
         if session.crashed:
-            held = {"requests": session.recovered, "parked": session.parked}
+            held = {"requests": session.recovered.requests, "parked": session.recovered.parked}
             events.append(("recovered", held))
         self._put(None, None, *events)
 
@@ -182,7 +182,7 @@ class EventLogWriter:
             yield "start_exhausted", {}
         if kept.at - self._beat_at >= self._heartbeat_seconds:
             self._beat_at = kept.at
-            yield "heartbeat", {"pages": batch.pages, **_counts(kept.answer.counts)}
+            yield "heartbeat", {"pages": batch.progress.pages, **_counts(kept.answer.counts)}
 
     def _host_changed(self, note: HostNote) -> Iterator[tuple[str, Fields]]:
         until = _opened(note)

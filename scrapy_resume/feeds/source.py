@@ -60,28 +60,28 @@ class CommittedItems:
         self._recent: deque[_Recent] = deque()
         self._kept = 0
         self._waiting: list[Deferred[None]] = []
-        self.last = job.session.last_item
+        self.last = job.session.items.last_id
         """The id of the last item."""
-        self.superseded = job.session.superseded
+        self.superseded = job.session.items.superseded
         """How many items the job has taken back so far."""
         self.ended = False
         """No more items will come."""
 
     def committed(self, batch: Batch, answer: Committed) -> None:
         """A batch is kept, with its items."""
-        unchanged = answer.superseded == self.superseded
-        self.superseded = answer.superseded
+        unchanged = answer.items.superseded == self.superseded
+        self.superseded = answer.items.superseded
         if not unchanged:
             self._recent.clear()
             self._kept = 0
-        if answer.last_item <= self.last:
+        if answer.items.last_id <= self.last:
             # Shared stores don't tell it with a commit: it stays as it was looked up.
             return
         records = [item for finish in batch.finishes for item in finish.items]
         spilled = any(finish.spilled for finish in batch.finishes)
-        if unchanged and not spilled and len(records) == answer.items_given:
+        if unchanged and not spilled and len(records) == answer.items.given:
             self._keep(_Recent(self.last + 1, records))
-        self.last = answer.last_item
+        self.last = answer.items.last_id
         self._tell()
 
     def _keep(self, recent: _Recent) -> None:
@@ -171,8 +171,8 @@ class ItemsOfRun(CommittedItems):
 
     def committed(self, batch: Batch, answer: Committed) -> None:
         """A batch is kept, with its items."""
-        self.superseded = answer.superseded
-        if answer.items_given:
+        self.superseded = answer.items.superseded
+        if answer.items.given:
             self._has_more = True
             self._tell()
 

@@ -223,18 +223,19 @@ def admitted_row(admission: Admission, request: Request) -> Row:
 
 def admission_of(row: Row, row_id: int, identity: bytes, *, record: bool) -> Admission:
     """An admission of a row that lives in memory: to ask about it, or as its tombstone."""
+    _, start, seq = row.rank
     return Admission(
-        row_id,
-        identity,
-        row.parent,
-        row.url,
-        row.payload or UNRECORDED,
-        row.slot,
-        row.priority,
-        row.rank[1],
-        row.rank[2],
-        row.unit,
-        row.depth,
+        id=row_id,
+        identity=identity,
+        parent=row.parent,
+        url=row.url,
+        payload=row.payload or UNRECORDED,
+        slot=row.slot,
+        priority=row.priority,
+        start=start,
+        seq=seq,
+        unit=row.unit,
+        depth=row.depth,
         lease=True,
         counted=row.kind is Kind.start_item,
         record=record,

@@ -20,10 +20,8 @@ def unit_state_of(name: str) -> UnitState:
     return UnitState[name]
 
 
-def units_answer(tally: Mapping[UnitState, int] | None) -> dict[str, int] | None:
-    """Units by state, and all of them; ``None``: they are not counted yet."""
-    if tally is None:
-        return None
+def units_answer(tally: Mapping[UnitState, int]) -> dict[str, int]:
+    """Units by state, and all of them."""
     counts = {name: tally[UnitState[name]] for name in UNIT_STATES}
     return {**counts, "total": sum(counts.values())}
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.errors import (
     JobNotFoundError,
-    SchemaTooOldError,
     StoreDamagedError,
     StoreError,
 )
@@ -225,16 +224,10 @@ class Reports:
 
         Those that are at work or in trouble first, completed ones last; those in one state as
         they were found. The keys are those of ``scrapy resume units --json``. Raises
-        ``JobNotFoundError``, ``SchemaTooOldError`` for a job that was last crawled by a version
-        that counted no units, and ``ValueError`` for a state that there is not.
+        ``JobNotFoundError``, and ``ValueError`` for a state that does not exist.
         """
         key = self.find(job)
         chosen = None if state is None else unit_state_of(state)
-        if self._reader.unit_tally(key) is None:
-            raise SchemaTooOldError(
-                f"{key} was last crawled by an older version of scrapy-resume, which counted no "
-                "units: they are counted when its crawl goes on"
-            )
         return self._reader.units(key, chosen, limit)
 
     def find(self, job: str | None = None) -> JobKey:

@@ -36,7 +36,7 @@ from scrapy_resume.run.batch_sync import BatchSync
 from scrapy_resume.tracking.admission import Admissions
 from scrapy_resume.tracking.arrival_log import ArrivalLog
 from scrapy_resume.tracking.items import OpenItems
-from scrapy_resume.tracking.row_ids import RowIds
+from scrapy_resume.tracking.row_ids import IdSequence
 from scrapy_resume.tracking.start import Start
 from scrapy_resume.tracking.tracker import Tracker
 
@@ -98,7 +98,7 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     thread = StoreThread(f"scrapy-resume {session.job}", clock)
     committer = Committer(job, thread, participant, settings.commit_interval_seconds, clock)
     cookies = Cookies(codec)
-    state = SpiderState(spider, codec, cookies, session.spider_state)
+    state = SpiderState(spider, codec, cookies, session.state.spider_state)
     frontier = _frontier(plan)
     breakers = HostBreakers(_breaker_rules(plan), frontier, stats, committer, engine, clock)
     delayed = DelayedRows(settings.retry_wait_seconds, breakers, committer, engine, clock)
@@ -107,7 +107,7 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         session, frontier, dispatcher, plan.slot_delay_seconds, committer, engine, clock
     )
     items = OpenItems(session.job, codec, stats, settings.item_key, committer, clock)
-    ids = RowIds(session, committer)
+    ids = IdSequence(session.ids, committer)
     start = Start(session.began, ids, codec, committer, clock)
     backoff = Backoff(settings.retry_delay_seconds, settings.retry_delay_max_seconds, clock)
     admissions = Admissions(
@@ -136,7 +136,7 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         items=items,
         tracker=tracker,
         sync=BatchSync(tracker, frontier, dispatcher, workers, breakers, ids, committer),
-        custom_stats=CustomStats(stats, spider, session.expected_total),
+        custom_stats=CustomStats(stats, spider, session.progress.expected_total),
         signal_sender=SignalSender(crawler, session.job, tracker, clock),
         listeners=CommitListeners(session, tracker),
     )
@@ -147,9 +147,9 @@ def _frontier(plan: CrawlPlan) -> LeaseBuffer:
     return LeaseBuffer(
         concurrency=scrapy_settings.getint("CONCURRENT_REQUESTS"),
         by_slot=plan.order.by_slot,
-        pending=session.pending,
-        owns_slots=session.slots_owned,
-        awaits_every_run=session.every_run,
+        pending=session.frontier.pending,
+        owns_slots=session.sharing.slots_owned,
+        awaits_every_run=session.frontier.every_run,
         robots=RobotsGate() if scrapy_settings.getbool("ROBOTSTXT_OBEY") else None,
     )
 

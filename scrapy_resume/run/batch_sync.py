@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.politeness.host_breaker import HostBreakers
     from scrapy_resume.store.contract import Batch, Committed
-    from scrapy_resume.tracking.row_ids import RowIds
+    from scrapy_resume.tracking.row_ids import IdSequence
     from scrapy_resume.tracking.tracker import Tracker
 
 
@@ -36,7 +36,7 @@ class BatchSync:
         dispatcher: Dispatcher,
         workers: Workers,
         breakers: HostBreakers,
-        ids: RowIds,
+        ids: IdSequence,
         committer: Committer,
     ) -> None:
         self._tracker = tracker
@@ -55,18 +55,18 @@ class BatchSync:
 
     def complete(self, batch: Batch) -> None:
         """Add to a batch that is about to go what is wished for with it."""
-        batch.pages = self._tracker.pages
+        batch.progress.pages = self._tracker.pages
         batch.hosts = self._breakers.take_changes()
         self._workers.make_way()
         self._frontier.choose(batch.arrivals, self._dispatcher.arrived_before)
-        batch.wishes = self._frontier.wishes()
-        batch.suspect_wish = self._dispatcher.wants_suspect()
+        batch.leasing.wishes = self._frontier.wishes()
+        batch.leasing.suspect_wish = self._dispatcher.wants_suspect()
         self._workers.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:
         """The batch is kept: what arrived is known to be new or not, what was wished is here."""
         self._workers.answered(batch, answer)
-        self._breakers.restore(answer.hosts)
+        self._breakers.restore(answer.sharing.hosts)
         touched = self._settle_arrivals(batch, answer)
         self._dispatcher.releasing -= len(batch.releases)
         self._tracker.counts = answer.counts
@@ -81,7 +81,7 @@ class BatchSync:
             touched.add(leased.slot)
         if answer.suspect is not None:
             self._dispatcher.take_alone(leased_row(answer.suspect))
-        self._ids.go_on_from(answer.next_id)
+        self._ids.go_on_from(answer.sharing.next_id)
         for slot in touched:
             for row in self._frontier.overflow(slot):
                 self._release(self._committer.note(), row)

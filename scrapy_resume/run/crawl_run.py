@@ -77,7 +77,7 @@ class CrawlRun:
         self.parts.breakers.restore(self.session.hosts)
         if self.parts.frontier.awaits_every_run:
             self.parts.clock.call_later(EVERY_RUN_SECONDS, self.tracker.stop_awaiting_every_run)
-        self.parts.cookies.attach(engine, self.session.cookies)
+        self.parts.cookies.attach(engine, self.session.state.cookies)
 
     def tell_what_was_left(self) -> None:
         """Events that earlier runs did not tell, and that the job was opened."""
@@ -85,9 +85,11 @@ class CrawlRun:
         before = JobKey(session.job.name, session.job.number - 1)
         sender = self.parts.signal_sender
         sender.tell_of(
-            before, session.untold_before, lambda event: self.shutdown.forget(before, event)
+            before,
+            session.events.of_previous_job,
+            lambda event: self.shutdown.forget(before, event),
         )
-        sender.tell(session.events)
+        sender.tell(session.events.of_job)
 
     # ---- batches on their way to the store, for the committer
 
@@ -100,10 +102,11 @@ class CrawlRun:
             parts.state.add_to(batch)
         parts.sync.complete(batch)
         parts.custom_stats.complete(batch, self._progress)
-        batch.told = parts.signal_sender.take_told()
-        batch.wanted = parts.signal_sender.wanted()
+        batch.events.delivered = parts.signal_sender.take_told()
+        batch.events.wanted = parts.signal_sender.wanted()
         notices = parts.breakers.take_events()
-        batch.notices = [notice for notice in notices if notice["event"] in batch.wanted]
+        wanted = batch.events.wanted
+        batch.events.notices = [notice for notice in notices if notice["event"] in wanted]
         parts.listeners.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:
@@ -111,7 +114,7 @@ class CrawlRun:
         self.parts.sync.answered(batch, answer)
         self.listeners.committed(batch, answer)
         self.parts.signal_sender.tell(answer.events)
-        if COMMIT in batch.wanted:
+        if COMMIT in batch.events.wanted:
             self.parts.signal_sender.commit_done(answer.counts)
 
     def _progress(self) -> dict[str, Any]:
@@ -151,7 +154,7 @@ class CrawlRun:
 
     def look_around(self) -> None:
         """What is to be done as time passes."""
-        if self.session.shared:
+        if self.session.sharing.shared:
             self._stay_in_touch()
         self.tracker.look_at_the_clock()
 

@@ -72,10 +72,10 @@ class RunLog:
         how = "goes on"
         if session.began:
             how = "begins"
-        elif session.others:
-            how = f"has another worker now, beside {session.others}"
+        elif session.sharing.others:
+            how = f"has another worker now, beside {session.sharing.others}"
         elif session.crashed:
-            how = f"goes on after a crash ({session.recovered} requests were in hand)"
+            how = f"goes on after a crash ({session.recovered.requests} requests were in hand)"
         logger.info(
             "Job %s %s, run %d, in %s: %s",
             session.job,
@@ -84,18 +84,18 @@ class RunLog:
             without_password(run.settings.store),
             _counts(run),
         )
-        if session.parked:
+        if session.recovered.parked:
             logger.warning(
                 "%d requests are parked: the process died each time they ran, the last time alone",
-                session.parked,
+                session.recovered.parked,
             )
         stats = run.crawler.stats
         assert stats is not None
         stats.set_value("resume/job", str(session.job))
         stats.set_value("resume/run", session.run)
         stats.set_value("resume/crashed", session.crashed)
-        stats.set_value("resume/recovered", session.recovered)
-        stats.set_value("resume/parked", session.parked)
+        stats.set_value("resume/recovered", session.recovered.requests)
+        stats.set_value("resume/parked", session.recovered.parked)
 
     def _log(self) -> None:
         self._events = 0
@@ -157,7 +157,7 @@ class RunLog:
             "items": counts.items_stored,
             "items_dropped": counts.items_dropped,
             "items_failed": counts.items_failed,
-            "pages": run.session.pages + run.tracker.pages,
+            "pages": run.session.progress.pages + run.tracker.pages,
             "done": counts.done,
             "failed": counts.failed,
             "parked": counts.parked,

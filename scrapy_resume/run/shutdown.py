@@ -128,7 +128,7 @@ class Shutdown:
         When nothing is left of the job, waits until each of the others has found that out too,
         or is known to be dead; no longer than that takes.
         """
-        if not self._job.session.shared:
+        if not self._job.session.sharing.shared:
             return True
         patience_seconds = LAST_SHARE * self._settings.orphan_timeout_seconds
         deadline = self._clock.monotonic() + patience_seconds

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.dupefilter import DupeFilter
     from scrapy_resume.frontier.placement import Placement
     from scrapy_resume.tracking.arrival_log import ArrivalLog
-    from scrapy_resume.tracking.row_ids import RowIds
+    from scrapy_resume.tracking.row_ids import IdSequence
 
 EVERY_RUN_KEY: Final = "resume_every_run"
 
@@ -54,7 +54,7 @@ class Admissions:
 
     def __init__(
         self,
-        ids: RowIds,
+        ids: IdSequence,
         codec: Codec,
         dupefilter: DupeFilter,
         placement: Placement,
@@ -136,7 +136,7 @@ class Admissions:
         row_id = self._ids.new()
         meta = request.meta
         slot = self._placement.slot_of(request)
-        rank = self._placement.rank_of(request, row_id)
+        _, start, seq = self._placement.rank_of(request, row_id)
         every_run = bool(meta.get(EVERY_RUN_KEY))
         if every_run:
             self._frontier.expect_every_run(row_id)
@@ -144,21 +144,20 @@ class Admissions:
         self.expected[row_id] = request
         self._committer.note().arrivals.append(
             Admission(
-                row_id,
-                identity,
-                parent.id if parent is not None else NO_PARENT,
-                request.url,
-                payload,
-                slot,
-                storable_priority(request),
-                rank[1],
-                rank[2],
-                unit_of(request, parent, row_id),
-                meta.get("depth", 0),
-                every_run,
-                counted,
-                True,
-                every_run,
+                id=row_id,
+                identity=identity,
+                parent=parent.id if parent is not None else NO_PARENT,
+                url=request.url,
+                payload=payload,
+                slot=slot,
+                priority=storable_priority(request),
+                start=start,
+                seq=seq,
+                unit=unit_of(request, parent, row_id),
+                depth=meta.get("depth", 0),
+                lease=every_run,
+                counted=counted,
+                every_run=every_run,
                 not_before=0.0 if every_run else self._placement.not_before(request, parent),
                 given_key=key,
                 may_be_skipped=skippable,
@@ -261,30 +260,30 @@ class Admissions:
     ) -> None:
         order_id = self._ids.new()
         slot = self._placement.slot_of(request)
-        rank = self._placement.rank_of(request, order_id)
+        _, start, seq = self._placement.rank_of(request, order_id)
         pinned = row.every_run or row.open_below > 0 or row is self._dispatcher.alone
         self._frontier.expect(slot)
         asked_again = row.url == request.url
         row.url, row.slot, row.priority = request.url, slot, storable_priority(request)
-        row.rank = rank_of(row.priority, rank[1], rank[2], row.every_run)
+        row.rank = rank_of(row.priority, start, seq, row.every_run)
         row.request = request
         self.expected[row.id] = request
         self.expected_rows[row.id] = row
         self._committer.note().arrivals.append(
             Continuation(
-                row.id,
-                request.url,
-                payload,
-                slot,
-                row.priority,
-                rank[1],
-                rank[2],
-                row.attempts,
-                identity,
-                pinned,
-                row.not_before,
-                failed,
-                asked_again,
+                id=row.id,
+                url=request.url,
+                payload=payload,
+                slot=slot,
+                priority=row.priority,
+                start=start,
+                seq=seq,
+                attempts=row.attempts,
+                identity=identity,
+                lease=pinned,
+                not_before=row.not_before,
+                failed=failed,
+                again=asked_again,
             )
         )
 

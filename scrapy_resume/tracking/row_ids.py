@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scrapy_resume.commits.committer import Committer
-    from scrapy_resume.store.contract import Session
+    from scrapy_resume.store.contract import RowIds
 
 
-class RowIds:
+class IdSequence:
     """The ids of one run. Runs that work on one job choose between one another's."""
 
-    def __init__(self, session: Session, committer: Committer) -> None:
-        self._next_id = session.first_id
-        self._step = session.id_step
+    def __init__(self, ids: RowIds, committer: Committer) -> None:
+        self._next_id = ids.first
+        self._step = ids.step
         self._committer = committer
 
     def new(self) -> int:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from scrapy_resume.codec import Codec
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.ports.clock import Clock, Waiter
-    from scrapy_resume.tracking.row_ids import RowIds
+    from scrapy_resume.tracking.row_ids import IdSequence
 
 START_BELOW_LIMIT: Final = 2_000
 """Unrecorded requests and items of ``start()`` in hand at which it waits for their end."""
@@ -22,7 +22,7 @@ class Start:
     """The requests and items of ``start()`` that are not whole yet."""
 
     def __init__(
-        self, began: bool, ids: RowIds, codec: Codec, committer: Committer, clock: Clock
+        self, began: bool, ids: IdSequence, codec: Codec, committer: Committer, clock: Clock
     ) -> None:
         """``began``: this run began the job, so that everything is new."""
         self._began = began

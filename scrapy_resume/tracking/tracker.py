@@ -280,20 +280,20 @@ class Tracker:
         if not row.recorded:
             tombstone = admission_of(row, row.id, row.identity, record=True)
         return Finish(
-            row.id,
-            row.state,
-            row.attempts,
-            row.http_status,
-            row.error,
-            row.error_message,
-            row.items,
-            row.spilled,
-            row.supersedes,
-            row.dropped,
-            row.item_errors,
-            [identity for identity in row.memory_identities if identity != row.identity],
-            row,
-            tombstone,
+            id=row.id,
+            state=row.state,
+            attempts=row.attempts,
+            http_status=row.http_status,
+            error=row.error,
+            error_message=row.error_message,
+            items=row.items,
+            spilled=row.spilled,
+            supersedes=row.supersedes,
+            items_dropped=row.dropped,
+            items_failed=row.item_errors,
+            aliases=[identity for identity in row.memory_identities if identity != row.identity],
+            origin=row,
+            tombstone=tombstone,
         )
 
     # ---- the end

@@ -16,7 +16,7 @@ from scrapy_resume.errors import (
     StoreUnavailableError,
 )
 from scrapy_resume.ports.clock import AsyncioClock
-from scrapy_resume.store.contract import Batch, Closing, Committed, Release
+from scrapy_resume.store.contract import Batch, Closing, Committed, Release, RowIds
 
 
 class Thread:
@@ -45,7 +45,7 @@ class Thread:
 
 class Job:
     def __init__(self) -> None:
-        self.session = SimpleNamespace(first_id=1)
+        self.session = SimpleNamespace(ids=RowIds(first=1))
         self.kept: list[Batch] = []
         self.closings: list[Closing] = []
 

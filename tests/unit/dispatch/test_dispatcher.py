@@ -14,7 +14,7 @@ from scrapy_resume.dispatch import dispatcher as dispatcher_module
 from scrapy_resume.dispatch.dispatcher import Dispatcher
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
 from scrapy_resume.ports.clock import AsyncioClock
-from scrapy_resume.store.contract import JobStore
+from scrapy_resume.store.contract import FrontierState, JobStore
 from tests.support.clock import StubEngine
 
 LIMIT_SECONDS = 20
@@ -24,7 +24,9 @@ def goes_on(when_marked: Callable[[Callable[[], None]], bool]) -> bool:
     """Whether a callback would go on, sooner or later."""
 
     async def within_limit() -> bool:
-        job = SimpleNamespace(session=SimpleNamespace(suspects=0), when_marked=when_marked)
+        job = SimpleNamespace(
+            session=SimpleNamespace(frontier=FrontierState()), when_marked=when_marked
+        )
         frontier = LeaseBuffer(concurrency=1, by_slot=True, pending={})
         unused = cast(Any, None)
         dispatcher = Dispatcher(

@@ -12,8 +12,18 @@ from scrapy_resume.dispatch.dispatcher import Dispatcher
 from scrapy_resume.dispatch.workers import WANT_MORE_SECONDS, WANT_SECONDS, Workers
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
 from scrapy_resume.frontier.row import Row, rank_of
-from scrapy_resume.model import START, Counts, JobKey
-from scrapy_resume.store.contract import Admission, Batch, Committed, JobStore, Session
+from scrapy_resume.model import START, JobKey
+from scrapy_resume.store.contract import (
+    Admission,
+    Batch,
+    Committed,
+    JobStore,
+    RowIds,
+    Session,
+    Sharing,
+    SharingAnswer,
+    StartState,
+)
 from tests.support.clock import ManualClock, StubEngine
 
 DELAY_SECONDS = 0.25
@@ -51,17 +61,11 @@ class Worker:
             job=JobKey("job", 1),
             run=1,
             epoch=1,
-            first_id=1,
             began=True,
             crashed=False,
-            counts=Counts(),
-            pending={},
-            suspects=0,
-            start_exhausted=True,
-            every_run=False,
-            spider_state=None,
-            cookies={},
-            shared=True,
+            ids=RowIds(first=1),
+            start=StartState(exhausted=True),
+            sharing=Sharing(shared=True),
         )
         job = cast(JobStore, SimpleNamespace(session=session))
         self.clock, self.engine = ManualClock(), StubEngine()
@@ -69,7 +73,9 @@ class Worker:
         unused = cast(Any, None)
         self.dispatcher = Dispatcher(job, self.frontier, unused, unused, *ports)
         self.fleet = Workers(session, self.frontier, self.dispatcher, DELAY_SECONDS, *ports)
-        self.fleet.answered(Batch(next_id=1), Committed(claimed=["a", "b"], fair_share=1))
+        self.fleet.answered(
+            Batch(next_id=1), Committed(sharing=SharingAnswer(claimed=["a", "b"], fair_share=1))
+        )
         self.frontier.push(leased(1, "a"))
         self.frontier.push(leased(2, "b"))
 
@@ -80,7 +86,7 @@ class Worker:
             self.frontier.expect(one.slot)
         self.fleet.make_way()
         self.frontier.choose(batch.arrivals)
-        batch.wishes = self.frontier.wishes()
+        batch.leasing.wishes = self.frontier.wishes()
         self.fleet.complete(batch)
         return batch
 
@@ -92,26 +98,26 @@ def worker() -> Worker:
 
 def test_what_is_over_the_fair_share_is_given(worker: Worker) -> None:
     batch = worker.send()
-    (given,) = batch.slots_given.items()
+    (given,) = batch.sharing.slots_given.items()
     assert given in {("a", DELAY_SECONDS), ("b", DELAY_SECONDS)}
     assert [release.id for release in batch.releases] == [1 if given[0] == "a" else 2]
 
 
 def test_no_new_row_stays_leased_from_a_slot_that_is_given(worker: Worker) -> None:
     batch = worker.send(arrival(3, "a"), arrival(4, "b"))
-    (given,) = batch.slots_given
+    (given,) = batch.sharing.slots_given
     assert {one.slot for one in batch.arrivals if one.lease} == {"a", "b"} - {given}
 
 
 def test_a_slot_with_a_row_that_must_stay_here_is_not_given(worker: Worker) -> None:
     batch = worker.send(arrival(3, "a", lease=True), arrival(4, "b", lease=True))
-    assert not batch.slots_given
+    assert not batch.sharing.slots_given
 
 
 def test_a_slot_of_a_row_that_waits_to_run_alone_is_not_given(worker: Worker) -> None:
     worker.dispatcher.alone = leased(5, "b")
     worker.fleet.slots.hand_over(2, {})
-    assert set(worker.send().slots_given) == {"a"}
+    assert set(worker.send().sharing.slots_given) == {"a"}
 
 
 def test_nothing_is_asked_for_from_a_slot_that_is_given(worker: Worker) -> None:
@@ -119,7 +125,7 @@ def test_nothing_is_asked_for_from_a_slot_that_is_given(worker: Worker) -> None:
     worker.frontier.set_pending("b", 50)
     worker.frontier.renew_hunger()
     batch = worker.send()
-    assert not {wish.slot for wish in batch.wishes} & set(batch.slots_given)
+    assert not {wish.slot for wish in batch.leasing.wishes} & set(batch.sharing.slots_given)
 
 
 def test_slots_that_only_rest_do_not_keep_a_worker_from_taking_more(worker: Worker) -> None:
@@ -127,7 +133,7 @@ def test_slots_that_only_rest_do_not_keep_a_worker_from_taking_more(worker: Work
     assert batch.slots_wanted == worker.frontier.concurrency - 1, "one of two is given away"
     worker.engine.resting = True
     batch = worker.send()
-    assert batch.slots_wanted == worker.frontier.concurrency
+    assert batch.sharing.slots_wanted == worker.frontier.concurrency
 
 
 @pytest.mark.parametrize(("slots", "seconds"), [(3, WANT_SECONDS), (4, WANT_MORE_SECONDS)])
