@@ -21,6 +21,7 @@ from scrapy_resume.errors import (
     StoreError,
 )
 from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State
+from scrapy_resume.posix import require_posix
 from scrapy_resume.reporting.documents import (
     grouped_failures,
     summed_custom,
@@ -54,6 +55,7 @@ def open_store(location: str | PathLike[str], codecs: Mapping[str, Any] | None =
         with needed_for_postgres():
             from scrapy_resume.store.postgres.reader import PostgresReader
         return Reports(PostgresReader(place), without_password(place), codecs)
+    require_posix()  # whether a job is alive is asked of its lock
     from scrapy_resume.store.sqlite.reader import SqliteReader
 
     return Reports(SqliteReader(Path(place)), place, codecs)

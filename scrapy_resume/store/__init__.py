@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scrapy_resume.posix import require_posix
 from scrapy_resume.store.location import is_postgres, needed_for_postgres
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ def open_location(location: str | Path) -> Store:
     database.
 
     Nothing is created before a job is begun. Raises ``ConfigurationError`` for a location of a
-    kind that there is no backend for.
+    kind that there is no backend for, and on a system that is not POSIX.
     """
+    require_posix()
     # A backend is imported here: those who only need the contract don't pay for it.
     text = str(location)
     if is_postgres(text):

@@ -130,7 +130,7 @@ def test_nothing_is_asked_for_from_a_slot_that_is_given(worker: Worker) -> None:
 
 def test_slots_that_only_rest_do_not_keep_a_worker_from_taking_more(worker: Worker) -> None:
     batch = worker.send()
-    assert batch.slots_wanted == worker.frontier.concurrency - 1, "one of two is given away"
+    assert batch.sharing.slots_wanted == worker.frontier.concurrency - 1, "one of two is given away"
     worker.engine.resting = True
     batch = worker.send()
     assert batch.sharing.slots_wanted == worker.frontier.concurrency
@@ -144,8 +144,8 @@ def test_a_worker_with_enough_slots_that_rest_asks_rarely_in_vain(
     for row in range(3, slots + 1):
         worker.fleet.slots.own([f"slot-{row}"])
         worker.frontier.push(leased(row, f"slot-{row}"))
-    worker.fleet.answered(Batch(next_id=1, slots_wanted=4), Committed())
+    worker.fleet.answered(Batch(next_id=1, sharing=SharingReport(slots_wanted=4)), Committed())
     worker.clock.now += seconds - 0.01
-    assert worker.send().slots_wanted == 0
+    assert worker.send().sharing.slots_wanted == 0
     worker.clock.now += 0.02
-    assert worker.send().slots_wanted == 4
+    assert worker.send().sharing.slots_wanted == 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import itertools
 import os
@@ -22,6 +21,7 @@ from scrapy_resume.feeds.footprint import PAGE, Footprint
 from scrapy_resume.feeds.localfiles import AppendedFile, PlacedFile
 from scrapy_resume.feeds.record import FeedRecord
 from scrapy_resume.feeds.rewriting import Rewriting
+from tests.support.coroutines import result_of
 
 LINES = 12
 
@@ -127,7 +127,7 @@ class Job:
 
     def deliver(self) -> None:
         self.write(LINES)
-        self.record = asyncio.run(self.target.deliver(self.record, 0))
+        self.record = result_of(self.target.deliver(self.record, 0))
         self.commit()
 
     def die(self) -> None:
@@ -671,7 +671,7 @@ def ended(job: Job) -> None:
     job.write(LINES)
     assert job.record is not None
     job.target.write(b"the end\n")
-    job.record = asyncio.run(job.target.deliver(job.record, 8))
+    job.record = result_of(job.target.deliver(job.record, 8))
     job.stored = replace(job.record, noted=False)
     job.target.forget()
     job.die()
