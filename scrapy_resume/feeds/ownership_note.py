@@ -1,14 +1,14 @@
-"""A small file beside a local feed that tells the job's bytes in it from others'.
+"""The ownership note: a small file beside a local feed that says which of its bytes are the job's.
 
-The store knows what of a feed is committed. It does not know what was written since: bytes
-after the committed ones may be the job's own (they are written again) or somebody else's, such
-as another crawl's that appends to the same file (they are not ours to drop). So the ranges of
-the job's bytes are noted beside the feed before they are written, together with what was the
-job's until then: at any moment one of the two is true, and the digests tell which. Whoever takes
-bytes out of the middle of a feed writes down beside it where those of the others come to stand.
+The store knows how much of a feed is committed. It does not know what was written after that:
+those bytes may be the job's own (and are written again) or somebody else's, such as another
+crawl's that appends to the same file (and must stay). So the job writes the ranges of its bytes
+to the note before it writes the bytes to the feed, together with the ranges that it had before.
+At any moment one of the two claims is true, and their digests tell which. A job that removes
+bytes from the middle of a feed updates the notes of the other jobs, whose bytes move.
 
-The note survives the process and, as it stands beside the feed, tells the truth too if an older
-copy of the store is put back. It goes when the job is completed.
+The note outlives the process. Because it lies beside the feed, it also remains true when an older
+copy of the store is restored. It is removed when the job is completed.
 """
 
 from __future__ import annotations
@@ -26,40 +26,45 @@ from typing import Final
 import msgspec
 
 from scrapy_resume.errors import FeedFileChangedError
+from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.file_lock import is_at
-from scrapy_resume.feeds.record import Claim
 
 LONGEST_NAME: Final = 180
-"""Bytes of the feed's name in that of a file beside it, which must not be over 255 altogether."""
+"""Bytes of the feed's name that the note's name may contain: file systems allow 255 in all."""
 
 PAGE: Final = 4_096
-"""Bytes of which a death leaves all or none, if they are written at once at a file's beginning."""
+"""Bytes. A write of at most one page at the beginning of a file is either done or not done when
+the process dies."""
 
 
 @dataclass(frozen=True)
-class Note(Claim):
-    """The bytes that are the job's, of which the last may not have been written."""
+class OwnershipNote(Claim):
+    """The claim on the job's bytes, the last of which may not have been written yet.
+
+    The field names are part of the format of the note.
+    """
 
     before: Claim | None = None
-    """What was the job's until these came, if that can be."""
+    """The claim that was true before these bytes were written, if it may still be true."""
     piece: str = ""
-    """How the bytes begin that are appended to those of ``before``, in hex."""
+    """The first bytes, in hex, of what is appended to those of ``before``."""
     by: str = ""
-    """Which process wrote the note, at random: nobody else goes by it while that one lives."""
+    """A random id of the process that wrote the note: a process that finds another id than its own
+    knows that it has lost the job."""
 
     @property
     def claim(self) -> Claim:
-        """The bytes without what else the note says."""
+        """The claim alone."""
         return Claim(self.ranges, self.digest, self.head)
 
 
-def note_of(claim: Claim, before: Claim | None = None, piece: bytes = b"") -> Note:
-    """The note of a claim, not signed yet."""
-    return Note(claim.ranges, claim.digest, claim.head, before, piece.hex())
+def note_of(claim: Claim, before: Claim | None = None, piece: bytes = b"") -> OwnershipNote:
+    """A note for a claim. ``NoteFile.write`` adds the id of the process."""
+    return OwnershipNote(claim.ranges, claim.digest, claim.head, before, piece.hex())
 
 
-class Footprint:
-    """The note beside one feed's file, and what else stands there for a while."""
+class NoteFile:
+    """The note beside one local feed, and the names of the temporary files beside it."""
 
     def __init__(self, feed: Path, owner: str) -> None:
         mark = hashlib.blake2b(owner.encode(), digest_size=4).hexdigest()
@@ -72,32 +77,34 @@ class Footprint:
         self._all = re.compile(re.escape(f".{stem}.") + r"[0-9a-f]{8}\.resume")
         self.path = feed.with_name(f"{self._beside}.resume")
         self.copy = feed.with_name(f"{self._beside}.copy")
-        """What is about to take the feed's place."""
+        """A rewritten copy of the feed that is about to replace it."""
         self.part = feed.with_name(f"{self._beside}.part")
-        """What is made there, to become the feed's or a part of it."""
+        """A post-processed file that is being written, to be put into the feed."""
         self._new = feed.with_name(f"{self._beside}.new")
         self._file: int | None = None
         self.by = secrets.token_hex(8)
 
-    def read(self) -> Note | None:
-        """``None``: there is no note. Raises ``FeedFileChangedError`` if it cannot be read."""
+    def read(self) -> OwnershipNote | None:
+        """The note; ``None`` if there is none. Raises ``FeedFileChangedError`` if it is damaged."""
         try:
             text = self.path.read_bytes()
         except FileNotFoundError:
             return None
-        # Power that went may have left a file without its bytes.
+        # A power failure may have left the file with zeros in place of its bytes.
         return self._decoded(text) if text.strip(b"\0") else None
 
-    def _decoded(self, text: bytes) -> Note:
+    def _decoded(self, text: bytes) -> OwnershipNote:
         try:
-            return msgspec.json.decode(text, type=Note)
+            return msgspec.json.decode(text, type=OwnershipNote)
         except msgspec.DecodeError as error:
             raise FeedFileChangedError(f"the note {self.path} cannot be read") from error
 
     @contextmanager
     def taken_over(self) -> Iterator[None]:
-        """The process that wrote the note goes by it no more. What it has added to the note by
-        the end counts."""
+        """Replace the note by a new file, so that the process that wrote the old one notices that
+        it has lost the job. What that process adds to the old file until the context is left is
+        copied to the new one.
+        """
         try:
             old = self.path.open("rb")
         except FileNotFoundError:
@@ -110,25 +117,26 @@ class Footprint:
             old.seek(0)
             self.write(self._decoded(old.read()))
 
-    def others(self) -> Iterator[tuple[Path, Note]]:
-        """The notes of other jobs beside the same file."""
+    def others(self) -> Iterator[tuple[Path, OwnershipNote]]:
+        """The notes of other jobs beside the same feed."""
         names = (entry.name for entry in os.scandir(self.path.parent))
         for name in sorted(name for name in names if self._all.fullmatch(name)):
             path = self.path.with_name(name)
             if path != self.path:
                 with suppress(OSError, msgspec.DecodeError):
-                    yield path, msgspec.json.decode(path.read_bytes(), type=Note)
+                    yield path, msgspec.json.decode(path.read_bytes(), type=OwnershipNote)
 
-    def write(self, note: Note) -> None:
-        """Note what is about to be written. Raises ``OSError``."""
+    def write(self, note: OwnershipNote) -> None:
+        """Write the note, signed with the id of this process. Raises ``OSError``."""
         text = msgspec.json.encode(replace(note, by=self.by))
         if self._file is None or not _written_over(self._file, text):
-            # A new file at first: whoever had the job before and is not dead goes on with the old.
+            # The first write makes a new file: a process that had the job before, and may still
+            # live, keeps the old one.
             self.close()
             self._file = _replaced(self.path, self._new, text)
 
-    def write_other(self, path: Path, note: Note) -> None:
-        """Change the note of another job, whose process may have it open."""
+    def write_other(self, path: Path, note: OwnershipNote) -> None:
+        """Write the note of another job, whose process may have the file open."""
         text = msgspec.json.encode(note)
         file = os.open(path, os.O_WRONLY)
         try:
@@ -140,20 +148,21 @@ class Footprint:
             os.close(file)
 
     def is_lost(self) -> bool:
-        """Another process has signed the note since this one did, or the note is gone."""
+        """Whether another process has signed the note since this one did, or the note is gone."""
         if self._file is None or is_at(self._file, self.path):
             return False
         note = self.read()
         return note is None or note.by != self.by
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the note; it stays where it is."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
     def remove(self) -> None:
-        """The job is completed, or the file is another one's from now on."""
+        """Delete the note and the temporary files: nothing tells the job's bytes from others' any
+        more, except the store."""
         self.close()
         for path in (self._new, self.copy, self.path):
             with suppress(OSError):
@@ -161,7 +170,8 @@ class Footprint:
 
 
 def _written_over(file: int, text: bytes) -> bool:
-    """Whether it could be done so that a death leaves the old text or the new one."""
+    """Overwrite the file in place, if either the old text or the new one survives a death of the
+    process. Returns whether it did; otherwise nothing was written."""
     length = max(len(text), os.fstat(file).st_size)
     if length > PAGE:
         return False
@@ -170,7 +180,7 @@ def _written_over(file: int, text: bytes) -> bool:
 
 
 def _replaced(path: Path, new: Path, text: bytes) -> int:
-    """The file, open, with that text in the place of the one that was there."""
+    """Write the text to ``new`` and rename it to ``path``. Returns the open file."""
     file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.write(file, text)
