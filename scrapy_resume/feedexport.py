@@ -20,7 +20,6 @@ from scrapy.extensions import feedexport
 from scrapy.extensions.feedexport import FeedExporter, FeedSlot
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
-from scrapy_resume.commits.store_thread import post_to_loop
 from scrapy_resume.extensions import run_of
 from scrapy_resume.feeds.committed_items import CommittedItems, ItemsOfRun
 from scrapy_resume.feeds.context import FeedContext, FeedPlan
@@ -91,10 +90,15 @@ class ResumeFeedExporter(FeedExporter):
     def _new_context(self, source: CommittedItems, *, fence: bool) -> FeedContext:
         run = self._run
         owner = f"{run.session.job} of {run.session.created_at!r}"
-        context = FeedContext(self._spider, source, run.committer, owner, fence=fence)
-        context.hold = partial(run.tracker.hold, "feeds")
-        context.item_failed = self._item_failed
-        context.attach(post_to_loop())
+        context = FeedContext(
+            self._spider,
+            source,
+            run.committer,
+            owner=owner,
+            fence=fence,
+            hold=partial(run.tracker.hold, "feeds"),
+            item_failed=self._item_failed,
+        )
         self._contexts.append(context)
         return context
 

@@ -16,6 +16,8 @@ CHUNK: Final = 1 << 20
 """Bytes that are read at a time."""
 
 DIGEST_BYTES: Final = 16
+"""Length of ``Claim.digest``, before it is written in hex."""
+
 HEAD_BYTES: Final = 64
 """Length of ``Claim.head``."""
 
@@ -75,7 +77,7 @@ class Contents:
             for start, end in first_of(there, HEAD_BYTES)
             for chunk in self._chunks(start, end)
         )
-        return Claim(tuple(there), self.hash_of(there).hexdigest(), head.hex())
+        return Claim(ranges=tuple(there), digest=self.hash_of(there).hexdigest(), head=head.hex())
 
     def is_cut(self, claim: Claim) -> bool:
         """Whether the file was truncated within the claim: it is too short, and what is left of the
@@ -127,22 +129,22 @@ class Contents:
         offset, or not at all."""
         announced, *_ = minus(note.ranges, before.ranges)
         head, length, size = bytes.fromhex(note.piece), note.size - before.size, self.size
-        hashed = self.hash_of(before.ranges)
+        hash_before = self.hash_of(before.ranges)
         doubtful = False
         for start in self._places(head, before.end, announced[0]):
             end = min(start + length, size)
             ranges = joined([*before.ranges, (start, end)])
             if overlap([(start, end)], taken):
                 continue
-            if end - start == length and self._completes(hashed, (start, end), note.digest):
+            if end - start == length and self._completes(hash_before, (start, end), note.digest):
                 return Claim(tuple(ranges), note.digest, note.head)
             if end - start < length and head.startswith(self._text(start, len(head))):
                 return self.claim_on(ranges)
             doubtful = True
         return None if doubtful else before
 
-    def _completes(self, hashed: hashlib.blake2b, piece: Range, digest: str) -> bool:
-        whole = hashed.copy()
+    def _completes(self, hash_before: hashlib.blake2b, piece: Range, digest: str) -> bool:
+        whole = hash_before.copy()
         for chunk in self._chunks(*piece):
             whole.update(chunk)
         return whole.hexdigest() == digest

@@ -19,6 +19,7 @@ from scrapy_resume.commits.store_thread import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
     StoreThread,
+    post_to_loop,
 )
 from scrapy_resume.feeds.destination import DestinationOptions
 from scrapy_resume.feeds.feed_record import FeedRecord, encode_record
@@ -68,37 +69,44 @@ class FeedPlan:
 class FeedContext:
     """Serves the feeds of one run that read the same items.
 
-    ``owner``: a text that tells this job from all others. ``fence``: the job was taken over by
-    force, and a live process may still be writing to its files.
+    Made while the event loop runs. ``owner``: a text that tells this job from all others.
+    ``fence``: the job was taken over by force, and a live process may still be writing to its
+    files. ``hold``: called with true to have the crawl hand out no requests, with false to let it
+    go on. ``item_failed``: called with the feed's URI, within the ``except`` clause, when an
+    export fails.
     """
 
     def __init__(
-        self, spider: Spider, source: CommittedItems, committer: Committer, owner: str, fence: bool
+        self,
+        spider: Spider,
+        source: CommittedItems,
+        committer: Committer,
+        *,
+        owner: str,
+        fence: bool,
+        hold: Callable[[bool], None],
+        item_failed: Callable[[str], None],
     ) -> None:
         self.source = source
+        self.item_failed = item_failed
+        self._hold = hold
         self._spider = spider
         self._committer = committer
         self._owner = owner
         self._fence = fence
         self._thread = StoreThread("scrapy-resume feeds")
+        self._thread.attach(post_to_loop())
         self._unsaved: dict[tuple[str, int], tuple[FeedRecord, bool]] = {}
+        """Feed and batch → its record, and whether it is settled."""
         self._blocked: dict[str, float] = {}
         """URI of a feed that cannot be written → seconds to wait before the next attempt."""
         self._writers: dict[str, tuple[Path, int]] = {}
         """Feed → the local file that it writes, and how many feeds of the job wrote it before."""
-        self.hold: Callable[[bool], None] = lambda held: None
-        """Called with true to have the crawl hand out no requests, with false to let it go on."""
-        self.item_failed: Callable[[str], None] = lambda uri: None
-        """Called with the feed's URI, within the ``except`` clause, when an export fails."""
         self.deadline: float | None = None
         """The time on the monotonic clock after which a closing crawl stops waiting; ``None``: the
         crawl is not closing."""
         self.abandoned = False
         """The run ends at once."""
-
-    def attach(self, post: Callable[..., Any]) -> None:
-        """``post`` hands a call to the event loop, which runs now."""
-        self._thread.attach(post)
 
     def destination_options(self, feed: FeedPlan) -> DestinationOptions:
         """The options for a destination of the feed's."""
@@ -160,7 +168,7 @@ class FeedContext:
         if uri not in self._blocked:
             until = "there is room" if error.errno in NO_ROOM else "they are done"
             logger.warning("Feed %s: %s. The crawl waits, and goes on when %s.", uri, error, until)
-            self.hold(True)
+            self._hold(True)
         self._blocked[uri] = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
         waited: Deferred[None] = Deferred()
         call_later(pause_seconds, waited.callback, None)
@@ -174,7 +182,7 @@ class FeedContext:
         if uri in self._blocked:
             del self._blocked[uri]
             logger.info("Feed %s: it can be written again", uri)
-            self.hold(bool(self._blocked))
+            self._hold(bool(self._blocked))
 
     def close(self) -> None:
         """Stop the thread for files."""

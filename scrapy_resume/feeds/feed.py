@@ -67,7 +67,8 @@ class Feed:
         self._rewrite_pause = REWRITE_SECONDS
 
     def _first(self) -> FeedRecord:
-        return FeedRecord(self._plan.new_uri(None), self._plan.digest, run=self._plan.run)
+        plan = self._plan
+        return FeedRecord(uri=plan.new_uri(None), options=plan.digest, run=plan.run)
 
     async def follow(self) -> None:
         """Write items until no more will come, then deliver the last file."""
@@ -128,9 +129,9 @@ class Feed:
 
     async def _follow(self) -> None:
         while True:
-            if self.file.full and self.file.is_stale:
+            if self.file.is_full and self.file.is_stale:
                 await self._start_over()  # before it is delivered: later it is not changed
-            elif self.file.full:
+            elif self.file.is_full:
                 self._begin_next_batch()
             portion = await self._next(self.file)
             if self._is_stale(at_end=portion is None):
@@ -168,19 +169,16 @@ class Feed:
         file, record = self.file, self.file.record
         self._deliveries.append(deferred_from_coro(self._deliver_batch(file, record.through)))
         self._deliveries = [delivery for delivery in self._deliveries if not delivery.called]
-        self.file = FeedFile(
-            self._context,
-            self._plan,
-            FeedRecord(
-                self._plan.new_uri(file.slot),
-                self._plan.digest,
-                batch=record.batch + 1,
-                run=record.run,
-                start=record.through,
-                through=record.through,
-                superseded=record.superseded,
-            ),
+        following = FeedRecord(
+            uri=self._plan.new_uri(file.slot),
+            options=self._plan.digest,
+            batch=record.batch + 1,
+            run=record.run,
+            start=record.through,
+            through=record.through,
+            superseded=record.superseded,
         )
+        self.file = FeedFile(self._context, self._plan, following)
         # Before the full one is settled: the store must know of a file to go on with.
         self._context.save(self._plan, self.file.record)
 

@@ -71,9 +71,8 @@ class FeedFile:
         self.slot = self._feed.new_slot(self.record)
         self._storage = self.slot.storage
         self._buffer = ExportBuffer(getattr(self._storage, "path", ""))
-        self._destination = destination_of(
-            self._storage, self._context.destination_options(self._feed), self.record
-        )
+        options = self._context.destination_options(self._feed)
+        self._destination = destination_of(self._storage, options, self.record)
         self._opened = False
 
     # ---- resuming
@@ -98,10 +97,8 @@ class FeedFile:
         if type(exporter) in KNOWN_EXPORTERS:
             exporter.export_item(dict.fromkeys(record.fields))
         else:
-            through = record.start
-            while (
-                portion := await self._context.source.after(through, record.through)
-            ) is not None:
+            source, through = self._context.source, record.start
+            while (portion := await source.after(through, record.through)) is not None:
                 through = portion.through
                 for item in filter(self._accepts, portion.items):
                     self._export_item(item)
@@ -154,11 +151,9 @@ class FeedFile:
             self._context.item_failed(self.record.uri)
             return False
 
-    async def export(self, portion: Portion) -> int:
-        """Export the items of a portion, as many as the batch may hold. Returns the id of the
-        last item that was exported or filtered out."""
-        record = self.record
-        count, fields, through = record.count, record.fields, portion.through
+    async def export(self, portion: Portion) -> None:
+        """Export the items of a portion, as many as the batch may hold."""
+        count, fields, through = self.record.count, self.record.fields, portion.through
         for item_id, item in zip(portion.ids, portion.items, strict=True):
             if not self._accepts(item):
                 continue
@@ -172,10 +167,9 @@ class FeedFile:
                 break
         if self._opened:
             await self._write(self._buffer.take())
-        kept = replace(self.record, count=count, fields=fields, through=through)
-        self.record = self._destination.updated(kept)
+        record = replace(self.record, count=count, fields=fields, through=through)
+        self.record = self._destination.updated(record)
         self._context.save(self._feed, self.record)
-        return through
 
     def _export_item(self, item: Any) -> None:
         mark = self._buffer.mark()
@@ -188,7 +182,7 @@ class FeedFile:
             self._context.item_failed(self.record.uri)
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """The batch has as many items as it may hold."""
         return bool(self._limit) and self.record.count >= self._limit
 

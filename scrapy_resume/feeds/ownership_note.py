@@ -60,20 +60,26 @@ class OwnershipNote(Claim):
 
 def note_of(claim: Claim, before: Claim | None = None, piece: bytes = b"") -> OwnershipNote:
     """A note for a claim. ``NoteFile.write`` adds the id of the process."""
-    return OwnershipNote(claim.ranges, claim.digest, claim.head, before, piece.hex())
+    return OwnershipNote(
+        ranges=claim.ranges,
+        digest=claim.digest,
+        head=claim.head,
+        before=before,
+        piece=piece.hex(),
+    )
 
 
 class NoteFile:
     """The note beside one local feed, and the names of the temporary files beside it."""
 
     def __init__(self, feed: Path, owner: str) -> None:
-        mark = hashlib.blake2b(owner.encode(), digest_size=4).hexdigest()
+        owner_hash = hashlib.blake2b(owner.encode(), digest_size=4).hexdigest()
         name = os.fsencode(feed.name)
         stem = name.decode(errors="ignore")
         if len(name) > LONGEST_NAME:
-            whole = hashlib.blake2b(name, digest_size=4).hexdigest()
-            stem = f"{name[:LONGEST_NAME].decode(errors='ignore')}~{whole}"
-        self._beside = f".{stem}.{mark}"
+            name_hash = hashlib.blake2b(name, digest_size=4).hexdigest()
+            stem = f"{name[:LONGEST_NAME].decode(errors='ignore')}~{name_hash}"
+        self._beside = f".{stem}.{owner_hash}"
         self._all = re.compile(re.escape(f".{stem}.") + r"[0-9a-f]{8}\.resume")
         self.path = feed.with_name(f"{self._beside}.resume")
         self.copy = feed.with_name(f"{self._beside}.copy")
@@ -83,6 +89,7 @@ class NoteFile:
         self._new = feed.with_name(f"{self._beside}.new")
         self._file: int | None = None
         self.by = secrets.token_hex(8)
+        """The random id of this process."""
 
     def read(self) -> OwnershipNote | None:
         """The note; ``None`` if there is none. Raises ``FeedFileChangedError`` if it is damaged."""

@@ -37,7 +37,9 @@ class SharedFileAppender:
     @property
     def claim(self) -> Claim:
         """The job's bytes that are written."""
-        return Claim(tuple(self._ranges), self._hash.hexdigest(), self._head.hex())
+        return Claim(
+            ranges=tuple(self._ranges), digest=self._hash.hexdigest(), head=self._head.hex()
+        )
 
     @property
     def size(self) -> int:
@@ -53,7 +55,7 @@ class SharedFileAppender:
         self._waiting += chunk
         take_turn(self._file, wait=False)
         try:
-            self._find()
+            self._check_file()
             if self._waiting:
                 self._write()
         finally:
@@ -94,23 +96,23 @@ class SharedFileAppender:
         after.update(self._waiting)
         ranges = joined([*self._ranges, (start, start + len(self._waiting))])
         head = (self._head + self._waiting[:HEAD_BYTES])[:HEAD_BYTES]
-        claim = Claim(tuple(ranges), after.hexdigest(), head.hex())
+        claim = Claim(ranges=tuple(ranges), digest=after.hexdigest(), head=head.hex())
         return note_of(claim, self.claim, self._waiting[:PIECE_BYTES]), after
 
-    def _find(self) -> None:
-        """See to it that the open file is the one at the path, that it has all the job's bytes, and
-        that this process still owns the note. Raises ``FeedFileChangedError``."""
+    def _check_file(self) -> None:
+        """Have the file at the path open, with all the job's bytes in it, and see that this process
+        still owns the note. Raises ``FeedFileChangedError``."""
         if self._note_file.is_lost():
             raise FeedFileChangedError(f"the note beside {self.path} is another process's, or gone")
         try:
             while not is_at(self._file, self.path):
-                self._follow()
+                self._reopen()
         except FileNotFoundError as error:
             raise FeedFileChangedError(f"{self.path} was deleted or moved") from error
         if self._ranges and self.size < self._ranges[-1][1]:
             raise FeedFileChangedError(f"{self.path} was cut")
 
-    def _follow(self) -> None:
+    def _reopen(self) -> None:
         """Open the file that another job has put in the place of this one when it removed its own
         bytes; the note says where this job's bytes are in it. Raises ``FeedFileChangedError``."""
         file = os.open(self.path, os.O_RDWR | os.O_APPEND)

@@ -633,7 +633,7 @@ def test_what_the_old_process_wrote_while_its_job_was_taken_over_is_dropped(
             shared_file_appender, "take_turn", lambda *_, **__: None
         )  # the old one had its turn
         if not copied:
-            patched.setattr(shared_file_appender.SharedFileAppender, "_find", lambda _: None)
+            patched.setattr(shared_file_appender.SharedFileAppender, "_check_file", lambda _: None)
         patched.setattr(shared_file_editor, "rewrite", late)
         new.record, new.opened = new.target.resume(new.stored), True
     old.die()
