@@ -1,8 +1,8 @@
 """Which values can be serialized, and how: Python values ⇄ trees of JSON's own types.
 
-Values come back equal, and of exactly the same type; what cannot be is refused, never
-approximated. What JSON has is written as it is: text, numbers, true, false, null, lists, and
-objects with text keys. Every other value is an object whose first key, the tag, begins with ``$``:
+A value is restored equal and with exactly its type; a value that cannot be is refused, never
+approximated. Text, numbers, true, false, null, lists, and dicts with text keys are written as JSON
+has them. Every other value is an object whose first key, the tag, begins with ``$``:
 
 =====================================  ==========================================================
 ``$dict``                              with other keys than text (pairs), or with ``$`` keys
