@@ -14,7 +14,7 @@ from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.claim_verification import Contents
 from scrapy_resume.feeds.ownership_note import NoteFile
 from scrapy_resume.feeds.shared_file_appender import SharedFileAppender
-from scrapy_resume.feeds.shared_file_editor import SharedFileEditor, rewrite
+from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
 
 
 @pytest.fixture
@@ -135,13 +135,3 @@ def test_a_file_that_changed_meanwhile_is_not_written_to(
         path.write_bytes(b"bef")
     with pytest.raises(FeedFileChangedError):
         file.append(b"two")
-
-
-def test_a_rewritten_file_has_new_bytes_in_the_place_of_old_ones(path: Path) -> None:
-    path.chmod(0o640)
-    new = path.with_name("new")
-    new.write_bytes(b"NEW")
-    with new.open("rb") as insert:
-        rewrite(path, path.with_name("copy"), [(1, 3)], insert)
-    assert path.read_bytes() == b"bNEWore"
-    assert path.stat().st_mode & 0o777 == 0o640
