@@ -22,6 +22,7 @@ from scrapy_resume.store.contract import (
     Session,
     Sharing,
     SharingAnswer,
+    SharingReport,
     StartState,
 )
 from tests.support.clock import ManualClock, StubEngine

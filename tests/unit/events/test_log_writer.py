@@ -1,4 +1,4 @@
-"""The event log: what is kept is written down, and nothing that goes wrong with it matters."""
+"""The event log: what is committed is logged, and no error of the log affects the crawl."""
 
 from __future__ import annotations
 

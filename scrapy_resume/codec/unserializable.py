@@ -1,4 +1,4 @@
-"""Why a value cannot be written down, and where in the request or item it is."""
+"""Why a value cannot be serialized, and where in the request or item it is."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ _SHOWN_STEPS = 8
 _SHOWN_KEY = 60
 
 
-class Refusal(Exception):
-    """Raised where the value is; collects the way to it as it passes what holds the value.
+class UnserializableError(Exception):
+    """A value cannot be serialized.
 
-    Never leaves the package: ``Codec`` turns it into an error of the public tree.
+    Raised at the value; each container that it passes adds a step of the path to the value. It
+    never leaves the package: ``Codec`` raises a public error in its place.
     """
 
     def __init__(self, why: str) -> None:
-        """``why`` goes on from the place: ``is a _thread.lock, ...``."""
+        """``why`` continues a sentence that begins with the path: ``is a _thread.lock, ...``."""
         super().__init__(why)
         self.why = why
         self._steps: list[str] = []
 
     def within(self, step: str) -> None:
-        """Note one step of the way, from the inside out."""
+        """Add one step to the front of the path, such as ``[3]`` or ``.name``."""
         self._steps.append(step)
 
     def describe(self, root: str = "") -> str:
-        """The place and the reason, such as ``meta['x'][3] is a _thread.lock, ...``."""
+        """The path and the reason, such as ``meta['x'][3] is a _thread.lock, ...``."""
         steps = self._steps[::-1]
         shown = "".join(steps[:_SHOWN_STEPS]) + ("…" if len(steps) > _SHOWN_STEPS else "")
         return f"{root}{shown} {self.why}"
 
 
 def key_step(key: object) -> str:
-    """One step into a mapping; a key of a user's type is shown by its type only."""
+    """The step into a mapping. Of a key of a user's type only the type is shown."""
     if not isinstance(key, str | bytes | int | float | None):
         return f"[<{type_name(type(key))}>]"
     shown = repr(key)
@@ -38,7 +39,7 @@ def key_step(key: object) -> str:
 
 
 def type_name(kind: type) -> str:
-    """``pkg.mod.Name``; of a built-in type just the name."""
+    """``pkg.mod.Name``; for a built-in type the name only."""
     if kind.__module__ == "builtins":
         return kind.__qualname__
     return f"{kind.__module__}.{kind.__qualname__}"

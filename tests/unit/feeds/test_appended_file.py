@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from scrapy_resume.errors import FeedFileChangedError
-from scrapy_resume.feeds import ownfile, rewriting
-from scrapy_resume.feeds.footprint import PAGE, Footprint
-from scrapy_resume.feeds.localfiles import AppendedFile, PlacedFile
-from scrapy_resume.feeds.record import FeedRecord
-from scrapy_resume.feeds.rewriting import Rewriting
+from scrapy_resume.feeds import shared_file_appender, shared_file_editor
+from scrapy_resume.feeds.appended_file import AppendedFile
+from scrapy_resume.feeds.feed_record import FeedRecord
+from scrapy_resume.feeds.ownership_note import PAGE, NoteFile
+from scrapy_resume.feeds.post_processed_file import PostProcessedFile
+from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
 from tests.support.coroutines import result_of
 
 LINES = 12
@@ -104,7 +105,7 @@ class Job:
     ended: bool = False
 
     def start(self) -> None:
-        kind: Any = PlacedFile if self.placed else AppendedFile
+        kind: Any = PostProcessedFile if self.placed else AppendedFile
         how = {} if self.placed else {"fence": False}
         self.target = kind(self.path, self.name, threaded, overwrite=self.overwrite, **how)
         self.record = self.target.resume(self.stored)
@@ -114,12 +115,12 @@ class Job:
         assert self.record is not None
         if not self.opened:
             self.stored = self.record
-            self.record = self.target.note(self.target.open(self.record))
+            self.record = self.target.updated(self.target.open(self.record))
             self.opened = True
         through = min(self.record.through + count, len(self.lines))
         text = b"".join(self.lines[self.record.through : through])
         self.target.write(gzip.compress(text, mtime=0) if self.placed else text)
-        self.record = self.target.note(replace(self.record, count=through, through=through))
+        self.record = self.target.updated(replace(self.record, count=through, through=through))
 
     def commit(self) -> None:
         assert self.record is not None
@@ -135,7 +136,7 @@ class Job:
             if self.placed and self.target._file is not None:
                 self.target._file.close()
                 self.target._file = None
-                self.target._footprint.close()
+                self.target._note_file.close()
             elif not self.placed:
                 self.target.close()
         self.record, self.opened = None, False
@@ -145,7 +146,7 @@ class Job:
         self.deliver()
         self.target.close()
         self.record, self.ended = None, True
-        self.target.forget()
+        self.target.remove_note()
 
 
 def lines_of(name: str, length: int = 0, count: int = LINES) -> list[bytes]:
@@ -616,7 +617,7 @@ def test_what_the_old_process_wrote_while_its_job_was_taken_over_is_dropped(
     old.commit()
     new = Job(path, "one", lines_of("one"), stored=old.stored)
     new.target = AppendedFile(path, "one", threaded, overwrite=False, fence=True)
-    rewrite = rewriting.rewrite
+    rewrite = shared_file_editor.rewrite
 
     def late(*args: Any) -> None:
         if copied:
@@ -628,10 +629,12 @@ def test_what_the_old_process_wrote_while_its_job_was_taken_over_is_dropped(
             rewrite(*args)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ownfile, "take_turn", lambda *_, **__: None)  # the old one had its turn
+        patched.setattr(
+            shared_file_appender, "take_turn", lambda *_, **__: None
+        )  # the old one had its turn
         if not copied:
-            patched.setattr(ownfile.OwnFile, "_find", lambda _: None)
-        patched.setattr(rewriting, "rewrite", late)
+            patched.setattr(shared_file_appender.SharedFileAppender, "_check_file", lambda _: None)
+        patched.setattr(shared_file_editor, "rewrite", late)
         new.record, new.opened = new.target.resume(new.stored), True
     old.die()
     new.write(LINES)
@@ -673,7 +676,7 @@ def ended(job: Job) -> None:
     job.target.write(b"the end\n")
     job.record = result_of(job.target.deliver(job.record, 8))
     job.stored = replace(job.record, noted=False)
-    job.target.forget()
+    job.target.remove_note()
     job.die()
 
 
@@ -702,7 +705,7 @@ def test_an_append_waits_a_moment_for_who_rewrites_the_file(path: Path) -> None:
     one.start()
     one.write(2)
     with (
-        Rewriting(path, Footprint(path, "other")),
+        SharedFileEditor(path, NoteFile(path, "other")),
         pytest.raises(BlockingIOError, match="others are rewriting the file"),
     ):
         one.write(3)
@@ -710,7 +713,7 @@ def test_an_append_waits_a_moment_for_who_rewrites_the_file(path: Path) -> None:
     assert path.read_bytes() == b"".join(one.lines[:5])
     over = Job(path, "over", lines_of("over"), overwrite=True)
     over.start()
-    with Rewriting(path, Footprint(path, "other")), pytest.raises(BlockingIOError):
+    with SharedFileEditor(path, NoteFile(path, "other")), pytest.raises(BlockingIOError):
         over.write(3)
     over.write(3)
     assert path.read_bytes() == b"".join(over.lines[:3])
@@ -721,14 +724,14 @@ def test_who_waited_for_a_file_that_was_rewritten_gets_the_new_one(
 ) -> None:
     one = Job(path, "one", lines_of("one"))
     interrupted(one, 2, 2)
-    take_turn = rewriting.take_turn
+    take_turn = shared_file_editor.take_turn
 
     def late(file: int, *, wait: bool) -> None:
         monkeypatch.undo()
-        rewriting.rewrite(path, path.with_name("copy"))
+        shared_file_editor.rewrite(path, path.with_name("copy"))
         take_turn(file, wait=wait)
 
-    monkeypatch.setattr(rewriting, "take_turn", late)
+    monkeypatch.setattr(shared_file_editor, "take_turn", late)
     one.complete()
     assert contents(path) == expected(one, others=[])
 

@@ -1,4 +1,4 @@
-"""JSON text, and the values that it holds as they are."""
+"""JSON text, and the fast path for values that JSON represents unchanged."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import msgspec
 from scrapy_resume.errors import StoreDamagedError
 
 MAX_DEPTH = 200
-"""Levels of nesting. Reading back takes two frames a level, of Python's thousand."""
+"""Levels of nesting. Reading takes two stack frames a level, of Python's limit of 1,000."""
 
 TAG_MARK = '"$'
-"""In any text in which a key begins with ``$``, and seldom in another."""
+"""Occurs in every text in which a key begins with ``$``, and seldom in others."""
 
 _SCALARS = frozenset({str, int, bool, type(None)})
 
@@ -22,12 +22,12 @@ _decode = msgspec.json.Decoder().decode
 
 
 def dumps(tree: Any) -> str:
-    """Compact; raises ValueError for lone surrogates and integers of too many digits."""
+    """Compact JSON. Raises ValueError for lone surrogates and integers of too many digits."""
     return _encode(tree).decode()
 
 
 def loads(text: str) -> Any:
-    """Raises StoreDamagedError if the text is not JSON."""
+    """The tree. Raises StoreDamagedError if the text is not JSON."""
     try:
         return _decode(text)
     except (msgspec.DecodeError, ValueError) as error:
@@ -38,8 +38,8 @@ def loads(text: str) -> Any:
 
 
 def is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
-    """Whether JSON holds the value unchanged, by exact types: msgspec writes a tuple, a date
-    or an enum too, but would read something else back.
+    """Whether JSON represents the value unchanged. Types are compared exactly: msgspec also writes
+    a tuple, a date or an enum, but would read another type back.
     """
     kind = type(value)
     if kind is dict and depth >= 0:
@@ -60,8 +60,8 @@ def is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
 
 
 def plain_text(value: Any) -> str | None:
-    """The JSON text of a plain value; None for a value that needs a tag anywhere, and for one
-    with a key that looks like a tag.
+    """The JSON text of a plain value; ``None`` if a part of the value needs a tag, or a key looks
+    like one.
     """
     if not is_plain(value):
         return None

@@ -1,7 +1,7 @@
-"""All that an instance holds, and an instance made of it without running its code.
+"""The state of an instance, and an instance restored from it without running code of its class.
 
-An instance's state is its ``__dict__`` and its slots. Neither ``__init__`` nor validators, hooks or
-properties run, on the way out or back: what is restored is what was there.
+The state is the instance's ``__dict__`` and its slots. Neither ``__init__`` nor validators, hooks
+or properties run when the state is read or restored.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any
 
 from scrapy.utils.trackref import object_ref
 
-from scrapy_resume.codec.refusal import Refusal, type_name
+from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.errors import CallbackMissingError
 
-# Typing's own note on an instance of a generic class.
+# Set by ``typing`` on an instance of a generic class.
 _NOT_STATE = frozenset({"__orig_class__"})
 
-# attrs keeps a hash here that holds in one process only; None makes it compute another.
+# attrs caches a hash here that is valid in one process only; None makes it compute a new one.
 _HASH_CACHE = "_attrs_cached_hash"
 
 
 @lru_cache(maxsize=512)
 def slots_of(kind: type) -> dict[str, MemberDescriptorType]:
-    """The slots of a class and its bases under their mangled names."""
+    """The slots of a class and its bases, by their mangled names."""
     slots: dict[str, MemberDescriptorType] = {}
     for base in kind.__mro__:
         for name, member in vars(base).items():
@@ -34,17 +34,17 @@ def slots_of(kind: type) -> dict[str, MemberDescriptorType]:
 
 
 def blank(kind: type[Any]) -> Any:
-    """An instance without state; Scrapy's own objects count as live references as usual.
+    """An instance without state. Scrapy's own objects count as live references, as usual.
 
-    Raises TypeError for a class that has more to an instance than attributes (a kind of dict).
+    Raises TypeError for a class whose instances are more than attributes (a subclass of dict).
     """
     return object_ref.__new__(kind) if issubclass(kind, object_ref) else object.__new__(kind)
 
 
 def state_of(instance: Any) -> dict[str, Any]:
-    """Attribute name → value, for those that are set, in the order in which they were."""
+    """Attribute name → value, for the attributes that are set, in the order of setting."""
     kind: type = type(instance)
-    # An own __dict__ or none: asking the instance might run its __getattr__.
+    # Without the check, asking for __dict__ might run the class's __getattr__.
     state = dict(instance.__dict__) if kind.__dictoffset__ else {}
     for name, member in slots_of(kind).items():
         try:
@@ -59,7 +59,7 @@ def state_of(instance: Any) -> dict[str, Any]:
 
 
 def set_state(instance: Any, state: dict[str, Any]) -> None:
-    """Raises CallbackMissingError if the class has no room for one of the attributes any more."""
+    """Set the attributes. Raises CallbackMissingError if the class has no slot for one any more."""
     kind: type = type(instance)
     slots = slots_of(kind)
     for name, value in state.items():
@@ -75,11 +75,11 @@ def set_state(instance: Any, state: dict[str, Any]) -> None:
 
 
 def refuse_unless_blank(kind: type) -> None:
-    """Raises Refusal for a class whose instances are more than their attributes."""
+    """Raise UnserializableError for a class whose instances are more than their attributes."""
     try:
         blank(kind)
     except TypeError:
-        raise Refusal(
+        raise UnserializableError(
             f"is a {type_name(kind)}, which is more than its fields; register a codec for it in "
             "RESUME_CODECS"
         ) from None

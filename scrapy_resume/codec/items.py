@@ -1,41 +1,38 @@
-"""Instances of the user's classes: items, models, named tuples, enums; and classes themselves."""
+"""Items: instances of ``scrapy.Item``, dataclasses, attrs classes and pydantic models.
+
+The tree has the class's import path, the fields and any further attributes. An instance is
+restored with the state that it had; neither ``__init__`` nor validators run.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scrapy import Item
 
-from scrapy_resume.codec.containers import read_entries, write_entries
-from scrapy_resume.codec.paths import resolve_class
-from scrapy_resume.codec.refusal import Refusal, type_name
-from scrapy_resume.codec.state import blank, set_state, slots_of, state_of
+from scrapy_resume.codec.containers import read_entries, write_entries, write_fields
+from scrapy_resume.codec.import_paths import resolve_class
+from scrapy_resume.codec.instance_state import blank, set_state, slots_of, state_of
+from scrapy_resume.codec.unserializable import type_name
 from scrapy_resume.errors import CallbackMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from scrapy_resume.codec.values import Reader, Write, Writer
+    from scrapy_resume.codec.writer_reader import Reader, Write, Writer
 
 _MODEL_SLOTS = ("__pydantic_fields_set__", "__fields_set__")
 _ITEM_VALUES = "_values"
 
 
-def object_writer(writer: Writer, kind: type) -> Write | None:
-    """The writer for a class, None if the class is of no kind known here.
+def item_writer(writer: Writer, kind: type) -> Write | None:
+    """The function for a class with fields; ``None`` for any other class.
 
-    Raises Refusal if its import path does not lead back to it.
+    Raises UnserializableError if the class's import path does not lead back to it.
     """
-    if issubclass(kind, type):
-        return _write_class
-    if _is_enum(kind):
-        return _enum_writer(writer.path_of(kind))
-    if _is_namedtuple(kind):
-        return _namedtuple_writer(writer.path_of(kind))
     if not _has_fields(kind):
         return None
     write = _item_writer if issubclass(kind, Item) else _instance_writer
@@ -43,7 +40,7 @@ def object_writer(writer: Writer, kind: type) -> Write | None:
 
 
 def read_item(reader: Reader, tree: dict[str, Any]) -> Any:
-    """An instance with the stored state; fields that its class got since have their defaults."""
+    """The instance. Fields that were added to its class since it was stored have their defaults."""
     kind = resolve_class(tree["$item"], _has_fields, "a class with fields")
     fields = read_entries(reader, tree["fields"])
     attributes = read_entries(reader, tree.get("attributes", {}))
@@ -58,66 +55,6 @@ def read_item(reader: Reader, tree: dict[str, Any]) -> Any:
     set_state(instance, {**fields, **attributes})
     _fill_new_fields(instance, fields)
     return instance
-
-
-def read_namedtuple(reader: Reader, tree: dict[str, Any]) -> Any:
-    """Raises CallbackMissingError if the class has other fields now, without defaults."""
-    kind: Any = resolve_class(tree["$namedtuple"], _is_namedtuple, "a named tuple")
-    fields = {**kind._field_defaults, **read_entries(reader, tree["fields"])}
-    if fields.keys() != set(kind._fields):
-        raise CallbackMissingError(
-            f"a stored {type_name(kind)} has the fields {', '.join(fields)}, the class has others "
-            "now; put them back, or begin a new job"
-        )
-    return tuple.__new__(kind, [fields[name] for name in kind._fields])
-
-
-def read_enum(reader: Reader, tree: dict[str, Any]) -> Any:
-    """The member of that name, else the one of that value."""
-    kind: Any = resolve_class(tree["$enum"], _is_enum, "an enum")
-    if tree["name"] in kind.__members__:
-        return kind.__members__[tree["name"]]
-    try:
-        return kind(reader.read(tree["value"]))
-    except (KeyError, ValueError) as error:
-        raise CallbackMissingError(
-            f"a stored record names {type_name(kind)}.{tree['name']}, which does not exist any "
-            "more; put it back, or begin a new job"
-        ) from error
-
-
-def read_class(reader: Reader, tree: dict[str, Any]) -> Any:
-    """Imports the class's module if need be."""
-    return resolve_class(tree["$class"], _is_any, "a class")
-
-
-def _write_class(writer: Writer, value: type, depth: int) -> Any:
-    return {"$class": writer.path_of(value)}
-
-
-def _enum_writer(path: str) -> Write:
-    def write(writer: Writer, member: Any, depth: int) -> Any:
-        named = type(member).__members__.get(member.name) is member
-        tree: dict[str, Any] = {"$enum": path, "name": member.name if named else None}
-        try:
-            tree["value"] = writer.write(member.value, depth - 1)
-        except Refusal as refusal:
-            if not named:
-                refusal.within(".value")
-                raise
-        return tree
-
-    return write
-
-
-def _namedtuple_writer(path: str) -> Write:
-    def write(writer: Writer, value: Any, depth: int) -> Any:
-        if len(value._fields) != len(value) or getattr(value, "__dict__", None):
-            raise Refusal(f"is a {type_name(type(value))}, which is more than its fields")
-        fields = dict(zip(value._fields, tuple.__iter__(value), strict=True))
-        return {"$namedtuple": path, "fields": write_fields(writer, fields, depth)}
-
-    return write
 
 
 def _item_writer(path: str) -> Write:
@@ -155,18 +92,6 @@ def _tree(
     return tree
 
 
-def write_fields(writer: Writer, fields: dict[str, Any], depth: int) -> dict[str, Any]:
-    """Attribute name → tree."""
-    trees: dict[str, Any] = {}
-    for name, value in fields.items():
-        try:
-            trees[name] = writer.write(value, depth - 1)
-        except Refusal as refusal:
-            refusal.within(f".{name}")
-            raise
-    return trees
-
-
 def _check_declared(item: Item, fields: dict[str, Any]) -> None:
     unknown = [name for name in fields if name not in item.fields]
     if unknown:
@@ -177,14 +102,16 @@ def _check_declared(item: Item, fields: dict[str, Any]) -> None:
 
 
 def _fill_new_fields(instance: Any, known: dict[str, Any]) -> None:
-    """Give fields that the class got since the record was written their defaults."""
+    """Set fields that were added to the class since the record was written to their defaults."""
     for name, make_default in _field_defaults(instance):
         if name not in known and not hasattr(instance, name):
             set_state(instance, {name: make_default()})
 
 
 def _field_defaults(instance: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """The declared fields that have a default, of the kinds of class that hold none themselves."""
+    """Field name → function that makes the default. Of a ``scrapy.Item`` none: it may lack any
+    field.
+    """
     kind = type(instance)
     if dataclasses.is_dataclass(kind):
         for field in dataclasses.fields(kind):
@@ -199,9 +126,9 @@ def _field_defaults(instance: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
             yield attribute.name, partial(default.factory, *arguments)
         elif default is not sys.modules["attr"].NOTHING:
             yield attribute.name, partial(_same, default)
-    for name, info in getattr(kind, "model_fields", {}).items():
-        if not info.is_required():
-            yield name, partial(info.get_default, call_default_factory=True)
+    for name, field in getattr(kind, "model_fields", {}).items():
+        if not field.is_required():
+            yield name, partial(field.get_default, call_default_factory=True)
 
 
 def _same(value: Any) -> Any:
@@ -217,24 +144,12 @@ def _has_fields(kind: type) -> bool:
     )
 
 
-def _is_namedtuple(kind: type) -> bool:
-    return issubclass(kind, tuple) and hasattr(kind, "_fields") and hasattr(kind, "_field_defaults")
-
-
-def _is_enum(kind: type) -> bool:
-    return issubclass(kind, Enum)
-
-
-def _is_any(kind: type) -> bool:
-    return True
-
-
 def _is_model(kind: type) -> bool:
     return any(name in slots_of(kind) for name in _MODEL_SLOTS)
 
 
 def _model_defaults(kind: type, fields: dict[str, Any]) -> dict[str, Any]:
-    """What a pydantic model has beside its fields if nothing special was done to it."""
+    """The attributes that pydantic gives a model beside its fields, in their usual values."""
     defaults = {
         "__pydantic_extra__": None,
         "__pydantic_private__": None,

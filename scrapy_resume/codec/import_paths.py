@@ -1,4 +1,4 @@
-"""Classes and functions by import path: ``pkg.mod:Outer.name``."""
+"""Import paths of classes and functions, such as ``pkg.mod:Outer.name``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import import_module
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from scrapy_resume.codec.refusal import Refusal, type_name
+from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.errors import CallbackMissingError
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def path_of(target: Any, unnameable: Collection[str] = ()) -> str:
-    """The path that leads back to this very object, in the modules loaded now.
+    """The path that leads back to the same object in the modules that are loaded now.
 
-    Raises Refusal if there is none, or if it begins in one of the ``unnameable`` modules.
+    Raises UnserializableError if there is none, or if its module is in ``unnameable``.
     """
     if isinstance(target, MethodType) and isinstance(target.__self__, type):
         path = f"{path_of(target.__self__, unnameable)}.{target.__name__}"
@@ -27,14 +27,14 @@ def path_of(target: Any, unnameable: Collection[str] = ()) -> str:
     try:
         found = _walk(sys.modules[module_name], qualname)
     except (KeyError, AttributeError):
-        raise Refusal(f"is {path}, which cannot be found under that name") from None
+        raise UnserializableError(f"is {path}, which cannot be found under that name") from None
     if found is not target and not (isinstance(target, MethodType) and found == target):
-        raise Refusal(f"is {path}, but that name leads to another object")
+        raise UnserializableError(f"is {path}, but that name leads to another object")
     return path
 
 
 def resolve(path: str) -> Any:
-    """The object at the path; loaded modules come first, so that the file that ``scrapy
+    """The object at the path. Loaded modules are searched first, so that the file that ``scrapy
     runspider`` has imported is found under its stem.
 
     Raises CallbackMissingError if the module cannot be imported or lacks the name.
@@ -51,8 +51,10 @@ def resolve(path: str) -> Any:
 
 
 def resolve_class(path: str, fits: Callable[[type], bool], what: str) -> type[Any]:
-    """As ``resolve``; raises CallbackMissingError too if it is not ``what`` a record may name
-    here. So a store that somebody else wrote cannot make an instance of just any class.
+    """The class at the path. Raises CallbackMissingError if there is none, or if it does not fit.
+
+    So a store that somebody else has written cannot instantiate any class it likes. ``what``
+    describes the expected class in the error.
     """
     found = resolve(path)
     if not isinstance(found, type) or not fits(found):
@@ -64,16 +66,18 @@ def _own_path(target: Any, unnameable: Collection[str]) -> str:
     module_name = getattr(target, "__module__", None)
     qualname = getattr(target, "__qualname__", None)
     if type(module_name) is not str or type(qualname) is not str:
-        raise Refusal(f"is a {type_name(type(target))} without an import path")
+        raise UnserializableError(f"is a {type_name(type(target))} without an import path")
     if "<lambda>" in qualname:
-        raise Refusal("is a lambda, which has no name to find it by; use a method of the spider")
+        raise UnserializableError(
+            "is a lambda, which has no name to find it by; use a method of the spider"
+        )
     if "<" in qualname:
-        raise Refusal(
+        raise UnserializableError(
             f"is {qualname} of {module_name}, which is defined inside a function; "
             "move it to the top of the module, or into the class"
         )
     if module_name in unnameable:
-        raise Refusal(
+        raise UnserializableError(
             f"is {qualname} of {module_name}, which other processes cannot import; "
             "move it to a module of its own"
         )

@@ -1,4 +1,4 @@
-"""The committed items, in the order in which they became visible, as they do so."""
+"""The committed items, in the order in which they became visible: what feeds read and wait for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
+
+from scrapy_resume.feeds.thread_call import call_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,32 +28,36 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PORTION: Final = 250
-"""Items that a feed is given at once: a few milliseconds of the event loop's time."""
+"""The most items that a feed is given at once: exporting them takes the event loop a few
+milliseconds."""
 
 logger = logging.getLogger("scrapy_resume")
 
 KEPT_ITEMS: Final = 4_000
-"""Items that are kept for feeds that have not had them yet; older ones are read from the store."""
+"""The most items that are kept in memory for the feeds; older ones are read from the store."""
 
 
 class Portion(NamedTuple):
-    """Items that follow one another."""
+    """Consecutive items."""
 
     ids: Sequence[int]
     items: Sequence[Any]
     through: int
-    """All items up to this id are in it or came before."""
+    """No item with an id up to this one follows."""
     superseded: int
     """The job's count of superseded items when the portion was read."""
 
 
 class _Recent(NamedTuple):
+    """The items of one commit, kept in memory."""
+
     first: int
+    """The id of the first one; the others have the ids that follow."""
     records: Sequence[ItemRecord]
 
 
 class CommittedItems:
-    """What feeds read. Nothing is decoded, or kept, as long as there is no feed."""
+    """The items of a job that has one worker at a time."""
 
     def __init__(self, job: JobStore, thread: StoreThread, codec: Codec) -> None:
         self._job = job
@@ -61,28 +67,28 @@ class CommittedItems:
         self._kept = 0
         self._waiting: list[Deferred[None]] = []
         self.last = job.session.items.last_id
-        """The id of the last item."""
+        """The id of the last committed item."""
         self.superseded = job.session.items.superseded
-        """How many items the job has taken back so far."""
+        """The number of items that the job has superseded so far."""
         self.ended = False
         """No more items will come."""
 
     def committed(self, batch: Batch, answer: Committed) -> None:
-        """A batch is kept, with its items."""
+        """A batch was committed: its items are given to the feeds that wait for some."""
         unchanged = answer.items.superseded == self.superseded
         self.superseded = answer.items.superseded
         if not unchanged:
             self._recent.clear()
             self._kept = 0
         if answer.items.last_id <= self.last:
-            # Shared stores don't tell it with a commit: it stays as it was looked up.
+            # A shared store does not give the id with a commit; ``look_up_last`` asks for it.
             return
         records = [item for finish in batch.finishes for item in finish.items]
         spilled = any(finish.spilled for finish in batch.finishes)
         if unchanged and not spilled and len(records) == answer.items.given:
             self._keep(_Recent(self.last + 1, records))
         self.last = answer.items.last_id
-        self._tell()
+        self._wake_feeds()
 
     def _keep(self, recent: _Recent) -> None:
         self._recent.append(recent)
@@ -90,40 +96,41 @@ class CommittedItems:
         while self._kept > KEPT_ITEMS and len(self._recent) > 1:
             self._kept -= len(self._recent.popleft().records)
 
-    async def left(self) -> list[FeedNote]:
-        """Nothing: a job of one worker at a time goes on with its files."""
+    async def feeds_left(self) -> list[FeedNote]:
+        """Empty: a job of one worker at a time goes on with its own files."""
         return []
 
-    async def look_up(self) -> None:
-        """Ask the store for the last item: for a job of many workers, when no other is left."""
+    async def look_up_last(self) -> None:
+        """Ask the store for ``last``: for a job of many workers, when no other worker is left."""
         self.last = await self._ask(self._job.last_item)
 
     async def _ask(self, call: Callable[[], T]) -> T:
-        answer: Deferred[T] = Deferred()
-        self._thread.submit(call, answer.callback, answer.errback, lambda error: None)
-        return await maybe_deferred_to_future(answer)
+        return await call_in_thread(self._thread, call)
 
     def end(self) -> None:
-        """No more items will come: who waits for some gets ``None``."""
+        """No more items will come: feeds that wait for some get ``None``."""
         self.ended = True
-        self._tell()
+        self._wake_feeds()
 
-    def _tell(self) -> None:
+    def _wake_feeds(self) -> None:
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.callback(None)
 
-    async def after(self, item_id: int, through: int | None = None) -> Portion | None:
-        """The items after that one, or after it and up to ``through``.
+    async def _wait(self) -> None:
+        waiter: Deferred[None] = Deferred()
+        self._waiting.append(waiter)
+        await maybe_deferred_to_future(waiter)
 
-        Waits until there are some. ``None``: there are no more, and none will come.
+    async def after(self, item_id: int, through: int | None = None) -> Portion | None:
+        """The items after ``item_id``, or those after it and up to ``through``.
+
+        Waits until there are some. ``None``: there are none, and none will come.
         """
         while item_id >= (self.last if through is None else through):
             if self.ended or through is not None:
                 return None
-            waiter: Deferred[None] = Deferred()
-            self._waiting.append(waiter)
-            await maybe_deferred_to_future(waiter)
+            await self._wait()
         return self._in_memory(item_id, through) or await self._stored(item_id, through)
 
     def _in_memory(self, item_id: int, through: int | None) -> Portion | None:
@@ -134,12 +141,12 @@ class CommittedItems:
                 wanted = records[offset : offset + count]
                 ids = range(item_id + 1, item_id + 1 + len(wanted))
                 items = [self._item(record) for record in wanted]
-                return Portion(ids, items, ids[-1], self.superseded)
+                return Portion(ids, items, through=ids[-1], superseded=self.superseded)
         return None
 
     def _item(self, record: ItemRecord) -> Any:
-        """The very item that left the pipelines: some formats show whether two of its values
-        are one object. Unless it was changed since."""
+        """The object that left the pipelines, unless it was changed since: pickle and marshal
+        write whether two of its values are the same object."""
         item = self._codec.decode_item(record.payload)
         return record.original if _same(record.original, item) else item
 
@@ -150,15 +157,15 @@ class CommittedItems:
         return Portion(
             [row.id for row in rows],
             [self._codec.decode_item(row.payload) for row in rows],
-            rows[-1].id if len(rows) == PORTION else last,
-            superseded,
+            through=rows[-1].id if len(rows) == PORTION else last,
+            superseded=superseded,
         )
 
 
 class ItemsOfRun(CommittedItems):
-    """Those that one run of many has stored: what its part of a feed holds.
+    """The items that one of several concurrent runs has stored: the content of its feed part.
 
-    Between their ids are those of others, so all are read from the store.
+    The ids of other runs' items lie between theirs, so all of them are read from the store.
     """
 
     def __init__(self, job: SharedJobStore, thread: StoreThread, codec: Codec, run: int) -> None:
@@ -166,22 +173,22 @@ class ItemsOfRun(CommittedItems):
         self._shared_job = job
         self._run = run
         self.last = 0
-        """The id of the last item that was read by anybody."""
+        """The id of the last item that any feed has read."""
         self._has_more = True
 
     def committed(self, batch: Batch, answer: Committed) -> None:
-        """A batch is kept, with its items."""
+        """A batch was committed: its items are given to the feeds that wait for some."""
         self.superseded = answer.items.superseded
         if answer.items.given:
             self._has_more = True
-            self._tell()
+            self._wake_feeds()
 
-    async def left(self) -> list[FeedNote]:
-        """Ask the store for files that other runs have left."""
+    async def feeds_left(self) -> list[FeedNote]:
+        """The files that runs which have died did not complete, as the store has them."""
         return await self._ask(self._shared_job.feeds_left)
 
     async def after(self, item_id: int, through: int | None = None) -> Portion | None:
-        """As those of all."""
+        """As for a job of one worker at a time, but only the items of this run."""
         while through is None or item_id < through:
             if through is not None or self._has_more or item_id < self.last:
                 portion = await self._read(item_id, through)
@@ -190,9 +197,7 @@ class ItemsOfRun(CommittedItems):
             elif self.ended:
                 return None
             else:
-                waiter: Deferred[None] = Deferred()
-                self._waiting.append(waiter)
-                await maybe_deferred_to_future(waiter)
+                await self._wait()
         return None
 
     async def _read(self, item_id: int, through: int | None) -> Portion | None:
@@ -204,17 +209,21 @@ class ItemsOfRun(CommittedItems):
         self.last = max([self.last, *(row.id for row in rows)])
         wanted = [row for row in rows if through is None or row.id <= through]
         if not wanted:
-            # What another feed has read is gone since: it was taken back.
+            # Items that another feed has read were superseded since.
             behind = through is None and item_id < last
-            return Portion([], [], last, superseded) if behind else None
-        items = [self._codec.decode_item(row.payload) for row in wanted]
-        return Portion([row.id for row in wanted], items, wanted[-1].id, superseded)
+            return Portion([], [], through=last, superseded=superseded) if behind else None
+        return Portion(
+            [row.id for row in wanted],
+            [self._codec.decode_item(row.payload) for row in wanted],
+            through=wanted[-1].id,
+            superseded=superseded,
+        )
 
 
 def _same(original: Any, item: Any) -> bool:
     try:
         return type(original) is type(item) and bool(original == item)
     except Exception:
-        # An item of the user's whose comparison fails. The stored one is right in any case.
+        # The user's item class raised in its comparison. The decoded item is right in any case.
         logger.debug("An item cannot be compared with its stored form", exc_info=True)
         return False

@@ -1,4 +1,4 @@
-"""The types that ``RESUME_CODECS`` registers."""
+"""The setting ``RESUME_CODECS``: codecs that users register for types of their own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.utils.misc import load_object
 
-from scrapy_resume.codec.paths import resolve
-from scrapy_resume.codec.refusal import type_name
+from scrapy_resume.codec.import_paths import resolve
+from scrapy_resume.codec.unserializable import type_name
 from scrapy_resume.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,20 +19,20 @@ _NATIVE = (type(None), bool, int, float, str, list, dict)
 
 
 @dataclass(frozen=True)
-class Registered:
-    """One entry of the setting; ``path`` is the type's, as it stands there."""
+class RegisteredCodec:
+    """One entry of the setting. ``path`` is the type's import path as the setting has it."""
 
     path: str
     encode: Callable[[Any], Any]
     decode: Callable[[Any], Any]
 
 
-def registered_types(codecs: Mapping[Any, Any]) -> dict[type, Registered]:
-    """Types and codecs may be given as paths or, as elsewhere in Scrapy's settings, as themselves.
+def registered_types(codecs: Mapping[Any, Any]) -> dict[type, RegisteredCodec]:
+    """Type → codec. The setting may have import paths or, as elsewhere in Scrapy, the objects.
 
-    Raises ConfigurationError for a path that cannot be loaded, or leads to the wrong thing.
+    Raises ConfigurationError for a path that cannot be loaded or leads to the wrong object.
     """
-    found: dict[type, Registered] = {}
+    found: dict[type, RegisteredCodec] = {}
     for type_path, codec_path in codecs.items():
         kind = _load(type_path, "a type")
         if not isinstance(kind, type) or kind in _NATIVE:
@@ -45,7 +45,7 @@ def registered_types(codecs: Mapping[Any, Any]) -> dict[type, Registered]:
     return found
 
 
-def _entry(type_path: str, codec_path: Any) -> Registered:
+def _entry(type_path: str, codec_path: Any) -> RegisteredCodec:
     codec = _load(codec_path, "a codec")
     try:
         instance = codec() if isinstance(codec, type) else codec
@@ -59,7 +59,7 @@ def _entry(type_path: str, codec_path: Any) -> Registered:
         raise ConfigurationError(
             f"RESUME_CODECS: {codec_path} must have encode(value) and decode(value)"
         )
-    return Registered(type_path, encode, decode)
+    return RegisteredCodec(type_path, encode, decode)
 
 
 def _load(path: Any, what: str) -> Any:

@@ -1,4 +1,4 @@
-"""The file that exporters write to: memory, until the bytes are taken."""
+"""The file object that Scrapy's exporters write to: memory, until the feed takes the bytes."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from scrapy import Spider
 
 
-class Sink(io.BufferedIOBase):
+class ExportBuffer(io.BufferedIOBase):
     """Collects what an exporter, or the post-processing behind it, writes."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        """That of the file: gzip writes it into its header."""
+        """The name of the feed's file: gzip writes it into its header."""
         self._buffer = bytearray()
         self._taken = 0
 
     def writable(self) -> bool:
-        """It is for writing only."""
+        """Always true; the buffer cannot be read as a file."""
         return True
 
     def write(self, chunk: ReadableBuffer) -> int:
-        """Keep the bytes."""
+        """Add bytes. Returns how many."""
         before = len(self._buffer)
         self._buffer += chunk
         return len(self._buffer) - before
@@ -34,34 +34,34 @@ class Sink(io.BufferedIOBase):
         return self._taken + len(self._buffer)
 
     def begin_at(self, offset: int) -> None:
-        """Forget everything: what comes next comes at that offset."""
+        """Drop everything; the next byte that is written has that offset in the feed's file."""
         self._buffer.clear()
         self._taken = offset
 
     def mark(self) -> int:
-        """Where the next write begins, for ``undo``."""
+        """The present position, for ``undo``."""
         return len(self._buffer)
 
     def undo(self, mark: int) -> None:
-        """Forget what was written since."""
+        """Drop what was written since the mark."""
         del self._buffer[mark:]
 
     def take(self) -> bytes:
-        """Everything since the last time."""
+        """Everything that was written since the last call."""
         taken = bytes(self._buffer)
         self.begin_at(self.tell())
         return taken
 
 
-class SinkStorage:
-    """Has Scrapy's ``FeedSlot`` open a sink in place of its storage's file."""
+class BufferStorage:
+    """A feed storage that gives the buffer to Scrapy's ``FeedSlot`` in place of a file."""
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    def __init__(self, buffer: ExportBuffer) -> None:
+        self._buffer = buffer
 
     def open(self, spider: Spider) -> Any:
-        """What ``FeedSlot.start_exporting`` calls."""
-        return self._sink
+        """Called by ``FeedSlot.start_exporting``."""
+        return self._buffer
 
     def store(self, file: Any) -> None:
-        """Nothing: the sink's bytes go to the target."""
+        """Does nothing: the feed takes the bytes and writes them to its destination."""

@@ -1,4 +1,4 @@
-"""A local file in which a job has bytes of its own, among others'."""
+"""Appends to a local feed that other jobs may append to, and tracks which bytes are the job's."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from contextlib import suppress
 from pathlib import Path
 
 from scrapy_resume.errors import FeedFileChangedError
+from scrapy_resume.feeds.byte_ranges import Range, joined
+from scrapy_resume.feeds.claim import Claim
+from scrapy_resume.feeds.claim_verification import HEAD_BYTES, PIECE_BYTES, Contents, new_hash
 from scrapy_resume.feeds.file_lock import end_turn, is_at, take_turn
-from scrapy_resume.feeds.footprint import Footprint, Note, note_of
-from scrapy_resume.feeds.proof import HEAD_BYTES, PIECE_BYTES, Contents, new_hash
-from scrapy_resume.feeds.ranges import Range, joined
-from scrapy_resume.feeds.record import Claim
+from scrapy_resume.feeds.ownership_note import NoteFile, OwnershipNote, note_of
 
 
-class OwnFile:
-    """Appends to a file that others may append to as well, and knows which bytes are its own."""
+class SharedFileAppender:
+    """An open local file. Each append is announced in the ownership note before it is done.
 
-    def __init__(self, path: Path, footprint: Footprint, claim: Claim | None = None) -> None:
+    ``claim``: the job's bytes in the file so far; they must have been verified.
+    """
+
+    def __init__(self, path: Path, note_file: NoteFile, claim: Claim | None = None) -> None:
         self.path = path
-        self._footprint = footprint
+        self._note_file = note_file
         self._file = _opened(path)
         self._hash = new_hash()
         self._ranges: list[Range] = []
@@ -33,24 +36,26 @@ class OwnFile:
 
     @property
     def claim(self) -> Claim:
-        """The own bytes that are written."""
-        return Claim(tuple(self._ranges), self._hash.hexdigest(), self._head.hex())
+        """The job's bytes that are written."""
+        return Claim(
+            ranges=tuple(self._ranges), digest=self._hash.hexdigest(), head=self._head.hex()
+        )
 
     @property
     def size(self) -> int:
-        """Of the whole file."""
+        """The length of the whole file."""
         return os.fstat(self._file).st_size
 
     def append(self, chunk: bytes) -> None:
         """Write the bytes at the end of the file.
 
-        Raises ``FeedFileChangedError`` if the file is not there any more or has become shorter,
-        and ``OSError``; then ``append(b"")`` goes on with what was not written.
+        Raises ``FeedFileChangedError`` if the file was deleted, replaced or truncated, and
+        ``OSError``; after that ``append(b"")`` writes the bytes that are still missing.
         """
         self._waiting += chunk
         take_turn(self._file, wait=False)
         try:
-            self._find()
+            self._check_file()
             if self._waiting:
                 self._write()
         finally:
@@ -58,7 +63,7 @@ class OwnFile:
 
     def _write(self) -> None:
         note, after = self._announced()
-        self._footprint.write(note)
+        self._note_file.write(note)
         try:
             self._write_on(after)
         except OSError:
@@ -68,13 +73,13 @@ class OwnFile:
         self._settle()
 
     def _settle(self) -> None:
-        """From here until the next piece the note is exact: nothing has to be guessed."""
-        self._footprint.write(note_of(self.claim))
+        """Write a note of what is in the file: until the next append nothing has to be searched."""
+        self._note_file.write(note_of(self.claim))
 
     def _write_on(self, after: hashlib.blake2b) -> None:
         while self._waiting:
             written = os.write(self._file, self._waiting)
-            # With O_APPEND that is where these bytes ended, whoever else has appended.
+            # With O_APPEND this is where the bytes ended, even if others have appended meanwhile.
             end = os.lseek(self._file, 0, os.SEEK_CUR)
             if written == len(self._waiting):
                 self._hash = after
@@ -84,38 +89,39 @@ class OwnFile:
             self._waiting = self._waiting[written:]
             self._ranges = joined([*self._ranges, (end - written, end)])
 
-    def _announced(self) -> tuple[Note, hashlib.blake2b]:
-        """What is going to be the job's, before it is; and the hash of all of it."""
+    def _announced(self) -> tuple[OwnershipNote, hashlib.blake2b]:
+        """The note that announces the waiting bytes, and the claim's hash once they are written."""
         start = self.size
         after = self._hash.copy()
         after.update(self._waiting)
         ranges = joined([*self._ranges, (start, start + len(self._waiting))])
         head = (self._head + self._waiting[:HEAD_BYTES])[:HEAD_BYTES]
-        claim = Claim(tuple(ranges), after.hexdigest(), head.hex())
+        claim = Claim(ranges=tuple(ranges), digest=after.hexdigest(), head=head.hex())
         return note_of(claim, self.claim, self._waiting[:PIECE_BYTES]), after
 
-    def _find(self) -> None:
-        """The file under its name, with all own bytes in it, and this process the one to add."""
-        if self._footprint.is_lost():
+    def _check_file(self) -> None:
+        """Have the file at the path open, with all the job's bytes in it, and see that this process
+        still owns the note. Raises ``FeedFileChangedError``."""
+        if self._note_file.is_lost():
             raise FeedFileChangedError(f"the note beside {self.path} is another process's, or gone")
         try:
             while not is_at(self._file, self.path):
-                self._follow()
+                self._reopen()
         except FileNotFoundError as error:
             raise FeedFileChangedError(f"{self.path} was deleted or moved") from error
         if self._ranges and self.size < self._ranges[-1][1]:
             raise FeedFileChangedError(f"{self.path} was cut")
 
-    def _follow(self) -> None:
-        """Another job may have taken bytes of its own out of the file, and noted where this one's
-        stand in the new one."""
+    def _reopen(self) -> None:
+        """Open the file that another job has put in the place of this one when it removed its own
+        bytes; the note says where this job's bytes are in it. Raises ``FeedFileChangedError``."""
         file = os.open(self.path, os.O_RDWR | os.O_APPEND)
         try:
             take_turn(file, wait=False)
-            note, own = self._footprint.read(), self.claim
+            note, own = self._note_file.read(), self.claim
             found = Claim()
-            # A note that another process has signed: this one has lost the job.
-            if note is not None and note.by == self._footprint.by:
+            # If another process has signed the note, this one has lost the job.
+            if note is not None and note.by == self._note_file.by:
                 found = Contents(file).held(note) or found
             if found.size != own.size or (own.size and found.digest != own.digest):
                 raise FeedFileChangedError(f"{self.path} was replaced by another file")
@@ -127,22 +133,22 @@ class OwnFile:
         self._ranges = list(found.ranges)
 
     def begin(self) -> None:
-        """Nothing in the file is the job's from here on."""
+        """Give up the claim: the job begins the file anew at its present end."""
         self._hash = new_hash()
         self._ranges = []
         self._head = self._waiting = b""
-        self._footprint.write(note_of(Claim()))
+        self._note_file.write(note_of(Claim()))
 
     def sync(self) -> None:
-        """Have it on the disk."""
+        """Flush the file to the disk (``fsync``)."""
         os.fsync(self._file)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file and its note."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-        self._footprint.close()
+        self._note_file.close()
 
 
 def _opened(path: Path) -> int:

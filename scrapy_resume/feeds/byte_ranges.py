@@ -1,15 +1,15 @@
-"""Arithmetic on the bytes of a file."""
+"""Arithmetic on ranges of bytes in a file: union, difference, overlap, shift."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 Range = tuple[int, int]
-"""Bytes of a file: the offset of the first, and that after the last."""
+"""The offset of the first byte, and the offset after the last."""
 
 
 def joined(ranges: Iterable[Range]) -> list[Range]:
-    """The same bytes, in as few ranges; empty ones go. In order, and nothing twice."""
+    """Merge adjacent ranges and drop empty ones. The ranges must be sorted and disjoint."""
     result: list[Range] = []
     for start, end in ranges:
         if start >= end:
@@ -22,7 +22,7 @@ def joined(ranges: Iterable[Range]) -> list[Range]:
 
 
 def minus(ranges: Iterable[Range], others: Iterable[Range]) -> list[Range]:
-    """The bytes in ``ranges`` that are in none of the ``others``; ``ranges`` in order."""
+    """The bytes of ``ranges`` that are in none of the ``others``. ``ranges`` must be sorted."""
     rest = [(start, end) for start, end in ranges if start < end]
     for low, high in others:
         rest = [
@@ -35,12 +35,12 @@ def minus(ranges: Iterable[Range], others: Iterable[Range]) -> list[Range]:
 
 
 def within(ranges: Iterable[Range], size: int) -> list[Range]:
-    """The bytes that a file of that size has."""
+    """The part of the ranges that lies within a file of ``size`` bytes."""
     return [(start, min(end, size)) for start, end in ranges if start < size]
 
 
 def first_of(ranges: Iterable[Range], count: int) -> list[Range]:
-    """The first so many bytes."""
+    """The first ``count`` bytes of the ranges."""
     result = []
     for start, end in ranges:
         result.append((start, min(end, start + count)))
@@ -49,13 +49,16 @@ def first_of(ranges: Iterable[Range], count: int) -> list[Range]:
 
 
 def overlap(ranges: Iterable[Range], others: Sequence[Range]) -> bool:
-    """Whether any byte is in both."""
+    """Whether at least one byte is in both."""
     return any(start < high and low < end for start, end in ranges for low, high in others)
 
 
 def moved(ranges: Iterable[Range], drop: Sequence[Range], inserted: int) -> list[Range]:
-    """Where bytes of a file stand once others are dropped, and so many are put where the first of
-    those were. Without any to drop, nothing moves: new bytes come at the end."""
+    """Where the ranges are after the bytes of ``drop`` were removed from the file and ``inserted``
+    bytes were put where the first of them had been.
+
+    If ``drop`` is empty nothing moves, because new bytes are then appended.
+    """
     if not drop:
         return list(ranges)
     result = []
