@@ -1,12 +1,12 @@
-"""The add-on: one line in ADDONS wires everything."""
+"""The add-on: puts the components of this package into the settings of a crawl."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from scrapy_resume.errors import ConfigurationError
+from scrapy_resume.run.activation import opens_job
 from scrapy_resume.run.components import install, refuse_other_scheduler
-from scrapy_resume.run.open_job import opens_job
 from scrapy_resume.run.refuse import refuse
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Addon:
-    """``ADDONS = {"scrapy_resume.Addon": 500}`` makes every crawl a job that survives.
+    """``ADDONS = {"scrapy_resume.Addon": 500}`` makes every crawl a resumable job.
 
-    Only ``scrapy crawl``, ``runspider`` and crawls by API are touched; for ``fetch``,
-    ``shell``, ``parse`` and ``check`` the settings stay as they are.
+    It affects ``scrapy crawl``, ``runspider`` and crawls started through Scrapy's API. For
+    ``fetch``, ``shell``, ``parse`` and ``check`` the settings stay as they are.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -26,12 +26,13 @@ class Addon:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Addon:
-        """What Scrapy calls."""
+        """Build the add-on of one crawler."""
         return cls(crawler)
 
     def update_settings(self, settings: BaseSettings) -> None:
-        """Wire the components. Raises ``ConfigurationError``, told in one line, if it cannot."""
-        if not opens_job(self._crawler) or not settings.getbool("RESUME_ENABLED", True):
+        """Install the components. Raises ``ConfigurationError``, which is logged in one line, if
+        another scheduler is set."""
+        if not opens_job(self._crawler):
             return
         try:
             refuse_other_scheduler(settings)

@@ -1,7 +1,7 @@
-"""The downloader middleware: what is sent, and what comes back.
+"""The downloader middleware: reports each attempt to the circuit breaker of its host.
 
-It has to be the innermost (the highest number), next to the downloader: what reaches it is
-past robots.txt and all other middlewares.
+It has to be the innermost (the highest number), next to the downloader: a request that reaches it
+has passed robots.txt and all other middlewares.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class ResumeDownloaderMiddleware:
-    """Sees each attempt."""
+    """Sees each attempt; gives back those that have to wait for their host."""
 
     def __init__(self, run: CrawlRun) -> None:
         self._run = run
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ResumeDownloaderMiddleware:
-        """Raises ``NotConfigured`` where no job is open."""
+        """Raises ``NotConfigured`` if the crawl opens no job."""
         run = run_of(crawler)
         if run is None:
             raise NotConfigured
@@ -38,24 +38,24 @@ class ResumeDownloaderMiddleware:
     def process_request(self, request: Request, spider: Spider | None = None) -> None:
         """The request is about to be sent.
 
-        Raises ``HeldBackError`` if its host was found to be in trouble since it was handed out.
+        Raises ``HeldBackError`` if the breaker of its host has opened since it was handed out.
         """
         self._run.parts.dispatcher.passed_robots(request)
         row = self._run.tracker.row_of(request)
         if row is not None and self._run.parts.breakers.must_wait(row) and _may_wait(request):
             raise HeldBackError(f"{request} waits for its host")
         if request.cookies:
-            self._run.parts.cookies.changed(request.meta.get("cookiejar"))
+            self._run.parts.cookies.mark_changed(request.meta.get("cookiejar"))
 
     def process_response(
         self, request: Request, response: Response, spider: Spider | None = None
     ) -> Response | Request:
         """The site has answered.
 
-        Gives the request back if its host does not answer in earnest (5xx, 429) and it is to
-        wait for that: no retry is counted.
+        Returns the request in place of the response if the response is a failure of the host (5xx,
+        429) and the request is to wait for the host. That does not count as a retry.
         """
-        self._run.note_cookies(request, response)
+        self._run.response_received(request, response)
         row = self._run.tracker.row_of(request)
         if (
             row is not None
@@ -68,7 +68,7 @@ class ResumeDownloaderMiddleware:
     def process_exception(
         self, request: Request, exception: Exception, spider: Spider | None = None
     ) -> Request | None:
-        """No answer has come. Gives the request back if it is to wait for its host."""
+        """The attempt has failed. Returns the request if it is to wait for its host."""
         row = self._run.tracker.row_of(request)
         if row is None:
             return None
@@ -80,5 +80,5 @@ class ResumeDownloaderMiddleware:
 
 
 def _may_wait(request: Request) -> bool:
-    """Not if it is not to be retried, whatever happens."""
+    """Whether the request may be sent again: not with ``dont_retry``."""
     return not request.meta.get("dont_retry", False)

@@ -1,4 +1,4 @@
-"""The extension: owns the run. Opens the job, restores, beats, marks how it ended."""
+"""The extension that opens the job of a crawl, sends heartbeats and closes the job."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from scrapy import signals
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import create_looping_call
 
-from scrapy_resume.engine.atomic_files import write_whole_files
+from scrapy_resume.engine.atomic_files import write_files_atomically
 from scrapy_resume.engine.hooks import current_item
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
-from scrapy_resume.run.open_job import opens_job
+from scrapy_resume.run.activation import opens_job
 from scrapy_resume.run.open_run import open_run
-from scrapy_resume.run.orders import LISTEN_SECONDS
+from scrapy_resume.run.orders import POLL_SECONDS
 from scrapy_resume.run.refuse import refuse
 from scrapy_resume.run.run_log import RunLog
 
@@ -28,20 +28,25 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("scrapy_resume")
 
-LIFE_SECONDS: Final = 1.0
-"""How often the event loop shows life where others watch, and the clock is looked at."""
+TICK_SECONDS: Final = 1.0
+"""The longest interval between two calls of ``CrawlRun.tick``."""
+
+_RUNS_EMPTY: Final = "_SCRAPY_RESUME_RUNS_EMPTY"
+"""Internal setting: the crawl runs without a request, because its job is completed."""
+
+_ABOVE_ALL: Final = 1_000
+"""A priority above the command line's (40)."""
 
 
 def run_of(crawler: Crawler) -> CrawlRun | None:
-    """The run that the crawler's extension has opened; ``None``: it does not open a job.
+    """The run that the crawler's extension has opened. ``None``: the crawl opens no job.
 
-    Raises ``ConfigurationError`` where a component is set without the extension.
+    Raises ``ConfigurationError`` if a component is set without the extension.
     """
     extension = crawler.get_extension(ResumeExtension)
     if extension is not None:
         return extension.run
-    settings = crawler.settings
-    if opens_job(crawler) and settings.getbool("RESUME_ENABLED", True) and not idle(crawler):
+    if opens_job(crawler) and not runs_empty(crawler):
         error = ConfigurationError(
             "scrapy_resume's components are set without its extension. Add "
             "'scrapy_resume.extensions.ResumeExtension' to EXTENSIONS, or use "
@@ -52,25 +57,22 @@ def run_of(crawler: Crawler) -> CrawlRun | None:
     return None
 
 
-def idle(crawler: Crawler) -> bool:
-    """Mode ``once`` found the job completed: the crawl runs empty."""
-    return bool(crawler.settings.getbool(_NOTHING_TO_DO))
-
-
-_NOTHING_TO_DO: Final = "_SCRAPY_RESUME_NOTHING_TO_DO"
+def runs_empty(crawler: Crawler) -> bool:
+    """Whether the crawl opens no job because its RESUME_MODE finds nothing to do in it."""
+    return bool(crawler.settings.getbool(_RUNS_EMPTY))
 
 
 class ResumeExtension:
-    """One crawl's run of its job."""
+    """Runs the job of one crawl."""
 
     def __init__(self, crawler: Crawler, run: CrawlRun) -> None:
         self.run = run
         self._crawler = crawler
         self._log = RunLog(run)
-        self._beat = create_looping_call(self._beat_once)
-        self._life = create_looping_call(run.look_around)
-        self._listening = create_looping_call(run.listener.listen)
-        self._sent_at_last_beat = -1
+        self._heartbeat = create_looping_call(self._send_heartbeat)
+        self._ticking = create_looping_call(run.tick)
+        self._order_polling = create_looping_call(run.order_polling.poll)
+        self._sent_at_last_heartbeat = -1
         self._feeds_failed = False
         connect = crawler.signals.connect
         connect(self.spider_opened, signals.spider_opened)
@@ -84,12 +86,12 @@ class ResumeExtension:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ResumeExtension:
-        """Open the job, before the engine is there and before any feed is.
+        """Open the job, before the engine and the feeds exist.
 
-        Raises ``NotConfigured`` where no job is to be opened, and a ``ResumeError``, told in
-        one line, if it cannot be.
+        Raises ``NotConfigured`` if the crawl opens no job, and ``ResumeError``, which is logged in
+        one line, if the job cannot be opened.
         """
-        if not opens_job(crawler) or not crawler.settings.getbool("RESUME_ENABLED", True):
+        if not opens_job(crawler):
             raise NotConfigured
         try:
             return cls(crawler, open_run(crawler))
@@ -103,40 +105,40 @@ class ResumeExtension:
     # ---- the run
 
     def spider_opened(self, spider: Spider) -> None:
-        """Say which job it is; begin to beat."""
+        """Log which job it is; start the heartbeat, the ticks and the polling of orders."""
         assert self._crawler.engine is not None
-        write_whole_files(self._crawler.engine)
+        write_files_atomically(self._crawler.engine)
         self._log.log_start()
         self._log.start()
         settings = self.run.settings
         interval_seconds = settings.heartbeat_seconds
         if self.run.session.sharing.shared:
             interval_seconds = min(interval_seconds, settings.orphan_timeout_seconds / 4)
-        self._life.start(min(LIFE_SECONDS, interval_seconds))
-        self._listening.start(LISTEN_SECONDS)
-        self._beat.start(interval_seconds, now=False)
-        self.run.tell_what_was_left()
+        self._ticking.start(min(TICK_SECONDS, interval_seconds))
+        self._order_polling.start(POLL_SECONDS)
+        self._heartbeat.start(interval_seconds, now=False)
+        self.run.send_undelivered_events()
 
-    def _beat_once(self) -> None:
-        """A commit is a heartbeat; send one if there was none."""
+    def _send_heartbeat(self) -> None:
+        """Each commit is a heartbeat: if none was sent since the last call, send one."""
         committer = self.run.committer
-        if committer.sent == self._sent_at_last_beat:
+        if committer.sent == self._sent_at_last_heartbeat:
             committer.hurry()
-        self._sent_at_last_beat = committer.sent
+        self._sent_at_last_heartbeat = committer.sent
 
     def response_downloaded(self, response: Response, request: Request) -> None:
-        """The downloader has a response, and has not sent the next request of the slot yet."""
+        """The downloader has received a response; it has not sent the slot's next request yet."""
         row = self.run.tracker.row_of(request)
         if row is not None:
             self.run.parts.breakers.downloaded(row, response)
 
     def response_received(self, response: Response, request: Request) -> None:
-        """A response is through all downloader middlewares, the cookies' too."""
-        self.run.note_cookies(request, response)
+        """A response has passed all downloader middlewares, that of cookies among them."""
+        self.run.response_received(request, response)
         self._log.count()
 
     def item_scraped(self, item: Any) -> None:
-        """An item is through the pipelines."""
+        """An item has passed all pipelines."""
         current = current_item()
         if current is not None:
             self.run.tracker.item_scraped(current.row, current.occurrence, item)
@@ -149,48 +151,48 @@ class ResumeExtension:
             current.row.dropped += 1
 
     def item_error(self, failure: Failure) -> None:
-        """A pipeline raised: that is written down with the request, which does not fail of it."""
+        """A pipeline raised: the error is recorded with the request, which does not fail."""
         current = current_item()
         if current is not None:
             current.row.item_failed(current.occurrence, failure.value)
 
     async def spider_closed(self, spider: Spider, reason: str) -> None:
-        """Mark the job by the close reason."""
+        """Finish the work of the run, and close the job with the status of the close reason."""
         run = self.run
-        for call in (self._beat, self._listening):
+        for call in (self._heartbeat, self._order_polling):
             if call.running:
                 call.stop()
-        settled = await run.shutdown.settle()
-        if self._life.running:
-            self._life.stop()
+        final = await run.shutdown.finish_work()
+        if self._ticking.running:
+            self._ticking.stop()
         self._log.stop()
         self._log.set_stats()
         if run.shutdown.closed:
             return
         if run.start_failed and reason == "finished":
-            # Scrapy before 2.19 takes a start() that raised for one that ended.
+            # Scrapy before 2.19 closes the spider as finished after start() raised.
             reason = "start_error"
-        kept = await run.shutdown.close(reason, settled)
-        self._feeds_failed = not settled.feeds_whole
-        self._log.log_end(kept, reason)
+        new_status = await run.shutdown.close(reason, final)
+        self._feeds_failed = not final.feeds_delivered
+        self._log.log_end(new_status, reason)
 
     def engine_stopped(self) -> None:
-        """A run whose end could not be kept ends with exit code 1."""
-        if self.run.shutdown.trouble is not None or self._feeds_failed:
-            # A crawler without a spider is what Scrapy's commands take for a failed crawl.
+        """Have the process end with exit code 1 if a commit or a feed has failed."""
+        if self.run.shutdown.failure is not None or self._feeds_failed:
+            # Scrapy's commands exit with code 1 if the crawler has no spider.
             self._crawler.spider = None
 
 
 def _run_empty(crawler: Crawler, error: JobCompletedError) -> None:
-    """Nothing is left to do, and that is a success: the crawl runs without a request.
+    """Have the crawl run without a request, and succeed, because nothing is left to do.
 
-    Its feeds and pipelines are left out, so that nothing that is there is overwritten.
+    Feeds and pipelines are switched off, so that no existing file is overwritten.
     """
     logger.info("%s", error)
     settings = crawler.settings
     for name in ("FEEDS", "ITEM_PIPELINES"):
         settings.set(name, {}, priority=_ABOVE_ALL)
-    settings.set(_NOTHING_TO_DO, True, priority=_ABOVE_ALL)
+    settings.set(_RUNS_EMPTY, True, priority=_ABOVE_ALL)
 
     async def start() -> Any:
         return
@@ -198,7 +200,3 @@ def _run_empty(crawler: Crawler, error: JobCompletedError) -> None:
 
     assert crawler.spider is not None
     crawler.spider.start = start  # type: ignore[method-assign]
-
-
-_ABOVE_ALL: Final = 1_000
-"""A priority above the command line's (40)."""

@@ -78,9 +78,10 @@ class ResumeFeedExporter(SlotMakingExporter):
         self._context = self._new_context(self._source, fence=run.settings.force)
         self._followers: list[Feed] = []
         self._following: list[Deferred[None]] = []
-        run.listeners.feeds = self
+        run.listeners.attach_feeds(self)
         formats = {self.exporters[options["format"]] for options in self.feeds.values()}
-        run.tracker.items.keeps_originals = not formats <= SHOWS_VALUES_ONLY
+        if not formats <= SHOWS_VALUES_ONLY:
+            run.tracker.items.keep_originals()
 
     def _source_of(self, part: int) -> CommittedItems:
         run = self._run
@@ -209,14 +210,14 @@ class ResumeFeedExporter(SlotMakingExporter):
         self._source.end()
         self._close_contexts()
 
-    def let_go(self) -> None:
+    def save_without_notes(self) -> None:
         """Save records that need no ownership notes: the job is about to be completed."""
         for feed in self._followers:
             feed.file.save_without_note()
 
-    def forget(self) -> None:
-        """Remove the ownership notes, after the store has committed ``let_go``. (Those of parts
-        were removed when the parts were delivered.)"""
+    def remove_notes(self) -> None:
+        """Remove the ownership notes, after the store has committed the records of
+        ``save_without_notes``. (Those of parts were removed when the parts were delivered.)"""
         for feed in self._followers:
             if not feed.file.record.run:
                 feed.file.remove_note()

@@ -1,4 +1,4 @@
-"""The scheduler: what arrives is admitted to the store, what is leased is handed out."""
+"""The scheduler: admits requests to the store, and hands out the leased ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ResumeScheduler(BaseScheduler):
-    """Scrapy's face of the frontier. Where no job is open, Scrapy's own scheduler is built."""
+    """Scrapy's interface to the tracker. A crawl that opens no job gets Scrapy's own scheduler."""
 
     def __init__(self, run: CrawlRun) -> None:
         self._run = run
@@ -31,33 +31,33 @@ class ResumeScheduler(BaseScheduler):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> BaseScheduler:  # type: ignore[override]
-        """``fetch``, ``shell``, ``parse`` and ``check`` get Scrapy's own scheduler."""
+        """Scrapy's own scheduler if the crawl opens no job, as with ``fetch`` or ``shell``."""
         run = run_of(crawler)
         if run is None:
             return build_from_crawler(ScrapyScheduler, crawler)
         return cls(run)
 
     def open(self, spider: Spider) -> Deferred[None] | None:
-        """Start watching the engine."""
+        """Attach the run to the engine. Raises ``ScrapyChangedError``."""
         self._run.attach()
         return None
 
     def close(self, reason: str) -> Deferred[None] | None:
-        """Wait until everything that happened is committed, as long as RESUME_CLOSE_TIMEOUT."""
+        """Wait until everything is committed, at most RESUME_CLOSE_TIMEOUT."""
         return deferred_from_coro(self._drain())
 
     async def _drain(self) -> None:
         await self._run.shutdown.drain()
 
     def has_pending_requests(self) -> bool:
-        """Something is left, in memory, in the store, or on its way there."""
+        """Whether a request is left in memory, in the store, or on its way there."""
         return self._tracker.has_pending()
 
     def enqueue_request(self, request: Request) -> bool:
-        """Admit a request. False: it is known to be a duplicate.
+        """Admit a request. Returns False if it is known to be a duplicate.
 
-        True may still turn out to be one when the store has answered; ``request_dropped`` is
-        sent then.
+        If only the store knows that it is one, this returns True, and ``request_dropped`` is sent
+        when the store has answered.
         """
         parent = self._run.hooks.parent_of(request)
         if not self._tracker.arrive(request, parent):
@@ -66,13 +66,13 @@ class ResumeScheduler(BaseScheduler):
         return True
 
     def next_request(self) -> Request | None:
-        """The request that comes next. ``None``: none now; the engine is woken when there is."""
-        self._run.hooks.forget_scheduling()
+        """The next request. ``None``: there is none now; the engine is woken when there is."""
+        self._run.hooks.clear_context()
         request = self._tracker.next_request()
         if request is not None:
             self._stats.inc_value("scheduler/dequeued")
         return request
 
     def __len__(self) -> int:
-        """Requests that wait, in memory and in the store."""
+        """How many requests are pending, in memory and in the store."""
         return len(self._tracker)

@@ -1,7 +1,8 @@
-"""The spider middleware: what ``start()`` yields, and how far it has come.
+"""The spider middleware: admits what ``start()`` yields, and records whether it has ended.
 
-It has to be the outermost (the lowest number): the engine takes its output as it is. What
-callbacks and errbacks yield is seen in ``inflight``, which errbacks' output does not pass by.
+It has to be the outermost (the lowest number), so that the engine takes its output unchanged. The
+output of callbacks and errbacks is seen by ``engine.hooks``, because that of errbacks passes no
+spider middleware.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ logger = logging.getLogger("scrapy_resume")
 
 
 class ResumeSpiderMiddleware:
-    """Streams ``start()``; skips items that earlier runs stored."""
+    """Streams ``start()``, and skips items that earlier runs have stored."""
 
     def __init__(self, run: CrawlRun) -> None:
         self._run = run
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ResumeSpiderMiddleware:
-        """Raises ``NotConfigured`` where no job is open."""
+        """Raises ``NotConfigured`` if the crawl opens no job."""
         run = run_of(crawler)
         if run is None:
             raise NotConfigured
         return cls(run)
 
     async def process_start(self, start: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-        """Pass on what ``start()`` yields, as fast as the store takes it."""
+        """Pass on the output of ``start()``; wait while too much is not committed."""
         run = self._run
         once = run.settings.start == "once" or run.settings.mode == "retry-failed"
         if once and run.session.start.exhausted:
@@ -55,7 +56,7 @@ class ResumeSpiderMiddleware:
             async for output in start:
                 await run.tracker.start.room()
                 if isinstance(output, Request):
-                    run.hooks.starting = output
+                    run.hooks.start_yields(output)
                     yield output
                 elif output is None or await self._admit_item(output):
                     yield output
@@ -69,7 +70,7 @@ class ResumeSpiderMiddleware:
             run.tracker.start_ended(exhausted=exhausted)
 
     async def _admit_item(self, item: Any) -> bool:
-        """Whether the item is to go through the pipelines."""
+        """Whether the item is to pass the pipelines: it is new, and can be serialized."""
         run = self._run
         stats = run.crawler.stats
         assert stats is not None

@@ -45,7 +45,7 @@ def run(call: Call) -> int:
     summary = store_of(call).summary(key)
     if summary.status == "completed":
         return _nothing_to_do(call, summary)
-    from scrapy_resume.run.launch import program_of
+    from scrapy_resume.run.restart import program_of
     from scrapy_resume.settings.masking import without_password
 
     _refuse_if_it_cannot_go_on(call, summary)
@@ -111,16 +111,17 @@ def _refuse_if_it_cannot_go_on(call: Call, summary: JobSummary) -> None:
 
 def _command(call: Call, summary: JobSummary, given: dict[str, str]) -> tuple[list[str], str]:
     """(the words of the command, the directory that it is run in)."""
-    from scrapy_resume.run.launch import directory_of, given_settings, launch_from, words_of
+    from scrapy_resume.run.launch import given_settings, launch_from
+    from scrapy_resume.run.restart import restart_directory, scrapy_words
 
     launch = launch_from(summary.launch or {})
     _refuse_if_unknown(summary, launch)
     try:
-        directory = directory_of(launch)
+        directory = restart_directory(launch)
         if launch.command == "crawl":
             _refuse_without_spider(call, summary)
         settings = given_settings(call.settings)
-        words = words_of(launch, summary.spider, given, settings)
+        words = scrapy_words(launch, summary.spider, given, settings)
     except ConfigurationError as error:
         raise ConfigurationError(f"{summary.key} cannot go on: {error}") from error
     words += ["-s", f"RESUME_JOB={summary.key.name}", "-s", "RESUME_MODE=resume"]

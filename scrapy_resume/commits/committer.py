@@ -50,7 +50,7 @@ class CommitParticipant(Protocol):
     def gave_up(self, error: Exception) -> None:
         """The store will take nothing any more."""
 
-    def kept_last_words(
+    def last_batch_committed(
         self, batch: Batch, answer: Committed | None, status: str, reason: str
     ) -> None:
         """The end of the run is kept, and the batch before it: ``None``: that was given up.
@@ -260,7 +260,7 @@ class Committer:
         for _, waiter in keeping:
             waiter.set(False)
 
-    def last_words(self, closing: Closing) -> None:
+    def send_last_batch(self, closing: Closing) -> None:
         """Send what is collected and give the job up, without waiting for an answer.
 
         For a shutdown that nobody may hold up: what is committed is committed.
@@ -277,7 +277,7 @@ class Committer:
         # The store holds a prefix of what happened: nothing follows a batch that was given up.
         answer = self._job.commit(batch) if self._kept == self.sent else None
         status = self._job.close(closing)
-        self._participant.kept_last_words(batch, answer, status, closing.reason)
+        self._participant.last_batch_committed(batch, answer, status, closing.reason)
 
 
 def _fire(waiters: list[Waiter[None]]) -> None:
@@ -292,4 +292,4 @@ def _ignore(_: object) -> None:
 
 
 def _log_error(error: Exception) -> None:
-    logger.warning("The job was given up without its last words: %s", error)
+    logger.warning("The job was given up without its last batch: %s", error)

@@ -1,4 +1,4 @@
-"""The only package that touches private parts of Scrapy: of its engine, downloader and pipelines.
+"""The only package that uses private parts of Scrapy; ``private_api`` lists and verifies them.
 
-The rest of the package asks Scrapy's engine through ``engine.port``. No state of a job is here.
+The rest of the package reaches Scrapy's engine through ``engine.port``. No state of a job is here.
 """

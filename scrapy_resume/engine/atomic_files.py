@@ -1,7 +1,7 @@
-"""Cache entries and media files that are whole or not there, whatever ends the process.
+"""Writes the entries of the HTTP cache and the files of media pipelines atomically.
 
-Scrapy writes them in place: after a SIGKILL a torn cache entry reads as an empty page, a torn
-image as one that is up to date. Here they are written beside, and renamed.
+Scrapy writes them in place: after a SIGKILL an incomplete cache entry is read as an empty page, an
+incomplete image counts as up to date. Here each is written under another name, then renamed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from scrapy.downloadermiddlewares.httpcache import HttpCacheMiddleware
 from scrapy.extensions.httpcache import FilesystemCacheStorage
 from scrapy.pipelines.files import FilesPipeline, FSFilesStore
 
+from scrapy_resume.engine.private_api import require
 from scrapy_resume.model import digest
 
 if TYPE_CHECKING:
@@ -24,29 +25,33 @@ if TYPE_CHECKING:
     from scrapy.http import Response
 
 
-def write_whole_files(engine: ExecutionEngine) -> None:
-    """Have the HTTP cache and the media pipelines of a crawl write whole files only.
+def write_files_atomically(engine: ExecutionEngine) -> None:
+    """Have the HTTP cache and the media pipelines of a crawl write their files atomically.
 
-    Storages of the user's own, and those that are not the local file system, are left alone.
+    Only Scrapy's own storages of the local file system are changed; subclasses and others are not.
+    Raises ``ScrapyChangedError``.
     """
     for middleware in engine.downloader.middleware.middlewares:
         storage = getattr(middleware, "storage", None)
         if isinstance(middleware, HttpCacheMiddleware) and type(storage) is FilesystemCacheStorage:
-            _WholeEntries(storage).install()
+            require("FilesystemCacheStorage", storage)
+            _AtomicCacheEntries(storage).install()
     for pipeline in engine.scraper.itemproc.middlewares:
         store = getattr(pipeline, "store", None)
         if isinstance(pipeline, FilesPipeline) and type(store) is FSFilesStore:
-            _WholeFiles(store).install()
+            require("FSFilesStore", store)
+            _AtomicMediaFiles(store).install()
 
 
 def _part_of(path: Path) -> Path:
-    """Where it is written before it is whole: a short name, one for each process that writes."""
+    """Where a file is written before it is complete. The name is short, so that it is valid where
+    the file's own name is, and each process has another one."""
     name = digest(os.fsencode(path.name)).hex()
     return path.with_name(f".{name}.{os.getpid()}.part")
 
 
-class _WholeEntries:
-    """Entries of ``FilesystemCacheStorage``: each is a directory of five files."""
+class _AtomicCacheEntries:
+    """Entries of ``FilesystemCacheStorage``: each is a directory of files."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
@@ -73,7 +78,8 @@ class _WholeEntries:
         finally:
             self._writing = None
         if whole.exists():
-            # A directory cannot be replaced in one step; without an entry the page is fetched.
+            # A directory cannot be replaced in one step. Between the steps there is no entry, and
+            # the page is fetched.
             old = part.with_suffix(".old")
             shutil.rmtree(old, ignore_errors=True)
             whole.rename(old)
@@ -83,7 +89,7 @@ class _WholeEntries:
             part.rename(whole)
 
 
-class _WholeFiles:
+class _AtomicMediaFiles:
     """Files of ``FSFilesStore``."""
 
     def __init__(self, store: Any) -> None:

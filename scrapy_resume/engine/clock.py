@@ -1,4 +1,4 @@
-"""The clock of a crawl: Scrapy's event loop, with the asyncio reactor, another one, or none."""
+"""The clock of a crawl: Scrapy's event loop, with the asyncio reactor, another reactor, or none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class ScrapyClock:
-    """See ``ports.clock.Clock``."""
+    """Implements ``ports.clock.Clock``."""
 
     monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
@@ -30,7 +30,8 @@ class ScrapyClock:
         self._hand_over: Callable[..., object] | None = None
 
     def attach(self) -> None:
-        """The event loop runs, and this is its thread. Needed before the first ``post``."""
+        """Use the running event loop for ``post``. Called in the loop's thread, before the first
+        ``post``."""
         if is_asyncio_available():
             self._hand_over = asyncio.get_running_loop().call_soon_threadsafe
         else:
@@ -57,7 +58,7 @@ class ScrapyClock:
 
 
 class _DeferredWaiter(Generic[T]):
-    """A Deferred: coroutines of a reactor without asyncio can await nothing else."""
+    """A waiter on a Deferred, the only thing that can be awaited without asyncio."""
 
     __slots__ = ("_deferred",)
 

@@ -1,7 +1,7 @@
-"""Cookies that outlive the process: the jars of Scrapy's cookies middleware, all of them.
+"""Stores and restores the cookie jars of Scrapy's cookies middleware.
 
-A jar is written when a response may have changed it, with the next batch that holds a finish
-or a release: a login that is finished never loses its session.
+A jar that a response may have changed is stored with the next batch that holds an arrival, a finish
+or a release: if the request of a login is finished, its session is stored too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
 
+from scrapy_resume.engine.private_api import require
 from scrapy_resume.errors import NotRecordableError
 
 if TYPE_CHECKING:
@@ -42,38 +43,46 @@ _FIELDS: Final = (
     "comment_url",
     "rfc2109",
 )
-"""The arguments of ``http.cookiejar.Cookie``, ``rest`` apart."""
+"""The arguments of ``http.cookiejar.Cookie``, except ``rest``."""
 
 
 class Cookies:
-    """Reads and restores the jars of one crawl."""
+    """The cookie jars of one crawl."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self._jars: Any = None
         self._changed: set[Any] = set()
-        self._kept: dict[str, str] = {}
+        self._stored: dict[str, str] = {}
+        """Serialized key of a jar → its cookies, as they were last taken or restored."""
 
-    def attach(self, engine: ExecutionEngine, kept: Mapping[str, str]) -> None:
-        """Find the middleware (there may be none) and put back what was kept."""
+    def attach(self, engine: ExecutionEngine, stored: Mapping[str, str]) -> None:
+        """Find the cookies middleware and restore the stored jars. Without one, do nothing.
+
+        Raises ``ScrapyChangedError``.
+        """
         for middleware in engine.downloader.middleware.middlewares:
             if isinstance(middleware, CookiesMiddleware):
+                require("CookiesMiddleware", middleware)
                 self._jars = middleware.jars
         if self._jars is None:
             return
-        self._kept = dict(kept)
-        for name, payload in kept.items():
+        self._stored = dict(stored)
+        for name, payload in stored.items():
             jar = self._jars[self._codec.decode_value(name)]
             for fields in self._codec.decode_value(payload):
                 jar.set_cookie(_cookie(fields))
 
-    def changed(self, jar: Any) -> None:
-        """A response to a request with that ``meta["cookiejar"]`` has set cookies."""
+    def mark_changed(self, jar: Any) -> None:
+        """The jar with this key (``meta["cookiejar"]``) may have changed."""
         if self._jars is not None:
             self._changed.add(jar)
 
     def take_changes(self) -> dict[str, str]:
-        """Jar → payload of the jars that differ from what was last taken."""
+        """The jars that have changed since the last call: serialized key → serialized cookies.
+
+        A jar whose key cannot be serialized is logged and left out.
+        """
         taken: dict[str, str] = {}
         for key in self._changed:
             if key not in self._jars:
@@ -82,15 +91,15 @@ class Cookies:
                 name = self._codec.encode_value(key)
             except NotRecordableError as error:
                 logger.error(
-                    "The cookies of meta['cookiejar'] = %r are not kept: %s. Use a string or a "
+                    "The cookies of meta['cookiejar'] = %r are not stored: %s. Use a string or a "
                     "number.",
                     key,
                     error,
                 )
                 continue
             payload = self._codec.encode_value(_fields_of(self._jars[key]))
-            if self._kept.get(name) != payload:
-                taken[name] = self._kept[name] = payload
+            if self._stored.get(name) != payload:
+                taken[name] = self._stored[name] = payload
         self._changed.clear()
         return taken
 

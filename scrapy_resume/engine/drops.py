@@ -1,4 +1,4 @@
-"""Reports requests that are not scheduled as Scrapy does."""
+"""Reports requests that are not scheduled, with the log lines, stats and signal of Scrapy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ScrapyDrops:
-    """See ``tracking.arrival_log.Drops``."""
+    """Implements ``tracking.arrival_log.Drops``."""
 
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler

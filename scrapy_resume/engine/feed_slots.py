@@ -1,4 +1,4 @@
-"""What Scrapy's feed exporter does for one file of a feed: its URI, and the slot that writes it."""
+"""Opens the files of a feed with the private methods of Scrapy's feed exporter."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.extensions.feedexport import FeedExporter
 
+from scrapy_resume.engine.private_api import require
+
 if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
     from scrapy.extensions.feedexport import FeedSlot
 
 
 class SlotMakingExporter(FeedExporter):
-    """Scrapy's exporter, whose private methods for one file can be called by a subclass."""
+    """Scrapy's exporter, with public methods for the private ones that handle one file."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        """Raises ``ScrapyChangedError``."""
+        require("FeedExporter", self)
+        super().__init__(crawler)
 
     def uri_parameters(self, options: dict[str, Any], slot: FeedSlot | None) -> dict[str, Any]:
-        """The parameters of the URI of the batch after that of the slot; ``None``: of the first.
+        """The parameters of a file's URI.
 
-        ``options`` are those of the feed, as Scrapy has completed them.
+        ``options`` are those of the feed, with Scrapy's defaults. ``slot`` has written the file
+        before this one; ``None``: this is the first file of the feed.
         """
         spider = self.crawler.spider
         assert spider is not None
@@ -26,7 +35,11 @@ class SlotMakingExporter(FeedExporter):
     def open_slot(
         self, template: str, options: dict[str, Any], batch_id: int, uri: str
     ) -> FeedSlot:
-        """A new slot for the file with that URI."""
+        """A new slot, which writes a file of the feed.
+
+        ``template`` is the feed's URI with unfilled parameters, ``batch_id`` the number of the
+        file from 1, ``uri`` its URI.
+        """
         spider = self.crawler.spider
         assert spider is not None
         return self._start_new_batch(

@@ -1,19 +1,20 @@
-"""What the engine does with each request.
+"""Reports to the tracker what the engine does with each request.
 
-Scrapy has no hook that says that a request is finished. Private parts that are wrapped here, on
-the instances of one crawl, and verified by ``private_api`` when the spider opens:
+Scrapy has no signal for a request that is finished. These private parts are wrapped, on the
+instances of one crawl; ``private_api`` verifies them when the spider opens:
 
 - ``engine._slot.inprogress``, the set of requests that the engine holds. A request is in it
   from its hand-out until its download has ended, its callback or errback is exhausted, every
-  request that was yielded is scheduled and every item is through the pipelines; a retry or
+  request that was yielded is scheduled and every item has passed the pipelines; a retry or
   redirect is scheduled before its predecessor leaves the set. So a request's absence proves
   that Scrapy is done with it.
-- ``engine._download``: what is scheduled while a request is downloaded is the request's.
+- ``engine._download``: a request that is scheduled while another one is downloaded is a child of
+  that one.
 - ``engine.downloader.fetch``: a Request that it returns continues the one that was given.
-- ``engine.scraper``: ``call_spider_async`` sees every response and failure on its way to
-  callback or errback, ``handle_spider_error`` every exception of theirs,
-  ``handle_spider_output_async`` all that they yield (errbacks' output passes the spider
-  middlewares by), ``start_itemproc_async`` every item on its way into the pipelines.
+- ``engine.scraper``: ``call_spider_async`` gets every response and failure on its way to the
+  callback or errback, ``handle_spider_error`` every exception that they raise,
+  ``handle_spider_output_async`` everything that they yield (the output of errbacks does not pass
+  the spider middlewares), ``start_itemproc_async`` every item on its way into the pipelines.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
     from scrapy_resume.tracking.items import OpenItems
     from scrapy_resume.tracking.tracker import Tracker
 
-BREATH: Final = 32
-"""Requests that a callback may yield before it is asked whether there is room for more."""
+ROOM_CHECK_REQUESTS: Final = 32
+"""After so many requests of a callback it is checked whether the committer has room for more."""
 
 _current_row: ContextVar[Row | None] = ContextVar("scrapy_resume_row", default=None)
 _current_item: ContextVar[ItemInPipelines | None] = ContextVar("scrapy_resume_item", default=None)
@@ -68,21 +69,23 @@ class ItemInPipelines(NamedTuple):
 
 
 def current_item() -> ItemInPipelines | None:
-    """The item that is going through the pipelines here and now."""
+    """The item whose pipelines have called this code. ``None``: it was not called by a pipeline."""
     return _current_item.get()
 
 
 def is_cancellation(error: BaseException | None) -> bool:
-    """Scrapy, or the event loop, is tearing down what runs: that says nothing of the request.
+    """Whether an error means that the event loop is being torn down: then it is no outcome of the
+    request.
 
-    Only where there is no reactor: a reactor that stops cancels nothing, so with one it is
-    somebody's own doing (a page over DOWNLOAD_MAXSIZE in older Scrapys), and an outcome.
+    That happens without a reactor only. A reactor that stops cancels nothing, so with one a
+    cancellation has another cause (a page over DOWNLOAD_MAXSIZE in older versions of Scrapy), and
+    is an outcome.
     """
     return isinstance(error, _CANCELLED) and not is_reactor_installed()
 
 
 class EngineHooks:
-    """Tells the tracker what becomes of the requests that the engine holds."""
+    """The wrappers around the engine's methods, for one crawl."""
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class EngineHooks:
         ignored_http_codes: Collection[int],
         cancelled: Callable[[], None],
     ) -> None:
-        """``cancelled`` is called, without a reactor, when what runs is being torn down."""
+        """``cancelled`` is called when the event loop is torn down (see ``is_cancellation``)."""
         self._tracker = tracker
         self._dispatcher = dispatcher
         self._committer = committer
@@ -103,16 +106,16 @@ class EngineHooks:
         self._yielding: Row | None = None
         self._tags: dict[int, list[tuple[Any, Row]]] = {}
         self._engine: ExecutionEngine
-        self.starting: Request | None = None
-        """The request that ``start()`` has just yielded, until it is scheduled."""
+        self._start_request: Request | None = None
+        """The request that ``start()`` has yielded last; ``None``: it is scheduled."""
 
     def attach(self, engine: ExecutionEngine) -> None:
-        """Wrap the engine's parts. Raises ``ScrapyChangedError`` if one is not there."""
+        """Wrap the engine's methods. Raises ``ScrapyChangedError`` if a private part is missing."""
         verify(engine)
         self._engine = engine
         self._port.attach(engine, self._tracker.row_of)
-        slot: Any = engine._slot
-        slot.inprogress = InProgress(slot.inprogress, self._tracker.let_go)
+        engine_slot: Any = engine._slot
+        engine_slot.inprogress = InProgress(engine_slot.inprogress, self._tracker.let_go)
         downloader: Any = engine.downloader
         scraper: Any = engine.scraper
         engine_parts: Any = engine
@@ -127,23 +130,28 @@ class EngineHooks:
         connect(self._site_answers, signals.response_downloaded)
 
     def _site_answers(self, request: Request) -> None:
-        """The site has begun to answer. Handlers of some schemes give no headers before the body,
-        and a response from the cache is not downloaded: whichever comes first announces it."""
+        """The site has begun to answer, as the first of several signals shows: handlers of some
+        schemes report no headers before the body, and a cached response is not downloaded."""
         self._dispatcher.site_answers(request)
 
-    def forget_scheduling(self) -> None:
-        """The engine is about to hand requests out: what it does from here on is nobody's.
+    def start_yields(self, request: Request) -> None:
+        """``start()`` has yielded a request, which the engine schedules next."""
+        self._start_request = request
 
-        asyncio calls it in the context of whatever had it called, a callback's for instance;
-        handlers of ``spider_idle`` must not seem to be that callback.
+    def clear_context(self) -> None:
+        """Requests that are scheduled from here on have no parent.
+
+        Called when the engine asks for the next request. asyncio runs the engine in the context of
+        the code that woke it, for instance of a callback; a request that a handler of
+        ``spider_idle`` schedules must not become a child of that callback's request.
         """
         _current_row.set(None)
         _current_item.set(None)
 
     def parent_of(self, request: Request) -> Row | None:
-        """The row whose callback, middleware or pipeline is scheduling the request now."""
-        if self.starting is request:
-            self.starting = None
+        """The row whose callback, middleware or pipeline schedules the request. ``None``: none."""
+        if self._start_request is request:
+            self._start_request = None
             return self._tracker.start.row
         if self._yielding is not None:
             return self._yielding
@@ -151,7 +159,7 @@ class EngineHooks:
         return item.row if item is not None else _current_row.get()
 
     def tag(self, output: Any, row: Row) -> None:
-        """Remember whose an item is, until it reaches the pipelines."""
+        """Remember the row of an item until the item reaches the pipelines."""
         self._tags.setdefault(id(output), []).append((output, row))
 
     def _untag(self, output: Any) -> Row | None:
@@ -164,7 +172,7 @@ class EngineHooks:
         return row
 
     def _watch_download(self, download: Callable[..., Any]) -> Callable[..., Any]:
-        """What middlewares, and handlers of signals, schedule meanwhile is the row's."""
+        """Requests that middlewares or signal handlers schedule meanwhile are its children."""
 
         def watched(request: Request) -> Any:
             token = _current_row.set(self._tracker.row_of(request) or _current_row.get())
@@ -223,10 +231,10 @@ class EngineHooks:
         return watched
 
     def _watch_output(self, handle: Callable[..., Any]) -> Callable[..., Any]:
-        """In place of Scrapy's own loop, where asyncio is there.
+        """Schedule requests with their parent. With asyncio, also replace Scrapy's loop over items.
 
-        Scrapy starts CONCURRENT_ITEMS tasks for each response; here no more are started than
-        there are items. That pays for all that the package does.
+        Scrapy starts CONCURRENT_ITEMS tasks for each response; ``ItemPool`` starts no more than
+        there are items, which saves more time than this package takes.
         """
 
         async def watched(
@@ -246,7 +254,7 @@ class EngineHooks:
     async def _process(
         self, outputs: AsyncGenerator[Any, None], request: Request, response: Any
     ) -> None:
-        """Send the items of a callback through the pipelines, some at a time."""
+        """Send the items of a callback through the pipelines, up to CONCURRENT_ITEMS at a time."""
         scraper: Any = self._engine.scraper
         process = partial(scraper.start_itemproc_async, response=response)
         pipelines = ItemPool(process, scraper.concurrent_items)
@@ -258,10 +266,10 @@ class EngineHooks:
         await pipelines.end()
 
     async def _outputs(self, result: Any, row: Row) -> AsyncGenerator[Any, None]:
-        """Schedule the requests that a callback yields, pass its items on.
+        """Schedule the requests that a callback yields, and yield its items.
 
-        A request is scheduled here and now, with its parent known; and when much is waiting
-        for the store, the callback waits too.
+        A request is scheduled at once, while its parent is known. While the committer is full, the
+        callback waits.
         """
         crawl = self._engine.crawl
         committer = self._committer
@@ -278,11 +286,12 @@ class EngineHooks:
             elif output is not None:
                 self.tag(output, row)
                 yield output
-            if requests % BREATH == 0 and committer.full:
+            if requests % ROOM_CHECK_REQUESTS == 0 and committer.full:
                 await committer.room()
 
     async def _step(self, result: Iterable[Any], row: Row) -> AsyncGenerator[Any, None]:
-        """The outputs of a plain iterable; what its code schedules by itself is the row's."""
+        """The outputs of a plain iterable. Requests that its code schedules itself are the row's
+        children."""
         iterator = iter(result)
         while True:
             self._yielding = row

@@ -1,4 +1,4 @@
-"""A stable key for an item inside a pipeline, so that what it does outside can be idempotent."""
+"""A stable key for the item in a pipeline, which makes the pipeline's side effects idempotent."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from scrapy_resume.engine.hooks import current_item
 
 
 def item_key(item: Any) -> str | None:
-    """The key of an item that is going through the pipelines: 40 hex digits.
+    """The key of the item that is in the pipelines: 40 hex digits.
 
-    It is the same however often the item's request is fetched again after a crash. Use it
-    as the primary key of a row in a database, say, so that a repetition updates the row.
+    It stays the same when the item's request is fetched again after a crash. Use it, for example,
+    as the primary key of a row in a database, so that a repetition updates the row.
 
-    ``None`` outside of a pipeline, or where no job is open. ``item`` may be any object: the
-    key is that of the item whose pipelines are running, also after a pipeline replaced it.
+    ``None`` outside of a pipeline, or in a crawl that opens no job. ``item`` may be any object: the
+    key is that of the item whose pipelines are running, also after a pipeline has replaced it.
     Equal items that ``start()`` itself yields have the same key; all others have one each.
     """
     current = current_item()

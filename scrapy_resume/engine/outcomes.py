@@ -1,4 +1,4 @@
-"""What a failure on the way to the errback means for its request."""
+"""Derives the outcome of a request from the failure that is passed to its errback."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def outcome_of(error: BaseException, ignored_http_codes: Collection[int]) -> Outcome:
     """The outcome of a request whose download failed, or whose response was filtered.
 
-    A filtered response is ``HttpError``, which is an ``IgnoreRequest`` too: it is ``ignored``
-    for the codes that are given, and ``failed`` for all others.
+    An ``HttpError`` (a filtered response) is ``ignored`` if its status is in
+    ``ignored_http_codes``, otherwise ``failed``. Any other ``IgnoreRequest`` is ``ignored``, any
+    other error is ``failed``.
     """
     name, message = type(error).__name__, str(error)
     if isinstance(error, HttpError):

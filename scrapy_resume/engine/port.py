@@ -1,11 +1,12 @@
-"""What the rest of the package asks of Scrapy's engine and downloader.
+"""The interface of the rest of the package to Scrapy's engine and downloader.
 
-Private parts that are read here, and verified by ``private_api`` when the spider opens:
+These private parts are used; ``private_api`` verifies them when the spider opens:
 
-- ``engine._slot``: ``nextcall`` has the engine ask the scheduler, ``closing`` is set while the
-  spider closes.
-- ``engine.downloader.slots``: what waits in a slot's ``queue`` has not been sent yet; there is a
-  ``latercall`` from each request that is sent to the end of the slot's delay.
+- ``engine._slot``: ``nextcall`` schedules a call in which the engine asks for requests; ``closing``
+  is not ``None`` while the spider closes.
+- ``engine.downloader.slots``: requests in a slot's ``queue`` have not been sent yet; those in
+  ``transferring`` are being downloaded; ``latercall`` is set from the sending of a request to the
+  end of the slot's delay.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class EnginePort:
-    """See ``ports.engine.Engine``."""
+    """Implements ``ports.engine.Engine``."""
 
     def __init__(self) -> None:
         self._engine: ExecutionEngine | None = None
@@ -34,26 +35,27 @@ class EnginePort:
         self._row_of: Callable[[Request], Row | None] = lambda _: None
 
     def attach(self, engine: ExecutionEngine, row_of: Callable[[Request], Row | None]) -> None:
-        """The engine is there. ``row_of`` gives the row of a request that the engine holds."""
+        """Connect the port to the engine. ``row_of`` returns the row of a request that the engine
+        holds, or ``None``."""
         self._engine = engine
         self._downloader = engine.downloader
         self._row_of = row_of
 
     @property
-    def _slot(self) -> Any:
+    def _engine_slot(self) -> Any:
         return None if self._engine is None else self._engine._slot
 
     def wake(self) -> None:
         """See ``Engine``."""
-        slot = self._slot
-        if slot is not None and slot.closing is None:
-            slot.nextcall.schedule()
+        engine_slot = self._engine_slot
+        if engine_slot is not None and engine_slot.closing is None:
+            engine_slot.nextcall.schedule()
 
     @property
     def closing(self) -> bool:
         """See ``Engine``."""
-        slot = self._slot
-        return slot is not None and slot.closing is not None
+        engine_slot = self._engine_slot
+        return engine_slot is not None and engine_slot.closing is not None
 
     def close_spider(self, reason: str) -> None:
         """See ``Engine``."""
@@ -66,13 +68,17 @@ class EnginePort:
 
     def active_downloads(self, slot: str) -> int:
         """See ``Engine``."""
-        found = self._downloader.slots.get(slot)
-        return len(found.active) if found is not None else 0
+        download_slot = self._downloader.slots.get(slot)
+        return len(download_slot.active) if download_slot is not None else 0
 
     def is_resting(self, slot: str) -> bool:
         """See ``Engine``."""
-        found = self._downloader.slots.get(slot)
-        return found is not None and found.latercall is not None and not found.transferring
+        download_slot = self._downloader.slots.get(slot)
+        return (
+            download_slot is not None
+            and download_slot.latercall is not None
+            and not download_slot.transferring
+        )
 
     def slot_key(self, request: Request) -> str:
         """See ``Engine``."""
@@ -80,17 +86,17 @@ class EnginePort:
         return key
 
     def hold_back(self, is_meant: Callable[[Row], bool]) -> None:
-        """See ``Engine``. This package's downloader middleware is the first to see the error."""
+        """See ``Engine``. The downloader middleware of this package handles the error."""
         if self._engine is None:
             return
-        for slot in self._downloader.slots.values():
+        for download_slot in self._downloader.slots.values():
             queued = [
                 (request, waiter)
-                for request, waiter in slot.queue
+                for request, waiter in download_slot.queue
                 if (row := self._row_of(request)) is not None
                 and is_meant(row)
                 and not request.meta.get("dont_retry", False)
             ]
             for request, waiter in queued:
-                slot.queue.remove((request, waiter))
+                download_slot.queue.remove((request, waiter))
                 waiter.errback(HeldBackError(f"{request} waits for its host"))

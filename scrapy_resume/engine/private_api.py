@@ -1,8 +1,9 @@
-"""The private parts of Scrapy's engine that ``hooks`` and ``port`` use: whether they are there."""
+"""The private parts of Scrapy that this package uses, and the check that they are there."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from scrapy import Request
 
@@ -13,50 +14,83 @@ if TYPE_CHECKING:
 
     from scrapy.core.engine import ExecutionEngine
 
+DOWNLOAD_SLOT: Final = "engine.downloader.slots[…]"
+
 NEEDED: Final = {
-    "engine": ("_slot", "_download", "downloader", "scraper", "crawl", "close_spider_async"),
+    "engine": (
+        "_slot",
+        "_download",
+        "downloader",
+        "scraper",
+        "crawler",
+        "spider",
+        "crawl",
+        "close_spider_async",
+    ),
+    # The engine calls remove_request, which removes a request from inprogress.
     "engine._slot": ("inprogress", "nextcall", "closing", "remove_request"),
+    "engine._slot.nextcall": ("schedule",),
     "engine.downloader": ("fetch", "active", "slots", "get_slot_key", "middleware"),
+    "engine.downloader.middleware": ("middlewares",),
+    # A slot exists from its first request on: a test verifies these parts, ``verify`` cannot.
+    DOWNLOAD_SLOT: ("active", "queue", "transferring", "latercall"),
     "engine.scraper": (
         "call_spider_async",
         "handle_spider_error",
         "handle_spider_output_async",
         "start_itemproc_async",
+        "concurrent_items",
+        "itemproc",
     ),
+    "engine.scraper.itemproc": ("middlewares",),
+    "CookiesMiddleware": ("jars",),
+    "FilesystemCacheStorage": ("_get_request_path", "store_response"),
+    "FSFilesStore": ("_get_filesystem_path", "persist_file", "basedir"),
+    "FeedExporter": ("_get_uri_params", "_start_new_batch"),
 }
+"""Place → names of its attributes. The places without ``engine`` are classes whose instances not
+every crawl has; whoever uses one calls ``require``."""
+
+_REMEDY: Final = (
+    "Use a version of Scrapy that scrapy-resume is tested with, or a newer scrapy-resume."
+)
 
 
 class InProgress(set[Request]):
-    """The engine's set of requests in progress; tells when one leaves it."""
+    """The engine's set of requests in progress, which reports each request that leaves it."""
 
-    def __init__(self, requests: Iterable[Request], let_go: Callable[[Request], None]) -> None:
+    def __init__(self, requests: Iterable[Request], removed: Callable[[Request], None]) -> None:
+        """``removed`` is called with a request after it has left the set."""
         super().__init__(requests)
-        self._let_go = let_go
+        self._removed = removed
 
     def remove(self, request: Request) -> None:
         """The engine is done with the request."""
         super().remove(request)
-        self._let_go(request)
+        self._removed(request)
+
+
+def require(place: str, part: Any) -> None:
+    """Verify that ``part`` has the attributes that ``NEEDED`` lists for ``place``.
+
+    Raises ``ScrapyChangedError``, which names the first missing one.
+    """
+    for name in NEEDED[place]:
+        if not hasattr(part, name):
+            raise ScrapyChangedError(
+                f"This version of Scrapy has no {place}.{name}, which scrapy-resume uses. {_REMEDY}"
+            )
 
 
 def verify(engine: ExecutionEngine) -> None:
-    """All that is needed is there. Raises ``ScrapyChangedError``."""
-    places = {
-        "engine": engine,
-        "engine._slot": getattr(engine, "_slot", None),
-        "engine.downloader": getattr(engine, "downloader", None),
-        "engine.scraper": getattr(engine, "scraper", None),
-    }
-    for place, names in NEEDED.items():
-        for name in names:
-            if not hasattr(places[place], name):
-                raise ScrapyChangedError(
-                    f"This version of Scrapy has no {place}.{name}, which tells when a request "
-                    "is finished. Use a version of Scrapy that scrapy-resume is tested with, "
-                    "or a newer scrapy-resume."
-                )
-    if not isinstance(places["engine._slot"].inprogress, set):  # type: ignore[union-attr]
+    """Verify the parts of an engine that has opened its spider. Raises ``ScrapyChangedError``."""
+    for place in NEEDED:
+        if place == "engine":
+            require(place, engine)
+        elif place.startswith("engine.") and place != DOWNLOAD_SLOT:
+            require(place, attrgetter(place.removeprefix("engine."))(engine))
+    slot: Any = engine._slot
+    if not isinstance(slot.inprogress, set):
         raise ScrapyChangedError(
-            "engine._slot.inprogress of this version of Scrapy is not a set any more. Use a "
-            "version of Scrapy that scrapy-resume is tested with, or a newer scrapy-resume."
+            f"engine._slot.inprogress of this version of Scrapy is not a set any more. {_REMEDY}"
         )

@@ -1,4 +1,4 @@
-"""Notices that the process is about to end, though nobody has closed the spider."""
+"""Detects that the process is about to end while the spider is still open."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 
 class ProcessEnd:
-    """Calls ``shutdown`` when the reactor stops, or the interpreter ends."""
+    """Calls ``shutdown`` when the reactor stops, and ``at_exit`` when the interpreter exits."""
 
     def __init__(
         self, shutdown: Callable[[Callable[[], None]], bool], at_exit: Callable[[], None]
     ) -> None:
-        """``shutdown(ended)`` begins a shutdown, and calls ``ended`` when the process may end; it
-        returns False if there is nothing to wait for. ``at_exit`` does all of it at once: there is
-        no event loop any more."""
+        """``shutdown(ended)`` begins a shutdown and calls ``ended`` when the process may end; it
+        returns False if there is nothing to wait for. ``at_exit`` shuts down before it returns,
+        because no event loop runs any more."""
         self._shutdown = shutdown
         self._at_exit = at_exit
         self._trigger: Any = None
 
     def watch(self) -> None:
-        """From here on. Called in the event loop."""
+        """Begin to watch. Called in the event loop."""
         atexit.register(self._at_exit)
         if is_reactor_installed():
-            # "during": a shutdown that lets crawls end in good order waits for them before.
+            # Scrapy closes spiders gracefully in the phase "before"; this is the phase after it.
             self._trigger = _reactor().addSystemEventTrigger(
                 "during", "shutdown", self._reactor_stops
             )
 
     def _reactor_stops(self) -> Deferred[None] | None:
-        """The reactor waits for what is returned."""
+        """The reactor waits for the returned Deferred. ``None``: for nothing."""
         ended: Deferred[None] = Deferred()
 
         def may_end() -> None:
@@ -46,10 +46,10 @@ class ProcessEnd:
         return ended if self._shutdown(may_end) else None
 
     def unwatch(self) -> None:
-        """The job is given up: a sudden end does not matter any more."""
+        """Stop watching, because the job is closed."""
         atexit.unregister(self._at_exit)
         if self._trigger is not None:
-            with contextlib.suppress(KeyError, ValueError):  # the reactor is running them now
+            with contextlib.suppress(KeyError, ValueError):  # the reactor runs its triggers now
                 _reactor().removeSystemEventTrigger(self._trigger)
             self._trigger = None
 

@@ -1,4 +1,4 @@
-"""The arguments that a spider is made with."""
+"""The arguments that a spider is constructed with."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ _CRAWL_METHODS: Final = ("crawl", "crawl_async")
 
 
 def spider_arguments(crawler: Crawler) -> dict[str, Any]:
-    """The spider arguments of the crawl that is being set up, by name.
+    """The spider arguments of the crawl that is being set up, by name. Positional arguments have
+    their position from 0 as name.
 
-    Scrapy keeps them nowhere: they are read from the frame of ``Crawler.crawl`` (or
-    ``crawl_async``), which is on the stack while extensions are built. Positional arguments
-    are named by their place.
+    Scrapy does not store them: they are read from the frame of ``Crawler.crawl`` or
+    ``crawl_async``, which is on the stack while extensions are built. Raises
+    ``ScrapyChangedError`` if it is not there.
     """
     frame = sys._getframe()
     while frame is not None:
         if frame.f_code.co_name in _CRAWL_METHODS and frame.f_locals.get("self") is crawler:
             values = frame.f_locals
-            positional = {str(place): value for place, value in enumerate(values.get("args", ()))}
+            positional = {
+                str(position): value for position, value in enumerate(values.get("args", ()))
+            }
             return {**positional, **values.get("kwargs", {})}
         frame = frame.f_back  # type: ignore[assignment]
     raise ScrapyChangedError(

@@ -1,4 +1,4 @@
-"""The state beside the items: ``spider.state`` and the cookies, as they are with each finish."""
+"""Stores and restores the state of the spider: ``spider.state`` and the cookies."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ if TYPE_CHECKING:
 
 
 class SpiderState:
-    """What of it has changed since it was last sent."""
+    """Adds the spider's state to batches when it has changed."""
 
     def __init__(self, spider: Spider, codec: Codec, cookies: Cookies, text: str | None) -> None:
+        """``text`` is the stored ``spider.state``, serialized; ``None``: none is stored."""
         self._spider = spider
         self._codec = codec
         self._cookies = cookies
         self._text = text
-        """As it was sent last; ``None``: there has been none."""
+        """``spider.state`` as last added to a batch or read from the store; ``None``: never."""
 
     def restore(self) -> None:
-        """Give the spider its ``state`` back: a dictionary, as with Scrapy's JOBDIR."""
+        """Restore ``spider.state``. If none is stored, it is an empty dict, as with JOBDIR."""
         if self._text is not None:
             self._spider.state = self._codec.decode_value(self._text)  # type: ignore[attr-defined]
         elif not hasattr(self._spider, "state"):
             self._spider.state = {}  # type: ignore[attr-defined]
 
     def add_to(self, batch: Batch) -> None:
-        """``spider.state`` and cookies as they are now, if they changed.
+        """Add ``spider.state`` and the cookies to a batch, if they have changed.
 
-        At the end a batch gets them twice: what the second time finds is added to the first.
+        May be called several times for one batch: a later call adds what has changed since. Raises
+        ``StateNotRecordableError``.
         """
         text = self._encoded()
         if text is not None and text != self._text:
@@ -49,7 +51,7 @@ class SpiderState:
             return self._codec.encode_value(state)
         except NotRecordableError as error:
             raise StateNotRecordableError(
-                f"spider.state{self._culprit(state)} cannot be written down: {error}. Keep plain "
+                f"spider.state{self._culprit(state)} cannot be serialized: {error}. Keep plain "
                 "values there, or register a codec for the type in RESUME_CODECS."
             ) from error
 

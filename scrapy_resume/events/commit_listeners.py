@@ -1,4 +1,4 @@
-"""Who is told what the store has kept of a run: its feeds, and observers of its commits."""
+"""The feeds and the listeners of a run, which are notified of each commit."""
 
 from __future__ import annotations
 
@@ -15,88 +15,104 @@ class Feeds(Protocol):
     """The feeds of a run."""
 
     def complete(self, batch: Batch) -> None:
-        """Add to a batch that is about to go how far they have come."""
+        """Add the feeds' records to a batch that is about to be sent to the store."""
 
     def committed(self, batch: Batch, answer: Committed) -> None:
-        """A batch is kept."""
+        """A batch was committed."""
 
     async def close(self, timeout_seconds: float) -> bool:
-        """Deliver them. Returns whether each of them is whole."""
+        """Deliver all feeds. Returns whether each of them is complete."""
 
     async def leave(self, timeout_seconds: float) -> bool:
-        """Others go on with the job, and the last of them delivers the feeds: deliver what is
-        this run's alone. Returns whether it is whole."""
+        """Leave the job while other workers go on with it: deliver this run's own parts only.
+        Returns whether the parts are complete."""
 
     def abandon(self) -> None:
-        """The run ends at once: write nothing more."""
+        """Write nothing more, because the run ends at once."""
 
-    def let_go(self) -> None:
-        """They are delivered, and the job is about to be completed: the next batch says so."""
+    def save_without_notes(self) -> None:
+        """Add records that need no ownership notes to the next batch: the feeds are delivered,
+        and the job is about to be completed."""
 
-    def forget(self) -> None:
-        """That is committed: clear away what stands beside their files."""
+    def remove_notes(self) -> None:
+        """Remove the ownership notes beside the files, after that batch was committed."""
 
 
 class CommitListener(Protocol):
-    """Is told what is true in the store from now on. It must not raise, and not block.
+    """Is notified of what the store has committed. Its methods must not raise and not block.
 
-    The calls come in the order of the commits; those of a forced shutdown on the store thread.
+    The calls come in the order of the commits, in the event loop; those of a forced shutdown on
+    the store thread.
     """
 
     def committed(self, batch: Batch, answer: Committed) -> None:
-        """A batch is kept."""
+        """A batch was committed."""
 
     def closed(self, status: str, reason: str, counts: Counts, pages: int) -> None:
-        """The end of the run is kept: the status that the job has now, the counters of the whole
-        job, and the responses of this run."""
+        """The end of the run was committed. ``status`` is the new status of the job, ``counts``
+        are those of the whole job, ``pages`` are the responses of this run."""
 
     def end(self) -> None:
-        """Nothing more is told, whether or not there was an end."""
+        """No call follows. ``closed`` was not called if the end could not be committed."""
 
 
 class CommitListeners:
-    """All of them, for one run."""
+    """Notifies the feeds and the listeners of one run."""
 
     def __init__(self, session: Session, tracker: Tracker) -> None:
         self._shared = session.sharing.shared
         self._tracker = tracker
-        self.feeds: Feeds | None = None
-        """Filled by the exporter of feeds, if there are any."""
-        self.observers: list[CommitListener] = []
+        self._feeds: Feeds | None = None
+        self._listeners: list[CommitListener] = []
+
+    @property
+    def feeds(self) -> Feeds | None:
+        """The feeds of the run. ``None``: it has none."""
+        return self._feeds
+
+    def attach_feeds(self, feeds: Feeds) -> None:
+        """Notify these feeds, from the next batch on."""
+        self._feeds = feeds
+
+    def add(self, listener: CommitListener) -> None:
+        """Notify this listener, from the next commit on."""
+        self._listeners.append(listener)
 
     def complete(self, batch: Batch) -> None:
-        """Add to a batch that is about to go how far the feeds have come."""
-        if self.feeds is not None:
-            self.feeds.complete(batch)
+        """Add the feeds' records to a batch that is about to be sent to the store."""
+        if self._feeds is not None:
+            self._feeds.complete(batch)
 
     def committed(self, batch: Batch, answer: Committed) -> None:
-        """The batch is kept."""
-        if self.feeds is not None:
-            self.feeds.committed(batch, answer)
-        for observer in self.observers:
-            observer.committed(batch, answer)
+        """A batch was committed."""
+        if self._feeds is not None:
+            self._feeds.committed(batch, answer)
+        for listener in self._listeners:
+            listener.committed(batch, answer)
 
-    def kept_last_words(
+    def last_batch_committed(
         self, batch: Batch, answer: Committed | None, status: str, reason: str
     ) -> None:
-        """What a forced shutdown has sent is kept: the feeds hear nothing any more."""
+        """A forced shutdown has closed the job. The feeds are abandoned by then, so only the
+        listeners are notified. ``answer`` is ``None`` if the batch was not committed."""
         counts = self._tracker.counts if answer is None else answer.counts
-        for observer in self.observers:
+        for listener in self._listeners:
             if answer is not None:
-                observer.committed(batch, answer)
+                listener.committed(batch, answer)
         self.ended(status, reason, counts)
 
     def ended(self, status: str | None, reason: str, counts: Counts) -> None:
-        """The job has that status now. ``None``: the end of the run could not be written."""
+        """The run has ended. ``status`` is the new status of the job; ``None``: the end could not
+        be committed."""
         if not self._shared:
-            # What this run had leased is released with its end; on a shared store others have some.
+            # Closing the job releases all leases. (In a shared store other workers hold some.)
             counts = replace(counts, pending=counts.open, leased=0)
-        for observer in self.observers:
+        for listener in self._listeners:
             if status is not None:
-                observer.closed(status, reason, counts, self._tracker.pages)
-            observer.end()
+                listener.closed(status, reason, counts, self._tracker.pages)
+            listener.end()
 
     def abandon_feeds(self) -> None:
-        """The run ends at once: the feeds write nothing more."""
-        if self.feeds is not None:
-            self.feeds.abandon()
+        """Have the feeds write nothing more, because the run ends at once."""
+        if self._feeds is not None:
+            self._feeds.abandon()

@@ -1,8 +1,8 @@
-"""Tells the handlers of ``scrapy_resume.signals`` what the store has kept, in order.
+"""Sends the signals of ``scrapy_resume.signals`` for the events that the store has committed.
 
-One event after another: the handlers of an event have ended, or failed, when the next one is
-sent. When those of a commit were told, the store hears of it with a later batch, and forgets
-them; what was not told before a death is told by the next run.
+Events are sent in order, one at a time: the handlers of an event have ended, or failed, before
+the next event is sent. A later batch reports the delivered notes to the store, which deletes
+them. Notes that were not delivered before the process died are sent by the next run.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ if TYPE_CHECKING:
     from scrapy_resume.tracking.tracker import Tracker
 
 BACKLOG: Final = 500
-"""Events waiting for handlers at which no more requests are handed out for now."""
+"""With more unsent events than this no request is handed out until half of them are sent."""
 
-HELD_FOR: Final = "events wait for their handlers"
+HOLD_REASON: Final = "events wait for their handlers"
 
 COMMIT: Final = "commit_done"
 
 
-class _Waiting(NamedTuple):
+class _QueuedNote(NamedTuple):
     job: str
     note: EventNote
-    told: Callable[[int], object]
+    on_delivered: Callable[[int], object]
 
 
 class SignalSender:
-    """What is to be told, and what was."""
+    """The queue of events that are to be sent, and the ids of the notes that were delivered."""
 
     def __init__(self, crawler: Crawler, job: JobKey, tracker: Tracker, clock: Clock) -> None:
         self._crawler = crawler
         self._tracker = tracker
         self._clock = clock
         self._job = str(job)
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_QueuedNote] = deque()
         self._size = 0
         """Events in the queue."""
-        self._telling = False
-        self._ended: list[Waiter[None]] = []
-        self._told: list[int] = []
+        self._sending = False
+        self._finish_waiters: list[Waiter[None]] = []
+        self._delivered: list[int] = []
         self._stopped = False
 
     def wanted(self) -> frozenset[str]:
-        """The events that somebody listens to now."""
+        """The names of the events for which a handler is connected now."""
         sender = self._crawler.signals.sender
-        # Asked with every commit: signals that nobody ever connected to are passed over fast.
+        # Called with every commit: a signal that no handler ever connected to costs one look-up.
         connections = dispatcher.connections
         places = [connections.get(id(sender), ()), connections.get(id(dispatcher.Any), ())]
         return frozenset(
@@ -66,38 +66,38 @@ class SignalSender:
             and any(dispatcher.liveReceivers(dispatcher.getAllReceivers(sender, signal)))
         )
 
-    def take_told(self) -> list[int]:
-        """Ids of what was told since the last time: the store may forget them."""
-        told, self._told = self._told, []
-        return told
+    def take_delivered(self) -> list[int]:
+        """Ids of the notes that were delivered since the last call: the store may delete them."""
+        delivered, self._delivered = self._delivered, []
+        return delivered
 
-    def tell(self, notes: Iterable[EventNote]) -> None:
-        """Tell handlers in order."""
+    def send(self, notes: Iterable[EventNote]) -> None:
+        """Queue notes of this run's job. Handlers get their events in order."""
         for note in notes:
-            self._add(_Waiting(self._job, note, self._told_own))
+            self._add(_QueuedNote(self._job, note, self._note_delivered))
 
-    def tell_of(
-        self, job: JobKey, notes: Iterable[EventNote], told: Callable[[int], object]
+    def send_for_job(
+        self, job: JobKey, notes: Iterable[EventNote], on_delivered: Callable[[int], object]
     ) -> None:
-        """The same, of another job; ``told`` is called with the id of each note."""
+        """Queue notes of another job. ``on_delivered`` is called with the id of each note."""
         for note in notes:
-            self._add(_Waiting(str(job), note, told))
+            self._add(_QueuedNote(str(job), note, on_delivered))
 
-    def _told_own(self, note: int) -> None:
+    def _note_delivered(self, note: int) -> None:
         if note:
-            self._told.append(note)
+            self._delivered.append(note)
 
-    def _add(self, waiting: _Waiting) -> None:
-        self._queue.append(waiting)
-        self._size += len(waiting.note.events)
-        if not self._telling and not self._stopped:
-            self._telling = True
-            self._clock.spawn(self._tell_all())
+    def _add(self, queued: _QueuedNote) -> None:
+        self._queue.append(queued)
+        self._size += len(queued.note.events)
+        if not self._sending and not self._stopped:
+            self._sending = True
+            self._clock.spawn(self._send_queue())
         if self._size > BACKLOG:
-            self._tracker.hold(HELD_FOR, True)
+            self._tracker.hold(HOLD_REASON, True)
 
     def commit_done(self, counts: Counts) -> None:
-        """A commit was kept. (Told to those who listen now: it is not repeated after a death.)"""
+        """Queue ``commit_done``. It is not stored, so it is not sent again after a crash."""
         states = ("pending", "leased", "done", "failed", "parked", "ignored", "delayed")
         event: dict[str, Any] = {
             "event": COMMIT,
@@ -108,28 +108,28 @@ class SignalSender:
                 "failed": counts.items_failed,
             },
         }
-        self.tell([EventNote(0, [event])])
+        self.send([EventNote(0, [event])])
 
-    async def _tell_all(self) -> None:
+    async def _send_queue(self) -> None:
         while self._queue and not self._stopped:
-            job, note, told = self._queue[0]
+            job, note, on_delivered = self._queue[0]
             for event in note.events:
-                await self._send(job, event)
+                await self._send_event(job, event)
             if self._stopped:
                 return
             self._queue.popleft()
             self._size -= len(note.events)
-            told(note.id)
+            on_delivered(note.id)
             if self._size <= BACKLOG // 2:
-                self._tracker.hold(HELD_FOR, False)
-        self._telling = False
-        ended, self._ended = self._ended, []
-        for waiter in ended:
+                self._tracker.hold(HOLD_REASON, False)
+        self._sending = False
+        waiters, self._finish_waiters = self._finish_waiters, []
+        for waiter in waiters:
             waiter.set(None)
 
-    async def _send(self, job: str, event: dict[str, Any]) -> None:
+    async def _send_event(self, job: str, event: dict[str, Any]) -> None:
         signal = BY_NAME.get(event["event"])
-        if signal is None:  # a newer version kept it
+        if signal is None:  # a newer version of the package has stored it
             return
         details = {name: value for name, value in event.items() if name != "event"}
         await self._crawler.signals.send_catch_log_async(
@@ -137,15 +137,15 @@ class SignalSender:
         )
 
     async def finish(self, timeout_seconds: float) -> None:
-        """Wait until all was told, at most so long."""
-        if not self._telling:
+        """Wait until the queue is empty, at most ``timeout_seconds``."""
+        if not self._sending:
             return
         waiter: Waiter[None] = self._clock.waiter()
-        self._ended.append(waiter)
+        self._finish_waiters.append(waiter)
         timer = self._clock.call_later(timeout_seconds, waiter.set, None)
         await waiter.wait()
         timer.cancel()
 
     def stop(self) -> None:
-        """Tell nothing more: what was not told is told by the next run."""
+        """Send no further event. The next run sends the notes that were not delivered."""
         self._stopped = True

@@ -1,5 +1,5 @@
-"""One run of a job: how it opens the job, assembles its parts, commits and shuts down.
+"""One run of a job: opens the job, assembles the parts, synchronizes batches and shuts down.
 
-What happens to a single request is in ``tracking``, ``dispatch`` and ``frontier``; what touches
-Scrapy's engine is in ``engine``.
+``tracking``, ``dispatch`` and ``frontier`` handle the single request; ``engine`` is what touches
+Scrapy's engine.
 """

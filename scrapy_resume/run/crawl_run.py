@@ -1,4 +1,4 @@
-"""One run of a job: its parts, and what it does while it goes on."""
+"""One run of a job: what it does when the crawl begins, with each batch, and as time passes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scrapy_resume.engine.hooks import EngineHooks
 from scrapy_resume.events.signal_sender import COMMIT
 from scrapy_resume.model import JobKey, State
 from scrapy_resume.run.assembly import assemble
-from scrapy_resume.run.orders import Listener
+from scrapy_resume.run.orders import OrderPolling
 from scrapy_resume.run.shutdown import Shutdown
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 EVERY_RUN_SECONDS: Final = 5.0
-"""How long a resumed run keeps everything back for what comes first in every run. It may never
-come: a callback yielded it in an earlier run, or ``start()`` waits for something itself."""
+"""How long a resumed run leases nothing but the requests that are fetched first in every run. They
+may never arrive: an earlier run's callback yielded them, or ``start()`` waits for something."""
 
 SILENCE_SHARE: Final = 0.5
-"""Of RESUME_ORPHAN_TIMEOUT: how long a worker goes on fetching without a word from the store."""
+"""Share of RESUME_ORPHAN_TIMEOUT that a worker goes on fetching without an answer of the store."""
 
 
 class CrawlRun:
-    """One run of a job. It fills the batches for the store and reads the answers (see
-    ``commits.committer.CommitParticipant``); how it ends is up to ``shutdown``."""
+    """One run of a job. It is the ``commits.committer.CommitParticipant``: it completes the batches
+    for the store and reads the answers. ``shutdown`` ends it."""
 
     def __init__(self, plan: CrawlPlan) -> None:
         self.crawler = plan.crawler
@@ -46,8 +46,8 @@ class CrawlRun:
         self.tracker = parts.tracker
         self.committer = parts.committer
         self.listeners = parts.listeners
-        self.listener = Listener(self.job, parts.thread, self._obey)
-        timed = (parts.workers, parts.delayed, parts.breakers, self.listener)
+        self.order_polling = OrderPolling(self.job, parts.thread, self._execute)
+        timed = (parts.workers, parts.delayed, parts.breakers, self.order_polling)
         self.shutdown = Shutdown(plan, parts, timed)
         self.hooks = EngineHooks(
             parts.tracker,
@@ -61,16 +61,17 @@ class CrawlRun:
     # ---- opening
 
     def begin(self) -> None:
-        """The event loop runs: what the store answers can be heard.
+        """Attach the clock to the running event loop, and watch for a sudden end of the process.
 
-        Called before anything that the spider closes for may happen: ``start()`` may raise
-        before the scheduler is opened, and the scheduler is closed all the same.
+        Called when the scheduler is built, before the spider can be closed: if ``start()`` raises,
+        the scheduler is closed without having been opened.
         """
         self.parts.clock.attach()
         self.shutdown.watch()
 
     def attach(self) -> None:
-        """The engine is there: watch it. Called in the event loop."""
+        """Attach the hooks to the engine, and restore breakers and cookies. Called in the event
+        loop. Raises ``ScrapyChangedError``."""
         engine = self.crawler.engine
         assert engine is not None
         self.hooks.attach(engine)
@@ -79,22 +80,22 @@ class CrawlRun:
             self.parts.clock.call_later(EVERY_RUN_SECONDS, self.tracker.stop_awaiting_every_run)
         self.parts.cookies.attach(engine, self.session.state.cookies)
 
-    def tell_what_was_left(self) -> None:
-        """Events that earlier runs did not tell, and that the job was opened."""
+    def send_undelivered_events(self) -> None:
+        """Send the events that earlier runs did not deliver, then that the job was opened."""
         session = self.session
         before = JobKey(session.job.name, session.job.number - 1)
         sender = self.parts.signal_sender
-        sender.tell_of(
+        sender.send_for_job(
             before,
             session.events.of_previous_job,
-            lambda event: self.shutdown.forget(before, event),
+            lambda event: self.shutdown.delete_event(before, event),
         )
-        sender.tell(session.events.of_job)
+        sender.send(session.events.of_job)
 
     # ---- batches on their way to the store, for the committer
 
     def complete(self, batch: Batch) -> None:
-        """Add what belongs to a batch that is about to go."""
+        """Complete a batch that is about to be sent: leases to ask for, state, records of feeds."""
         parts = self.parts
         parts.sync.release_blocked(batch)
         if batch.arrivals or batch.finishes or batch.releases:
@@ -102,7 +103,7 @@ class CrawlRun:
             parts.state.add_to(batch)
         parts.sync.complete(batch)
         parts.custom_stats.complete(batch, self._progress)
-        batch.events.delivered = parts.signal_sender.take_told()
+        batch.events.delivered = parts.signal_sender.take_delivered()
         batch.events.wanted = parts.signal_sender.wanted()
         notices = parts.breakers.take_events()
         wanted = batch.events.wanted
@@ -110,15 +111,15 @@ class CrawlRun:
         parts.listeners.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:
-        """The batch is kept."""
+        """A batch was committed."""
         self.parts.sync.answered(batch, answer)
         self.listeners.committed(batch, answer)
-        self.parts.signal_sender.tell(answer.events)
+        self.parts.signal_sender.send(answer.events)
         if COMMIT in batch.events.wanted:
             self.parts.signal_sender.commit_done(answer.counts)
 
     def _progress(self) -> dict[str, Any]:
-        """What a spider's ``resume_total`` is given."""
+        """The argument of a spider's ``resume_total``."""
         counts = self.tracker.counts
         return {
             "job": str(self.session.job),
@@ -127,50 +128,50 @@ class CrawlRun:
             "metadata": dict(self.settings.metadata),
         }
 
-    def kept_last_words(
+    def last_batch_committed(
         self, batch: Batch, answer: Committed | None, status: str, reason: str
     ) -> None:
-        """What a forced shutdown has sent is kept."""
-        self.listeners.kept_last_words(batch, answer, status, reason)
+        """A forced shutdown has closed the job. Called on the store thread."""
+        self.listeners.last_batch_committed(batch, answer, status, reason)
 
     def store_is_out(self) -> None:
-        """The store was tried in vain."""
+        """The store did not answer; the committer retries."""
         self.shutdown.limit_closing()
 
     def gave_up(self, error: Exception) -> None:
-        """The store takes nothing any more."""
+        """Nothing more can be committed: stop all work and close the spider."""
         self.shutdown.stop_timers()
         self.tracker.store_gave_up()
         self.shutdown.store_gave_up(error)
         self.parts.signal_sender.stop()
         self.listeners.abandon_feeds()
 
-    def note_cookies(self, request: Request, response: Response) -> None:
-        """A response has come: if it sets cookies, its jar is written with the next finish."""
+    def response_received(self, request: Request, response: Response) -> None:
+        """If the response sets cookies, store its cookie jar with the next finish or release."""
         if b"Set-Cookie" in response.headers:
-            self.parts.cookies.changed(request.meta.get("cookiejar"))
+            self.parts.cookies.mark_changed(request.meta.get("cookiejar"))
 
-    # ---- every second or so
+    # ---- every second, or more often where workers share the job
 
-    def look_around(self) -> None:
-        """What is to be done as time passes."""
+    def tick(self) -> None:
+        """Do what is due as time passes."""
         if self.session.sharing.shared:
-            self._stay_in_touch()
+            self._show_life()
         self.tracker.look_at_the_clock()
 
-    def _stay_in_touch(self) -> None:
-        """Show the store that the event loop runs; fetch nothing while the store is out of reach.
+    def _show_life(self) -> None:
+        """Show the store that the event loop runs; hold the hand-out while the store is silent.
 
-        Others may take over what a worker holds that they hear nothing of for
-        RESUME_ORPHAN_TIMEOUT: it stops fetching before that.
+        After RESUME_ORPHAN_TIMEOUT without a heartbeat other workers take over a worker's leases,
+        so it stops fetching before that.
         """
         self.job.show_life()
-        silence = self.parts.clock.monotonic() - self.committer.in_touch_at
-        out_of_touch = silence > self.settings.orphan_timeout_seconds * SILENCE_SHARE
+        silence_seconds = self.parts.clock.monotonic() - self.committer.in_touch_at
+        out_of_touch = silence_seconds > self.settings.orphan_timeout_seconds * SILENCE_SHARE
         self.tracker.hold("out of touch", out_of_touch)
 
-    def _obey(self, orders: Orders) -> None:
-        """People have told this run something."""
+    def _execute(self, orders: Orders) -> None:
+        """Execute the orders of ``scrapy resume stop``, ``retry`` and ``park``."""
         if orders.stop and not self.parts.engine.closing:
             logger.info("The crawl is stopped, as `scrapy resume stop` asks")
             self.parts.engine.close_spider("shutdown")

@@ -1,16 +1,13 @@
-"""Which job a crawl opens, by ``RESUME_MODE`` and by what the store has of it."""
+"""Opens the job of a crawl: RESUME_MODE and the latest job of its name decide which one."""
 
 from __future__ import annotations
 
 import logging
-import os
-import socket
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scrapy_resume.errors import (
-    InputChangedError,
     JobCompletedError,
     JobLockedError,
     JobNotFoundError,
@@ -19,14 +16,13 @@ from scrapy_resume.errors import (
 from scrapy_resume.events.log_files import remove_events
 from scrapy_resume.model import JobKey, Selection, State
 from scrapy_resume.reporting.times import iso
-from scrapy_resume.run.launch import visible
-from scrapy_resume.settings.input_files import hash_inputs
+from scrapy_resume.run.launch import masked
+from scrapy_resume.run.worker_name import worker_name
+from scrapy_resume.settings.input_files import begins_new_job, changed_inputs, hash_inputs
 from scrapy_resume.store.contract import Closing, Opening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from scrapy.crawler import Crawler
 
     from scrapy_resume.model import JobSummary
     from scrapy_resume.settings.parse import ResumeSettings
@@ -35,59 +31,26 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 
-def opens_job(crawler: Crawler) -> bool:
-    """Whether this is a crawl: ``scrapy crawl``, ``runspider``, or one by API.
-
-    ``fetch``, ``parse`` and ``check`` crawl with a ``start()`` of their own, and ``shell``
-    does not crawl at all.
-    """
-    if not crawler.crawling:
-        return False
-    module: str = getattr(crawler.spidercls.start, "__module__", "")
-    return not module.startswith("scrapy.commands.")
-
-
-def longest_delay(crawler: Crawler) -> float:
-    """Seconds between two requests of a download slot, by Scrapy's settings: the most that the
-    downloader may wait, in any slot."""
-    settings, spider = crawler.settings, crawler.spider
-    delays = [settings.getfloat("DOWNLOAD_DELAY"), getattr(spider, "download_delay", None) or 0.0]
-    delays += [
-        float(slot["delay"])
-        for slot in settings.getdict("DOWNLOAD_SLOTS").values()
-        if slot.get("delay") is not None
-    ]
-    if settings.getbool("AUTOTHROTTLE_ENABLED"):
-        delays.append(settings.getfloat("AUTOTHROTTLE_MAX_DELAY"))
-    # RANDOMIZE_DOWNLOAD_DELAY: 0.5 to 1.5 times as long.
-    return max(delays) * (1.5 if settings.getbool("RANDOMIZE_DOWNLOAD_DELAY") else 1.0)
-
-
-def worker_name() -> str:
-    """``host:pid`` of this process."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
 @dataclass(frozen=True)
 class Candidate:
-    """A crawl that looks for its job."""
+    """A crawl that is about to open a job."""
 
     name: str
     spider: str
     arguments: Mapping[str, object]
     settings: ResumeSettings
     launch: Mapping[str, object] = field(default_factory=dict)
-    """How it was started, see ``launching``."""
+    """How it was started, see ``launch``."""
     slot_delay_seconds: float = 0.0
     """The longest delay between two requests of a download slot."""
 
     def opening(self, input_hashes: Mapping[str, str]) -> Opening:
-        """What the run says about itself."""
+        """The description of the run for the store."""
         settings = self.settings
         return Opening(
             spider=self.spider,
             worker=worker_name(),
-            arguments=visible(self.arguments),
+            arguments=masked(self.arguments),
             launch=dict(self.launch),
             metadata=dict(settings.metadata),
             input_hashes=dict(input_hashes),
@@ -104,12 +67,12 @@ class Candidate:
 
 
 def open_job(store: Store, candidate: Candidate) -> JobStore:
-    """Open the job that the crawl goes on with, or begin the next.
+    """Resume the latest job, or begin the next one.
 
     Raises ``JobLockedError``, ``JobNotFoundError`` (modes ``resume``, ``retry-failed``),
     ``JobCompletedError`` (modes ``once``, ``retry-failed``), ``InputChangedError``,
-    ``ConfigurationError`` for an input file that cannot be read, and ``StoreError``. A refused
-    crawl changes nothing.
+    ``ConfigurationError`` for an input file that cannot be read, and ``StoreError``. A crawl
+    that is refused changes nothing in the store.
     """
     settings = candidate.settings
     with store.door(candidate.name):
@@ -133,12 +96,13 @@ def open_job(store: Store, candidate: Candidate) -> JobStore:
 
 
 def _renews(mode: str, latest: JobSummary | None) -> bool:
-    """Whether an unfinished job is left behind. A delta crawl that was interrupted goes on."""
+    """Whether the next job begins though the latest is unfinished. Mode ``delta`` resumes a delta
+    crawl that was interrupted."""
     return mode == "fresh" or (mode == "delta" and latest is not None and not latest.delta)
 
 
 def _retry_failed(store: Store, candidate: Candidate, latest: JobSummary | None) -> JobStore:
-    """Go on with the latest job and what has failed of it; a completed one is reopened."""
+    """Resume the latest job with its failed requests pending; a completed job is reopened."""
     if latest is None:
         raise JobNotFoundError(
             f"RESUME_MODE is 'retry-failed', but no job {candidate.name!r} is there. "
@@ -181,32 +145,15 @@ def _locked(latest: JobSummary) -> JobLockedError:
     )
 
 
-def _inputs_changed(candidate: Candidate, latest: JobSummary, hashes: dict[str, str]) -> bool:
-    """Whether a new job is to begin because the inputs are others. Raises or warns."""
-    changed = sorted(
-        path
-        for path in hashes.keys() | latest.input_hashes.keys()
-        if hashes.get(path) != latest.input_hashes.get(path)
-    )
-    if not changed:
-        return False
-    text = f"{latest.key} began with other input: {', '.join(changed)} changed since. "
-    choice = candidate.settings.on_input_change
-    if choice == "refuse":
-        raise InputChangedError(
-            text + "Put the old input back, or begin a new job with RESUME_MODE=fresh, or go on "
-            "all the same with RESUME_ON_INPUT_CHANGE=warn."
-        )
-    if choice == "warn":
-        logger.warning("%sThe crawl goes on, as RESUME_ON_INPUT_CHANGE says.", text)
-        return False
-    logger.warning("%sA new job begins, as RESUME_ON_INPUT_CHANGE says.", text)
-    return True
+def _inputs_changed(candidate: Candidate, latest: JobSummary, hashes: Mapping[str, str]) -> bool:
+    """Whether a new job is to begin, because the input files of the latest one have changed."""
+    changed = changed_inputs(latest.input_hashes, hashes)
+    return begins_new_job(candidate.settings.on_input_change, latest.key, changed)
 
 
 def _cancel(store: Store, candidate: Candidate, latest: JobSummary) -> None:
     if latest.alive:
-        # Taking the job over first is what fences its owner.
+        # Taking the job over fences its owner.
         job = store.resume(latest.key, candidate.opening(latest.input_hashes))
         job.close(Closing("cancelled", "cancelled"))
     else:
@@ -214,7 +161,7 @@ def _cancel(store: Store, candidate: Candidate, latest: JobSummary) -> None:
 
 
 def _begin(
-    store: Store, candidate: Candidate, latest: JobSummary | None, hashes: dict[str, str]
+    store: Store, candidate: Candidate, latest: JobSummary | None, hashes: Mapping[str, str]
 ) -> JobStore:
     number = latest.key.number + 1 if latest is not None else 1
     opening = replace(candidate.opening(hashes), force=False)
@@ -223,7 +170,7 @@ def _begin(
         try:
             job.session.events.of_previous_job = store.untold(latest.key)
         except StoreError as error:
-            logger.warning("What %s has left to be told cannot be read: %s", latest.key, error)
+            logger.warning("The undelivered events of %s cannot be read: %s", latest.key, error)
     for key in store.prune(candidate.name, candidate.settings.keep):
         remove_events(Path(candidate.settings.event_directory), key)
         logger.info("%s is deleted: RESUME_KEEP keeps %d", key, candidate.settings.keep)

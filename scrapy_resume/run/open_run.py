@@ -1,4 +1,4 @@
-"""Turns a crawl into a run of its job: checks the settings, opens the job, builds the parts."""
+"""Opens the run of a crawl: checks the settings, opens the job and builds the run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from scrapy_resume.run.assembly import CrawlPlan
 from scrapy_resume.run.components import check_wiring
 from scrapy_resume.run.crawl_run import CrawlRun
 from scrapy_resume.run.launch import launch_of
-from scrapy_resume.run.open_job import Candidate, longest_delay, open_job, worker_name
+from scrapy_resume.run.open_job import Candidate, open_job
+from scrapy_resume.run.worker_name import worker_name
 from scrapy_resume.settings.job_name import job_name
 from scrapy_resume.settings.parse import parse_settings, with_spider
 from scrapy_resume.settings.queue_order import queue_order
+from scrapy_resume.settings.slot_delay import longest_slot_delay
 from scrapy_resume.store import open_location
 
 if TYPE_CHECKING:
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 
 
 def open_run(crawler: Crawler) -> CrawlRun:
-    """Open the job that the crawl goes on with, or the next one. Raises ``ResumeError``; nothing is
-    changed then.
+    """Check the settings, and resume the latest job of the crawl or begin the next one.
+
+    Raises ``ResumeError``. If opening the job is refused, nothing is changed in the store.
     """
     spider = crawler.spider
     assert spider is not None
@@ -42,7 +45,7 @@ def open_run(crawler: Crawler) -> CrawlRun:
         arguments=arguments,
         settings=settings,
         launch=launch_of(crawler, arguments),
-        slot_delay_seconds=longest_delay(crawler),
+        slot_delay_seconds=longest_slot_delay(crawler.settings, spider),
     )
     job = open_job(open_location(settings.store), candidate)
     try:
@@ -53,7 +56,7 @@ def open_run(crawler: Crawler) -> CrawlRun:
         job.abandon()
         raise
     if settings.event_log:
-        run.listeners.observers.append(_event_log(run, spider.name))
+        run.listeners.add(_event_log(run, spider.name))
     return run
 
 

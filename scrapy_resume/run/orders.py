@@ -1,4 +1,4 @@
-"""What people tell a live crawl by command: heard on the store thread, twice a second."""
+"""Polls the store for the orders that commands such as ``scrapy resume stop`` give a live crawl."""
 
 from __future__ import annotations
 
@@ -16,48 +16,51 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("scrapy_resume")
 
-LISTEN_SECONDS: Final = 0.5
+POLL_SECONDS: Final = 0.5
 
-_NOTHING: Final = Orders()
+_NO_ORDERS: Final = Orders()
 
 
-class Listener:
-    """Asks the store what it was told, one question at a time."""
+class OrderPolling:
+    """Asks the store for orders on the store thread, one question at a time."""
 
-    def __init__(self, job: JobStore, thread: StoreThread, obey: Callable[[Orders], None]) -> None:
+    def __init__(
+        self, job: JobStore, thread: StoreThread, execute: Callable[[Orders], None]
+    ) -> None:
+        """``execute`` is called in the event loop, with orders that ask for something."""
         self._job = job
         self._thread = thread
-        self._obey = obey
-        self._asking = False
+        self._execute = execute
+        self._polling = False
         self._ended = False
 
-    def listen(self) -> None:
+    def poll(self) -> None:
         """Ask, unless the last question has not been answered yet."""
-        if not (self._asking or self._ended):
-            self._asking = True
-            self._thread.submit(self._ask, self._heard, self._failed, _ignore)
+        if not (self._polling or self._ended):
+            self._polling = True
+            self._thread.submit(self._read, self._answered, self._failed, _ignore)
 
-    def _ask(self) -> Orders:
+    def _read(self) -> Orders:
         try:
             return self._job.orders()
         except StoreUnavailableError:
-            # Orders can wait; the commits say that the store is out, and insist.
-            return _NOTHING
+            # Orders can wait: the next poll reads them. Commits report and retry an outage.
+            return _NO_ORDERS
 
-    def _heard(self, orders: Orders) -> None:
-        self._asking = False
-        if orders != _NOTHING and not self._ended:
-            self._obey(orders)
+    def _answered(self, orders: Orders) -> None:
+        self._polling = False
+        if orders != _NO_ORDERS and not self._ended:
+            self._execute(orders)
 
     def _failed(self, error: Exception) -> None:
-        """The next commit finds the same, and ends the run."""
+        """Stop polling. The next commit meets the same error, and ends the run."""
         self._ended = True
-        logger.debug("Orders are not heard any more: %s", error)
+        logger.debug("Orders are not polled any more: %s", error)
 
     def end(self) -> None:
-        """Hear nothing any more."""
+        """Stop polling, and execute no order whose answer is still to come."""
         self._ended = True
 
 
 def _ignore(_: StoreUnavailableError) -> None:
-    """``_ask`` does not insist."""
+    """Not called: ``_read`` handles the error."""

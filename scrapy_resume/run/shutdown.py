@@ -1,4 +1,4 @@
-"""How a run ends: in good order, by force, or because its store is out."""
+"""The end of a run: a graceful shutdown, a forced one, or one after the store has failed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ logger = logging.getLogger("scrapy_resume")
 
 T = TypeVar("T")
 
-LAST_SECONDS: Final = 0.2
-"""Between two times that a run which is about to close asks whether it is the last one."""
+LAST_WORKER_POLL_SECONDS: Final = 0.2
+"""Interval at which a closing run asks the store whether another worker is on the job."""
 
-LAST_SHARE: Final = 1.25
-"""Of RESUME_ORPHAN_TIMEOUT: after so long each of the others was heard, or is dead."""
+LAST_WORKER_WAIT_SHARE: Final = 1.25
+"""Share of RESUME_ORPHAN_TIMEOUT after which each other worker has answered, or is dead."""
 
-LAST_WORDS_SECONDS: Final = 5.0
-"""A forced shutdown waits at most so long for what is committed last."""
+FORCED_SHUTDOWN_SECONDS: Final = 5.0
+"""How long a forced shutdown waits at most for its last commit."""
 
 
 STATUS_OF_REASON: Final = {
@@ -44,32 +44,36 @@ STATUS_OF_REASON: Final = {
     "store_error": "failed",
     "state_error": "failed",
 }
-"""Any other close reason pauses the job."""
+"""Close reason → status of the job. Any other close reason pauses the job."""
 
 
-class Settled(NamedTuple):
-    """What a run has come to before its end is written."""
+class FinalState(NamedTuple):
+    """The state of a run whose work has ended; the status of the job depends on it."""
 
     drained: bool
-    """All that happened is committed."""
-    last: bool
+    """Everything that happened is committed."""
+    last_worker: bool
     """No other worker is on the job."""
-    feeds_whole: bool
-    """Each feed that is this run's to deliver is delivered."""
+    feeds_delivered: bool
+    """Each feed that this run has to deliver is delivered."""
 
 
-class Timed(Protocol):
-    """A part that does things as time passes."""
+class TimedPart(Protocol):
+    """A part that has timers."""
 
     def end(self) -> None:
-        """The run is about to end: do nothing any more."""
+        """Cancel all timers, because the run is about to end."""
 
 
 class Shutdown:
-    """The end of one run, and what it has to wait for."""
+    """Ends one run.
 
-    def __init__(self, plan: CrawlPlan, parts: Parts, timed: Sequence[Timed]) -> None:
-        """``timed``: parts that do things as time passes."""
+    A graceful shutdown calls ``finish_work``, then ``close``. ``forced_shutdown`` replaces both if
+    the process is about to end. Whichever comes first closes the job; the other does nothing.
+    """
+
+    def __init__(self, plan: CrawlPlan, parts: Parts, timed_parts: Sequence[TimedPart]) -> None:
+        """``timed_parts`` are ended first."""
         self._crawler = plan.crawler
         self._settings = plan.settings
         self._job = plan.job
@@ -82,73 +86,77 @@ class Shutdown:
         self._custom_stats = parts.custom_stats
         self._signal_sender = parts.signal_sender
         self._clock = parts.clock
-        self._timed = timed
+        self._timed_parts = timed_parts
         self.closed = False
-        """The job was given up, in good order or not."""
-        self.trouble: Exception | None = None
-        """Why the store took nothing any more; ``None``: it did to the end."""
+        """The shutdown has begun to close the job, gracefully or by force."""
+        self.failure: Exception | None = None
+        """The error after which nothing could be committed; ``None``: there was none."""
         self._drain_failed = False
-        """The store did not answer in time when the spider closed."""
-        self._patience: Timer | None = None
+        """The store did not answer within RESUME_CLOSE_TIMEOUT when the spider closed."""
+        self._closing_limit: Timer | None = None
         self._process_end = ProcessEnd(self._reactor_stops, self._at_exit)
         self._abandon = weakref.finalize(plan.crawler, plan.job.abandon)
         self._abandon.atexit = False
 
     def watch(self) -> None:
-        """From here on a sudden end of the process is noticed."""
+        """Force a shutdown if the process ends before the job is closed."""
         self._process_end.watch()
 
     def stop_timers(self) -> None:
-        """Nothing is done any more because time passes."""
-        for part in self._timed:
+        """Cancel the timers of all parts."""
+        for part in self._timed_parts:
             part.end()
 
-    def forget(self, key: JobKey, event: int) -> Waiter[None]:
-        """An event was told of a job that this run does not own (any more). The waiter is set in
-        any case."""
+    def delete_event(self, key: JobKey, event: int) -> Waiter[None]:
+        """Delete a delivered event of a job that this run does not own, or has closed.
+
+        The returned waiter is set when the store has answered, also with an error.
+        """
         store = open_location(self._settings.store)
         ended: Waiter[None] = self._clock.waiter()
 
         def failed(error: Exception) -> None:
-            logger.warning("Handlers will be told of an event of %s again: %s", key, error)
+            logger.warning("An event of %s will be sent to its handlers again: %s", key, error)
             ended.set(None)
 
         self._thread.submit(lambda: store.forget(key, [event]), ended.set, failed, _log_unavailable)
         return ended
 
-    async def settle(self) -> Settled:
+    async def finish_work(self) -> FinalState:
         """Commit what is left, and deliver the feeds."""
-        drained = await self.drain()
-        last = drained and await self.is_last()
-        return Settled(drained, last, drained and await self.close_feeds(last=last))
+        if not await self.drain():
+            return FinalState(drained=False, last_worker=False, feeds_delivered=False)
+        last_worker = await self.is_last_worker()
+        feeds_delivered = await self.close_feeds(last_worker=last_worker)
+        return FinalState(True, last_worker, feeds_delivered)
 
-    async def is_last(self) -> bool:
-        """Whether no other worker is on the job: the last one delivers the feeds.
+    async def is_last_worker(self) -> bool:
+        """Whether no other worker is on the job. The last worker delivers the feeds.
 
-        When nothing is left of the job, waits until each of the others has found that out too,
-        or is known to be dead; no longer than that takes.
+        When no request of the job is left, waits until each other worker has noticed that and
+        closes, or is dead: at most ``LAST_WORKER_WAIT_SHARE`` of RESUME_ORPHAN_TIMEOUT.
         """
         if not self._job.session.sharing.shared:
             return True
-        patience_seconds = LAST_SHARE * self._settings.orphan_timeout_seconds
-        deadline = self._clock.monotonic() + patience_seconds
-        while (last := await self._asked(self._job.is_last)) is None:
-            if self.trouble is not None or self.closed or self._clock.monotonic() > deadline:
+        longest_wait_seconds = LAST_WORKER_WAIT_SHARE * self._settings.orphan_timeout_seconds
+        deadline = self._clock.monotonic() + longest_wait_seconds
+        while (last := await self._ask(self._job.is_last)) is None:
+            if self.failure is not None or self.closed or self._clock.monotonic() > deadline:
                 break
-            await pause(self._clock, LAST_SECONDS)
+            await pause(self._clock, LAST_WORKER_POLL_SECONDS)
         return bool(last)
 
-    async def _asked(self, call: Callable[[], T]) -> T | None:
-        """What the end of the run asks of the store, once as long as RESUME_CLOSE_TIMEOUT.
+    async def _ask(self, call: Callable[[], T]) -> T | None:
+        """Call the store on its thread, and wait at most RESUME_CLOSE_TIMEOUT for the answer.
 
-        ``None``: there was no answer.
+        Returns ``None``, and sets ``failure``, if there was no answer.
         """
         answer: Waiter[T | None] = self._clock.waiter()
 
         def failed(error: Exception) -> None:
-            if self.trouble is None:
-                self.trouble = error
-                logger.error("The end of the run could not be written: %s", error)
+            if self.failure is None:
+                self.failure = error
+                logger.error("The end of the run could not be committed: %s", error)
             answer.set(None)
 
         self._thread.submit(call, answer.set, failed, _log_unavailable)
@@ -158,21 +166,23 @@ class Shutdown:
         timer.cancel()
         return value
 
-    async def close_feeds(self, *, last: bool) -> bool:
-        """Deliver the feeds, with all that is committed. Returns whether each of them is whole.
+    async def close_feeds(self, *, last_worker: bool) -> bool:
+        """Deliver the feeds with all committed items. Returns whether each of them is complete.
 
-        Where others go on with the job, it is left to them.
+        While other workers go on with the job, only this run's own parts are delivered.
         """
-        if self._listeners.feeds is None:
+        feeds = self._listeners.feeds
+        if feeds is None:
             return True
-        deliver = self._listeners.feeds.close if last else self._listeners.feeds.leave
-        whole = await deliver(self._settings.close_timeout_seconds)
-        return await self.drain() and whole
+        deliver = feeds.close if last_worker else feeds.leave
+        complete = await deliver(self._settings.close_timeout_seconds)
+        return await self.drain() and complete
 
     async def drain(self) -> bool:
-        """Wait until all is committed, once as long as RESUME_CLOSE_TIMEOUT.
+        """Wait until everything is committed, at most RESUME_CLOSE_TIMEOUT. Returns whether it is.
 
-        Returns whether it is. The state beside the items is written too, as it is now.
+        The spider's state and the cookies are stored as they are now. After a drain that has
+        failed, or after the committer was sealed, returns False at once.
         """
         if self._drain_failed or self._committer.sealed:
             return False
@@ -188,20 +198,23 @@ class Shutdown:
         return not self._drain_failed
 
     def limit_closing(self) -> None:
-        """The store is out. A spider that closes then may wait for callbacks that wait for
-        room, long before ``drain``: they get it when the store is given up."""
-        if self._patience is None and self._engine.closing:
-            timeout_seconds = self._settings.close_timeout_seconds
-            self._patience = self._clock.call_later(timeout_seconds, self._lose_patience)
+        """Limit how long a closing spider waits for a store that does not answer.
 
-    def _lose_patience(self) -> None:
-        self._patience = None
+        Before ``drain`` is called, the engine waits for callbacks, and these may wait for room in
+        the committer: they go on when the store is given up, after RESUME_CLOSE_TIMEOUT.
+        """
+        if self._closing_limit is None and self._engine.closing:
+            timeout_seconds = self._settings.close_timeout_seconds
+            self._closing_limit = self._clock.call_later(timeout_seconds, self._give_up_closing)
+
+    def _give_up_closing(self) -> None:
+        self._closing_limit = None
         if self._committer.out_since is not None:
             self._thread.give_up_soon()
 
     def store_gave_up(self, error: Exception) -> None:
-        """The store takes nothing any more: close the spider."""
-        self.trouble = error
+        """Nothing more can be committed: log why, and close the spider."""
+        self.failure = error
         logger.error(
             "%s. The spider is closed; what was not committed is fetched again by the next run.",
             error,
@@ -210,7 +223,7 @@ class Shutdown:
         self._engine.close_spider(_reason_of(error))
 
     def forced_shutdown(self) -> None:
-        """The process is being torn down: keep what is whole, and let go of the job."""
+        """Commit what is finished and close the job, because the process is about to end."""
         if self.closed or not self._tracker.freeze():
             return
         self.closed = True
@@ -218,51 +231,49 @@ class Shutdown:
         self._abandon.detach()
         self._listeners.abandon_feeds()
         self._signal_sender.stop()
-        self._committer.last_words(self._closing("paused", "shutdown", announce=False))
+        self._committer.send_last_batch(self._closing("paused", "shutdown", announce=False))
 
     def _at_exit(self) -> None:
-        """The interpreter ends, and nobody has closed the job: there is no reactor to tell."""
+        """Shut down if the interpreter exits while the job is open, because no reactor stopped."""
         self.forced_shutdown()
-        self._thread.join(LAST_WORDS_SECONDS)
+        self._thread.join(FORCED_SHUTDOWN_SECONDS)
 
     def _reactor_stops(self, ended: Callable[[], None]) -> bool:
-        """As ``forced_shutdown``; calls ``ended`` when the last words are kept. False: nothing was
-        to be done."""
+        """Begin a forced shutdown. ``ended`` is called when its last commit has ended, or after
+        ``FORCED_SHUTDOWN_SECONDS``. Returns False if the job was closed before."""
         if self.closed:
             return False
         self.forced_shutdown()
         self._thread.when_stopped(ended)
-        self._clock.call_later(LAST_WORDS_SECONDS, ended)
+        self._clock.call_later(FORCED_SHUTDOWN_SECONDS, ended)
         return True
 
-    def _status_of(self, reason: str, settled: Settled) -> str:
-        if self.trouble is not None or not settled.drained:
+    def _status_of(self, reason: str, final: FinalState) -> str:
+        if self.failure is not None or not final.drained:
             return "failed"
         status = STATUS_OF_REASON.get(reason, "paused")
-        if status == "completed" and not (self._tracker.start.exhausted and settled.feeds_whole):
-            # Somebody closed the spider with that reason: start() may have had more to give. Or a
-            # feed is not delivered: run again, the job has nothing to fetch, and delivers it.
+        if status == "completed" and not (self._tracker.start.exhausted and final.feeds_delivered):
+            # The spider was closed with that reason before start() ended. Or a feed was not
+            # delivered: the next run has nothing to fetch, and delivers it.
             return "paused"
         return status
 
-    async def close(self, reason: str, settled: Settled) -> str | None:
-        """Write the end of the run, by the close reason. Returns the status that was kept.
+    async def close(self, reason: str, final: FinalState) -> str | None:
+        """Commit the end of the run. Returns the new status of the job, which depends on the close
+        reason and on ``final``.
 
-        ``None``: it could not be written; the next run recovers the job.
+        ``None``: the end could not be committed, or was committed before. If it was not, the next
+        run recovers the job.
         """
-        status = self._status_of(reason, settled)
+        status = self._status_of(reason, final)
         feeds = self._listeners.feeds
-        if status == "completed" and settled.last and feeds is not None:
-            feeds.let_go()
+        if status == "completed" and final.last_worker and feeds is not None:
+            feeds.save_without_notes()
             if await self.drain():
-                feeds.forget()
+                feeds.remove_notes()
         return await self._close(status, reason)
 
     async def _close(self, status: str, reason: str) -> str | None:
-        """Write the end of the run. Returns the status that was kept.
-
-        ``None``: it could not be written; the next run recovers the job.
-        """
         if self.closed:
             return None
         self.closed = True
@@ -270,9 +281,9 @@ class Shutdown:
         self._committer.seal()
         self._abandon.detach()
         self._process_end.unwatch()
-        if self._patience is not None:
-            self._patience.cancel()
-        if isinstance(self.trouble, LeaseLostError):
+        if self._closing_limit is not None:
+            self._closing_limit.cancel()
+        if isinstance(self.failure, LeaseLostError):
             self._thread.stop()
             self._job.abandon()
             self._listeners.ended(None, reason, self._tracker.counts)
@@ -281,17 +292,17 @@ class Shutdown:
         closing = self._closing(
             status, reason, announce="job_closed" in self._signal_sender.wanted()
         )
-        kept = await self._asked(lambda: self._job.close(closing))
-        if kept is not None and (note := self._job.closed) is not None:
-            self._signal_sender.tell([note])
+        new_status = await self._ask(lambda: self._job.close(closing))
+        if new_status is not None and (note := self._job.closed) is not None:
+            self._signal_sender.send([note])
             await self._signal_sender.finish(self._settings.close_timeout_seconds)
-            if note.id in self._signal_sender.take_told():
+            if note.id in self._signal_sender.take_delivered():
                 self._thread.give_up_soon()
-                await self.forget(self._job.session.job, note.id).wait()
+                await self.delete_event(self._job.session.job, note.id).wait()
         self._signal_sender.stop()
         self._thread.stop()
-        self._listeners.ended(kept, reason, self._tracker.counts)
-        return kept
+        self._listeners.ended(new_status, reason, self._tracker.counts)
+        return new_status
 
     def _closing(self, status: str, reason: str, *, announce: bool) -> Closing:
         return Closing(
@@ -299,7 +310,7 @@ class Shutdown:
             reason,
             self._stats(),
             self._custom_stats.changed_custom(),
-            self._signal_sender.take_told(),
+            self._signal_sender.take_delivered(),
             announce,
         )
 

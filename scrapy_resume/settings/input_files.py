@@ -1,11 +1,18 @@
-"""Hashes of the files that a crawl depends on."""
+"""The input files of a crawl: their hashes, and what is done when they have changed."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from scrapy_resume.errors import ConfigurationError, InputChangedError
+
+if TYPE_CHECKING:
+    from scrapy_resume.model import JobKey
+
+logger = logging.getLogger("scrapy_resume")
 
 
 def hash_inputs(paths: Iterable[str], recorded: Collection[str] = ()) -> dict[str, str]:
@@ -34,3 +41,31 @@ def hash_inputs(paths: Iterable[str], recorded: Collection[str] = ()) -> dict[st
             ) from error
         hashes[path] = digest.hexdigest()
     return hashes
+
+
+def changed_inputs(recorded: Mapping[str, str], hashes: Mapping[str, str]) -> list[str]:
+    """The paths, sorted, of the files that were changed, added or removed."""
+    return sorted(
+        path for path in hashes.keys() | recorded.keys() if hashes.get(path) != recorded.get(path)
+    )
+
+
+def begins_new_job(on_input_change: str, job: JobKey, changed: Collection[str]) -> bool:
+    """Whether a new job begins in place of ``job``, because its input files ``changed``.
+
+    ``on_input_change`` is the value of RESUME_ON_INPUT_CHANGE. Logs a warning if files changed;
+    raises ``InputChangedError`` if the value is ``refuse``.
+    """
+    if not changed:
+        return False
+    text = f"{job} began with other input: {', '.join(changed)} changed since. "
+    if on_input_change == "refuse":
+        raise InputChangedError(
+            text + "Put the old input back, or begin a new job with RESUME_MODE=fresh, or go on "
+            "all the same with RESUME_ON_INPUT_CHANGE=warn."
+        )
+    if on_input_change == "warn":
+        logger.warning("%sThe crawl goes on, as RESUME_ON_INPUT_CHANGE says.", text)
+        return False
+    logger.warning("%sA new job begins, as RESUME_ON_INPUT_CHANGE says.", text)
+    return True

@@ -60,8 +60,11 @@ class OpenItems:
         self._open_bytes = 0
         self._timer: Timer | None = None
         self._lets_one_through = False
-        self.keeps_originals = False
-        """Feeds want the items themselves, too."""
+        self._keeps_originals = False
+
+    def keep_originals(self) -> None:
+        """Keep each item beside its encoded form from now on, for feeds that need the object."""
+        self._keeps_originals = True
 
     def begin(self, row: Row) -> int:
         """An item goes into the pipelines. Returns its occurrence among the row's."""
@@ -88,7 +91,7 @@ class OpenItems:
             return
         if key is None and row.every_run:
             key = EVERY_RUN_ITEM + self.key_of(row, occurrence)
-        original = item if self.keeps_originals else None
+        original = item if self._keeps_originals else None
         row.items.append(ItemRecord(occurrence, payload, key, original))
         row.item_bytes += len(payload)
         self._open_items += 1

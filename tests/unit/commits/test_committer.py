@@ -78,7 +78,7 @@ class Participant:
     def gave_up(self, error: Exception) -> None:
         self.errors.append(error)
 
-    def kept_last_words(
+    def last_batch_committed(
         self, batch: Batch, answer: Committed | None, status: str, reason: str
     ) -> None:
         self.last_words = (status, reason)
@@ -235,7 +235,7 @@ async def test_state_that_cannot_be_written_keeps_its_batch_from_going() -> None
 async def test_last_words_are_kept_and_the_job_is_given_up() -> None:
     bench = Bench()
     bench.release(1)
-    bench.committer.last_words(Closing("paused", "shutdown"))
+    bench.committer.send_last_batch(Closing("paused", "shutdown"))
     bench.thread.answer()
     assert bench.rows() == [[1]]
     assert [closing.status for closing in bench.job.closings] == ["paused"]
@@ -251,7 +251,7 @@ async def test_last_words_do_not_follow_a_batch_that_was_given_up() -> None:
     bench.release(1)
     await bench.sent()
     bench.release(2)
-    bench.committer.last_words(Closing("paused", "shutdown"))
+    bench.committer.send_last_batch(Closing("paused", "shutdown"))
     bench.thread.fail(StoreUnavailableError("the server is gone"))
     bench.thread.answer()
     assert bench.rows() == []

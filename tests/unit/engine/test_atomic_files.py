@@ -17,7 +17,7 @@ from scrapy.pipelines.files import FilesPipeline, FSFilesStore
 from scrapy.settings import Settings
 from scrapy.utils.request import RequestFingerprinter
 
-from scrapy_resume.engine.atomic_files import write_whole_files
+from scrapy_resume.engine.atomic_files import write_files_atomically
 
 SPIDER: Any = SimpleNamespace(
     name="books", crawler=SimpleNamespace(request_fingerprinter=RequestFingerprinter())
@@ -48,7 +48,7 @@ def cache(folder: Path, storage: type = FilesystemCacheStorage, **settings: Any)
     """The storage of a crawl's HTTP cache, as a new process has it."""
     given = {"HTTPCACHE_ENABLED": True, "HTTPCACHE_DIR": str(folder), **settings}
     middleware = HttpCacheMiddleware(Settings({**given, "HTTPCACHE_STORAGE": storage}), None)
-    write_whole_files(engine_of(middlewares=[object(), middleware]))
+    write_files_atomically(engine_of(middlewares=[object(), middleware]))
     middleware.storage.open_spider(SPIDER)
     return middleware.storage
 
@@ -57,7 +57,7 @@ def files(folder: Path, store: type = FSFilesStore) -> Any:
     """The store of a crawl's media pipeline."""
     pipeline = FilesPipeline.__new__(FilesPipeline)
     pipeline.store = store(str(folder))
-    write_whole_files(engine_of(pipelines=[object(), pipeline]))
+    write_files_atomically(engine_of(pipelines=[object(), pipeline]))
     return pipeline.store
 
 

@@ -40,7 +40,7 @@ class Crawl:
         """The site answers with these ``Set-Cookie`` lines."""
         response = Response(url, headers={"Set-Cookie": [line.encode() for line in lines]})
         self.middleware.jars[jar].extract_cookies(response, Request(url))
-        self.cookies.changed(jar)
+        self.cookies.mark_changed(jar)
 
     def sends(self, jar: Any = None, url: str = URL) -> str | None:
         """The ``Cookie`` line of the next request."""
@@ -168,7 +168,7 @@ def test_without_the_cookies_middleware_what_was_kept_is_left_alone() -> None:
         downloader=SimpleNamespace(middleware=SimpleNamespace(middlewares=[]))
     )
     cookies.attach(engine, {"no": "matter"})
-    cookies.changed(None)
+    cookies.mark_changed(None)
     assert cookies.take_changes() == {}
 
 
@@ -194,7 +194,7 @@ def test_a_cookie_that_a_spider_has_put_there_itself_comes_back() -> None:
             rest={"HttpOnly": None, "SameSite": "Strict"},
         )
     )
-    crawl.cookies.changed("own")
+    crawl.cookies.mark_changed("own")
     (cookie,) = resumed(crawl).all("own")
     assert (cookie["name"], cookie["value"], cookie["expires"]) == ("token", None, FAR_OFF)
     assert cookie["_rest"] == {"HttpOnly": None, "SameSite": "Strict"}

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from scrapy_resume.engine.item_pool import FEW, ItemPool
+from scrapy_resume.engine.item_pool import INITIAL_WORKERS, ItemPool
 from tests.support.coroutines import in_event_loop
 
 
@@ -45,7 +45,7 @@ async def test_items_that_wait_for_nothing_are_processed_few_at_a_time(turns: in
     watched = Watched(turns)
     await run(500, 100, watched)
     assert watched.done == list(range(500))
-    assert watched.most <= FEW
+    assert watched.most <= INITIAL_WORKERS
 
 
 @in_event_loop

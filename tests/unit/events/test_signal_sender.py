@@ -114,35 +114,35 @@ def sent(signal_sender: SignalSender) -> Sent:
 async def test_events_are_sent_in_order_and_each_commit_s_are_told_when_all_were(
     signal_sender: SignalSender, sent: Sent
 ) -> None:
-    signal_sender.tell([note(1, count=2), note(2)])
+    signal_sender.send([note(1, count=2), note(2)])
     await run_what_is_ready()
-    assert (sent.runs, signal_sender.take_told()) == ([1], [])
+    assert (sent.runs, signal_sender.take_delivered()) == ([1], [])
     await sent.let_through()
-    assert (sent.runs, signal_sender.take_told()) == ([1, 1], [])
+    assert (sent.runs, signal_sender.take_delivered()) == ([1, 1], [])
     await sent.let_through()
-    assert (sent.runs, signal_sender.take_told()) == ([1, 1, 2], [1])
+    assert (sent.runs, signal_sender.take_delivered()) == ([1, 1, 2], [1])
     await sent.let_through()
-    assert signal_sender.take_told() == [2]
-    assert signal_sender.take_told() == []
+    assert signal_sender.take_delivered() == [2]
+    assert signal_sender.take_delivered() == []
 
 
 @in_event_loop
 async def test_what_is_stopped_was_not_told(signal_sender: SignalSender, sent: Sent) -> None:
-    signal_sender.tell([note(1), note(2)])
+    signal_sender.send([note(1), note(2)])
     await run_what_is_ready()
     signal_sender.stop()
     await sent.let_through()
-    assert (sent.runs, signal_sender.take_told()) == ([1], [])
+    assert (sent.runs, signal_sender.take_delivered()) == ([1], [])
 
 
 @in_event_loop
 async def test_no_more_is_handed_out_while_many_events_wait(
     signal_sender: SignalSender, sent: Sent, held: list[bool]
 ) -> None:
-    signal_sender.tell([note(1, count=BACKLOG)])
+    signal_sender.send([note(1, count=BACKLOG)])
     await run_what_is_ready()
     assert held == []
-    signal_sender.tell([note(2)])
+    signal_sender.send([note(2)])
     await run_what_is_ready()
     assert held == [True]
     for _ in range(BACKLOG):
@@ -154,6 +154,6 @@ async def test_no_more_is_handed_out_while_many_events_wait(
 async def test_an_event_of_a_newer_version_is_passed_over(
     signal_sender: SignalSender, sent: Sent
 ) -> None:
-    signal_sender.tell([EventNote(1, [{"event": "from_the_future"}])])
+    signal_sender.send([EventNote(1, [{"event": "from_the_future"}])])
     await run_what_is_ready()
-    assert signal_sender.take_told() == [1]
+    assert signal_sender.take_delivered() == [1]

@@ -1,0 +1,11 @@
+"""The name under which this process appears in the store, in logs and in commands."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+def worker_name() -> str:
+    """``host:pid`` of this process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
