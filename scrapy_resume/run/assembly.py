@@ -1,8 +1,8 @@
 """Builds the parts of one run, from the store's thread up to the signal handlers.
 
-Each part gets what it needs in its constructor; none is completed later. Where two need one
-another, the upper one calls the lower one, and hears of it through ``CommitParticipant``, which is
-the run itself.
+Each part gets what it needs in its constructor; nothing is assigned later. Where two parts need one
+another, the upper one calls the lower one, and the committer calls back through
+``CommitParticipant``, which is the run itself.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CrawlPlan:
-    """What a crawl wants, and the job that is open for it."""
+    """The crawl, its settings, and the job that was opened for it."""
 
     crawler: Crawler
     settings: ResumeSettings
@@ -65,7 +65,7 @@ class CrawlPlan:
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of one run."""
+    """The parts of one run. All share one clock, one engine port and one committer."""
 
     clock: ScrapyClock
     engine: EnginePort
@@ -87,7 +87,10 @@ class Parts:
 
 
 def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
-    """Build the parts. ``participant`` fills the batches of the run and reads the answers."""
+    """Build the parts. ``participant`` completes the batches of the run and reads the answers.
+
+    Called when the spider is set and the job is open, before the engine exists.
+    """
     crawler, settings, codec, job = plan.crawler, plan.settings, plan.codec, plan.job
     spider, stats = crawler.spider, crawler.stats
     assert spider is not None

@@ -1,7 +1,7 @@
-"""What goes out with a batch, and what the store's answer makes of it.
+"""Completes a batch before it is sent, and applies the store's answer to the rows of the run.
 
-The committer sends one batch at a time, so between ``complete`` and ``answered`` of a batch no
-other one is on its way.
+The committer sends one batch at a time, so no other batch is in flight between ``complete`` and
+``answered``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class BatchSync:
-    """The rows of a run, as they go to the store and come back from it."""
+    """Synchronizes the rows of a run with the store."""
 
     def __init__(
         self,
@@ -49,12 +49,12 @@ class BatchSync:
         self._committer = committer
 
     def release_blocked(self, batch: Batch) -> None:
-        """Add to a batch that is about to go the rows whose host may not be asked now."""
+        """Release the rows of hosts whose breaker is open with a batch that is about to be sent."""
         for row in self._frontier.take_blocked_rows():
             self._release(batch, row, self._breakers.put_off_until(row))
 
     def complete(self, batch: Batch) -> None:
-        """Add to a batch that is about to go what is wished for with it."""
+        """Complete a batch that is about to be sent with progress, breakers and lease wishes."""
         batch.progress.pages = self._tracker.pages
         batch.hosts = self._breakers.take_changes()
         self._workers.make_way()
@@ -64,7 +64,7 @@ class BatchSync:
         self._workers.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:
-        """The batch is kept: what arrived is known to be new or not, what was wished is here."""
+        """A batch was committed: settle its arrivals, and queue the rows that were leased."""
         self._workers.answered(batch, answer)
         self._breakers.restore(answer.sharing.hosts)
         touched = self._settle_arrivals(batch, answer)
@@ -98,7 +98,7 @@ class BatchSync:
         batch.releases.append(Release(row.id, row.attempts, not_before))
 
     def _settle_arrivals(self, batch: Batch, answer: Committed) -> set[str]:
-        """Returns the slots that got rows."""
+        """Settle arrivals as new, duplicate or skipped. Returns the slots that they belong to."""
         admissions = self._admissions
         touched = set()
         for arrival in batch.arrivals:
@@ -117,7 +117,7 @@ class BatchSync:
             if skipped:
                 self._skip(request, row)
             elif row is not None:
-                self._settle_row(row, known, arrival.lease)
+                self._settle_row(row, known=known, leased=arrival.lease)
             elif arrival.lease and not known:
                 assert isinstance(arrival, Admission)
                 assert request is not None
@@ -126,14 +126,15 @@ class BatchSync:
         return touched
 
     def _skip(self, request: Request | None, row: Row | None) -> None:
-        """An earlier number has what an arrival would give; ``row``: it runs from memory."""
+        """An arrival is skipped, because an earlier job of a delta crawl has its items. ``row`` is
+        that of an arrival that runs from memory; ``None``: it does not."""
         assert request is not None
         self._admissions.skipped(request, row)
         if row is not None:
             self._tracker.close(row)
 
-    def _settle_row(self, row: Row, known: bool, leased: bool) -> None:
-        """A row from memory, or one that goes on: is it a duplicate?"""
+    def _settle_row(self, row: Row, *, known: bool, leased: bool) -> None:
+        """Settle a row that runs from memory, or whose request was continued by another one."""
         if not known:
             if leased:
                 self._dispatcher.put(row)
@@ -142,7 +143,7 @@ class BatchSync:
             return
         row.request = None
         if row.recorded and not row.memory_identities:
-            # The store has ended the row itself.
+            # The store has ended the row.
             row.ended = True
             self._dispatcher.drop(row)
             return
@@ -150,7 +151,8 @@ class BatchSync:
         self._drop_known(row)
 
     def _drop_known(self, row: Row) -> None:
-        """A row in memory is known: its tombstone, or somebody else's request, is there."""
+        """End a row that runs from memory as a duplicate: the store has a request of that identity,
+        or its tombstone."""
         if row.attempts:
             self._tracker.close(row)
             return

@@ -1,4 +1,4 @@
-"""Where the components stand in Scrapy's settings: put there by the add-on, or by hand."""
+"""Installs the components of this package in Scrapy's settings, or checks that the user has."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ FEED_EXPORTER: Final = "scrapy_resume.feedexport.ResumeFeedExporter"
 SCRAPY_FEED_EXPORTER: Final = "scrapy.extensions.feedexport.FeedExporter"
 
 COMPONENTS: Final = {
-    # The job is opened, or refused, before any other extension does anything.
+    # The first extension: the job is opened, or refused, before another extension does anything.
     "EXTENSIONS": ("scrapy_resume.extensions.ResumeExtension", -1000),
-    # The innermost: what reaches it is past robots.txt and all others.
+    # The innermost: a request that reaches it has passed robots.txt and all other middlewares.
     "DOWNLOADER_MIDDLEWARES": (
         "scrapy_resume.downloadermiddlewares.ResumeDownloaderMiddleware",
         1000,
     ),
-    # The outermost: the engine takes its output as it is.
+    # The outermost: the engine takes its output unchanged.
     "SPIDER_MIDDLEWARES": ("scrapy_resume.spidermiddlewares.ResumeSpiderMiddleware", -1000),
 }
-"""Setting → (component, order)."""
+"""Setting → (import path of the component, its order)."""
 
 
 def _same(path: object, known: str) -> bool:
+    """Whether a component, or its import path, is the one with the path ``known``."""
     if path == known:
         return True
     try:
@@ -51,7 +52,7 @@ def refuse_other_scheduler(settings: BaseSettings) -> None:
 
 
 def check_wiring(settings: BaseSettings) -> None:
-    """Raises ``ConfigurationError`` if a component is missing, and says how to set it."""
+    """Raises ``ConfigurationError``, which says how to set it, if a component is missing."""
     refuse_other_scheduler(settings)
     if not _same(settings.get("SCHEDULER"), SCHEDULER):
         raise ConfigurationError(
@@ -70,8 +71,8 @@ def check_wiring(settings: BaseSettings) -> None:
             )
 
 
-def _value_of(components: BaseSettings, path: str) -> object:
-    """The order of a component; ``None``: it is switched off, or not there."""
+def _order_of(components: BaseSettings, path: str) -> object:
+    """The order of a component. ``None``: it is switched off, or not set."""
     values = [value for key, value in components.items() if _same(key, path)]
     return None if None in values else next(iter(values), None)
 
@@ -80,7 +81,7 @@ def check_feeds(settings: BaseSettings) -> None:
     """Raises ``ConfigurationError`` if feeds would be written by Scrapy's own exporter."""
     if not settings.getdict("FEEDS") and not settings.get("FEED_URI"):
         return
-    if _value_of(settings.getwithbase("EXTENSIONS"), SCRAPY_FEED_EXPORTER) is not None:
+    if _order_of(settings.getwithbase("EXTENSIONS"), SCRAPY_FEED_EXPORTER) is not None:
         raise ConfigurationError(
             "feeds are set, and Scrapy's own exporter would write items twice into them. Put "
             f"'{SCRAPY_FEED_EXPORTER}': None and '{FEED_EXPORTER}': 0 into EXTENSIONS, or use "
@@ -89,17 +90,17 @@ def check_feeds(settings: BaseSettings) -> None:
 
 
 def _install_feeds(settings: BaseSettings) -> None:
-    """In the place of Scrapy's own exporter, unless the user has switched that off."""
+    """Replace Scrapy's feed exporter, unless the user has switched it off or has set ours."""
     extensions = settings.getwithbase("EXTENSIONS")
-    order = _value_of(extensions, SCRAPY_FEED_EXPORTER)
-    if order is None or _value_of(extensions, FEED_EXPORTER) is not None:
+    order = _order_of(extensions, SCRAPY_FEED_EXPORTER)
+    if order is None or _order_of(extensions, FEED_EXPORTER) is not None:
         return
     settings["EXTENSIONS"].set(SCRAPY_FEED_EXPORTER, None, priority="addon")
     settings["EXTENSIONS"].set(load_object(FEED_EXPORTER), order, priority="addon")
 
 
 def install(settings: BaseSettings) -> None:
-    """Put all components into the settings; those that the user placed stay where they are."""
+    """Set all components. Those that the user has set keep their order."""
     settings.set("SCHEDULER", SCHEDULER, priority="addon")
     for setting, (path, order) in COMPONENTS.items():
         cls = load_object(path)
