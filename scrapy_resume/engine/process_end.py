@@ -7,22 +7,20 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from scrapy.utils.reactor import is_reactor_installed
-from twisted.internet.defer import Deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class ProcessEnd:
-    """Calls ``shutdown`` when the reactor stops, and ``at_exit`` when the interpreter exits."""
+    """Calls ``reactor_stops`` when the reactor stops, and ``at_exit`` when the interpreter exits.
 
-    def __init__(
-        self, shutdown: Callable[[Callable[[], None]], bool], at_exit: Callable[[], None]
-    ) -> None:
-        """``shutdown(ended)`` begins a shutdown and calls ``ended`` when the process may end; it
-        returns False if there is nothing to wait for. ``at_exit`` shuts down before it returns,
-        because no event loop runs any more."""
-        self._shutdown = shutdown
+    Twisted waits for neither: what is begun in ``reactor_stops`` has to be awaited in ``at_exit``,
+    which may block. The event loop does not run any more then.
+    """
+
+    def __init__(self, reactor_stops: Callable[[], None], at_exit: Callable[[], None]) -> None:
+        self._reactor_stops = reactor_stops
         self._at_exit = at_exit
         self._trigger: Any = None
 
@@ -30,20 +28,10 @@ class ProcessEnd:
         """Begin to watch. Called in the event loop."""
         atexit.register(self._at_exit)
         if is_reactor_installed():
-            # Scrapy closes spiders gracefully in the phase "before"; this is the phase after it.
+            # Scrapy closes spiders gracefully in the phase "before", which ends before this one.
             self._trigger = _reactor().addSystemEventTrigger(
                 "during", "shutdown", self._reactor_stops
             )
-
-    def _reactor_stops(self) -> Deferred[None] | None:
-        """The reactor waits for the returned Deferred. ``None``: for nothing."""
-        ended: Deferred[None] = Deferred()
-
-        def may_end() -> None:
-            if not ended.called:
-                ended.callback(None)
-
-        return ended if self._shutdown(may_end) else None
 
     def unwatch(self) -> None:
         """Stop watching, because the job is closed."""

@@ -94,7 +94,7 @@ class Shutdown:
         self._drain_failed = False
         """The store did not answer within RESUME_CLOSE_TIMEOUT when the spider closed."""
         self._closing_limit: Timer | None = None
-        self._process_end = ProcessEnd(self._reactor_stops, self._at_exit)
+        self._process_end = ProcessEnd(self.forced_shutdown, self._at_exit)
         self._abandon = weakref.finalize(plan.crawler, plan.job.abandon)
         self._abandon.atexit = False
 
@@ -234,19 +234,10 @@ class Shutdown:
         self._committer.send_last_batch(self._closing("paused", "shutdown", announce=False))
 
     def _at_exit(self) -> None:
-        """Shut down if the interpreter exits while the job is open, because no reactor stopped."""
+        """The interpreter exits: force a shutdown if the job is open, and wait for the last batch
+        of this or an earlier forced shutdown, at most ``FORCED_SHUTDOWN_SECONDS``."""
         self.forced_shutdown()
         self._thread.join(FORCED_SHUTDOWN_SECONDS)
-
-    def _reactor_stops(self, ended: Callable[[], None]) -> bool:
-        """Begin a forced shutdown. ``ended`` is called when its last commit has ended, or after
-        ``FORCED_SHUTDOWN_SECONDS``. Returns False if the job was closed before."""
-        if self.closed:
-            return False
-        self.forced_shutdown()
-        self._thread.when_stopped(ended)
-        self._clock.call_later(FORCED_SHUTDOWN_SECONDS, ended)
-        return True
 
     def _status_of(self, reason: str, final: FinalState) -> str:
         if self.failure is not None or not final.drained:

@@ -1,0 +1,128 @@
+"""The end of the process is noticed when the reactor stops and when the interpreter exits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from twisted.internet.base import _ThreePhaseEvent
+from twisted.internet.defer import Deferred
+
+from scrapy_resume.engine import process_end
+from scrapy_resume.engine.process_end import ProcessEnd
+
+
+class Reactor:
+    """A reactor, as far as its shutdown goes; the triggers are Twisted's."""
+
+    def __init__(self) -> None:
+        self._event = _ThreePhaseEvent()
+        self.stopped = False
+        self._event.addTrigger("after", self._stop)
+
+    def _stop(self) -> None:
+        self.stopped = True
+
+    def addSystemEventTrigger(self, phase: str, event: str, call: Callable[[], Any]) -> Any:
+        assert event == "shutdown"
+        return self._event.addTrigger(phase, call)
+
+    def removeSystemEventTrigger(self, trigger: Any) -> None:
+        self._event.removeTrigger(trigger)
+
+    def stop(self) -> None:
+        self._event.fireEvent()
+
+
+class Shutdown:
+    """Takes the calls of ``ProcessEnd``."""
+
+    def __init__(self) -> None:
+        self.stops = 0
+        self.exits = 0
+
+    def reactor_stops(self) -> None:
+        self.stops += 1
+
+    def at_exit(self) -> None:
+        self.exits += 1
+
+
+@pytest.fixture
+def reactor(monkeypatch: pytest.MonkeyPatch) -> Reactor:
+    reactor = Reactor()
+    monkeypatch.setattr(process_end, "_reactor", lambda: reactor)
+    return reactor
+
+
+@pytest.fixture
+def shutdown() -> Shutdown:
+    return Shutdown()
+
+
+@pytest.fixture
+def end(shutdown: Shutdown) -> Iterator[ProcessEnd]:
+    end = ProcessEnd(shutdown.reactor_stops, shutdown.at_exit)
+    yield end
+    end.unwatch()
+
+
+def test_a_reactor_that_stops_calls(reactor: Reactor, end: ProcessEnd, shutdown: Shutdown) -> None:
+    end.watch()
+    reactor.stop()
+    assert (shutdown.stops, reactor.stopped) == (1, True)
+
+
+def test_nothing_is_called_after_unwatch(
+    reactor: Reactor, end: ProcessEnd, shutdown: Shutdown
+) -> None:
+    end.watch()
+    end.unwatch()
+    reactor.stop()
+    assert (shutdown.stops, reactor.stopped) == (0, True)
+
+
+def test_graceful_shutdowns_of_the_phase_before_come_first(
+    reactor: Reactor, end: ProcessEnd, shutdown: Shutdown
+) -> None:
+    end.watch()
+    graceful: Deferred[None] = Deferred()
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: graceful)
+    reactor.stop()
+    assert shutdown.stops == 0
+    end.unwatch()  # the spider was closed gracefully
+    graceful.callback(None)
+    assert (shutdown.stops, reactor.stopped) == (0, True)
+
+
+def test_a_job_may_be_closed_while_the_reactor_runs_its_triggers(
+    reactor: Reactor, end: ProcessEnd
+) -> None:
+    end.watch()
+    reactor.addSystemEventTrigger("during", "shutdown", end.unwatch)
+    reactor.stop()
+    assert reactor.stopped
+
+
+PROGRAM = """
+from scrapy_resume.engine.process_end import ProcessEnd
+
+end = ProcessEnd(lambda: None, lambda: print("shut down"))
+end.watch()
+if {unwatched}:
+    end.unwatch()
+"""
+
+
+@pytest.mark.parametrize(("unwatched", "printed"), [(False, "shut down"), (True, "")])
+def test_an_interpreter_that_exits_without_a_reactor_shuts_down(
+    unwatched: bool, printed: str
+) -> None:
+    program = PROGRAM.format(unwatched=unwatched)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip() == printed
