@@ -121,7 +121,7 @@ class ResumeExtension:
         """A commit is a heartbeat; send one if there was none."""
         committer = self.run.committer
         if committer.sent == self._sent_at_last_beat:
-            committer.hurry()
+            committer.send_soon()
         self._sent_at_last_beat = committer.sent
 
     def response_downloaded(self, response: Response, request: Request) -> None:
@@ -146,7 +146,7 @@ class ResumeExtension:
         """A pipeline dropped an item."""
         current = current_item()
         if current is not None:
-            current.row.dropped += 1
+            current.row.items_dropped += 1
 
     def item_error(self, failure: Failure) -> None:
         """A pipeline raised: that is written down with the request, which does not fail of it."""

@@ -1,4 +1,4 @@
-"""The one thread of a crawl on which the store is called; the reactor never waits for it."""
+"""The one thread of a crawl on which the store is called, so that the event loop never blocks."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 5.0
 
 SWITCH_SECONDS: Final = 0.000_5
-"""The interpreter's switch interval while a call runs. SQLite's driver lets the interpreter's
-lock go for each statement; beside a busy event loop each would wait the usual 5 ms to get it
-back, and a commit of 30 rows took 50 ms where it takes 2 ms by itself."""
+"""The interpreter's switch interval while a call runs. SQLite's driver releases the interpreter's
+lock for each statement. Beside a busy event loop, each would wait the usual 5 ms to reacquire it:
+a commit of 30 rows took 50 ms, and takes 2 ms alone."""
 
 
 class StoreThread:
-    """Runs calls one after the other and hands their results to the event loop.
+    """Runs calls in order and passes their results to the event loop.
 
-    A daemon thread: a store that never answers does not keep the process from ending.
+    A daemon thread, so that a store that never answers does not keep the process from ending.
     """
 
     def __init__(self, name: str, clock: Clock) -> None:
@@ -44,12 +44,12 @@ class StoreThread:
         call: Callable[[], T],
         done: Callable[[T], None],
         failed: Callable[[Exception], None],
-        out: Callable[[StoreUnavailableError], None],
+        unavailable: Callable[[StoreUnavailableError], None],
     ) -> None:
         """Run ``call``; then ``done(result)`` or ``failed(error)`` in the event loop.
 
-        While the store is unavailable the call is repeated; each time ``out(error)`` is
-        called in the event loop.
+        While the store is unavailable (``StoreUnavailableError``) the call is repeated, and
+        ``unavailable(error)`` is called in the event loop each time.
         """
         if not self._started:
             self._started = True
@@ -57,7 +57,7 @@ class StoreThread:
 
         def run() -> None:
             try:
-                result = self._insist(call, out)
+                result = self._repeat(call, unavailable)
             except Exception as error:
                 self._clock.post(failed, error)
             else:
@@ -65,7 +65,9 @@ class StoreThread:
 
         self._calls.put(run)
 
-    def _insist(self, call: Callable[[], T], out: Callable[[StoreUnavailableError], None]) -> T:
+    def _repeat(
+        self, call: Callable[[], T], unavailable: Callable[[StoreUnavailableError], None]
+    ) -> T:
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -73,24 +75,25 @@ class StoreThread:
             except StoreUnavailableError as error:
                 if self._hurry.is_set():
                     raise
-                self._clock.post(out, error)
+                self._clock.post(unavailable, error)
             self._hurry.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def give_up_soon(self) -> None:
-        """A call that finds the store unavailable fails from now on, after one more try."""
+        """From now on, do not repeat calls that find the store unavailable. A call that waits to be
+        repeated is tried once more."""
         self._hurry.set()
 
     def stop(self) -> None:
-        """End after the calls that are waiting."""
+        """End the thread after the calls that were submitted."""
         self._calls.put(None)
 
-    def when_stopped(self, tell: Callable[[], object]) -> None:
-        """Call ``tell`` in the event loop when the thread has ended; after ``stop()``."""
-        self._on_stop = tell
+    def when_stopped(self, call: Callable[[], object]) -> None:
+        """Have the event loop call ``call`` when the thread has ended. Only before it has ended."""
+        self._on_stop = call
 
     def join(self, timeout_seconds: float) -> None:
-        """Wait for the end."""
+        """Block until the thread has ended, or for ``timeout_seconds``."""
         if self._started:
             self._thread.join(timeout_seconds)
 

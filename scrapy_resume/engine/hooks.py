@@ -112,7 +112,7 @@ class EngineHooks:
         self._engine = engine
         self._port.attach(engine, self._tracker.row_of)
         slot: Any = engine._slot
-        slot.inprogress = InProgress(slot.inprogress, self._tracker.let_go)
+        slot.inprogress = InProgress(slot.inprogress, self._tracker.engine_done)
         downloader: Any = engine.downloader
         scraper: Any = engine.scraper
         engine_parts: Any = engine
@@ -129,7 +129,7 @@ class EngineHooks:
     def _site_answers(self, request: Request) -> None:
         """The site has begun to answer. Handlers of some schemes give no headers before the body,
         and a response from the cache is not downloaded: whichever comes first announces it."""
-        self._dispatcher.site_answers(request)
+        self._dispatcher.mark_answered(request)
 
     def forget_scheduling(self) -> None:
         """The engine is about to hand requests out: what it does from here on is nobody's.
@@ -185,9 +185,9 @@ class EngineHooks:
 
     def _fetched(self, result: Any, row: Row) -> Any:
         if isinstance(result, Request):
-            self._tracker.goes_on_as(row, result)
+            self._tracker.continue_as(row, result)
         elif isinstance(result, Response):
-            self._tracker.got_page(row, result.status)
+            self._tracker.response_received(row, result.status)
         elif isinstance(result, Failure) and is_cancellation(result.value):
             self._cancelled()
         return result
@@ -199,7 +199,7 @@ class EngineHooks:
                 return await call(result, request, *args, **kwargs)
             _current_row.set(row)
             self._site_answers(request)
-            await self._dispatcher.known_to_be_answered()
+            await self._dispatcher.wait_until_marked()
             if isinstance(result, Failure) and result.value is not None:
                 if is_cancellation(result.value):
                     self._cancelled()
@@ -279,7 +279,7 @@ class EngineHooks:
                 self.tag(output, row)
                 yield output
             if requests % BREATH == 0 and committer.full:
-                await committer.room()
+                await committer.wait_for_room()
 
     async def _step(self, result: Iterable[Any], row: Row) -> AsyncGenerator[Any, None]:
         """The outputs of a plain iterable; what its code schedules by itself is the row's."""

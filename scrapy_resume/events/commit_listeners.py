@@ -76,7 +76,7 @@ class CommitListeners:
         for observer in self.observers:
             observer.committed(batch, answer)
 
-    def kept_last_words(
+    def last_batch_committed(
         self, batch: Batch, answer: Committed | None, status: str, reason: str
     ) -> None:
         """What a forced shutdown has sent is kept: the feeds hear nothing any more."""

@@ -94,7 +94,7 @@ class SignalSender:
             self._telling = True
             self._clock.spawn(self._tell_all())
         if self._size > BACKLOG:
-            self._tracker.hold(HELD_FOR, True)
+            self._tracker.hold_dispatch(HELD_FOR)
 
     def commit_done(self, counts: Counts) -> None:
         """A commit was kept. (Told to those who listen now: it is not repeated after a death.)"""
@@ -121,7 +121,7 @@ class SignalSender:
             self._size -= len(note.events)
             told(note.id)
             if self._size <= BACKLOG // 2:
-                self._tracker.hold(HELD_FOR, False)
+                self._tracker.resume_dispatch(HELD_FOR)
         self._telling = False
         ended, self._ended = self._ended, []
         for waiter in ended:

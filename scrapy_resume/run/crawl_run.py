@@ -127,21 +127,21 @@ class CrawlRun:
             "metadata": dict(self.settings.metadata),
         }
 
-    def kept_last_words(
+    def last_batch_committed(
         self, batch: Batch, answer: Committed | None, status: str, reason: str
     ) -> None:
         """What a forced shutdown has sent is kept."""
-        self.listeners.kept_last_words(batch, answer, status, reason)
+        self.listeners.last_batch_committed(batch, answer, status, reason)
 
-    def store_is_out(self) -> None:
+    def store_unavailable(self) -> None:
         """The store was tried in vain."""
         self.shutdown.limit_closing()
 
-    def gave_up(self, error: Exception) -> None:
+    def store_failed(self, error: Exception) -> None:
         """The store takes nothing any more."""
         self.shutdown.stop_timers()
-        self.tracker.store_gave_up()
-        self.shutdown.store_gave_up(error)
+        self.tracker.store_failed()
+        self.shutdown.store_failed(error)
         self.parts.signal_sender.stop()
         self.listeners.abandon_feeds()
 
@@ -156,7 +156,7 @@ class CrawlRun:
         """What is to be done as time passes."""
         if self.session.sharing.shared:
             self._stay_in_touch()
-        self.tracker.look_at_the_clock()
+        self.tracker.close_if_only_delayed()
 
     def _stay_in_touch(self) -> None:
         """Show the store that the event loop runs; fetch nothing while the store is out of reach.
@@ -167,7 +167,10 @@ class CrawlRun:
         self.job.show_life()
         silence = self.parts.clock.monotonic() - self.committer.in_touch_at
         out_of_touch = silence > self.settings.orphan_timeout_seconds * SILENCE_SHARE
-        self.tracker.hold("out of touch", out_of_touch)
+        if out_of_touch:
+            self.tracker.hold_dispatch("out of touch")
+        else:
+            self.tracker.resume_dispatch("out of touch")
 
     def _obey(self, orders: Orders) -> None:
         """People have told this run something."""
@@ -175,7 +178,7 @@ class CrawlRun:
             logger.info("The crawl is stopped, as `scrapy resume stop` asks")
             self.parts.engine.close_spider("shutdown")
         if orders.retried:
-            self.parts.breakers.ask_all_again()
+            self.parts.breakers.reset_all()
         if orders.changed:
-            self.parts.workers.slots.look_everywhere()
-            self.committer.hurry()
+            self.parts.workers.slots.refill_empty_slots()
+            self.committer.send_soon()

@@ -176,13 +176,15 @@ class Shutdown:
         """
         if self._drain_failed or self._committer.sealed:
             return False
-        with_state = self._committer.note()
+        with_state = self._committer.begin_entry()
         try:
             self._state.add_to(with_state)
         except StateNotRecordableError as error:
             self._committer.fail(error)
             return False
-        self._drain_failed = not await self._committer.kept(self._settings.close_timeout_seconds)
+        self._drain_failed = not await self._committer.wait_committed(
+            self._settings.close_timeout_seconds
+        )
         if self._drain_failed:
             self._thread.give_up_soon()
         return not self._drain_failed
@@ -196,10 +198,10 @@ class Shutdown:
 
     def _lose_patience(self) -> None:
         self._patience = None
-        if self._committer.out_since is not None:
+        if self._committer.unavailable_since is not None:
             self._thread.give_up_soon()
 
-    def store_gave_up(self, error: Exception) -> None:
+    def store_failed(self, error: Exception) -> None:
         """The store takes nothing any more: close the spider."""
         self.trouble = error
         logger.error(
@@ -218,7 +220,7 @@ class Shutdown:
         self._abandon.detach()
         self._listeners.abandon_feeds()
         self._signal_sender.stop()
-        self._committer.last_words(self._closing("paused", "shutdown", announce=False))
+        self._committer.send_last_batch(self._closing("paused", "shutdown", announce=False))
 
     def _at_exit(self) -> None:
         """The interpreter ends, and nobody has closed the job: there is no reactor to tell."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scrapy_resume.frontier.lease_buffer import LANES_A_BATCH, LeaseBuffer
+from scrapy_resume.frontier.lease_buffer import REFILLS_PER_BATCH, LeaseBuffer
 from scrapy_resume.frontier.robots import RobotsGate
 from scrapy_resume.frontier.row import Rank, Row, rank_of
 from scrapy_resume.model import START
@@ -85,7 +85,7 @@ def chosen(of: LeaseBuffer, *ranks: Rank, arrived_before: int | None = None) -> 
                 unit=number,
             )
         )
-    of.choose(arrivals, arrived_before)
+    of.lease_arrivals(arrivals, arrived_before)
     return [rank for rank, arrival in zip(ranks, arrivals, strict=True) if arrival.lease]
 
 
@@ -129,9 +129,9 @@ def test_a_lane_is_dry_while_only_the_store_has_more_for_it() -> None:
 
 def test_a_lane_that_runs_low_asks_for_its_share() -> None:
     buffer = frontier({"a": 100})
-    assert buffer.hungry
+    assert buffer.needs_refill
     assert buffer.wishes() == [Wish("a", 16)]
-    assert not buffer.hungry, "it asks once"
+    assert not buffer.needs_refill, "it asks once"
 
 
 def test_many_slots_share_the_buffer() -> None:
@@ -141,11 +141,11 @@ def test_many_slots_share_the_buffer() -> None:
 
 
 def test_very_many_slots_ask_one_part_after_another() -> None:
-    buffer = frontier({f"s{number}": 9 for number in range(LANES_A_BATCH + 100)})
+    buffer = frontier({f"s{number}": 9 for number in range(REFILLS_PER_BATCH + 100)})
     first, second = buffer.wishes(), buffer.wishes()
-    assert (len(first), len(second)) == (LANES_A_BATCH, 100)
-    assert len({wish.slot for wish in first + second}) == LANES_A_BATCH + 100
-    assert not buffer.hungry
+    assert (len(first), len(second)) == (REFILLS_PER_BATCH, 100)
+    assert len({wish.slot for wish in first + second}) == REFILLS_PER_BATCH + 100
+    assert not buffer.needs_refill
 
 
 def test_a_lane_gives_back_what_is_beyond_twice_its_share_worst_first() -> None:

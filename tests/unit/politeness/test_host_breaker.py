@@ -48,7 +48,7 @@ class Watched:
             rules,
             self.frontier,
             self.stats,  # type: ignore[arg-type]
-            cast(Committer, SimpleNamespace(hurry=lambda: None)),
+            cast(Committer, SimpleNamespace(send_soon=lambda: None)),
             self.engine,
             clock,
         )
@@ -70,7 +70,7 @@ class Watched:
     def take(self) -> Row | None:
         row = self.frontier.next_row(lambda _: 0)
         if row is not None:
-            self.hosts.dispatched(row)
+            self.hosts.claim_probe(row)
         return row
 
     def fail(self, *rows: Row, status: int = 503) -> list[bool]:
@@ -147,7 +147,7 @@ def test_after_the_cool_down_one_request_goes_and_its_answer_lets_the_others_go(
     assert probe is not None
     assert watched.take() is None
     watched.hosts.answered(probe, Response(probe.url))
-    watched.hosts.let_go(probe)
+    watched.hosts.engine_done(probe)
     assert watched.take() is not None
     assert watched.take() is not None
     assert watched.stats["resume/breaker/closed"] == 1
@@ -159,7 +159,7 @@ def test_a_probe_that_comes_to_nothing_makes_way_for_another(watched: Watched) -
     watched.add("a", 2)
     probe = watched.take()
     assert probe is not None
-    watched.hosts.let_go(probe)
+    watched.hosts.engine_done(probe)
     assert watched.take() is not None
 
 
@@ -172,7 +172,7 @@ def test_probes_that_fail_double_the_cool_down_and_then_the_requests_fail(
     probe = watched.take()
     assert probe is not None
     assert watched.fail(probe) == [True]
-    watched.hosts.let_go(probe)
+    watched.hosts.engine_done(probe)
     watched.clock.move(2 * COOLDOWN - 1)
     assert watched.take() is None
     watched.clock.move(1.1)
