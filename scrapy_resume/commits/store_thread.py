@@ -34,7 +34,7 @@ class StoreThread:
     def __init__(self, name: str, clock: Clock) -> None:
         self._clock = clock
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._hurry = threading.Event()
+        self._giving_up = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started = False
         self._on_stop: Callable[[], object] | None = None
@@ -73,23 +73,23 @@ class StoreThread:
             try:
                 return call()
             except StoreUnavailableError as error:
-                if self._hurry.is_set():
+                if self._giving_up.is_set():
                     raise
                 self._clock.post(unavailable, error)
-            self._hurry.wait(pause)
+            self._giving_up.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def give_up_soon(self) -> None:
         """From now on, do not repeat calls that find the store unavailable. A call that waits to be
         repeated is tried once more."""
-        self._hurry.set()
+        self._giving_up.set()
 
     def stop(self) -> None:
         """End the thread after the calls that were submitted."""
         self._calls.put(None)
 
     def when_stopped(self, call: Callable[[], object]) -> None:
-        """Have the event loop call ``call`` when the thread has ended. Only before it has ended."""
+        """Have the event loop call ``call`` when the thread ends. If it has ended, does nothing."""
         self._on_stop = call
 
     def join(self, timeout_seconds: float) -> None:

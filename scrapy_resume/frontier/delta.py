@@ -33,8 +33,10 @@ def given_key(request: Request, fingerprint: bytes, identity: bytes) -> bytes | 
 
 
 def may_be_skipped(request: Request, parent: Row | None) -> bool:
-    """Whether a delta crawl may skip the request: if a callback has yielded it (``parent`` is a
-    request), and it is not a retry of its parent.
+    """Whether a delta crawl may skip a request that ``parent`` yielded (``None``: unknown).
+
+    It may if the parent is a request, and neither is this a retry of it, nor does ``resume_delta``
+    in ``meta`` forbid it.
     """
     return (
         parent is not None

@@ -61,7 +61,7 @@ class DupeFilter:
         return page if page == identity or not request.dont_filter else None
 
     def of_unfiltered(
-        self, parent: Row | None, fingerprint: bytes, every_run: bool
+        self, parent: Row | None, fingerprint: bytes, *, every_run: bool
     ) -> tuple[bytes, bool]:
         """(identity, whether the store counts equal ones) of a request with ``dont_filter``.
 
@@ -78,7 +78,7 @@ class DupeFilter:
             return child_identity(parent.key, fingerprint), True
         return occurrence_identity(*parent.next_occurrence(fingerprint)), False
 
-    def has(self, identity: bytes, skippable: bool = False) -> bool:
+    def has(self, identity: bytes, *, skippable: bool = False) -> bool:
         """Whether an identity is known here. ``skippable``: a delta crawl may skip the request, so
         it is known too if one that could be skipped has arrived."""
         return (

@@ -223,7 +223,9 @@ def admitted_row(admission: Admission, request: Request) -> Row:
     row.url = admission.url
     row.slot = admission.slot
     row.priority = admission.priority
-    row.rank = rank_of(admission.priority, admission.start, admission.seq, admission.every_run)
+    row.rank = rank_of(
+        admission.priority, admission.start, admission.seq, every_run=admission.every_run
+    )
     row.unit = admission.unit
     row.every_run = admission.every_run
     return row
@@ -262,7 +264,7 @@ def leased_row(leased: LeasedRow) -> Row:
     row.payload = leased.payload
     row.slot = leased.slot
     row.priority = leased.priority
-    row.rank = rank_of(leased.priority, leased.start, leased.seq, leased.every_run)
+    row.rank = rank_of(leased.priority, leased.start, leased.seq, every_run=leased.every_run)
     row.unit = leased.unit
     row.attempts = leased.attempts
     row.supersedes = leased.items > 0
@@ -270,7 +272,7 @@ def leased_row(leased: LeasedRow) -> Row:
     return row
 
 
-def rank_of(priority: int, start: int, seq: int, every_run: bool) -> Rank:
+def rank_of(priority: int, start: int, seq: int, *, every_run: bool) -> Rank:
     """The rank. Requests that come first in every run rank before all others."""
     return -priority - (_FIRST if every_run else 0), start, seq
 

@@ -66,7 +66,7 @@ class _Arrival(NamedTuple):
 
 
 class Admissions:
-    """Turns requests into admissions, continuations, or rows that live in memory."""
+    """Turns requests into admissions, continuations, or rows that run from memory."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Admissions:
             identity = ordinary_identity(fingerprint)
             if every_run:
                 identity = self.dupefilter.in_this_run(identity)
-            if self.dupefilter.has(identity, skippable):
+            if self.dupefilter.has(identity, skippable=skippable):
                 self._log.duplicate(request)
                 return False
         arrival = _Arrival(request, parent, fingerprint, identity, every_run, skippable)
@@ -141,7 +141,9 @@ class Admissions:
             # If the store skips it, a later one for the same page that must not be skipped is new.
             self.dupefilter.add(skipped_identity(identity) if skippable else identity)
         else:
-            identity, counted = self.dupefilter.of_unfiltered(parent, fingerprint, every_run)
+            identity, counted = self.dupefilter.of_unfiltered(
+                parent, fingerprint, every_run=every_run
+            )
         row_id = self._ids.new()
         slot = self._placement.slot_of(request)
         _, start, seq = self._placement.rank_of(request, row_id)
@@ -205,7 +207,7 @@ class Admissions:
         row.priority = storable_priority(request)
         row.depth = request.meta.get("depth", 0)
         _, start, seq = self._placement.rank_of(request, row.id)
-        row.rank = rank_of(row.priority, start, seq, row.every_run)
+        row.rank = rank_of(row.priority, start, seq, every_run=row.every_run)
 
     def _ask(self, row: Row, request: Request, identity: bytes) -> None:
         """Ask the store whether an identity is known, without adding the row."""
@@ -269,7 +271,7 @@ class Admissions:
         self._frontier.expect(slot)
         same_url = row.url == request.url
         row.url, row.slot, row.priority = request.url, slot, storable_priority(request)
-        row.rank = rank_of(row.priority, start, seq, row.every_run)
+        row.rank = rank_of(row.priority, start, seq, every_run=row.every_run)
         row.request = request
         self.expected[row.id] = request
         self.expected_rows[row.id] = row

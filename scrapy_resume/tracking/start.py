@@ -22,7 +22,7 @@ class Start:
     """Tracks what ``start()`` has yielded, until all of it is finished."""
 
     def __init__(
-        self, began: bool, ids: IdSequence, codec: Codec, committer: Committer, clock: Clock
+        self, ids: IdSequence, codec: Codec, committer: Committer, clock: Clock, *, began: bool
     ) -> None:
         """``began``: this run has begun the job, so no earlier run knows any item."""
         self._began = began

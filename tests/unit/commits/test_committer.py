@@ -1,4 +1,4 @@
-"""Batches go in order, one at a time, in time; who can wait waits when much is unwritten."""
+"""Batches are sent in order, one at a time; producers wait while too much is uncommitted."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ async def test_a_batch_goes_after_the_interval_with_all_that_was_collected() -> 
 
 
 @in_event_loop
-async def test_one_batch_is_in_the_air_at_a_time_and_the_order_stays() -> None:
+async def test_one_batch_is_in_flight_at_a_time_and_the_order_stays() -> None:
     bench = Bench()
     bench.release(1)
     bench.committer.send_soon()
@@ -158,7 +158,7 @@ async def test_a_busy_loop_does_not_hold_a_batch_back() -> None:
 
 
 @in_event_loop
-async def test_who_can_wait_waits_while_much_is_unwritten() -> None:
+async def test_producers_wait_while_much_is_uncommitted() -> None:
     bench = Bench()
     for row in range(BACKLOG_LIMIT):
         bench.release(row)
@@ -171,7 +171,7 @@ async def test_who_can_wait_waits_while_much_is_unwritten() -> None:
 
 
 @in_event_loop
-async def test_kept_means_all_that_was_noted_before_and_nothing_that_comes_later() -> None:
+async def test_waiting_for_commits_includes_all_entries_before_and_none_after() -> None:
     bench = Bench()
     bench.release(1)
     first = asyncio.ensure_future(bench.committer.wait_committed())
@@ -189,7 +189,7 @@ async def test_kept_means_all_that_was_noted_before_and_nothing_that_comes_later
 
 
 @in_event_loop
-async def test_nothing_is_kept_once_the_committer_is_sealed() -> None:
+async def test_nothing_is_committed_once_the_committer_is_sealed() -> None:
     bench = Bench()
     bench.release(1)
     waiting = asyncio.ensure_future(bench.committer.wait_committed())
@@ -221,7 +221,7 @@ async def test_after_a_fenced_commit_nothing_is_accepted() -> None:
 
 
 @in_event_loop
-async def test_state_that_cannot_be_written_keeps_its_batch_from_going() -> None:
+async def test_a_batch_is_not_sent_without_state_that_cannot_be_serialized() -> None:
     bench = Bench()
     bench.participant.trouble = StateNotRecordableError("spider.state['x']")
     bench.release(1)
@@ -232,7 +232,7 @@ async def test_state_that_cannot_be_written_keeps_its_batch_from_going() -> None
 
 
 @in_event_loop
-async def test_last_words_are_kept_and_the_job_is_given_up() -> None:
+async def test_the_last_batch_is_committed_and_the_job_is_closed() -> None:
     bench = Bench()
     bench.release(1)
     bench.committer.send_last_batch(Closing("paused", "shutdown"))
@@ -244,7 +244,7 @@ async def test_last_words_are_kept_and_the_job_is_given_up() -> None:
 
 
 @in_event_loop
-async def test_last_words_do_not_follow_a_batch_that_was_given_up() -> None:
+async def test_the_last_batch_does_not_follow_one_that_was_not_committed() -> None:
     """The server comes back between the last try of the one and the first of the other: a
     parent's finish is not kept without the child that it was sent after."""
     bench = Bench()

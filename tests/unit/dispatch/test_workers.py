@@ -33,7 +33,7 @@ DELAY_SECONDS = 0.25
 def leased(row_id: int, slot: str) -> Row:
     made = Row(row_id, row_id.to_bytes(20, "big"), recorded=True)
     made.slot = slot
-    made.rank = rank_of(0, 0, -row_id, False)
+    made.rank = rank_of(0, 0, -row_id, every_run=False)
     return made
 
 

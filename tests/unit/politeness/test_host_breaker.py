@@ -62,7 +62,7 @@ class Watched:
             row = Row(self.next_id, bytes(20), recorded=True)
             row.slot = host if self.frontier.by_slot else ""
             row.url = f"http://{host}/{row.id}"
-            row.rank = rank_of(0, 0, row.id, False)
+            row.rank = rank_of(0, 0, row.id, every_run=False)
             self.frontier.push(row)
             rows.append(row)
         return rows
@@ -240,7 +240,7 @@ def test_an_unavailable_host_is_known_to_the_next_process(clock: ManualClock) ->
     assert other.hosts.error_for(row) is not None
 
 
-def test_where_one_lane_has_all_the_hosts_of_urls_are_told_apart(clock: ManualClock) -> None:
+def test_where_one_queue_has_all_rows_the_hosts_of_urls_are_told_apart(clock: ManualClock) -> None:
     watched = Watched(clock, by_slot=False)
     watched.fail(*watched.add("a", 3))
     watched.add("b", 2)
@@ -287,7 +287,9 @@ def test_what_is_queued_for_a_host_in_trouble_comes_back(clock: ManualClock, by_
     assert back() == ["a", "b"]
 
 
-def test_what_is_handed_out_already_is_not_sent_but_for_the_probe(watched: Watched) -> None:
+def test_dispatched_requests_of_a_blocked_host_are_not_sent_but_for_the_probe(
+    watched: Watched,
+) -> None:
     [late] = watched.add("a")
     [other] = watched.add("b")
     assert not watched.hosts.must_wait(late)

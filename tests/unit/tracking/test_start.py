@@ -42,7 +42,7 @@ class Bench:
         committer = cast(Committer, self.collecting)
         ids = IdSequence(RowIds(first=1), committer)
         codec = cast(Codec, SimpleNamespace(encode_item=repr))
-        self.start = Start(began, ids, codec, committer, AsyncioClock())
+        self.start = Start(ids, codec, committer, AsyncioClock(), began=began)
 
     async def admitted(self, item: Any, *, new: bool) -> Row | None:
         """The row of an item, when the store has answered whether it is new."""
@@ -118,7 +118,7 @@ def exhausted(*, open_below: int, over: bool) -> bool:
     """Whether the batch says that ``start()`` is exhausted."""
     collecting = Collecting()
     unused = cast(Any, None)
-    start = Start(True, unused, unused, cast(Committer, collecting), unused)
+    start = Start(unused, unused, cast(Committer, collecting), unused, began=True)
     start.row.open_below, start.exhausted = open_below, over
     start.finish()
     return collecting.batch.start_exhausted
