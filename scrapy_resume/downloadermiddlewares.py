@@ -62,7 +62,7 @@ class ResumeDownloaderMiddleware:
             and self._run.parts.breakers.answered(row, response)
             and _may_wait(request)
         ):
-            return row.ask_again(request)
+            return row.repeat_attempt(request)
         return response
 
     def process_exception(
@@ -74,9 +74,9 @@ class ResumeDownloaderMiddleware:
             return None
         if isinstance(exception, HeldBackError):
             self._run.parts.breakers.held_back(row)
-            return row.ask_again(request)
+            return row.repeat_attempt(request)
         waits = self._run.parts.breakers.failed(row, exception) and _may_wait(request)
-        return row.ask_again(request) if waits else None
+        return row.repeat_attempt(request) if waits else None
 
 
 def _may_wait(request: Request) -> bool:

@@ -123,7 +123,7 @@ class ResumeExtension:
         """Each commit is a heartbeat: if none was sent since the last call, send one."""
         committer = self.run.committer
         if committer.sent == self._sent_at_last_heartbeat:
-            committer.hurry()
+            committer.send_soon()
         self._sent_at_last_heartbeat = committer.sent
 
     def response_downloaded(self, response: Response, request: Request) -> None:
@@ -148,7 +148,7 @@ class ResumeExtension:
         """A pipeline dropped an item."""
         current = current_item()
         if current is not None:
-            current.row.dropped += 1
+            current.row.items_dropped += 1
 
     def item_error(self, failure: Failure) -> None:
         """A pipeline raised: the error is recorded with the request, which does not fail."""

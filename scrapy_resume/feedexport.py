@@ -99,11 +99,18 @@ class ResumeFeedExporter(SlotMakingExporter):
             run.parts.clock,
             owner=owner,
             fence=fence,
-            hold=partial(run.tracker.hold, "feeds"),
+            hold=self._hold_dispatch,
             item_failed=self._item_failed,
         )
         self._contexts.append(context)
         return context
+
+    def _hold_dispatch(self, held: bool) -> None:
+        """Dispatch no requests while ``held``: a feed cannot be written now."""
+        if held:
+            self._run.tracker.hold_dispatch("feeds")
+        else:
+            self._run.tracker.resume_dispatch("feeds")
 
     # ---- what the run calls
 

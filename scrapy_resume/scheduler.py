@@ -60,7 +60,7 @@ class ResumeScheduler(BaseScheduler):
         when the store has answered.
         """
         parent = self._run.hooks.parent_of(request)
-        if not self._tracker.arrive(request, parent):
+        if not self._tracker.admit(request, parent):
             return False
         self._stats.inc_value("scheduler/enqueued")
         return True

@@ -54,7 +54,7 @@ class ResumeSpiderMiddleware:
         exhausted = False
         try:
             async for output in start:
-                await run.tracker.start.room()
+                await run.tracker.start.wait_for_room()
                 if isinstance(output, Request):
                     run.hooks.start_yields(output)
                     yield output

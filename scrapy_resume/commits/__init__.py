@@ -1,4 +1,4 @@
-"""The way to the store: batches are collected, committed by one thread, and answered.
+"""Collects changes in batches and commits them to the store on one thread.
 
-What a batch contains is decided in ``run.batch_sync``; how it is applied, in ``store``.
+``run.batch_sync`` decides what a batch contains, and ``store`` how it is applied.
 """

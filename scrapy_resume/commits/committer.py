@@ -1,8 +1,8 @@
-"""Batches on their way to the store: when they go, one at a time, and how many may wait.
+"""Decides when batches are sent to the store, and applies backpressure when too much waits.
 
-A batch goes out after the commit interval, at once when it has grown large, and in the
-next turn of the event loop when somebody waits for its answer. While one is in the air
-the next is collected; so the store always holds a prefix of what happened.
+A batch is sent after the commit interval, as soon as it is large, or in the next turn of the event
+loop when someone waits for its answer. Only one batch is in flight at a time, and the next one is
+collected meanwhile. So the store always holds a prefix of what happened.
 """
 
 from __future__ import annotations
@@ -23,44 +23,47 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 BATCH_SIZE: Final = 500
-"""Things noted that send a batch before its time: a commit of them takes about 10 ms."""
+"""Entries at which a batch is sent before the interval has passed. To commit so many takes about
+10 ms."""
 
 BACKLOG_LIMIT: Final = 2_000
-"""Things noted and not yet committed at which ``start()`` and callbacks wait for room."""
+"""Uncommitted entries at which backpressure begins: ``start()`` and callbacks wait."""
 
 LONGEST_INTERVAL_SECONDS: Final = 1.0
-"""Commits never get rarer than that, however dear the state beside them is to encode."""
+"""The longest interval between commits, however long the spider's state takes to serialize (unless
+the setting is longer)."""
 
 SNAPSHOT_SHARE: Final = 20
-"""The interval is at least so many times what encoding the state beside a batch takes."""
+"""The interval is at least so many times as long as it takes to complete a batch, most of which is
+serializing the spider's state."""
 
 
 class CommitParticipant(Protocol):
-    """Who fills the batches and reads the answers."""
+    """Completes batches before they are sent, and reads the answers."""
 
     def complete(self, batch: Batch) -> None:
-        """Add what belongs to a batch that is about to go: wishes, state."""
+        """Add to a batch that is about to be sent: lease wishes, state. Raises ``ResumeError``."""
 
     def answered(self, batch: Batch, answer: Committed) -> None:
-        """The batch is kept."""
+        """The batch is committed."""
 
-    def store_is_out(self) -> None:
-        """The store was tried in vain; it is tried again."""
+    def store_unavailable(self) -> None:
+        """A call of the store has failed, and will be repeated."""
 
-    def gave_up(self, error: Exception) -> None:
-        """The store will take nothing any more."""
+    def store_failed(self, error: Exception) -> None:
+        """Nothing more can be committed."""
 
     def last_batch_committed(
         self, batch: Batch, answer: Committed | None, status: str, reason: str
     ) -> None:
-        """The end of the run is kept, and the batch before it: ``None``: that was given up.
+        """The job is closed. ``answer`` is that to the last batch; ``None``: it was not committed.
 
         Called on the store thread.
         """
 
 
 class Committer:
-    """The batch that is being collected, and the one in the air."""
+    """Holds the batch that is being collected, and the one in flight."""
 
     def __init__(
         self,
@@ -72,9 +75,10 @@ class Committer:
     ) -> None:
         self.batch = Batch(next_id=job.session.ids.first)
         self.sealed = False
-        """Nothing is accepted any more."""
-        self.out_since: float | None = None
-        """When the store stopped answering, on the monotonic clock; ``None``: it answers."""
+        """No more batches are sent."""
+        self.unavailable_since: float | None = None
+        """Since when the store is unavailable, on the monotonic clock; ``None``: it is
+        available."""
         self._job = job
         self._thread = thread
         self._participant = participant
@@ -82,45 +86,47 @@ class Committer:
         self._clock = clock
         self._snapshot_seconds = 0.0
         self._size = 0
-        self._in_air: Batch | None = None
-        self._in_air_size = 0
-        self._again = False
+        self._in_flight: Batch | None = None
+        self._in_flight_size = 0
+        self._send_next_at_once = False
         self._timer: Timer | None = None
         self._timer_due = 0.0
         self._due = 0.0
-        """When the batch that is being collected is to go."""
-        self._waiters: list[Waiter[None]] = []
-        self._keeping: list[tuple[int, Waiter[bool]]] = []
+        """When the batch that is being collected is to be sent, on the monotonic clock."""
+        self._room_waiters: list[Waiter[None]] = []
+        self._commit_waiters: list[tuple[int, Waiter[bool]]] = []
+        """(number of a batch, waiter for its commit)."""
         self.in_touch_at = self._clock.monotonic()
-        """When the last batch was sent that the store has answered."""
+        """When the last answered batch was sent, on the monotonic clock."""
         self._sent_at = 0.0
         self.sent = 0
-        """Batches sent so far; the one being collected will be number ``sent + 1``."""
+        """Number of batches sent; the one that is being collected will be number ``sent + 1``."""
         self.received = 0
-        """Batches that were answered so far."""
-        self._kept = 0
-        """The same, as the store's thread knows it: the answer may still be on its way."""
+        """Number of batches answered."""
+        self._committed = 0
+        """Number of batches committed. Written on the store thread, before the answer arrives."""
 
     @property
     def idle(self) -> bool:
-        """Nothing is collected, nothing is in the air."""
-        return not self._size and self._in_air is None
+        """Whether nothing is collected and nothing is in flight."""
+        return not self._size and self._in_flight is None
 
-    def note(self) -> Batch:
-        """Something is about to be added to the batch that is returned.
+    def begin_entry(self) -> Batch:
+        """Count an entry, and return the batch that the caller must add it to.
 
-        A busy event loop calls its timers late, so the time is looked at here too.
+        May send the batch collected so far: a busy event loop calls its timers late, so the time
+        is checked here too.
         """
         now = self._clock.monotonic()
         if not self._size:
             self._due = now + self._pause()
-        elif now >= self._due and self._in_air is None:
+        elif now >= self._due and self._in_flight is None:
             self._send()
             self._due = now + self._pause()
         self._size += 1
         if self._size >= BATCH_SIZE:
-            self.hurry()
-        elif self._timer is None and self._in_air is None:
+            self.send_soon()
+        elif self._timer is None and self._in_flight is None:
             self._wake_in(self._due - now)
         return self.batch
 
@@ -128,10 +134,10 @@ class Committer:
         wanted = max(self._interval_seconds, SNAPSHOT_SHARE * self._snapshot_seconds)
         return max(self._interval_seconds, min(wanted, LONGEST_INTERVAL_SECONDS))
 
-    def hurry(self) -> None:
-        """Send the batch in the next turn of the event loop, even if it has only wishes."""
-        if self._in_air is not None:
-            self._again = True
+    def send_soon(self) -> None:
+        """Send the batch in the next turn of the event loop, even if it has no entries."""
+        if self._in_flight is not None:
+            self._send_next_at_once = True
         elif self._timer is None:
             self._wake_in(0)
         elif self._timer_due > self._clock.monotonic():
@@ -146,7 +152,7 @@ class Committer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._in_air is not None or self.sealed:
+        if self._in_flight is not None or self.sealed:
             return
         batch = self.batch
         began = time.perf_counter()
@@ -157,139 +163,149 @@ class Committer:
             return
         self._snapshot_seconds = time.perf_counter() - began
         self.batch = Batch(next_id=batch.next_id)
-        self._in_air, self._in_air_size = batch, self._size
+        self._in_flight, self._in_flight_size = batch, self._size
         self._size = 0
-        self._again = False
+        self._send_next_at_once = False
         self.sent += 1
         self._sent_at = self._clock.monotonic()
         self._thread.submit(
-            lambda: self._commit(batch), self._answered, self.fail, self._store_is_out
+            lambda: self._commit(batch), self._answered, self.fail, self._store_unavailable
         )
 
     def _commit(self, batch: Batch) -> Committed:
         answer = self._job.commit(batch)
-        self._kept += 1
+        self._committed += 1
         return answer
 
     def _answered(self, answer: Committed) -> None:
-        batch, self._in_air = self._in_air, None
+        batch, self._in_flight = self._in_flight, None
         assert batch is not None
         self.received += 1
         self.in_touch_at = self._sent_at
-        if self.out_since is not None:
+        if self.unavailable_since is not None:
             logger.info(
-                "The store answers again, after %.1f s", self._clock.monotonic() - self.out_since
+                "The store answers again, after %.1f s",
+                self._clock.monotonic() - self.unavailable_since,
             )
-            self.out_since = None
+            self.unavailable_since = None
         self._participant.answered(batch, answer)
-        self._tell_kept()
-        if self._again or self._size >= BATCH_SIZE or (self._keeping and self._size):
+        self._notify_committed()
+        if (
+            self._send_next_at_once
+            or self._size >= BATCH_SIZE
+            or (self._commit_waiters and self._size)
+        ):
             self._send()
         elif self._size and self._timer is None:
             self._wake_in(max(0.0, self._due - self._clock.monotonic()))
-        if self._size + self._in_air_size_now() < BACKLOG_LIMIT // 2:
-            _fire(self._waiters)
+        if self._size + self._in_flight_size_now() < BACKLOG_LIMIT // 2:
+            _set_all(self._room_waiters)
 
-    def _in_air_size_now(self) -> int:
-        return self._in_air_size if self._in_air is not None else 0
+    def _in_flight_size_now(self) -> int:
+        return self._in_flight_size if self._in_flight is not None else 0
 
     def fail(self, error: Exception) -> None:
-        """Nothing more can be written, for that reason."""
-        self._in_air = None
+        """Stop committing, because of ``error``."""
+        self._in_flight = None
         self.seal()
-        self._participant.gave_up(error)
+        self._participant.store_failed(error)
 
-    def _store_is_out(self, error: StoreUnavailableError) -> None:
-        self._participant.store_is_out()
-        if self.out_since is None:
-            self.out_since = self._clock.monotonic()
+    def _store_unavailable(self, error: StoreUnavailableError) -> None:
+        self._participant.store_unavailable()
+        if self.unavailable_since is None:
+            self.unavailable_since = self._clock.monotonic()
             logger.warning("%s. The crawl waits for the store, and goes on when it answers.", error)
 
     @property
     def full(self) -> bool:
-        """So much is waiting that whoever can wait should."""
-        return self._size + self._in_air_size_now() >= BACKLOG_LIMIT and not self.sealed
+        """Whether so much waits for the store that producers should wait (backpressure)."""
+        return self._size + self._in_flight_size_now() >= BACKLOG_LIMIT and not self.sealed
 
-    async def room(self) -> None:
-        """Wait until less is waiting."""
+    async def wait_for_room(self) -> None:
+        """Wait while the committer is full."""
         while self.full:
             waiter: Waiter[None] = self._clock.waiter()
-            self._waiters.append(waiter)
-            self.hurry()
+            self._room_waiters.append(waiter)
+            self.send_soon()
             await waiter.wait()
 
-    async def kept(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until all that was noted so far is committed, or so long. Returns whether it is.
+    async def wait_committed(self, timeout_seconds: float | None = None) -> bool:
+        """Wait until all entries so far are committed. Returns whether they are.
 
-        What is noted meanwhile is not waited for.
+        Returns False after ``timeout_seconds`` (``None``: no limit), and when the committer is
+        sealed. Entries that are added meanwhile are not waited for.
         """
         number = self.sent + 1 if self._size else self.sent
         if self.sealed or self.received >= number:
             return not self.sealed
         waiter: Waiter[bool] = self._clock.waiter()
-        self._keeping.append((number, waiter))
+        self._commit_waiters.append((number, waiter))
         if self._size:
-            self.hurry()
+            self.send_soon()
         if timeout_seconds is None:
             return await waiter.wait()
-        if self.out_since is not None:
+        if self.unavailable_since is not None:
             logger.info("Closing waits up to %g s for the store", timeout_seconds)
-        timer = self._clock.call_later(timeout_seconds, self._stop_keeping, waiter)
-        kept = await waiter.wait()
+        timer = self._clock.call_later(timeout_seconds, self._time_out, waiter)
+        committed = await waiter.wait()
         timer.cancel()
-        return kept
+        return committed
 
-    def _stop_keeping(self, waiter: Waiter[bool]) -> None:
-        self._keeping = [wait for wait in self._keeping if wait[1] is not waiter]
+    def _time_out(self, waiter: Waiter[bool]) -> None:
+        self._commit_waiters = [wait for wait in self._commit_waiters if wait[1] is not waiter]
         waiter.set(False)
 
-    def _tell_kept(self) -> None:
-        kept = [waiter for number, waiter in self._keeping if number <= self.received]
-        self._keeping = [wait for wait in self._keeping if wait[0] > self.received]
-        for waiter in kept:
+    def _notify_committed(self) -> None:
+        committed = [waiter for number, waiter in self._commit_waiters if number <= self.received]
+        self._commit_waiters = [wait for wait in self._commit_waiters if wait[0] > self.received]
+        for waiter in committed:
             waiter.set(True)
 
     def seal(self) -> None:
-        """Accept nothing any more. What waits for room or for the end goes on."""
+        """Send no more batches, and let everyone go on who waits here."""
         self.sealed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        _fire(self._waiters)
-        keeping, self._keeping = self._keeping, []
-        for _, waiter in keeping:
+        _set_all(self._room_waiters)
+        waiting, self._commit_waiters = self._commit_waiters, []
+        for _, waiter in waiting:
             waiter.set(False)
 
     def send_last_batch(self, closing: Closing) -> None:
-        """Send what is collected and give the job up, without waiting for an answer.
+        """Send the collected batch and close the job, without waiting for the answer.
 
-        For a shutdown that nobody may hold up: what is committed is committed.
+        For a forced shutdown, which must not be delayed. The answer goes to
+        ``last_batch_committed``.
         """
         batch = self.batch
         if not self.sealed and self._size:
             self._participant.complete(batch)
         self.seal()
         self._thread.give_up_soon()
-        self._thread.submit(lambda: self._finish(batch, closing), _ignore, _log_error, _log_error)
+        self._thread.submit(
+            lambda: self._commit_and_close(batch, closing), _ignore, _log_error, _log_error
+        )
         self._thread.stop()
 
-    def _finish(self, batch: Batch, closing: Closing) -> None:
-        # The store holds a prefix of what happened: nothing follows a batch that was given up.
-        answer = self._job.commit(batch) if self._kept == self.sent else None
+    def _commit_and_close(self, batch: Batch, closing: Closing) -> None:
+        # The store must hold a prefix of what happened: if a batch before this one was not
+        # committed, this one must not be either.
+        answer = self._job.commit(batch) if self._committed == self.sent else None
         status = self._job.close(closing)
         self._participant.last_batch_committed(batch, answer, status, closing.reason)
 
 
-def _fire(waiters: list[Waiter[None]]) -> None:
-    fired = waiters[:]
+def _set_all(waiters: list[Waiter[None]]) -> None:
+    waiting = waiters[:]
     waiters.clear()
-    for waiter in fired:
+    for waiter in waiting:
         waiter.set(None)
 
 
 def _ignore(_: object) -> None:
-    """An answer that nobody waits for."""
+    """The participant has already been given the answer."""
 
 
 def _log_error(error: Exception) -> None:
-    logger.warning("The job was given up without its last batch: %s", error)
+    logger.warning("The job could not be closed in the store; the next run recovers it: %s", error)

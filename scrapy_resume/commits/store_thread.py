@@ -1,4 +1,4 @@
-"""The one thread of a crawl on which the store is called; the reactor never waits for it."""
+"""The one thread of a crawl on which the store is called, so that the event loop never blocks."""
 
 from __future__ import annotations
 
@@ -20,36 +20,35 @@ FIRST_PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE_SECONDS: Final = 5.0
 
 SWITCH_SECONDS: Final = 0.000_5
-"""The interpreter's switch interval while a call runs. SQLite's driver lets the interpreter's
-lock go for each statement; beside a busy event loop each would wait the usual 5 ms to get it
-back, and a commit of 30 rows took 50 ms where it takes 2 ms by itself."""
+"""The interpreter's switch interval while a call runs. SQLite's driver releases the interpreter's
+lock for each statement. Beside a busy event loop, each would wait the usual 5 ms to reacquire it:
+a commit of 30 rows took 50 ms, and takes 2 ms alone."""
 
 
 class StoreThread:
-    """Runs calls one after the other and hands their results to the event loop.
+    """Runs calls in order and passes their results to the event loop.
 
-    A daemon thread: a store that never answers does not keep the process from ending.
+    A daemon thread, so that a store that never answers does not keep the process from ending.
     """
 
     def __init__(self, name: str, clock: Clock) -> None:
         self._clock = clock
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._hurry = threading.Event()
+        self._giving_up = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started = False
-        self._on_stop: Callable[[], object] | None = None
 
     def submit(
         self,
         call: Callable[[], T],
         done: Callable[[T], None],
         failed: Callable[[Exception], None],
-        out: Callable[[StoreUnavailableError], None],
+        unavailable: Callable[[StoreUnavailableError], None],
     ) -> None:
         """Run ``call``; then ``done(result)`` or ``failed(error)`` in the event loop.
 
-        While the store is unavailable the call is repeated; each time ``out(error)`` is
-        called in the event loop.
+        While the store is unavailable (``StoreUnavailableError``) the call is repeated, and
+        ``unavailable(error)`` is called in the event loop each time.
         """
         if not self._started:
             self._started = True
@@ -57,7 +56,7 @@ class StoreThread:
 
         def run() -> None:
             try:
-                result = self._insist(call, out)
+                result = self._repeat(call, unavailable)
             except Exception as error:
                 self._clock.post(failed, error)
             else:
@@ -65,32 +64,31 @@ class StoreThread:
 
         self._calls.put(run)
 
-    def _insist(self, call: Callable[[], T], out: Callable[[StoreUnavailableError], None]) -> T:
+    def _repeat(
+        self, call: Callable[[], T], unavailable: Callable[[StoreUnavailableError], None]
+    ) -> T:
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
                 return call()
             except StoreUnavailableError as error:
-                if self._hurry.is_set():
+                if self._giving_up.is_set():
                     raise
-                self._clock.post(out, error)
-            self._hurry.wait(pause)
+                self._clock.post(unavailable, error)
+            self._giving_up.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def give_up_soon(self) -> None:
-        """A call that finds the store unavailable fails from now on, after one more try."""
-        self._hurry.set()
+        """From now on, do not repeat calls that find the store unavailable. A call that waits to be
+        repeated is tried once more."""
+        self._giving_up.set()
 
     def stop(self) -> None:
-        """End after the calls that are waiting."""
+        """End the thread after the calls that were submitted."""
         self._calls.put(None)
 
-    def when_stopped(self, tell: Callable[[], object]) -> None:
-        """Call ``tell`` in the event loop when the thread has ended; after ``stop()``."""
-        self._on_stop = tell
-
     def join(self, timeout_seconds: float) -> None:
-        """Wait for the end."""
+        """Block until the thread has ended, or for ``timeout_seconds``."""
         if self._started:
             self._thread.join(timeout_seconds)
 
@@ -102,5 +100,3 @@ class StoreThread:
                 call()
             finally:
                 sys.setswitchinterval(usual)
-        if self._on_stop is not None:
-            self._clock.post(self._on_stop)

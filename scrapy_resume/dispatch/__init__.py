@@ -1,4 +1,4 @@
-"""Which request the engine gets next, when a delayed one is due, and which slots this worker owns.
+"""Decides which request is dispatched next, when delayed ones are due, which slots a worker owns.
 
-Knows neither Scrapy's engine nor Twisted. The order within the buffer is in ``frontier``.
+Imports neither Scrapy's engine nor Twisted. ``frontier`` has the order within the lease buffer.
 """

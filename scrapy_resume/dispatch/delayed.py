@@ -1,7 +1,7 @@
-"""Delayed requests: when the next one is due, and how long a run waits with nothing else to do.
+"""Delayed requests: when the next one is due, and how long a run waits if nothing else is left.
 
-Delayed requests are in the store and cost no memory here; those that have to run in this
-process (``Row.not_before``) are held here.
+Most delayed requests are in the store and take no memory here. Those that have to run in this
+process are held here until ``Row.not_before``.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 LATER: Final = "resume_later"
-"""The close reason of a run that had nothing but delayed requests left."""
+"""The close reason of a run in which only delayed requests were left."""
 
 OVERDUE_SECONDS: Final = 0.2
-"""Until the store is asked again for a row that it should have given."""
+"""The pause before the store is asked again for a row that is due but was not leased: the clock of
+the store's machine may be behind."""
 
 
 class DelayedRows:
-    """Rows that are not due yet, and for how long there has been nothing else to do."""
+    """Holds rows until they are due, and closes the spider if it would wait for too long."""
 
     def __init__(
         self,
@@ -50,61 +51,65 @@ class DelayedRows:
         self._timer: Timer | None = None
         self._rows: dict[int, tuple[Row, Timer]] = {}
         self._since: float | None = None
-        """Since when nothing else was left, on the monotonic clock."""
+        """Since when only delayed requests are left, on the monotonic clock; ``None``: others
+        are."""
         self._ended = False
 
     def __len__(self) -> int:
-        """Rows that are held here."""
+        """Number of rows that are held here."""
         return len(self._rows)
 
-    def hold(self, row: Row, release: Callable[[Row], None]) -> None:
-        """Keep a row until it is due, then ``release`` it."""
+    def hold(self, row: Row, when_due: Callable[[Row], None]) -> None:
+        """Keep a row until it is due, then call ``when_due(row)``."""
         seconds = seconds_until(row.not_before, self._clock.time())
-        timer = self._clock.call_later(seconds, self._look_at, row, release)
+        timer = self._clock.call_later(seconds, self._check_due, row, when_due)
         self._rows[row.id] = (row, timer)
 
-    def _look_at(self, row: Row, release: Callable[[Row], None]) -> None:
+    def _check_due(self, row: Row, when_due: Callable[[Row], None]) -> None:
         del self._rows[row.id]
         if row.not_before > self._clock.time():
-            self.hold(row, release)
+            self.hold(row, when_due)
         else:
-            release(row)
+            when_due(row)
 
-    def next_due(self, moment: float) -> None:
-        """The store's first delayed row is due at that time (seconds since the epoch); 0: none is
-        delayed. A batch is sent then, which leases it."""
+    def set_next_due(self, moment: float) -> None:
+        """The first delayed row in the store is due at ``moment`` (seconds since the epoch; 0: none
+        is delayed). A batch is sent then, which leases the row."""
         if moment == self._next_due or self._ended:
             return
         self._stop_timer()
         self._next_due = moment
         if moment:
-            # The clock of the store's machine may be behind: not again at once.
             now = self._clock.time()
             seconds = OVERDUE_SECONDS if moment <= now else seconds_until(moment, now)
-            self._timer = self._clock.call_later(seconds, self._now_due)
+            self._timer = self._clock.call_later(seconds, self._lease_due)
 
-    def _now_due(self) -> None:
+    def _lease_due(self) -> None:
         self._timer = None
         self._next_due = 0.0
-        self._committer.hurry()
+        self._committer.send_soon()
 
-    def look(self, nothing_else: bool, delayed: int) -> None:
-        """Close the spider if it has waited for too long, or would have to; called every second
-        or so. ``nothing_else``: all that is left is delayed; ``delayed``: rows in the store."""
-        if not nothing_else:
-            self._since = None
-            return
+    def restart_patience(self) -> None:
+        """Requests are left that are not delayed."""
+        self._since = None
+
+    def close_if_too_long(self, stored_count: int) -> None:
+        """Only delayed requests are left: close the spider if it has waited, or would have to wait,
+        for longer than RESUME_RETRY_WAIT. To be called about once a second.
+
+        ``stored_count``: number of delayed rows in the store.
+        """
         now = self._clock.monotonic()
         if self._since is None:
             self._since = now
-            logger.info("Nothing is left but %s", self._what_waits(delayed))
+            logger.info("Nothing is left but %s", self._description(stored_count))
         patience_seconds = self._patience_seconds - (now - self._since)
         if self._seconds_until(self._first_due()) > max(patience_seconds, 0.0):
             logger.info(
-                "The spider is closed (RESUME_RETRY_WAIT is %g s): nothing is left but %s. The "
-                "same command goes on with them.",
+                "The spider is closed (RESUME_RETRY_WAIT is %g s): nothing is left but %s. Run the "
+                "same command again to fetch them.",
                 self._patience_seconds,
-                self._what_waits(delayed),
+                self._description(stored_count),
             )
             self._engine.close_spider(LATER)
 
@@ -116,16 +121,16 @@ class DelayedRows:
         moments += [moment for moment in (self._next_due, self._breakers.next_due) if moment]
         return min(moments, default=0.0)
 
-    def _what_waits(self, delayed: int) -> str:
+    def _description(self, stored_count: int) -> str:
         first = self._first_due()
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first))
         return (
-            f"{delayed + len(self._rows)} requests that wait for their next attempt; the first "
-            f"is due at {when}, in {self._seconds_until(first):.1f} s"
+            f"{stored_count + len(self._rows)} requests that wait for their next attempt; the "
+            f"first is due at {when}, in {self._seconds_until(first):.1f} s"
         )
 
     def end(self) -> None:
-        """Nothing is dispatched any more."""
+        """Stop all timers: nothing more is dispatched."""
         self._ended = True
         self._stop_timer()
         for _, timer in self._rows.values():

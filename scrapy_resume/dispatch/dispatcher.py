@@ -1,4 +1,4 @@
-"""Which request the engine gets next, and which requests the engine holds."""
+"""Chooses the request that is dispatched next, and knows which requests the engine holds."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from scrapy_resume.store.contract import JobStore
 
 LONGEST_WAIT_SECONDS: Final = 5.0
-"""How long a callback waits, on a job that has crashed, for a store that does not answer."""
+"""How long a callback waits for the store to record that its response has arrived (which it does
+only in a job that has crashed)."""
 
 
 class Dispatcher:
-    """The requests that the engine holds, and the choice of the next."""
+    """Chooses rows from the lease buffer, and tracks the requests that the engine holds."""
 
     def __init__(
         self,
@@ -45,32 +46,35 @@ class Dispatcher:
         self._committer = committer
         self._engine = engine
         self._clock = clock
-        self._hold: int | None = None
-        """The number of batches that have to be answered before the next request goes."""
+        self._batches_awaited: int | None = None
+        """How many batches must have been answered before the next row is chosen; ``None``: no
+        number in particular."""
         self.arrived_before: int | None = None
-        """The id from which on arrivals came too late to take part in the choice of it."""
-        self.handed: dict[Request, Row] = {}
-        """By object: retries and redirects copy everything else."""
+        """Arrivals from this id on came too late to be chosen next; ``None``: none did."""
+        self.dispatched: dict[Request, Row] = {}
+        """Requests that the engine holds. Keyed by object identity: retries and redirects copy all
+        else."""
         self.alone: Row | None = None
-        """The suspect whose turn it is: nothing else is handed out until it has ended."""
+        """The suspect whose turn it is (see ``run_alone``): nothing else is dispatched until it has
+        ended."""
         self.suspects = job.session.frontier.suspects
-        """Suspects that wait in the store."""
+        """Number of suspects that wait in the store."""
         self.expected: dict[int, Request] = {}
-        """Arrivals that the store has not answered yet, by id."""
+        """By id: requests whose arrival the store has not answered yet."""
         self.releasing = 0
-        """Rows on their way back to the store."""
+        """Number of rows that are being released to the store."""
 
     def wake(self) -> None:
-        """Have the engine ask for a request."""
+        """Have the engine ask for the next request."""
         self._engine.wake()
 
     def next_row(self) -> Row | None:
-        """The row that comes next; ``None``: none may be handed out now."""
+        """Take the row that comes next; ``None``: none may be dispatched now."""
         if self.alone is not None:
             alone = self.alone
             waits = (
                 alone.in_engine
-                or self.handed
+                or self.dispatched
                 or alone.id in self.expected
                 or alone.not_before > self._clock.time()
             )
@@ -79,39 +83,41 @@ class Dispatcher:
             return None
         row = self._frontier.next_row(self._engine.active_downloads, self.arrived_before)
         if row is not None:
-            self._breakers.dispatched(row)
-        self._stop_holding()
+            self._breakers.claim_probe(row)
+        self._stop_waiting_for_store()
         return row
 
     def error_for(self, row: Row) -> HostUnavailableError | None:
-        """Why the row that comes next is to fail without being sent; ``None``: it is not."""
+        """The error with which a row fails without being sent; ``None``: it may be sent."""
         return self._breakers.error_for(row)
 
     def _must_wait_for_store(self) -> bool:
-        """With an idle downloader, what is not here yet may come before all that is.
+        """Whether to wait for an answer of the store before the next row is chosen.
 
-        So the order is plain Scrapy's where requests go one by one: all that arrived so far
-        takes part, what the store has for a queue that ran dry does too, and what the page
-        that was just fetched is about to give does not. One commit is waited for, not more:
-        a stream of arrivals must not keep everything else from going.
+        It is waited for while the downloader is idle, so that the order is plain Scrapy's where
+        requests are sent one by one: rows that are still in the store, or on their way to it, may
+        rank before all leased ones. The choice then includes all arrivals so far, and what the
+        store has for empty queues, but not what the last response is about to yield. Only one
+        commit is waited for: a stream of arrivals must not hold up everything else.
         """
         if not self._engine.is_idle():
             return False
-        if self._hold is None:
+        if self._batches_awaited is None:
             if not self.expected and not self._frontier.has_dry_queue:
                 return False
-            collected = bool(self._committer.batch.arrivals) or self._frontier.hungry
-            self._hold = self._committer.sent + (1 if collected else 0)
+            collected = bool(self._committer.batch.arrivals) or self._frontier.needs_refill
+            self._batches_awaited = self._committer.sent + (1 if collected else 0)
             self.arrived_before = self._committer.batch.next_id
-            self._committer.hurry()
-        return self._committer.received < self._hold
+            self._committer.send_soon()
+        return self._committer.received < self._batches_awaited
 
-    def _stop_holding(self) -> None:
-        self._hold = self.arrived_before = None
+    def _stop_waiting_for_store(self) -> None:
+        self._batches_awaited = self.arrived_before = None
 
-    def hand(self, row: Row, request: Request) -> None:
-        """The engine gets it: an attempt, and in flight if the process dies now."""
-        self.handed[request] = row
+    def dispatch(self, row: Row, request: Request) -> None:
+        """The engine gets a row's request: this is an attempt. A recorded row is marked as in
+        flight, so that a later run knows of it if the process dies."""
+        self.dispatched[request] = row
         row.in_engine = True
         row.attempts += 1
         row.retry_times = retries_of(request)
@@ -119,28 +125,29 @@ class Dispatcher:
             self._job.mark(row.id, Phase.sent)
 
     def not_sent(self, row: Row) -> None:
-        """A row that came next has failed before the engine got it: others need not wait for it."""
-        self._breakers.let_go(row)
+        """A row that ``next_row`` returned is not dispatched, but fails."""
+        self._breakers.engine_done(row)
         if self._frontier.robots is not None:
             self._frontier.robots.not_sent(row)
 
     def passed_robots(self, request: Request) -> None:
-        """The request has reached the downloader, past the robots.txt middleware."""
-        row = self.handed.get(request)
+        """A request has passed the robots.txt middleware and reached the downloader."""
+        row = self.dispatched.get(request)
         robots = self._frontier.robots
         if row is not None and robots is not None and robots.passed(row):
             self._engine.wake()
 
-    def site_answers(self, request: Request) -> None:
-        """The site has begun to answer: a death of the process from here on may be due to the
-        answer. Called by whatever sees the answer first; it is marked once."""
-        row = self.handed.get(request)
+    def mark_answered(self, request: Request) -> None:
+        """The site has begun to answer: if the process dies from now on, the answer may be the
+        cause. Called whenever a part of the answer arrives; only the first call has an effect."""
+        row = self.dispatched.get(request)
         if row is not None and row.recorded:
             self._job.mark(row.id, Phase.answered)
 
-    async def known_to_be_answered(self) -> None:
-        """Wait until a death of the process from here on would be known to be the answers' doing;
-        not for long where the store does not answer."""
+    async def wait_until_marked(self) -> None:
+        """Wait until the store has recorded all that was marked, for at most
+        ``LONGEST_WAIT_SECONDS``. If the process dies after that, the next run knows which answers
+        may be the cause."""
         waiter: Waiter[None] = self._clock.waiter()
         if not self._job.when_marked(partial(self._clock.post, waiter.set, None)):
             timer = self._clock.call_later(LONGEST_WAIT_SECONDS, waiter.set, None)
@@ -150,8 +157,9 @@ class Dispatcher:
                 timer.cancel()
 
     def take_back(self, request: Request) -> Row | None:
-        """The engine let go of a request; ``None``: it came around the scheduler."""
-        row = self.handed.pop(request, None)
+        """The engine is done with a request. Returns its row; ``None``: it did not come from the
+        scheduler."""
+        row = self.dispatched.pop(request, None)
         if row is None:
             return None
         row.in_engine = False
@@ -159,58 +167,58 @@ class Dispatcher:
             self._job.unmark(row.id)
         if self._frontier.robots is not None:
             self._frontier.robots.passed(row)
-        self._breakers.let_go(row)
+        self._breakers.engine_done(row)
         return row
 
-    def take_all_back(self) -> None:
-        """What the engine holds is not in flight any more: it is being torn down."""
-        for row in self.handed.values():
+    def unmark_all(self) -> None:
+        """The engine is being torn down: none of its requests is in flight any more."""
+        for row in self.dispatched.values():
             if row.recorded:
                 self._job.unmark(row.id)
 
-    def put(self, row: Row) -> None:
-        """A row is ready to be handed out, when its time has come."""
+    def enqueue(self, row: Row) -> None:
+        """Queue a row that is leased; if it is delayed, as soon as it is due."""
         if row.not_before > self._clock.time():
             self.delayed.hold(row, self._due)
         elif row is not self.alone:
             self._frontier.push(row)
 
     def _due(self, row: Row) -> None:
-        self.put(row)
+        self.enqueue(row)
         self._engine.wake()
 
-    def take_alone(self, row: Row) -> None:
-        """A suspect's turn has come, as soon as its host may be asked."""
+    def run_alone(self, row: Row) -> None:
+        """Dispatch a suspect next, as soon as its host may be asked, and nothing beside it.
+
+        Suspects were in flight when the process died, so each of them may be the cause.
+        """
         self.alone = row
         row.not_before = self._breakers.blocked_until(row)
         if row.not_before > self._clock.time():
             self.delayed.hold(row, self._due)
 
-    def drop(self, row: Row) -> None:
-        """A row has ended: what waited for it may go."""
+    def stop_waiting_for(self, row: Row) -> None:
+        """A row has ended, or is open only because of unrecorded rows below it: dispatch those that
+        had to wait for it."""
         self._frontier.ended(row)
         if row is self.alone:
             self.alone = None
 
-    def left_engine(self, row: Row) -> None:
-        """A row is open through what lives in memory below it alone: that may go, and others."""
-        self._frontier.ended(row)
-        if row is self.alone:
-            self.alone = None
-
-    def ask_for_more(self) -> None:
-        """The engine wants requests and there are none: ask the store now, if it may help."""
+    def request_more(self) -> None:
+        """The engine asks for requests and there are none: send the batch now, if the answer may
+        bring some."""
         frontier = self._frontier
         arrivals = self._committer.batch.arrivals
-        if frontier.hungry or frontier.put_off or arrivals or self.wants_suspect():
-            self._committer.hurry()
+        if frontier.needs_refill or frontier.put_off or arrivals or self.wants_suspect():
+            self._committer.send_soon()
 
     def wants_suspect(self) -> bool:
-        """Suspects run alone: when nothing else is ready, on its way, or in flight."""
+        """Whether to ask for a suspect. Suspects run alone, after all others: when nothing else is
+        ready, arriving, being released, or in flight."""
         return bool(
             self.suspects
             and self.alone is None
-            and not self.handed
+            and not self.dispatched
             and not self._frontier.ready_rows
             and not self._frontier.pending_rows
             and not self.expected
@@ -219,7 +227,7 @@ class Dispatcher:
         )
 
     def has_pending(self) -> bool:
-        """Something is left to be handed out, or may turn out to be."""
+        """Whether requests are left to dispatch, or others may still come."""
         return bool(
             self._frontier.leased
             or self._frontier.pending_rows
@@ -233,25 +241,25 @@ class Dispatcher:
 
     @property
     def waiting_count(self) -> int:
-        """Requests that are known to wait: here, in the store, or on their way to it."""
+        """Number of requests that wait here, in the store, or on their way to it."""
         return self._frontier.leased + self._frontier.pending_rows + len(self.expected)
 
     @property
     def blocked_rows(self) -> int:
-        """Rows that are known to wait for their host."""
+        """Number of rows, here and in the store, that wait for their host."""
         return self._frontier.blocked_rows
 
     def stop_awaiting_every_run(self) -> bool:
-        """Dispatch others, though what comes first in every run may not have come. Returns whether
-        they had to wait for it."""
+        """Dispatch other requests, even if those that come first in every run have not arrived.
+        Returns whether they had to wait for these."""
         awaited, self._frontier.awaits_every_run = self._frontier.awaits_every_run, False
         return awaited
 
     def only_waits(self) -> bool:
-        """Nothing is in hand but rows whose time has not come."""
+        """Whether all requests that are left are delayed."""
         frontier = self._frontier
         return not (
-            self.handed
+            self.dispatched
             or frontier.ready_rows
             or frontier.pending_rows
             or self.expected

@@ -1,4 +1,4 @@
-"""The slots of one of many workers: which are its own, how many more it has use for."""
+"""Slots of one worker among several: which it owns, needs, and gives away."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.frontier.slot_queue import SlotQueue
 
-SLOTS_A_BATCH: Final = 8
-"""Slots that a worker takes at a time: it takes as many as keep it busy, and no more."""
+SLOTS_PER_BATCH: Final = 8
+"""Slots that a worker claims at a time at most. It claims only as many as keep it busy."""
 
 
 class SlotOwnership:
-    """Takes slots into the frontier, and out of it."""
+    """Adds owned slots to the lease buffer, and removes those that are given away."""
 
     def __init__(self, frontier: LeaseBuffer) -> None:
         self._frontier = frontier
 
     def own(self, slots: Iterable[str]) -> None:
-        """These slots are this run's from now on."""
+        """Take over slots that the store has assigned to this run."""
         if self._frontier.owned is not None:
             for slot in slots:
                 self._frontier.owned.add(slot)
@@ -30,19 +30,22 @@ class SlotOwnership:
 
     @property
     def share(self) -> int:
-        """How many rows to lease from a slot that is new."""
+        """Number of rows to lease from each new slot."""
         return max(1, self._frontier.size // (len(self._frontier.queues) + 1))
 
     def slots_wanted(self, busy: Collection[str], is_resting: Callable[[str], bool]) -> int:
-        """How many more slots the worker has use for: so many that as many as it may have
-        requests do not just rest, for their delay, between two of them."""
+        """How many more slots the worker can use, so that it has as many active slots as concurrent
+        requests. Slots that wait for their download delay are not active.
+
+        ``busy``: slots that have requests in the engine.
+        """
         if self._frontier.awaits_every_run:
             return 0
         active = sum(not is_resting(slot) for slot in self._slots_with_work(busy))
-        return max(0, min(SLOTS_A_BATCH, self._frontier.concurrency - active))
+        return max(0, min(SLOTS_PER_BATCH, self._frontier.concurrency - active))
 
     def slots_at_work(self, busy: Collection[str]) -> int:
-        """Slots that have something to do here."""
+        """Number of slots that have requests here, leased or in the store."""
         return sum(1 for _ in self._slots_with_work(busy))
 
     def _slots_with_work(self, busy: Collection[str]) -> Iterator[str]:
@@ -53,18 +56,20 @@ class SlotOwnership:
             ):
                 yield queue.slot
 
-    def look_everywhere(self) -> None:
-        """Others may have added rows to this run's slots: ask for all that have none here."""
+    def refill_empty_slots(self) -> None:
+        """Lease rows for all owned slots that have none here: other workers may have added some."""
         if self._frontier.owned is not None:
-            self._frontier.hungry_slots.update(
+            self._frontier.slots_to_refill.update(
                 slot
                 for slot in self._frontier.owned
                 if (queue := self._frontier.queue(slot)) and not queue.rows
             )
 
     def hand_over(self, count: int, busy: Mapping[str, int]) -> None:
-        """So many slots with work are to go to others, the quiet ones first: no more is handed
-        out from them."""
+        """Stop dispatching from ``count`` slots with requests, so that other workers can have them.
+
+        ``busy``: slot → its requests in the engine. Slots with the fewest are chosen first.
+        """
         queues = [self._frontier.queue(slot) for slot in self._frontier.owned or ()]
         movable = [
             queue
@@ -78,7 +83,7 @@ class SlotOwnership:
             queue.leaving = True
 
     def take_leaving_rows(self) -> list[Row]:
-        """Take out what is leased from slots that another worker is to have."""
+        """Take out the leased rows of slots that other workers are to have."""
         rows: list[Row] = []
         for queue in self._frontier.queues.values():
             if queue.leaving and queue.rows:
@@ -88,9 +93,9 @@ class SlotOwnership:
     def take_spare_slots(
         self, busy: Mapping[str, int], now: float, kept_seconds: float
     ) -> list[str]:
-        """Take out the slots that this run gives back now: those that are to go to others, and
-        those in which nothing has been left for ``kept_seconds`` (``now`` is monotonic). Not those
-        that are busy: with a request in the engine, or with one that stays leased."""
+        """Remove and return the slots that this run gives back now: those that other workers are to
+        have, and those that have been empty for ``kept_seconds``. Slots that are busy, or have
+        leased rows, stay. ``now``: on the monotonic clock."""
         spare = [
             slot
             for slot in self._frontier.owned or ()

@@ -1,6 +1,6 @@
-"""What a run does as one of many on a job: takes slots and gives them, asks after the others.
+"""Coordinates this run with other workers on the same job: who owns which slots, who is idle.
 
-On a store that one run has for itself, all of this is silent.
+Does nothing on a store that only one run can use at a time.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 POLL_SECONDS: Final = 0.5
-"""How often a run without enough to do asks for more; half to one and a half times as long, so
-that a hundred of them do not ask at once."""
+"""How often a run that has too little to do asks for more. Each pause is between half and one and a
+half times as long, so that a hundred workers do not ask at once."""
 
 WANT_SECONDS: Final = 0.2
-"""Between two times that slots are asked for, when there were none."""
+"""The pause after slots were asked for in vain."""
 
 WANT_MORE_SECONDS: Final = 1.0
-"""The same of a run that has as many as it may have requests, though they rest: the question
-costs more the more hosts there are."""
+"""The same for a run that has as many slots as concurrent requests, though some wait for their
+delay. The more hosts there are, the more such a query costs."""
 
 KEPT_SECONDS: Final = 2.0
-"""How long a slot in which nothing is left is kept: the next link to it may come any moment."""
+"""How long an empty slot is kept: the next link to it may come at any moment."""
 
 GIVING_SECONDS: Final = 0.5
-"""Between two times that slots are given to workers that have none."""
+"""The pause between two times that slots are given to workers that have none."""
 
-TELLING_SECONDS: Final = 60.0
-"""Between two lines in the log about having nothing to do."""
+LOG_SECONDS: Final = 60.0
+"""The pause between two log messages that say why this worker has nothing to do."""
 
 
 class Workers:
-    """The other workers, as far as this one has to do with them."""
+    """What this worker tells the other workers through the store, and learns of them."""
 
     def __init__(
         self,
@@ -58,13 +58,13 @@ class Workers:
         clock: Clock,
     ) -> None:
         self.shared = session.sharing.shared
-        """There may be others."""
+        """Other workers may be on the job."""
         self.others_at_work = session.sharing.shared
-        """Something of the job is open elsewhere, or may still come."""
+        """Other workers have open requests, or may still get some."""
         self.only_waits = not session.sharing.shared
-        """All that is open elsewhere waits for its time."""
+        """All open requests of other workers are delayed."""
         self.starting = session.start.owned
-        """``start()`` is run here, and has not come to its end."""
+        """``start()`` runs here, and has not ended."""
         self._frontier = frontier
         self.slots = SlotOwnership(frontier)
         self._dispatcher = dispatcher
@@ -74,22 +74,24 @@ class Workers:
         self._clock = clock
         self._start_waiter: Waiter[bool] | None = None
         self._poll: Timer | None = None
-        self._told_idle = False
-        """The last answer was to a question whether others have something to do."""
+        self._reported_idle = False
+        """This run was idle in the last batch answered, so the answer said what others do."""
         self._fair_share = 0
-        """Of slots, where somebody looks for some in vain; 0: nobody does."""
+        """Slots with requests that this run may keep while another worker has none; 0: all have
+        some."""
         self._want_at = 0.0
         self._gave_at = 0.0
-        self._told_at = 0.0
+        self._logged_at = 0.0
         self._ended = False
 
     # ---- start()
 
     async def start_turn(self) -> bool:
-        """Wait until ``start()`` is this run's. False: it has come to its end elsewhere."""
+        """Wait until this run may run ``start()``. Returns False if another worker has exhausted
+        it."""
         waiter: Waiter[bool] = self._clock.waiter()
         self._start_waiter = waiter
-        self._committer.hurry()
+        self._committer.send_soon()
         return await waiter.wait()
 
     def _take_turn(self, turn: StartTurn) -> None:
@@ -104,10 +106,11 @@ class Workers:
 
     # ---- batches
 
-    def make_way(self) -> None:
-        """A batch is about to go: choose the slots that are to go to others with it, or soon.
+    def choose_slots_to_give(self) -> None:
+        """A batch is about to be sent: choose the slots that go to other workers, now or as soon as
+        their requests in the engine have ended.
 
-        Before it is decided what else stays here, and what is asked for.
+        To be called before arrivals are leased, and before rows and slots are asked for.
         """
         now = self._clock.monotonic()
         if not self._fair_share or self._ended or now - self._gave_at < GIVING_SECONDS:
@@ -119,7 +122,7 @@ class Workers:
             self.slots.hand_over(excess, busy)
 
     def complete(self, batch: Batch) -> None:
-        """Add to a batch that is about to go what the others have to know."""
+        """Add to a batch that is about to be sent what concerns other workers."""
         if not self.shared:
             return
         batch.sharing.start_wanted = self._start_waiter is not None
@@ -134,15 +137,16 @@ class Workers:
             self._want_slots(batch, busy)
 
     def _is_idle(self, batch: Batch) -> bool:
-        noted = batch.arrivals or batch.finishes or batch.releases
-        return not noted and self._has_nothing()
+        changed = batch.arrivals or batch.finishes or batch.releases
+        return not changed and self._has_nothing()
 
     def _has_nothing(self) -> bool:
-        """Nothing is in hand, on its way, or still to come from here."""
+        """Whether no request is in the engine, leased, arriving or being released, and ``start()``
+        does not run here."""
         dispatcher = self._dispatcher
         return not (
             self.starting
-            or dispatcher.handed
+            or dispatcher.dispatched
             or dispatcher.expected
             or dispatcher.alone is not None
             or dispatcher.releasing
@@ -150,11 +154,11 @@ class Workers:
         )
 
     def answered(self, batch: Batch, answer: Committed) -> None:
-        """The batch is kept."""
+        """The batch is committed."""
         if not self.shared:
             return
         self.slots.own(answer.sharing.claimed)
-        self._told_idle = batch.sharing.idle
+        self._reported_idle = batch.sharing.idle
         if batch.sharing.idle:
             self.others_at_work = answer.sharing.others_at_work
             self.only_waits = answer.sharing.only_delayed
@@ -167,28 +171,28 @@ class Workers:
                 WANT_MORE_SECONDS if is_rich else WANT_SECONDS
             )
             if answer.sharing.blocked_by and not at_work:
-                self._tell_why(answer.sharing.blocked_by)
+                self._log_blocked(answer.sharing.blocked_by)
 
     def poll_if_needed(self) -> None:
-        """Ask again after a while, if there is not enough to do."""
+        """If there is too little to do, ask the store again after a while."""
         if not self.shared or self._poll is not None or self._ended:
             return
         wants = self._start_waiter is not None or self.others_at_work
         if wants and self._slots_wanted(self._busy()):
-            at_once = not self._told_idle and self._has_nothing()
+            at_once = not self._reported_idle and self._has_nothing()
             pause_seconds = 0 if at_once else POLL_SECONDS * random.uniform(0.5, 1.5)
             self._poll = self._clock.call_later(pause_seconds, self._ask_again)
 
     def _ask_again(self) -> None:
         self._poll = None
-        self.slots.look_everywhere()
-        self._committer.hurry()
+        self.slots.refill_empty_slots()
+        self._committer.send_soon()
 
-    def _tell_why(self, slots: list[str]) -> None:
+    def _log_blocked(self, slots: list[str]) -> None:
         now = self._clock.monotonic()
-        if now - self._told_at < TELLING_SECONDS:
+        if now - self._logged_at < LOG_SECONDS:
             return
-        self._told_at = now
+        self._logged_at = now
         logger.info(
             "This worker has nothing to do: all slots with requests belong to other workers (%s). "
             "A host is crawled by one worker at a time; RESUME_HOSTS = 'shared' lets several "
@@ -197,7 +201,7 @@ class Workers:
         )
 
     def end(self) -> None:
-        """The run is about to end: ask for nothing any more."""
+        """The run is about to end: ask for nothing more."""
         self._ended = True
         if self._poll is not None:
             self._poll.cancel()
@@ -206,16 +210,16 @@ class Workers:
     # ---- slots
 
     def _give_slots(self, batch: Batch, busy: Counter[str]) -> None:
-        """Give back slots in which nothing is left, and those that are to go to others."""
+        """Give back empty slots, and those that other workers are to have."""
         rows = self.slots.take_leaving_rows()
         self._dispatcher.releasing += len(rows)
         batch.releases += [Release(row.id, row.attempts) for row in rows]
         spare = self.slots.take_spare_slots(busy, self._clock.monotonic(), KEPT_SECONDS)
-        # The next worker begins where this one has ended, after the delay.
+        # The next worker may send its first request after the download delay.
         batch.sharing.slots_given = dict.fromkeys(spare, self._slot_delay_seconds)
 
     def _want_slots(self, batch: Batch, busy: Counter[str]) -> None:
-        """Ask for more, but not again and again when there are none."""
+        """Ask for more slots, if it was not in vain a moment ago."""
         wanted = self._slots_wanted(busy)
         batch.sharing.slots_enough = not wanted
         if self._clock.monotonic() >= self._want_at:
@@ -226,8 +230,9 @@ class Workers:
         return self.slots.slots_wanted(busy, self._engine.is_resting)
 
     def _busy(self) -> Counter[str]:
-        """Slot → requests of it that the engine holds, or that wait for it to be empty."""
-        busy = Counter(row.slot for row in self._dispatcher.handed.values())
+        """Slot → number of its requests that the engine holds, and the suspect that is to run
+        alone."""
+        busy = Counter(row.slot for row in self._dispatcher.dispatched.values())
         if self._dispatcher.alone is not None:
             busy[self._dispatcher.alone.slot] += 1
         return busy

@@ -115,7 +115,7 @@ class EngineHooks:
         self._engine = engine
         self._port.attach(engine, self._tracker.row_of)
         engine_slot: Any = engine._slot
-        engine_slot.inprogress = InProgress(engine_slot.inprogress, self._tracker.let_go)
+        engine_slot.inprogress = InProgress(engine_slot.inprogress, self._tracker.engine_done)
         downloader: Any = engine.downloader
         scraper: Any = engine.scraper
         engine_parts: Any = engine
@@ -132,7 +132,7 @@ class EngineHooks:
     def _site_answers(self, request: Request) -> None:
         """The site has begun to answer, as the first of several signals shows: handlers of some
         schemes report no headers before the body, and a cached response is not downloaded."""
-        self._dispatcher.site_answers(request)
+        self._dispatcher.mark_answered(request)
 
     def start_yields(self, request: Request) -> None:
         """``start()`` has yielded a request, which the engine schedules next."""
@@ -193,9 +193,9 @@ class EngineHooks:
 
     def _fetched(self, result: Any, row: Row) -> Any:
         if isinstance(result, Request):
-            self._tracker.goes_on_as(row, result)
+            self._tracker.continue_as(row, result)
         elif isinstance(result, Response):
-            self._tracker.got_page(row, result.status)
+            self._tracker.response_received(row, result.status)
         elif isinstance(result, Failure) and is_cancellation(result.value):
             self._cancelled()
         return result
@@ -207,7 +207,7 @@ class EngineHooks:
                 return await call(result, request, *args, **kwargs)
             _current_row.set(row)
             self._site_answers(request)
-            await self._dispatcher.known_to_be_answered()
+            await self._dispatcher.wait_until_marked()
             if isinstance(result, Failure) and result.value is not None:
                 if is_cancellation(result.value):
                     self._cancelled()
@@ -287,7 +287,7 @@ class EngineHooks:
                 self.tag(output, row)
                 yield output
             if requests % ROOM_CHECK_REQUESTS == 0 and committer.full:
-                await committer.room()
+                await committer.wait_for_room()
 
     async def _step(self, result: Iterable[Any], row: Row) -> AsyncGenerator[Any, None]:
         """The outputs of a plain iterable. Requests that its code schedules itself are the row's

@@ -94,7 +94,7 @@ class SignalSender:
             self._sending = True
             self._clock.spawn(self._send_queue())
         if self._size > BACKLOG:
-            self._tracker.hold(HOLD_REASON, True)
+            self._tracker.hold_dispatch(HOLD_REASON)
 
     def commit_done(self, counts: Counts) -> None:
         """Queue ``commit_done``. It is not stored, so it is not sent again after a crash."""
@@ -121,7 +121,7 @@ class SignalSender:
             self._size -= len(note.events)
             on_delivered(note.id)
             if self._size <= BACKLOG // 2:
-                self._tracker.hold(HOLD_REASON, False)
+                self._tracker.resume_dispatch(HOLD_REASON)
         self._sending = False
         waiters, self._finish_waiters = self._finish_waiters, []
         for waiter in waiters:

@@ -140,8 +140,8 @@ class FeedContext:
 
     async def saved(self) -> None:
         """Wait until the store has committed what was saved. Raises ``FeedsAbandonedError``."""
-        self._committer.note()
-        if not await self._committer.kept():
+        self._committer.begin_entry()
+        if not await self._committer.wait_committed():
             raise FeedsAbandonedError
 
     def complete(self, batch: Batch) -> None:

@@ -1,9 +1,8 @@
-"""Delta crawls: which requests earlier numbers of the job have made superfluous. No I/O.
+"""Delta crawls: which requests may be skipped, and the keys that they are compared by. No I/O.
 
-A request is known to later numbers by its key: ``meta["resume_key"]``, or its fingerprint. The
-store says whether one with that key gave items; here it is only told which requests may be
-skipped at all. Those that ``start()`` yields never are: they are where a crawl learns what is
-new.
+Each request that gives items leaves its key for later numbers of the job: ``meta["resume_key"]``,
+or its fingerprint. The store skips a request whose key is there; this module decides which requests
+may be skipped at all. Requests of ``start()`` may not: they show a crawl what is new.
 """
 
 from __future__ import annotations
@@ -19,23 +18,25 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.row import Row
 
 KEY: Final = "resume_key"
-"""The key of ``meta`` for a key of one's own; ``None`` stands for the fingerprint."""
+"""The key of ``meta`` for a key that the user sets; ``None``: the fingerprint is the key."""
 
 ALWAYS_FETCHED: Final = "resume_delta"
-"""The key of ``meta`` that is ``False`` for what is to be fetched always."""
+"""The key of ``meta`` that is ``False`` for a request that must not be skipped."""
 
 
 def given_key(request: Request, fingerprint: bytes, identity: bytes) -> bytes | None:
-    """What later numbers know the request by, if it gives items; ``None``: by its identity."""
+    """The key that a request leaves for later numbers of the job, if it gives items; ``None``: its
+    identity is the key."""
     own = request.meta.get(KEY)
     key = ordinary_identity(fingerprint) if own is None else key_of_ones_own(own)
     return None if key == identity else key
 
 
 def may_be_skipped(request: Request, parent: Row | None) -> bool:
-    """Whether a delta crawl may do without the request: if a page has led to it.
+    """Whether a delta crawl may skip a request that ``parent`` yielded (``None``: unknown).
 
-    Another attempt at a page that was fetched is not one to do without.
+    It may if the parent is a request, and neither is this a retry of it, nor does ``resume_delta``
+    in ``meta`` forbid it.
     """
     return (
         parent is not None

@@ -1,6 +1,6 @@
-"""Which identities a run knows by itself, so that it need not ask the store.
+"""Deduplication in memory, before the store is asked.
 
-An identity that is not known here may be known to the store; never the other way round.
+An identity that is unknown here may be known to the store. One that is known here is a duplicate.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class DupeFilter:
-    """Knows the identities that arrived lately, and those of rows that run from memory."""
+    """Knows the identities that arrived lately, and those that rows in memory have reserved."""
 
     def __init__(
         self, run: int, order: QueueOrder, fingerprint: Callable[[Request], bytes]
@@ -40,40 +40,47 @@ class DupeFilter:
         self._recent = RecentSet()
         self._in_memory: set[bytes] = set()
         self._lasting_keys: dict[bytes, bytes] = {}
+        """By identity: keys of requests that are fetched in every run, until their row takes
+        them."""
         self._fetched_every_run: set[bytes] = set()
-        """Few: a link to the login is as much a duplicate as one to any other page."""
+        """Identities, as they would be in any run, of requests that are fetched in every run: an
+        ordinary request for the same page is a duplicate. There are only a few."""
 
     def filters(self, request: Request) -> bool:
-        """Whether a request is dropped where its fingerprint is known."""
+        """Whether a request is deduplicated by its fingerprint."""
         return self._dedupe and not request.dont_filter
 
-    def page_of(self, identity: bytes, request: Request) -> bytes | None:
-        """What an ordinary request for the same page is known by; ``None``: this one is not
+    def page_identity(self, identity: bytes, request: Request) -> bytes | None:
+        """The identity of an ordinary request for the same page; ``None``: this request is not
         ordinary. ``identity`` is that of its row."""
         if not self._dedupe:
             return None
         page = ordinary_identity(self.fingerprint(request))
-        # A retry has dont_filter too. (What a retry redirects to may be fetched once more.)
+        # A retry of an ordinary request has dont_filter too. (The target of a redirect of a retry
+        # is not recognized, and may be fetched once more.)
         return page if page == identity or not request.dont_filter else None
 
     def of_unfiltered(
-        self, parent: Row | None, fingerprint: bytes, every_run: bool
+        self, parent: Row | None, fingerprint: bytes, *, every_run: bool
     ) -> tuple[bytes, bool]:
-        """(identity, counted by the store): that of a request which duplicates are not filtered
-        from."""
+        """(identity, whether the store counts equal ones) of a request with ``dont_filter``.
+
+        ``parent``: the row that yielded it; ``None``: unknown.
+        """
         if parent is None:
-            # Nobody yields it again after a crash: it is a new request each time.
+            # No replay yields it again, so each one is a new request.
             return os.urandom(20), False
         if every_run:
             base, occurrence = parent.next_occurrence(fingerprint, b"every run")
             return self.in_this_run(occurrence_identity(base, occurrence)), False
         if parent.id == START or parent.kind is Kind.start_item:
-            # Equal items of start() are told apart by the store, and so is what they ask for.
+            # The store counts equal items of start(), and the equal requests of these, too.
             return child_identity(parent.key, fingerprint), True
         return occurrence_identity(*parent.next_occurrence(fingerprint)), False
 
-    def has(self, identity: bytes, skippable: bool = False) -> bool:
-        """It is known without asking the store."""
+    def has(self, identity: bytes, *, skippable: bool = False) -> bool:
+        """Whether an identity is known here. ``skippable``: a delta crawl may skip the request, so
+        it is known too if one that could be skipped has arrived."""
         return (
             identity in self._recent
             or identity in self._in_memory
@@ -82,7 +89,8 @@ class DupeFilter:
         )
 
     def in_this_run(self, lasting: bytes) -> bytes:
-        """The identity of a request that is fetched in every run; its key stays the same."""
+        """The identity, in this run, of a request that is fetched in every run. ``lasting`` is its
+        identity in any run, which becomes the key of its row."""
         identity = digest(b"every run", self._run.to_bytes(8, "big"), lasting)
         self._fetched_every_run.add(lasting)
         if identity not in self._recent and identity not in self._in_memory:
@@ -90,25 +98,26 @@ class DupeFilter:
         return identity
 
     def lasting_key(self, identity: bytes) -> bytes | None:
-        """Take the key of a request that is fetched in every run; ``None``: it is not."""
+        """Take out the key of a request that is fetched in every run; ``None``: it is not such a
+        request."""
         return self._lasting_keys.pop(identity, None)
 
-    def arrived(self, identity: bytes) -> None:
-        """It is on its way to the store."""
+    def add(self, identity: bytes) -> None:
+        """A request with the identity is on its way to the store."""
         self._recent.add(identity)
 
-    def keep(self, row: Row, identity: bytes) -> None:
-        """A row has it that the store does not know of yet."""
+    def reserve(self, row: Row, identity: bytes) -> None:
+        """Reserve an identity for a row that runs from memory. The store does not know it yet."""
         row.memory_identities.append(identity)
         self._in_memory.add(identity)
 
-    def drop(self, row: Row) -> None:
-        """The row's are not taken after all."""
+    def cancel_reservations(self, row: Row) -> None:
+        """Make the identities that a row has reserved unknown again."""
         self._in_memory.difference_update(row.memory_identities)
         row.memory_identities.clear()
 
     def ended(self, row: Row) -> None:
-        """A row has ended: the store knows its identities from its finish on."""
+        """A row has ended. The store gets its reserved identities with its finish."""
         for identity in row.memory_identities:
             self._in_memory.discard(identity)
             self._recent.add(identity)

@@ -1,4 +1,4 @@
-"""Fingerprints of requests; those of links that came lately are not worked out again."""
+"""Fingerprints of requests, with a cache."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from scrapy.utils.request import RequestFingerprinterProtocol
 
 LONGEST_URL: Final = 300
-"""Characters: longer ones are not remembered. Two generations of URLs with 60 take about 8 MB."""
+"""Characters; longer URLs are not cached. Two generations of URLs with 60 characters take about
+8 MB."""
 
 
 def fingerprints(fingerprinter: RequestFingerprinterProtocol) -> Callable[[Request], bytes]:
-    """The function that gives fingerprints. Those of Scrapy's own class are remembered: what
-    they depend on is known."""
+    """The function that computes fingerprints. Those of Scrapy's own class are cached, since it is
+    known what they depend on; those of other classes are not."""
     from scrapy.utils.request import RequestFingerprinter  # it imports Twisted
 
     if type(fingerprinter) is RequestFingerprinter:
@@ -27,10 +28,11 @@ def fingerprints(fingerprinter: RequestFingerprinterProtocol) -> Callable[[Reque
 
 
 class RecentFingerprints(RecentMap[str, bytes]):
-    """Those of the last ``generation_size`` to twice as many URLs that were asked for by GET.
+    """A cache of the fingerprints of GET requests, by URL, for the last ``generation_size`` URLs to
+    twice as many.
 
-    Pages repeat one another's links; to make a URL canonical and hash it takes longer than all
-    else that a known link costs here.
+    Pages repeat one another's links, and to canonicalize and hash a URL takes longer than all else
+    that a known link costs.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class RecentFingerprints(RecentMap[str, bytes]):
         self._fingerprint = fingerprint
 
     def of(self, request: Request) -> bytes:
-        """The request's fingerprint."""
+        """The request's fingerprint: 20 bytes with Scrapy's own class."""
         if request.method != "GET" or request.body or request.meta.get("verbatim_url"):
             return self._fingerprint(request)
         url = request.url

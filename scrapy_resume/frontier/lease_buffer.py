@@ -1,13 +1,13 @@
-"""Which leased request comes next. A small buffer in memory before the store's frontier.
+"""A small buffer of leased requests in front of the store, and the order in which they are taken.
 
-The store holds every open request; this buffer holds the best few of each download
-slot, leased. Scrapy's order is kept: the slot with the fewest active downloads first
-(under its default priority queue), in it the highest priority, then last in, first out,
-or first in, first out, as the settings say.
+The store holds every open request; this buffer holds the first few of each download slot, leased.
+The order is Scrapy's: the slot with the fewest active downloads first (with the default priority
+queue), in it the highest priority, then last in, first out, or first in, first out, as the
+settings say.
 
-Invariant, for each queue, at each commit: no pending row of the store ranks before the
-queue's worst leased row. Which arrivals stay leased is decided when their batch goes out:
-only then is known what the batch before it has brought.
+Invariant, for each queue, at each commit: no pending row in the store ranks before the last leased
+row of the queue. Which arrivals stay leased is decided when their batch is sent: only then the
+result of the batch before it is known.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from __future__ import annotations
 from bisect import insort
 from collections import Counter
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
+from scrapy_resume.frontier.host_blocks import HostBlocks
 from scrapy_resume.frontier.slot_queue import SlotQueue, arrival_rank, may_leave, rank_of_entry
 from scrapy_resume.store.contract import Wish
 from scrapy_resume.store.transaction.storable_text import storable
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from scrapy_resume.store.contract import Admission, Continuation
 
 MINIMUM_BUFFER: Final = 16
-LANES_A_BATCH: Final = 500
-"""Lanes that ask in one batch: leasing from 20,000 slots at once takes more than a second."""
+"""Rows that are kept leased at least, if there are so many."""
+
+REFILLS_PER_BATCH: Final = 500
+"""Slots that are leased from in one batch: 20,000 at once take more than a second."""
 
 
 class LeaseBuffer:
-    """The leased buffer, by download slot."""
+    """Leased rows, in one queue for each download slot, or one for all."""
 
     def __init__(
         self,
@@ -47,49 +49,50 @@ class LeaseBuffer:
         robots: RobotsGate | None = None,
     ) -> None:
         self.concurrency = concurrency
-        """Requests that the engine may hold."""
+        """Number of requests that the engine may hold."""
         self.size = max(MINIMUM_BUFFER, 2 * concurrency)
-        """Rows that are kept leased, about."""
+        """Number of rows that are kept leased, about."""
         self.owned: set[str] | None = set() if owns_slots else None
-        """Slots that are this run's; ``None``: it may lease from all."""
+        """Slots that this run owns; ``None``: it may lease from all."""
         self.by_slot = by_slot
-        """Each slot has a queue of its own; otherwise one queue has the rows of all."""
+        """Each slot has its own queue; otherwise one queue has the rows of all slots."""
         self.queues: dict[str, SlotQueue] = {}
-        """By slot: those that have something, and those of slots that are this run's."""
+        """By slot: queues that are not empty, and those of slots that this run owns."""
         self._last_slot = ""
-        self.hungry_slots: set[str] = set()
-        """Lanes that run low while the store has, or may have, more for them."""
+        self.slots_to_refill: set[str] = set()
+        """Slots whose queue runs low, while the store has more rows for it, or may have."""
         self._every_run: set[int] = set()
+        """Ids of the rows that come first in this run and have not ended."""
         self.awaits_every_run = awaits_every_run
-        """Requests that are to come first in every run have not arrived yet."""
+        """Dispatch nothing: the requests that come first in every run have not arrived yet."""
         self.robots = robots
         """``None``: robots.txt is not obeyed."""
-        self.blocked: set[str] = set()
-        """Hosts (see ``host_of``) that are not to be asked for now."""
-        self._probed: set[str] = set()
-        """Hosts that may be asked for one thing, as a probe."""
+        self._blocks = HostBlocks(by_slot=by_slot)
+        self.blocked = self._blocks.blocked
+        """Hosts (see ``host_of``) to which nothing may be dispatched."""
         self.put_off: list[Row] = []
-        """Rows of blocked hosts, out of the one queue of all."""
+        """Rows of blocked hosts, taken out of the one queue of all, to be released."""
         self.leased = 0
-        """Rows in the buffer."""
+        """Number of rows in the queues."""
         self.pending_rows = 0
-        """Pending rows in the store, of all slots that are not blocked."""
+        """Number of pending rows in the store, without those of blocked slots."""
         for slot, count in pending.items():
             self.set_pending(slot, count)
 
     def queue_key(self, slot: str) -> str:
-        """The queue of a download slot; all are one where the settings order by priority first."""
+        """The key of a download slot's queue; empty where one queue has all rows."""
         return storable(slot) if self.by_slot else ""
 
     def queue(self, slot: str) -> SlotQueue:
-        """A slot's queue, which is there from now on."""
+        """The queue of a slot. Creates it if need be."""
         queue = self.queues.get(slot)
         if queue is None:
             queue = self.queues[slot] = SlotQueue(slot)
         return queue
 
-    def _drop(self, queue: SlotQueue) -> None:
-        """Nothing is in a queue. One that is this run's is kept: others may add to it."""
+    def _remove(self, queue: SlotQueue) -> None:
+        """Remove an empty queue, unless this run owns the slot: other workers may add rows to
+        it."""
         if self.owned is None or queue.slot not in self.owned:
             del self.queues[queue.slot]
 
@@ -100,28 +103,29 @@ class LeaseBuffer:
         return self.owned is not None and slot in self.owned
 
     def _depth(self) -> int:
-        """How many rows a queue keeps leased."""
+        """Number of rows that each queue keeps leased."""
         return max(1, self.size // max(1, len(self.queues)))
 
     def expect(self, slot: str) -> None:
-        """A row is on its way into the store."""
+        """A row is on its way to the store."""
         self.queue(slot).arriving += 1
 
     def settle(self, slot: str) -> None:
-        """An expected row is in the store, or was found to be a duplicate."""
+        """The store has answered an expected row: it is new, or a duplicate."""
         queue = self.queues[slot]
         queue.arriving -= 1
         if queue.empty:
-            self._drop(queue)
+            self._remove(queue)
 
-    def choose(
+    def lease_arrivals(
         self, arrivals: Iterable[Admission | Continuation], arrived_before: int | None = None
     ) -> None:
-        """Decide which arrivals of a batch that is about to go this run keeps leased.
+        """Decide which arrivals of a batch that is about to be sent stay leased by this run.
 
-        Those that have to be are so already. No other batch is on its way: what is leased and
-        what is pending is known, and stays apart, the one before the other. One more is kept of
-        those that came before ``arrived_before``: it is handed out next, whatever came since.
+        Those that must stay leased are marked already. No other batch is in flight, so it is known
+        which rows are leased and which are pending, and the former keep ranking before the latter.
+        If ``arrived_before`` is given, each slot keeps at least one row with a lower id, if it has
+        one: that row is dispatched next, whatever has arrived since.
         """
         by_slot: dict[str, list[Admission | Continuation]] = {}
         leased: Counter[str] = Counter()
@@ -132,7 +136,7 @@ class LeaseBuffer:
                 by_slot.setdefault(arrival.slot, []).append(arrival)
         for slot, newcomers in by_slot.items():
             queue = self.queues[slot]
-            if queue.leaving or not self._may_lease(slot) or not self._is_open(slot):
+            if queue.leaving or not self._may_lease(slot) or not self._blocks.is_open(slot):
                 continue
             room = 0 if queue.pending else self._depth() - len(queue.rows) - leased[slot]
             for arrival in sorted(newcomers, key=arrival_rank):
@@ -147,7 +151,7 @@ class LeaseBuffer:
                     min(early, key=arrival_rank).lease = True
 
     def set_pending(self, slot: str, count: int) -> None:
-        """So many rows of the slot are pending in the store, and not delayed."""
+        """The store has ``count`` pending rows of the slot, without delayed ones."""
         if not self._may_lease(slot):
             count = 0
         queue = self.queue(slot)
@@ -156,12 +160,12 @@ class LeaseBuffer:
             self.pending_rows += count - queue.pending
         queue.pending = count
         if queue.empty:
-            self._drop(queue)
+            self._remove(queue)
         elif count and not queue.rows and not blocked:
-            self.hungry_slots.add(slot)
+            self.slots_to_refill.add(slot)
 
     def push(self, row: Row) -> None:
-        """A leased row, ready to be handed out."""
+        """Add a leased row, ready to be dispatched."""
         queue = self.queue(row.slot)
         insort(queue.rows, (row.rank, row), key=rank_of_entry)
         self.leased += 1
@@ -170,20 +174,20 @@ class LeaseBuffer:
             self.awaits_every_run = False
 
     def ended(self, row: Row) -> None:
-        """A row that came first in this run has ended: others may go."""
+        """A row has ended. If it came first in this run, others need no longer wait for it."""
         self._every_run.discard(row.id)
 
     def expect_every_run(self, row_id: int) -> None:
-        """A row that comes first in this run is on its way into the store."""
+        """A row that comes first in this run is on its way to the store."""
         self._every_run.add(row_id)
         self.awaits_every_run = False
 
     def drop_every_run(self, row_id: int) -> None:
-        """It was known already."""
+        """A row that comes first in this run was found to be a duplicate."""
         self._every_run.discard(row_id)
 
     def overflow(self, slot: str) -> Iterator[Row]:
-        """Take out the worst rows of a queue that has grown to twice its share."""
+        """Take the last rows out of a queue that has more than twice its share."""
         queue = self.queues.get(slot)
         share = self._depth()
         if queue is None or len(queue.rows) <= 2 * share:
@@ -196,7 +200,7 @@ class LeaseBuffer:
             if may_leave(row):
                 excess -= 1
                 self.leased -= 1
-                # It goes with the next batch: what arrives from now on must not pass it by.
+                # It is released with the next batch. Arrivals from now on must not overtake it.
                 queue.pending += 1
                 if slot not in self.blocked:
                     self.pending_rows += 1
@@ -206,7 +210,7 @@ class LeaseBuffer:
         queue.rows.extend(reversed(kept))
 
     def take_all(self, queue: SlotQueue) -> list[Row]:
-        """Take out what is leased of a queue."""
+        """Take all rows out of a queue."""
         rows = [row for _, row in queue.rows]
         self.leased -= len(rows)
         queue.rows.clear()
@@ -215,19 +219,20 @@ class LeaseBuffer:
     def next_row(
         self, active: Callable[[str], int], arrived_before: int | None = None
     ) -> Row | None:
-        """Take the row that comes next; ``None``: none may be handed out now.
+        """Take the row that comes next; ``None``: none may be dispatched now.
 
-        ``active`` gives the number of active downloads of a download slot. Rows that came
-        later than ``arrived_before`` are passed over, unless there are no others.
+        ``active`` gives the number of active downloads of a slot. Rows with the id
+        ``arrived_before`` or a higher one are passed over, unless there are no others.
         """
         if self.awaits_every_run:
             return None
+        blocked, some_blocked = self.blocked, self._blocks.has_any
         best: tuple[SlotQueue, int] | None = None
         best_key: tuple[int, bool, str] | None = None
         for slot, queue in self.queues.items():
-            if queue.leaving or slot in self.blocked:
+            if queue.leaving or slot in blocked:
                 continue
-            closed = self._put_off_rows(queue) if self.blocked or self._probed else ()
+            closed = self._put_off_rows(queue) if some_blocked else ()
             place = queue.first(arrived_before, closed, self._may_go)
             if place is None:
                 continue
@@ -249,127 +254,105 @@ class LeaseBuffer:
         _, row = queue.rows.pop(place)
         self.leased -= 1
         if queue.pending and 2 * len(queue.rows) <= self._depth():
-            self.hungry_slots.add(queue.slot)
+            self.slots_to_refill.add(queue.slot)
         if queue.empty:
-            self._drop(queue)
+            self._remove(queue)
         if self.robots is not None:
             self.robots.sent(row)
         return row
 
     @property
-    def hungry(self) -> bool:
-        """Some queue runs low while the store has more for it."""
-        return bool(self.hungry_slots)
+    def needs_refill(self) -> bool:
+        """Whether a queue runs low while the store has more rows for it."""
+        return bool(self.slots_to_refill)
 
     @property
     def has_dry_queue(self) -> bool:
-        """A queue has nothing left while the store has more for it."""
+        """Whether a queue is empty while the store has more rows for it."""
         return any(
             queue.pending and not queue.rows and queue.slot not in self.blocked
             for queue in self.queues.values()
         )
 
     def wishes(self) -> list[Wish]:
-        """What to lease next, for the queues that run low; very many ask one part after another."""
+        """What to lease next for the queues that run low, of ``REFILLS_PER_BATCH`` slots at most;
+        the other slots follow with the next calls."""
         share = self._depth()
         found = []
-        asking = sorted(self.hungry_slots)[:LANES_A_BATCH]
+        asking = sorted(self.slots_to_refill)[:REFILLS_PER_BATCH]
         for slot in asking:
             queue = self.queues.get(slot)
             if queue is None or queue.leaving or slot in self.blocked:
                 continue
-            count = (1 if slot in self._probed else share) - len(queue.rows)
+            count = (1 if slot in self._blocks.probed else share) - len(queue.rows)
             if count > 0 and (queue.pending or queue.arriving or self._is_own(slot)):
                 found.append(Wish(slot, count))
-        self.hungry_slots.difference_update(asking)
+        self.slots_to_refill.difference_update(asking)
         return found
 
-    def renew_hunger(self) -> None:
-        """After an answer: queues that have nothing while the store has something ask again."""
+    def refill_empty_queues(self) -> None:
+        """After an answer of the store: ask again for queues that are still empty while the store
+        has rows for them."""
         for slot, queue in self.queues.items():
             if not queue.rows and queue.pending and slot not in self.blocked:
-                self.hungry_slots.add(slot)
+                self.slots_to_refill.add(slot)
 
-    # ---- hosts that are not to be asked
+    # ---- blocked hosts
 
     def host_of(self, row: Row) -> str:
-        """What is blocked as one: a slot; where one queue has them all, the URL's host."""
-        return row.slot if self.by_slot else urlsplit(row.url).hostname or ""
-
-    def _is_open(self, slot: str) -> bool:
-        return slot not in self.blocked and slot not in self._probed
+        """What is blocked as one: a slot, or the URL's host where one queue has all rows."""
+        return self._blocks.host_of(row)
 
     def block(self, host: str) -> None:
-        """Hand nothing of a host out. What is leased goes back with the next batch."""
-        self._probed.discard(host)
-        if host in self.blocked:
+        """Dispatch nothing to a host. Its leased rows are released with the next batch."""
+        if not self._blocks.block(host):
             return
-        self.blocked.add(host)
         queue = self.queues.get(host)
         if queue is not None and self.by_slot:
             self.pending_rows -= queue.pending
-            self.hungry_slots.discard(host)
+            self.slots_to_refill.discard(host)
 
     def unblock(self, host: str) -> None:
-        """What a host is asked for may go again."""
-        self._probed.discard(host)
-        if host not in self.blocked:
+        """Dispatch to a host again."""
+        if not self._blocks.unblock(host):
             return
-        self.blocked.discard(host)
         queue = self.queues.get(host)
         if queue is not None and self.by_slot:
             self.pending_rows += queue.pending
             if queue.pending:
-                self.hungry_slots.add(host)
+                self.slots_to_refill.add(host)
 
-    def let_one_go(self, host: str) -> None:
-        """One row of a host may be dispatched, as a probe."""
+    def allow_probe(self, host: str) -> None:
+        """Let one row be dispatched to a host, as a probe."""
         self.unblock(host)
-        self._probed.add(host)
+        self._blocks.probed.add(host)
 
-    def is_probe(self, row: Row) -> bool:
-        """Whether a row that is dispatched is the one that may go to its host; no other one may."""
-        host = self.host_of(row) if self._probed else ""
-        if host not in self._probed:
-            return False
-        self._probed.discard(host)
-        return True
+    def claim_probe(self, row: Row) -> bool:
+        """Whether a row that is dispatched is the probe of its host; no other one may be then."""
+        return self._blocks.claim_probe(row)
 
     def _put_off_rows(self, queue: SlotQueue) -> set[Row]:
-        """Take out of the queue of all hosts what may not go; returns what of it has to stay."""
-        if self.by_slot:
-            return set()
-        kept: list[tuple[Rank, Row]] = []
-        closed: set[Row] = set()
-        probed: set[str] = set()
-        for rank, row in queue.rows:
-            host = self.host_of(row)
-            may_go = host not in self.blocked and host not in probed
-            if may_go or not may_leave(row):
-                kept.append((rank, row))
-            else:
-                self.put_off.append(row)
-            if not may_go:
-                closed.add(row)
-            if host in self._probed:
-                probed.add(host)
-        if len(kept) < len(queue.rows):
-            self.leased -= len(queue.rows) - len(kept)
-            queue.rows[:] = kept
+        """Where one queue has all rows: take out those that may not be dispatched, for the next
+        batch. Returns the rows that may not be dispatched, those that stay included."""
+        taken, closed = self._blocks.split(queue)
+        if taken:
+            self.put_off += taken
+            self.leased -= len(taken)
             if queue.pending:
-                self.hungry_slots.add(queue.slot)
+                self.slots_to_refill.add(queue.slot)
         return closed
 
     def take_blocked_rows(self) -> list[Row]:
-        """Take out what is leased of blocked hosts, and can go back to the store."""
+        """Take out the leased rows of blocked hosts, without those that have to run in this
+        process, and all rows but the first of probed hosts."""
         rows, self.put_off = self.put_off, []
         if not self.by_slot:
             return rows
-        for host in (*self.blocked, *self._probed):
+        for host in (*self._blocks.blocked, *self._blocks.probed):
             queue = self.queues.get(host)
             if queue is None:
                 continue
-            first = 1 if host in self._probed else 0
+            first = 1 if host in self._blocks.probed else 0
             going = [entry for entry in queue.rows[first:] if may_leave(entry[1])]
             queue.rows[:] = [entry for entry in queue.rows if entry not in going]
             self.leased -= len(going)
@@ -378,13 +361,13 @@ class LeaseBuffer:
 
     @property
     def blocked_rows(self) -> int:
-        """Rows that are known to wait for a host: pending in the store, or held here."""
+        """Number of rows that wait for a blocked host, here and in the store."""
         queues = [self.queues[host] for host in self.blocked if host in self.queues]
         return len(self.put_off) + sum(queue.pending + len(queue.rows) for queue in queues)
 
     @property
     def ready_rows(self) -> int:
-        """Leased rows that may be handed out."""
+        """Number of leased rows that may be dispatched."""
         if not self.blocked:
             return self.leased
         queues = [self.queues[host] for host in self.blocked if host in self.queues]

@@ -1,4 +1,4 @@
-"""Where a request stands in the frontier: its slot, its rank, and when it is due."""
+"""The place of a request in the frontier: its slot, its rank, and when it is due."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Placement:
-    """By the order that the settings ask for."""
+    """Places requests in the order that the settings ask for."""
 
     def __init__(
         self, order: QueueOrder, frontier: LeaseBuffer, backoff: Backoff, engine: Engine
@@ -28,13 +28,15 @@ class Placement:
         self._engine = engine
 
     def slot_of(self, request: Request) -> str:
-        """The key of the slot, or of the one queue of all where priorities come first."""
+        """The key of the request's slot; empty where one queue has the rows of all slots."""
         return self.frontier.queue_key(self._engine.slot_key(request))
 
     def rank_of(self, request: Request, row_id: int) -> Rank:
-        """The lowest is dispatched first. ``row_id`` tells the order of arrival."""
+        """The request's rank; the lowest is dispatched first. ``row_id`` gives the order of
+        arrival."""
         return place_of(self._order, request, row_id)
 
     def not_before(self, request: Request, row: Row | None) -> float:
-        """When a request that comes of ``row`` is due, in seconds since the epoch; 0: now."""
+        """When a request is due, in seconds since the epoch; 0: now. ``row`` is the row that it
+        continues, or its parent; ``None``: unknown."""
         return self._backoff.not_before(request, row)

@@ -1,4 +1,4 @@
-"""Where robots.txt is obeyed: who loads a host's rules, and who waits for them."""
+"""Where robots.txt is obeyed: which row has a host's robots.txt loaded, and which ones wait."""
 
 from __future__ import annotations
 
@@ -10,44 +10,45 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.row import Row
 
 HOSTS_REMEMBERED: Final = 20_000
-"""Hosts whose robots.txt is known to be there; a forgotten one is let through singly again."""
+"""Hosts whose robots.txt is known to be loaded. Of a host that was forgotten, one row goes first
+again."""
 
 
 class RobotsGate:
-    """One request for a host first, where robots.txt is obeyed.
+    """Dispatches one request for each host first, until its robots.txt is loaded.
 
-    While a host's robots.txt loads, Scrapy lets all but the first waiting requests
-    through without its rules; so the others wait until the first has passed.
+    While it loads, Scrapy applies its rules only to the first of the requests that wait for it, and
+    lets the others pass. So the others are not dispatched until the first has passed.
     """
 
     def __init__(self) -> None:
         self._waiting: set[str] = set()
         self._first: dict[Row, str] = {}
-        """Rows that load a host's rules, and that host: a redirect changes the row's URL."""
+        """Rows that have robots.txt loaded, and of which host: a redirect changes the row's URL."""
         self._passed: OrderedDict[str, None] = OrderedDict()
 
     def lets_through(self, row: Row) -> bool:
-        """The host's rules are known, or the row may be the one that loads them."""
+        """Whether the host's robots.txt is loaded, or the row may be the one that has it loaded."""
         host = _host(row.url)
         return host in self._passed or host not in self._waiting
 
     def sent(self, row: Row) -> None:
-        """The row is handed to the engine."""
+        """A row is about to be dispatched."""
         host = _host(row.url)
         if host not in self._passed and host not in self._waiting:
             self._waiting.add(host)
             self._first[row] = host
 
     def not_sent(self, row: Row) -> None:
-        """The row was not handed to the engine after all: another one is to load the rules."""
+        """The row was not dispatched after all: another one may go first."""
         host = self._first.pop(row, None)
         if host is not None:
             self._waiting.remove(host)
 
     def passed(self, row: Row) -> bool:
-        """The row has been through the robots.txt middleware, or ended before.
+        """The row has passed the robots.txt middleware, or ended before.
 
-        Returns whether others were kept waiting for that.
+        Returns whether other rows may have waited for that.
         """
         host = self._first.pop(row, None)
         if host is None:

@@ -1,4 +1,4 @@
-"""A request that this process has in hand, and what is known of it so far. No I/O."""
+"""A request that this process works on, and its state. No I/O."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scrapy_resume.store.contract import ItemRecord, LeasedRow
 
 Rank = tuple[int, int, int]
-"""(-priority, start, seq): the lowest is handed out first."""
+"""(-priority, start, seq): the lowest is dispatched first."""
 
 _ROW: Final = b"row"
 
@@ -25,36 +25,39 @@ _FIRST: Final = 1 << 80
 """Added to the priority of requests that come first in every run."""
 
 _HIGHEST: Final = 1 << 62
+"""Priorities are stored within plus and minus this."""
 
 UNIT_KEY: Final = "resume_unit"
 """The key of ``meta`` for the unit's name."""
 
 LONGEST_MESSAGE: Final = 2_000
-"""Characters of an error's message that are kept."""
+"""Characters of an error message that are kept."""
 
 
 class Row:
-    """A recorded request, one that runs from memory, an item of ``start()``, or ``start()``."""
+    """A recorded request, one that runs from memory, an item of ``start()``, or ``start()``
+    itself."""
 
     __slots__ = (
-        "again",
         "anchor",
         "attempts",
+        "awaits_continuation",
+        "continued",
         "depth",
-        "dropped",
         "ended",
         "error",
         "error_message",
         "every_run",
         "given_key",
-        "going_on",
         "http_status",
         "id",
         "identity",
         "in_engine",
         "item_bytes",
-        "item_errors",
         "items",
+        "items_begun",
+        "items_dropped",
+        "items_failed",
         "kind",
         "lasting_key",
         "may_be_skipped",
@@ -62,12 +65,13 @@ class Row:
         "not_before",
         "occurrences",
         "open_below",
-        "page",
+        "page_identity",
         "parent",
         "payload",
         "priority",
         "rank",
         "recorded",
+        "repeat",
         "request",
         "retry_after",
         "retry_times",
@@ -77,8 +81,6 @@ class Row:
         "supersedes",
         "unit",
         "url",
-        "went_on",
-        "yielded",
     )
 
     def __init__(
@@ -87,34 +89,35 @@ class Row:
         self.id = row_id
         self.identity = identity
         self.recorded = recorded
-        """It has a row in the store; otherwise it lives in this process alone."""
+        """It is in the store; otherwise it exists only in this process."""
         self.parent = parent
         self.kind = Kind.request
         self.lasting_key: bytes | None = None
-        """Of a request that is fetched in every run: what is the same in each of them."""
+        """Of a request that is fetched in every run: the key that is the same in each run."""
         self.anchor: Row | None = None
-        """For what is not recorded: the row that stays open until this one is whole."""
+        """Of an unrecorded row: the row that stays open until this one is finished."""
         self.open_below = 0
-        """Unrecorded rows whose anchor this is, and which are not whole yet."""
+        """Number of unrecorded rows whose anchor this is, and which are not finished."""
         self.in_engine = False
-        self.going_on = False
-        """The downloader gave a request that continues this row; it has not arrived yet."""
-        self.went_on = False
-        """It has arrived, and waits for its turn."""
+        self.awaits_continuation = False
+        """The downloader has returned a request that continues this row. It has not reached the
+        scheduler yet."""
+        self.continued = False
+        """That request has been admitted; the engine is not yet done with the one before it."""
         self.ended = False
         self.every_run = False
         self.given_key: bytes | None = None
-        """Of what is not recorded: see ``Admission``, as the next one."""
+        """Of an unrecorded row: see ``Admission``. The next attribute too."""
         self.may_be_skipped = False
         self.supersedes = False
-        """An earlier execution gave items, which this one's finish replaces."""
+        """An earlier execution gave items, which are replaced when this one finishes."""
         self.request: Request | None = None
-        """``None``: to be decoded from ``url`` and ``payload``."""
-        self.page: Callable[[], bytes | None] | None = None
-        """What an ordinary request for the page that the engine has was known by, whoever had
-        asked for it; ``None``: it is not ordinary."""
-        self.again: Request | None = None
-        """What comes in place of an attempt that does not count: the same once more."""
+        """``None``: to be deserialized from ``url`` and ``payload``."""
+        self.page_identity: Callable[[], bytes | None] | None = None
+        """Computes the identity of an ordinary request for the page that was dispatched last. The
+        function returns ``None`` if the request was not ordinary; see ``DupeFilter``."""
+        self.repeat: Request | None = None
+        """The request that repeats an attempt which does not count; see ``repeat_attempt``."""
         self.url = ""
         self.payload = ""
         self.slot = ""
@@ -124,14 +127,14 @@ class Row:
         self.unit: int | str = row_id
         self.attempts = 0
         self.retry_times = 0
-        """Of the request that the engine was given last, as Scrapy's retry middleware counts."""
+        """Of the request that was dispatched last, as counted by Scrapy's retry middleware."""
         self.retry_after = 0.0
-        """When the site wants to be asked again; see ``backoff``."""
+        """When the site wants to be asked again, in seconds since the epoch; 0: it did not say."""
         self.not_before = 0.0
-        """Not to be handed out before that time (seconds since the epoch): of rows that wait in
-        memory. 0: at any time."""
+        """Of a row that waits in memory: not to be dispatched before that time, in seconds since
+        the epoch. 0: at any time."""
         self.memory_identities: list[bytes] = []
-        """DupeFilter that only this process knows, until the row's finish is committed."""
+        """Identities that the row has reserved in ``DupeFilter``, until its finish is committed."""
         self.occurrences: dict[bytes, int] | None = None
         """How many equal ``dont_filter`` requests this row has yielded, by base identity."""
         self.state = State.done
@@ -140,22 +143,25 @@ class Row:
         self.error_message: str | None = None
         self.items: list[ItemRecord] = []
         self.item_bytes = 0
-        self.yielded = 0
-        """Items that went into the pipelines: the next one's occurrence."""
+        self.items_begun = 0
+        """Number of items that have entered the pipelines."""
         self.spilled = False
-        self.dropped = 0
-        self.item_errors = 0
+        """Some of its items are in the store already."""
+        self.items_dropped = 0
+        self.items_failed = 0
 
     @property
     def key(self) -> bytes:
-        """What the identities of the row's children are derived from: the same after a crash.
+        """What the identities of the row's children are derived from. It is the same in a replay
+        after a crash.
 
-        An ordinary request for the same page may come from elsewhere then, and be written down
-        or not: the children are known by the page. One without a filter is always the same row.
+        In a replay, a page may be found through another request, which is recorded or not: so the
+        key of an ordinary request is the identity of the page. A recorded request with
+        ``dont_filter`` is always the same row, so its key is derived from its id.
         """
         if self.lasting_key is not None:
             return self.lasting_key
-        page = self.page() if self.page is not None else None
+        page = self.page_identity() if self.page_identity is not None else None
         if page is not None:
             return page
         if self.recorded and self.id != START:
@@ -171,14 +177,15 @@ class Row:
         self.occurrences[base] = occurrence + 1
         return base, occurrence
 
-    def settle(
+    def set_outcome(
         self,
         state: State,
         error: str | None = None,
         message: str | None = None,
         http_status: int | None = None,
     ) -> None:
-        """Note an outcome; the first trouble stays (an errback does not make it a success)."""
+        """Set the outcome. The first one other than ``done`` stays: an errback that handles a
+        failure does not make it a success."""
         if http_status is not None:
             self.http_status = http_status
         if self.state is State.done and state is not State.done:
@@ -187,42 +194,46 @@ class Row:
             self.error_message = message[:LONGEST_MESSAGE] if message else message
 
     def item_failed(self, occurrence: int, error: BaseException | None) -> None:
-        """An item, counted from 0, was lost in a pipeline; the first such error stays."""
-        self.item_errors += 1
+        """A pipeline has raised an error for item number ``occurrence`` (from 0). The first such
+        error is kept."""
+        self.items_failed += 1
         if self.error is None:
             self.error = type(error).__name__
             self.error_message = f"item {occurrence + 1}: {error}"[:LONGEST_MESSAGE]
 
-    def ask_again(self, request: Request) -> Request:
-        """An attempt does not count: what to schedule in its place, as it was.
+    def repeat_attempt(self, request: Request) -> Request:
+        """The request to schedule after an attempt that does not count: an unchanged copy.
 
-        A retry of Scrapy's has ``dont_filter`` set, and so has what that redirects to: were it
-        set here, a page that was found by a redirect too would be fetched once more.
+        Unlike in Scrapy's retries, ``dont_filter`` is not set. A redirect of the copy would inherit
+        it, and a page that was also found through another redirect would be fetched twice.
         """
-        self.again = request.copy()
-        return self.again
+        self.repeat = request.copy()
+        return self.repeat
 
-    def forget_outcome(self) -> None:
-        """Another attempt begins: what the last one came to does not count."""
+    def reset_outcome(self) -> None:
+        """Another attempt begins: discard the outcome of the last one."""
         self.state = State.done
         self.error = self.error_message = self.http_status = None
 
 
 def admitted_row(admission: Admission, request: Request) -> Row:
-    """The row of a request that the store has taken and this run keeps."""
+    """The row of a request that the store has accepted and this run keeps leased."""
     row = Row(admission.id, admission.identity, recorded=True, parent=admission.parent)
     row.request = request
     row.url = admission.url
     row.slot = admission.slot
     row.priority = admission.priority
-    row.rank = rank_of(admission.priority, admission.start, admission.seq, admission.every_run)
+    row.rank = rank_of(
+        admission.priority, admission.start, admission.seq, every_run=admission.every_run
+    )
     row.unit = admission.unit
     row.every_run = admission.every_run
     return row
 
 
 def admission_of(row: Row, row_id: int, identity: bytes, *, record: bool) -> Admission:
-    """An admission of a row that lives in memory: to ask about it, or as its tombstone."""
+    """An admission of a row that runs from memory: to ask the store whether it is known
+    (``record`` is False), or as its tombstone."""
     _, start, seq = row.rank
     return Admission(
         id=row_id,
@@ -247,13 +258,13 @@ def admission_of(row: Row, row_id: int, identity: bytes, *, record: bool) -> Adm
 
 
 def leased_row(leased: LeasedRow) -> Row:
-    """A row that the store has handed to this run."""
+    """A row that this run has leased from the store."""
     row = Row(leased.id, leased.identity, recorded=True, parent=leased.parent)
     row.url = leased.url
     row.payload = leased.payload
     row.slot = leased.slot
     row.priority = leased.priority
-    row.rank = rank_of(leased.priority, leased.start, leased.seq, leased.every_run)
+    row.rank = rank_of(leased.priority, leased.start, leased.seq, every_run=leased.every_run)
     row.unit = leased.unit
     row.attempts = leased.attempts
     row.supersedes = leased.items > 0
@@ -261,25 +272,26 @@ def leased_row(leased: LeasedRow) -> Row:
     return row
 
 
-def rank_of(priority: int, start: int, seq: int, every_run: bool) -> Rank:
-    """What comes first in every run ranks before all others, whatever their priority."""
+def rank_of(priority: int, start: int, seq: int, *, every_run: bool) -> Rank:
+    """The rank. Requests that come first in every run rank before all others."""
     return -priority - (_FIRST if every_run else 0), start, seq
 
 
 def storable_priority(request: Request) -> int:
-    """The request's priority, within what a database's integers hold."""
+    """The request's priority, limited to what a database's integers hold."""
     return max(-_HIGHEST, min(request.priority, _HIGHEST))
 
 
 def place_of(order: QueueOrder, request: Request, row_id: int) -> Rank:
-    """Where plain Scrapy's queues would put it: the lowest rank is handed out first."""
+    """The rank that gives the order of plain Scrapy's queues. ``row_id`` gives the order of
+    arrival."""
     if order.start is not None and request.meta.get("is_start_request", False):
         return -storable_priority(request), 1, row_id if order.start == "fifo" else -row_id
     return -storable_priority(request), 0, -row_id if order.lifo else row_id
 
 
 def unit_of(request: Request, parent: Row | None, row_id: int) -> int | str:
-    """The unit's name, or the id of the row that is the unit's root (its own for a root)."""
+    """The unit's name, or the id of the row that is the unit's root (``row_id`` for a root)."""
     name = request.meta.get(UNIT_KEY)
     if name is not None:
         return str(name)

@@ -1,4 +1,4 @@
-"""The leased requests of one download slot, best first."""
+"""The leased rows of one download slot, in the order in which they are dispatched."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ if TYPE_CHECKING:
 
 
 class SlotQueue:
-    """The leased rows of one download slot, best first."""
+    """Leased rows of one download slot, or of all slots, and what is known of others in the
+    store."""
 
     __slots__ = ("arriving", "leaving", "pending", "quiet_since", "rows", "slot")
 
     def __init__(self, slot: str) -> None:
         self.slot = slot
         self.rows: list[tuple[Rank, Row]] = []
+        """Sorted by rank, the lowest first."""
         self.pending = 0
-        """Pending rows in the store, as of the last commit."""
+        """Number of pending rows in the store, as of the last commit."""
         self.arriving = 0
-        """Rows on their way into the store."""
+        """Number of rows on their way to the store."""
         self.leaving = False
-        """Nothing more is handed out: another worker is to have the slot."""
+        """Nothing more is dispatched: another worker is to have the slot."""
         self.quiet_since: float | None = None
-        """When nothing was left in it, on the monotonic clock; ``None``: something is."""
+        """Since when the queue is empty, on the monotonic clock; ``None``: it is not."""
 
     def first(
         self,
@@ -36,8 +38,11 @@ class SlotQueue:
         closed: Collection[Row],
         may_go: Callable[[Row], bool],
     ) -> int | None:
-        """The place of the best row that may go, of those that arrived before that one's id if
-        given, and that are not among the ``closed``."""
+        """The index of the first row for which ``may_go`` is true; ``None``: there is none.
+
+        Rows in ``closed`` are passed over, and so are those whose id is ``arrived_before`` or
+        higher (``None``: no limit).
+        """
         for place, (rank, row) in enumerate(self.rows):
             late = arrived_before is not None and abs(rank[2]) >= arrived_before
             if not late and row not in closed and may_go(row):
@@ -45,30 +50,30 @@ class SlotQueue:
         return None
 
     def has_any(self, arrived_before: int) -> bool:
-        """Whether a row arrived before that one's id."""
+        """Whether a row has an id below ``arrived_before``."""
         return any(abs(rank[2]) < arrived_before for rank, _ in self.rows)
 
     @property
     def can_be_moved(self) -> bool:
-        """Nothing in it has to run in this process."""
+        """Whether no row has to run in this process."""
         return all(may_leave(row) for _, row in self.rows)
 
     @property
     def empty(self) -> bool:
-        """Nothing is here, nothing is there, nothing is on its way."""
+        """Whether no row is leased, pending in the store, or on its way there."""
         return not (self.rows or self.pending or self.arriving)
 
 
 def rank_of_entry(entry: tuple[Rank, Row]) -> Rank:
-    """Where an entry of a queue stands."""
+    """The rank of a queue's entry."""
     return entry[0]
 
 
 def arrival_rank(arrival: Admission | Continuation) -> Rank:
-    """Where an arrival would stand."""
+    """The rank that an arrival will have."""
     return rank_of(arrival.priority, arrival.start, arrival.seq, every_run=False)
 
 
 def may_leave(row: Row) -> bool:
-    """It has not to run in this process."""
+    """Whether a row may be released: it does not have to run in this process."""
     return row.recorded and not row.every_run and not row.open_below

@@ -1,27 +1,26 @@
-"""Hosts that are not to be asked for now: their own wish, or because they do not answer.
+"""Blocks hosts that do not answer (circuit breaker), or have asked for a pause (``Retry-After``).
 
-A circuit breaker for each host. *Closed*: requests go. After RESUME_BREAKER_FAILURES failures in
-a row (connection, timeout, 5xx, 429) it is *open*: requests wait, and no attempt of theirs is
-used up. After RESUME_BREAKER_COOLDOWN one request goes as a *probe*: an answer closes the
-breaker, a failure doubles the cool-down. After RESUME_BREAKER_PROBES failed probes in a row the
-host is *unavailable*: until the next probe is due, its requests fail instead of waiting, so that
-a dead host cannot hold a job open.
+Each host has a circuit breaker. While it is *closed*, requests are sent. After
+RESUME_BREAKER_FAILURES failures in a row (connection, timeout, 5xx, 429) it *opens*: requests wait,
+which uses up none of their attempts. After RESUME_BREAKER_COOLDOWN one request is sent as a
+*probe*: an answer closes the breaker, a failure doubles the cool-down. After RESUME_BREAKER_PROBES
+failed probes in a row the host is *unavailable*: until the next probe is due, its requests fail
+instead of waiting, so that a dead host does not keep a job from ending.
 
-A host is a download slot here, as everywhere in Scrapy; where the settings order all requests by
-priority alone, it is the host of the URL.
+A host is a download slot. Where the settings order all requests by priority first, it is the host
+of the URL.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.errors import HostUnavailableError
 from scrapy_resume.frontier.retries import Backoff, seconds_until
+from scrapy_resume.politeness.host_state import Host
 from scrapy_resume.politeness.retry_after import retry_after
-from scrapy_resume.store.contract import HostNote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,8 +31,9 @@ if TYPE_CHECKING:
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.frontier.lease_buffer import LeaseBuffer
     from scrapy_resume.frontier.row import Row
-    from scrapy_resume.ports.clock import Clock, Timer
+    from scrapy_resume.ports.clock import Clock
     from scrapy_resume.ports.engine import Engine
+    from scrapy_resume.store.contract import HostNote
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -41,55 +41,24 @@ TOO_MANY_REQUESTS: Final = 429
 SERVER_ERRORS: Final = range(500, 600)
 
 HOSTS_REMEMBERED: Final = 20_000
-"""Hosts that have failed since they answered last; beyond it those with a closed breaker are
-forgotten."""
+"""Hosts that are remembered. Beyond that number, those that do not block anything are forgotten."""
 
 LEAST_COOLDOWN_SECONDS: Final = 0.1
-"""Whatever the setting says: a dead host is not to be asked without a pause."""
+"""The least cool-down, whatever the setting: a dead host must not be asked without a pause."""
 
 PUT_OFF_SECONDS: Final = 1.0
-"""While a probe is on its way, where one queue has the requests of all hosts: at most so long,
-and less than a short cool-down."""
-
-
-@dataclass
-class Host:
-    """What is known of one host. Times are seconds since the epoch; 0: never."""
-
-    key: str
-    failures: int = 0
-    """In a row, up to the opening of its breaker."""
-    open_until: float = 0.0
-    """0: the breaker is closed. Past: a probe may go, or is on its way."""
-    probes: int = 0
-    """That have failed since the breaker opened."""
-    wait_until: float = 0.0
-    """The host has asked for it (``Retry-After``)."""
-    probe: Row | None = None
-    """On its way."""
-    dead: bool = False
-    """Its requests fail, without being sent, until a probe may go. Not told by the clock, which
-    is ahead of the event loop: all that is ready would go to the host in place of one probe."""
-    timer: Timer | None = None
-
-    def note(self) -> HostNote:
-        """What the store keeps of it."""
-        values = {
-            "open_until": self.open_until,
-            "probes": self.probes,
-            "wait_until": self.wait_until,
-        }
-        return HostNote(self.key, json.dumps(values))
+"""How long a row at most is delayed that waits for a probe of its host, where one queue has the
+rows of all hosts. Less if the cool-down is short."""
 
 
 @dataclass(frozen=True)
 class BreakerRules:
-    """When a breaker opens, and for how long. Made from the settings of the same names."""
+    """When a breaker opens, and for how long. From the settings RESUME_BREAKER_*."""
 
     failures: int
-    """In a row, that open a breaker; 0: none ever opens."""
+    """Failures in a row after which a breaker opens; 0: none ever opens."""
     probes: int
-    """Failed ones in a row, after which the host's requests fail."""
+    """Failed probes in a row after which the host's requests fail."""
     cooldown_seconds: float
     longest_cooldown_seconds: float
     errors: tuple[type[BaseException], ...]
@@ -97,7 +66,7 @@ class BreakerRules:
 
 
 class HostBreakers:
-    """The hosts that are in trouble, or have asked for a pause."""
+    """The hosts that have failed lately, or have asked for a pause."""
 
     def __init__(
         self,
@@ -123,36 +92,35 @@ class HostBreakers:
         self._events: list[dict[str, Any]] = []
 
     def restore(self, notes: Iterable[HostNote]) -> None:
-        """Take over what this job's other runs, earlier or elsewhere, have stored of hosts. The
-        event loop runs."""
+        """Take over the state of hosts that other runs of this job, earlier or elsewhere, have
+        stored. To be called in the event loop."""
         for key, record in notes:
-            values = json.loads(record)
             host = self._hosts.setdefault(key, Host(key))
-            host.open_until = values["open_until"]
-            host.probes = values["probes"]
-            host.wait_until = values["wait_until"]
+            host.restore(record)
             self._apply(host)
 
     def take_changes(self) -> list[HostNote]:
-        """What the store is to keep, since the last time."""
+        """The state of the hosts that have changed since the last call, for the store."""
         notes = [host.note() for host in self._changed.values()]
         self._changed.clear()
         return notes
 
     def take_events(self) -> list[dict[str, Any]]:
-        """Breakers that this run opened or closed since the last time."""
+        """One event for each breaker that this run has opened or closed since the last call."""
         events, self._events = self._events, []
         return events
 
-    # ---- what becomes of requests
+    # ---- outcomes of requests
 
     def downloaded(self, row: Row, response: Response) -> None:
-        """A response is here, and nothing else of its slot has been sent since."""
+        """A response has been downloaded. This is called before the downloader sends the next
+        request of the slot, so that ``Retry-After`` applies to that one too."""
         if until := retry_after(response, self._clock.time()):
             self._wait(self._host(row), until)
 
     def answered(self, row: Row, response: Response) -> bool:
-        """A host has answered. Whether the request is to wait, as if it had not been sent."""
+        """A response has arrived. Returns whether the request must wait, as if it had not been
+        sent."""
         row.retry_after = retry_after(response, self._clock.time())
         if row.retry_after:
             self._wait(self._host(row), row.retry_after)
@@ -163,24 +131,26 @@ class HostBreakers:
         return False
 
     def failed(self, row: Row, error: BaseException) -> bool:
-        """No answer. Whether the request is to wait, as if it had not been sent."""
+        """A download has failed. Returns whether the request must wait, as if it had not been
+        sent."""
         if not isinstance(error, self._rules.errors):
             return False
         return self._failed(row, f"{type(error).__name__}: {error}")
 
     def held_back(self, row: Row) -> None:
-        """It was handed out and not sent: it was no attempt, nor a probe."""
+        """A request was dispatched, but not sent: that was no attempt."""
         row.attempts -= 1
 
-    def let_go(self, row: Row) -> None:
-        """The engine is done with a request, whatever became of it."""
+    def engine_done(self, row: Row) -> None:
+        """The engine is done with a request, whatever its outcome. If it is a probe without a
+        result, another one may be sent."""
         host = self._hosts.get(self._frontier.host_of(row)) if self._hosts else None
         if host is not None and host.probe is row:
             host.probe = None
             self._apply(host)
 
     def error_for(self, row: Row) -> HostUnavailableError | None:
-        """Why a request is to fail without being sent; ``None``: it is not."""
+        """The error with which a row fails without being sent; ``None``: it may be sent."""
         if not self._hosts:
             return None
         host = self._hosts.get(self._frontier.host_of(row))
@@ -192,25 +162,24 @@ class HostBreakers:
         )
 
     def blocked_until(self, row: Row) -> float:
-        """When a request may go, as far as its host is concerned; 0: at any time."""
+        """When a request may be sent, as far as its host is concerned; 0: at any time."""
         host = self._hosts.get(self._frontier.host_of(row)) if self._hosts else None
-        return 0.0 if host is None else max(host.open_until, host.wait_until)
+        return 0.0 if host is None else host.blocked_until
 
     def must_wait(self, row: Row) -> bool:
-        """Whether a request that was handed out is not to be sent all the same."""
+        """Whether a request that was dispatched must not be sent now."""
         if not self._hosts:
             return False
         host = self._hosts.get(self._frontier.host_of(row))
         return (
-            host is not None
-            and host.probe is not row
-            and max(host.open_until, host.wait_until) > self._clock.time()
+            host is not None and host.probe is not row and host.blocked_until > self._clock.time()
         )
 
     def put_off_until(self, row: Row) -> float:
-        """What to keep with a row that goes back to the store for its host's sake.
+        """The ``not_before`` of a row that is released since its host is blocked.
 
-        0 where its whole slot is left alone; otherwise it would be leased again at once.
+        0 where each slot has a queue, since a blocked slot is not leased from. Otherwise the row
+        would be leased again at once.
         """
         if self._frontier.by_slot:
             return 0.0
@@ -218,9 +187,9 @@ class HostBreakers:
 
     @property
     def next_due(self) -> float:
-        """When the first of the hosts that are waited for may be asked again; 0: none is."""
+        """When the first of the blocked hosts may be asked again; 0: none is blocked."""
         now = self._clock.time()
-        moments = [max(host.open_until, host.wait_until) for host in self._hosts.values()]
+        moments = [host.blocked_until for host in self._hosts.values()]
         return min((moment for moment in moments if moment > now), default=0.0)
 
     # ---- the breaker
@@ -228,11 +197,11 @@ class HostBreakers:
     def _host(self, row: Row) -> Host:
         key = self._frontier.host_of(row)
         if len(self._hosts) >= HOSTS_REMEMBERED and key not in self._hosts:
-            self._forget_some()
+            self._forget_unblocked()
         return self._hosts.setdefault(key, Host(key))
 
-    def _forget_some(self) -> None:
-        """Those that have failed a few times, long ago or just now: they begin to count anew."""
+    def _forget_unblocked(self) -> None:
+        """Forget the hosts that have failed too rarely to be blocked. Their count starts anew."""
         now = self._clock.time()
         self._hosts = {
             key: host
@@ -265,7 +234,7 @@ class HostBreakers:
             }
         )
         logger.warning(
-            "%s has failed %d times in a row (the last one: %s): its requests wait, the next "
+            "%s has failed %d times in a row (the last time: %s): its requests wait, the next "
             "attempt is in %.0f s",
             host.key,
             host.failures,
@@ -274,7 +243,7 @@ class HostBreakers:
         )
 
     def _failed_while_open(self, host: Host, row: Row, how: str) -> bool:
-        """What was on its way when the breaker opened waits; a probe has its consequences."""
+        """Requests that were sent before the breaker opened wait. A failed probe counts."""
         if host.probe is not row:
             return True
         host.probe = None
@@ -291,7 +260,7 @@ class HostBreakers:
             return True
         self._stats.inc_value("resume/breaker/unavailable")
         logger.error(
-            "%s has not answered %d probes in a row (the last one: %s): its requests fail",
+            "%s has not answered %d probes in a row (the last time: %s): its requests fail",
             host.key,
             host.probes,
             how,
@@ -333,19 +302,18 @@ class HostBreakers:
             self._apply(host)
             self._hold_back(host)
 
-    def ask_all_again(self) -> None:
-        """Somebody has retried requests, and believes that what was the matter is over."""
+    def reset_all(self) -> None:
+        """Close all breakers: someone has retried requests, so the hosts may answer again."""
         for host in list(self._hosts.values()):
-            host.failures = host.probes = 0
-            host.open_until = host.wait_until = 0.0
-            host.probe = None
+            host.close()
             self._changed[host.key] = host
             self._apply(host)
 
-    # ---- what the frontier hands out
+    # ---- which hosts are blocked
 
     def _apply(self, host: Host) -> None:
-        """Have the frontier do as the host's state wants it; come back when that changes."""
+        """Block or unblock the host in the lease buffer, as its state says, and again when a wait
+        is over."""
         if host.timer is not None:
             host.timer.cancel()
             host.timer = None
@@ -357,28 +325,28 @@ class HostBreakers:
         elif waits_until > now or host.probe is not None:
             self._frontier.block(host.key)
         elif host.open_until:
-            self._frontier.let_one_go(host.key)
+            self._frontier.allow_probe(host.key)
         else:
             self._frontier.unblock(host.key)
         if waits_until > now:
             seconds = seconds_until(waits_until, now)
-            host.timer = self._clock.call_later(seconds, self._look_again, host)
-        self._committer.hurry()
+            host.timer = self._clock.call_later(seconds, self._wait_over, host)
+        self._committer.send_soon()
         self._engine.wake()
 
-    def _look_again(self, host: Host) -> None:
+    def _wait_over(self, host: Host) -> None:
         host.timer = None
         self._apply(host)
 
-    def dispatched(self, row: Row) -> None:
-        """A row goes to the engine: where one alone may go to its host, it is the probe."""
-        if self._hosts and self._frontier.is_probe(row):
+    def claim_probe(self, row: Row) -> None:
+        """A row is dispatched. If its host may get one request as a probe, this is the probe."""
+        if self._hosts and self._frontier.claim_probe(row):
             host = self._host(row)
             host.probe = row
             self._frontier.block(host.key)
 
     def end(self) -> None:
-        """Nothing is handed out any more."""
+        """Stop all timers: nothing more is dispatched."""
         for host in self._hosts.values():
             if host.timer is not None:
                 host.timer.cancel()

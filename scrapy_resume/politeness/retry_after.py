@@ -1,4 +1,4 @@
-"""``Retry-After``: when a site wants to be asked again. No I/O."""
+"""The ``Retry-After`` header: when a site wants to be asked again. No I/O."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ if TYPE_CHECKING:
     from scrapy.http import Response
 
 LONGEST_RETRY_AFTER_SECONDS: Final = 86_400.0
-"""A site that asks for more than a day is believed to mean a day."""
+"""Longer delays are shortened to a day."""
 
 RETRY_AFTER_CODES: Final = frozenset({429, 503})
-"""RFC 6585 section 4 and RFC 9110 section 10.2.3: where ``Retry-After`` says how long a client
-should wait before it asks again. (With a redirect it has another meaning.)"""
+"""Statuses with which ``Retry-After`` says how long a client should wait before it repeats a
+request (RFC 6585, section 4, and RFC 9110, section 10.2.3). With redirects it has another
+meaning."""
 
 
 def retry_after(response: Response, now: float) -> float:
-    """When the site wants to be asked again: seconds since the epoch, as is ``now``. 0: it does not
-    say.
+    """When the site wants to be asked again, in seconds since the epoch, as is ``now``. 0: it does
+    not say, or the time has passed.
 
-    ``Retry-After`` in seconds or as a date (RFC 9110, section 10.2.3), at most a day. A date is
-    by the site's clock: what counts is how far it is from the response's own ``Date``.
+    ``Retry-After`` is in seconds or a date (RFC 9110, section 10.2.3). A date is by the site's
+    clock, so its distance from the response's ``Date`` is what counts.
     """
     if response.status not in RETRY_AFTER_CODES:
         return 0.0
@@ -42,7 +43,7 @@ def _header(response: Response, name: bytes) -> str:
 
 
 def _moment(text: str) -> float:
-    """A date in seconds since the epoch; 0: it makes no sense. Without a zone it is UTC."""
+    """Parse a date to seconds since the epoch; 0: it is invalid. Without a zone it is UTC."""
     try:
         date = parsedate_to_datetime(text)
         return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()

@@ -1,5 +1,5 @@
-"""What the parts of a run ask of their surroundings: the time, the event loop, the engine.
+"""Protocols for what a run needs from its environment: the time, the event loop, the engine.
 
-Protocols, handed to constructors. For Scrapy they are implemented in ``engine``; ``AsyncioClock``
-serves plain asyncio. Nothing here imports Scrapy or Twisted.
+They are passed to constructors. ``engine`` implements them for Scrapy; ``AsyncioClock`` implements
+``Clock`` for plain asyncio. Nothing here imports Scrapy or Twisted.
 """

@@ -1,7 +1,7 @@
-"""The time, and the event loop: what is called later, waited for, or handed over by a thread.
+"""The time and the event loop: delayed calls, waiters, tasks, and calls posted by other threads.
 
-Every part that looks at the time or waits takes a ``Clock``. A crawl has ``engine.clock``, a plain
-asyncio program ``AsyncioClock``; tests have one that moves when they say so.
+Every part that reads the time or waits takes a ``Clock``. A crawl uses ``engine.clock``, a plain
+asyncio program uses ``AsyncioClock``, and tests use a clock that they move by hand.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ T = TypeVar("T")
 
 
 class Timer(Protocol):
-    """A call that is due later."""
+    """A call that is scheduled for later."""
 
     def cancel(self) -> None:
-        """Do not call. No error after the call."""
+        """Cancel the call. Does nothing if it has been made or was cancelled."""
 
 
 class Waiter(Protocol[T]):
     """A value that one coroutine waits for."""
 
     def set(self, value: T) -> None:
-        """The value is here. Called in the event loop; only the first call counts."""
+        """Set the value. To be called in the event loop; later calls have no effect."""
 
     async def wait(self) -> T:
-        """The value, as soon as it is set."""
+        """Wait until the value is set, and return it."""
 
 
 class Clock(Protocol):
@@ -43,24 +43,25 @@ class Clock(Protocol):
         """Seconds since the epoch."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Seconds on a clock that never goes back; its zero has no meaning."""
 
     def call_later(self, seconds: float, call: Callable[..., object], *values: Any) -> Timer:
-        """Call ``call(*values)`` in the event loop after so many seconds."""
+        """Call ``call(*values)`` in the event loop after ``seconds``."""
 
     def waiter(self) -> Waiter[Any]:
-        """A new waiter, whose ``wait`` may be awaited by coroutines of this event loop."""
+        """A new waiter. Coroutines of this event loop may await its ``wait``."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        """Run a coroutine in the event loop; its first part may run at once."""
+        """Run a coroutine in the event loop. It may run up to its first wait before this
+        returns."""
 
     def post(self, call: Callable[..., object], *values: Any) -> None:
-        """Have the event loop call ``call(*values)``, from any thread. No error when it has ended:
-        nobody waits for the call any more."""
+        """Have the event loop call ``call(*values)``. May be called from any thread. If the event
+        loop has been closed, the call is discarded without an error."""
 
 
 async def pause(clock: Clock, seconds: float) -> None:
-    """Wait for so many seconds."""
+    """Wait for ``seconds``."""
     waiter: Waiter[None] = clock.waiter()
     clock.call_later(seconds, waiter.set, None)
     await waiter.wait()
@@ -69,16 +70,16 @@ async def pause(clock: Clock, seconds: float) -> None:
 def post_to(
     hand_over: Callable[..., object], call: Callable[..., object], values: tuple[Any, ...]
 ) -> None:
-    """Hand a call to an event loop, by what the loop offers to other threads for that."""
+    """Call ``hand_over(call, *values)``, where ``hand_over`` is a loop's thread-safe way to
+    schedule a call. If the loop has been closed, the call is discarded."""
     try:
         hand_over(call, *values)
     except RuntimeError:
-        # The event loop is closed: the process is ending.
-        logger.debug("The event loop ended before it could call %r", call)
+        logger.debug("The event loop was closed before it could call %r", call)
 
 
 class AsyncioClock:
-    """The running asyncio event loop. To be made within it."""
+    """A ``Clock`` on the running asyncio event loop. To be created within that loop."""
 
     monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
@@ -96,7 +97,7 @@ class AsyncioClock:
         return _FutureWaiter(self._loop)
 
     def spawn(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        """See ``Clock``. Tasks are kept here: the loop has only weak references to them."""
+        """See ``Clock``. Keeps a reference to the task, since the loop has only a weak one."""
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,4 +1,4 @@
-"""What the parts of a run ask of whoever carries requests out: in a crawl, Scrapy's engine."""
+"""What the parts of a run need from the engine that executes requests. In a crawl: Scrapy's."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """The engine and its downloader. A *slot* is a download slot, by its key.
+    """The engine and its downloader. A *slot* is the key of a download slot.
 
-    Before the engine is there, nothing is active, and nobody needs to be woken.
+    Until the engine exists, nothing is active and ``wake`` does nothing.
     """
 
     def wake(self) -> None:
-        """Have the engine ask for a request."""
+        """Have the engine ask for the next request."""
 
     @property
     def closing(self) -> bool:
-        """The engine closes the spider, and waits for the requests that it holds."""
+        """Whether the engine is closing the spider, and waits for the requests that it holds."""
 
     def close_spider(self, reason: str) -> None:
-        """Have the engine close the spider; does not wait for it."""
+        """Have the engine close the spider, without waiting until it is closed."""
 
     def is_idle(self) -> bool:
-        """The downloader has nothing to do."""
+        """Whether the downloader has no request."""
 
     def active_downloads(self, slot: str) -> int:
-        """How many downloads of a slot are active."""
+        """The number of active downloads of a slot."""
 
     def is_resting(self, slot: str) -> bool:
-        """Nothing of a slot is being downloaded, nor will be before its delay is over."""
+        """Whether a slot downloads nothing now, and nothing before its delay has passed."""
 
     def slot_key(self, request: Request) -> str:
-        """The slot that a request belongs to."""
+        """The slot of a request."""
 
     def hold_back(self, is_meant: Callable[[Any], bool]) -> None:
-        """Take requests out of the downloader's queues that it has not sent yet: those whose row
-        ``is_meant``. They end with ``HeldBackError``. Those without a row, or that are not to be
-        retried, stay."""
+        """Remove from the downloader's queues the unsent requests for whose row ``is_meant``
+        returns true. They end with ``HeldBackError``. Requests without a row, and those that must
+        not be retried (``dont_retry``), stay."""

@@ -111,7 +111,7 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     )
     items = OpenItems(session.job, codec, stats, settings.item_key, committer, clock)
     ids = IdSequence(session.ids, committer)
-    start = Start(session.began, ids, codec, committer, clock)
+    start = Start(ids, codec, committer, clock, began=session.began)
     backoff = Backoff(settings.retry_delay_seconds, settings.retry_delay_max_seconds, clock)
     admissions = Admissions(
         ids,

@@ -57,8 +57,8 @@ class BatchSync:
         """Complete a batch that is about to be sent with progress, breakers and lease wishes."""
         batch.progress.pages = self._tracker.pages
         batch.hosts = self._breakers.take_changes()
-        self._workers.make_way()
-        self._frontier.choose(batch.arrivals, self._dispatcher.arrived_before)
+        self._workers.choose_slots_to_give()
+        self._frontier.lease_arrivals(batch.arrivals, self._dispatcher.arrived_before)
         batch.leasing.wishes = self._frontier.wishes()
         batch.leasing.suspect_wish = self._dispatcher.wants_suspect()
         self._workers.complete(batch)
@@ -70,7 +70,7 @@ class BatchSync:
         touched = self._settle_arrivals(batch, answer)
         self._dispatcher.releasing -= len(batch.releases)
         self._tracker.counts = answer.counts
-        self._dispatcher.delayed.next_due(answer.next_due)
+        self._dispatcher.delayed.set_next_due(answer.next_due)
         self._dispatcher.suspects = answer.suspects
         for slot, count in answer.pending.items():
             self._frontier.set_pending(slot, count)
@@ -80,17 +80,17 @@ class BatchSync:
             self._frontier.push(leased_row(leased))
             touched.add(leased.slot)
         if answer.suspect is not None:
-            self._dispatcher.take_alone(leased_row(answer.suspect))
-        self._ids.go_on_from(answer.sharing.next_id)
+            self._dispatcher.run_alone(leased_row(answer.suspect))
+        self._ids.advance_to(answer.sharing.next_id)
         for slot in touched:
             for row in self._frontier.overflow(slot):
-                self._release(self._committer.note(), row)
-        self._frontier.renew_hunger()
+                self._release(self._committer.begin_entry(), row)
+        self._frontier.refill_empty_queues()
         ready = self._frontier.leased or self._dispatcher.alone is not None
         if ready or not self._tracker.has_pending():
             self._tracker.wake()
-        elif self._frontier.hungry or self._dispatcher.wants_suspect():
-            self._committer.hurry()
+        elif self._frontier.needs_refill or self._dispatcher.wants_suspect():
+            self._committer.send_soon()
         self._workers.poll_if_needed()
 
     def _release(self, batch: Batch, row: Row, not_before: float = 0.0) -> None:
@@ -131,13 +131,13 @@ class BatchSync:
         assert request is not None
         self._admissions.skipped(request, row)
         if row is not None:
-            self._tracker.close(row)
+            self._tracker.finish(row)
 
     def _settle_row(self, row: Row, *, known: bool, leased: bool) -> None:
         """Settle a row that runs from memory, or whose request was continued by another one."""
         if not known:
             if leased:
-                self._dispatcher.put(row)
+                self._dispatcher.enqueue(row)
             else:
                 row.ended = True
             return
@@ -145,20 +145,20 @@ class BatchSync:
         if row.recorded and not row.memory_identities:
             # The store has ended the row.
             row.ended = True
-            self._dispatcher.drop(row)
+            self._dispatcher.stop_waiting_for(row)
             return
-        row.settle(State.ignored, "duplicate")
+        row.set_outcome(State.ignored, "duplicate")
         self._drop_known(row)
 
     def _drop_known(self, row: Row) -> None:
         """End a row that runs from memory as a duplicate: the store has a request of that identity,
         or its tombstone."""
         if row.attempts:
-            self._tracker.close(row)
+            self._tracker.finish(row)
             return
         row.ended = True
         self._admissions.dupefilter.ended(row)
-        self._dispatcher.drop(row)
+        self._dispatcher.stop_waiting_for(row)
         if row.anchor is not None:
             anchor, row.anchor = row.anchor, None
-            self._tracker.close_below(anchor)
+            self._tracker.child_finished(anchor)

@@ -134,15 +134,15 @@ class CrawlRun:
         """A forced shutdown has closed the job. Called on the store thread."""
         self.listeners.last_batch_committed(batch, answer, status, reason)
 
-    def store_is_out(self) -> None:
+    def store_unavailable(self) -> None:
         """The store did not answer; the committer retries."""
         self.shutdown.limit_closing()
 
-    def gave_up(self, error: Exception) -> None:
+    def store_failed(self, error: Exception) -> None:
         """Nothing more can be committed: stop all work and close the spider."""
         self.shutdown.stop_timers()
-        self.tracker.store_gave_up()
-        self.shutdown.store_gave_up(error)
+        self.tracker.store_failed()
+        self.shutdown.store_failed(error)
         self.parts.signal_sender.stop()
         self.listeners.abandon_feeds()
 
@@ -157,7 +157,7 @@ class CrawlRun:
         """Do what is due as time passes."""
         if self.session.sharing.shared:
             self._show_life()
-        self.tracker.look_at_the_clock()
+        self.tracker.close_if_only_delayed()
 
     def _show_life(self) -> None:
         """Show the store that the event loop runs; hold the hand-out while the store is silent.
@@ -168,7 +168,10 @@ class CrawlRun:
         self.job.show_life()
         silence_seconds = self.parts.clock.monotonic() - self.committer.in_touch_at
         out_of_touch = silence_seconds > self.settings.orphan_timeout_seconds * SILENCE_SHARE
-        self.tracker.hold("out of touch", out_of_touch)
+        if out_of_touch:
+            self.tracker.hold_dispatch("out of touch")
+        else:
+            self.tracker.resume_dispatch("out of touch")
 
     def _execute(self, orders: Orders) -> None:
         """Execute the orders of ``scrapy resume stop``, ``retry`` and ``park``."""
@@ -176,7 +179,7 @@ class CrawlRun:
             logger.info("The crawl is stopped, as `scrapy resume stop` asks")
             self.parts.engine.close_spider("shutdown")
         if orders.retried:
-            self.parts.breakers.ask_all_again()
+            self.parts.breakers.reset_all()
         if orders.changed:
-            self.parts.workers.slots.look_everywhere()
-            self.committer.hurry()
+            self.parts.workers.slots.refill_empty_slots()
+            self.committer.send_soon()

@@ -186,13 +186,15 @@ class Shutdown:
         """
         if self._drain_failed or self._committer.sealed:
             return False
-        with_state = self._committer.note()
+        with_state = self._committer.begin_entry()
         try:
             self._state.add_to(with_state)
         except StateNotRecordableError as error:
             self._committer.fail(error)
             return False
-        self._drain_failed = not await self._committer.kept(self._settings.close_timeout_seconds)
+        self._drain_failed = not await self._committer.wait_committed(
+            self._settings.close_timeout_seconds
+        )
         if self._drain_failed:
             self._thread.give_up_soon()
         return not self._drain_failed
@@ -209,10 +211,10 @@ class Shutdown:
 
     def _give_up_closing(self) -> None:
         self._closing_limit = None
-        if self._committer.out_since is not None:
+        if self._committer.unavailable_since is not None:
             self._thread.give_up_soon()
 
-    def store_gave_up(self, error: Exception) -> None:
+    def store_failed(self, error: Exception) -> None:
         """Nothing more can be committed: log why, and close the spider."""
         self.failure = error
         logger.error(

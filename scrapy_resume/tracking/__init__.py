@@ -1,5 +1,5 @@
-"""The life of a request in this process: admission, items, outcome, finish.
+"""The state of each request in this process: its admission, items, outcome and finish.
 
-Knows neither Scrapy's engine nor Twisted. Which request goes next is in ``dispatch``; the rows in
-the lease buffer are in ``frontier``.
+Imports neither Scrapy's engine nor Twisted. ``dispatch`` decides which request goes next;
+``frontier`` has the rows and the lease buffer.
 """

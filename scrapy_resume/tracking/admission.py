@@ -1,18 +1,19 @@
-"""Requests that arrive at the scheduler: whose they are, whether they are new, where they go.
+"""Admits the requests that reach the scheduler: identifies, deduplicates, serializes, places them.
 
-An ordinary request is known by its fingerprint. One with ``dont_filter`` is known by its
-parent, its fingerprint and its occurrence among the parent's equal ones: so it runs as often
-as plain Scrapy would run it, and a replay of the parent does not add it again. Those of
-``start()`` are counted by the store, so that no list of them grows in memory.
+The identity of an ordinary request is its fingerprint. That of a request with ``dont_filter`` is
+derived from its parent, its fingerprint, and its number among the parent's equal requests. So it
+runs as often as in plain Scrapy, and a replay of the parent does not add it again. Equal requests
+of ``start()`` are counted by the store, so that no list of them grows in memory.
 
-A request that cannot be serialized runs from memory; its anchor, the nearest row that is
-recorded, stays open until it is whole (see docs/lineage.md).
+A request that cannot be serialized runs from memory. Its anchor, the nearest recorded row above
+it, stays open until the request and all unrecorded requests below it are finished (see
+docs/lineage.md).
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scrapy_resume.errors import NotRecordableError
 from scrapy_resume.frontier.delta import given_key, may_be_skipped
@@ -47,10 +48,25 @@ if TYPE_CHECKING:
     from scrapy_resume.tracking.row_ids import IdSequence
 
 EVERY_RUN_KEY: Final = "resume_every_run"
+"""The key of ``meta`` for requests that are fetched in every run, before all others."""
+
+
+class _Arrival(NamedTuple):
+    """A new request, and what decides how it is admitted."""
+
+    request: Request
+    parent: Row | None
+    """The row that yielded it; ``None``: unknown."""
+    fingerprint: bytes
+    identity: bytes
+    """Empty for a request with ``dont_filter``."""
+    every_run: bool
+    skippable: bool
+    """A delta crawl may skip it."""
 
 
 class Admissions:
-    """Turns requests into admissions, continuations, or rows that live in memory."""
+    """Turns requests into admissions, continuations, or rows that run from memory."""
 
     def __init__(
         self,
@@ -64,7 +80,7 @@ class Admissions:
         *,
         delta: bool,
     ) -> None:
-        # Eight parameters: an arrival passes through all of these, in this order.
+        # Eight parameters: each arrival is processed by all of these, in this order.
         self._ids = ids
         self._codec = codec
         self.dupefilter = dupefilter
@@ -74,19 +90,19 @@ class Admissions:
         self._committer = committer
         self._log = log
         self._delta = delta
-        """The job skips what gave items in earlier numbers."""
+        """The job skips requests that gave items in earlier numbers of the job."""
         self.expected = dispatcher.expected
-        """Arrivals that the store has not answered yet, by id."""
+        """By id: requests whose arrival the store has not answered yet."""
         self.expected_rows: dict[int, Row] = {}
-        """Of those, the ones that are rows already: from memory, or continued."""
+        """By the same ids: rows of those that have one, since they run from memory or continue."""
 
-    def arrive(self, request: Request, parent: Row | None) -> bool:
-        """Admit a request that ``parent`` yielded (``None``: nobody known).
+    def admit(self, request: Request, parent: Row | None) -> bool:
+        """Admit a request that ``parent`` yielded (``None``: unknown).
 
-        Returns False if it is known to be a duplicate. (Some are found later, by the store.)
+        Returns False if the request is known to be a duplicate. The store finds other duplicates
+        later: see ``found_duplicate``.
         """
-        meta = request.meta
-        every_run = bool(meta.get(EVERY_RUN_KEY))
+        every_run = bool(request.meta.get(EVERY_RUN_KEY))
         fingerprint = self.dupefilter.fingerprint(request)
         ordinary = self.dupefilter.filters(request)
         skippable = self._delta and not every_run and may_be_skipped(request, parent)
@@ -95,54 +111,47 @@ class Admissions:
             identity = ordinary_identity(fingerprint)
             if every_run:
                 identity = self.dupefilter.in_this_run(identity)
-            if self.dupefilter.has(identity, skippable):
+            if self.dupefilter.has(identity, skippable=skippable):
                 self._log.duplicate(request)
                 return False
+        arrival = _Arrival(request, parent, fingerprint, identity, every_run, skippable)
         try:
             payload = self._codec.encode_request(request)
         except NotRecordableError as error:
-            self._run_from_memory(request, parent, fingerprint, identity, error, skippable)
-            return True
-        if ordinary:
-            # If it is skipped, the same one is new when it may not be.
-            self.dupefilter.arrived(skipped_identity(identity) if skippable else identity)
-        counted = False
-        if not ordinary:
-            identity, counted = self.dupefilter.of_unfiltered(parent, fingerprint, every_run)
-        key = None if every_run else given_key(request, fingerprint, identity)
-        self._admit(request, parent, identity, payload, counted, key, skippable)
+            self._run_from_memory(arrival, error)
+        else:
+            self._record(arrival, payload)
         return True
 
     def restore(self, row: Row) -> Request:
-        """The request of a row that came from the store. Raises what the codec raises."""
+        """Deserialize the request of a row that was leased. Raises what the codec raises."""
         return self._codec.decode_request(row.url, row.payload, row.priority)
 
     def row_of(self, admission: Admission, request: Request) -> Row:
-        """The row of an admission that the store has taken and this run keeps."""
+        """The row of an admission that the store has accepted and this run keeps leased."""
         row = admitted_row(admission, request)
         row.lasting_key = self.dupefilter.lasting_key(row.identity)
         return row
 
-    def _admit(
-        self,
-        request: Request,
-        parent: Row | None,
-        identity: bytes,
-        payload: str,
-        counted: bool,
-        key: bytes | None,
-        skippable: bool,
-    ) -> None:
+    def _record(self, arrival: _Arrival, payload: str) -> None:
+        """Add an arrival to the batch. It becomes a row when the store has accepted it."""
+        request, parent, fingerprint, identity, every_run, skippable = arrival
+        counted = False
+        if identity:
+            # If the store skips it, a later one for the same page that must not be skipped is new.
+            self.dupefilter.add(skipped_identity(identity) if skippable else identity)
+        else:
+            identity, counted = self.dupefilter.of_unfiltered(
+                parent, fingerprint, every_run=every_run
+            )
         row_id = self._ids.new()
-        meta = request.meta
         slot = self._placement.slot_of(request)
         _, start, seq = self._placement.rank_of(request, row_id)
-        every_run = bool(meta.get(EVERY_RUN_KEY))
         if every_run:
             self._frontier.expect_every_run(row_id)
         self._frontier.expect(slot)
         self.expected[row_id] = request
-        self._committer.note().arrivals.append(
+        self._committer.begin_entry().arrivals.append(
             Admission(
                 id=row_id,
                 identity=identity,
@@ -154,32 +163,25 @@ class Admissions:
                 start=start,
                 seq=seq,
                 unit=unit_of(request, parent, row_id),
-                depth=meta.get("depth", 0),
+                depth=request.meta.get("depth", 0),
                 lease=every_run,
                 counted=counted,
                 every_run=every_run,
                 not_before=0.0 if every_run else self._placement.not_before(request, parent),
-                given_key=key,
+                given_key=None if every_run else given_key(request, fingerprint, identity),
                 may_be_skipped=skippable,
             )
         )
 
-    def _run_from_memory(
-        self,
-        request: Request,
-        parent: Row | None,
-        fingerprint: bytes,
-        identity: bytes,
-        error: NotRecordableError,
-        skippable: bool,
-    ) -> None:
-        """``identity`` is empty for a request that duplicates are not filtered from."""
+    def _run_from_memory(self, arrival: _Arrival, error: NotRecordableError) -> None:
+        """Create the row of an arrival that cannot be serialized, because of ``error``."""
+        request, parent, fingerprint, identity, every_run, skippable = arrival
         row_id = self._ids.new()
         self._log.memory_only(request, parent, error)
         row = Row(row_id, identity, recorded=False)
         row.lasting_key = self.dupefilter.lasting_key(identity)
         if identity:
-            self.dupefilter.keep(row, identity)
+            self.dupefilter.reserve(row, identity)
         elif parent is None:
             row.identity = os.urandom(20)
         else:
@@ -189,8 +191,8 @@ class Admissions:
         row.not_before = self._placement.not_before(request, parent)
         row.parent = parent.id if parent is not None else NO_PARENT
         row.unit = unit_of(request, parent, row_id)
-        row.every_run = bool(request.meta.get(EVERY_RUN_KEY))
-        if row.every_run:
+        row.every_run = every_run
+        if every_run:
             self._frontier.expect_every_run(row_id)
         if parent is not None and not parent.ended:
             row.anchor = parent
@@ -205,34 +207,36 @@ class Admissions:
         row.priority = storable_priority(request)
         row.depth = request.meta.get("depth", 0)
         _, start, seq = self._placement.rank_of(request, row.id)
-        row.rank = rank_of(row.priority, start, seq, row.every_run)
+        row.rank = rank_of(row.priority, start, seq, every_run=row.every_run)
 
     def _ask(self, row: Row, request: Request, identity: bytes) -> None:
-        """Ask the store whether an identity is known, without adding it."""
+        """Ask the store whether an identity is known, without adding the row."""
         asked = row.id if row.id not in self.expected else self._ids.new()
         self._frontier.expect(row.slot)
         self.expected[asked] = request
         self.expected_rows[asked] = row
-        self._committer.note().arrivals.append(admission_of(row, asked, identity, record=False))
+        self._committer.begin_entry().arrivals.append(
+            admission_of(row, asked, identity, record=False)
+        )
 
-    def go_on(self, row: Row, request: Request) -> bool:
-        """A row goes on as another request: a retry, a redirect.
+    def continue_row(self, row: Row, request: Request) -> bool:
+        """A row continues as another request: a retry, a redirect.
 
-        Returns False if that is a duplicate, which ends the row.
+        Returns False if that is a duplicate. The row's outcome is then ``ignored``.
         """
         identity: bytes | None = None
-        again, row.again = row.again is request, None
-        if self.dupefilter.filters(request) and not again:
+        is_repeat, row.repeat = row.repeat is request, None
+        if self.dupefilter.filters(request) and not is_repeat:
             identity = ordinary_identity(self.dupefilter.fingerprint(request))
             if self.dupefilter.has(identity):
                 self._log.duplicate(request)
-                row.forget_outcome()
-                row.settle(State.ignored, "duplicate")
+                row.reset_outcome()
+                row.set_outcome(State.ignored, "duplicate")
                 return False
         row.not_before = self._placement.not_before(request, row)
         failed = retries_of(request) > row.retry_times
         row.may_be_skipped = False
-        row.forget_outcome()
+        row.reset_outcome()
         payload: str | None = None
         if row.recorded:
             try:
@@ -240,36 +244,38 @@ class Admissions:
             except NotRecordableError as error:
                 self._log.memory_only(request, row, error)
         if payload is None:
-            self._go_on_from_memory(row, request, identity)
+            self._continue_from_memory(row, request, identity)
             return True
         if identity is not None:
-            self.dupefilter.arrived(identity)
-        self._continue(row, request, payload, identity, failed)
+            self.dupefilter.add(identity)
+        self._record_continuation(row, request, payload, identity=identity, failed=failed)
         return True
 
-    def _go_on_from_memory(self, row: Row, request: Request, identity: bytes | None) -> None:
+    def _continue_from_memory(self, row: Row, request: Request, identity: bytes | None) -> None:
         self._place(row, request)
         if identity is None:
-            self._dispatcher.put(row)
+            self._dispatcher.enqueue(row)
             return
-        self.dupefilter.keep(row, identity)
+        self.dupefilter.reserve(row, identity)
         self._ask(row, request, identity)
 
-    def _continue(
-        self, row: Row, request: Request, payload: str, identity: bytes | None, failed: bool
+    def _record_continuation(
+        self, row: Row, request: Request, payload: str, *, identity: bytes | None, failed: bool
     ) -> None:
+        """Add a continuation to the batch. ``identity``: to be deduplicated by; ``None``: not at
+        all. ``failed``: the attempt before it has failed."""
         order_id = self._ids.new()
         slot = self._placement.slot_of(request)
         _, start, seq = self._placement.rank_of(request, order_id)
         pinned = row.every_run or row.open_below > 0 or row is self._dispatcher.alone
         self._frontier.expect(slot)
-        asked_again = row.url == request.url
+        same_url = row.url == request.url
         row.url, row.slot, row.priority = request.url, slot, storable_priority(request)
-        row.rank = rank_of(row.priority, start, seq, row.every_run)
+        row.rank = rank_of(row.priority, start, seq, every_run=row.every_run)
         row.request = request
         self.expected[row.id] = request
         self.expected_rows[row.id] = row
-        self._committer.note().arrivals.append(
+        self._committer.begin_entry().arrivals.append(
             Continuation(
                 id=row.id,
                 url=request.url,
@@ -283,12 +289,12 @@ class Admissions:
                 lease=pinned,
                 not_before=row.not_before,
                 failed=failed,
-                again=asked_again,
+                again=same_url,
             )
         )
 
     def found_duplicate(self, arrival: Admission | Continuation, request: Request) -> None:
-        """The store knew a request that the engine believed to be scheduled."""
+        """The store has found a duplicate, which the engine believes to be scheduled."""
         if isinstance(arrival, Admission):
             self._frontier.drop_every_run(arrival.id)
             if arrival.parent == START:
@@ -297,10 +303,13 @@ class Admissions:
             self._log.late_duplicate(request)
 
     def skipped(self, request: Request, row: Row | None) -> None:
-        """An earlier number has what a new request would give; ``row``: it runs from memory."""
+        """The store has skipped a request, since an earlier number of the job has its items.
+
+        ``row``: the row of a request that runs from memory; ``None``: it is recorded.
+        """
         self._log.skipped(request)
         if row is not None:
-            self.dupefilter.drop(row)
+            self.dupefilter.cancel_reservations(row)
             row.identity = skipped_identity(row.identity)
             row.request = None
-            row.settle(State.ignored, "delta")
+            row.set_outcome(State.ignored, "delta")

@@ -1,4 +1,4 @@
-"""What is logged and counted of requests that arrive: duplicates, skipped ones, unrecorded ones."""
+"""Logs and counts arrivals that are not admitted as usual: duplicate, skipped, not serializable."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ logger = logging.getLogger("scrapy_resume")
 
 
 class Drops(Protocol):
-    """How Scrapy reports a request that is not scheduled."""
+    """Reports a request that is not scheduled in the way that Scrapy does."""
 
     def log_duplicate(self, request: Request) -> None:
-        """As Scrapy's dupefilter does, with its stat."""
+        """Log the request and count it in Scrapy's stat, as Scrapy's dupefilter does."""
 
     def send_dropped(self, request: Request) -> None:
-        """The signal ``request_dropped``: the engine believes that the request is scheduled."""
+        """Send the signal ``request_dropped``, for a request that the engine believes to be
+        scheduled."""
 
 
 class ArrivalLog:
@@ -36,24 +37,26 @@ class ArrivalLog:
         self._memory_only = MemoryOnlyLog(stats)
 
     def duplicate(self, request: Request) -> None:
-        """A request is known, and is not scheduled."""
+        """A request is a duplicate, and the engine is told so at once: it sends the signal
+        itself."""
         self._drops.log_duplicate(request)
 
     def late_duplicate(self, request: Request) -> None:
-        """The store knew a request that the engine believes to be scheduled."""
+        """The store has found a duplicate, which the engine believes to be scheduled."""
         self._drops.log_duplicate(request)
         self._drops.send_dropped(request)
 
     def known_start(self) -> None:
-        """``start()`` has yielded something that an earlier run admitted."""
+        """``start()`` has yielded a request that an earlier run admitted."""
         self._stats.inc_value("resume/start/known")
 
     def skipped(self, request: Request) -> None:
-        """An earlier number has the items that a request would give."""
+        """A request was skipped, since an earlier number of the job has its items."""
         logger.debug("Skipped, as an earlier crawl has its items: %s", request)
         self._stats.inc_value("resume/delta/skipped")
         self._drops.send_dropped(request)
 
     def memory_only(self, request: Request, parent: Row | None, error: NotRecordableError) -> None:
-        """A request cannot be serialized, and runs from memory."""
-        self._memory_only.tell(request, parent, error)
+        """A request cannot be serialized, and runs from memory. ``parent``: the row that yielded
+        it; ``None``: unknown."""
+        self._memory_only.report(request, parent, error)

@@ -1,4 +1,4 @@
-"""Items of open requests: kept with their row, visible with its finish."""
+"""Items of open requests. They are kept with their row, and become visible with its finish."""
 
 from __future__ import annotations
 
@@ -24,21 +24,23 @@ logger = logging.getLogger("scrapy_resume")
 
 SPILL_ITEMS: Final = 1_000
 SPILL_BYTES: Final = 1 << 20
-"""Items of one open request above either are written down provisionally."""
+"""When one open request has more items, or so many bytes of them, they are spilled to the store."""
 
 HELD_BYTES: Final = 4 << 20
-"""Items of requests that wait for unrecorded ones below them, before they are spilled."""
+"""Bytes of items, of requests that wait for unrecorded requests below them, beyond which they are
+spilled."""
 
 OPEN_ITEMS: Final = 1_000
 OPEN_BYTES: Final = 2 << 20
-"""Items of open requests at which (either) no more requests are handed out."""
+"""Items of open requests in memory, by number or bytes, at which no more requests are
+dispatched."""
 
-CROWDED_SECONDS: Final = 1.0
-"""Then one is handed out all the same each time that so long has passed."""
+BACKPRESSURE_SECONDS: Final = 1.0
+"""Above these limits, one request is dispatched each time that so long has passed."""
 
 
 class OpenItems:
-    """Encodes items as they leave the pipelines and keeps them with their rows."""
+    """Serializes items as they leave the pipelines, and keeps them with their rows."""
 
     def __init__(
         self,
@@ -67,27 +69,28 @@ class OpenItems:
         self._keeps_originals = True
 
     def begin(self, row: Row) -> int:
-        """An item goes into the pipelines. Returns its occurrence among the row's."""
-        row.yielded += 1
-        return row.yielded - 1
+        """An item enters the pipelines. Returns its number among the row's items, from 0."""
+        row.items_begun += 1
+        return row.items_begun - 1
 
     def key_of(self, row: Row, occurrence: int) -> str:
-        """A key that is the same however often the row is replayed: 40 hex digits."""
+        """The key of the row's item number ``occurrence``: 40 hexadecimal digits, the same in each
+        replay of the row."""
         return digest(self._job_key, row.key, occurrence.to_bytes(8, "big")).hex()
 
     def add(self, row: Row, occurrence: int, item: Any) -> None:
-        """An item has come through the pipelines.
+        """An item has passed the pipelines.
 
-        One that cannot be written down makes its request fail, with type and field named.
+        If it cannot be serialized, its request fails, with an error that names type and field.
         """
         try:
             payload = self._codec.encode_item(item)
             key = self._key(item)
         except ItemNotRecordableError as error:
-            row.settle(State.failed, type(error).__name__, str(error))
-            row.item_errors += 1
+            row.set_outcome(State.failed, type(error).__name__, str(error))
+            row.items_failed += 1
             self._stats.inc_value("resume/items/not_recordable")
-            logger.error("An item of %s cannot be written down: %s", row.url or "start()", error)
+            logger.error("An item of %s cannot be serialized: %s", row.url or "start()", error)
             return
         if key is None and row.every_run:
             key = EVERY_RUN_ITEM + self.key_of(row, occurrence)
@@ -100,7 +103,7 @@ class OpenItems:
             self._spill(row)
 
     def _key(self, item: Any) -> str | None:
-        """What RESUME_ITEM_KEY makes of an item."""
+        """The key that RESUME_ITEM_KEY gives an item; ``None``: none."""
         if self._item_key is None:
             return None
         try:
@@ -111,33 +114,35 @@ class OpenItems:
                 f"{type(error).__name__}: {error}. Every item needs one, or a key of None."
             ) from error
 
-    def hold(self, row: Row) -> None:
-        """A row waits for others: its items must not fill the memory meanwhile."""
+    def start_waiting(self, row: Row) -> None:
+        """A row waits for unrecorded rows below it. Spills its items if too many bytes wait so."""
         self._held_bytes += row.item_bytes
         if self._held_bytes > HELD_BYTES:
             self._held_bytes -= row.item_bytes
             self._spill(row)
 
-    def unhold(self, row: Row) -> None:
-        """It waits no more."""
+    def stop_waiting(self, row: Row) -> None:
+        """A row no longer waits for rows below it."""
         self._held_bytes -= row.item_bytes
 
     def ended(self, row: Row) -> None:
-        """The row is finished: its items are on their way to the store."""
+        """A row is finished: its items go to the store with the next batch."""
         self._open_items -= len(row.items)
         self._open_bytes -= row.item_bytes
 
-    def crowded(self, wake: Callable[[], None]) -> bool:
-        """So much has been yielded by open requests that they should be finished before others
-        begin. Now and then one is let through all the same: a callback may wait for a request
-        that it has yielded."""
+    def applies_backpressure(self, wake: Callable[[], None]) -> bool:
+        """Whether no request should be dispatched, since open requests hold too many items.
+
+        Every ``BACKPRESSURE_SECONDS`` one request is let through, and ``wake`` is called for it: a
+        callback may wait for a request that it has yielded.
+        """
         if self._open_items < OPEN_ITEMS and self._open_bytes < OPEN_BYTES:
             return False
         if self._lets_one_through:
             self._lets_one_through = False
             return False
         if self._timer is None:
-            self._timer = self._clock.call_later(CROWDED_SECONDS, self._let_one_through, wake)
+            self._timer = self._clock.call_later(BACKPRESSURE_SECONDS, self._let_one_through, wake)
         return True
 
     def _let_one_through(self, wake: Callable[[], None]) -> None:
@@ -146,9 +151,9 @@ class OpenItems:
         wake()
 
     def _spill(self, row: Row) -> None:
-        """Write items down provisionally: nothing shows them before the row's finish."""
+        """Move the row's items to the store provisionally. They stay invisible until its finish."""
         for item in row.items:
-            self._committer.note().spills.append((row.id, item))
+            self._committer.begin_entry().spills.append((row.id, item))
         self._open_items -= len(row.items)
         row.items = []
         self._open_bytes -= row.item_bytes

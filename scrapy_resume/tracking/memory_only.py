@@ -1,4 +1,4 @@
-"""Says which requests cannot be written down, and what that means: docs/lineage.md."""
+"""Warns of requests that cannot be serialized, with the consequences (see docs/lineage.md)."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 KINDS: Final = 1_000
-"""Kinds of requests that are told of; closures may make every one a kind of its own."""
+"""Kinds of requests that are warned of at most: with closures, every request may be a new kind."""
 
 
 class MemoryOnlyLog:
-    """One warning for each kind of request, a count of all."""
+    """Warns once for each kind of request (callback and class), and counts all in a stat."""
 
     def __init__(self, stats: StatsCollector) -> None:
         self._stats = stats
         self._warned: set[str] = set()
 
-    def tell(self, request: Request, parent: Row | None, error: NotRecordableError) -> None:
-        """``parent``: who yielded it, and will again; ``None``: nobody known."""
+    def report(self, request: Request, parent: Row | None, error: NotRecordableError) -> None:
+        """``parent``: the row that yielded it, and yields it again in a replay; ``None``:
+        unknown."""
         self._stats.inc_value("resume/unrecorded")
         callback = request.callback
         kind = f"{getattr(callback, '__qualname__', callback)} {type(request).__name__}"
@@ -43,8 +44,8 @@ class MemoryOnlyLog:
             else "nothing yields it again after a crash: it is lost then"
         )
         logger.warning(
-            "%s cannot be written down (%s), so it runs from memory: %s. "
-            "Use a method of the spider as callback, and plain values, to have it recorded. "
+            "%s cannot be serialized (%s), so it runs from memory: %s. "
+            "To have it recorded, use a method of the spider as callback, and plain values. "
             "(Shown once for each kind of request; counted in resume/unrecorded.)",
             request,
             error,

@@ -1,4 +1,4 @@
-"""Ids for new rows: ascending in each run, and never used twice by any."""
+"""Ids of new rows. They ascend within a run, and no two rows of a job have the same one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 
 class IdSequence:
-    """The ids of one run. Runs that work on one job choose between one another's."""
+    """The ids of one run: ``first``, ``first + step``, and so on. Runs that work on the same job at
+    the same time have different first ids and the same step, so their ids never collide."""
 
     def __init__(self, ids: RowIds, committer: Committer) -> None:
         self._next_id = ids.first
@@ -18,14 +19,14 @@ class IdSequence:
         self._committer = committer
 
     def new(self) -> int:
-        """An id that no row has had."""
+        """The next id. The batch that is being collected takes note of the one after it."""
         taken = self._next_id
         self._next_id += self._step
         self._committer.batch.next_id = self._next_id
         return taken
 
-    def go_on_from(self, next_id: int) -> None:
-        """Choose ids that are not below that one: other workers have come so far."""
+    def advance_to(self, next_id: int) -> None:
+        """Skip the ids below ``next_id``, which other workers have reached."""
         behind = next_id - self._next_id
         if behind > 0:
             self._next_id += -(-behind // self._step) * self._step

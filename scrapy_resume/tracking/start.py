@@ -1,4 +1,4 @@
-"""``start()`` in this run: what it yields belongs to a row of its own, and how far it has come."""
+"""``start()`` in this run: the row that its requests and items belong to, and its progress."""
 
 from __future__ import annotations
 
@@ -15,36 +15,38 @@ if TYPE_CHECKING:
     from scrapy_resume.tracking.row_ids import IdSequence
 
 START_BELOW_LIMIT: Final = 2_000
-"""Unrecorded requests and items of ``start()`` in hand at which it waits for their end."""
+"""Unfinished items and unrecorded requests of ``start()`` at which it waits (backpressure)."""
 
 
 class Start:
-    """The requests and items of ``start()`` that are not whole yet."""
+    """Tracks what ``start()`` has yielded, until all of it is finished."""
 
     def __init__(
-        self, began: bool, ids: IdSequence, codec: Codec, committer: Committer, clock: Clock
+        self, ids: IdSequence, codec: Codec, committer: Committer, clock: Clock, *, began: bool
     ) -> None:
-        """``began``: this run began the job, so that everything is new."""
+        """``began``: this run has begun the job, so no earlier run knows any item."""
         self._began = began
         self._ids = ids
         self._codec = codec
         self._committer = committer
         self._clock = clock
         self.row = Row(START, digest(b"start"), recorded=True, parent=NO_PARENT)
-        """The parent of what it yields."""
+        """The parent of all that ``start()`` yields."""
         self.exhausted = False
-        """It came to its end in this run, or was not to be run again."""
+        """``start()`` has ended without an error in this run, or an earlier run has exhausted
+        it."""
         self.over = False
-        """It is not running: it is over, or was not to be run."""
+        """``start()`` has ended, with or without an error, or was not to be run."""
         self.items_in_hand = 0
-        """Items of its own in the pipelines."""
+        """Items of ``start()``, and items of unknown origin, in the pipelines."""
         self.answers: dict[int, Waiter[bool]] = {}
-        """Questions to the store about items, by id: is it new?"""
+        """By row id: waiters for the store's answers whether an item is new."""
         self._room: Waiter[None] | None = None
         self._frozen = False
 
     async def admit_item(self, item: Any) -> Row | None:
-        """The row of an item that it yielded; ``None``: an earlier run has stored what it gave.
+        """The row of an item that ``start()`` yielded; ``None``: it must not go to the pipelines,
+        since an earlier run has stored it, or the run is being shut down.
 
         Raises ``ItemNotRecordableError``.
         """
@@ -60,7 +62,7 @@ class Start:
         return row
 
     def orphan_item(self) -> Row:
-        """The row of an item that nothing known has yielded: it is stored once it is through."""
+        """A row for an item of unknown origin. It is stored when it has passed the pipelines."""
         row = Row(self._ids.new(), os.urandom(20), recorded=False)
         row.kind = Kind.start_item
         row.in_engine = True
@@ -68,40 +70,40 @@ class Start:
         return row
 
     async def _is_new(self, row: Row) -> bool:
-        """Whether no earlier run knows that item. Equal items are counted by the store."""
+        """Ask the store whether no earlier run has the item. It counts equal items."""
         if self._began:
             return True
         waiter: Waiter[bool] = self._clock.waiter()
         self.answers[row.id] = waiter
-        self._committer.note().arrivals.append(
+        self._committer.begin_entry().arrivals.append(
             admission_of(row, row.id, row.identity, record=False)
         )
-        self._committer.hurry()
+        self._committer.send_soon()
         return await waiter.wait()
 
-    async def room(self) -> None:
-        """Wait while much is on its way to the store, or runs from memory."""
-        await self._committer.room()
+    async def wait_for_room(self) -> None:
+        """Wait while the committer is full, or too much of ``start()`` is unfinished."""
+        await self._committer.wait_for_room()
         while self.row.open_below >= START_BELOW_LIMIT and not self._frozen:
             self._room = self._clock.waiter()
             await self._room.wait()
 
-    def closed_below(self) -> None:
-        """Something that it yielded is whole."""
+    def child_finished(self) -> None:
+        """Something that ``start()`` yielded is finished."""
         if self.row.open_below < START_BELOW_LIMIT // 2:
-            self._go_on()
+            self._stop_waiting()
 
     def freeze(self) -> None:
-        """Nothing is accepted any more: it waits for nothing either."""
+        """Nothing more is accepted: let ``start()`` go on if it waits."""
         self._frozen = True
-        self._go_on()
+        self._stop_waiting()
 
-    def _go_on(self) -> None:
+    def _stop_waiting(self) -> None:
         waiter, self._room = self._room, None
         if waiter is not None:
             waiter.set(None)
 
-    def close(self) -> None:
-        """Note that it is exhausted, when all that it yielded is whole."""
+    def finish(self) -> None:
+        """Record that ``start()`` is exhausted, if all that it yielded is finished."""
         if self.exhausted and not self.row.open_below:
-            self._committer.note().start_exhausted = True
+            self._committer.begin_entry().start_exhausted = True

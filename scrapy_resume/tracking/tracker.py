@@ -1,12 +1,12 @@
-"""The state machine of requests in hand: what is stored of them, and when.
+"""The state machine of the requests that this process works on: what is stored of them, and when.
 
-A row is finished when the engine has let go of it (downloaded, callback or errback
-exhausted, every request that it yielded admitted, every item through the pipelines) and
-every unrecorded row below it is whole. Its finish and its items are then one entry in one
-batch: visible together or not at all.
+A row is finished when the engine is done with it (it is downloaded, its callback or errback is
+exhausted, all requests that it yielded are admitted, all items have passed the pipelines) and all
+unrecorded rows below it are finished. Its finish and its items are then one entry in one batch:
+they become visible together or not at all.
 
-From a forced shutdown on the tracker is frozen: Scrapy cancels what runs, errbacks see
-``CancelledError`` and requests leave the engine; none of that is an outcome.
+A forced shutdown freezes the tracker: Scrapy cancels what runs, errbacks get ``CancelledError``
+and requests leave the engine, but none of that is an outcome.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 FINISHES_AT_RISK: Final = 8
-"""Finished requests that send a batch before its time: a death would have them fetched again."""
+"""Finished requests at which a batch is sent before the commit interval has passed. A crash before
+the commit has them fetched again."""
 
 
 class Tracker:
-    """Rows in hand: what the engine holds, what waits for others, what is to be committed."""
+    """Tracks rows from their arrival to their finish. For the engine's hooks and the scheduler."""
 
     def __init__(
         self,
@@ -51,83 +52,92 @@ class Tracker:
         committer: Committer,
     ) -> None:
         self._dispatcher = dispatcher
-        self._handed = dispatcher.handed
+        self._dispatched = dispatcher.dispatched
         self.admissions = admissions
         self.items = items
         self.start = start
         self._workers = workers
         self._committer = committer
-        self._going_on: dict[Request, Row] = {}
+        self._continuations: dict[Request, Row] = {}
         self.frozen = False
-        """Nothing that happens is an outcome any more."""
+        """Nothing that happens from now on is an outcome."""
         self._holds: set[str] = set()
-        """Why no requests are handed out for now."""
+        """Reasons why no requests are dispatched now."""
         self.counts = counts
-        """As of the last commit."""
+        """Of the whole job, as of the last commit."""
         self.pages = 0
-        """Responses to this run's requests."""
+        """Number of responses that this run has received."""
 
     def wake(self) -> None:
-        """Have the engine ask for a request."""
+        """Have the engine ask for the next request."""
         self._dispatcher.wake()
 
     # ---- arrivals
 
-    def arrive(self, request: Request, parent: Row | None) -> bool:
-        """A request reaches the scheduler. False: it is a duplicate."""
+    def admit(self, request: Request, parent: Row | None) -> bool:
+        """A request reaches the scheduler: a new one that ``parent`` yielded (``None``: unknown),
+        or one that continues a row. Returns False if it is a duplicate."""
         if self.frozen:
             return True
-        row = self._going_on.pop(request, None)
+        row = self._continuations.pop(request, None)
         if row is None:
-            return self.admissions.arrive(request, parent)
-        row.going_on = False
-        row.went_on = self.admissions.go_on(row, request)
+            return self.admissions.admit(request, parent)
+        row.awaits_continuation = False
+        row.continued = self.admissions.continue_row(row, request)
         self.wake()
-        return row.went_on
+        return row.continued
 
-    # ---- hand-out
+    # ---- dispatch
 
     def next_request(self) -> Request | None:
-        """The request that comes next; ``None``: not now. Wakes the engine when that changes."""
-        if self.frozen or self._holds or (self._handed and self.items.crowded(self.wake)):
+        """Dispatch the next request; ``None``: there is none now. Wakes the engine when there
+        is."""
+        if (
+            self.frozen
+            or self._holds
+            or (self._dispatched and self.items.applies_backpressure(self.wake))
+        ):
             return None
         while (row := self._dispatcher.next_row()) is not None:
             if (error := self._dispatcher.error_for(row)) is not None:
-                self._give_up(row, error)
+                self._fail(row, error)
                 continue
-            request = self._open(row)
+            request = self._request_of(row)
             if request is not None:
-                self._dispatcher.hand(row, request)
-                row.page = partial(self.admissions.dupefilter.page_of, row.identity, request)
+                self._dispatcher.dispatch(row, request)
+                row.page_identity = partial(
+                    self.admissions.dupefilter.page_identity, row.identity, request
+                )
                 return request
-        self._dispatcher.ask_for_more()
+        self._dispatcher.request_more()
         self._workers.poll_if_needed()
         return None
 
-    def _open(self, row: Row) -> Request | None:
+    def _request_of(self, row: Row) -> Request | None:
+        """The request of a row; ``None``: it cannot be restored, and the row has failed."""
         if row.request is not None:
             request, row.request = row.request, None
-            return self._own(request)
+            return self._distinct(request)
         try:
             return self.admissions.restore(row)
         except (ResumeError, ValueError, TypeError) as error:
             logger.error("%s cannot be restored: %s", row.url, error)
-            self._give_up(row, error)
+            self._fail(row, error)
             return None
 
-    def _give_up(self, row: Row, error: Exception) -> None:
+    def _fail(self, row: Row, error: Exception) -> None:
         """A row fails without being sent."""
         self._dispatcher.not_sent(row)
-        row.settle(State.failed, type(error).__name__, str(error))
-        self.close(row)
+        row.set_outcome(State.failed, type(error).__name__, str(error))
+        self.finish(row)
 
-    def _own(self, request: Request) -> Request:
-        """An object of its own, should the engine hold this very one already: a spider may
-        yield it twice, and a middleware may return it for several."""
-        return request.copy() if request in self._handed else request
+    def _distinct(self, request: Request) -> Request:
+        """A copy if the engine already holds this object: a spider may yield the same object twice,
+        and a middleware may return it for several requests."""
+        return request.copy() if request in self._dispatched else request
 
     def has_pending(self) -> bool:
-        """Something is left to be handed out, or may turn out to be."""
+        """Whether requests are left to dispatch, or others may still come."""
         if self.frozen:
             return False
         return bool(
@@ -138,10 +148,11 @@ class Tracker:
             or self._workers.others_at_work
         )
 
-    def look_at_the_clock(self) -> None:
-        """Close the spider if there has been nothing but delayed requests for too long."""
+    def close_if_only_delayed(self) -> None:
+        """Close the spider if only delayed requests have been left for too long. To be called about
+        once a second."""
         dispatcher = self._dispatcher
-        waits = (
+        only_delayed = (
             self.start.over
             and not self.frozen
             and not self._holds
@@ -150,132 +161,143 @@ class Tracker:
             and dispatcher.only_waits()
             and self._workers.only_waits
         )
-        dispatcher.delayed.look(waits, self.counts.delayed + dispatcher.blocked_rows)
+        if only_delayed:
+            dispatcher.delayed.close_if_too_long(self.counts.delayed + dispatcher.blocked_rows)
+        else:
+            dispatcher.delayed.restart_patience()
 
-    def hold(self, why: str, held: bool) -> None:
-        """Hand out no requests, and do not end, until told otherwise for the same reason."""
-        if held:
-            self._holds.add(why)
-        elif why in self._holds:
-            self._holds.remove(why)
+    def hold_dispatch(self, reason: str) -> None:
+        """Dispatch no requests, and do not end, until dispatch is resumed for the same reason."""
+        self._holds.add(reason)
+
+    def resume_dispatch(self, reason: str) -> None:
+        """Undo ``hold_dispatch``. Other reasons may remain."""
+        if reason in self._holds:
+            self._holds.remove(reason)
             self.wake()
 
     def __len__(self) -> int:
-        """Requests that are known to wait."""
+        """Number of requests that are known to wait, in this process or in the store."""
         return self._dispatcher.waiting_count
 
     # ---- what the engine does with a request
 
     def row_of(self, request: Request) -> Row | None:
-        """The row of a request that the engine holds; ``None``: it came around the scheduler."""
-        return self._handed.get(request)
+        """The row of a request that the engine holds; ``None``: it did not come from the
+        scheduler."""
+        return self._dispatched.get(request)
 
-    def goes_on_as(self, row: Row, request: Request) -> None:
-        """The downloader gave a request in place of a response."""
-        row.going_on = True
-        self._going_on[request] = row
+    def continue_as(self, row: Row, request: Request) -> None:
+        """The downloader has returned a request instead of a response: a retry, a redirect. The row
+        continues as that request, which is about to be scheduled."""
+        row.awaits_continuation = True
+        self._continuations[request] = row
 
-    def got_page(self, row: Row, http_status: int) -> None:
-        """The downloader gave a response."""
+    def response_received(self, row: Row, http_status: int) -> None:
+        """The downloader has returned a response."""
         self.pages += 1
         row.http_status = http_status
 
     def download_failed(self, row: Row, outcome: Outcome) -> None:
-        """A failure goes to the errback: it is the outcome, whatever the errback does."""
-        row.settle(outcome.state, outcome.error, outcome.message, outcome.http_status)
+        """A failure is passed to the errback. It is the outcome, whatever the errback does."""
+        row.set_outcome(outcome.state, outcome.error, outcome.message, outcome.http_status)
 
     def callback_failed(self, row: Row, error: BaseException) -> None:
-        """The callback or the errback raised."""
-        row.settle(State.failed, type(error).__name__, str(error))
+        """The callback or the errback has raised an error."""
+        row.set_outcome(State.failed, type(error).__name__, str(error))
 
-    def let_go(self, request: Request) -> None:
+    def engine_done(self, request: Request) -> None:
         """The engine is done with the request."""
         row = self._dispatcher.take_back(request) if not self.frozen else None
         if row is None:
             return
-        if row.went_on:
-            row.went_on = False
+        if row.continued:
+            row.continued = False
             return
-        if row.going_on:
-            self._refused(row)
-        self.close(row)
+        if row.awaits_continuation:
+            self._continuation_rejected(row)
+        self.finish(row)
 
-    def _refused(self, row: Row) -> None:
-        """A handler of ``request_scheduled`` did not let through what the row goes on as."""
-        row.going_on = False
-        self._going_on = {k: other for k, other in self._going_on.items() if other is not row}
-        row.settle(State.ignored, "IgnoreRequest", "refused by a request_scheduled handler")
+    def _continuation_rejected(self, row: Row) -> None:
+        """A handler of ``request_scheduled`` has rejected the request that continues the row."""
+        row.awaits_continuation = False
+        self._continuations = {
+            k: other for k, other in self._continuations.items() if other is not row
+        }
+        row.set_outcome(State.ignored, "IgnoreRequest", "refused by a request_scheduled handler")
 
     # ---- items
 
     def item_scraped(self, row: Row, occurrence: int, item: Any) -> None:
-        """An item has come through the pipelines."""
+        """An item has passed the pipelines. ``occurrence``: its number among the row's, from 0."""
         if not self.frozen:
             self.items.add(row, occurrence, item)
 
     # ---- start()
 
     def end_start_item(self, row: Row) -> None:
-        """An item of ``start()``, or of nobody, has come through the pipelines or was dropped."""
+        """An item of ``start()``, or of unknown origin, has passed the pipelines or was dropped."""
         self.start.items_in_hand -= 1
         row.in_engine = False
         if not self.frozen:
-            self.close(row)
+            self.finish(row)
             self.wake()
 
     def start_ended(self, *, exhausted: bool) -> None:
-        """``start()`` is over: came to its end, raised, or was not run at all."""
+        """``start()`` has ended, or is not run at all. ``exhausted``: without an error, or in an
+        earlier run."""
         self.start.exhausted = exhausted
         self.start.over = True
         self._workers.starting = False
         self.stop_awaiting_every_run()
         if exhausted and not self.frozen:
-            self.start.close()
+            self.start.finish()
         self.wake()
 
     def stop_awaiting_every_run(self) -> None:
-        """What comes first in every run has come, or will not: others may go."""
+        """Dispatch other requests too: those that come first in every run have arrived, or may
+        never arrive."""
         if self._dispatcher.stop_awaiting_every_run():
             self.wake()
 
-    # ---- the end of a row
+    # ---- finish
 
-    def close(self, row: Row) -> None:
-        """Write the row's end, unless something below it is not whole yet."""
+    def finish(self, row: Row) -> None:
+        """Record the finish of a row, unless the engine still has it or a row below it is open."""
         if row.in_engine:
             return
         if row.open_below:
             row.ended = True
-            self._dispatcher.left_engine(row)
-            self.items.hold(row)
+            self._dispatcher.stop_waiting_for(row)
+            self.items.start_waiting(row)
             return
         anchor = row.anchor
         row.ended = True
         self.admissions.dupefilter.ended(row)
-        self._dispatcher.drop(row)
+        self._dispatcher.stop_waiting_for(row)
         self.items.ended(row)
-        finishes = self._committer.note().finishes
-        finishes.append(self._finish_of(row))
+        finishes = self._committer.begin_entry().finishes
+        finishes.append(self._finish_record(row))
         if len(finishes) >= FINISHES_AT_RISK:
-            self._committer.hurry()
+            self._committer.send_soon()
         row.anchor = None
         if anchor is not None:
-            self.close_below(anchor)
+            self.child_finished(anchor)
 
-    def close_below(self, anchor: Row) -> None:
-        """Something that the row has waited for is whole, or was known."""
+    def child_finished(self, anchor: Row) -> None:
+        """A row below ``anchor`` is finished, or was a duplicate."""
         anchor.open_below -= 1
         if anchor.id == START:
-            self.start.closed_below()
+            self.start.child_finished()
         if anchor.open_below:
             return
         if anchor.id == START:
-            self.start.close()
+            self.start.finish()
         elif anchor.ended:
-            self.items.unhold(anchor)
-            self.close(anchor)
+            self.items.stop_waiting(anchor)
+            self.finish(anchor)
 
-    def _finish_of(self, row: Row) -> Finish:
+    def _finish_record(self, row: Row) -> Finish:
         tombstone = None
         if not row.recorded:
             tombstone = admission_of(row, row.id, row.identity, record=True)
@@ -289,25 +311,26 @@ class Tracker:
             items=row.items,
             spilled=row.spilled,
             supersedes=row.supersedes,
-            items_dropped=row.dropped,
-            items_failed=row.item_errors,
+            items_dropped=row.items_dropped,
+            items_failed=row.items_failed,
             aliases=[identity for identity in row.memory_identities if identity != row.identity],
             origin=row,
             tombstone=tombstone,
         )
 
-    # ---- the end
+    # ---- shutdown
 
-    def store_gave_up(self) -> None:
-        """The store takes nothing any more: accept nothing either."""
+    def store_failed(self) -> None:
+        """Nothing more can be committed, so accept nothing more."""
         self.frozen = True
         self.start.freeze()
 
     def freeze(self) -> bool:
-        """A forced shutdown: from here on nothing is an outcome. False: it was frozen before."""
+        """A forced shutdown: nothing that happens from now on is an outcome. Returns False if the
+        tracker was frozen already."""
         if self.frozen:
             return False
         self.frozen = True
         self.start.freeze()
-        self._dispatcher.take_all_back()
+        self._dispatcher.unmark_all()
         return True

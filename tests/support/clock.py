@@ -1,4 +1,4 @@
-"""A clock for tests: it moves when the test says so, and an engine that does as it is told."""
+"""A clock that moves when the test says so, and an engine whose state the test sets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ManualWaiter:
 
 
 class ManualClock:
-    """See ``ports.clock.Clock``. ``now`` is both times; coroutines run as far as they can."""
+    """See ``ports.clock.Clock``. Both times are ``now``; a coroutine runs to its first wait."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self.now = now
@@ -62,7 +62,7 @@ class ManualClock:
         call(*values)
 
     def move(self, seconds: float) -> None:
-        """Time passes, and what is due by then is called, in order."""
+        """Let time pass, and call what is due by then, in order of the due times."""
         self.now += seconds
         while due := [timer for timer in self.timers if timer.due <= self.now]:
             timer = min(due, key=lambda timer: timer.due)

@@ -1,4 +1,4 @@
-"""Batches go in order, one at a time, in time; who can wait waits when much is unwritten."""
+"""Batches are sent in order, one at a time; producers wait while too much is uncommitted."""
 
 from __future__ import annotations
 
@@ -72,16 +72,16 @@ class Participant:
     def answered(self, batch: Batch, answer: Committed) -> None:
         self.answers += 1
 
-    def store_is_out(self) -> None:
+    def store_unavailable(self) -> None:
         pass
 
-    def gave_up(self, error: Exception) -> None:
+    def store_failed(self, error: Exception) -> None:
         self.errors.append(error)
 
     def last_batch_committed(
         self, batch: Batch, answer: Committed | None, status: str, reason: str
     ) -> None:
-        self.last_words = (status, reason)
+        self.last_batch = (status, reason)
 
 
 class Bench:
@@ -96,7 +96,7 @@ class Bench:
         )
 
     def release(self, row: int) -> None:
-        self.committer.note().releases.append(Release(row, 0))
+        self.committer.begin_entry().releases.append(Release(row, 0))
 
     async def sent(self, count: int = 1) -> None:
         async def until() -> None:
@@ -122,13 +122,13 @@ async def test_a_batch_goes_after_the_interval_with_all_that_was_collected() -> 
 
 
 @in_event_loop
-async def test_one_batch_is_in_the_air_at_a_time_and_the_order_stays() -> None:
+async def test_one_batch_is_in_flight_at_a_time_and_the_order_stays() -> None:
     bench = Bench()
     bench.release(1)
-    bench.committer.hurry()
+    bench.committer.send_soon()
     await bench.sent()
     bench.release(2)
-    bench.committer.hurry()
+    bench.committer.send_soon()
     await asyncio.sleep(0.03)
     assert len(bench.thread.calls) == 1
     bench.thread.answer()
@@ -158,11 +158,11 @@ async def test_a_busy_loop_does_not_hold_a_batch_back() -> None:
 
 
 @in_event_loop
-async def test_who_can_wait_waits_while_much_is_unwritten() -> None:
+async def test_producers_wait_while_much_is_uncommitted() -> None:
     bench = Bench()
     for row in range(BACKLOG_LIMIT):
         bench.release(row)
-    waiter = asyncio.ensure_future(bench.committer.room())
+    waiter = asyncio.ensure_future(bench.committer.wait_for_room())
     await bench.sent()
     assert not waiter.done()
     bench.thread.answer()
@@ -171,13 +171,13 @@ async def test_who_can_wait_waits_while_much_is_unwritten() -> None:
 
 
 @in_event_loop
-async def test_kept_means_all_that_was_noted_before_and_nothing_that_comes_later() -> None:
+async def test_waiting_for_commits_includes_all_entries_before_and_none_after() -> None:
     bench = Bench()
     bench.release(1)
-    first = asyncio.ensure_future(bench.committer.kept())
+    first = asyncio.ensure_future(bench.committer.wait_committed())
     await bench.sent()
     bench.release(2)
-    second = asyncio.ensure_future(bench.committer.kept(5))
+    second = asyncio.ensure_future(bench.committer.wait_committed(5))
     await asyncio.sleep(0)
     bench.thread.answer()
     assert await first
@@ -189,21 +189,21 @@ async def test_kept_means_all_that_was_noted_before_and_nothing_that_comes_later
 
 
 @in_event_loop
-async def test_nothing_is_kept_once_the_committer_is_sealed() -> None:
+async def test_nothing_is_committed_once_the_committer_is_sealed() -> None:
     bench = Bench()
     bench.release(1)
-    waiting = asyncio.ensure_future(bench.committer.kept())
+    waiting = asyncio.ensure_future(bench.committer.wait_committed())
     await bench.sent()
     bench.committer.seal()
     assert not await waiting
-    assert not await bench.committer.kept()
+    assert not await bench.committer.wait_committed()
 
 
 @in_event_loop
 async def test_a_store_that_is_out_at_the_end_is_waited_for_so_long_and_no_longer() -> None:
     bench = Bench()
     bench.release(1)
-    assert not await bench.committer.kept(0.05)
+    assert not await bench.committer.wait_committed(0.05)
 
 
 @in_event_loop
@@ -217,11 +217,11 @@ async def test_after_a_fenced_commit_nothing_is_accepted() -> None:
     bench.release(2)
     await asyncio.sleep(0.03)
     assert not bench.thread.calls
-    assert not await bench.committer.kept(5)
+    assert not await bench.committer.wait_committed(5)
 
 
 @in_event_loop
-async def test_state_that_cannot_be_written_keeps_its_batch_from_going() -> None:
+async def test_a_batch_is_not_sent_without_state_that_cannot_be_serialized() -> None:
     bench = Bench()
     bench.participant.trouble = StateNotRecordableError("spider.state['x']")
     bench.release(1)
@@ -232,19 +232,19 @@ async def test_state_that_cannot_be_written_keeps_its_batch_from_going() -> None
 
 
 @in_event_loop
-async def test_last_words_are_kept_and_the_job_is_given_up() -> None:
+async def test_the_last_batch_is_committed_and_the_job_is_closed() -> None:
     bench = Bench()
     bench.release(1)
     bench.committer.send_last_batch(Closing("paused", "shutdown"))
     bench.thread.answer()
     assert bench.rows() == [[1]]
     assert [closing.status for closing in bench.job.closings] == ["paused"]
-    assert bench.participant.last_words == ("paused", "shutdown")
+    assert bench.participant.last_batch == ("paused", "shutdown")
     assert bench.thread.stopped
 
 
 @in_event_loop
-async def test_last_words_do_not_follow_a_batch_that_was_given_up() -> None:
+async def test_the_last_batch_does_not_follow_one_that_was_not_committed() -> None:
     """The server comes back between the last try of the one and the first of the other: a
     parent's finish is not kept without the child that it was sent after."""
     bench = Bench()

@@ -31,7 +31,7 @@ def dispatcher(when_marked: Callable[[Callable[[], None]], bool]) -> Dispatcher:
 
 async def goes_on(parts: Dispatcher) -> bool:
     """Whether a callback would go on, sooner or later."""
-    waiting = asyncio.ensure_future(parts.known_to_be_answered())
+    waiting = asyncio.ensure_future(parts.wait_until_marked())
     done, _ = await asyncio.wait([waiting], timeout=LIMIT_SECONDS)
     waiting.cancel()
     return bool(done)

@@ -33,7 +33,7 @@ DELAY_SECONDS = 0.25
 def leased(row_id: int, slot: str) -> Row:
     made = Row(row_id, row_id.to_bytes(20, "big"), recorded=True)
     made.slot = slot
-    made.rank = rank_of(0, 0, -row_id, False)
+    made.rank = rank_of(0, 0, -row_id, every_run=False)
     return made
 
 
@@ -85,8 +85,8 @@ class Worker:
         batch = Batch(next_id=10, arrivals=list(arrivals))
         for one in arrivals:
             self.frontier.expect(one.slot)
-        self.fleet.make_way()
-        self.frontier.choose(batch.arrivals)
+        self.fleet.choose_slots_to_give()
+        self.frontier.lease_arrivals(batch.arrivals)
         batch.leasing.wishes = self.frontier.wishes()
         self.fleet.complete(batch)
         return batch
@@ -124,7 +124,7 @@ def test_a_slot_of_a_row_that_waits_to_run_alone_is_not_given(worker: Worker) ->
 def test_nothing_is_asked_for_from_a_slot_that_is_given(worker: Worker) -> None:
     worker.frontier.set_pending("a", 50)
     worker.frontier.set_pending("b", 50)
-    worker.frontier.renew_hunger()
+    worker.frontier.refill_empty_queues()
     batch = worker.send()
     assert not {wish.slot for wish in batch.leasing.wishes} & set(batch.sharing.slots_given)
 

@@ -47,14 +47,14 @@ def test_anything_else_is_a_failure_with_its_name(error: Exception) -> None:
 
 def test_the_first_trouble_stays_whatever_the_errback_does() -> None:
     row = Row(1, b"", recorded=True)
-    row.settle(State.failed, "TimeoutError", "after 3 s")
-    row.settle(State.done)
-    row.settle(State.ignored, "IgnoreRequest", "later")
+    row.set_outcome(State.failed, "TimeoutError", "after 3 s")
+    row.set_outcome(State.done)
+    row.set_outcome(State.ignored, "IgnoreRequest", "later")
     assert (row.state, row.error, row.error_message) == (State.failed, "TimeoutError", "after 3 s")
 
 
 def test_a_very_long_message_is_cut() -> None:
     row = Row(1, b"", recorded=True)
-    row.settle(State.failed, "ValueError", "x" * 10_000_000)
+    row.set_outcome(State.failed, "ValueError", "x" * 10_000_000)
     assert row.error_message is not None
     assert len(row.error_message) == 2000

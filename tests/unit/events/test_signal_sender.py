@@ -31,7 +31,10 @@ def held() -> list[bool]:
 
 @pytest.fixture
 def signal_sender(crawler: Crawler, held: list[bool]) -> SignalSender:
-    tracker = SimpleNamespace(hold=lambda why, on: held.append(on))
+    tracker = SimpleNamespace(
+        hold_dispatch=lambda reason: held.append(True),
+        resume_dispatch=lambda reason: held.append(False),
+    )
     return SignalSender(crawler, JobKey("books", 1), cast(Tracker, tracker), ScrapyClock())
 
 

@@ -1,8 +1,8 @@
-"""The leased buffer hands out in the order of Scrapy's queues, and no slot starves another."""
+"""Leased rows come in the order of Scrapy's queues, and no slot starves another."""
 
 from __future__ import annotations
 
-from scrapy_resume.frontier.lease_buffer import LANES_A_BATCH, LeaseBuffer
+from scrapy_resume.frontier.lease_buffer import REFILLS_PER_BATCH, LeaseBuffer
 from scrapy_resume.frontier.robots import RobotsGate
 from scrapy_resume.frontier.row import Rank, Row, rank_of
 from scrapy_resume.model import START
@@ -13,7 +13,7 @@ def row(row_id: int, slot: str = "a", *, priority: int = 0, every_run: bool = Fa
     made = Row(row_id, row_id.to_bytes(20, "big"), recorded=True)
     made.slot = slot
     made.url = f"http://{slot}.test/{row_id}"
-    made.rank = rank_of(priority, 0, -row_id, every_run)
+    made.rank = rank_of(priority, 0, -row_id, every_run=every_run)
     made.every_run = every_run
     return made
 
@@ -85,7 +85,7 @@ def chosen(of: LeaseBuffer, *ranks: Rank, arrived_before: int | None = None) -> 
                 unit=number,
             )
         )
-    of.choose(arrivals, arrived_before)
+    of.lease_arrivals(arrivals, arrived_before)
     return [rank for rank, arrival in zip(ranks, arrivals, strict=True) if arrival.lease]
 
 
@@ -105,13 +105,13 @@ def test_of_many_that_arrive_together_the_best_are_kept() -> None:
     assert chosen(frontier(), *first_in_first_out) == first_in_first_out[:16]
 
 
-def test_what_is_handed_out_next_is_kept_however_many_came_since() -> None:
+def test_the_row_that_is_dispatched_next_stays_leased_however_many_arrive_after_it() -> None:
     arrived = [(0, 0, -number) for number in range(1, 41)]
     assert chosen(frontier(), *arrived, arrived_before=11) == [arrived[9], *arrived[-16:]]
     assert chosen(frontier(), *arrived, arrived_before=31) == arrived[-16:]
 
 
-def test_what_is_given_back_comes_before_what_arrives_later_and_ranks_lower() -> None:
+def test_released_rows_come_before_later_arrivals_that_rank_lower() -> None:
     buffer = frontier()
     for number in range(1, 34):
         buffer.push(row(number))
@@ -120,18 +120,18 @@ def test_what_is_given_back_comes_before_what_arrives_later_and_ranks_lower() ->
     assert not chosen(buffer, (0, 0, -1)), "those on their way back may rank higher"
 
 
-def test_a_lane_is_dry_while_only_the_store_has_more_for_it() -> None:
+def test_a_queue_is_dry_while_only_the_store_has_more_for_it() -> None:
     buffer = frontier({"a": 2, "b": 0})
     assert buffer.has_dry_queue
     buffer.push(row(1, "a"))
     assert not buffer.has_dry_queue
 
 
-def test_a_lane_that_runs_low_asks_for_its_share() -> None:
+def test_a_queue_that_runs_low_asks_for_its_share() -> None:
     buffer = frontier({"a": 100})
-    assert buffer.hungry
+    assert buffer.needs_refill
     assert buffer.wishes() == [Wish("a", 16)]
-    assert not buffer.hungry, "it asks once"
+    assert not buffer.needs_refill, "it asks once"
 
 
 def test_many_slots_share_the_buffer() -> None:
@@ -141,14 +141,14 @@ def test_many_slots_share_the_buffer() -> None:
 
 
 def test_very_many_slots_ask_one_part_after_another() -> None:
-    buffer = frontier({f"s{number}": 9 for number in range(LANES_A_BATCH + 100)})
+    buffer = frontier({f"s{number}": 9 for number in range(REFILLS_PER_BATCH + 100)})
     first, second = buffer.wishes(), buffer.wishes()
-    assert (len(first), len(second)) == (LANES_A_BATCH, 100)
-    assert len({wish.slot for wish in first + second}) == LANES_A_BATCH + 100
-    assert not buffer.hungry
+    assert (len(first), len(second)) == (REFILLS_PER_BATCH, 100)
+    assert len({wish.slot for wish in first + second}) == REFILLS_PER_BATCH + 100
+    assert not buffer.needs_refill
 
 
-def test_a_lane_gives_back_what_is_beyond_twice_its_share_worst_first() -> None:
+def test_a_queue_beyond_twice_its_share_releases_its_last_rows() -> None:
     buffer = frontier()
     for number in range(1, 34):
         buffer.push(row(number))
@@ -157,7 +157,7 @@ def test_a_lane_gives_back_what_is_beyond_twice_its_share_worst_first() -> None:
     assert drained(buffer) == list(range(33, 17, -1))
 
 
-def test_rows_that_live_in_memory_are_never_given_back() -> None:
+def test_rows_that_run_from_memory_are_never_released() -> None:
     buffer = frontier()
     for number in range(1, 34):
         made = row(number)
@@ -178,7 +178,7 @@ def test_one_request_for_a_host_goes_before_its_robots_txt_is_there() -> None:
     assert drained(buffer) == [1]
 
 
-def test_lanes_that_are_empty_are_forgotten() -> None:
+def test_empty_queues_are_removed() -> None:
     buffer = frontier()
     for number in range(100):
         slot = f"s{number}"
@@ -201,7 +201,7 @@ def test_a_row_that_fails_unsent_leaves_its_hosts_robots_txt_to_another() -> Non
     assert drained(buffer) == [1]
 
 
-def test_a_host_whose_robots_txt_loads_does_not_hold_others_up_in_the_lane_of_all() -> None:
+def test_a_host_whose_robots_txt_loads_does_not_hold_others_up_in_the_one_queue_of_all() -> None:
     buffer = frontier(by_slot=False)
     buffer.robots = RobotsGate()
     for number, host in ((1, "other"), (2, "slow"), (3, "slow")):

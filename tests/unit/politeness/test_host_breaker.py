@@ -48,7 +48,7 @@ class Watched:
             rules,
             self.frontier,
             self.stats,  # type: ignore[arg-type]
-            cast(Committer, SimpleNamespace(hurry=lambda: None)),
+            cast(Committer, SimpleNamespace(send_soon=lambda: None)),
             self.engine,
             clock,
         )
@@ -62,7 +62,7 @@ class Watched:
             row = Row(self.next_id, bytes(20), recorded=True)
             row.slot = host if self.frontier.by_slot else ""
             row.url = f"http://{host}/{row.id}"
-            row.rank = rank_of(0, 0, row.id, False)
+            row.rank = rank_of(0, 0, row.id, every_run=False)
             self.frontier.push(row)
             rows.append(row)
         return rows
@@ -70,7 +70,7 @@ class Watched:
     def take(self) -> Row | None:
         row = self.frontier.next_row(lambda _: 0)
         if row is not None:
-            self.hosts.dispatched(row)
+            self.hosts.claim_probe(row)
         return row
 
     def fail(self, *rows: Row, status: int = 503) -> list[bool]:
@@ -147,7 +147,7 @@ def test_after_the_cool_down_one_request_goes_and_its_answer_lets_the_others_go(
     assert probe is not None
     assert watched.take() is None
     watched.hosts.answered(probe, Response(probe.url))
-    watched.hosts.let_go(probe)
+    watched.hosts.engine_done(probe)
     assert watched.take() is not None
     assert watched.take() is not None
     assert watched.stats["resume/breaker/closed"] == 1
@@ -159,7 +159,7 @@ def test_a_probe_that_comes_to_nothing_makes_way_for_another(watched: Watched) -
     watched.add("a", 2)
     probe = watched.take()
     assert probe is not None
-    watched.hosts.let_go(probe)
+    watched.hosts.engine_done(probe)
     assert watched.take() is not None
 
 
@@ -172,7 +172,7 @@ def test_probes_that_fail_double_the_cool_down_and_then_the_requests_fail(
     probe = watched.take()
     assert probe is not None
     assert watched.fail(probe) == [True]
-    watched.hosts.let_go(probe)
+    watched.hosts.engine_done(probe)
     watched.clock.move(2 * COOLDOWN - 1)
     assert watched.take() is None
     watched.clock.move(1.1)
@@ -240,7 +240,7 @@ def test_an_unavailable_host_is_known_to_the_next_process(clock: ManualClock) ->
     assert other.hosts.error_for(row) is not None
 
 
-def test_where_one_lane_has_all_the_hosts_of_urls_are_told_apart(clock: ManualClock) -> None:
+def test_where_one_queue_has_all_rows_the_hosts_of_urls_are_told_apart(clock: ManualClock) -> None:
     watched = Watched(clock, by_slot=False)
     watched.fail(*watched.add("a", 3))
     watched.add("b", 2)
@@ -287,7 +287,9 @@ def test_what_is_queued_for_a_host_in_trouble_comes_back(clock: ManualClock, by_
     assert back() == ["a", "b"]
 
 
-def test_what_is_handed_out_already_is_not_sent_but_for_the_probe(watched: Watched) -> None:
+def test_dispatched_requests_of_a_blocked_host_are_not_sent_but_for_the_probe(
+    watched: Watched,
+) -> None:
     [late] = watched.add("a")
     [other] = watched.add("b")
     assert not watched.hosts.must_wait(late)
