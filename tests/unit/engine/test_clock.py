@@ -99,7 +99,7 @@ def test_a_call_that_is_posted_after_the_event_loop_has_ended_is_dropped(
     loop.close()
     with caplog.at_level(logging.DEBUG, "scrapy_resume"):
         clock.post(print, "never")
-    assert "The event loop ended" in caplog.text
+    assert "The event loop was closed" in caplog.text
 
 
 def test_its_times_are_those_of_the_standard_library() -> None:

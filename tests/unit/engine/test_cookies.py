@@ -149,7 +149,7 @@ def test_a_cookie_that_the_site_took_back_stays_gone() -> None:
     assert resumed(second).sends() == "lang=fr"
 
 
-def test_a_jar_without_a_name_that_can_be_written_is_told_and_harms_no_other(
+def test_a_jar_whose_key_cannot_be_serialized_is_logged_and_harms_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     crawl = Crawl()

@@ -82,7 +82,7 @@ async def test_items_that_wait_for_one_another_all_come_to_run() -> None:
 
 
 @in_event_loop
-async def test_an_item_that_raises_stops_no_other_and_is_told_at_the_end() -> None:
+async def test_an_item_that_raises_stops_no_other_and_is_raised_at_the_end() -> None:
     done: list[int] = []
 
     async def fail_once(item: int) -> None:

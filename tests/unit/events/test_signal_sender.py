@@ -25,7 +25,7 @@ def crawler() -> Crawler:
 
 @pytest.fixture
 def held() -> list[bool]:
-    """When the hand-out was stopped, and went on."""
+    """True for each call of ``hold_dispatch``, False for each of ``resume_dispatch``."""
     return []
 
 
@@ -43,7 +43,7 @@ class Handler:
         pass
 
 
-def test_what_nobody_listens_to_is_not_wanted(signal_sender: SignalSender) -> None:
+def test_an_event_without_a_handler_is_not_wanted(signal_sender: SignalSender) -> None:
     assert signal_sender.wanted() == frozenset()
 
 
@@ -57,7 +57,7 @@ def test_a_handler_is_noticed_when_it_comes_and_when_it_goes(
     assert signal_sender.wanted() == frozenset()
 
 
-def test_a_handler_that_was_forgotten_wants_nothing(
+def test_a_handler_that_was_garbage_collected_wants_nothing(
     crawler: Crawler, signal_sender: SignalSender
 ) -> None:
     handler = Handler()
@@ -114,7 +114,7 @@ def sent(signal_sender: SignalSender) -> Sent:
 
 
 @in_event_loop
-async def test_events_are_sent_in_order_and_each_commit_s_are_told_when_all_were(
+async def test_events_are_sent_in_order_and_a_note_is_delivered_when_all_its_events_were(
     signal_sender: SignalSender, sent: Sent
 ) -> None:
     signal_sender.send([note(1, count=2), note(2)])
@@ -130,7 +130,7 @@ async def test_events_are_sent_in_order_and_each_commit_s_are_told_when_all_were
 
 
 @in_event_loop
-async def test_what_is_stopped_was_not_told(signal_sender: SignalSender, sent: Sent) -> None:
+async def test_a_note_is_not_delivered_after_stop(signal_sender: SignalSender, sent: Sent) -> None:
     signal_sender.send([note(1), note(2)])
     await run_what_is_ready()
     signal_sender.stop()
