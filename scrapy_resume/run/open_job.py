@@ -18,7 +18,6 @@ from scrapy_resume.errors import (
 )
 from scrapy_resume.events.log_files import remove_events
 from scrapy_resume.model import JobKey, Selection, State
-from scrapy_resume.reporting.times import iso
 from scrapy_resume.run.launch import visible
 from scrapy_resume.settings.input_files import hash_inputs
 from scrapy_resume.store.contract import Closing, Opening
@@ -118,7 +117,7 @@ def open_job(store: Store, candidate: Candidate) -> JobStore:
         renews = _renews(settings.mode, latest)
         joins = store.shared and not renews
         if latest is not None and latest.alive and not (settings.force or joins):
-            raise _locked(latest)
+            raise JobLockedError.for_crawl(latest.key, latest.owner, latest.owned_since)
         if settings.mode == "retry-failed":
             return _retry_failed(store, candidate, latest)
         recorded = latest.input_hashes if latest is not None and not finished else {}
@@ -170,15 +169,6 @@ def _refuse_if_nothing_to_do(candidate: Candidate, latest: JobSummary | None) ->
             f"{latest.key} is completed, and RESUME_MODE is 'once': nothing to do. "
             "RESUME_MODE=auto begins the next."
         )
-
-
-def _locked(latest: JobSummary) -> JobLockedError:
-    since = f" since {iso(latest.owned_since)}" if latest.owned_since else ""
-    return JobLockedError(
-        f"{latest.key} is being crawled by another process ({latest.owner}{since}). "
-        "Wait for it or stop it; RESUME_FORCE=1 takes the job over, RESUME_JOB=<name> "
-        "gives this crawl a job of its own."
-    )
 
 
 def _inputs_changed(candidate: Candidate, latest: JobSummary, hashes: dict[str, str]) -> bool:

@@ -251,7 +251,7 @@ def test_a_crashed_job_is_deleted(place: Place) -> None:
 
 def test_a_live_job_is_not_deleted(place: Place) -> None:
     run = place.begin(worker="host:9")
-    with pytest.raises(JobLockedError, match="host:9 crawls it"):
+    with pytest.raises(JobLockedError, match=r"it is being crawled by another process \(host:9"):
         place.store.delete(BOOKS)
     assert run.finish(tombstone(1, ["{}"])).counts.done == 1
 

@@ -137,7 +137,7 @@ class PostgresStore:
             tables, _ = self._hold(connection, key)
             live = [run for run in live_runs(tables) if not run.is_dead]
             if live:
-                raise JobLockedError(f"{key} cannot be cancelled: {live[0].worker} crawls it")
+                raise JobLockedError.for_change(key, "cancelled", live[0].worker)
             tables.execute(OPENING["end_job"], status="cancelled", reason="cancelled")
 
     def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
@@ -178,10 +178,7 @@ class PostgresStore:
             tables, status = self._hold(connection, key)
             live = [run for run in live_runs(tables) if not run.is_dead]
             if live:
-                raise JobLockedError(
-                    f"{key} cannot be deleted: {live[0].worker} crawls it. "
-                    f"Stop it first: scrapy resume stop {key}"
-                )
+                raise JobLockedError.for_change(key, "deleted", live[0].worker)
             if completed_before is not None:
                 ((completed_at,),) = tables.execute(OPENING["completed_at"]).fetchall()
                 if status != "completed" or (completed_at or 0) >= completed_before:

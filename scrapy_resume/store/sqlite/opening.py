@@ -14,7 +14,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,7 +72,7 @@ def open_job(path: Path, key: JobKey, opening: Opening) -> SqliteJob:
             before = ownership(connection, path)
             alive = is_held(lock_path(path, before.epoch))
             if alive and not opening.force:
-                raise JobLockedError(_locked(key, before))
+                raise JobLockedError.for_crawl(key, before.worker, before.started_at)
             lock = claim(path, key, before)
             try:
                 take_over(connection, key, before)
@@ -267,16 +266,4 @@ def _session(
         pages=int(pages),
         recovered=recovered.rows,
         parked=recovered.parked,
-    )
-
-
-def _locked(key: JobKey, before: Ownership) -> str:
-    host, _, pid = (before.worker or "?:?").rpartition(":")
-    since = ""
-    if before.started_at is not None:
-        moment = datetime.fromtimestamp(before.started_at, timezone.utc)
-        since = f", since {moment:%Y-%m-%d %H:%M:%S} UTC"
-    return (
-        f"{key} is being crawled by another process (pid {pid} on {host}{since}); wait for it, "
-        "stop it, or take the job over with RESUME_FORCE=True"
     )

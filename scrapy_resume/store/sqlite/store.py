@@ -210,10 +210,7 @@ class SqliteStore:
                 migrate(connection, schema_version(connection, path, SCHEMA_VERSION))
                 before = ownership(connection, path)
                 if is_held(lock_path(path, before.epoch)):
-                    raise JobLockedError(
-                        f"{key} cannot be {what}: {before.worker} crawls it. Stop that first; "
-                        "the same command goes on with the job."
-                    )
+                    raise JobLockedError.for_change(key, what, before.worker, before.started_at)
                 lock = claim(path, key, before)
                 try:
                     with transaction(connection):
@@ -337,10 +334,7 @@ def _delete(path: Path, key: JobKey, completed_before: float | None) -> bool:
         with reading(path) as connection:
             before = ownership(connection, path)
         if is_held(lock_path(path, before.epoch)):
-            raise JobLockedError(
-                f"{key} cannot be deleted: {before.worker} crawls it. "
-                f"Stop it first: scrapy resume stop {key}"
-            )
+            raise JobLockedError.for_change(key, "deleted", before.worker, before.started_at)
         lock = claim(path, key, before)
         try:
             with reading(path) as connection:
