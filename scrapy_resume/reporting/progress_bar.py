@@ -1,7 +1,7 @@
-"""A crawl's progress as one line of a terminal, written over and over.
+"""The progress bar of a live crawl: one line of the terminal that is overwritten each time.
 
-It is shown where standard error is a terminal and the log goes elsewhere. The cursor is not
-hidden: a process that is killed leaves the terminal as it was.
+It is shown if standard error is a terminal and the log is written elsewhere. The cursor is never
+hidden, so a process that is killed leaves the terminal as it was.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NARROWEST_BAR: Final = 8
 
 
 def is_wanted(settings: BaseSettings) -> bool:
-    """Whether somebody looks at standard error, and the log does not go there."""
+    """Whether standard error is a terminal, and the log is not written to it."""
     elsewhere = settings.get("LOG_FILE") or not settings.getbool("LOG_ENABLED")
     return bool(elsewhere) and sys.stderr.isatty()
 
@@ -37,7 +37,7 @@ class ProgressBar:
         self._console = Console(stderr=True, markup=False, highlight=False, emoji=False)
 
     def draw(self, counts: Counts, words: str) -> None:
-        """In place of what was drawn before. ``words`` stand behind the bar."""
+        """Draw the bar over the one that was drawn before; ``words`` follow it."""
         from rich.control import Control
         from rich.segment import ControlType
 
@@ -45,7 +45,7 @@ class ProgressBar:
         self._write(Control.move_to_column(0), line, Control((ControlType.ERASE_IN_LINE, 0)))
 
     def clear(self) -> None:
-        """The line is the terminal's again."""
+        """Remove the bar."""
         from rich.control import Control
         from rich.segment import ControlType
 

@@ -68,6 +68,8 @@ class CrawlRun:
     ) -> None:
         assert crawler.spider is not None
         session = job.session
+        self.opened_at = time.monotonic()
+        """When the job was opened."""
         self.crawler = crawler
         self.settings = settings
         self.job = job
