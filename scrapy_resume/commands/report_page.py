@@ -15,7 +15,7 @@ from scrapy_resume.reporting.progress import percent, progress_of
 TITLE: Final = "Crawl report"
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
-"""The browser enforces it: even text that escaped escaping is neither run nor loaded."""
+"""Enforced by the browser: no script and no external resource of the page is ever loaded."""
 
 _BADGES: Final = {
     "completed": "good",

@@ -74,7 +74,7 @@ def delete(
 ) -> int:
     """Delete jobs one by one and print which; a job that cannot be deleted is left alone.
 
-    ``completed_before`` (seconds since the epoch): only jobs that are completed and were so before.
+    ``completed_before`` (seconds since the epoch): only jobs that were completed before that.
     ``unreadable``: jobs that are reported as left alone, as ``print_deleted`` takes them.
     """
     from scrapy_resume.events.log_files import remove_events

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.model import Counts
+from scrapy_resume.reporting.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,12 +37,12 @@ class ProgressBar:
         self._job = job
         self._console = Console(stderr=True, markup=False, highlight=False, emoji=False)
 
-    def draw(self, counts: Counts, words: str) -> None:
-        """Draw the bar over the one that was drawn before; ``words`` follow it."""
+    def draw(self, counts: Counts, progress: Progress) -> None:
+        """Draw the bar, and the progress line beside it, over what was drawn before."""
         from rich.control import Control
         from rich.segment import ControlType
 
-        line = _line(self._console, self._job, counts, words)
+        line = _line(self._console, self._job, counts, progress)
         self._write(Control.move_to_column(0), line, Control((ControlType.ERASE_IN_LINE, 0)))
 
     def clear(self) -> None:
@@ -56,9 +57,10 @@ class ProgressBar:
             self._console.print(*parts, sep="", end="", no_wrap=True, overflow="crop", crop=True)
 
 
-def _line(console: Console, job: str, counts: Counts, words: str) -> Text:
+def _line(console: Console, job: str, counts: Counts, progress: Progress) -> Text:
     from rich.text import Text
 
+    words = progress.line()
     unicode = console.encoding.lower().replace("-", "").startswith("utf")
     full, rest = ("━", "╌") if unicode else ("#", "-")
     free = console.width - 1 - len(job) - len(words) - 2
@@ -66,9 +68,9 @@ def _line(console: Console, job: str, counts: Counts, words: str) -> Text:
     name = "".join(char if char.isprintable() else "?" for char in job)
     if width < _NARROWEST_BAR:
         return Text(words[: console.width - 1])
-    total = max(counts.total, 1)
-    done = width * counts.done // total
-    ended = width * (counts.total - counts.open) // total
+    whole = max(progress.whole, 1)
+    done = width * counts.done // whole
+    ended = width * progress.ended // whole
     return Text.assemble(
         (name, "bold"),
         " ",

@@ -63,6 +63,7 @@ def open_store(
     return Reports(SqliteReader(Path(place)), place, codecs, now)
 
 
+# One parameter for each filter: their names are public, as keywords of ``Reports.requests``.
 def selection(
     state: str | Iterable[str] | None = None,
     *,
@@ -87,7 +88,17 @@ def selection(
         if name not in State.__members__:
             raise ValueError(f"unknown state {name!r}; use one of {', '.join(State.__members__)}")
     states = tuple(State[name] for name in names)
-    return Selection(states, host, status, error, callback, url, unit, partial, max_attempts)
+    return Selection(
+        states=states,
+        host=host,
+        status=status,
+        error=error,
+        callback=callback,
+        url=url,
+        unit=unit,
+        partial=partial,
+        max_attempts=max_attempts,
+    )
 
 
 class Reports:

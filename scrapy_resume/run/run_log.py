@@ -93,7 +93,7 @@ class RunLog:
         if self._clock() - self._logged_at >= PROGRESS_SECONDS:
             self._log()
         if self._bar is not None:
-            self._bar.draw(self._run.tracker.counts, self._progress_line())
+            self._bar.draw(self._run.tracker.counts, self._progress())
 
     def count(self) -> None:
         """Count a page or an item; log progress if a line is due."""
@@ -136,9 +136,9 @@ class RunLog:
     def _log(self) -> None:
         self._events = 0
         self._logged_at = self._clock()
-        logger.info("%s", self._progress_line())
+        logger.info("%s", self._progress().line())
 
-    def _progress_line(self) -> str:
+    def _progress(self) -> Progress:
         run = self._run
         counts = run.tracker.counts
         ended, whole = ended_and_whole(counts, run.metrics.expected_total)
@@ -149,7 +149,7 @@ class RunLog:
             success_rate=counts.success_rate,
             items_per_minute=throughput.items_per_minute,
             eta_seconds=throughput.eta_seconds(whole - ended),
-        ).line()
+        )
 
     def _throughput(self, counts: Counts) -> Throughput:
         """Of this run; in a shared store, of all workers since this one joined them.

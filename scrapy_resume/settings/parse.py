@@ -18,6 +18,7 @@ from scrapy_resume.settings.masking import without_password
 from scrapy_resume.settings.table import BY_NAME, SETTINGS, parse_setting
 
 
+# One field for each row of the table of settings, from which it is built by keyword.
 @dataclass(frozen=True)
 class ResumeSettings:
     """The settings of one crawl; docs/settings.md describes them."""
