@@ -15,13 +15,16 @@ OLDEST := .venv-oldest/.ready
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-postgres soak real test-oldest bench bench-scale lint clean
+.PHONY: demo test dist test-postgres soak real test-oldest bench bench-scale lint clean
 
 demo: $(DEMO)  ## a crawl of the example shop through three SIGKILLs, then the table
 	.venv-demo/bin/python example_project/demo.py
 
-test: lint  ## everything that has to hold before a change is merged
+test: lint dist  ## everything that has to hold before a change is merged
 	$(BIN)/python -m pytest -n 3 --dist worksteal
+
+dist: $(DEVELOP)  ## builds wheel and sdist; a crawl, a kill and a resume with the installed wheel
+	$(BIN)/python -m tests.distribution.check dist
 
 lint: $(DEVELOP)  ## style, types, direction of imports
 	$(BIN)/ruff check .
@@ -58,7 +61,7 @@ clean:  ## removes what the targets above have made
 
 $(DEVELOP): pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -e '.[test,lint]'
+	$(BIN)/python -m pip install --quiet -e '.[test,lint,dist]'
 	touch $@
 
 $(BENCH): $(DEVELOP)

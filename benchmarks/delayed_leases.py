@@ -24,7 +24,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.support.measured import load
 from scrapy_resume.model import START, JobKey, State, digest
-from scrapy_resume.store.contract import Admission, Batch, Closing, Finish, Opening, Store, Wish
+from scrapy_resume.store.contract import (
+    Admission,
+    Batch,
+    Closing,
+    Finish,
+    Leasing,
+    Opening,
+    Store,
+    Wish,
+)
 from scrapy_resume.store.postgres.store import PostgresStore
 from scrapy_resume.store.sqlite.store import SqliteStore
 from tests.support.postgres import PostgresServer
@@ -55,26 +64,30 @@ def measure(store: Store, name: str, delayed: int, ready: int) -> list[float]:
     """Milliseconds of each commit that leases ready requests and finishes those before."""
     opening = Opening(spider="delayed", worker="here:0", slots_shared=True, orphan_seconds=600)
     job = store.begin(JobKey(name, 1), opening)
-    step = job.session.id_step
+    step = job.session.ids.step
     later = time.time() + 86_400
-    next_id = job.session.first_id
+    next_id = job.session.ids.first
     for start in range(0, delayed + ready, AT_ONCE):
         arrivals: list[Any] = []
         for number in range(start, min(start + AT_ONCE, delayed + ready)):
             arrivals.append(admission(next_id, later + number if number < delayed else 0.0))
             next_id += step
-        job.commit(Batch(next_id, arrivals))
+        job.commit(Batch(next_id=next_id, arrivals=arrivals))
     spent = []
     finishes: list[Finish] = []
     leased = 0
     while leased < ready:
-        batch = Batch(next_id, finishes=finishes, wishes=[Wish(HOST, LEASED_AT_ONCE)])
+        batch = Batch(
+            next_id=next_id, finishes=finishes, leasing=Leasing(wishes=[Wish(HOST, LEASED_AT_ONCE)])
+        )
         began = time.perf_counter()
         rows = job.commit(batch).leased
         spent.append(1e3 * (time.perf_counter() - began))
         assert rows, "nothing was leased"
         leased += len(rows)
-        finishes = [Finish(row.id, State.done, 1, 200) for row in rows]
+        finishes = [
+            Finish(id=row.id, state=State.done, attempts=1, http_status=200) for row in rows
+        ]
     job.close(Closing("paused", "shutdown"))
     return spent
 

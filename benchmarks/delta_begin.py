@@ -41,7 +41,7 @@ ITEM = '{"title": "' + "x" * 150 + '"}'
 
 
 def arrivals(job: JobStore, start: int, count: int, *, lease: bool) -> list[Admission]:
-    first, step = job.session.first_id, job.session.id_step
+    first, step = job.session.ids.first, job.session.ids.step
     return [
         Admission(
             id=first + number * step,
@@ -66,13 +66,20 @@ def ask_for_all(job: JobStore, pages: int, *, finish: bool = False) -> float:
     began = time.perf_counter()
     for start in range(0, pages, AT_ONCE):
         arrived: list[Any] = arrivals(job, start, AT_ONCE, lease=finish)
-        next_id = arrived[-1].id + job.session.id_step
-        job.commit(Batch(next_id, arrived))
+        next_id = arrived[-1].id + job.session.ids.step
+        job.commit(Batch(next_id=next_id, arrivals=arrived))
         if finish:
             ends = [
-                Finish(row.id, State.done, 1, 200, items=[ItemRecord(0, ITEM)]) for row in arrived
+                Finish(
+                    id=row.id,
+                    state=State.done,
+                    attempts=1,
+                    http_status=200,
+                    items=[ItemRecord(0, ITEM)],
+                )
+                for row in arrived
             ]
-            job.commit(Batch(next_id, finishes=ends))
+            job.commit(Batch(next_id=next_id, finishes=ends))
     return time.perf_counter() - began
 
 

@@ -24,7 +24,7 @@ from benchmarks.support.site import FastSite
 from scrapy_resume.events.log_files import segments
 from scrapy_resume.events.log_writer import BACKLOG, EventLogWriter
 from scrapy_resume.model import Counts, JobKey, State
-from scrapy_resume.store.contract import Batch, Committed, Finish, ItemRecord, Session
+from scrapy_resume.store.contract import Batch, Committed, Finish, ItemRecord, RowIds, Session
 
 JOB = JobKey("bench", 1)
 A_BATCH = 30
@@ -39,15 +39,20 @@ class Page:
 
 
 def session() -> Session:
-    return Session(JOB, 1, 1, 1, True, False, Counts(), {}, 0, False, False, None, {})
+    return Session(job=JOB, run=1, epoch=1, began=True, crashed=False, ids=RowIds(first=1))
 
 
 def batches(events: int) -> list[Batch]:
     item = ItemRecord(0, "{}")
     finishes = [
-        Finish(row, State.done, 1, 200, items=[item], origin=Page(row)) for row in range(events)
+        Finish(
+            id=row, state=State.done, attempts=1, http_status=200, items=[item], origin=Page(row)
+        )
+        for row in range(events)
     ]
-    return [Batch(1, finishes=finishes[at : at + A_BATCH]) for at in range(0, events, A_BATCH)]
+    return [
+        Batch(next_id=1, finishes=finishes[at : at + A_BATCH]) for at in range(0, events, A_BATCH)
+    ]
 
 
 def microseconds_an_event(events: int) -> tuple[float, float, int]:

@@ -78,7 +78,7 @@ def admitted(store: Path, job: LargeJob) -> tuple[float, float]:
     """(links a second of the wall clock, CPU microseconds a link)."""
     run = open_location(store).resume(JobKey(SPIDER, 1), Opening(spider=SPIDER, worker="bench:0"))
     chance = random.Random(1)
-    number = run.session.first_id
+    number = run.session.ids.first
     known = job.seen + job.pending
     cpu = wall = 0.0
     for _ in range(ARRIVALS // BATCH):
@@ -88,12 +88,17 @@ def admitted(store: Path, job: LargeJob) -> tuple[float, float]:
             like = job.admission(chance.randint(1, known) if old else number)
             arrivals.append(replace(like, id=number, seq=-number, lease=True))
             number += 1
-        new = [Finish(arrival.id, State.done, 1, 200) for arrival in arrivals]
+        new = [
+            Finish(id=arrival.id, state=State.done, attempts=1, http_status=200)
+            for arrival in arrivals
+        ]
         began = time.process_time(), time.monotonic()
         answer = run.commit(Batch(next_id=number, arrivals=list(arrivals)))
         cpu += time.process_time() - began[0]
         wall += time.monotonic() - began[1]
-        run.commit(Batch(number, finishes=[f for f in new if f.id not in answer.duplicates]))
+        run.commit(
+            Batch(next_id=number, finishes=[f for f in new if f.id not in answer.duplicates])
+        )
     run.close(Closing("paused", "shutdown"))
     return ARRIVALS / wall, 1e6 * cpu / ARRIVALS
 

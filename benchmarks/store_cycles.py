@@ -31,6 +31,7 @@ from scrapy_resume.store.contract import (
     Finish,
     ItemRecord,
     LeasedRow,
+    Leasing,
     Opening,
     Wish,
 )
@@ -77,7 +78,7 @@ def work(
     """One worker, on a host of its own."""
     opening = Opening(spider="cycles", worker=f"here:{os.getpid()}", orphan_seconds=600)
     job = PostgresStore(url).resume(JOB, opening)
-    next_id, step = job.session.first_id, job.session.id_step
+    next_id, step = job.session.ids.first, job.session.ids.step
     leased: list[LeasedRow] = []
     ready.wait()
     began = time.monotonic()
@@ -89,9 +90,21 @@ def work(
             arrivals.append(admission(next_id, slot))
             next_id += step
         finishes = [
-            Finish(row.id, State.done, 1, 200, items=[ItemRecord(0, ITEM)]) for row in leased
+            Finish(
+                id=row.id,
+                state=State.done,
+                attempts=1,
+                http_status=200,
+                items=[ItemRecord(0, ITEM)],
+            )
+            for row in leased
         ]
-        batch = Batch(next_id, arrivals, finishes=finishes, wishes=[Wish(slot, batch_size)])
+        batch = Batch(
+            next_id=next_id,
+            arrivals=arrivals,
+            finishes=finishes,
+            leasing=Leasing(wishes=[Wish(slot, batch_size)]),
+        )
         leased = job.commit(batch).leased
         part = min(PARTS - 1, int(now / seconds * PARTS))
         cycles[part] += len(finishes)

@@ -1,6 +1,6 @@
 """The screen of `scrapy resume status` as a picture: `python capture.py JOB FILE.svg`.
 
-That of the README was taken of a crawl of the shop, `python shop_site.py --latency 6`.
+The picture in the README shows a crawl of the shop, `python shop_site.py --latency 6`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scrapy_resume.settings.location import store_location
 
 WIDTH = 92
 FONTS = re.compile(r"@font-face \{.*?\}", re.DOTALL)
-"""The picture is to load nothing."""
+"""References to fonts of other servers; they are removed, so that the picture loads nothing."""
 
 
 def main() -> None:

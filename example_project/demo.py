@@ -1,10 +1,10 @@
 """A crawl that is killed three times and loses nothing: `python demo.py`.
 
-It starts the shop in a process of its own, runs `scrapy crawl books`, sends it SIGKILL when a
-quarter, a half and three quarters of the pages have been fetched, runs the same command again
-each time, and then compares what is in its feed with what the shop is known to sell. The job's
-store, the feed and the logs are in a temporary directory, so that nothing of a crawl of your own
-is touched. `--plain` does the same to Scrapy alone, for comparison.
+It starts the shop in another process and runs `scrapy crawl books`. When a quarter, a half and
+three quarters of the pages have been fetched, it sends SIGKILL to the crawl and runs the same
+command again. At the end it compares the items in the feed and in the store with the books that
+the shop sells. The job's store, the feed and the logs are in a temporary directory, apart from
+any crawl of your own. `--plain` does the same with Scrapy alone, for comparison.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 SCRAPY = [sys.executable, "-m", "scrapy"]
 JOB = "books"
 KILL_AT = (0.25, 0.50, 0.75)
-"""Shares of the pages at whose arrival the crawl is killed, once something is in flight."""
+"""The crawl is killed when these shares of the pages have arrived and requests are in flight."""
 PAGES = crawl_page_count()
 COMMIT_INTERVAL = 0.1
 """Seconds; the default of RESUME_COMMIT_INTERVAL."""
@@ -39,7 +39,7 @@ RUN_LIMIT_SECONDS = 120
 
 
 class DemoError(Exception):
-    """The demonstration itself could not go on; the message says where to look."""
+    """The demonstration itself has failed; the message says which log to read."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,18 @@ class Run:
 
     number: int
     pages: int = 0
-    """Different pages that were fetched until its end, by all runs so far."""
+    """Distinct pages that all runs had fetched when this one ended."""
     seconds: float = 0.0
     killed_at: float | None = None
     in_flight: int = 0
-    """Pages that had been asked for, and not answered, when it was killed."""
+    """Pages that were requested but not answered when it was killed."""
     just_answered: int = 0
-    """Pages that had been answered within the last commit interval before it was killed."""
+    """Pages that were answered within one commit interval before it was killed."""
 
 
 @dataclass
-class Desk:
-    """Where the demonstration keeps its files, and what it saw so far."""
+class Demonstration:
+    """The files of the demonstration, and what the shop has logged so far."""
 
     directory: Path
     plain: bool
@@ -78,29 +78,29 @@ class Desk:
     hits: list[Hit] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     fetched: set[str] = field(default_factory=set)
-    """Pages that some run fetched."""
+    """Pages that any run has fetched."""
     asked: set[str] = field(default_factory=set)
-    """Pages that the current run asked for, and that were not answered yet."""
+    """Pages that the current run has requested and that are not answered yet."""
     _offset: int = 0
 
     @property
     def feed(self) -> Path:
-        """The feed that the crawl is given."""
+        """The feed that the crawl writes."""
         return self.directory / "books.jsonl"
 
     @property
     def hit_log(self) -> Path:
-        """What the shop was asked."""
+        """The shop's log of requests and responses."""
         return self.directory / "hits.jsonl"
 
     @property
     def store_setting(self) -> list[str]:
-        """Options of `scrapy` that name the store."""
+        """The `scrapy` options that set the store."""
         return ["-s", f"RESUME_STORE={self.directory / 'store'}"]
 
     @property
     def crawl_command(self) -> list[str]:
-        """The one command that begins the crawl and goes on with it."""
+        """The command that starts the crawl and that resumes it."""
         command = [*SCRAPY, "crawl", "books", "-a", f"site={self.site}"]
         command += ["-s", "IMAGES_STORE="]  # the same with and without Pillow
         command += ["-o", str(self.feed)]
@@ -109,7 +109,7 @@ class Desk:
         return [*command, "-s", f"RESUME_JOB={JOB}", *self.store_setting]
 
     def read_hits(self, run: int) -> None:
-        """Reads what came to the hit log since the last time, as hits of that run."""
+        """Reads what was added to the hit log since the last call, as hits of that run."""
         with self.hit_log.open("rb") as log:
             log.seek(self._offset)
             new = log.read()
@@ -129,7 +129,7 @@ class Desk:
             self.fetched.add(hit.path)
 
     def fetched_again(self) -> Counter[int]:
-        """Pages that were asked for again after they had been fetched, by the run that fetched."""
+        """Run → how many of the pages that it fetched were requested again later."""
         again: Counter[int] = Counter()
         fetched_in: dict[str, int] = {}
         for hit in self.hits:
@@ -141,51 +141,51 @@ class Desk:
 
 
 @contextmanager
-def running_shop(desk: Desk, latency: float) -> Iterator[None]:
-    """Runs the shop on a free port for as long as the block lasts."""
+def running_shop(demo: Demonstration, latency: float) -> Iterator[None]:
+    """Runs the shop on a free port within the context."""
     command = [sys.executable, str(HERE / "shop_site.py"), "--port", "0"]
-    command += ["--hits", str(desk.hit_log), "--latency", str(latency)]
+    command += ["--hits", str(demo.hit_log), "--latency", str(latency)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as shop:
         try:
             assert shop.stdout is not None
             greeting = shop.stdout.readline()
             if "listening on" not in greeting:
                 raise DemoError("the shop did not start; its message is above")
-            desk.site = greeting.split()[-1]
+            demo.site = greeting.split()[-1]
             yield
         finally:
             shop.terminate()
 
 
-def run_crawl(desk: Desk, kill_at: float | None) -> None:
-    """Runs the crawl once: to its end, or until that share of all pages was fetched."""
-    run = Run(len(desk.runs) + 1)
-    desk.runs.append(run)
-    desk.asked.clear()
+def run_crawl(demo: Demonstration, kill_at: float | None) -> None:
+    """Runs the crawl to its end, or kills it when that share of all pages is fetched."""
+    run = Run(len(demo.runs) + 1)
+    demo.runs.append(run)
+    demo.asked.clear()
     began = time.monotonic()
-    log = desk.directory / f"run-{run.number}.log"
+    log = demo.directory / f"run-{run.number}.log"
     with (
         log.open("wb") as output,
-        subprocess.Popen(desk.crawl_command, cwd=HERE, stdout=output, stderr=output) as crawl,
+        subprocess.Popen(demo.crawl_command, cwd=HERE, stdout=output, stderr=output) as crawl,
     ):
         try:
             while not ended(crawl):
                 run.seconds = time.monotonic() - began
                 if run.seconds > RUN_LIMIT_SECONDS:
                     raise DemoError(f"run {run.number} takes too long; see {log}")
-                look(desk, run)
-                if kill_at and run.pages >= kill_at * PAGES and desk.asked:
-                    kill(desk, run, crawl)
+                look(demo, run)
+                if kill_at and run.pages >= kill_at * PAGES and demo.asked:
+                    kill(demo, run, crawl)
         finally:
             if crawl.poll() is None:
                 crawl.kill()
-    look(desk, run, last=True)
+    look(demo, run, last=True)
     if run.killed_at is None and (kill_at or crawl.returncode):
         raise DemoError(f"run {run.number} ended by itself, code {crawl.returncode}; see {log}")
 
 
 def ended(process: subprocess.Popen[bytes]) -> bool:
-    """Waits for the end of the process, for a moment; whether it came."""
+    """Waits a moment for the process to end. Returns whether it has."""
     try:
         process.wait(POLL_SECONDS)
     except subprocess.TimeoutExpired:
@@ -193,26 +193,26 @@ def ended(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-def look(desk: Desk, run: Run, *, last: bool = False) -> None:
-    """Brings the run up to date with the hit log, and shows it where that can be overwritten."""
+def look(demo: Demonstration, run: Run, *, last: bool = False) -> None:
+    """Updates the run from the hit log, and prints it if the output is a terminal."""
     if run.killed_at is None:
-        desk.read_hits(run.number)
-        run.pages = len(desk.fetched)
+        demo.read_hits(run.number)
+        run.pages = len(demo.fetched)
     if last:
         print(f"\r{run_line(run)}", flush=True)
     elif sys.stdout.isatty():
         print(f"\r{run_line(run)}", end="", flush=True)
 
 
-def kill(desk: Desk, run: Run, crawl: subprocess.Popen[bytes]) -> None:
-    """Sends SIGKILL, and notes what was going on at that moment."""
+def kill(demo: Demonstration, run: Run, crawl: subprocess.Popen[bytes]) -> None:
+    """Sends SIGKILL, and counts the requests that were in flight."""
     run.killed_at = time.time()
     crawl.kill()
     crawl.wait()
-    desk.read_hits(run.number)
-    run.pages = len(desk.fetched)
+    demo.read_hits(run.number)
+    run.pages = len(demo.fetched)
     in_flight: set[str] = set()
-    for hit in desk.hits:
+    for hit in demo.hits:
         if hit.run == run.number and hit.time <= run.killed_at:
             change = in_flight.add if hit.event == "asked" else in_flight.discard
             change(hit.path)
@@ -222,7 +222,7 @@ def kill(desk: Desk, run: Run, crawl: subprocess.Popen[bytes]) -> None:
 
 
 def run_line(run: Run) -> str:
-    """One line about a run: how far the crawl has come, and how the run ended."""
+    """One line about a run: how many pages are fetched, and how the run ended."""
     share = min(run.pages / PAGES, 1.0)
     bar = ("#" * round(30 * share)).ljust(30, ".")
     line = f"  run {run.number}  [{bar}] {share:6.1%} {run.pages:5} pages {run.seconds:5.1f} s"
@@ -231,10 +231,10 @@ def run_line(run: Run) -> str:
     return f"{line}   completed" if share == 1.0 else line
 
 
-def stored_items(desk: Desk) -> list[dict[str, Any]]:
-    """The items of the job, out of its store."""
-    export = desk.directory / "exported.jsonl"
-    command = [*SCRAPY, "resume", "export", JOB, "-o", str(export), *desk.store_setting]
+def stored_items(demo: Demonstration) -> list[dict[str, Any]]:
+    """The items in the job's store."""
+    export = demo.directory / "exported.jsonl"
+    command = [*SCRAPY, "resume", "export", JOB, "-o", str(export), *demo.store_setting]
     exported = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
     if exported.returncode:
         raise DemoError(f"`scrapy resume export` failed:\n{exported.stderr}")
@@ -242,7 +242,7 @@ def stored_items(desk: Desk) -> list[dict[str, Any]]:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The items in a file of JSON lines; a torn line counts as an item that nobody expects."""
+    """The items in a JSON Lines file; a torn line counts as an unexpected item."""
     for line in path.read_bytes().splitlines():
         try:
             yield json.loads(line)
@@ -252,22 +252,22 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found, next to what had to be found."""
+    """The difference between the items that were found and the expected ones."""
 
     found: int
     lost: int
     twice: int
     other: int
-    """Items that are not expected at all."""
+    """Items that the shop does not sell."""
 
     @property
     def is_exact(self) -> bool:
-        """Nothing is lost, nothing there twice, nothing else."""
+        """No item is missing, stored twice or unexpected."""
         return not (self.lost or self.twice or self.other)
 
 
 def compare(found: Iterable[dict[str, Any]], expected: Iterable[dict[str, Any]]) -> Comparison:
-    """Compares two multisets of items, by the fields that are expected."""
+    """Compares two multisets of items by the fields of the expected ones."""
     have = Counter(map(_signature, found))
     want = Counter(map(_signature, expected))
     surplus = have - want
@@ -280,17 +280,17 @@ def compare(found: Iterable[dict[str, Any]], expected: Iterable[dict[str, Any]])
 
 
 def _signature(item: dict[str, Any]) -> str:
-    """Equal for equal items; what the images pipeline adds does not count."""
+    """A key that is equal for equal items; the fields of the images pipeline are ignored."""
     fields = {name: value for name, value in item.items() if name != "images"}
     return json.dumps(fields, sort_keys=True)
 
 
-def print_items(desk: Desk) -> bool:
-    """Prints how the items compare with the truth; whether they are exactly those."""
-    truth = expected_products(desk.site)
-    places = {"feed": compare(read_lines(desk.feed), truth)}
-    if not desk.plain:
-        places["store"] = compare(stored_items(desk), truth)
+def print_items(demo: Demonstration) -> bool:
+    """Compares the items with the truth and prints the result. Returns whether they are equal."""
+    truth = expected_products(demo.site)
+    places = {"feed": compare(read_lines(demo.feed), truth)}
+    if not demo.plain:
+        places["store"] = compare(stored_items(demo), truth)
     print("\n  items in    expected     found      lost     twice     other")
     for place, result in places.items():
         counts = (len(truth), result.found, result.lost, result.twice, result.other)
@@ -298,49 +298,49 @@ def print_items(desk: Desk) -> bool:
     return all(result.is_exact for result in places.values())
 
 
-def print_repetition(desk: Desk) -> None:
-    """Prints, for each kill, what had to be fetched again, next to what was going on."""
-    again = desk.fetched_again()
+def print_repetition(demo: Demonstration) -> None:
+    """Prints, for each kill, how many pages were fetched again and how many were in flight."""
+    again = demo.fetched_again()
     interval = f"answered in last {COMMIT_INTERVAL:g} s"
     print(f"\n  kill     pages so far   in flight   {interval}   fetched again")
-    for run in desk.runs:
+    for run in demo.runs:
         if run.killed_at is not None:
             print(
                 f"  {run.number:<7}{run.pages:14}{run.in_flight:12}"
                 f"{run.just_answered:25}{again[run.number]:16}"
             )
-    if again[desk.runs[-1].number]:
-        print(f"  fetched twice within the last run: {again[desk.runs[-1].number]}")
+    if again[demo.runs[-1].number]:
+        print(f"  fetched twice within the last run: {again[demo.runs[-1].number]}")
 
 
-def print_status(desk: Desk) -> None:
-    """Prints what `scrapy resume status` shows."""
+def print_status(demo: Demonstration) -> None:
+    """Prints the output of `scrapy resume status`."""
     print(f"\n  $ scrapy resume status {JOB}\n", flush=True)
-    command = [*SCRAPY, "resume", "status", JOB, *desk.store_setting]
+    command = [*SCRAPY, "resume", "status", JOB, *demo.store_setting]
     subprocess.run(command, cwd=HERE, check=False)
 
 
-def demonstrate(desk: Desk, latency: float) -> bool:
-    """Runs the whole demonstration; whether every item was there exactly once."""
+def demonstrate(demo: Demonstration, latency: float) -> bool:
+    """Runs the whole demonstration. Returns whether every item was stored exactly once."""
     began = time.monotonic()
-    with running_shop(desk, latency):
-        what = "Scrapy alone" if desk.plain else "scrapy-resume"
+    with running_shop(demo, latency):
+        what = "Scrapy alone" if demo.plain else "scrapy-resume"
         print(f"\n  {what}: one crawl, killed {len(KILL_AT)} times\n")
-        print(f"  shop   {desk.site}, {PAGES} pages to fetch, {latency:g} s each")
-        print(f"  files  {desk.directory}\n")
+        print(f"  shop   {demo.site}, {PAGES} pages to fetch, {latency:g} s each")
+        print(f"  files  {demo.directory}\n")
         for kill_at in (*KILL_AT, None):
-            run_crawl(desk, kill_at)
-        is_exact = print_items(desk)
-        print_repetition(desk)
-        if not desk.plain:
-            print_status(desk)
+            run_crawl(demo, kill_at)
+        is_exact = print_items(demo)
+        print_repetition(demo)
+        if not demo.plain:
+            print_status(demo)
     verdict = "every item once, none lost, none twice" if is_exact else "NOT every item once"
     print(f"\n  {verdict} ({time.monotonic() - began:.0f} s)\n")
     return is_exact
 
 
 def main() -> int:
-    """Reads the options, runs the demonstration, cleans up unless there is something to see."""
+    """Runs the demonstration; deletes its files unless it failed or `--keep` is given."""
     parser = argparse.ArgumentParser(description="A crawl that is killed three times.")
     parser.add_argument("--plain", action="store_true", help="Scrapy alone, for comparison")
     parser.add_argument("--keep", action="store_true", help="keep the store and the logs")
@@ -349,19 +349,19 @@ def main() -> int:
     if not options.plain and find_spec("scrapy_resume") is None:
         print("scrapy-resume is not installed: pip install scrapy-resume", file=sys.stderr)
         return 1
-    desk = Desk(Path(tempfile.mkdtemp(prefix="scrapy-resume-demo-")), options.plain)
+    demo = Demonstration(Path(tempfile.mkdtemp(prefix="scrapy-resume-demo-")), options.plain)
     try:
-        is_exact = demonstrate(desk, options.latency)
+        is_exact = demonstrate(demo, options.latency)
     except DemoError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"\ninterrupted; the files are in {desk.directory}", file=sys.stderr)
+        print(f"\ninterrupted; the files are in {demo.directory}", file=sys.stderr)
         return 130
     if options.keep or not (is_exact or options.plain):
-        print(f"  kept: {desk.directory}\n")
+        print(f"  kept: {demo.directory}\n")
     else:
-        shutil.rmtree(desk.directory)
+        shutil.rmtree(demo.directory)
     return 0 if is_exact else 1
 
 

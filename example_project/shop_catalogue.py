@@ -66,7 +66,7 @@ _SUBJECTS = (
 
 
 def _draw(number: int, purpose: str, below: int) -> int:
-    """A number from 0 to `below` - 1 that looks random, and is the same every time."""
+    """A pseudo-random number from 0 to `below` - 1, the same in every process."""
     digest = hashlib.sha256(f"{purpose}:{number}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % below
 
@@ -76,7 +76,7 @@ def _pick(number: int, purpose: str, choices: Sequence[str]) -> str:
 
 
 def slug(text: str) -> str:
-    """The text as a part of an address: plain letters, digits and dashes."""
+    """The text as part of a URL: ASCII letters, digits and dashes."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
 
@@ -90,7 +90,7 @@ class CatalogueBook:
 
     @property
     def title(self) -> str:
-        """The title; no two are alike, a few hold letters that ASCII has not."""
+        """The title, which is unique; a few titles contain non-ASCII letters."""
         adjective = _pick(self.number, "adjective", _ADJECTIVES)
         noun = _pick(self.number, "noun", _NOUNS)
         return f"The {adjective} {noun}{_pick(self.number, 'tail', _TAILS)} ({self.number})"
@@ -109,7 +109,7 @@ class CatalogueBook:
 
     @property
     def isbn(self) -> str:
-        """Thirteen digits, the last of which is the check digit."""
+        """Thirteen digits, of which the last is the check digit."""
         digits = f"97800{self.number:07d}"
         total = sum(int(digit) * (1, 3)[place % 2] for place, digit in enumerate(digits))
         return f"{digits}{-total % 10}"
@@ -123,7 +123,7 @@ class CatalogueBook:
 
     @property
     def stock(self) -> int:
-        """Copies that the shop has."""
+        """The number of copies in stock."""
         return _draw(self.number, "stock", 25)
 
     @property
@@ -133,34 +133,34 @@ class CatalogueBook:
 
     @property
     def is_staff(self) -> bool:
-        """It stands in the area that robots.txt closes: it is linked, and not to be fetched."""
+        """Whether robots.txt disallows its page, which is linked nevertheless."""
         return self.number in STAFF_NUMBERS
 
     @property
     def is_flaky(self) -> bool:
-        """Its page answers 503 the first two times that it is asked."""
+        """Whether its page answers the first two requests with 503."""
         return self.number % 30 == 13
 
     @property
     def path(self) -> str:
-        """Where its page is."""
+        """The path of its page."""
         area = "/staff/book" if self.is_staff else "/book"
         return f"{area}/{slug(self.title)}/"
 
     @property
     def old_paths(self) -> list[str]:
-        """Earlier addresses, each of which redirects to the next, and the last to `path`."""
+        """Old paths: each redirects to the next one, the last to `path`."""
         hops = {7: ["index.php"], 27: ["index.php", "catalogue"]}.get(self.number % 40, [])
         return [f"/{hop}/{self.number}.html" for hop in hops]
 
     @property
     def linked_path(self) -> str:
-        """The address that its category links to, which may be an old one."""
+        """The path that its category links to, which may be an old one."""
         return [*self.old_paths, self.path][0]
 
     @property
     def cover_path(self) -> str:
-        """Where its image is."""
+        """The path of its image."""
         return f"/media/{self.number}.png"
 
 
@@ -174,18 +174,18 @@ def books_of(category: str) -> list[CatalogueBook]:
 
 
 def staff_book_of(category: str) -> CatalogueBook:
-    """The one book of a category that robots.txt asks not to fetch."""
+    """The book of a category whose page robots.txt disallows."""
     return CatalogueBook(STAFF_NUMBERS[list(CATEGORY_SIZES).index(category)], category)
 
 
 def discontinued_paths(category: str) -> dict[str, int]:
-    """Addresses of books that are gone, still linked, each with the status that it answers."""
+    """Paths of books that are gone but still linked → the status of the response."""
     name = slug(category)
     return {f"/book/lost-{name}/": 404, f"/book/sold-out-{name}/": 404, f"/book/gone-{name}/": 410}
 
 
 def all_books() -> Iterator[CatalogueBook]:
-    """The books that may be fetched, 600 of them."""
+    """The 600 books whose pages may be fetched."""
     for category in CATEGORY_SIZES:
         yield from books_of(category)
 
@@ -199,7 +199,7 @@ def related_books(book: CatalogueBook) -> list[CatalogueBook]:
 
 
 def expected_products(site: str = DEFAULT_SITE) -> list[dict[str, object]]:
-    """The items that a complete crawl of the shop at `site` stores, each of them once."""
+    """The items that a complete crawl of the shop at `site` stores, each exactly once."""
     return [
         {
             "url": site + book.path,

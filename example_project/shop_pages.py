@@ -1,4 +1,4 @@
-"""The shop's pages: every path of the site, with what it answers."""
+"""The shop's pages: every path of the site with its response."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ HTML = "text/html; charset=utf-8"
 XML = "application/xml; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 FLAKY_FAILURES = 2
-"""Times that a flaky page answers 503 before it answers 200."""
+"""How often a flaky page answers 503 before it answers 200."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a path answers, once it has failed `failures` times with 503."""
+    """The response of a path, after it has answered `failures` times with 503."""
 
     body: bytes
     content_type: str = HTML
@@ -53,7 +53,7 @@ def _html(title: str, main: str) -> bytes:
 
 
 def gone(path: str, status: int = 404) -> Answer:
-    """The page of something that is not there."""
+    """The response for a path that does not exist or is gone."""
     body = f"<h1>Not here</h1><p>There is nothing at {escape(path)}.</p>"
     return Answer(_html("Not here", body), status=status)
 
@@ -65,7 +65,7 @@ def moved(target: str) -> Answer:
 
 
 def unavailable() -> Answer:
-    """What a flaky page answers until it works."""
+    """The response of a flaky page that fails."""
     body = _html("Busy", "<h1>Please come back in a moment</h1>")
     return Answer(body, status=503, headers={"Retry-After": "1"})
 
@@ -143,7 +143,7 @@ def _sitemaps(site: str) -> Iterator[tuple[str, Answer]]:
 
 
 def build_pages(site: str) -> dict[str, Answer]:
-    """Every path that the shop at `site` knows; all others answer 404."""
+    """Path → response, for every path of the shop at `site`; others answer 404."""
     robots = f"User-agent: *\nDisallow: /staff/\n\nSitemap: {site}/sitemap.xml\n"
     pages = {
         "/": Answer(_html("The Second Page", "<h1>The Second Page</h1><p>Books, mostly.</p>")),
@@ -166,6 +166,6 @@ def build_pages(site: str) -> dict[str, Answer]:
 
 
 def crawl_page_count() -> int:
-    """Pages that answer 200 in one whole crawl by links: home, categories and books."""
+    """The number of pages that a complete crawl by links fetches with status 200."""
     categories = sum(1 for name in CATEGORY_SIZES for _ in _category_pages(name))
     return 1 + categories + sum(CATEGORY_SIZES.values())

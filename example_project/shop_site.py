@@ -1,11 +1,11 @@
-"""A local book shop to crawl: 600 books, with the troubles of a real site.
+"""A local book shop to crawl: 600 books, with the difficulties of a real site.
 
     python shop_site.py --port 8765 --hits hits.jsonl --latency 0.025
 
-It has categories with several pages, images, old addresses that redirect (some twice), linked
-books that are gone (404 and 410), pages that answer 503 the first two times that they are asked,
-an area that robots.txt closes and every category links to, and a sitemap. What a crawl of it must
-give is known beforehand: `expected_products()`.
+It has categories with several pages, images, old URLs that redirect (some twice), links to books
+that are gone (404 and 410), pages that answer the first two requests with 503, an area that
+robots.txt disallows and every category links to, and a sitemap. The items that a crawl must yield
+are known beforehand: `expected_products()`.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ __all__ = ["DEFAULT_SITE", "HitLog", "ShopSite", "crawl_page_count", "expected_p
 
 
 class HitLog:
-    """A line of JSON for each request that came in, and for each answer that went out.
+    """Writes a line of JSON for each request that arrives and for each response that is sent.
 
-    Each line is one `os.write` to a file that is only appended to: it is there at once, whole,
-    for whoever reads along.
+    Each line is one `os.write` in append mode, so that a process that reads the file meanwhile
+    never sees part of a line.
     """
 
     def __init__(self, path: Path | None) -> None:
-        """Opens the file; None keeps no log."""
+        """Opens the file; with `None` nothing is logged."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self._file = None if path is None else os.open(path, flags, 0o644)
 
     def write(self, event: str, path: str, status: int | None) -> None:
-        """Adds a line; a request has no status yet."""
+        """Appends a line. The status is `None` for a request."""
         if self._file is None:
             return
         line = {"event": event, "path": path, "status": status, "time": time.time()}
@@ -49,24 +49,27 @@ class HitLog:
 
 
 class ShopSite:
-    """The shop as an HTTP/1.1 server; which pages failed how often lives in its memory."""
+    """The shop as an HTTP/1.1 server. It counts in memory how often each path was requested."""
 
     def __init__(self, hits: HitLog, latency: float) -> None:
-        """Takes the mean seconds that a page takes; each path has its own, always the same."""
+        """`latency`: the mean response time in seconds; it is constant for each path."""
         self._hits = hits
         self._latency = latency
         self._pages: Mapping[str, Answer] = {}
         self._times_asked: Counter[str] = Counter()
 
     async def listen(self, port: int) -> tuple[asyncio.Server, str]:
-        """Starts to listen on this machine only; port 0 takes a free one."""
+        """Starts to listen on the loopback interface. Returns the server and its URL.
+
+        Port 0 selects a free port.
+        """
         server = await asyncio.start_server(self._serve, "127.0.0.1", port)
         site = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._pages = build_pages(site)
         return server, site
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answers the requests of one connection until the client, or the server, goes away."""
+        """Answers the requests of one connection until the client or the server closes it."""
         gone_away = (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError)
         with contextlib.suppress(*gone_away), contextlib.closing(writer):
             while True:
@@ -91,7 +94,7 @@ class ShopSite:
         return unavailable() if self._times_asked[path] <= answer.failures else answer
 
     async def _take_time(self, path: str) -> None:
-        """Waits for half the latency to one and a half times it, as the path has it."""
+        """Waits between 0.5 and 1.5 times the latency, depending on the path."""
         if self._latency:
             share = 0.5 + zlib.crc32(path.encode()) / 2**32
             await asyncio.sleep(self._latency * share)

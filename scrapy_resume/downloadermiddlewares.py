@@ -40,12 +40,12 @@ class ResumeDownloaderMiddleware:
 
         Raises ``HeldBackError`` if its host was found to be in trouble since it was handed out.
         """
-        self._run.tracker.passed_robots(request)
+        self._run.parts.dispatcher.passed_robots(request)
         row = self._run.tracker.row_of(request)
-        if row is not None and self._run.hosts.must_wait(row) and _may_wait(request):
+        if row is not None and self._run.parts.breakers.must_wait(row) and _may_wait(request):
             raise HeldBackError(f"{request} waits for its host")
         if request.cookies:
-            self._run.cookies.changed(request.meta.get("cookiejar"))
+            self._run.parts.cookies.changed(request.meta.get("cookiejar"))
 
     def process_response(
         self, request: Request, response: Response, spider: Spider | None = None
@@ -55,10 +55,13 @@ class ResumeDownloaderMiddleware:
         Gives the request back if its host does not answer in earnest (5xx, 429) and it is to
         wait for that: no retry is counted.
         """
-        self._run.dispatcher.answered_by_site(request)
         self._run.note_cookies(request, response)
         row = self._run.tracker.row_of(request)
-        if row is not None and self._run.hosts.answered(row, response) and _may_wait(request):
+        if (
+            row is not None
+            and self._run.parts.breakers.answered(row, response)
+            and _may_wait(request)
+        ):
             return row.ask_again(request)
         return response
 
@@ -70,9 +73,9 @@ class ResumeDownloaderMiddleware:
         if row is None:
             return None
         if isinstance(exception, HeldBackError):
-            self._run.hosts.held_back(row)
+            self._run.parts.breakers.held_back(row)
             return row.ask_again(request)
-        waits = self._run.hosts.failed(row, exception) and _may_wait(request)
+        waits = self._run.parts.breakers.failed(row, exception) and _may_wait(request)
         return row.ask_again(request) if waits else None
 
 

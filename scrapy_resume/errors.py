@@ -12,7 +12,6 @@
     │   ├── StoreUnavailableError   temporarily: locked, full, out of reach; worth another attempt
     │   ├── StoreDamagedError       not a database, or a damaged one
     │   ├── SchemaTooNewError       written by a newer version of this package
-    │   ├── SchemaTooOldError       written by an older version, which lacks what is asked for
     │   └── LeaseLostError          this process no longer owns the job (fencing)
     ├── NotRecordableError          a request that cannot be serialized
     ├── ItemNotRecordableError      an item that cannot be serialized
@@ -111,10 +110,6 @@ class StoreDamagedError(StoreError):
 
 class SchemaTooNewError(StoreError):
     """The store was written by a newer version of this package."""
-
-
-class SchemaTooOldError(StoreError):
-    """The job was written by an older version of this package, and lacks what is asked for."""
 
 
 class LeaseLostError(StoreError):

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy import signals
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import create_looping_call
 
-from scrapy_resume.codec import Codec
 from scrapy_resume.engine.atomic_files import write_whole_files
-from scrapy_resume.engine.hooks import current_item, spider_arguments
+from scrapy_resume.engine.hooks import current_item
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
-from scrapy_resume.reporting.custom_stats import check_total
-from scrapy_resume.run.components import check_wiring
-from scrapy_resume.run.crawl_run import CrawlRun
-from scrapy_resume.run.launch import launch_of
-from scrapy_resume.run.open_job import Candidate, longest_delay, open_job, opens_job, worker_name
+from scrapy_resume.run.open_job import opens_job
+from scrapy_resume.run.open_run import open_run
 from scrapy_resume.run.orders import LISTEN_SECONDS
 from scrapy_resume.run.refuse import refuse
 from scrapy_resume.run.run_log import RunLog
-from scrapy_resume.settings.job_name import job_name
-from scrapy_resume.settings.parse import parse_settings, with_spider
-from scrapy_resume.settings.queue_order import queue_order
-from scrapy_resume.store import open_location
 
 if TYPE_CHECKING:
     from scrapy import Request, Spider
@@ -33,21 +24,12 @@ if TYPE_CHECKING:
     from scrapy.http import Response
     from twisted.python.failure import Failure
 
-    from scrapy_resume.events.log_writer import EventLogWriter
+    from scrapy_resume.run.crawl_run import CrawlRun
 
 logger = logging.getLogger("scrapy_resume")
 
 LIFE_SECONDS: Final = 1.0
 """How often the event loop shows life where others watch, and the clock is looked at."""
-
-_STATUS_OF_REASON: Final = {
-    "finished": "completed",
-    "cancelled": "cancelled",
-    "start_error": "failed",
-    "store_error": "failed",
-    "state_error": "failed",
-}
-"""Any other close reason pauses the job."""
 
 
 def run_of(crawler: Crawler) -> CrawlRun | None:
@@ -94,7 +76,6 @@ class ResumeExtension:
         connect(self.spider_opened, signals.spider_opened)
         connect(self.spider_closed, signals.spider_closed)
         connect(self.engine_stopped, signals.engine_stopped)
-        connect(self.headers_received, signals.headers_received)
         connect(self.response_downloaded, signals.response_downloaded)
         connect(self.response_received, signals.response_received)
         connect(self.item_scraped, signals.item_scraped)
@@ -111,7 +92,7 @@ class ResumeExtension:
         if not opens_job(crawler) or not crawler.settings.getbool("RESUME_ENABLED", True):
             raise NotConfigured
         try:
-            return cls(crawler, _open(crawler))
+            return cls(crawler, open_run(crawler))
         except JobCompletedError as error:
             _run_empty(crawler, error)
             raise NotConfigured from error
@@ -129,7 +110,7 @@ class ResumeExtension:
         self._log.start()
         settings = self.run.settings
         interval_seconds = settings.heartbeat_seconds
-        if self.run.session.shared:
+        if self.run.session.sharing.shared:
             interval_seconds = min(interval_seconds, settings.orphan_timeout_seconds / 4)
         self._life.start(min(LIFE_SECONDS, interval_seconds))
         self._listening.start(LISTEN_SECONDS)
@@ -143,15 +124,11 @@ class ResumeExtension:
             committer.hurry()
         self._sent_at_last_beat = committer.sent
 
-    def headers_received(self, request: Request) -> None:
-        """The site has begun to answer."""
-        self.run.dispatcher.answered_by_site(request)
-
     def response_downloaded(self, response: Response, request: Request) -> None:
         """The downloader has a response, and has not sent the next request of the slot yet."""
         row = self.run.tracker.row_of(request)
         if row is not None:
-            self.run.hosts.downloaded(row, response)
+            self.run.parts.breakers.downloaded(row, response)
 
     def response_received(self, response: Response, request: Request) -> None:
         """A response is through all downloader middlewares, the cookies' too."""
@@ -183,79 +160,25 @@ class ResumeExtension:
         for call in (self._beat, self._listening):
             if call.running:
                 call.stop()
-        drained = await run.ending.drain()
-        last = drained and await run.ending.is_last()
-        whole = drained and await run.ending.close_feeds(last=last)
+        settled = await run.shutdown.settle()
         if self._life.running:
             self._life.stop()
         self._log.stop()
         self._log.set_stats()
-        if run.ending.closed:
+        if run.shutdown.closed:
             return
         if run.start_failed and reason == "finished":
             # Scrapy before 2.19 takes a start() that raised for one that ended.
             reason = "start_error"
-        status = _STATUS_OF_REASON.get(reason, "paused")
-        if status == "completed" and not run.tracker.start_exhausted:
-            # Somebody closed the spider with that reason: start() may have had more to give.
-            status = "paused"
-        if run.ending.trouble is not None or not drained:
-            status = "failed"
-        elif status == "completed" and not whole:
-            # Run again, the job has nothing to fetch, and delivers the feed.
-            status = "paused"
-        if status == "completed" and last and run.listeners.feeds is not None:
-            run.listeners.feeds.let_go()
-            if await run.ending.drain():
-                run.listeners.feeds.forget()
-        kept = await run.ending.close(status, reason)
-        self._feeds_failed = not whole
+        kept = await run.shutdown.close(reason, settled)
+        self._feeds_failed = not settled.feeds_whole
         self._log.log_end(kept, reason)
 
     def engine_stopped(self) -> None:
         """A run whose end could not be kept ends with exit code 1."""
-        if self.run.ending.trouble is not None or self._feeds_failed:
+        if self.run.shutdown.trouble is not None or self._feeds_failed:
             # A crawler without a spider is what Scrapy's commands take for a failed crawl.
             self._crawler.spider = None
-
-
-def _open(crawler: Crawler) -> CrawlRun:
-    spider = crawler.spider
-    assert spider is not None
-    check_wiring(crawler.settings)
-    settings = with_spider(parse_settings(crawler.settings), spider)
-    check_total(spider)
-    order = queue_order(crawler.settings)
-    codec = Codec(spider, settings.codecs)
-    arguments = spider_arguments(crawler)
-    candidate = Candidate(
-        name=job_name(spider.name, arguments, settings.job),
-        spider=spider.name,
-        arguments=arguments,
-        settings=settings,
-        launch=launch_of(crawler, arguments),
-        slot_delay_seconds=longest_delay(crawler),
-    )
-    job = open_job(open_location(settings.store), candidate)
-    try:
-        run = CrawlRun(crawler, settings, order, codec, job, candidate.slot_delay_seconds)
-        run.state.restore()
-    except BaseException:
-        job.abandon()
-        raise
-    if settings.event_log:
-        run.listeners.observers.append(_event_log(run, spider.name))
-    return run
-
-
-def _event_log(run: CrawlRun, spider: str) -> EventLogWriter:
-    from scrapy_resume.events.log_writer import EventLogWriter
-
-    settings = run.settings
-    directory = Path(settings.event_directory)
-    log = EventLogWriter(directory, run.session, worker_name(), settings.heartbeat_seconds)
-    log.started(run.session, spider)
-    return log
 
 
 def _run_empty(crawler: Crawler, error: JobCompletedError) -> None:

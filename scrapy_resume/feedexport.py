@@ -1,4 +1,4 @@
-"""Scrapy's feed export, in place of its own: the feeds are a view of the committed items."""
+"""The feed exporter of a crawl that opens a job: it writes the committed items."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from scrapy.exporters import (
     XmlItemExporter,
 )
 from scrapy.extensions import feedexport
-from scrapy.extensions.feedexport import FeedExporter, FeedSlot
+from scrapy.extensions.feedexport import FeedSlot
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
-from scrapy_resume.commits.store_thread import post_to_loop
+from scrapy_resume.engine.feed_slots import SlotMakingExporter
 from scrapy_resume.extensions import run_of
-from scrapy_resume.feeds.context import Desk, FeedPlan
+from scrapy_resume.feeds.committed_items import CommittedItems, ItemsOfRun
+from scrapy_resume.feeds.context import FeedContext, FeedPlan
 from scrapy_resume.feeds.feed import Feed
-from scrapy_resume.feeds.record import FeedRecord, decode_record
-from scrapy_resume.feeds.source import CommittedItems, ItemsOfRun
+from scrapy_resume.feeds.feed_record import FeedRecord, decode_record
 from scrapy_resume.model import digest
 
 if TYPE_CHECKING:
@@ -41,66 +41,73 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 BESIDE_CONTENT: Final = frozenset({"overwrite", "uri_params", "store_empty", "batch_item_count"})
-"""Feed options that do not decide what a feed's file holds: all others do."""
+"""Feed options on which a file's content does not depend. If any other option is changed, the
+file is rewritten."""
 
 SHOWS_VALUES_ONLY: Final = frozenset(
     {CsvItemExporter, JsonItemExporter, JsonLinesItemExporter, XmlItemExporter}
 )
-"""Exporters that write the same for an item as for an equal one. (Pickle and marshal write an
-object that is there twice once.)"""
+"""Exporters that write the same bytes for equal items. (Pickle and marshal write an object that an
+item holds twice only once.)"""
 
-# Since Scrapy 2.14.1 a URI may hold percent signs that are no placeholders.
+# Since Scrapy 2.14.1 a URI may contain percent signs that are no placeholders.
 _fill_uri = getattr(feedexport, "apply_uri_params", operator.mod)
 
 
-class ResumeFeedExporter(FeedExporter):
-    """The feeds of a crawl that opens a job. In any other it is Scrapy's own exporter.
+class ResumeFeedExporter(SlotMakingExporter):
+    """Replaces Scrapy's exporter; in a crawl that opens no job it behaves as Scrapy's does.
 
-    All options of FEEDS, exporters and storages are Scrapy's; so are the signals and the stats.
+    The options of FEEDS, the exporters, storages, signals and stats are Scrapy's own.
     """
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ResumeFeedExporter:
-        """Raises ``NotConfigured`` without feeds."""
+        """Raises ``NotConfigured`` if FEEDS is empty."""
         exporter = cls(crawler)
-        # Whether there is a job is not known before all extensions are there.
+        # Only when all extensions are made is it known whether the crawl opens a job.
         crawler.signals.connect(exporter.open_spider, signals.spider_opened)
         return exporter
 
     def _join(self, run: CrawlRun, spider: Spider) -> None:
         self._run = run
         self._spider = spider
-        self._desks: list[Desk] = []
+        self._contexts: list[FeedContext] = []
         self._part = run.session.run if has_parts(run) else 0
-        """The run whose part is written while it crawls; 0: the feeds are not in parts."""
+        """The number of the run if each run writes a part of its own; 0: feeds have no parts."""
         self._source = self._source_of(self._part)
-        self._desk = self._new_desk(self._source, fence=run.settings.force)
+        self._context = self._new_context(self._source, fence=run.settings.force)
         self._followers: list[Feed] = []
         self._following: list[Deferred[None]] = []
         run.listeners.feeds = self
         formats = {self.exporters[options["format"]] for options in self.feeds.values()}
-        run.items.keeps_originals = not formats <= SHOWS_VALUES_ONLY
+        run.tracker.items.keeps_originals = not formats <= SHOWS_VALUES_ONLY
 
     def _source_of(self, part: int) -> CommittedItems:
         run = self._run
         if not part:
-            return CommittedItems(run.job, run.thread, run.codec)
-        return ItemsOfRun(cast("SharedJobStore", run.job), run.thread, run.codec, part)
+            return CommittedItems(run.job, run.parts.thread, run.codec)
+        return ItemsOfRun(cast("SharedJobStore", run.job), run.parts.thread, run.codec, part)
 
-    def _new_desk(self, source: CommittedItems, *, fence: bool) -> Desk:
+    def _new_context(self, source: CommittedItems, *, fence: bool) -> FeedContext:
         run = self._run
         owner = f"{run.session.job} of {run.session.created_at!r}"
-        desk = Desk(self._spider, source, run.committer, owner, fence=fence)
-        desk.hold = partial(run.tracker.hold, "feeds")
-        desk.item_failed = self._item_failed
-        desk.attach(post_to_loop())
-        self._desks.append(desk)
-        return desk
+        context = FeedContext(
+            self._spider,
+            source,
+            run.committer,
+            run.parts.clock,
+            owner=owner,
+            fence=fence,
+            hold=partial(run.tracker.hold, "feeds"),
+            item_failed=self._item_failed,
+        )
+        self._contexts.append(context)
+        return context
 
     # ---- what the run calls
 
     def open_spider(self, spider: Spider) -> None:
-        """Go on with the feeds where earlier runs left them."""
+        """Go on with the feeds where earlier runs have left them."""
         run = run_of(self.crawler)
         if run is None:
             self.crawler.signals.connect(self.item_scraped, signals.item_scraped)
@@ -108,14 +115,14 @@ class ResumeFeedExporter(FeedExporter):
             super().open_spider(spider)
             return
         self._join(run, spider)
-        if self._part or not run.session.shared:
+        if self._part or not run.session.sharing.shared:
             self._begin_following([] if self._part else run.session.feeds)
 
     def _begin_following(self, notes: Iterable[FeedNote]) -> None:
         records = _by_feed(notes)
         for template in self.feeds:
             plan = self._plan(template, self._part)
-            self._follow(self._desk, plan, records.get(plan.name, ()))
+            self._follow(self._context, plan, records.get(plan.name, ()))
 
     def _plan(self, template: str, part: int) -> FeedPlan:
         options = self.feeds[template]
@@ -128,111 +135,105 @@ class ResumeFeedExporter(FeedExporter):
             run=part,
         )
 
-    def _follow(self, desk: Desk, plan: FeedPlan, records: Sequence[FeedRecord]) -> None:
-        feed = Feed(desk, plan, records, self._slot_ended)
+    def _follow(self, context: FeedContext, plan: FeedPlan, records: Sequence[FeedRecord]) -> None:
+        feed = Feed(context, plan, records, self._slot_ended)
         self._followers.append(feed)
         self._following.append(deferred_from_coro(feed.follow()))
 
-    def _follow_what_is_left(self, notes: Iterable[FeedNote]) -> None:
-        """Parts of workers that have died: they are cut back, completed, and delivered."""
-        desks: dict[int, Desk] = {}
+    def _complete_parts_of_dead_workers(self, notes: Iterable[FeedNote]) -> None:
+        """Cut back, complete and deliver the parts of workers that have died."""
+        contexts: dict[int, FeedContext] = {}
         for name, records in _by_feed(notes).items():
             part = records[0].run
             templates = [one for one in self.feeds if part_name(one, part) == name]
             if not part or part == self._part:
                 continue
             if not templates:
-                logger.warning("Feed %s of run %d is not this crawl's: it is left", name, part)
+                logger.warning(
+                    "Feed %s of run %d is not in this crawl's FEEDS: it is not completed",
+                    name,
+                    part,
+                )
                 continue
-            if part not in desks:
-                desks[part] = self._new_desk(self._source_of(part), fence=False)
-                desks[part].source.end()
-            self._follow(desks[part], self._plan(templates[0], part), records)
+            if part not in contexts:
+                contexts[part] = self._new_context(self._source_of(part), fence=False)
+                contexts[part].source.end()
+            self._follow(contexts[part], self._plan(templates[0], part), records)
 
     def complete(self, batch: Batch) -> None:
-        """Add to a batch that is about to go how far the feeds have come."""
-        for desk in self._desks:
-            desk.complete(batch)
+        """Add the feeds' records to a batch that is about to be sent to the store."""
+        for context in self._contexts:
+            context.complete(batch)
 
     def committed(self, batch: Batch, answer: Committed) -> None:
-        """A batch is kept."""
+        """A batch was committed."""
         self._source.committed(batch, answer)
 
     async def close(self, timeout_seconds: float) -> bool:
-        """Deliver all feeds. Returns whether each of them is whole.
+        """Deliver all feeds. Returns whether each of them is complete.
 
-        Waits at most so long for room on a disk that is full. Where several workers were on the
-        job, nothing was written so far: their items are in order only now. Where each has a part
-        of its own, those of workers that have died are completed too.
+        Waits at most ``timeout_seconds`` for room on a full disk. If several workers shared the
+        job, the feeds are written only now, when the order of their items is final. If each
+        worker writes a part of its own, the parts of workers that have died are completed too.
         """
         if self._part:
-            self._follow_what_is_left(await self._source.left())
-        elif self._run.session.shared:
-            await self._source.look_up()
+            self._complete_parts_of_dead_workers(await self._source.feeds_left())
+        elif self._run.session.sharing.shared:
+            await self._source.look_up_last()
             self._begin_following(self._run.session.feeds)
         return await self._deliver(timeout_seconds)
 
     async def leave(self, timeout_seconds: float) -> bool:
-        """Others go on with the job: the last of them delivers the feeds. A part of the run's own
-        is delivered; returns whether it is whole."""
+        """Leave the job while other workers go on with it: deliver this run's own parts only.
+        The last worker delivers the feeds. Returns whether the parts are complete."""
         return await self._deliver(timeout_seconds)
 
     async def _deliver(self, timeout_seconds: float) -> bool:
-        for desk in self._desks:
-            desk.deadline = time.monotonic() + timeout_seconds
+        for context in self._contexts:
+            context.deadline = time.monotonic() + timeout_seconds
         self._source.end()
         for feed in self._following:
             await maybe_deferred_to_future(feed)
-        self._close_desks()
+        self._close_contexts()
         await self.crawler.signals.send_catch_log_async(signals.feed_exporter_closed)
         return not any(feed.failed for feed in self._followers)
 
-    def _close_desks(self) -> None:
-        for desk in self._desks:
-            desk.close()
+    def _close_contexts(self) -> None:
+        for context in self._contexts:
+            context.close()
 
     def abandon(self) -> None:
-        """The run ends at once: write nothing more."""
-        for desk in self._desks:
-            desk.abandoned = True
+        """Write nothing more, because the run ends at once."""
+        for context in self._contexts:
+            context.abandoned = True
         self._source.end()
-        self._close_desks()
+        self._close_contexts()
 
     def let_go(self) -> None:
-        """The job is about to be completed: the next batch says that nothing beside the files has
-        to be looked at any more."""
+        """Save records that need no ownership notes: the job is about to be completed."""
         for feed in self._followers:
-            feed.file.let_go()
+            feed.file.save_without_note()
 
     def forget(self) -> None:
-        """The store knows that: clear away what stands beside the files. (Beside parts nothing
-        does any more: they ended with their runs.)"""
+        """Remove the ownership notes, after the store has committed ``let_go``. (Those of parts
+        were removed when the parts were delivered.)"""
         for feed in self._followers:
             if not feed.file.record.run:
-                feed.file.forget()
+                feed.file.remove_note()
 
     # ---- Scrapy's slots
 
     def _new_uri(self, template: str, part: int, slot: FeedSlot | None) -> str:
-        spider = self.crawler.spider
-        assert spider is not None
-        params = self._get_uri_params(spider, self.feeds[template]["uri_params"], slot)
+        params = self.uri_parameters(self.feeds[template], slot)
         uri: str = _fill_uri(part_name(template, part), params)
         return uri
 
     def _new_slot(self, template: str, record: FeedRecord) -> FeedSlot:
-        spider = self.crawler.spider
-        assert spider is not None
-        return self._start_new_batch(
-            batch_id=record.batch,
-            uri=record.path or record.uri,
-            feed_options=self.feeds[template],
-            spider=spider,
-            uri_template=template,
-        )
+        uri = record.path or record.uri
+        return self.open_slot(template, self.feeds[template], record.batch, uri)
 
     def _item_failed(self, uri: str) -> None:
-        """Scrapy's words are those of its signal dispatcher; the item is named by the traceback."""
+        """Log an item that a filter or an exporter has failed on; the traceback shows which."""
         logger.error("Feed %s: an item cannot be exported", uri, exc_info=True)
         assert self.crawler.stats is not None
         self.crawler.stats.inc_value("resume/feeds/items_failed")
@@ -252,13 +253,13 @@ class ResumeFeedExporter(FeedExporter):
 
 def has_parts(run: CrawlRun) -> bool:
     """Whether each worker of the job writes a part of the feeds of its own."""
-    return run.session.shared and run.settings.feeds == "parts"
+    return run.session.sharing.shared and run.settings.feeds == "parts"
 
 
 def part_name(template: str, part: int) -> str:
-    """The URI of a part, its parameters unfilled: ``items.part-3.jsonl`` for run 3.
+    """The URI of a part, with its parameters unfilled: ``items.part-3.jsonl`` for run 3.
 
-    Standard output has no parts to be told from one another.
+    Standard output keeps its URI: its parts need no names.
     """
     if not part or template.startswith("stdout:"):
         return template
@@ -275,12 +276,12 @@ def _by_feed(notes: Iterable[FeedNote]) -> dict[str, list[FeedRecord]]:
 
 
 def _digest(options: dict[str, Any]) -> str:
-    chosen = sorted((name, options[name]) for name in options.keys() - BESIDE_CONTENT)
-    text = json.dumps(chosen, default=_named)
+    relevant = sorted((name, options[name]) for name in options.keys() - BESIDE_CONTENT)
+    text = json.dumps(relevant, default=_named)
     return digest(text.encode()).hex()
 
 
 def _named(value: Any) -> str:
-    """A class or function by its name; of anything else, what Python shows of it."""
+    """The import path of a class or function, ``repr`` of anything else."""
     name = getattr(value, "__qualname__", None)
     return f"{value.__module__}.{name}" if name is not None else repr(value)

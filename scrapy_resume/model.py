@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 IDENTITY_BYTES: Final = 20
 
@@ -52,6 +52,17 @@ class UnitState(IntEnum):
     """Requests are open, none has ended."""
     completed = 5
     """No request is open; none failed or is parked, and no item failed."""
+
+
+class Outcome(NamedTuple):
+    """How a request ended."""
+
+    state: State
+    error: str | None = None
+    """The error's class name; ``None``: no error."""
+    message: str | None = None
+    http_status: int | None = None
+    """``None``: not known from the error."""
 
 
 class Kind(IntEnum):

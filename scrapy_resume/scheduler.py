@@ -47,7 +47,7 @@ class ResumeScheduler(BaseScheduler):
         return deferred_from_coro(self._drain())
 
     async def _drain(self) -> None:
-        await self._run.ending.drain()
+        await self._run.shutdown.drain()
 
     def has_pending_requests(self) -> bool:
         """Something is left, in memory, in the store, or on its way there."""
@@ -59,7 +59,7 @@ class ResumeScheduler(BaseScheduler):
         True may still turn out to be one when the store has answered; ``request_dropped`` is
         sent then.
         """
-        parent = self._run.inflight.parent_of(request)
+        parent = self._run.hooks.parent_of(request)
         if not self._tracker.arrive(request, parent):
             return False
         self._stats.inc_value("scheduler/enqueued")
@@ -67,7 +67,7 @@ class ResumeScheduler(BaseScheduler):
 
     def next_request(self) -> Request | None:
         """The request that comes next. ``None``: none now; the engine is woken when there is."""
-        self._run.inflight.forget_scheduling()
+        self._run.hooks.forget_scheduling()
         request = self._tracker.next_request()
         if request is not None:
             self._stats.inc_value("scheduler/dequeued")

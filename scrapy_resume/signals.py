@@ -1,11 +1,11 @@
-"""Scrapy signals of what a job has come to; connect handlers as to Scrapy's own.
+"""Scrapy signals about a job's progress. Connect handlers as to Scrapy's own signals:
 
     from scrapy_resume import signals
 
     crawler.signals.connect(self.page_failed, signals.request_failed)
 
-See docs/signals.md for the arguments, and for what is promised: each is sent after the commit that
-made it true, and at least once, whatever happens to the process.
+docs/signals.md lists the arguments and the guarantees: each signal is sent after the commit that
+it reports, and at least once even if the process dies.
 """
 
 from __future__ import annotations
@@ -38,4 +38,4 @@ BY_NAME: Final[Mapping[str, object]] = {
     "breaker_closed": breaker_closed,
     "commit_done": commit_done,
 }
-"""As the store keeps them."""
+"""The names under which the store keeps events."""

@@ -43,19 +43,19 @@ class ResumeSpiderMiddleware:
         """Pass on what ``start()`` yields, as fast as the store takes it."""
         run = self._run
         once = run.settings.start == "once" or run.settings.mode == "retry-failed"
-        if once and run.session.start_exhausted:
+        if once and run.session.start.exhausted:
             logger.info("start() is not run again: it came to its end in an earlier run")
             run.tracker.start_ended(exhausted=True)
             return
-        if not run.fleet.starting and not await run.fleet.start_turn():
+        if not run.parts.workers.starting and not await run.parts.workers.start_turn():
             run.tracker.start_ended(exhausted=True)
             return
         exhausted = False
         try:
             async for output in start:
-                await run.tracker.room_for_start()
+                await run.tracker.start.room()
                 if isinstance(output, Request):
-                    run.inflight.starting = output
+                    run.hooks.starting = output
                     yield output
                 elif output is None or await self._admit_item(output):
                     yield output
@@ -74,13 +74,13 @@ class ResumeSpiderMiddleware:
         stats = run.crawler.stats
         assert stats is not None
         try:
-            row = await run.tracker.begin_start_item(item)
+            row = await run.tracker.start.admit_item(item)
         except ItemNotRecordableError as error:
             stats.inc_value("resume/items/not_recordable")
-            logger.error("An item of start() cannot be written down, and is left out: %s", error)
+            logger.error("An item of start() cannot be serialized, and is left out: %s", error)
             return False
         if row is None:
             stats.inc_value("resume/start/known")
             return False
-        run.inflight.tag(item, row)
+        run.hooks.tag(item, row)
         return True

@@ -6,11 +6,16 @@ import signal
 
 import pytest
 
+from tests.support.skips import (
+    other_store,
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+)
 from tests.support.stores import store_of_the_crawls
 
-__all__ = ["store_of_the_crawls"]
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport", "store_of_the_crawls"]
 
-FILES_ONLY = "about files: SQLite alone"
+FILES_ONLY = "it is about the files of SQLite"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,17 +28,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A shell has what runs in the background ignore Ctrl-C, and tests send it to what they
-    start, which would inherit that."""
+    """Processes that tests start inherit how SIGINT is handled, and some tests send it to them;
+    a shell lets what runs in the background ignore it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of the files of a store say so by a marker."""
+    """Tests with the marker ``sqlite`` are skipped where jobs are kept in PostgreSQL."""
     if config.getoption("--store") == "sqlite":
         return
     for item in items:
         marker = item.get_closest_marker("sqlite")
         if marker is not None:
-            item.add_marker(pytest.mark.skip(reason=marker.args[0] if marker.args else FILES_ONLY))
+            why = marker.args[0] if marker.args else FILES_ONLY
+            item.add_marker(pytest.mark.skip(reason=other_store(why)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.support.addresses import Address, product_url
 from scrapy_resume.model import START, JobKey, State, digest
 from scrapy_resume.store import open_location
-from scrapy_resume.store.contract import Admission, Batch, Finish, ItemRecord, Opening
+from scrapy_resume.store.contract import Admission, Batch, Finish, ItemRecord, Opening, RunProgress
 
 BATCH = 2_000
 LINKS_A_PAGE = 20
@@ -54,16 +54,23 @@ class LargeJob:
                 arrivals=[self.admission(row) for row in rows],
                 finishes=[self._finish(row) for row in rows if row <= self.seen],
                 start_exhausted=True,
-                pages=min(rows.stop - 1, self.seen),
+                progress=RunProgress(pages=min(rows.stop - 1, self.seen)),
             )
 
     def _finish(self, row: int) -> Finish:
         if self.failed_every and row % self.failed_every == 0:
             message = "503 Service Unavailable" if row % 2 else "timed out"
-            return Finish(row, State.failed, 3, 503, "HttpError", message)
+            return Finish(
+                id=row,
+                state=State.failed,
+                attempts=3,
+                http_status=503,
+                error="HttpError",
+                error_message=message,
+            )
         text = f'{{"page":{row},"name":"an item of some length, as items are"}}'
         items = [ItemRecord(occurrence, text) for occurrence in range(self.items)]
-        return Finish(row, State.done, 1, 200, items=items)
+        return Finish(id=row, state=State.done, attempts=1, http_status=200, items=items)
 
     def admission(self, row: int) -> Admission:
         """A request as a spider's callback would have yielded it, with the other links of its

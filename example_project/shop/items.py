@@ -1,4 +1,4 @@
-"""What the spiders give."""
+"""The item that the spiders yield."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass
 class Book:
-    """A book as its page shows it; `price` is text such as "12.34" once the pipeline saw it."""
+    """A book as its page shows it; the pipeline turns `price` into text such as "12.34"."""
 
     url: str
     isbn: str

@@ -1,4 +1,4 @@
-"""Reading the shop's pages; shared by the spiders."""
+"""Parses the shop's pages, for both spiders."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from shop.items import Book
 
 
 def shop_url(spider: Spider, path: str) -> str:
-    """The address of a path in the shop: of `-a site=URL`, else of the setting SHOP_SITE."""
+    """The URL of a path in the shop that `-a site=URL` or the setting SHOP_SITE names."""
     site: str = getattr(spider, "site", None) or spider.settings["SHOP_SITE"]
     return site.rstrip("/") + path
 
 
 def links(response: Response, query: str) -> list[str]:
-    """The addresses that the matching links lead to, in their order on the page."""
+    """The URLs of the links that match the query, in the order of the page."""
     found: list[str] = response.css(f"{query}::attr(href)").getall()
     return found
 
 
 def read_book(response: Response) -> Book:
-    """The book on a book's page."""
+    """The book that a book's page shows."""
 
     def text(query: str) -> str:
         found: Any = response.css(query).get()

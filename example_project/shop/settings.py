@@ -8,13 +8,13 @@ NEWSPIDER_MODULE = "shop.spiders"
 
 ADDONS = {"scrapy_resume.Addon": 500}
 
-# The shop; `-a site=URL` on the command line goes before it.
+# The URL of the shop; `-a site=URL` on the command line overrides it.
 SHOP_SITE = "http://127.0.0.1:8765"
 
 ROBOTSTXT_OBEY = True
 USER_AGENT = "shop-example (+https://scrapy.org)"
 CONCURRENT_REQUESTS_PER_DOMAIN = 8
-DOWNLOAD_DELAY = 0  # the shop is our own; be kinder to a site that is not
+DOWNLOAD_DELAY = 0  # the shop is a local process; crawl other people's sites more slowly
 RETRY_TIMES = 5
 
 ITEM_PIPELINES = {"shop.pipelines.PricePipeline": 300}

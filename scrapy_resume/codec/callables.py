@@ -1,4 +1,4 @@
-"""Callbacks and other callables by name.
+"""Callbacks and other callables, serialized by name.
 
 ======================  =====================================================
 ``parse_book``          the spider's attribute, inherited or mangled names too
@@ -15,8 +15,8 @@ from functools import partial
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from scrapy_resume.codec.paths import path_of, resolve
-from scrapy_resume.codec.refusal import Refusal, type_name
+from scrapy_resume.codec.import_paths import path_of, resolve
+from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.errors import CallbackMissingError
 
 if TYPE_CHECKING:
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
 
 
 class Callables:
-    """The names of one spider's callbacks."""
+    """Gives names to callables, and finds the callable of a name, for one spider."""
 
     def __init__(self, spider: Spider | None, unnameable: Collection[str] = ()) -> None:
         """``unnameable``: modules whose functions are refused."""
         self._spider = spider
-        # What is set on the instance need not be there in the next process.
+        # Attributes that were set on the instance may be missing in the next process.
         self._unsteady: Collection[str] = () if spider is None else vars(spider)
         self._unnameable = unnameable
         self._aliases: dict[Any, str] | None = None
 
     def name(self, function: Callable[..., Any], role: str = "") -> str:
-        """Raises Refusal unless the name leads back to an equal callable right now; ``role`` is
-        what the refusal calls the function.
+        """The name, which leads back to an equal callable in this process.
+
+        Raises UnserializableError if there is none; ``role`` is what the error calls the function.
         """
         name = getattr(function, "__name__", None)
         if (
@@ -49,12 +50,12 @@ class Callables:
             return name  # type: ignore[no-any-return]
         try:
             return self._alias(function) or self._reference(function)
-        except Refusal as refusal:
-            refusal.within(role)
+        except UnserializableError as error:
+            error.within(role)
             raise
 
     def find(self, name: str) -> Callable[..., Any]:
-        """Raises CallbackMissingError if there is nothing callable by that name any more."""
+        """The callable. Raises CallbackMissingError if nothing callable has the name any more."""
         if ":" not in name:
             return self._find_attribute(name)
         form, _, path = name.partition(":")
@@ -78,12 +79,14 @@ class Callables:
 
     def _reference(self, function: Callable[..., Any]) -> str:
         if isinstance(function, partial):
-            raise Refusal("is a functools.partial; pass its arguments in cb_kwargs instead")
+            raise UnserializableError(
+                "is a functools.partial; pass its arguments in cb_kwargs instead"
+            )
         if not isinstance(function, MethodType) or isinstance(function.__self__, type):
             return f"function:{path_of(function, self._unnameable)}"
         if function.__self__ is self._spider:
             return f"method:{path_of(function.__func__, self._unnameable)}"
-        raise Refusal(
+        raise UnserializableError(
             f"is a method of a {type_name(type(function.__self__))} which is not the running "
             "spider; only the spider's own methods can be found again"
         )
@@ -106,8 +109,8 @@ class Callables:
 
 
 def _aliases(spider: Spider) -> dict[FunctionType, str]:
-    """Functions that the spider's class holds under another name than their own: mangled names,
-    decorators without ``functools.wraps``, assignments.
+    """Function → the name under which the spider's class has it, which may differ from its own:
+    mangled names, decorators without ``functools.wraps``, assignments.
     """
     found: dict[FunctionType, str] = {}
     for name in dir(type(spider)):

@@ -1,7 +1,7 @@
-"""Values with parts that the standard library names: sequences, sets, mappings.
+"""Containers of the standard library, and Scrapy's Headers.
 
-A mapping's entries are a JSON object if all keys are text, else a list of pairs. Sets are sorted
-by the text of their members: the same set gives the same text in every process.
+The entries of a mapping are a JSON object if all keys are text, otherwise a list of pairs. Sets
+are sorted by the text of their members, so that equal sets have equal text in every process.
 """
 
 from __future__ import annotations
@@ -12,38 +12,39 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.http.headers import Headers
 
-from scrapy_resume.codec.plain import dumps
-from scrapy_resume.codec.refusal import Refusal, key_step, type_name
+from scrapy_resume.codec.json_text import dumps
 from scrapy_resume.codec.scalars import is_utf8
+from scrapy_resume.codec.unserializable import UnserializableError, key_step, type_name
+from scrapy_resume.codec.writer_reader import TaggedType
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from scrapy_resume.codec.values import Read, Reader, Write, Writer
+    from scrapy_resume.codec.writer_reader import Reader, Writer
 
 
-def containers() -> Iterator[tuple[type, str, Write, Read]]:
-    """Rows of: exact type, tag, writer, reader."""
-    yield dict, "$dict", _write_dict, lambda reader, tree: read_entries(reader, tree["$dict"])
+def containers() -> Iterator[TaggedType]:
+    """The types of this module, except ``list``."""
+    yield TaggedType(dict, "$dict", _write_dict, _read_dict)
     yield _sequence("$tuple", tuple)
-    yield set, "$set", _write_set, lambda reader, tree: set(reader.read(tree["$set"]))
-    yield frozenset, "$frozenset", _write_frozenset, _read_frozenset
-    yield deque, "$deque", _write_deque, _read_deque
-    yield OrderedDict, "$ordereddict", _write_ordereddict, _read_ordereddict
-    yield defaultdict, "$defaultdict", _write_defaultdict, _read_defaultdict
-    yield Counter, "$counter", _write_counter, _read_counter
-    yield SimpleNamespace, "$namespace", _write_namespace, _read_namespace
-    yield Headers, "$headers", _write_headers, _read_headers
+    yield TaggedType(set, "$set", _write_set, lambda reader, tree: set(reader.read(tree["$set"])))
+    yield TaggedType(frozenset, "$frozenset", _write_frozenset, _read_frozenset)
+    yield TaggedType(deque, "$deque", _write_deque, _read_deque)
+    yield TaggedType(OrderedDict, "$ordereddict", _write_ordereddict, _read_ordereddict)
+    yield TaggedType(defaultdict, "$defaultdict", _write_defaultdict, _read_defaultdict)
+    yield TaggedType(Counter, "$counter", _write_counter, _read_counter)
+    yield TaggedType(SimpleNamespace, "$namespace", _write_namespace, _read_namespace)
+    yield TaggedType(Headers, "$headers", _write_headers, _read_headers)
 
 
 def write_parts(writer: Writer, parts: Collection[Any], depth: int) -> list[Any]:
-    """The members of a sequence or set; also how a list is written."""
+    """The members of a sequence or set. A list is written in the same way, without a tag."""
     trees: list[Any] = []
     for index, part in enumerate(parts):
         try:
             trees.append(writer.write(part, depth - 1))
-        except Refusal as refusal:
-            refusal.within(f"[{index}]")
+        except UnserializableError as error:
+            error.within(f"[{index}]")
             raise
     return trees
 
@@ -56,41 +57,54 @@ def write_entries(writer: Writer, mapping: dict[Any, Any], depth: int) -> Any:
         try:
             name = key if named else writer.write(key, depth - 1)
             pairs.append([name, writer.write(value, depth - 1)])
-        except Refusal as refusal:
-            refusal.within(key_step(key))
+        except UnserializableError as error:
+            error.within(key_step(key))
             raise
     return dict(pairs) if named else pairs
 
 
+def write_fields(writer: Writer, fields: dict[str, Any], depth: int) -> dict[str, Any]:
+    """The attributes of an instance: name → tree."""
+    trees: dict[str, Any] = {}
+    for name, value in fields.items():
+        try:
+            trees[name] = writer.write(value, depth - 1)
+        except UnserializableError as error:
+            error.within(f".{name}")
+            raise
+    return trees
+
+
 def read_entries(reader: Reader, entries: Any) -> dict[Any, Any]:
-    """What ``write_entries`` wrote."""
+    """Reads what ``write_entries`` wrote."""
     if type(entries) is dict:
         return dict(zip(entries, map(reader.read, entries.values()), strict=True))
     return {reader.read(key): reader.read(value) for key, value in entries}
 
 
 def headers_tree(headers: Headers) -> dict[str, Any]:
-    """Latin-1 text, which any byte has a letter in; a list where there is not just one value.
+    """Names and values as Latin-1 text, which has a character for each byte; values of a name as a
+    list unless there is exactly one.
 
-    Raises Refusal for what did not come through the methods of Headers.
+    Raises UnserializableError for contents that the methods of Headers cannot have produced.
     """
     if type(headers) is not Headers or len(headers.__dict__) != 1:
-        raise Refusal(f"is a {type_name(type(headers))} and not Scrapy's own Headers")
+        raise UnserializableError(f"is a {type_name(type(headers))} and not Scrapy's own Headers")
     tree: dict[str, Any] = {}
     for name, values in dict.items(headers):
         if type(name) is not bytes or type(values) is not list:
-            raise Refusal(f"has {key_step(name)}, which is not a list of bytes")
+            raise UnserializableError(f"has {key_step(name)}, which is not a list of bytes")
         texts = []
         for value in values:
             if type(value) is not bytes:
-                raise Refusal(f"has {key_step(name)}, which is not a list of bytes")
+                raise UnserializableError(f"has {key_step(name)}, which is not a list of bytes")
             texts.append(value.decode("latin-1"))
         tree[name.decode("latin-1")] = texts[0] if len(texts) == 1 else texts
     return tree
 
 
 def headers_from(tree: dict[str, Any], encoding: str) -> Headers:
-    """What ``headers_tree`` wrote; names and values are not normalised a second time."""
+    """Reads what ``headers_tree`` wrote. Names and values are not normalised a second time."""
     headers = Headers(encoding=encoding)
     for name, texts in tree.items():
         values = [texts] if type(texts) is str else texts
@@ -100,14 +114,14 @@ def headers_from(tree: dict[str, Any], encoding: str) -> Headers:
     return headers
 
 
-def _sequence(tag: str, kind: type) -> tuple[type, str, Write, Read]:
+def _sequence(tag: str, kind: type) -> TaggedType:
     def write(writer: Writer, value: Any, depth: int) -> Any:
         return {tag: write_parts(writer, value, depth)}
 
     def read(reader: Reader, tree: dict[str, Any]) -> Any:
         return kind(map(reader.read, tree[tag]))
 
-    return kind, tag, write, read
+    return TaggedType(kind, tag, write, read)
 
 
 def _write_dict(writer: Writer, value: dict[Any, Any], depth: int) -> Any:
@@ -115,6 +129,10 @@ def _write_dict(writer: Writer, value: dict[Any, Any], depth: int) -> Any:
     if type(entries) is list or any(key.startswith("$") for key in entries):
         return {"$dict": entries}
     return entries
+
+
+def _read_dict(reader: Reader, tree: dict[str, Any]) -> dict[Any, Any]:
+    return read_entries(reader, tree["$dict"])
 
 
 def _write_set(writer: Writer, value: set[Any], depth: int) -> Any:
@@ -150,8 +168,8 @@ def _read_ordereddict(reader: Reader, tree: dict[str, Any]) -> OrderedDict[Any, 
 def _write_defaultdict(writer: Writer, value: defaultdict[Any, Any], depth: int) -> Any:
     try:
         factory = writer.write(value.default_factory, depth - 1)
-    except Refusal as refusal:
-        refusal.within(".default_factory")
+    except UnserializableError as error:
+        error.within(".default_factory")
         raise
     return {"$defaultdict": write_entries(writer, value, depth), "factory": factory}
 
@@ -168,7 +186,7 @@ def _write_counter(writer: Writer, value: Counter[Any], depth: int) -> Any:
 
 def _read_counter(reader: Reader, tree: dict[str, Any]) -> Counter[Any]:
     counter: Counter[Any] = Counter()
-    # Counter.update would add; its values need not be numbers.
+    # Counter.update would add the values, which need not be numbers.
     dict.update(counter, read_entries(reader, tree["$counter"]))
     return counter
 
@@ -193,6 +211,6 @@ def _read_headers(reader: Reader, tree: dict[str, Any]) -> Headers:
 
 def _refuse_attributes(value: object) -> None:
     if vars(value):
-        raise Refusal(
+        raise UnserializableError(
             f"is a {type_name(type(value))} with attributes of its own: {', '.join(vars(value))}"
         )

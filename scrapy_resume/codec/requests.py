@@ -1,8 +1,16 @@
-"""Requests ⇄ the fields that differ from a fresh ``Request``.
+"""Requests ⇄ their payloads: the fields that differ from those of a new ``Request``.
 
-Scrapy makes a request's rarer fields on first access. They are read here where ``__init__`` keeps
-them, and a request is restored there too: a fraction of the cost, and the URL is not cleaned a
-second time. Subclasses keep more than that, which goes under ``attributes`` word for word.
+    {"callback":"parse_book","meta":{"depth":2}}
+
+The URL and the priority are not in the payload, because the store has columns for them. The other
+fields are: ``callback``, ``errback``, ``headers`` (Latin-1 text, a list unless there is exactly one
+value), ``body`` (text, or ``$base64``), ``method``, ``cookies``, ``meta``, ``cb_kwargs``,
+``encoding``, ``dont_filter``, ``flags``; for subclasses also ``class`` and their own
+``attributes``; ``headers_encoding`` if it differs from the request's.
+
+Scrapy creates a request's rarer fields on first access. They are read and restored here as the
+attributes in which ``__init__`` keeps them: that costs a fraction, and the URL is not cleaned a
+second time. All other attributes of a subclass are stored under ``attributes`` as they are.
 """
 
 from __future__ import annotations
@@ -14,27 +22,27 @@ from scrapy import Request
 from scrapy.http.headers import Headers
 
 from scrapy_resume.codec.containers import headers_from, headers_tree
-from scrapy_resume.codec.paths import resolve_class
-from scrapy_resume.codec.plain import MAX_DEPTH, TAG_MARK, dumps, loads, plain_text
-from scrapy_resume.codec.refusal import Refusal, type_name
+from scrapy_resume.codec.import_paths import resolve_class
+from scrapy_resume.codec.instance_state import blank, set_state, state_of
+from scrapy_resume.codec.json_text import MAX_DEPTH, TAG_MARK, dumps, loads, plain_text
 from scrapy_resume.codec.scalars import bytes_tree
-from scrapy_resume.codec.state import blank, set_state, state_of
+from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.errors import ResumeError, ScrapyChangedError, StoreDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scrapy_resume.codec.callables import Callables
-    from scrapy_resume.codec.values import Reader, Writer
+    from scrapy_resume.codec.writer_reader import Reader, Writer
 
 _NESTED_DEPTH = 4
-"""Levels that a request within a request counts for: it takes as many more frames to write."""
+"""Levels that a request within a request counts for: writing it takes as many stack frames."""
 
 _VALUES = ("method", "cookies", "meta", "cb_kwargs", "encoding", "dont_filter", "flags")
 _RARE = ("errback", "body", "method", "cookies", "cb_kwargs", "encoding", "dont_filter", "flags")
 _COMMON = ("callback", "headers", "meta")
 
-# What Scrapy's __init__ leaves: attribute → value. The names differ between versions.
+# Attribute → value after Scrapy's __init__. The names differ between versions of Scrapy.
 _FRESH = state_of(Request("about:blank"))
 _ATTRIBUTE = {
     name: f"_{name}" if f"_{name}" in _FRESH else name
@@ -47,7 +55,8 @@ _MAKES_HEADERS = _FRESH.get(_ATTRIBUTE["headers"]) is not None
 _read_common: Callable[[Request], Any] = attrgetter(*(_ATTRIBUTE[name] for name in _COMMON))
 _read_rare: Callable[[Request], Any] = attrgetter(*(_ATTRIBUTE[name] for name in _RARE))
 _FRESH_RARE = tuple(_FRESH.get(_ATTRIBUTE[name]) for name in _RARE)
-# Whether a plain request may hold more than its fields: versions without slots, or with new ones.
+# Whether a plain request may have more than these fields: versions of Scrapy without slots, or
+# with new ones.
 _IN_DICT = bool(Request.__dictoffset__)
 _OPEN = _IN_DICT or len(_KNOWN) != len(_FRESH)
 _CALLABLES = ("callback", "errback")
@@ -55,7 +64,7 @@ _ELSEWHERE = frozenset({"class", "headers", "headers_encoding", "attributes"})
 
 
 def check_layout() -> None:
-    """Raises ScrapyChangedError if this Scrapy keeps a request's fields elsewhere."""
+    """Raise ScrapyChangedError if this version of Scrapy keeps a request's fields elsewhere."""
     missing = sorted(_KNOWN.difference(_FRESH))
     if missing:
         raise ScrapyChangedError(
@@ -65,13 +74,13 @@ def check_layout() -> None:
 
 
 def request_text(writer: Writer, request: Request) -> str:
-    """The payload; raises Refusal."""
+    """The payload. Raises UnserializableError."""
     fields = _fields_of(writer, request)
     return plain_text(fields) or dumps(_tagged(writer, fields))
 
 
 def request_from_text(reader: Reader, url: str, text: str, priority: int) -> Request:
-    """Raises CallbackMissingError and StoreDamagedError."""
+    """The request. Raises CallbackMissingError and StoreDamagedError."""
     fields = loads(text)
     try:
         if TAG_MARK in text:
@@ -89,27 +98,27 @@ def request_from_text(reader: Reader, url: str, text: str, priority: int) -> Req
 
 
 def write_request(writer: Writer, request: Request, depth: int) -> Any:
-    """A request that is a value in another one."""
+    """The tree of a request that is a value of another request or of an item."""
     depth -= _NESTED_DEPTH
     tree: dict[str, Any] = {"$request": writer.write(request.url, depth)}
     if request.priority:
         tree["priority"] = writer.write(request.priority, depth)
     try:
         return {**tree, **_tagged(writer, _fields_of(writer, request), depth)}
-    except Refusal as refusal:
-        refusal.within(".")
+    except UnserializableError as error:
+        error.within(".")
         raise
 
 
 def read_request(reader: Reader, tree: dict[str, Any]) -> Request:
-    """What ``write_request`` wrote."""
+    """Reads what ``write_request`` wrote."""
     fields = untagged(reader, tree)
     url, priority = reader.read(fields.pop("$request")), reader.read(fields.pop("priority", 0))
     return _restore(reader.callables, fields, url, priority)
 
 
 def _fields_of(writer: Writer, request: Request) -> dict[str, Any]:
-    """The fields that differ: those of ``_VALUES`` as they are, the others as JSON."""
+    """The fields that differ from a new request's: ``_VALUES`` as they are, others as JSON."""
     fields: dict[str, Any] = {}
     kind = type(request)
     if kind is not Request:
@@ -133,7 +142,7 @@ def _fields_of(writer: Writer, request: Request) -> dict[str, Any]:
 
 def _add_rare(writer: Writer, fields: dict[str, Any], rare: tuple[Any, ...]) -> None:
     for name, value, fresh in zip(_RARE, rare, _FRESH_RARE, strict=True):
-        # Scrapy takes what is empty for what was not given.
+        # Scrapy treats an empty value as one that was not given.
         if value == fresh or not (value or fresh):
             continue
         if name == "errback":
@@ -148,15 +157,15 @@ def _tagged(writer: Writer, fields: dict[str, Any], depth: int = MAX_DEPTH) -> d
         if name in fields:
             try:
                 fields[name] = writer.write(fields[name], depth)
-            except Refusal as refusal:
-                refusal.within(name)
+            except UnserializableError as error:
+                error.within(name)
                 raise
     return fields
 
 
 def untagged(reader: Reader, fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with their values read, but callbacks, class and headers still as JSON."""
-    # The names of headers may begin with a dollar sign: theirs are no tags.
+    """Read the values of the fields; callbacks, class and headers remain JSON."""
+    # Names of headers may begin with a dollar sign, which is no tag there.
     return {
         name: value if name == "headers" or name[:1] == "$" else reader.read(value)
         for name, value in fields.items()
@@ -210,8 +219,8 @@ def _add_headers(fields: dict[str, Any], headers: Headers, encoding: str) -> Non
         return
     try:
         tree = headers_tree(headers)
-    except Refusal as refusal:
-        refusal.within("headers")
+    except UnserializableError as error:
+        error.within("headers")
         raise
     if tree:
         fields["headers"] = tree
@@ -220,11 +229,11 @@ def _add_headers(fields: dict[str, Any], headers: Headers, encoding: str) -> Non
 
 
 def _readable(body: bytes) -> str | dict[str, str]:
-    """Text if it is UTF-8, else tagged."""
+    """The body as text if it is UTF-8, otherwise tagged."""
     if type(body) is not bytes:
-        refusal = Refusal(f"is a {type_name(type(body))} and not bytes")
-        refusal.within("body")
-        raise refusal
+        error = UnserializableError(f"is a {type_name(type(body))} and not bytes")
+        error.within("body")
+        raise error
     tree = bytes_tree(body)
     return tree.get("$bytes", tree)
 

@@ -1,7 +1,4 @@
-"""Values without parts: dates, numbers, text and bytes, paths, patterns.
-
-Each function pair is a row of ``SCALARS``; the writers give the whole tagged object.
-"""
+"""Values without parts: numbers, text and bytes, dates and times, paths, regular expressions."""
 
 from __future__ import annotations
 
@@ -24,17 +21,18 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from scrapy_resume.codec.paths import resolve
-from scrapy_resume.codec.refusal import Refusal, type_name
+from scrapy_resume.codec.import_paths import resolve
+from scrapy_resume.codec.unserializable import UnserializableError, type_name
+from scrapy_resume.codec.writer_reader import TaggedType
 from scrapy_resume.errors import CallbackMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from scrapy_resume.codec.values import Read, Reader, Write, Writer
+    from scrapy_resume.codec.writer_reader import Reader, Write, Writer
 
 _PLAIN_INT_BITS = 2048
-"""Python refuses to convert integers of very many decimal digits; hexadecimal has no limit."""
+"""Longer integers are written in hexadecimal: Python limits the digits of decimal conversion."""
 
 _ZONE_ARGUMENTS: dict[str, Callable[[Any], list[Any]]] = {
     "dateutil.tz.tz.tzutc": lambda zone: [],
@@ -61,40 +59,40 @@ PLAIN_OF: Final[dict[type, Callable[[Any], Any]]] = {
     set: set,
     frozenset: lambda value: frozenset(list(value)),
 }
-"""Base type → the plain value of an instance of a subclass, such as a BeautifulSoup string."""
+"""Plain type → function that converts an instance of a subclass, such as a BeautifulSoup string."""
 
 
-def scalars() -> Iterator[tuple[type, str, Write, Read]]:
-    """Rows of: exact type, tag, writer, reader."""
-    yield int, "$int", _write_int, lambda reader, tree: int(tree["$int"], 16)
-    yield float, "$float", _write_float, lambda reader, tree: float(tree["$float"])
-    yield str, "$str", _write_str, _read_str
-    yield bytes, "$bytes", lambda writer, value, depth: bytes_tree(value), _read_bytes
-    yield bytearray, "$bytearray", _write_bytearray, _read_bytearray
-    yield complex, "$complex", _write_complex, _read_complex
-    yield Fraction, "$fraction", _write_fraction, _read_fraction
-    yield range, "$range", _write_range, _read_range
-    yield timedelta, "$timedelta", _write_timedelta, _read_timedelta
-    yield datetime, "$datetime", _write_datetime, _read_datetime
-    yield time, "$time", _write_time, _read_time
-    yield timezone, "$timezone", _write_timezone, _read_timezone
-    yield ZoneInfo, "$zoneinfo", _write_zoneinfo, _read_zoneinfo
-    yield re.Pattern, "$pattern", _write_pattern, _read_pattern
-    yield _in_words("$date", date, date.isoformat, date.fromisoformat)
-    yield _in_words("$decimal", Decimal)
-    yield _in_words("$uuid", UUID)
+def scalars() -> Iterator[TaggedType]:
+    """The types of this module."""
+    yield TaggedType(int, "$int", _write_int, lambda reader, tree: int(tree["$int"], 16))
+    yield TaggedType(float, "$float", _write_float, lambda reader, tree: float(tree["$float"]))
+    yield TaggedType(str, "$str", _write_str, _read_str)
+    yield TaggedType(bytes, "$bytes", lambda writer, value, depth: bytes_tree(value), _read_bytes)
+    yield TaggedType(bytearray, "$bytearray", _write_bytearray, _read_bytearray)
+    yield TaggedType(complex, "$complex", _write_complex, _read_complex)
+    yield TaggedType(Fraction, "$fraction", _write_fraction, _read_fraction)
+    yield TaggedType(range, "$range", _write_range, _read_range)
+    yield TaggedType(timedelta, "$timedelta", _write_timedelta, _read_timedelta)
+    yield TaggedType(datetime, "$datetime", _write_datetime, _read_datetime)
+    yield TaggedType(time, "$time", _write_time, _read_time)
+    yield TaggedType(timezone, "$timezone", _write_timezone, _read_timezone)
+    yield TaggedType(ZoneInfo, "$zoneinfo", _write_zoneinfo, _read_zoneinfo)
+    yield TaggedType(re.Pattern, "$pattern", _write_pattern, _read_pattern)
+    yield _as_text("$date", date, date.isoformat, date.fromisoformat)
+    yield _as_text("$decimal", Decimal)
+    yield _as_text("$uuid", UUID)
     for kind in (
         *(IPv4Address, IPv4Interface, IPv4Network),
         *(IPv6Address, IPv6Interface, IPv6Network),
         *(PurePosixPath, PureWindowsPath),
     ):
-        yield _in_words(f"${kind.__name__.lower()}", kind)
+        yield _as_text(f"${kind.__name__.lower()}", kind)
     # PosixPath or WindowsPath: the plain path of the machine that reads.
-    yield _in_words("$path", type(Path()), str, Path)
+    yield _as_text("$path", type(Path()), str, Path)
 
 
 def zone_writer(kind: type) -> Write | None:
-    """For time zones of well-known libraries, which need not be installed; else None."""
+    """The function for a time zone of dateutil, pytz or dateparser; ``None`` for any other type."""
     arguments = _ZONE_ARGUMENTS.get(type_name(kind))
     if arguments is None:
         return None
@@ -107,7 +105,7 @@ def zone_writer(kind: type) -> Write | None:
 
 
 def read_zone(reader: Reader, tree: dict[str, Any]) -> Any:
-    """Calls only the classes of the table, whatever the store says."""
+    """Calls only classes of ``_ZONE_ARGUMENTS``, whatever the store contains."""
     path = tree["$zone"]
     if path.replace(":", ".") not in _ZONE_ARGUMENTS:
         raise ValueError(f"{path} is not a known time zone type")
@@ -117,7 +115,7 @@ def read_zone(reader: Reader, tree: dict[str, Any]) -> Any:
 
 
 def is_utf8(text: str) -> bool:
-    """False if the text holds lone surrogates."""
+    """Whether the text can be encoded: false if it contains lone surrogates."""
     if text.isascii():
         return True
     try:
@@ -128,7 +126,7 @@ def is_utf8(text: str) -> bool:
 
 
 def bytes_tree(value: bytes) -> dict[str, str]:
-    """Readable where the bytes are UTF-8."""
+    """Tagged text: the bytes themselves if they are UTF-8, otherwise in base 64."""
     try:
         return {"$bytes": value.decode()}
     except UnicodeDecodeError:
@@ -140,17 +138,17 @@ def _read_bytes(reader: Reader, tree: dict[str, Any]) -> bytes:
 
 
 def read_base64(reader: Reader, tree: dict[str, Any]) -> bytes:
-    """The other half of ``bytes_tree``."""
+    """Reads the base 64 form of ``bytes_tree``."""
     return b64decode(tree["$base64"], validate=True)
 
 
-def _in_words(
+def _as_text(
     tag: str,
     kind: type,
     to_text: Callable[[Any], str] = str,
     from_text: Callable[[str], Any] | None = None,
-) -> tuple[type, str, Write, Read]:
-    """A row for a type whose text says everything about a value."""
+) -> TaggedType:
+    """A type that a text describes completely, by default the text that ``str`` gives."""
     parse = from_text or kind
 
     def write(writer: Writer, value: Any, depth: int) -> Any:
@@ -159,7 +157,7 @@ def _in_words(
     def read(reader: Reader, tree: dict[str, Any]) -> Any:
         return parse(reader.read(tree[tag]))
 
-    return kind, tag, write, read
+    return TaggedType(kind, tag, write, read)
 
 
 def _write_int(writer: Writer, value: int, depth: int) -> Any:
@@ -244,8 +242,8 @@ def _clock_tree(tag: str, writer: Writer, value: Any, depth: int) -> dict[str, A
         bare = value.replace(tzinfo=None).isoformat()
         try:
             tree = {tag: bare, "zone": writer.write(zone, depth - 1)}
-        except Refusal as refusal:
-            refusal.within(".tzinfo")
+        except UnserializableError as error:
+            error.within(".tzinfo")
             raise
     if value.fold:
         tree["fold"] = 1
@@ -259,7 +257,7 @@ def _with_zone(reader: Reader, tree: dict[str, Any], value: Any) -> Any:
 
 
 def _name_of(zone: timezone) -> str | None:
-    """The name that a fixed zone was given; None for the one that its offset gives it."""
+    """The name that a fixed time zone was given; ``None`` for a default one such as UTC+01:00."""
     name = zone.tzname(None)
     return None if name == timezone(zone.utcoffset(None)).tzname(None) else name
 
@@ -276,7 +274,7 @@ def _read_timezone(reader: Reader, tree: dict[str, Any]) -> timezone:
 
 def _write_zoneinfo(writer: Writer, value: ZoneInfo, depth: int) -> Any:
     if value.key is None:
-        raise Refusal("is a zoneinfo.ZoneInfo without a key; make it by its name")
+        raise UnserializableError("is a zoneinfo.ZoneInfo without a key; make it by its name")
     return {"$zoneinfo": value.key}
 
 

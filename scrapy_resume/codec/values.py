@@ -1,30 +1,60 @@
-"""Python values ⇄ trees of JSON's own types, by exact type.
+"""Which values can be serialized, and how: Python values ⇄ trees of JSON's own types.
 
-A ``Writer`` gives a tree from which a ``Reader`` makes an equal value of the same type, or raises
-Refusal; it never approximates. One tag a type: see the package's docstring for the format.
+A value is restored equal and with exactly its type; a value that cannot be is refused, never
+approximated. Text, numbers, true, false, null, lists, and dicts with text keys are written as JSON
+has them. Every other value is an object whose first key, the tag, begins with ``$``:
+
+=====================================  ==========================================================
+``$dict``                              with other keys than text (pairs), or with ``$`` keys
+``$tuple`` ``$deque`` ``$range``       in order
+``$set`` ``$frozenset``                sorted, so that equal sets have equal texts
+``$ordereddict`` ``$defaultdict``      entries, as of a dict
+``$counter`` ``$namespace``            entries, as of a dict
+``$headers``                           Scrapy's ``Headers``
+``$str``                               text with lone surrogates, in Python's escapes
+``$int``                               of over 600 digits, in hexadecimal
+``$float``                             ``nan``, ``inf``, ``-inf``
+``$complex`` ``$fraction``             their two parts
+``$decimal`` ``$uuid`` ``$path``       as Python prints them; also ``$pureposixpath``,
+                                       ``$purewindowspath``, ``$ipv4address`` and its like
+``$bytes`` ``$base64`` ``$bytearray``  as text if they are UTF-8, else in base 64
+``$datetime`` ``$date`` ``$time``      ISO 8601; the ``zone`` apart where an offset does not say it
+``$timedelta``                         days, seconds, microseconds
+``$timezone`` ``$zoneinfo`` ``$zone``  an offset; a name; a zone of dateutil, dateparser or pytz
+``$pattern``                           a compiled regular expression, with its flags
+``$item``                              an instance of a ``scrapy.Item``, dataclass, attrs class or
+                                       pydantic model: ``fields`` and any further ``attributes``
+``$namedtuple`` ``$enum``              by the path of the class
+``$class``                             a class, by its path
+``$callable``                          a function or a method of the spider (see ``callables``)
+``$request``                           a request within another; the value is its URL
+``$codec``                             a value of a type registered in ``RESUME_CODECS``
+=====================================  ==========================================================
+
+    {"title": "Emma", "price": {"$decimal": "9.50"}}
+    {"$item": "shop.items:Book", "fields": {"title": "Emma", "tags": {"$tuple": ["novel"]}}}
+
+Object identity is not kept: a list that occurs twice becomes two lists. Instances are restored
+with the state that they had, without running ``__init__``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import is_dataclass
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from lxml.etree import _ElementUnicodeResult  # type: ignore[import-untyped]
 from scrapy import Request
 
 from scrapy_resume.codec.containers import containers, write_parts
-from scrapy_resume.codec.objects import (
-    object_writer,
-    read_class,
+from scrapy_resume.codec.enums_and_namedtuples import (
+    enum_or_namedtuple_writer,
     read_enum,
-    read_item,
     read_namedtuple,
 )
-from scrapy_resume.codec.paths import path_of
-from scrapy_resume.codec.plain import MAX_DEPTH
-from scrapy_resume.codec.refusal import Refusal, type_name
+from scrapy_resume.codec.import_paths import resolve_class
+from scrapy_resume.codec.items import item_writer, read_item
 from scrapy_resume.codec.requests import read_request, untagged, write_request
 from scrapy_resume.codec.scalars import (
     PLAIN_OF,
@@ -33,19 +63,17 @@ from scrapy_resume.codec.scalars import (
     scalars,
     zone_writer,
 )
-from scrapy_resume.codec.state import refuse_unless_blank
-from scrapy_resume.errors import CallbackMissingError, ResumeError, StoreDamagedError
+from scrapy_resume.codec.unserializable import UnserializableError, type_name
+from scrapy_resume.codec.writer_reader import Read, Reader, Write, Writer
+from scrapy_resume.errors import CallbackMissingError, ResumeError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from scrapy_resume.codec.callables import Callables
-    from scrapy_resume.codec.registered import Registered
+    from scrapy_resume.codec.registered_codecs import RegisteredCodec
 
-Write: TypeAlias = "Callable[[Writer, Any, int], Any]"
-Read: TypeAlias = "Callable[[Reader, dict[str, Any]], Any]"
-
-_ROWS = (*scalars(), *containers())
+_TAGGED_TYPES = (*scalars(), *containers())
 
 _REMEDIES = {
     "scrapy.http.response.Response": "keep its url, its text or what was parsed of it instead",
@@ -66,7 +94,7 @@ def _write_callable(writer: Writer, value: Any, depth: int) -> Any:
 
 
 def _write_smart_string(writer: Writer, value: Any, depth: int) -> Any:
-    """lxml's strings hold on to their document. CrawlSpider puts one into each request's meta."""
+    """lxml's strings keep their document alive. CrawlSpider puts one into each request's meta."""
     return writer.write(str.__str__(value), depth)
 
 
@@ -74,94 +102,79 @@ def _read_callable(reader: Reader, tree: dict[str, Any]) -> Any:
     return reader.callables.find(tree["$callable"])
 
 
-def _read_registered(reader: Reader, tree: dict[str, Any]) -> Any:
-    return reader.read_registered(tree)
+def _write_class(writer: Writer, value: type, depth: int) -> Any:
+    return {"$class": writer.path_of(value)}
+
+
+def _read_class(reader: Reader, tree: dict[str, Any]) -> Any:
+    """Imports the class's module if necessary."""
+    return resolve_class(tree["$class"], lambda kind: True, "a class")
 
 
 _WRITERS: dict[type, Write] = {
     type(None): _write_native,
     bool: _write_native,
-    **{kind: write for kind, _, write, _ in _ROWS},
+    **{row.type: row.write for row in _TAGGED_TYPES},
     list: write_parts,
     _ElementUnicodeResult: _write_smart_string,
     **dict.fromkeys((FunctionType, BuiltinFunctionType, MethodType), _write_callable),
 }
 
 _READERS: dict[str, Read] = {
-    **{tag: read for _, tag, _, read in _ROWS},
+    **{row.tag: row.read for row in _TAGGED_TYPES},
     "$base64": read_base64,
     "$zone": read_zone,
     "$item": read_item,
     "$namedtuple": read_namedtuple,
     "$enum": read_enum,
-    "$class": read_class,
+    "$class": _read_class,
     "$callable": _read_callable,
     "$request": read_request,
-    "$codec": _read_registered,
 }
 
 
-class Writer:
-    """Writes values that its Reader can restore, and refuses all others."""
+class ValueWriter(Writer):
+    """Writes values that a ValueReader can restore, and refuses all others."""
 
     def __init__(
         self,
         callables: Callables,
-        registered: Mapping[type, Registered],
+        registered: Mapping[type, RegisteredCodec],
         unnameable: Collection[str] = (),
     ) -> None:
         """``unnameable``: modules whose classes are refused."""
-        self.callables = callables
-        self._unnameable = unnameable
-        self._class_paths: dict[type, str] = {}
-        self._writers = dict(_WRITERS)
-        self._writers.update((kind, _registered_writer(row)) for kind, row in registered.items())
+        own = {kind: _registered_writer(codec) for kind, codec in registered.items()}
+        super().__init__(callables, {**_WRITERS, **own}, unnameable)
 
-    def write(self, value: Any, depth: int = MAX_DEPTH) -> Any:
-        """Raises Refusal; ``depth`` is the number of levels that may follow."""
-        if depth < 0:
-            raise Refusal("refers to itself, or is nested too deeply; keep a flatter value")
-        kind = type(value)
-        write = self._writers.get(kind)
-        if write is None:
-            write = self._writers[kind] = self._writer_for(kind)
-        return write(self, value, depth)
-
-    def path_of(self, target: Any) -> str:
-        """The import path that leads back to the object; raises Refusal if none does."""
-        return path_of(target, self._unnameable)
-
-    def class_path(self, kind: type) -> str:
-        """As ``path_of``; raises Refusal too if the class's instances are more than their state."""
-        path = self._class_paths.get(kind)
-        if path is None:
-            refuse_unless_blank(kind)
-            path = self._class_paths[kind] = self.path_of(kind)
-        return path
-
-    def _writer_for(self, kind: type) -> Write:
+    def writer_for(self, kind: type) -> Write:
+        """The function for a class that is not in the table. Raises UnserializableError."""
         if issubclass(kind, Request):
             return write_request
-        write = zone_writer(kind) or object_writer(self, kind)
+        if issubclass(kind, type):
+            return _write_class
+        write = (
+            zone_writer(kind) or enum_or_namedtuple_writer(self, kind) or item_writer(self, kind)
+        )
         if write is not None:
             return write
         for base in kind.__mro__:
             remedy = _REMEDIES.get(type_name(base))
             if remedy is not None:
-                raise Refusal(f"is a {type_name(kind)}; {remedy}")
-        raise Refusal(
+                raise UnserializableError(f"is a {type_name(kind)}; {remedy}")
+        raise UnserializableError(
             f"is a {type_name(kind)}, which the codec does not know; keep a plain value, a "
             "dataclass or an item instead, or register a codec for the type in RESUME_CODECS"
         )
 
 
-class ItemWriter(Writer):
-    """For items: of a subclass of a plain type, what a feed would hold of it."""
+class ItemWriter(ValueWriter):
+    """Writes items. Of a subclass of a plain type it writes what a feed would show: the value."""
 
-    def _writer_for(self, kind: type) -> Write:
+    def writer_for(self, kind: type) -> Write:
+        """As for other values, and one for the subclasses of plain types."""
         try:
-            return super()._writer_for(kind)
-        except Refusal:
+            return super().writer_for(kind)
+        except UnserializableError:
             if is_dataclass(kind) or hasattr(kind, "__attrs_attrs__"):
                 raise
             for base, plain in PLAIN_OF.items():
@@ -170,67 +183,20 @@ class ItemWriter(Writer):
             raise
 
 
-class Reader:
-    """Reads what a Writer wrote; what the code no longer has is an error."""
+class ValueReader(Reader):
+    """Reads what a ValueWriter wrote. It is an error if a class or function is missing."""
 
-    def __init__(self, callables: Callables, registered: Mapping[type, Registered]) -> None:
-        self.callables = callables
-        self._registered = {row.path: row for row in registered.values()}
-
-    def read(self, tree: Any) -> Any:
-        """Raises CallbackMissingError for classes and functions that no longer exist, and
-        StoreDamagedError for a tree that no Writer wrote.
-        """
-        kind = type(tree)
-        if kind is list:
-            return list(map(self.read, tree))
-        if kind is not dict or not tree:
-            return tree
-        tag = next(iter(tree))
-        if tag[:1] != "$":
-            return dict(zip(tree, map(self.read, tree.values()), strict=True))
-        try:
-            return _READERS[tag](self, tree)
-        except CallbackMissingError as error:
-            return self.stand_in(tag, tree, error)
-        except ResumeError:
-            raise
-        except Exception as error:
-            raise StoreDamagedError(
-                f"a stored value tagged {tag} cannot be read ({error!r}); it was written by a "
-                "newer version, or for another machine, or the store is damaged"
-            ) from error
-
-    def stand_in(self, tag: str, tree: dict[str, Any], error: CallbackMissingError) -> Any:
-        """What to give for a value whose class or function is missing: here, the error."""
-        raise error
-
-    def read_registered(self, tree: dict[str, Any]) -> Any:
-        """Raises CallbackMissingError if the codec is gone, or fails."""
-        row = self._registered.get(tree["$codec"])
-        if row is None:
-            raise CallbackMissingError(
-                f"a stored value needs the codec for {tree['$codec']}, which RESUME_CODECS does "
-                "not have any more; put the entry back"
-            )
-        try:
-            return row.decode(self.read(tree["value"]))
-        except ResumeError:
-            raise
-        except Exception as error:
-            raise CallbackMissingError(
-                f"the codec for {row.path} in RESUME_CODECS cannot read what it wrote ({error!r}); "
-                "let decode() read earlier values too"
-            ) from error
+    def __init__(self, callables: Callables, registered: Mapping[type, RegisteredCodec]) -> None:
+        super().__init__(callables, {**_READERS, "$codec": _registered_reader(registered)})
 
 
-class LenientReader(Reader):
-    """For those who read without the user's code: plain values stand in for what is missing."""
+class LenientReader(ValueReader):
+    """For readers without the user's code: plain values stand in for what is missing."""
 
     def stand_in(self, tag: str, tree: dict[str, Any], error: CallbackMissingError) -> Any:
         """An instance becomes the dict of its fields, a named tuple a tuple, an enum member its
-        value, a class or function its path, a request the dict of its fields; a time in a zone that
-        is not installed has none.
+        value, a class or function its import path, a request the dict of its fields. A time whose
+        time zone is not installed has no time zone.
         """
         if tag == "$item":
             return self.read({"$dict": tree["fields"]})
@@ -248,14 +214,37 @@ class LenientReader(Reader):
         return None if tag in ("$zone", "$zoneinfo") else tree[tag]
 
 
-def _registered_writer(row: Registered) -> Write:
+def _registered_writer(codec: RegisteredCodec) -> Write:
     def write(writer: Writer, value: Any, depth: int) -> Any:
         try:
-            encoded = row.encode(value)
+            encoded = codec.encode(value)
         except Exception as error:
-            raise Refusal(
+            raise UnserializableError(
                 f"is a {type_name(type(value))}, and its codec in RESUME_CODECS failed: {error!r}"
             ) from error
-        return {"$codec": row.path, "value": writer.write(encoded, depth - 1)}
+        return {"$codec": codec.path, "value": writer.write(encoded, depth - 1)}
 
     return write
+
+
+def _registered_reader(registered: Mapping[type, RegisteredCodec]) -> Read:
+    codecs = {codec.path: codec for codec in registered.values()}
+
+    def read(reader: Reader, tree: dict[str, Any]) -> Any:
+        codec = codecs.get(tree["$codec"])
+        if codec is None:
+            raise CallbackMissingError(
+                f"a stored value needs the codec for {tree['$codec']}, which RESUME_CODECS does "
+                "not have any more; put the entry back"
+            )
+        try:
+            return codec.decode(reader.read(tree["value"]))
+        except ResumeError:
+            raise
+        except Exception as error:
+            raise CallbackMissingError(
+                f"the codec for {codec.path} in RESUME_CODECS cannot read what it wrote "
+                f"({error!r}); let decode() read earlier values too"
+            ) from error
+
+    return read

@@ -11,20 +11,13 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from scrapy.utils.asyncio import call_later
-from scrapy.utils.defer import maybe_deferred_to_future
-from twisted.internet.defer import Deferred
-
 from scrapy_resume.errors import ResumeError
 from scrapy_resume.store.contract import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from scrapy.utils.asyncio import CallLaterResult
-
     from scrapy_resume.commits.store_thread import StoreThread
     from scrapy_resume.errors import StoreUnavailableError
+    from scrapy_resume.ports.clock import Clock, Timer, Waiter
     from scrapy_resume.store.contract import Closing, Committed, JobStore
 
 logger = logging.getLogger("scrapy_resume")
@@ -51,6 +44,9 @@ class CommitParticipant(Protocol):
     def answered(self, batch: Batch, answer: Committed) -> None:
         """The batch is kept."""
 
+    def store_is_out(self) -> None:
+        """The store was tried in vain; it is tried again."""
+
     def gave_up(self, error: Exception) -> None:
         """The store will take nothing any more."""
 
@@ -67,31 +63,35 @@ class Committer:
     """The batch that is being collected, and the one in the air."""
 
     def __init__(
-        self, job: JobStore, thread: StoreThread, correspondent: CommitParticipant, interval: float
+        self,
+        job: JobStore,
+        thread: StoreThread,
+        participant: CommitParticipant,
+        interval_seconds: float,
+        clock: Clock,
     ) -> None:
-        self.batch = Batch(next_id=job.session.first_id)
+        self.batch = Batch(next_id=job.session.ids.first)
         self.sealed = False
         """Nothing is accepted any more."""
         self.out_since: float | None = None
         """When the store stopped answering, on the monotonic clock; ``None``: it answers."""
-        self.on_out: Callable[[], None] = lambda: None
-        """Called each time that the store was tried in vain."""
         self._job = job
         self._thread = thread
-        self._correspondent = correspondent
-        self._interval_seconds = interval
+        self._participant = participant
+        self._interval_seconds = interval_seconds
+        self._clock = clock
         self._snapshot_seconds = 0.0
         self._size = 0
         self._in_air: Batch | None = None
         self._in_air_size = 0
         self._again = False
-        self._timer: CallLaterResult | None = None
+        self._timer: Timer | None = None
         self._timer_due = 0.0
         self._due = 0.0
         """When the batch that is being collected is to go."""
-        self._waiters: list[Deferred[None]] = []
-        self._keeping: list[tuple[int, Deferred[bool]]] = []
-        self.in_touch_at = time.monotonic()
+        self._waiters: list[Waiter[None]] = []
+        self._keeping: list[tuple[int, Waiter[bool]]] = []
+        self.in_touch_at = self._clock.monotonic()
         """When the last batch was sent that the store has answered."""
         self._sent_at = 0.0
         self.sent = 0
@@ -111,7 +111,7 @@ class Committer:
 
         A busy event loop calls its timers late, so the time is looked at here too.
         """
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if not self._size:
             self._due = now + self._pause()
         elif now >= self._due and self._in_air is None:
@@ -134,13 +134,13 @@ class Committer:
             self._again = True
         elif self._timer is None:
             self._wake_in(0)
-        elif self._timer_due > time.monotonic():
+        elif self._timer_due > self._clock.monotonic():
             self._timer.cancel()
             self._wake_in(0)
 
     def _wake_in(self, delay_seconds: float) -> None:
-        self._timer_due = time.monotonic() + delay_seconds
-        self._timer = call_later(delay_seconds, self._send)
+        self._timer_due = self._clock.monotonic() + delay_seconds
+        self._timer = self._clock.call_later(delay_seconds, self._send)
 
     def _send(self) -> None:
         if self._timer is not None:
@@ -151,7 +151,7 @@ class Committer:
         batch = self.batch
         began = time.perf_counter()
         try:
-            self._correspondent.complete(batch)
+            self._participant.complete(batch)
         except ResumeError as error:
             self.fail(error)
             return
@@ -161,7 +161,7 @@ class Committer:
         self._size = 0
         self._again = False
         self.sent += 1
-        self._sent_at = time.monotonic()
+        self._sent_at = self._clock.monotonic()
         self._thread.submit(
             lambda: self._commit(batch), self._answered, self.fail, self._store_is_out
         )
@@ -177,14 +177,16 @@ class Committer:
         self.received += 1
         self.in_touch_at = self._sent_at
         if self.out_since is not None:
-            logger.info("The store answers again, after %.1f s", time.monotonic() - self.out_since)
+            logger.info(
+                "The store answers again, after %.1f s", self._clock.monotonic() - self.out_since
+            )
             self.out_since = None
-        self._correspondent.answered(batch, answer)
+        self._participant.answered(batch, answer)
         self._tell_kept()
         if self._again or self._size >= BATCH_SIZE or (self._keeping and self._size):
             self._send()
         elif self._size and self._timer is None:
-            self._wake_in(max(0.0, self._due - time.monotonic()))
+            self._wake_in(max(0.0, self._due - self._clock.monotonic()))
         if self._size + self._in_air_size_now() < BACKLOG_LIMIT // 2:
             _fire(self._waiters)
 
@@ -195,12 +197,12 @@ class Committer:
         """Nothing more can be written, for that reason."""
         self._in_air = None
         self.seal()
-        self._correspondent.gave_up(error)
+        self._participant.gave_up(error)
 
     def _store_is_out(self, error: StoreUnavailableError) -> None:
-        self.on_out()
+        self._participant.store_is_out()
         if self.out_since is None:
-            self.out_since = time.monotonic()
+            self.out_since = self._clock.monotonic()
             logger.warning("%s. The crawl waits for the store, and goes on when it answers.", error)
 
     @property
@@ -211,10 +213,10 @@ class Committer:
     async def room(self) -> None:
         """Wait until less is waiting."""
         while self.full:
-            waiter: Deferred[None] = Deferred()
+            waiter: Waiter[None] = self._clock.waiter()
             self._waiters.append(waiter)
             self.hurry()
-            await maybe_deferred_to_future(waiter)
+            await waiter.wait()
 
     async def kept(self, timeout_seconds: float | None = None) -> bool:
         """Wait until all that was noted so far is committed, or so long. Returns whether it is.
@@ -224,28 +226,28 @@ class Committer:
         number = self.sent + 1 if self._size else self.sent
         if self.sealed or self.received >= number:
             return not self.sealed
-        waiter: Deferred[bool] = Deferred()
+        waiter: Waiter[bool] = self._clock.waiter()
         self._keeping.append((number, waiter))
         if self._size:
             self.hurry()
         if timeout_seconds is None:
-            return await maybe_deferred_to_future(waiter)
+            return await waiter.wait()
         if self.out_since is not None:
             logger.info("Closing waits up to %g s for the store", timeout_seconds)
-        timer = call_later(timeout_seconds, self._stop_keeping, waiter)
-        kept = await maybe_deferred_to_future(waiter)
+        timer = self._clock.call_later(timeout_seconds, self._stop_keeping, waiter)
+        kept = await waiter.wait()
         timer.cancel()
         return kept
 
-    def _stop_keeping(self, waiter: Deferred[bool]) -> None:
+    def _stop_keeping(self, waiter: Waiter[bool]) -> None:
         self._keeping = [wait for wait in self._keeping if wait[1] is not waiter]
-        waiter.callback(False)
+        waiter.set(False)
 
     def _tell_kept(self) -> None:
         kept = [waiter for number, waiter in self._keeping if number <= self.received]
         self._keeping = [wait for wait in self._keeping if wait[0] > self.received]
         for waiter in kept:
-            waiter.callback(True)
+            waiter.set(True)
 
     def seal(self) -> None:
         """Accept nothing any more. What waits for room or for the end goes on."""
@@ -256,7 +258,7 @@ class Committer:
         _fire(self._waiters)
         keeping, self._keeping = self._keeping, []
         for _, waiter in keeping:
-            waiter.callback(False)
+            waiter.set(False)
 
     def last_words(self, closing: Closing) -> None:
         """Send what is collected and give the job up, without waiting for an answer.
@@ -265,7 +267,7 @@ class Committer:
         """
         batch = self.batch
         if not self.sealed and self._size:
-            self._correspondent.complete(batch)
+            self._participant.complete(batch)
         self.seal()
         self._thread.give_up_soon()
         self._thread.submit(lambda: self._finish(batch, closing), _ignore, _log_error, _log_error)
@@ -275,14 +277,14 @@ class Committer:
         # The store holds a prefix of what happened: nothing follows a batch that was given up.
         answer = self._job.commit(batch) if self._kept == self.sent else None
         status = self._job.close(closing)
-        self._correspondent.kept_last_words(batch, answer, status, closing.reason)
+        self._participant.kept_last_words(batch, answer, status, closing.reason)
 
 
-def _fire(waiters: list[Deferred[None]]) -> None:
+def _fire(waiters: list[Waiter[None]]) -> None:
     fired = waiters[:]
     waiters.clear()
     for waiter in fired:
-        waiter.callback(None)
+        waiter.set(None)
 
 
 def _ignore(_: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -86,14 +85,16 @@ class SlotOwnership:
                 rows += self._frontier.take_all(queue)
         return rows
 
-    def take_spare_slots(self, busy: Mapping[str, int], quiet_before: float) -> list[str]:
+    def take_spare_slots(
+        self, busy: Mapping[str, int], now: float, kept_seconds: float
+    ) -> list[str]:
         """Take out the slots that this run gives back now: those that are to go to others, and
-        those in which nothing was left before that moment. Not those that are busy: with a
-        request in the engine, or with one that stays leased."""
+        those in which nothing has been left for ``kept_seconds`` (``now`` is monotonic). Not those
+        that are busy: with a request in the engine, or with one that stays leased."""
         spare = [
             slot
             for slot in self._frontier.owned or ()
-            if self._is_spare(self._frontier.queue(slot), busy, quiet_before)
+            if self._is_spare(self._frontier.queue(slot), busy, now, kept_seconds)
         ]
         for slot in spare:
             assert self._frontier.owned is not None
@@ -102,7 +103,9 @@ class SlotOwnership:
             self._frontier.set_pending(slot, 0)
         return spare
 
-    def _is_spare(self, queue: SlotQueue, busy: Mapping[str, int], quiet_before: float) -> bool:
+    def _is_spare(
+        self, queue: SlotQueue, busy: Mapping[str, int], now: float, kept_seconds: float
+    ) -> bool:
         if busy.get(queue.slot) or queue.rows:
             queue.quiet_since = None
             return False
@@ -112,5 +115,5 @@ class SlotOwnership:
             queue.quiet_since = None
             return False
         if queue.quiet_since is None:
-            queue.quiet_since = monotonic()
-        return queue.quiet_since < quiet_before
+            queue.quiet_since = now
+        return now - queue.quiet_since > kept_seconds

@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
-
-from scrapy.utils.asyncio import call_later
-from scrapy.utils.defer import maybe_deferred_to_future
-from twisted.internet.defer import Deferred
 
 from scrapy_resume.dispatch.slot_ownership import SlotOwnership
 from scrapy_resume.store.contract import Release, StartTurn
 
 if TYPE_CHECKING:
-    from scrapy.utils.asyncio import CallLaterResult
-
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.dispatch.dispatcher import Dispatcher
     from scrapy_resume.frontier.lease_buffer import LeaseBuffer
+    from scrapy_resume.ports.clock import Clock, Timer, Waiter
+    from scrapy_resume.ports.engine import Engine
     from scrapy_resume.store.contract import Batch, Committed, Session
 
 logger = logging.getLogger("scrapy_resume")
@@ -58,21 +53,27 @@ class Workers:
         frontier: LeaseBuffer,
         dispatcher: Dispatcher,
         slot_delay_seconds: float,
+        committer: Committer,
+        engine: Engine,
+        clock: Clock,
     ) -> None:
-        self.shared = session.shared
+        self.shared = session.sharing.shared
         """There may be others."""
-        self.others_at_work = session.shared
+        self.others_at_work = session.sharing.shared
         """Something of the job is open elsewhere, or may still come."""
-        self.only_waits = not session.shared
+        self.only_waits = not session.sharing.shared
         """All that is open elsewhere waits for its time."""
-        self.starting = session.has_start
+        self.starting = session.start.owned
         """``start()`` is run here, and has not come to its end."""
         self._frontier = frontier
         self.slots = SlotOwnership(frontier)
         self._dispatcher = dispatcher
         self._slot_delay_seconds = slot_delay_seconds
-        self._start_waiter: Deferred[bool] | None = None
-        self._poll: CallLaterResult | None = None
+        self._committer = committer
+        self._engine = engine
+        self._clock = clock
+        self._start_waiter: Waiter[bool] | None = None
+        self._poll: Timer | None = None
         self._told_idle = False
         """The last answer was to a question whether others have something to do."""
         self._fair_share = 0
@@ -81,17 +82,15 @@ class Workers:
         self._gave_at = 0.0
         self._told_at = 0.0
         self._ended = False
-        # Filled by the crawl that puts the parts together.
-        self.committer: Committer
 
     # ---- start()
 
     async def start_turn(self) -> bool:
         """Wait until ``start()`` is this run's. False: it has come to its end elsewhere."""
-        waiter: Deferred[bool] = Deferred()
+        waiter: Waiter[bool] = self._clock.waiter()
         self._start_waiter = waiter
-        self.committer.hurry()
-        return await maybe_deferred_to_future(waiter)
+        self._committer.hurry()
+        return await waiter.wait()
 
     def _take_turn(self, turn: StartTurn) -> None:
         waiter = self._start_waiter
@@ -101,7 +100,7 @@ class Workers:
         self.starting = turn is StartTurn.given
         if self.starting:
             logger.info("start() is this worker's now")
-        waiter.callback(self.starting)
+        waiter.set(self.starting)
 
     # ---- batches
 
@@ -110,7 +109,7 @@ class Workers:
 
         Before it is decided what else stays here, and what is asked for.
         """
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if not self._fair_share or self._ended or now - self._gave_at < GIVING_SECONDS:
             return
         busy = self._busy()
@@ -123,9 +122,9 @@ class Workers:
         """Add to a batch that is about to go what the others have to know."""
         if not self.shared:
             return
-        batch.start_wanted = self._start_waiter is not None
-        batch.idle = self._is_idle(batch)
-        if not batch.idle:
+        batch.sharing.start_wanted = self._start_waiter is not None
+        batch.sharing.idle = self._is_idle(batch)
+        if not batch.sharing.idle:
             self.others_at_work = True
             self.only_waits = False
         if not self._ended:
@@ -154,19 +153,21 @@ class Workers:
         """The batch is kept."""
         if not self.shared:
             return
-        self.slots.own(answer.claimed)
-        self._told_idle = batch.idle
-        if batch.idle:
-            self.others_at_work = answer.others_at_work
-            self.only_waits = answer.only_delayed
-        self._fair_share = answer.fair_share
-        self._take_turn(answer.start)
-        if batch.slots_wanted and not answer.slots_found:
+        self.slots.own(answer.sharing.claimed)
+        self._told_idle = batch.sharing.idle
+        if batch.sharing.idle:
+            self.others_at_work = answer.sharing.others_at_work
+            self.only_waits = answer.sharing.only_delayed
+        self._fair_share = answer.sharing.fair_share
+        self._take_turn(answer.sharing.start)
+        if batch.sharing.slots_wanted and not answer.sharing.slots_found:
             at_work = self.slots.slots_at_work(self._busy())
             is_rich = at_work >= self._frontier.concurrency
-            self._want_at = time.monotonic() + (WANT_MORE_SECONDS if is_rich else WANT_SECONDS)
-            if answer.blocked_by and not at_work:
-                self._tell_why(answer.blocked_by)
+            self._want_at = self._clock.monotonic() + (
+                WANT_MORE_SECONDS if is_rich else WANT_SECONDS
+            )
+            if answer.sharing.blocked_by and not at_work:
+                self._tell_why(answer.sharing.blocked_by)
 
     def poll_if_needed(self) -> None:
         """Ask again after a while, if there is not enough to do."""
@@ -176,15 +177,15 @@ class Workers:
         if wants and self._slots_wanted(self._busy()):
             at_once = not self._told_idle and self._has_nothing()
             pause_seconds = 0 if at_once else POLL_SECONDS * random.uniform(0.5, 1.5)
-            self._poll = call_later(pause_seconds, self._ask_again)
+            self._poll = self._clock.call_later(pause_seconds, self._ask_again)
 
     def _ask_again(self) -> None:
         self._poll = None
         self.slots.look_everywhere()
-        self.committer.hurry()
+        self._committer.hurry()
 
     def _tell_why(self, slots: list[str]) -> None:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if now - self._told_at < TELLING_SECONDS:
             return
         self._told_at = now
@@ -209,20 +210,20 @@ class Workers:
         rows = self.slots.take_leaving_rows()
         self._dispatcher.releasing += len(rows)
         batch.releases += [Release(row.id, row.attempts) for row in rows]
-        spare = self.slots.take_spare_slots(busy, time.monotonic() - KEPT_SECONDS)
+        spare = self.slots.take_spare_slots(busy, self._clock.monotonic(), KEPT_SECONDS)
         # The next worker begins where this one has ended, after the delay.
-        batch.slots_given = dict.fromkeys(spare, self._slot_delay_seconds)
+        batch.sharing.slots_given = dict.fromkeys(spare, self._slot_delay_seconds)
 
     def _want_slots(self, batch: Batch, busy: Counter[str]) -> None:
         """Ask for more, but not again and again when there are none."""
         wanted = self._slots_wanted(busy)
-        batch.slots_enough = not wanted
-        if time.monotonic() >= self._want_at:
-            batch.slots_wanted = wanted
-            batch.slot_share = self.slots.share
+        batch.sharing.slots_enough = not wanted
+        if self._clock.monotonic() >= self._want_at:
+            batch.sharing.slots_wanted = wanted
+            batch.sharing.slot_share = self.slots.share
 
     def _slots_wanted(self, busy: Counter[str]) -> int:
-        return self.slots.slots_wanted(busy, self._dispatcher.is_resting)
+        return self.slots.slots_wanted(busy, self._engine.is_resting)
 
     def _busy(self) -> Counter[str]:
         """Slot → requests of it that the engine holds, or that wait for it to be empty."""

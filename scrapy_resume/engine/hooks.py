@@ -1,7 +1,7 @@
-"""The only reader of Scrapy's private parts: what the engine does with each request.
+"""What the engine does with each request.
 
-Scrapy has no hook that says that a request is finished. What is wrapped here, on the
-instances of one crawl and verified when the spider opens (``engineparts``):
+Scrapy has no hook that says that a request is finished. Private parts that are wrapped here, on
+the instances of one crawl, and verified by ``private_api`` when the spider opens:
 
 - ``engine._slot.inprogress``, the set of requests that the engine holds. A request is in it
   from its hand-out until its download has ended, its callback or errback is exhausted, every
@@ -10,8 +10,6 @@ instances of one crawl and verified when the spider opens (``engineparts``):
   that Scrapy is done with it.
 - ``engine._download``: what is scheduled while a request is downloaded is the request's.
 - ``engine.downloader.fetch``: a Request that it returns continues the one that was given.
-- ``engine.downloader.slots``: what waits in a slot's ``queue`` has not been sent yet; there is a
-  ``latercall`` from each request that is sent to the end of the slot's delay.
 - ``engine.scraper``: ``call_spider_async`` sees every response and failure on its way to
   callback or errback, ``handle_spider_error`` every exception of theirs,
   ``handle_spider_output_async`` all that they yield (errbacks' output passes the spider
@@ -21,34 +19,32 @@ instances of one crawl and verified when the spider opens (``engineparts``):
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from scrapy import Request
+from scrapy import Request, signals
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 from scrapy.utils.asyncio import is_asyncio_available
-from scrapy.utils.defer import deferred_from_coro
 from scrapy.utils.reactor import is_reactor_installed
 from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 
 from scrapy_resume.engine.item_pool import ItemPool
+from scrapy_resume.engine.outcomes import outcome_of
 from scrapy_resume.engine.private_api import InProgress, verify
-from scrapy_resume.errors import HeldBackError, ScrapyChangedError
 from scrapy_resume.model import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 
     from scrapy.core.engine import ExecutionEngine
-    from scrapy.crawler import Crawler
 
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.dispatch.dispatcher import Dispatcher
+    from scrapy_resume.engine.port import EnginePort
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.tracking.items import OpenItems
     from scrapy_resume.tracking.tracker import Tracker
@@ -60,8 +56,6 @@ _current_row: ContextVar[Row | None] = ContextVar("scrapy_resume_row", default=N
 _current_item: ContextVar[ItemInPipelines | None] = ContextVar("scrapy_resume_item", default=None)
 
 _CANCELLED: Final = (CancelledError, asyncio.CancelledError)
-
-_CRAWL_METHODS: Final = ("crawl", "crawl_async")
 
 
 class ItemInPipelines(NamedTuple):
@@ -76,26 +70,6 @@ class ItemInPipelines(NamedTuple):
 def current_item() -> ItemInPipelines | None:
     """The item that is going through the pipelines here and now."""
     return _current_item.get()
-
-
-def spider_arguments(crawler: Crawler) -> dict[str, Any]:
-    """The spider arguments of the crawl that is being set up, by name.
-
-    Scrapy keeps them nowhere: they are read from the frame of ``Crawler.crawl`` (or
-    ``crawl_async``), which is on the stack while extensions are built. Positional arguments
-    are named by their place.
-    """
-    frame = sys._getframe()
-    while frame is not None:
-        if frame.f_code.co_name in _CRAWL_METHODS and frame.f_locals.get("self") is crawler:
-            values = frame.f_locals
-            positional = {str(place): value for place, value in enumerate(values.get("args", ()))}
-            return {**positional, **values.get("kwargs", {})}
-        frame = frame.f_back  # type: ignore[assignment]
-    raise ScrapyChangedError(
-        "This version of Scrapy does not set a crawl up in Crawler.crawl or crawl_async, where "
-        "the spider arguments are read. Set RESUME_JOB, or use a newer scrapy-resume."
-    )
 
 
 def is_cancellation(error: BaseException | None) -> bool:
@@ -115,11 +89,16 @@ class EngineHooks:
         tracker: Tracker,
         dispatcher: Dispatcher,
         committer: Committer,
+        port: EnginePort,
+        ignored_http_codes: Collection[int],
         cancelled: Callable[[], None],
     ) -> None:
+        """``cancelled`` is called, without a reactor, when what runs is being torn down."""
         self._tracker = tracker
         self._dispatcher = dispatcher
         self._committer = committer
+        self._port = port
+        self._ignored_http_codes = frozenset(ignored_http_codes)
         self._cancelled = cancelled
         self._yielding: Row | None = None
         self._tags: dict[int, list[tuple[Any, Row]]] = {}
@@ -131,6 +110,7 @@ class EngineHooks:
         """Wrap the engine's parts. Raises ``ScrapyChangedError`` if one is not there."""
         verify(engine)
         self._engine = engine
+        self._port.attach(engine, self._tracker.row_of)
         slot: Any = engine._slot
         slot.inprogress = InProgress(slot.inprogress, self._tracker.let_go)
         downloader: Any = engine.downloader
@@ -142,56 +122,14 @@ class EngineHooks:
         scraper.handle_spider_error = self._watch_error(scraper.handle_spider_error)
         scraper.handle_spider_output_async = self._watch_output(scraper.handle_spider_output_async)
         scraper.start_itemproc_async = self._watch_item(scraper.start_itemproc_async)
-        tracker = self._tracker
-        tracker.wake = self._dispatcher.wake = tracker.hosts.wake = self.wake
-        tracker.hosts.hold_back = self.hold_back
-        self._dispatcher.is_idle = lambda: not downloader.active
-        self._dispatcher.active_downloads = self._active_downloads
-        self._dispatcher.is_resting = self._is_resting
-        tracker.admissions.get_slot_key = downloader.get_slot_key
+        connect = engine.crawler.signals.connect
+        connect(self._site_answers, signals.headers_received)
+        connect(self._site_answers, signals.response_downloaded)
 
-    def wake(self) -> None:
-        """Have the engine ask the scheduler again."""
-        slot: Any = self._engine._slot
-        if slot is not None and slot.closing is None:
-            slot.nextcall.schedule()
-
-    @property
-    def closing(self) -> bool:
-        """The engine closes the spider, and waits for the requests that it holds."""
-        slot = self._engine._slot
-        return slot is not None and slot.closing is not None
-
-    def close_spider(self, reason: str) -> None:
-        """Have the engine close the spider, from outside of a coroutine."""
-        if self._engine.spider is not None:
-            deferred_from_coro(self._engine.close_spider_async(reason=reason))
-
-    def _active_downloads(self, slot_key: str) -> int:
-        slot = self._engine.downloader.slots.get(slot_key)
-        return len(slot.active) if slot is not None else 0
-
-    def _is_resting(self, slot_key: str) -> bool:
-        slot = self._engine.downloader.slots.get(slot_key)
-        return slot is not None and slot.latercall is not None and not slot.transferring
-
-    def hold_back(self, is_meant: Callable[[Row], bool]) -> None:
-        """Take requests out of the downloader's queues that it has not sent yet.
-
-        They end with ``HeldBackError``, which this package's downloader middleware is the first
-        to see. Those that came around the scheduler, or are not to be retried, stay.
-        """
-        for slot in self._engine.downloader.slots.values():
-            queued = [
-                (request, waiter)
-                for request, waiter in slot.queue
-                if (row := self._tracker.row_of(request)) is not None
-                and is_meant(row)
-                and not request.meta.get("dont_retry", False)
-            ]
-            for request, waiter in queued:
-                slot.queue.remove((request, waiter))
-                waiter.errback(HeldBackError(f"{request} waits for its host"))
+    def _site_answers(self, request: Request) -> None:
+        """The site has begun to answer. Handlers of some schemes give no headers before the body,
+        and a response from the cache is not downloaded: whichever comes first announces it."""
+        self._dispatcher.site_answers(request)
 
     def forget_scheduling(self) -> None:
         """The engine is about to hand requests out: what it does from here on is nobody's.
@@ -206,7 +144,7 @@ class EngineHooks:
         """The row whose callback, middleware or pipeline is scheduling the request now."""
         if self.starting is request:
             self.starting = None
-            return self._tracker.admissions.start
+            return self._tracker.start.row
         if self._yielding is not None:
             return self._yielding
         item = _current_item.get()
@@ -260,13 +198,14 @@ class EngineHooks:
             if row is None:
                 return await call(result, request, *args, **kwargs)
             _current_row.set(row)
-            self._dispatcher.answered_by_site(request)
+            self._site_answers(request)
             await self._dispatcher.known_to_be_answered()
-            if isinstance(result, Failure):
+            if isinstance(result, Failure) and result.value is not None:
                 if is_cancellation(result.value):
                     self._cancelled()
                 else:
-                    self._tracker.download_failed(row, result)
+                    outcome = outcome_of(result.value, self._ignored_http_codes)
+                    self._tracker.download_failed(row, outcome)
             return await call(result, request, *args, **kwargs)
 
         return watched
@@ -274,11 +213,11 @@ class EngineHooks:
     def _watch_error(self, handle: Callable[..., Any]) -> Callable[..., Any]:
         def watched(failure: Failure, request: Request, *args: Any, **kwargs: Any) -> Any:
             row = self._tracker.row_of(request)
-            if row is not None:
+            if row is not None and failure.value is not None:
                 if is_cancellation(failure.value):
                     self._cancelled()
                 elif not isinstance(failure.value, CloseSpider):
-                    self._tracker.callback_failed(row, failure)
+                    self._tracker.callback_failed(row, failure.value)
             return handle(failure, request, *args, **kwargs)
 
         return watched
@@ -359,7 +298,7 @@ class EngineHooks:
         async def watched(item: Any, *args: Any, **kwargs: Any) -> Any:
             row = self._untag(item)
             if row is None or row.ended:
-                row = self._tracker.orphan_item()
+                row = self._tracker.start.orphan_item()
             token = _current_item.set(
                 ItemInPipelines(self._tracker.items, row, self._tracker.items.begin(row))
             )

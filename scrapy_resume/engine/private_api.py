@@ -1,4 +1,4 @@
-"""The private parts of Scrapy's engine that ``inflight`` wraps: whether they are there."""
+"""The private parts of Scrapy's engine that ``hooks`` and ``port`` use: whether they are there."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from scrapy.core.engine import ExecutionEngine
 
 NEEDED: Final = {
-    "engine": ("_slot", "_download", "downloader", "scraper", "crawl"),
-    "engine._slot": ("inprogress", "nextcall", "remove_request"),
+    "engine": ("_slot", "_download", "downloader", "scraper", "crawl", "close_spider_async"),
+    "engine._slot": ("inprogress", "nextcall", "closing", "remove_request"),
     "engine.downloader": ("fetch", "active", "slots", "get_slot_key", "middleware"),
     "engine.scraper": (
         "call_spider_async",

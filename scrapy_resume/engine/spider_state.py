@@ -38,8 +38,8 @@ class SpiderState:
         """
         text = self._encoded()
         if text is not None and text != self._text:
-            batch.spider_state = self._text = text
-        batch.cookies.update(self._cookies.take_changes())
+            batch.state.spider_state = self._text = text
+        batch.state.cookies.update(self._cookies.take_changes())
 
     def _encoded(self) -> str | None:
         state = getattr(self._spider, "state", None)

@@ -58,7 +58,7 @@ class CommitListeners:
     """All of them, for one run."""
 
     def __init__(self, session: Session, tracker: Tracker) -> None:
-        self._shared = session.shared
+        self._shared = session.sharing.shared
         self._tracker = tracker
         self.feeds: Feeds | None = None
         """Filled by the exporter of feeds, if there are any."""

@@ -1,8 +1,8 @@
-"""The files of the event log: their names, and what is in them. For those who write and read them.
+"""The files of the event log: their names, and reading them while they are written.
 
-Each run has files of its own, ``books#3.run-1.0001.jsonl`` and so on: one that has grown large is
-compressed (``….0001.jsonl.gz``), and the next number begins. Nothing depends on them: the store is
-the truth.
+Each run has files of its own: ``books#3.run-1.0001.jsonl`` and so on. A file that has grown large
+is compressed (``….0001.jsonl.gz``) and the next number begins. The files are for people and
+monitoring; the state of a job is in the store alone.
 """
 
 from __future__ import annotations
@@ -40,23 +40,28 @@ _SEGMENT: Final = re.compile(r"\.run-(\d+)\.(\d+)\.jsonl(\.gz)?")
 
 
 class Segment(NamedTuple):
-    """One file of one run's log."""
+    """One file of a run's log."""
 
     run: int
     number: int
-    """From 1, in order."""
+    """1 for the run's first file."""
     path: Path
 
 
 def segment_path(directory: Path, key: JobKey, run: int, number: int) -> Path:
-    """The file that is written; ``.gz`` is appended when it is compressed."""
+    """The path of a file while it is written."""
     return directory / f"{quoted(key.name)}#{key.number}.run-{run}.{number:04}.jsonl"
 
 
-def segments(directory: Path, key: JobKey) -> list[Segment]:
-    """The files of a job, in order. Empty if there is no directory.
+def compressed_path(path: Path) -> Path:
+    """The path of a file once it is compressed."""
+    return path.with_name(f"{path.name}.gz")
 
-    Of one that is there twice (a process died while it was compressed), the compressed one.
+
+def segments(directory: Path, key: JobKey) -> list[Segment]:
+    """The files of a job, by run and number. Empty if there is no directory.
+
+    If a process died while it compressed a file, both forms exist: the compressed one is given.
     """
     stem = f"{quoted(key.name)}#{key.number}"
     found: dict[tuple[int, int], Path] = {}
@@ -72,7 +77,7 @@ def segments(directory: Path, key: JobKey) -> list[Segment]:
 
 
 def remove_events(directory: Path, key: JobKey) -> None:
-    """A job is deleted: its log goes with it. Links are left alone."""
+    """Delete the log of a job. Symbolic links are left alone."""
     for segment in segments(directory, key):
         plain = segment.path.with_name(segment.path.name.removesuffix(".gz"))
         for path in (segment.path, plain):
@@ -81,7 +86,7 @@ def remove_events(directory: Path, key: JobKey) -> None:
 
 
 class RunTail:
-    """Reads the log of one run from its beginning, and what is added to it since."""
+    """Reads the log of one run from its beginning, then what has been added."""
 
     def __init__(self, directory: Path, key: JobKey, run: int) -> None:
         self._directory = directory
@@ -89,14 +94,14 @@ class RunTail:
         self._run = run
         self._number = 1
         self._offset = 0
-        """Of the line that comes next, uncompressed."""
+        """The offset of the next line, in the uncompressed file."""
         self._is_whole = False
-        """The next file is there, so nothing is added to this one."""
+        """The next file exists, so nothing is added to this one any more."""
         self.ended = False
-        """Nothing follows: the run has closed."""
+        """The run has closed, so no event follows."""
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """What has come since the last call. Lines that are torn or damaged are left out."""
+        """The events since the last call. Torn and damaged lines are skipped."""
         from jsonlines import Reader
 
         with Reader(self._lines(), loads=json.loads) as reader:
@@ -112,7 +117,7 @@ class RunTail:
                 self._number += 1
                 self._offset, self._is_whole = 0, False
             elif self._is_there(self._number + 1):
-                self._is_whole = True  # what was added before that is still to be read
+                self._is_whole = True  # read once more what was added before that
             else:
                 return
 
@@ -123,11 +128,11 @@ class RunTail:
                 self._offset += len(line)
                 yield line
         except (OSError, EOFError, zlib.error):
-            return  # damaged: what is left of it cannot be read
+            return  # the rest of a damaged file cannot be read
 
     def _paths(self, number: int) -> tuple[Path, Path]:
         plain = segment_path(self._directory, self._key, self._run, number)
-        return plain, plain.with_name(f"{plain.name}.gz")
+        return plain, compressed_path(plain)
 
     def _is_there(self, number: int) -> bool:
         return any(path.exists() for path in self._paths(number))
@@ -145,28 +150,33 @@ class RunTail:
 
 
 def read_events(directory: Path, key: JobKey) -> Iterator[dict[str, Any]]:
-    """All events of a job, over all runs, by their time. Memory does not grow with their number."""
+    """All events of a job over all runs, sorted by time. Memory does not grow with their number."""
     waiting = [(_first_time(directory, key, run), run) for run in _runs(directory, key)]
     heapq.heapify(waiting)
-    streams: list[tuple[str, int, dict[str, Any], Iterator[dict[str, Any]]]] = []
+    streams: list[_Stream] = []
     while waiting or streams:
-        while waiting and (not streams or waiting[0][0] <= streams[0][0]):
-            _, run = heapq.heappop(waiting)
+        while waiting and (not streams or waiting[0][0] <= streams[0].time):
+            run = heapq.heappop(waiting)[1]
             _push(streams, run, RunTail(directory, key, run).events())
         if streams:
-            _, run, event, events = heapq.heappop(streams)
-            yield event
-            _push(streams, run, events)
+            stream = heapq.heappop(streams)
+            yield stream.event
+            _push(streams, stream.run, stream.rest)
 
 
-def _push(
-    streams: list[tuple[str, int, dict[str, Any], Iterator[dict[str, Any]]]],
-    run: int,
-    events: Iterator[dict[str, Any]],
-) -> None:
+class _Stream(NamedTuple):
+    """The next event of a run, and those after it. Sorted by time, then by run."""
+
+    time: str
+    run: int
+    event: dict[str, Any]
+    rest: Iterator[dict[str, Any]]
+
+
+def _push(streams: list[_Stream], run: int, events: Iterator[dict[str, Any]]) -> None:
     event = next(events, None)
     if event is not None:
-        heapq.heappush(streams, (str(event.get("time", "")), run, event, events))
+        heapq.heappush(streams, _Stream(_time_of(event), run, event, events))
 
 
 def _runs(directory: Path, key: JobKey) -> list[int]:
@@ -174,11 +184,15 @@ def _runs(directory: Path, key: JobKey) -> list[int]:
 
 
 def _first_time(directory: Path, key: JobKey, run: int) -> str:
-    return str(next(RunTail(directory, key, run).events(), {}).get("time", ""))
+    return _time_of(next(RunTail(directory, key, run).events(), {}))
+
+
+def _time_of(event: dict[str, Any]) -> str:
+    return str(event.get("time", ""))
 
 
 class JobTail:
-    """What is added to the logs of a job, those of runs that begin later included."""
+    """Follows the logs of a job, including those of runs that begin later."""
 
     def __init__(self, directory: Path, key: JobKey) -> None:
         self._directory = directory
@@ -186,11 +200,11 @@ class JobTail:
         self._tails: dict[int, RunTail] = {}
 
     def events(self) -> Iterable[dict[str, Any]]:
-        """What has come since the last call, by time."""
+        """The events since the last call, sorted by time."""
         for run in _runs(self._directory, self._key):
             if run not in self._tails:
                 self._tails[run] = RunTail(self._directory, self._key, run)
         fresh = [
             event for tail in self._tails.values() if not tail.ended for event in tail.events()
         ]
-        return sorted(fresh, key=lambda event: str(event.get("time", "")))
+        return sorted(fresh, key=_time_of)

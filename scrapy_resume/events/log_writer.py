@@ -1,8 +1,8 @@
-"""The event log of a run: JSON Lines of what was committed, written by a thread of its own.
+"""Writes the event log of a run: JSON Lines of what was committed, in a thread of its own.
 
-The event loop hands over each batch that is kept, and goes on; what is written down of it is made
-out, encoded and compressed on the thread. Whatever goes wrong with that is told once, in a warning,
-and the crawl goes on without.
+The event loop only queues each committed batch. The thread makes the events of it, encodes,
+writes and compresses them. The first error of the thread ends the log with one warning, and the
+crawl goes on without a log.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 import jsonlines
 import msgspec
 
-from scrapy_resume.events.log_files import segment_path
+from scrapy_resume.events.log_files import compressed_path, segment_path
 from scrapy_resume.model import Counts, Kind, State
 from scrapy_resume.reporting.times import iso
 from scrapy_resume.settings.masking import without_password
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
-"""A file that has grown to it is compressed, and the next one begins."""
+"""A file that has reached this size is compressed, and the next one begins."""
 
 COMPRESS_LEVEL: Final = 1
-"""A tenth of the size, at a quarter of the time of gzip's own 6."""
+"""Gives a tenth of the size in a quarter of the time that gzip's default of 6 takes."""
 
 BACKLOG: Final = 1_000
-"""Batches that wait to be written (a disk that stands still): further ones are lost."""
+"""The most batches that wait for the thread, on a disk that hangs; further ones are lost."""
 
 LAST_SECONDS: Final = 5.0
-"""How long the end of the process waits for what is to be written."""
+"""The longest time that the end of the process waits for the thread."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -59,8 +59,8 @@ _TYPES: Final = {
 Fields = dict[str, Any]
 
 
-class _Kept(NamedTuple):
-    """Something that is true in the store since ``at`` (seconds since the epoch)."""
+class _Queued(NamedTuple):
+    """A committed batch, or other events, since ``at`` (seconds since the epoch)."""
 
     at: float
     batch: Batch | None
@@ -69,7 +69,11 @@ class _Kept(NamedTuple):
 
 
 class EventLogWriter:
-    """Observes the commits of one run, and writes down what they have made true."""
+    """A commit listener that writes what the commits of one run have changed.
+
+    ``worker``: the name of this run's worker, which each event has.
+    ``heartbeat_seconds``: the interval of ``heartbeat`` events.
+    """
 
     def __init__(
         self,
@@ -82,8 +86,8 @@ class EventLogWriter:
         self._known = {"job": str(session.job), "run": session.run, "worker": worker}
         self._heartbeat_seconds = heartbeat_seconds
         self._beat_at = time.time()
-        self._open_hosts = {note.key for note in session.hosts if _opened(note)}
-        self._kept: queue.SimpleQueue[_Kept | None] = queue.SimpleQueue()
+        self._open_hosts = {note.key for note in session.hosts if _open_until(note)}
+        self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
         self._lost = 0
         self._ended = False
         self._file = _RotatedFile(directory, session, segment_bytes)
@@ -93,46 +97,46 @@ class EventLogWriter:
         self._thread.start()
         atexit.register(self._join)
 
-    # ---- what the run calls, on whatever thread
+    # ---- called by the run, on any thread
 
     def started(self, session: Session, spider: str) -> None:
-        """The job is open."""
+        """The job was opened."""
         events: list[tuple[str, Fields]] = []
         how = {"spider": spider, "began": session.began, "crashed": session.crashed}
         counts = _counts(session.counts)
-        events.append(("run_started", {**how, "others": session.others, **counts}))
+        events.append(("run_started", {**how, "others": session.sharing.others, **counts}))
         if session.crashed:
-            held = {"requests": session.recovered, "parked": session.parked}
+            held = {"requests": session.recovered.requests, "parked": session.recovered.parked}
             events.append(("recovered", held))
         self._put(None, None, *events)
 
     def committed(self, batch: Batch, answer: Committed) -> None:
-        """A batch is kept."""
+        """A batch was committed."""
         self._put(batch, answer)
 
     def closed(self, status: str, reason: str, counts: Counts, pages: int) -> None:
-        """The end of the run is kept: nothing follows."""
+        """The end of the run was committed; no event follows."""
         end = {"status": status, "reason": reason, "pages": pages, **_counts(counts)}
         self._put(None, None, ("run_closed", end))
 
     def end(self) -> None:
-        """Write what waits, and no more."""
+        """Accept no more events; the thread writes those that wait and ends."""
         if not self._ended:
             self._ended = True
-            self._kept.put(None)
+            self._queue.put(None)
 
     def _put(
         self, batch: Batch | None, answer: Committed | None, *events: tuple[str, Fields]
     ) -> None:
         if self._ended:
             return
-        if self._kept.qsize() >= BACKLOG and batch is not None:
+        if self._queue.qsize() >= BACKLOG and batch is not None:
             self._lost += len(batch.finishes)
             return
         if self._lost:
             events = (*events, ("events_lost", {"requests": self._lost}))
             self._lost = 0
-        self._kept.put(_Kept(time.time(), batch, answer, events))
+        self._queue.put(_Queued(time.time(), batch, answer, events))
 
     def _join(self) -> None:
         self.end()
@@ -142,50 +146,50 @@ class EventLogWriter:
 
     def _write_all(self) -> None:
         try:
-            while (kept := self._kept.get()) is not None:
-                self._file.write(self._lines_of(kept))
-                if self._kept.empty():
+            while (queued := self._queue.get()) is not None:
+                self._file.write(self._lines_of(queued))
+                if self._queue.empty():
                     self._file.flush()
             self._file.close()
-        except Exception as error:  # whatever it is, it must not harm the crawl
+        except Exception as error:  # no error of the log may harm the crawl
             self._ended = True
             logger.warning(
-                "The event log is not written any more (%s). The crawl goes on without; what it "
+                "The event log is not written any more (%s). The crawl goes on without it; what it "
                 "has done is in the store.",
                 error,
             )
         finally:
             atexit.unregister(self._join)
 
-    def _lines_of(self, kept: _Kept) -> Iterator[Fields]:
-        moment = datetime.fromtimestamp(kept.at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    def _lines_of(self, queued: _Queued) -> Iterator[Fields]:
+        moment = datetime.fromtimestamp(queued.at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")
         at = f"{moment[:-3]}Z"
-        for kind, fields in self._events_of(kept):
+        for kind, fields in self._events_of(queued):
             yield {"time": at, "type": kind, **self._known, **fields}
 
-    def _events_of(self, kept: _Kept) -> Iterator[tuple[str, Fields]]:
-        yield from kept.events
-        if kept.batch is None or kept.answer is None:
+    def _events_of(self, queued: _Queued) -> Iterator[tuple[str, Fields]]:
+        yield from queued.events
+        if queued.batch is None or queued.answer is None:
             return
-        batch, known = kept.batch, kept.answer.duplicates
+        batch, known = queued.batch, queued.answer.duplicates
         for arrival in batch.arrivals:
             if isinstance(arrival, Continuation):
-                yield _went_on(arrival, arrival.id in known)
+                yield _continuation_event(arrival, duplicate=arrival.id in known)
         for finish in batch.finishes:
             if finish.tombstone is None or (
                 finish.id not in known and finish.tombstone.kind is Kind.request
             ):
-                yield _TYPES[finish.state], _end_of(finish)
+                yield _TYPES[finish.state], _finish_fields(finish)
         for note in batch.hosts:
             yield from self._host_changed(note)
         if batch.start_exhausted:
             yield "start_exhausted", {}
-        if kept.at - self._beat_at >= self._heartbeat_seconds:
-            self._beat_at = kept.at
-            yield "heartbeat", {"pages": batch.pages, **_counts(kept.answer.counts)}
+        if queued.at - self._beat_at >= self._heartbeat_seconds:
+            self._beat_at = queued.at
+            yield "heartbeat", {"pages": batch.progress.pages, **_counts(queued.answer.counts)}
 
     def _host_changed(self, note: HostNote) -> Iterator[tuple[str, Fields]]:
-        until = _opened(note)
+        until = _open_until(note)
         if until and note.key not in self._open_hosts:
             self._open_hosts.add(note.key)
             yield "breaker_opened", {"host": note.key, "until": iso(until)}
@@ -198,7 +202,7 @@ class EventLogWriter:
 
 
 class _RotatedFile:
-    """The files of one run; made with the first line."""
+    """The log files of one run. The first one is made when the first line is written."""
 
     def __init__(self, directory: Path, session: Session, segment_bytes: int) -> None:
         self._directory = directory
@@ -223,8 +227,8 @@ class _RotatedFile:
         while True:
             self._number += 1
             self._path = segment_path(self._directory, self._job, self._run, self._number)
-            if self._path.with_name(f"{self._path.name}.gz").exists():
-                continue  # of a job that had the name and the number, and was deleted elsewhere
+            if compressed_path(self._path).exists():
+                continue  # left by a deleted job of the same name and number
             try:
                 descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             except FileExistsError:
@@ -234,7 +238,7 @@ class _RotatedFile:
             return file
 
     def _rotate(self) -> None:
-        """The next file is there before this one is compressed: readers know that it is whole."""
+        """Begin the next file, then compress this one: so readers know that it is complete."""
         assert self._file is not None
         self._file.close()
         whole = self._path
@@ -246,7 +250,7 @@ class _RotatedFile:
             gzip.GzipFile(whole.name, "wb", COMPRESS_LEVEL, raw) as packed,
         ):
             shutil.copyfileobj(plain, packed, 1 << 20)
-        unfinished.replace(whole.with_name(f"{whole.name}.gz"))
+        unfinished.replace(compressed_path(whole))
         whole.unlink()
 
     def flush(self) -> None:
@@ -259,12 +263,13 @@ class _RotatedFile:
 
 
 def _dumps(event: Mapping[str, Any]) -> str:
-    """One line that moves no terminal: beyond ASCII all is escaped, as JSON does it."""
+    """One line of JSON. All characters beyond ASCII are escaped, so that no control character of
+    a page reaches a terminal."""
     line = _encode(event)
     return line.decode() if line.isascii() else json.dumps(event, separators=(",", ":"))
 
 
-def _end_of(finish: Finish) -> Fields:
+def _finish_fields(finish: Finish) -> Fields:
     fields: Fields = {
         "url": _url(getattr(finish.origin, "url", "")),
         "http_status": finish.http_status,
@@ -281,9 +286,9 @@ def _end_of(finish: Finish) -> Fields:
     return fields
 
 
-def _went_on(arrival: Continuation, known: bool) -> tuple[str, Fields]:
+def _continuation_event(arrival: Continuation, *, duplicate: bool) -> tuple[str, Fields]:
     fields: Fields = {"url": _url(arrival.url), "attempts": arrival.attempts}
-    if known:
+    if duplicate:
         return "request_ignored", {**fields, "error": "duplicate"}
     if not arrival.again:
         return "redirected", fields
@@ -295,8 +300,8 @@ def _url(url: str) -> str:
     return without_password(url) if "@" in url else url
 
 
-def _opened(note: HostNote) -> float:
-    """Until when its breaker is open; 0: it is closed."""
+def _open_until(note: HostNote) -> float:
+    """The time until which the host's breaker is open; 0: it is closed."""
     return float(json.loads(note.record).get("open_until", 0.0))
 
 

@@ -12,9 +12,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydispatch import dispatcher  # type: ignore[import-untyped]
-from scrapy.utils.asyncio import call_later
-from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
-from twisted.internet.defer import Deferred
 
 from scrapy_resume.signals import BY_NAME
 from scrapy_resume.store.contract import EventNote
@@ -23,9 +20,13 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
     from scrapy_resume.model import Counts, JobKey
+    from scrapy_resume.ports.clock import Clock, Waiter
+    from scrapy_resume.tracking.tracker import Tracker
 
 BACKLOG: Final = 500
 """Events waiting for handlers at which no more requests are handed out for now."""
+
+HELD_FOR: Final = "events wait for their handlers"
 
 COMMIT: Final = "commit_done"
 
@@ -39,18 +40,18 @@ class _Waiting(NamedTuple):
 class SignalSender:
     """What is to be told, and what was."""
 
-    def __init__(self, crawler: Crawler, job: JobKey) -> None:
+    def __init__(self, crawler: Crawler, job: JobKey, tracker: Tracker, clock: Clock) -> None:
         self._crawler = crawler
+        self._tracker = tracker
+        self._clock = clock
         self._job = str(job)
         self._queue: deque[_Waiting] = deque()
         self._size = 0
         """Events in the queue."""
         self._telling = False
-        self._ended: list[Deferred[None]] = []
+        self._ended: list[Waiter[None]] = []
         self._told: list[int] = []
         self._stopped = False
-        self.hold: Callable[[bool], None] = lambda _: None
-        """Have no more requests handed out, or have them again."""
 
     def wanted(self) -> frozenset[str]:
         """The events that somebody listens to now."""
@@ -91,9 +92,9 @@ class SignalSender:
         self._size += len(waiting.note.events)
         if not self._telling and not self._stopped:
             self._telling = True
-            deferred_from_coro(self._tell_all())
+            self._clock.spawn(self._tell_all())
         if self._size > BACKLOG:
-            self.hold(True)
+            self._tracker.hold(HELD_FOR, True)
 
     def commit_done(self, counts: Counts) -> None:
         """A commit was kept. (Told to those who listen now: it is not repeated after a death.)"""
@@ -120,12 +121,11 @@ class SignalSender:
             self._size -= len(note.events)
             told(note.id)
             if self._size <= BACKLOG // 2:
-                self.hold(False)
+                self._tracker.hold(HELD_FOR, False)
         self._telling = False
         ended, self._ended = self._ended, []
         for waiter in ended:
-            if not waiter.called:
-                waiter.callback(None)
+            waiter.set(None)
 
     async def _send(self, job: str, event: dict[str, Any]) -> None:
         signal = BY_NAME.get(event["event"])
@@ -140,17 +140,12 @@ class SignalSender:
         """Wait until all was told, at most so long."""
         if not self._telling:
             return
-        waiter: Deferred[None] = Deferred()
+        waiter: Waiter[None] = self._clock.waiter()
         self._ended.append(waiter)
-        timer = call_later(timeout_seconds, _give_up, waiter)
-        await maybe_deferred_to_future(waiter)
+        timer = self._clock.call_later(timeout_seconds, waiter.set, None)
+        await waiter.wait()
         timer.cancel()
 
     def stop(self) -> None:
         """Tell nothing more: what was not told is told by the next run."""
         self._stopped = True
-
-
-def _give_up(waiter: Deferred[None]) -> None:
-    if not waiter.called:
-        waiter.callback(None)

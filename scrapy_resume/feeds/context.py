@@ -1,4 +1,4 @@
-"""What the feeds of a crawl share."""
+"""What the feeds of a crawl share: the way to the store, a thread for files, waiting for a disk."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from scrapy.utils.asyncio import call_later
-from scrapy.utils.defer import maybe_deferred_to_future
-from twisted.internet.defer import Deferred
-
 from scrapy_resume.commits.store_thread import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
     StoreThread,
 )
-from scrapy_resume.feeds.record import FeedRecord, encode_record
-from scrapy_resume.feeds.targets import FeedPlace
+from scrapy_resume.feeds.destination import DestinationOptions
+from scrapy_resume.feeds.feed_record import FeedRecord, encode_record
+from scrapy_resume.feeds.thread_call import call_in_thread
+from scrapy_resume.ports.clock import pause
 from scrapy_resume.store.contract import FeedNote
 
 if TYPE_CHECKING:
@@ -29,7 +27,8 @@ if TYPE_CHECKING:
     from scrapy.extensions.feedexport import FeedSlot
 
     from scrapy_resume.commits.committer import Committer
-    from scrapy_resume.feeds.source import CommittedItems
+    from scrapy_resume.feeds.committed_items import CommittedItems
+    from scrapy_resume.ports.clock import Clock
     from scrapy_resume.store.contract import Batch
 
 logger = logging.getLogger("scrapy_resume")
@@ -37,13 +36,14 @@ logger = logging.getLogger("scrapy_resume")
 T = TypeVar("T")
 
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+"""The disk is full, or the user's quota is."""
 
-PASSES: Final = (*NO_ROOM, errno.EAGAIN)
-"""What may pass without anybody touching the crawl; all other errors of a feed's file stay."""
+TEMPORARY: Final = (*NO_ROOM, errno.EAGAIN)
+"""Errors of a feed's file that may go away while the crawl waits; all others make the feed fail."""
 
 
 class FeedsAbandonedError(Exception):
-    """The run ends at once: what the feeds hold is for the next run to find."""
+    """The run ends at once; the next run finds what the feeds hold."""
 
 
 @dataclass(frozen=True)
@@ -51,124 +51,136 @@ class FeedPlan:
     """One entry of FEEDS."""
 
     name: str
-    """The URI, with its parameters unfilled: a feed is the same over runs by it."""
+    """The URI with its parameters unfilled: it identifies the feed over all runs of the job."""
     options: dict[str, Any]
     digest: str
-    """Of the options that decide what the feed holds."""
+    """A digest of the options on which the feed's content depends."""
     new_uri: Callable[[FeedSlot | None], str]
-    """The URI of the batch after that of the slot; ``None``: of the first."""
+    """The URI of the batch after that of the slot; for ``None``, that of the first batch."""
     new_slot: Callable[[FeedRecord], FeedSlot]
     run: int = 0
-    """The run whose part the feed is, which ends with it; 0: it holds the items of all, and later
-    runs go on with it."""
+    """The run whose part the feed is; 0: it holds the items of all runs, and later runs go on
+    writing it."""
 
 
-class Desk:
-    """The way of the feeds to the store, to a thread for files, and to the crawl."""
+class FeedContext:
+    """Serves the feeds of one run that read the same items.
+
+    Made while the event loop runs. ``owner``: a text that tells this job from all others.
+    ``fence``: the job was taken over by force, and a live process may still be writing to its
+    files. ``hold``: called with true to have the crawl hand out no requests, with false to let it
+    go on. ``item_failed``: called with the feed's URI, within the ``except`` clause, when an
+    export fails.
+    """
 
     def __init__(
-        self, spider: Spider, source: CommittedItems, outbox: Committer, owner: str, fence: bool
+        self,
+        spider: Spider,
+        source: CommittedItems,
+        committer: Committer,
+        clock: Clock,
+        *,
+        owner: str,
+        fence: bool,
+        hold: Callable[[bool], None],
+        item_failed: Callable[[str], None],
     ) -> None:
+        # Eight: what its feeds need of the crawl (four), of the job, and two ways back to the crawl.
         self.source = source
+        self.item_failed = item_failed
+        self._hold = hold
         self._spider = spider
-        self._outbox = outbox
+        self._committer = committer
         self._owner = owner
         self._fence = fence
-        self._thread = StoreThread("scrapy-resume feeds")
-        self._notes: dict[tuple[str, int], tuple[FeedRecord, bool]] = {}
-        self._out: dict[str, float] = {}
+        self._clock = clock
+        self._thread = StoreThread("scrapy-resume feeds", clock)
+        self._unsaved: dict[tuple[str, int], tuple[FeedRecord, bool]] = {}
+        """Feed and batch → its record, and whether it is settled."""
+        self._blocked: dict[str, float] = {}
+        """URI of a feed that cannot be written → seconds to wait before the next attempt."""
         self._writers: dict[str, tuple[Path, int]] = {}
-        """By feed: the local file that it is at, and how many others were there before it."""
-        self.hold: Callable[[bool], None] = lambda held: None
-        """Have the crawl hand out no requests, or go on."""
-        self.item_failed: Callable[[str], None] = lambda uri: None
-        """Called within the ``except`` of an export that failed, with the feed's URI."""
+        """Feed → the local file that it writes, and how many feeds of the job wrote it before."""
         self.deadline: float | None = None
-        """When a closing crawl waits no longer, on the monotonic clock; ``None``: it is not."""
+        """The time on the monotonic clock after which a closing crawl stops waiting; ``None``: the
+        crawl is not closing."""
         self.abandoned = False
         """The run ends at once."""
 
-    def attach(self, post: Callable[..., Any]) -> None:
-        """The event loop runs."""
-        self._thread.attach(post)
-
-    def place(self, feed: FeedPlan) -> FeedPlace:
-        """What a target has to know."""
-        return FeedPlace(
+    def destination_options(self, feed: FeedPlan) -> DestinationOptions:
+        """The options for a destination of the feed's."""
+        return DestinationOptions(
             spider=self._spider,
             owner=partial(self._owner_of, feed.name),
-            threaded=self.threaded,
+            in_thread=self.in_thread,
             post_processed="postprocessing" in feed.options,
             overwrite=bool(feed.options.get("overwrite", False)),
             fence=self._fence,
         )
 
     def _owner_of(self, feed: str, path: Path) -> str:
-        """The job; another for the second feed of a job that goes into the same file."""
+        """The job's owner text, with a number if another feed of the job writes the same file."""
         known, number = self._writers.get(feed, (None, 0))
         if known != path:
             number = sum(other == path for other, _ in self._writers.values())
             self._writers[feed] = (path, number)
         return f"{self._owner} {number}" if number else self._owner
 
-    async def threaded(self, call: Callable[[], T]) -> T:
-        """Run a call in the thread for files. Raises ``FeedsAbandonedError`` when it has ended."""
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """Run a call in the thread for files. Raises ``FeedsAbandonedError`` once the run ends."""
         if self.abandoned:
             raise FeedsAbandonedError
-        answer: Deferred[T] = Deferred()
-        self._thread.submit(call, answer.callback, answer.errback, lambda error: None)
-        return await maybe_deferred_to_future(answer)
+        return await call_in_thread(self._thread, call)
 
     # ---- the store
 
-    def note(self, feed: FeedPlan, record: FeedRecord, *, settled: bool = False) -> None:
-        """The next batch takes the record along. Settled: no run will want to know it."""
-        self._notes[feed.name, record.batch] = (record, settled)
+    def save(self, feed: FeedPlan, record: FeedRecord, *, settled: bool = False) -> None:
+        """Put the record into the next batch. ``settled``: no later run needs it."""
+        self._unsaved[feed.name, record.batch] = (record, settled)
 
-    async def kept(self) -> None:
-        """Wait until the store has what was noted. Raises ``FeedsAbandonedError``."""
-        self._outbox.note()
-        if not await self._outbox.kept():
+    async def saved(self) -> None:
+        """Wait until the store has committed what was saved. Raises ``FeedsAbandonedError``."""
+        self._committer.note()
+        if not await self._committer.kept():
             raise FeedsAbandonedError
 
     def complete(self, batch: Batch) -> None:
-        """Add to a batch that is about to go how far the feeds have come."""
-        notes, self._notes = self._notes, {}
+        """Add the feeds' records to a batch that is about to be sent to the store."""
+        unsaved, self._unsaved = self._unsaved, {}
         batch.feeds = [
-            FeedNote(name, number, encode_record(record), settled)
-            for (name, number), (record, settled) in notes.items()
+            FeedNote(feed=name, batch=batch_id, record=encode_record(record), settled=settled)
+            for (name, batch_id), (record, settled) in unsaved.items()
         ]
 
     # ---- trouble
 
-    async def patience(self, uri: str, error: OSError) -> None:
-        """Wait a little if there was no room, or others have the file; any other error is raised
-        again.
+    async def wait_or_raise(self, uri: str, error: OSError) -> None:
+        """Wait a little if the disk was full or another job had locked the file; raise any other
+        error again, and raise this one too once a closing crawl has waited long enough.
 
-        The crawl waits meanwhile: what it would give has no place to go to.
+        From the first call until ``can_be_written`` the crawl hands out no requests, because its
+        items could not be written.
         """
-        if error.errno not in PASSES or self._past_deadline():
+        if error.errno not in TEMPORARY or self._past_deadline():
             raise error
-        pause_seconds = self._out.get(uri, FIRST_PAUSE_SECONDS)
-        if uri not in self._out:
+        pause_seconds = self._blocked.get(uri, FIRST_PAUSE_SECONDS)
+        if uri not in self._blocked:
             until = "there is room" if error.errno in NO_ROOM else "they are done"
             logger.warning("Feed %s: %s. The crawl waits, and goes on when %s.", uri, error, until)
-            self.hold(True)
-        self._out[uri] = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
-        waited: Deferred[None] = Deferred()
-        call_later(pause_seconds, waited.callback, None)
-        await maybe_deferred_to_future(waited)
+            self._hold(True)
+        self._blocked[uri] = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
+        await pause(self._clock, pause_seconds)
 
     def _past_deadline(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline
 
-    def well(self, uri: str) -> None:
-        """The feed can be written."""
-        if uri in self._out:
-            del self._out[uri]
+    def can_be_written(self, uri: str) -> None:
+        """A write has succeeded: let the crawl go on unless another feed still waits."""
+        if uri in self._blocked:
+            del self._blocked[uri]
             logger.info("Feed %s: it can be written again", uri)
-            self.hold(bool(self._out))
+            self._hold(bool(self._blocked))
 
     def close(self) -> None:
-        """No feed is left."""
+        """Stop the thread for files."""
         self._thread.stop()

@@ -1,4 +1,12 @@
-"""One entry of FEEDS over a run: follows the committed items, file after file."""
+"""One entry of FEEDS over a run: writes the committed items, file after file.
+
+    store → CommittedItems → Feed → FeedFile: exporter → ExportBuffer → Destination
+                                    (Scrapy's FeedSlot)  bytes         a local file, an upload, …
+
+Scrapy writes an item when it leaves the pipelines, so a replayed callback would write it twice.
+Here an item is written after it was committed, in the order in which items became visible, and
+the progress of each file is committed with the next batch.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +17,10 @@ from typing import TYPE_CHECKING, Final
 
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
-from scrapy_resume.feeds.context import Desk, FeedPlan, FeedsAbandonedError
-from scrapy_resume.feeds.feedfile import FeedFile, StartOver
-from scrapy_resume.feeds.record import FeedRecord
-from scrapy_resume.feeds.source import Portion
+from scrapy_resume.feeds.committed_items import Portion
+from scrapy_resume.feeds.context import FeedContext, FeedPlan, FeedsAbandonedError
+from scrapy_resume.feeds.feed_file import FeedFile, StartOver
+from scrapy_resume.feeds.feed_record import FeedRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -23,45 +31,50 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 REWRITE_SECONDS: Final = 60.0
-"""A feed that holds items which the store has no more is not rewritten more often than that
-while the crawl runs; it always is before the job pauses or completes."""
+"""The shortest interval at which a feed that holds superseded items is rewritten while the crawl
+runs. Before the job pauses or completes it is rewritten in any case."""
 
 REWRITE_SHARE: Final = 20
-"""Nor more often than so many times what rewriting it takes."""
+"""The interval is at least so many times as long as the last rewrite took."""
 
 
 class Feed:
-    """Writes the committed items into one file after the other."""
+    """Writes the committed items into one file after the other (Scrapy's batches).
+
+    ``records``: what earlier runs have saved of the feed's files, in the order of their batches.
+    ``slot_ended``: called with a file's slot and the error of its delivery, or ``None``.
+    """
 
     def __init__(
         self,
-        desk: Desk,
+        context: FeedContext,
         plan: FeedPlan,
         records: Sequence[FeedRecord],
-        ended: Callable[[FeedSlot, Exception | None], Awaitable[None]],
+        slot_ended: Callable[[FeedSlot, Exception | None], Awaitable[None]],
     ) -> None:
-        self._desk = desk
+        self._context = context
         self._plan = plan
-        *self._unsettled, current = records or [self._first()]
-        self._tell_ended = ended
+        *self._undelivered, current = records or [self._first()]
+        self._slot_ended = slot_ended
         if plan.run and not records:
-            # With the run's first batch: should it die, others know of a part to complete.
-            desk.note(plan, current)
-        self.file = FeedFile(desk, plan, current)
+            # In the run's first batch: if the run dies, other workers know of a part to complete.
+            context.save(plan, current)
+        self.file = FeedFile(context, plan, current)
         self.failed = False
-        """The feed lacks items, or was not delivered; the log says why."""
+        """The feed lacks items, or was not delivered; the reason is in the log."""
         self._deliveries: list[Deferred[None]] = []
         self._rewritten_at = time.monotonic()
         self._rewrite_pause = REWRITE_SECONDS
 
     def _first(self) -> FeedRecord:
-        return FeedRecord(self._plan.new_uri(None), self._plan.digest, run=self._plan.run)
+        plan = self._plan
+        return FeedRecord(uri=plan.new_uri(None), options=plan.digest, run=plan.run)
 
     async def follow(self) -> None:
-        """Run until no more items will come; then deliver the last file."""
+        """Write items until no more will come, then deliver the last file."""
         try:
-            await self._settle_old()
-            await self._take_up(self.file)
+            await self._deliver_full_batches()
+            await self._resume(self.file)
             await self._follow()
             if self._plan.run:
                 await self._deliver_batch(self.file, None)
@@ -70,7 +83,7 @@ class Feed:
             for delivery in self._deliveries:
                 await maybe_deferred_to_future(delivery)
         except FeedsAbandonedError:
-            pass  # the next run finds what there is
+            pass  # the next run finds the file as it is
         except Exception as error:
             self._give_up(error)
         finally:
@@ -80,45 +93,45 @@ class Feed:
         self.failed = True
         known = isinstance(error, OSError)
         logger.error(
-            "Feed %s cannot be written: %s. Its items are in the store: when that is mended, the "
-            "same command writes it.",
+            "Feed %s cannot be written: %s. Its items are in the store: when the cause is removed, "
+            "the same command writes it.",
             self.file.record.uri,
             error,
             exc_info=None if known else error,
         )
 
-    async def _settle_old(self) -> None:
-        """Deliver the batches that earlier runs have filled and not delivered."""
-        for record, follower in pairwise([*self._unsettled, self.file.record]):
-            file = FeedFile(self._desk, self._plan, record)
-            await self._take_up(file)
+    async def _deliver_full_batches(self) -> None:
+        """Deliver the batches that earlier runs have filled but not delivered."""
+        for record, follower in pairwise([*self._undelivered, self.file.record]):
+            file = FeedFile(self._context, self._plan, record)
+            await self._resume(file)
             await self._fill(file, follower.start)
             await self._deliver_batch(file, follower.start)
 
-    async def _take_up(self, file: FeedFile) -> None:
-        await file.take_up()
+    async def _resume(self, file: FeedFile) -> None:
+        await file.resume()
         if file.has_other_options:
             await file.start_over()
 
     async def _fill(self, file: FeedFile, through: int | None) -> None:
-        """Export what a file still lacks."""
+        """Export the items that a file still lacks, up to the id ``through``."""
         while (portion := await self._next(file, through)) is not None:
             try:
-                await file.take(portion)
+                await file.export(portion)
             except StartOver:
                 await file.start_over()
 
     async def _next(self, file: FeedFile, through: int | None = None) -> Portion | None:
-        portion = await self._desk.source.after(file.record.through, through)
-        if self._desk.abandoned:
+        portion = await self._context.source.after(file.record.through, through)
+        if self._context.abandoned:
             raise FeedsAbandonedError
         return portion
 
     async def _follow(self) -> None:
         while True:
-            if self.file.full and self.file.is_stale:
-                await self._start_over()  # what is delivered stays as it is
-            elif self.file.full:
+            if self.file.is_full and self.file.is_stale:
+                await self._start_over()  # before it is delivered: later it is not changed
+            elif self.file.is_full:
                 self._begin_next_batch()
             portion = await self._next(self.file)
             if self._is_stale(at_end=portion is None):
@@ -126,18 +139,18 @@ class Feed:
             elif portion is None:
                 return
             else:
-                await self._take(portion)
+                await self._export(portion)
 
-    async def _take(self, portion: Portion) -> None:
+    async def _export(self, portion: Portion) -> None:
         try:
-            await self.file.take(portion)
+            await self.file.export(portion)
         except StartOver:
             await self._start_over()
 
-    # ---- files that are written again
+    # ---- files that are rewritten
 
     def _is_stale(self, *, at_end: bool) -> bool:
-        """The file holds items that the store has no more, and it is time to mend that."""
+        """Whether the file holds superseded items, and the time to rewrite it has come."""
         if not self.file.is_stale:
             return False
         return at_end or time.monotonic() - self._rewritten_at >= self._rewrite_pause
@@ -152,46 +165,43 @@ class Feed:
     # ---- batches
 
     def _begin_next_batch(self) -> None:
-        """The file is full: deliver it, meanwhile go on with the next."""
+        """Deliver the file, which is full, and meanwhile go on with the next one."""
         file, record = self.file, self.file.record
         self._deliveries.append(deferred_from_coro(self._deliver_batch(file, record.through)))
         self._deliveries = [delivery for delivery in self._deliveries if not delivery.called]
-        self.file = FeedFile(
-            self._desk,
-            self._plan,
-            FeedRecord(
-                self._plan.new_uri(file.slot),
-                self._plan.digest,
-                batch=record.batch + 1,
-                run=record.run,
-                start=record.through,
-                through=record.through,
-                superseded=record.superseded,
-            ),
+        following = FeedRecord(
+            uri=self._plan.new_uri(file.slot),
+            options=self._plan.digest,
+            batch=record.batch + 1,
+            run=record.run,
+            start=record.through,
+            through=record.through,
+            superseded=record.superseded,
         )
-        # Before the full one is settled: the store must know of one to go on with.
-        self._desk.note(self._plan, self.file.record)
+        self.file = FeedFile(self._context, self._plan, following)
+        # Before the full one is settled: the store must know of a file to go on with.
+        self._context.save(self._plan, self.file.record)
 
     async def _deliver_batch(self, file: FeedFile, through: int | None) -> None:
-        """A batch that is delivered is never opened again."""
+        """Deliver a batch. It is never opened again."""
         try:
             if await self._deliver(file, through):
-                # The store knows whose bytes they are before the note beside them goes.
-                file.let_go()
-                await self._desk.kept()
-                file.forget()
-                self._desk.note(self._plan, file.record, settled=True)
-                await self._desk.kept()
+                # The store must know whose bytes they are before the ownership note is removed.
+                file.save_without_note()
+                await self._context.saved()
+                file.remove_note()
+                self._context.save(self._plan, file.record, settled=True)
+                await self._context.saved()
         except FeedsAbandonedError:
             file.close()
 
     async def _deliver(self, file: FeedFile, through: int | None = None) -> bool:
-        """Whether the file is where it belongs."""
+        """Returns whether the file was delivered or there was nothing to deliver."""
         error: Exception | None = None
         delivered = False
         while not delivered and error is None:
             try:
-                if not await file.end():
+                if not await file.finish():
                     return True
                 delivered = True
             except FeedsAbandonedError:
@@ -199,8 +209,8 @@ class Feed:
             except StartOver:
                 await file.start_over()
                 await self._fill(file, through)
-            except Exception as trouble:
-                error = trouble
+            except Exception as failure:
+                error = failure
                 self.failed = True
-        await self._tell_ended(file.slot, error)
+        await self._slot_ended(file.slot, error)
         return delivered

@@ -9,12 +9,13 @@ system without such locks does without.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from scrapy_resume.posix import lock_exclusive, try_lock_exclusive, unlock
 
 PATIENCE_SECONDS: Final = 0.1
 """What an append waits: others' appends take far less, rewriting a large file may take more."""
@@ -29,10 +30,10 @@ def take_turn(file: int, *, wait: bool) -> None:
     """
     try:
         if wait:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock_exclusive(file)
             return
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not _taken(file):
+        while not try_lock_exclusive(file):
             if time.monotonic() >= deadline:
                 raise BlockingIOError(errno.EAGAIN, "others are rewriting the file")
             time.sleep(_PAUSE_SECONDS)
@@ -42,18 +43,10 @@ def take_turn(file: int, *, wait: bool) -> None:
         return  # no such locks here
 
 
-def _taken(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def end_turn(file: int) -> None:
     """Let others have the file."""
     with suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_UN)
+        unlock(file)
 
 
 def is_at(file: int, path: Path) -> bool:

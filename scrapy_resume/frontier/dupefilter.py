@@ -1,6 +1,6 @@
-"""What a run knows of dupefilter by itself, so that it need not ask the store.
+"""Which identities a run knows by itself, so that it need not ask the store.
 
-What is known to nobody here may be known to the store all the same; never the other way round.
+An identity that is not known here may be known to the store; never the other way round.
 """
 
 from __future__ import annotations
@@ -15,23 +15,46 @@ from scrapy_resume.model import (
     child_identity,
     digest,
     occurrence_identity,
+    ordinary_identity,
     skipped_identity,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scrapy import Request
+
     from scrapy_resume.frontier.row import Row
+    from scrapy_resume.settings.queue_order import QueueOrder
 
 
 class DupeFilter:
-    """Those that arrived lately, and those of rows that run from memory."""
+    """Knows the identities that arrived lately, and those of rows that run from memory."""
 
-    def __init__(self, run: int) -> None:
+    def __init__(
+        self, run: int, order: QueueOrder, fingerprint: Callable[[Request], bytes]
+    ) -> None:
         self._run = run
+        self._dedupe = order.dedupe
+        self.fingerprint = fingerprint
         self._recent = RecentSet()
         self._in_memory: set[bytes] = set()
         self._lasting_keys: dict[bytes, bytes] = {}
         self._fetched_every_run: set[bytes] = set()
         """Few: a link to the login is as much a duplicate as one to any other page."""
+
+    def filters(self, request: Request) -> bool:
+        """Whether a request is dropped where its fingerprint is known."""
+        return self._dedupe and not request.dont_filter
+
+    def page_of(self, identity: bytes, request: Request) -> bytes | None:
+        """What an ordinary request for the same page is known by; ``None``: this one is not
+        ordinary. ``identity`` is that of its row."""
+        if not self._dedupe:
+            return None
+        page = ordinary_identity(self.fingerprint(request))
+        # A retry has dont_filter too. (What a retry redirects to may be fetched once more.)
+        return page if page == identity or not request.dont_filter else None
 
     def of_unfiltered(
         self, parent: Row | None, fingerprint: bytes, every_run: bool
@@ -85,7 +108,7 @@ class DupeFilter:
         row.memory_identities.clear()
 
     def ended(self, row: Row) -> None:
-        """A row has ended: the store knows its dupefilter from its finish on."""
+        """A row has ended: the store knows its identities from its finish on."""
         for identity in row.memory_identities:
             self._in_memory.discard(identity)
             self._recent.add(identity)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from scrapy.utils.request import RequestFingerprinter
-
 from scrapy_resume.frontier.lru import GENERATION_SIZE, RecentMap
 
 if TYPE_CHECKING:
@@ -19,7 +17,10 @@ LONGEST_URL: Final = 300
 
 
 def fingerprints(fingerprinter: RequestFingerprinterProtocol) -> Callable[[Request], bytes]:
-    """How to get fingerprints. Only of Scrapy's own class is known what they depend on."""
+    """The function that gives fingerprints. Those of Scrapy's own class are remembered: what
+    they depend on is known."""
+    from scrapy.utils.request import RequestFingerprinter  # it imports Twisted
+
     if type(fingerprinter) is RequestFingerprinter:
         return RecentFingerprints(fingerprinter.fingerprint).of
     return fingerprinter.fingerprint

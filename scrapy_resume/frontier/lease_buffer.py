@@ -43,6 +43,8 @@ class LeaseBuffer:
         by_slot: bool,
         pending: dict[str, int],
         owns_slots: bool = False,
+        awaits_every_run: bool = False,
+        robots: RobotsGate | None = None,
     ) -> None:
         self.concurrency = concurrency
         """Requests that the engine may hold."""
@@ -58,17 +60,16 @@ class LeaseBuffer:
         self.hungry_slots: set[str] = set()
         """Lanes that run low while the store has, or may have, more for them."""
         self._every_run: set[int] = set()
-        self.awaits_every_run = False
+        self.awaits_every_run = awaits_every_run
         """Requests that are to come first in every run have not arrived yet."""
-        self.robots: RobotsGate | None = None
+        self.robots = robots
+        """``None``: robots.txt is not obeyed."""
         self.blocked: set[str] = set()
         """Hosts (see ``host_of``) that are not to be asked for now."""
         self._probed: set[str] = set()
         """Hosts that may be asked for one thing, as a probe."""
         self.put_off: list[Row] = []
         """Rows of blocked hosts, out of the one queue of all."""
-        self.handed: Callable[[Row], None] = lambda _: None
-        """Told of the one row that may go to a host."""
         self.leased = 0
         """Rows in the buffer."""
         self.pending_rows = 0
@@ -253,9 +254,6 @@ class LeaseBuffer:
             self._drop(queue)
         if self.robots is not None:
             self.robots.sent(row)
-        if self._probed and (host := self.host_of(row)) in self._probed:
-            self._probed.discard(host)
-            self.handed(row)
         return row
 
     @property
@@ -325,9 +323,17 @@ class LeaseBuffer:
                 self.hungry_slots.add(host)
 
     def let_one_go(self, host: str) -> None:
-        """One row of a host may go; ``handed`` is told of it."""
+        """One row of a host may be dispatched, as a probe."""
         self.unblock(host)
         self._probed.add(host)
+
+    def is_probe(self, row: Row) -> bool:
+        """Whether a row that is dispatched is the one that may go to its host; no other one may."""
+        host = self.host_of(row) if self._probed else ""
+        if host not in self._probed:
+            return False
+        self._probed.discard(host)
+        return True
 
     def _put_off_rows(self, queue: SlotQueue) -> set[Row]:
         """Take out of the queue of all hosts what may not go; returns what of it has to stay."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Generic, TypeVar
 
 GENERATION_SIZE: Final = 16_384
-"""Two generations of 20-byte dupefilter take about 3 MB."""
+"""Two generations of 20-byte identities take about 3 MB."""
 
 K = TypeVar("K")
 V = TypeVar("V")

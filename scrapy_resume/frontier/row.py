@@ -148,7 +148,7 @@ class Row:
 
     @property
     def key(self) -> bytes:
-        """What dupefilter of the row's children are derived from: the same after a crash.
+        """What the identities of the row's children are derived from: the same after a crash.
 
         An ordinary request for the same page may come from elsewhere then, and be written down
         or not: the children are known by the page. One without a filter is always the same row.
@@ -223,18 +223,19 @@ def admitted_row(admission: Admission, request: Request) -> Row:
 
 def admission_of(row: Row, row_id: int, identity: bytes, *, record: bool) -> Admission:
     """An admission of a row that lives in memory: to ask about it, or as its tombstone."""
+    _, start, seq = row.rank
     return Admission(
-        row_id,
-        identity,
-        row.parent,
-        row.url,
-        row.payload or UNRECORDED,
-        row.slot,
-        row.priority,
-        row.rank[1],
-        row.rank[2],
-        row.unit,
-        row.depth,
+        id=row_id,
+        identity=identity,
+        parent=row.parent,
+        url=row.url,
+        payload=row.payload or UNRECORDED,
+        slot=row.slot,
+        priority=row.priority,
+        start=start,
+        seq=seq,
+        unit=row.unit,
+        depth=row.depth,
         lease=True,
         counted=row.kind is Kind.start_item,
         record=record,

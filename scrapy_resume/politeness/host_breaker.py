@@ -15,28 +15,25 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy.utils.asyncio import call_later
-from scrapy.utils.misc import load_object
-
 from scrapy_resume.errors import HostUnavailableError
-from scrapy_resume.frontier.retries import Backoff, retry_after, seconds_until
+from scrapy_resume.frontier.retries import Backoff, seconds_until
+from scrapy_resume.politeness.retry_after import retry_after
 from scrapy_resume.store.contract import HostNote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from scrapy.http import Response
-    from scrapy.settings import BaseSettings
     from scrapy.statscollectors import StatsCollector
-    from scrapy.utils.asyncio import CallLaterResult
 
+    from scrapy_resume.commits.committer import Committer
     from scrapy_resume.frontier.lease_buffer import LeaseBuffer
     from scrapy_resume.frontier.row import Row
-    from scrapy_resume.settings.parse import ResumeSettings
+    from scrapy_resume.ports.clock import Clock, Timer
+    from scrapy_resume.ports.engine import Engine
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -73,7 +70,7 @@ class Host:
     dead: bool = False
     """Its requests fail, without being sent, until a probe may go. Not told by the clock, which
     is ahead of the event loop: all that is ready would go to the host in place of one probe."""
-    timer: CallLaterResult | None = None
+    timer: Timer | None = None
 
     def note(self) -> HostNote:
         """What the store keeps of it."""
@@ -85,48 +82,49 @@ class Host:
         return HostNote(self.key, json.dumps(values))
 
 
+@dataclass(frozen=True)
+class BreakerRules:
+    """When a breaker opens, and for how long. Made from the settings of the same names."""
+
+    failures: int
+    """In a row, that open a breaker; 0: none ever opens."""
+    probes: int
+    """Failed ones in a row, after which the host's requests fail."""
+    cooldown_seconds: float
+    longest_cooldown_seconds: float
+    errors: tuple[type[BaseException], ...]
+    """Download errors that count as failures of the host (``RETRY_EXCEPTIONS``)."""
+
+
 class HostBreakers:
-    """The hosts with which something is the matter."""
+    """The hosts that are in trouble, or have asked for a pause."""
 
     def __init__(
         self,
-        settings: ResumeSettings,
-        scrapy_settings: BaseSettings,
+        rules: BreakerRules,
         frontier: LeaseBuffer,
         stats: StatsCollector,
-        notes: Iterable[HostNote],
+        committer: Committer,
+        engine: Engine,
+        clock: Clock,
     ) -> None:
-        self._failures = settings.breaker_failures
-        self._probes = settings.breaker_probes
-        cooldown_seconds = max(settings.breaker_cooldown_seconds, LEAST_COOLDOWN_SECONDS)
-        longest_seconds = max(settings.retry_delay_max_seconds, cooldown_seconds)
-        self._cooldown = Backoff(cooldown_seconds, longest_seconds)
+        self._rules = rules
+        cooldown_seconds = max(rules.cooldown_seconds, LEAST_COOLDOWN_SECONDS)
+        longest_seconds = max(rules.longest_cooldown_seconds, cooldown_seconds)
+        self._cooldown = Backoff(cooldown_seconds, longest_seconds, clock)
         self._put_off_seconds = min(PUT_OFF_SECONDS, cooldown_seconds / 4)
-        self._errors: tuple[type[BaseException], ...] = tuple(
-            load_object(error) for error in scrapy_settings.getlist("RETRY_EXCEPTIONS")
-        )
         self._frontier = frontier
         self._stats = stats
+        self._committer = committer
+        self._engine = engine
+        self._clock = clock
         self._hosts: dict[str, Host] = {}
         self._changed: dict[str, Host] = {}
-        self._early = list(notes)
         self._events: list[dict[str, Any]] = []
-        frontier.handed = self._handed
-        # Filled by the crawl that puts the parts together.
-        self.wake: Callable[[], None] = lambda: None
-        """Have the engine ask for a request."""
-        self.ask: Callable[[], None] = lambda: None
-        """Have a batch sent."""
-        self.hold_back: Callable[[Callable[[Row], bool]], None] = lambda _: None
-        """Have requests that are queued in the downloader come back unsent."""
 
-    def begin(self) -> None:
-        """The event loop runs: take up what earlier runs knew."""
-        self.heard(self._early)
-        self._early = []
-
-    def heard(self, notes: Iterable[HostNote]) -> None:
-        """What others have written of hosts."""
+    def restore(self, notes: Iterable[HostNote]) -> None:
+        """Take over what this job's other runs, earlier or elsewhere, have stored of hosts. The
+        event loop runs."""
         for key, record in notes:
             values = json.loads(record)
             host = self._hosts.setdefault(key, Host(key))
@@ -150,12 +148,12 @@ class HostBreakers:
 
     def downloaded(self, row: Row, response: Response) -> None:
         """A response is here, and nothing else of its slot has been sent since."""
-        if until := retry_after(response):
+        if until := retry_after(response, self._clock.time()):
             self._wait(self._host(row), until)
 
     def answered(self, row: Row, response: Response) -> bool:
         """A host has answered. Whether the request is to wait, as if it had not been sent."""
-        row.retry_after = retry_after(response)
+        row.retry_after = retry_after(response, self._clock.time())
         if row.retry_after:
             self._wait(self._host(row), row.retry_after)
         status = response.status
@@ -166,7 +164,7 @@ class HostBreakers:
 
     def failed(self, row: Row, error: BaseException) -> bool:
         """No answer. Whether the request is to wait, as if it had not been sent."""
-        if not isinstance(error, self._errors):
+        if not isinstance(error, self._rules.errors):
             return False
         return self._failed(row, f"{type(error).__name__}: {error}")
 
@@ -206,7 +204,7 @@ class HostBreakers:
         return (
             host is not None
             and host.probe is not row
-            and max(host.open_until, host.wait_until) > time.time()
+            and max(host.open_until, host.wait_until) > self._clock.time()
         )
 
     def put_off_until(self, row: Row) -> float:
@@ -216,12 +214,12 @@ class HostBreakers:
         """
         if self._frontier.by_slot:
             return 0.0
-        return max(self.blocked_until(row), time.time() + self._put_off_seconds)
+        return max(self.blocked_until(row), self._clock.time() + self._put_off_seconds)
 
     @property
     def next_due(self) -> float:
         """When the first of the hosts that are waited for may be asked again; 0: none is."""
-        now = time.time()
+        now = self._clock.time()
         moments = [max(host.open_until, host.wait_until) for host in self._hosts.values()]
         return min((moment for moment in moments if moment > now), default=0.0)
 
@@ -235,7 +233,7 @@ class HostBreakers:
 
     def _forget_some(self) -> None:
         """Those that have failed a few times, long ago or just now: they begin to count anew."""
-        now = time.time()
+        now = self._clock.time()
         self._hosts = {
             key: host
             for key, host in self._hosts.items()
@@ -243,13 +241,13 @@ class HostBreakers:
         }
 
     def _failed(self, row: Row, how: str) -> bool:
-        if not self._failures:
+        if not self._rules.failures:
             return False
         host = self._host(row)
         if host.open_until:
             return self._failed_while_open(host, row, how)
         host.failures += 1
-        if host.failures >= self._failures:
+        if host.failures >= self._rules.failures:
             self._open(host, how)
         return False
 
@@ -263,7 +261,7 @@ class HostBreakers:
                 "host": host.key,
                 "failures": host.failures,
                 "error": how,
-                "seconds": round(host.open_until - time.time(), 3),
+                "seconds": round(host.open_until - self._clock.time(), 3),
             }
         )
         logger.warning(
@@ -272,7 +270,7 @@ class HostBreakers:
             host.key,
             host.failures,
             how,
-            host.open_until - time.time(),
+            host.open_until - self._clock.time(),
         )
 
     def _failed_while_open(self, host: Host, row: Row, how: str) -> bool:
@@ -283,12 +281,12 @@ class HostBreakers:
         host.probes += 1
         self._cool_down(host)
         self._stats.inc_value("resume/breaker/probes_failed")
-        if host.probes < self._probes:
+        if host.probes < self._rules.probes:
             logger.warning(
                 "%s does not answer yet (%s): the next attempt is in %.0f s",
                 host.key,
                 how,
-                host.open_until - time.time(),
+                host.open_until - self._clock.time(),
             )
             return True
         self._stats.inc_value("resume/breaker/unavailable")
@@ -301,13 +299,13 @@ class HostBreakers:
         return True
 
     def _cool_down(self, host: Host) -> None:
-        host.open_until = time.time() + self._cooldown.seconds(host.probes + 1)
+        host.open_until = self._clock.time() + self._cooldown.seconds(host.probes + 1)
         self._changed[host.key] = host
         self._apply(host)
         self._hold_back(host)
 
     def _hold_back(self, host: Host) -> None:
-        self.hold_back(lambda row: self._frontier.host_of(row) == host.key)
+        self._engine.hold_back(lambda row: self._frontier.host_of(row) == host.key)
 
     def _succeeded(self, row: Row) -> None:
         if not self._hosts:
@@ -325,7 +323,7 @@ class HostBreakers:
             self._events.append({"event": "breaker_closed", "host": key})
             logger.info("%s answers again", key)
             self._apply(host)
-        elif not host.open_until and host.wait_until <= time.time():
+        elif not host.open_until and host.wait_until <= self._clock.time():
             self._hosts.pop(key)
 
     def _wait(self, host: Host, until: float) -> None:
@@ -351,9 +349,9 @@ class HostBreakers:
         if host.timer is not None:
             host.timer.cancel()
             host.timer = None
-        now = time.time()
+        now = self._clock.time()
         waits_until = host.wait_until if host.wait_until > now else host.open_until
-        host.dead = host.probes >= self._probes and host.open_until > now
+        host.dead = host.probes >= self._rules.probes and host.open_until > now
         if host.dead:
             self._frontier.unblock(host.key)
         elif waits_until > now or host.probe is not None:
@@ -363,19 +361,21 @@ class HostBreakers:
         else:
             self._frontier.unblock(host.key)
         if waits_until > now:
-            host.timer = call_later(seconds_until(waits_until), self._look_again, host)
-        self.ask()
-        self.wake()
+            seconds = seconds_until(waits_until, now)
+            host.timer = self._clock.call_later(seconds, self._look_again, host)
+        self._committer.hurry()
+        self._engine.wake()
 
     def _look_again(self, host: Host) -> None:
         host.timer = None
         self._apply(host)
 
-    def _handed(self, row: Row) -> None:
-        """The one request that may go has gone: it is the probe."""
-        host = self._host(row)
-        host.probe = row
-        self._frontier.block(host.key)
+    def dispatched(self, row: Row) -> None:
+        """A row goes to the engine: where one alone may go to its host, it is the probe."""
+        if self._hosts and self._frontier.is_probe(row):
+            host = self._host(row)
+            host.probe = row
+            self._frontier.block(host.key)
 
     def end(self) -> None:
         """Nothing is handed out any more."""

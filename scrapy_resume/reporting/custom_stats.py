@@ -49,14 +49,14 @@ class CustomStats:
 
     def complete(self, batch: Batch, job: Callable[[], Mapping[str, Any]]) -> None:
         """Add to a batch what has changed. ``job`` returns the argument for ``resume_total``."""
-        batch.custom = self.changed_custom()
+        batch.progress.custom = self.changed_custom()
         now = self._clock()
         if now - self._asked_at < ASKED_SECONDS:
             return
         self._asked_at = now
         expected = self._total(job)
         if expected is not None and expected != self.expected_total:
-            batch.expected_total = self.expected_total = expected
+            batch.progress.expected_total = self.expected_total = expected
 
     def changed_custom(self) -> str | None:
         """The custom stats as JSON; ``None`` if none of them has changed."""

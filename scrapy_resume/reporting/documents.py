@@ -23,10 +23,8 @@ def unit_state_of(name: str) -> UnitState:
     return UnitState[name]
 
 
-def units_answer(tally: Mapping[UnitState, int] | None) -> dict[str, int] | None:
-    """Units by state and their ``total``; ``None`` if the job has no unit counters yet."""
-    if tally is None:
-        return None
+def units_answer(tally: Mapping[UnitState, int]) -> dict[str, int]:
+    """Units by state, and their ``total``."""
     counts = {name: tally[UnitState[name]] for name in UNIT_STATES}
     return {**counts, "total": sum(counts.values())}
 

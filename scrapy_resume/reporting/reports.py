@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.errors import (
     JobNotFoundError,
-    SchemaTooOldError,
     StoreDamagedError,
     StoreError,
 )
 from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State
+from scrapy_resume.posix import require_posix
 from scrapy_resume.reporting import times
 from scrapy_resume.reporting.documents import (
     grouped_failures,
@@ -58,6 +58,7 @@ def open_store(
         with needed_for_postgres():
             from scrapy_resume.store.postgres.reader import PostgresReader
         return Reports(PostgresReader(place), without_password(place), codecs, now)
+    require_posix()  # a lock says whether a job is live
     from scrapy_resume.store.sqlite.reader import SqliteReader
 
     return Reports(SqliteReader(Path(place)), place, codecs, now)
@@ -248,16 +249,10 @@ class Reports:
 
         They are ordered by state (``UnitState``: in progress first, completed last), and within a
         state as they were discovered. The keys are those of ``scrapy resume units --json``.
-        Raises ``JobNotFoundError``, ``SchemaTooOldError`` for a job that was last crawled by a
-        version without unit counters, and ``ValueError`` for an unknown state.
+        Raises ``JobNotFoundError``, and ``ValueError`` for an unknown state.
         """
         key = self.find(job)
         chosen = None if state is None else unit_state_of(state)
-        if self._reader.unit_tally(key) is None:
-            raise SchemaTooOldError(
-                f"{key} was last crawled by an older version of scrapy-resume, which did not count "
-                "units. They are counted when the crawl is resumed"
-            )
         return self._reader.units(key, chosen, limit)
 
     def find(self, job: str | JobKey | None = None) -> JobKey:

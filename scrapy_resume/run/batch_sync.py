@@ -13,8 +13,6 @@ from scrapy_resume.model import State
 from scrapy_resume.store.contract import Admission, Release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from scrapy import Request
 
     from scrapy_resume.commits.committer import Committer
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.politeness.host_breaker import HostBreakers
     from scrapy_resume.store.contract import Batch, Committed
-    from scrapy_resume.tracking.admission import Admissions
+    from scrapy_resume.tracking.row_ids import IdSequence
     from scrapy_resume.tracking.tracker import Tracker
 
 
@@ -36,45 +34,43 @@ class BatchSync:
         tracker: Tracker,
         frontier: LeaseBuffer,
         dispatcher: Dispatcher,
-        fleet: Workers,
-        hosts: HostBreakers,
-        admissions: Admissions,
+        workers: Workers,
+        breakers: HostBreakers,
+        ids: IdSequence,
         committer: Committer,
-        snapshot: Callable[[Batch], None],
     ) -> None:
         self._tracker = tracker
+        self._admissions = tracker.admissions
         self._frontier = frontier
         self._dispatcher = dispatcher
-        self._fleet = fleet
-        self._hosts = hosts
-        self._admissions = admissions
+        self._workers = workers
+        self._breakers = breakers
+        self._ids = ids
         self._committer = committer
-        self._snapshot = snapshot
-        """Adds to a batch what has to be committed with a finish."""
+
+    def release_blocked(self, batch: Batch) -> None:
+        """Add to a batch that is about to go the rows whose host may not be asked now."""
+        for row in self._frontier.take_blocked_rows():
+            self._release(batch, row, self._breakers.put_off_until(row))
 
     def complete(self, batch: Batch) -> None:
-        """Add to a batch that is about to go what belongs to it."""
-        for row in self._frontier.take_blocked_rows():
-            self._release(batch, row, self._hosts.put_off_until(row))
-        if batch.arrivals or batch.finishes or batch.releases:
-            # What a callback yields may need the session that its response has just opened.
-            self._snapshot(batch)
-        batch.pages = self._tracker.pages
-        batch.hosts = self._hosts.take_changes()
-        self._fleet.make_way()
+        """Add to a batch that is about to go what is wished for with it."""
+        batch.progress.pages = self._tracker.pages
+        batch.hosts = self._breakers.take_changes()
+        self._workers.make_way()
         self._frontier.choose(batch.arrivals, self._dispatcher.arrived_before)
-        batch.wishes = self._frontier.wishes()
-        batch.suspect_wish = self._dispatcher.wants_suspect()
-        self._fleet.complete(batch)
+        batch.leasing.wishes = self._frontier.wishes()
+        batch.leasing.suspect_wish = self._dispatcher.wants_suspect()
+        self._workers.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:
         """The batch is kept: what arrived is known to be new or not, what was wished is here."""
-        self._fleet.answered(batch, answer)
-        self._hosts.heard(answer.hosts)
+        self._workers.answered(batch, answer)
+        self._breakers.restore(answer.sharing.hosts)
         touched = self._settle_arrivals(batch, answer)
         self._dispatcher.releasing -= len(batch.releases)
         self._tracker.counts = answer.counts
-        self._dispatcher.waiting.due(answer.next_due)
+        self._dispatcher.delayed.next_due(answer.next_due)
         self._dispatcher.suspects = answer.suspects
         for slot, count in answer.pending.items():
             self._frontier.set_pending(slot, count)
@@ -85,7 +81,7 @@ class BatchSync:
             touched.add(leased.slot)
         if answer.suspect is not None:
             self._dispatcher.take_alone(leased_row(answer.suspect))
-        self._admissions.go_on_from(answer.next_id)
+        self._ids.go_on_from(answer.sharing.next_id)
         for slot in touched:
             for row in self._frontier.overflow(slot):
                 self._release(self._committer.note(), row)
@@ -95,7 +91,7 @@ class BatchSync:
             self._tracker.wake()
         elif self._frontier.hungry or self._dispatcher.wants_suspect():
             self._committer.hurry()
-        self._fleet.poll_if_needed()
+        self._workers.poll_if_needed()
 
     def _release(self, batch: Batch, row: Row, not_before: float = 0.0) -> None:
         self._dispatcher.releasing += 1
@@ -110,8 +106,8 @@ class BatchSync:
             skipped = arrival.id in answer.skipped
             request = admissions.expected.pop(arrival.id, None)
             row = admissions.expected_rows.pop(arrival.id, None)
-            if (waiter := admissions.item_waiters.pop(arrival.id, None)) is not None:
-                waiter.callback(not known)
+            if (question := self._tracker.start.answers.pop(arrival.id, None)) is not None:
+                question.set(not known)
                 continue
             self._frontier.settle(arrival.slot)
             if self._tracker.frozen:

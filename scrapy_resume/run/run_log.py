@@ -8,8 +8,6 @@ the rate that ``reporting.rates`` defines.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from scrapy.utils.asyncio import create_looping_call
@@ -45,10 +43,9 @@ class RunLog:
     It is a ``CommitListener``, because the rate counts what is committed.
     """
 
-    def __init__(self, run: CrawlRun, clock: Callable[[], float] = time.monotonic) -> None:
-        """``clock``: in seconds, the one by which ``run.opened_at`` was taken."""
+    def __init__(self, run: CrawlRun) -> None:
         self._run = run
-        self._clock = clock
+        self._clock = run.parts.clock
         self._every = run.settings.progress_every
         self._events = 0
         """Pages and items since the last progress line."""
@@ -67,8 +64,8 @@ class RunLog:
 
     def committed(self, batch: Batch, answer: Committed) -> None:
         """Count what the store has accepted of this run."""
-        self._pages = batch.pages
-        self._items += answer.items_given
+        self._pages = batch.progress.pages
+        self._items += answer.items.given
 
     def closed(self, status: str, reason: str, counts: Counts, pages: int) -> None:
         """The end is logged by ``log_end``."""
@@ -90,7 +87,7 @@ class RunLog:
             self._bar.clear()
 
     def _tick(self) -> None:
-        if self._clock() - self._logged_at >= PROGRESS_SECONDS:
+        if self._clock.monotonic() - self._logged_at >= PROGRESS_SECONDS:
             self._log()
         if self._bar is not None:
             self._bar.draw(self._run.tracker.counts, self._progress())
@@ -107,10 +104,10 @@ class RunLog:
         how = "is resumed"
         if session.began:
             how = "begins"
-        elif session.others:
-            how = f"is joined by this worker, beside {session.others} others"
+        elif session.sharing.others:
+            how = f"is joined by this worker, beside {session.sharing.others} others"
         elif session.crashed:
-            how = f"is resumed after a crash ({session.recovered} requests were in flight)"
+            how = f"is resumed after a crash ({session.recovered.requests} requests were in flight)"
         logger.info(
             "Job %s %s, run %d, in %s: %s",
             session.job,
@@ -119,29 +116,29 @@ class RunLog:
             without_password(run.settings.store),
             _counts(run),
         )
-        if session.parked:
+        if session.recovered.parked:
             logger.warning(
                 "%d requests are parked: the process died each time they ran, the last time while "
                 "nothing else was running",
-                session.parked,
+                session.recovered.parked,
             )
         stats = run.crawler.stats
         assert stats is not None
         stats.set_value("resume/job", str(session.job))
         stats.set_value("resume/run", session.run)
         stats.set_value("resume/crashed", session.crashed)
-        stats.set_value("resume/recovered", session.recovered)
-        stats.set_value("resume/parked", session.parked)
+        stats.set_value("resume/recovered", session.recovered.requests)
+        stats.set_value("resume/parked", session.recovered.parked)
 
     def _log(self) -> None:
         self._events = 0
-        self._logged_at = self._clock()
+        self._logged_at = self._clock.monotonic()
         logger.info("%s", self._progress().line())
 
     def _progress(self) -> Progress:
         run = self._run
         counts = run.tracker.counts
-        ended, whole = ended_and_whole(counts, run.metrics.expected_total)
+        ended, whole = ended_and_whole(counts, run.parts.custom_stats.expected_total)
         throughput = self._throughput(counts)
         return Progress(
             ended=ended,
@@ -158,11 +155,11 @@ class RunLog:
         run committed, the difference is theirs.
         """
         pages, items = self._pages, self._items
-        if self._run.session.shared:
+        if self._run.session.sharing.shared:
             before = self._counts_before
             pages = max(pages, (counts.total - counts.open) - (before.total - before.open))
             items = max(items, counts.items_stored - before.items_stored)
-        return Throughput(pages, items, self._clock() - self._run.opened_at)
+        return Throughput(pages, items, self._clock.monotonic() - self._run.opened_at)
 
     def log_end(self, kept: str | None, reason: str) -> None:
         """Log the status, the counts, and what the next crawl will do.
@@ -203,7 +200,7 @@ class RunLog:
             "items": counts.items_stored,
             "items_dropped": counts.items_dropped,
             "items_failed": counts.items_failed,
-            "pages": run.session.pages + run.tracker.pages,
+            "pages": run.session.progress.pages + run.tracker.pages,
             "done": counts.done,
             "failed": counts.failed,
             "parked": counts.parked,

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import logging
-import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
-from scrapy.utils.asyncio import call_later
-from scrapy.utils.defer import maybe_deferred_to_future
-from scrapy.utils.reactor import is_reactor_installed
-from twisted.internet.defer import Deferred
-
-from scrapy_resume.errors import LeaseLostError, ResumeError, StateNotRecordableError
+from scrapy_resume.engine.process_end import ProcessEnd
+from scrapy_resume.errors import (
+    LeaseLostError,
+    ResumeError,
+    StateNotRecordableError,
+    StoreUnavailableError,
+)
+from scrapy_resume.ports.clock import pause
 from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import Closing
 
 if TYPE_CHECKING:
-    from scrapy.crawler import Crawler
-    from scrapy.utils.asyncio import CallLaterResult
-
-    from scrapy_resume.commits.committer import Committer
-    from scrapy_resume.commits.store_thread import StoreThread
-    from scrapy_resume.engine.hooks import EngineHooks
-    from scrapy_resume.engine.spider_state import SpiderState
-    from scrapy_resume.events.commit_listeners import CommitListeners
-    from scrapy_resume.events.signal_sender import SignalSender
     from scrapy_resume.model import JobKey
-    from scrapy_resume.reporting.custom_stats import CustomStats
-    from scrapy_resume.settings.parse import ResumeSettings
-    from scrapy_resume.store.contract import JobStore
-    from scrapy_resume.tracking.tracker import Tracker
+    from scrapy_resume.ports.clock import Timer, Waiter
+    from scrapy_resume.run.assembly import CrawlPlan, Parts
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -49,6 +37,27 @@ LAST_WORDS_SECONDS: Final = 5.0
 """A forced shutdown waits at most so long for what is committed last."""
 
 
+STATUS_OF_REASON: Final = {
+    "finished": "completed",
+    "cancelled": "cancelled",
+    "start_error": "failed",
+    "store_error": "failed",
+    "state_error": "failed",
+}
+"""Any other close reason pauses the job."""
+
+
+class Settled(NamedTuple):
+    """What a run has come to before its end is written."""
+
+    drained: bool
+    """All that happened is committed."""
+    last: bool
+    """No other worker is on the job."""
+    feeds_whole: bool
+    """Each feed that is this run's to deliver is delivered."""
+
+
 class Timed(Protocol):
     """A part that does things as time passes."""
 
@@ -59,32 +68,20 @@ class Timed(Protocol):
 class Shutdown:
     """The end of one run, and what it has to wait for."""
 
-    def __init__(
-        self,
-        crawler: Crawler,
-        settings: ResumeSettings,
-        job: JobStore,
-        tracker: Tracker,
-        committer: Committer,
-        thread: StoreThread,
-        inflight: EngineHooks,
-        state: SpiderState,
-        listeners: CommitListeners,
-        metrics: CustomStats,
-        signal_sender: SignalSender,
-        timed: Sequence[Timed],
-    ) -> None:
-        self._crawler = crawler
-        self._settings = settings
-        self._job = job
-        self._tracker = tracker
-        self._committer = committer
-        self._thread = thread
-        self._inflight = inflight
-        self._state = state
-        self._listeners = listeners
-        self._metrics = metrics
-        self._signal_sender = signal_sender
+    def __init__(self, plan: CrawlPlan, parts: Parts, timed: Sequence[Timed]) -> None:
+        """``timed``: parts that do things as time passes."""
+        self._crawler = plan.crawler
+        self._settings = plan.settings
+        self._job = plan.job
+        self._tracker = parts.tracker
+        self._committer = parts.committer
+        self._thread = parts.thread
+        self._engine = parts.engine
+        self._state = parts.state
+        self._listeners = parts.listeners
+        self._custom_stats = parts.custom_stats
+        self._signal_sender = parts.signal_sender
+        self._clock = parts.clock
         self._timed = timed
         self.closed = False
         """The job was given up, in good order or not."""
@@ -92,42 +89,38 @@ class Shutdown:
         """Why the store took nothing any more; ``None``: it did to the end."""
         self._drain_failed = False
         """The store did not answer in time when the spider closed."""
-        self._patience: CallLaterResult | None = None
-        self._trigger: Any = None
-        self._abandon = weakref.finalize(crawler, job.abandon)
+        self._patience: Timer | None = None
+        self._process_end = ProcessEnd(self._reactor_stops, self._at_exit)
+        self._abandon = weakref.finalize(plan.crawler, plan.job.abandon)
         self._abandon.atexit = False
 
     def watch(self) -> None:
         """From here on a sudden end of the process is noticed."""
-        atexit.register(self._at_exit)
-        if is_reactor_installed():
-            reactor = _reactor()
-            # "during": a shutdown that lets crawls end in good order waits for them before.
-            self._trigger = reactor.addSystemEventTrigger(
-                "during", "shutdown", self._forced_shutdown_deferred
-            )
+        self._process_end.watch()
 
     def stop_timers(self) -> None:
         """Nothing is done any more because time passes."""
         for part in self._timed:
             part.end()
 
-    def forget(self, key: JobKey, event: int) -> Deferred[None]:
-        """An event was told of a job that this run does not own (any more). Fires in any case."""
+    def forget(self, key: JobKey, event: int) -> Waiter[None]:
+        """An event was told of a job that this run does not own (any more). The waiter is set in
+        any case."""
         store = open_location(self._settings.store)
-        ended: Deferred[None] = Deferred()
+        ended: Waiter[None] = self._clock.waiter()
 
         def failed(error: Exception) -> None:
             logger.warning("Handlers will be told of an event of %s again: %s", key, error)
-            _settle(ended, None)
+            ended.set(None)
 
-        self._thread.submit(
-            lambda: store.forget(key, [event]),
-            lambda _: _settle(ended, None),
-            failed,
-            lambda error: logger.warning("%s", error),
-        )
+        self._thread.submit(lambda: store.forget(key, [event]), ended.set, failed, _log_unavailable)
         return ended
+
+    async def settle(self) -> Settled:
+        """Commit what is left, and deliver the feeds."""
+        drained = await self.drain()
+        last = drained and await self.is_last()
+        return Settled(drained, last, drained and await self.close_feeds(last=last))
 
     async def is_last(self) -> bool:
         """Whether no other worker is on the job: the last one delivers the feeds.
@@ -135,14 +128,14 @@ class Shutdown:
         When nothing is left of the job, waits until each of the others has found that out too,
         or is known to be dead; no longer than that takes.
         """
-        if not self._job.session.shared:
+        if not self._job.session.sharing.shared:
             return True
         patience_seconds = LAST_SHARE * self._settings.orphan_timeout_seconds
-        deadline = time.monotonic() + patience_seconds
+        deadline = self._clock.monotonic() + patience_seconds
         while (last := await self._asked(self._job.is_last)) is None:
-            if self.trouble is not None or self.closed or time.monotonic() > deadline:
+            if self.trouble is not None or self.closed or self._clock.monotonic() > deadline:
                 break
-            await _pause(LAST_SECONDS)
+            await pause(self._clock, LAST_SECONDS)
         return bool(last)
 
     async def _asked(self, call: Callable[[], T]) -> T | None:
@@ -150,22 +143,18 @@ class Shutdown:
 
         ``None``: there was no answer.
         """
-        answer: Deferred[T | None] = Deferred()
+        answer: Waiter[T | None] = self._clock.waiter()
 
         def failed(error: Exception) -> None:
             if self.trouble is None:
                 self.trouble = error
                 logger.error("The end of the run could not be written: %s", error)
-            _settle(answer, None)
+            answer.set(None)
 
-        self._thread.submit(
-            call,
-            lambda value: _settle(answer, value),
-            failed,
-            lambda error: logger.warning("%s", error),
-        )
-        timer = call_later(self._settings.close_timeout_seconds, self._thread.give_up_soon)
-        value = await maybe_deferred_to_future(answer)
+        self._thread.submit(call, answer.set, failed, _log_unavailable)
+        timeout_seconds = self._settings.close_timeout_seconds
+        timer = self._clock.call_later(timeout_seconds, self._thread.give_up_soon)
+        value = await answer.wait()
         timer.cancel()
         return value
 
@@ -201,9 +190,9 @@ class Shutdown:
     def limit_closing(self) -> None:
         """The store is out. A spider that closes then may wait for callbacks that wait for
         room, long before ``drain``: they get it when the store is given up."""
-        if self._patience is None and self._inflight.closing:
+        if self._patience is None and self._engine.closing:
             timeout_seconds = self._settings.close_timeout_seconds
-            self._patience = call_later(timeout_seconds, self._lose_patience)
+            self._patience = self._clock.call_later(timeout_seconds, self._lose_patience)
 
     def _lose_patience(self) -> None:
         self._patience = None
@@ -218,7 +207,7 @@ class Shutdown:
             error,
             exc_info=None if isinstance(error, ResumeError) else error,
         )
-        self._inflight.close_spider(_reason_of(error))
+        self._engine.close_spider(_reason_of(error))
 
     def forced_shutdown(self) -> None:
         """The process is being torn down: keep what is whole, and let go of the job."""
@@ -236,26 +225,40 @@ class Shutdown:
         self.forced_shutdown()
         self._thread.join(LAST_WORDS_SECONDS)
 
-    def _unhook(self) -> None:
-        """The job is given up: what watches for a sudden end is not needed any more."""
-        atexit.unregister(self._at_exit)
-        if self._trigger is not None:
-            reactor = _reactor()
-            with contextlib.suppress(KeyError, ValueError):  # the reactor is running them now
-                reactor.removeSystemEventTrigger(self._trigger)
-            self._trigger = None
-
-    def _forced_shutdown_deferred(self) -> Deferred[None] | None:
-        """As ``forced_shutdown``; fires when the last words are kept. ``None``: nothing to do."""
+    def _reactor_stops(self, ended: Callable[[], None]) -> bool:
+        """As ``forced_shutdown``; calls ``ended`` when the last words are kept. False: nothing was
+        to be done."""
         if self.closed:
-            return None
+            return False
         self.forced_shutdown()
-        ended: Deferred[None] = Deferred()
-        self._thread.when_stopped(lambda: _settle(ended, None))
-        call_later(LAST_WORDS_SECONDS, _settle, ended, None)
-        return ended
+        self._thread.when_stopped(ended)
+        self._clock.call_later(LAST_WORDS_SECONDS, ended)
+        return True
 
-    async def close(self, status: str, reason: str) -> str | None:
+    def _status_of(self, reason: str, settled: Settled) -> str:
+        if self.trouble is not None or not settled.drained:
+            return "failed"
+        status = STATUS_OF_REASON.get(reason, "paused")
+        if status == "completed" and not (self._tracker.start.exhausted and settled.feeds_whole):
+            # Somebody closed the spider with that reason: start() may have had more to give. Or a
+            # feed is not delivered: run again, the job has nothing to fetch, and delivers it.
+            return "paused"
+        return status
+
+    async def close(self, reason: str, settled: Settled) -> str | None:
+        """Write the end of the run, by the close reason. Returns the status that was kept.
+
+        ``None``: it could not be written; the next run recovers the job.
+        """
+        status = self._status_of(reason, settled)
+        feeds = self._listeners.feeds
+        if status == "completed" and settled.last and feeds is not None:
+            feeds.let_go()
+            if await self.drain():
+                feeds.forget()
+        return await self._close(status, reason)
+
+    async def _close(self, status: str, reason: str) -> str | None:
         """Write the end of the run. Returns the status that was kept.
 
         ``None``: it could not be written; the next run recovers the job.
@@ -266,7 +269,7 @@ class Shutdown:
         self.stop_timers()
         self._committer.seal()
         self._abandon.detach()
-        self._unhook()
+        self._process_end.unwatch()
         if self._patience is not None:
             self._patience.cancel()
         if isinstance(self.trouble, LeaseLostError):
@@ -284,7 +287,7 @@ class Shutdown:
             await self._signal_sender.finish(self._settings.close_timeout_seconds)
             if note.id in self._signal_sender.take_told():
                 self._thread.give_up_soon()
-                await maybe_deferred_to_future(self.forget(self._job.session.job, note.id))
+                await self.forget(self._job.session.job, note.id).wait()
         self._signal_sender.stop()
         self._thread.stop()
         self._listeners.ended(kept, reason, self._tracker.counts)
@@ -295,7 +298,7 @@ class Shutdown:
             status,
             reason,
             self._stats(),
-            self._metrics.changed_custom(),
+            self._custom_stats.changed_custom(),
             self._signal_sender.take_told(),
             announce,
         )
@@ -305,21 +308,8 @@ class Shutdown:
         return dict(stats.get_stats()) if stats is not None else {}
 
 
-def _reactor() -> Any:
-    from twisted.internet import reactor
-
-    return reactor
-
-
-async def _pause(seconds: float) -> None:
-    waited: Deferred[None] = Deferred()
-    call_later(seconds, waited.callback, None)
-    await maybe_deferred_to_future(waited)
-
-
-def _settle(deferred: Deferred[Any], value: Any) -> None:
-    if not deferred.called:
-        deferred.callback(value)
+def _log_unavailable(error: StoreUnavailableError) -> None:
+    logger.warning("%s", error)
 
 
 def _reason_of(error: Exception) -> str:

@@ -1,10 +1,16 @@
-"""Stores: where jobs are kept. One contract, a backend for each kind of place."""
+"""Where jobs are kept: one contract, a backend for each kind of place.
+
+``contract`` says what every store promises; ``transaction`` has the steps that all backends share;
+``sqlite`` and ``postgres`` are the backends, with their statements in ``sql``. How requests and
+items become text is in ``codec``.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scrapy_resume.posix import require_posix
 from scrapy_resume.store.location import is_postgres, needed_for_postgres
 
 if TYPE_CHECKING:
@@ -16,8 +22,9 @@ def open_location(location: str | Path) -> Store:
     database.
 
     Nothing is created before a job is begun. Raises ``ConfigurationError`` for a location of a
-    kind that there is no backend for.
+    kind that there is no backend for, and on a system that is not POSIX.
     """
+    require_posix()
     # A backend is imported here: those who only need the contract don't pay for it.
     text = str(location)
     if is_postgres(text):

@@ -5,30 +5,22 @@ parent, its fingerprint and its occurrence among the parent's equal ones: so it 
 as plain Scrapy would run it, and a replay of the parent does not add it again. Those of
 ``start()`` are counted by the store, so that no list of them grows in memory.
 
-A request that cannot be written down runs from memory; its anchor, the nearest row that is
+A request that cannot be serialized runs from memory; its anchor, the nearest row that is
 recorded, stays open until it is whole (see docs/lineage.md).
 """
 
 from __future__ import annotations
 
-import logging
 import os
-from typing import TYPE_CHECKING, Any, Final
-
-from scrapy.signals import request_dropped
-from scrapy.utils.defer import maybe_deferred_to_future
-from twisted.internet.defer import Deferred
+from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.errors import NotRecordableError
 from scrapy_resume.frontier.delta import given_key, may_be_skipped
-from scrapy_resume.frontier.dupefilter import DupeFilter
-from scrapy_resume.frontier.fingerprints import fingerprints
 from scrapy_resume.frontier.retries import retries_of
 from scrapy_resume.frontier.row import (
     Row,
     admission_of,
     admitted_row,
-    place_of,
     rank_of,
     storable_priority,
     unit_of,
@@ -36,31 +28,23 @@ from scrapy_resume.frontier.row import (
 from scrapy_resume.model import (
     NO_PARENT,
     START,
-    Kind,
     State,
-    digest,
     occurrence_identity,
     ordinary_identity,
     skipped_identity,
 )
 from scrapy_resume.store.contract import Admission, Continuation
-from scrapy_resume.tracking.memory_only import MemoryOnlyLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from scrapy import Request
-    from scrapy.crawler import Crawler
 
     from scrapy_resume.codec import Codec
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.dispatch.dispatcher import Dispatcher
-    from scrapy_resume.frontier.lease_buffer import LeaseBuffer
-    from scrapy_resume.frontier.retries import Backoff
-    from scrapy_resume.settings.queue_order import QueueOrder
-    from scrapy_resume.store.contract import Session
-
-logger = logging.getLogger("scrapy_resume")
+    from scrapy_resume.frontier.dupefilter import DupeFilter
+    from scrapy_resume.frontier.placement import Placement
+    from scrapy_resume.tracking.arrival_log import ArrivalLog
+    from scrapy_resume.tracking.row_ids import IdSequence
 
 EVERY_RUN_KEY: Final = "resume_every_run"
 
@@ -70,56 +54,31 @@ class Admissions:
 
     def __init__(
         self,
-        crawler: Crawler,
-        session: Session,
+        ids: IdSequence,
         codec: Codec,
-        order: QueueOrder,
-        frontier: LeaseBuffer,
+        dupefilter: DupeFilter,
+        placement: Placement,
         dispatcher: Dispatcher,
         committer: Committer,
-        duplicate_log: Callable[[Request], None],
-        backoff: Backoff,
+        log: ArrivalLog,
+        *,
+        delta: bool,
     ) -> None:
-        self._crawler = crawler
-        self._began = session.began
-        self._delta = session.delta
+        # Eight parameters: an arrival passes through all of these, in this order.
+        self._ids = ids
         self._codec = codec
-        self._order = order
-        self._frontier = frontier
+        self.dupefilter = dupefilter
+        self._placement = placement
+        self._frontier = placement.frontier
         self._dispatcher = dispatcher
-        dispatcher.page_of = self._page_of
         self._committer = committer
-        self._log_duplicate = duplicate_log
-        self._backoff = backoff
-        assert crawler.request_fingerprinter is not None
-        self._fingerprint = fingerprints(crawler.request_fingerprinter)
-        self._next_id = session.first_id
-        self._id_step = session.id_step
-        self.dupefilter = DupeFilter(session.run)
-        assert crawler.stats is not None
-        self._stats = crawler.stats
-        self._unrecorded = MemoryOnlyLog(crawler.stats)
+        self._log = log
+        self._delta = delta
+        """The job skips what gave items in earlier numbers."""
         self.expected = dispatcher.expected
         """Arrivals that the store has not answered yet, by id."""
         self.expected_rows: dict[int, Row] = {}
         """Of those, the ones that are rows already: from memory, or continued."""
-        self.item_waiters: dict[int, Deferred[bool]] = {}
-        """Questions about items of ``start()``, by id: is it new?"""
-        self.start = Row(START, digest(b"start"), recorded=True, parent=NO_PARENT)
-        self.get_slot_key: Callable[[Request], str] = lambda _: ""
-
-    def new_id(self) -> int:
-        """An id that no row has had."""
-        taken = self._next_id
-        self._next_id += self._id_step
-        self._committer.batch.next_id = self._next_id
-        return taken
-
-    def go_on_from(self, next_id: int) -> None:
-        """Choose ids that are not below that one: other workers have come so far."""
-        behind = next_id - self._next_id
-        if behind > 0:
-            self._next_id += -(-behind // self._id_step) * self._id_step
 
     def arrive(self, request: Request, parent: Row | None) -> bool:
         """Admit a request that ``parent`` yielded (``None``: nobody known).
@@ -128,8 +87,8 @@ class Admissions:
         """
         meta = request.meta
         every_run = bool(meta.get(EVERY_RUN_KEY))
-        fingerprint = self._fingerprint(request)
-        ordinary = self._order.dedupe and not request.dont_filter
+        fingerprint = self.dupefilter.fingerprint(request)
+        ordinary = self.dupefilter.filters(request)
         skippable = self._delta and not every_run and may_be_skipped(request, parent)
         identity = b""
         if ordinary:
@@ -137,7 +96,7 @@ class Admissions:
             if every_run:
                 identity = self.dupefilter.in_this_run(identity)
             if self.dupefilter.has(identity, skippable):
-                self._log_duplicate(request)
+                self._log.duplicate(request)
                 return False
         try:
             payload = self._codec.encode_request(request)
@@ -154,16 +113,9 @@ class Admissions:
         self._admit(request, parent, identity, payload, counted, key, skippable)
         return True
 
-    def _page_of(self, identity: bytes, request: Request) -> bytes | None:
-        """What an ordinary request for the same is known by; ``None``: this one is not ordinary.
-
-        ``identity`` is that of its row.
-        """
-        if not self._order.dedupe:
-            return None
-        page = ordinary_identity(self._fingerprint(request))
-        # A retry has dont_filter too. (What a retry redirects to may be fetched once more.)
-        return page if page == identity or not request.dont_filter else None
+    def restore(self, row: Row) -> Request:
+        """The request of a row that came from the store. Raises what the codec raises."""
+        return self._codec.decode_request(row.url, row.payload, row.priority)
 
     def row_of(self, admission: Admission, request: Request) -> Row:
         """The row of an admission that the store has taken and this run keeps."""
@@ -181,10 +133,10 @@ class Admissions:
         key: bytes | None,
         skippable: bool,
     ) -> None:
-        row_id = self.new_id()
+        row_id = self._ids.new()
         meta = request.meta
-        slot = self._frontier.queue_key(self.get_slot_key(request))
-        rank = place_of(self._order, request, row_id)
+        slot = self._placement.slot_of(request)
+        _, start, seq = self._placement.rank_of(request, row_id)
         every_run = bool(meta.get(EVERY_RUN_KEY))
         if every_run:
             self._frontier.expect_every_run(row_id)
@@ -192,22 +144,21 @@ class Admissions:
         self.expected[row_id] = request
         self._committer.note().arrivals.append(
             Admission(
-                row_id,
-                identity,
-                parent.id if parent is not None else NO_PARENT,
-                request.url,
-                payload,
-                slot,
-                storable_priority(request),
-                rank[1],
-                rank[2],
-                unit_of(request, parent, row_id),
-                meta.get("depth", 0),
-                every_run,
-                counted,
-                True,
-                every_run,
-                not_before=0.0 if every_run else self._backoff.not_before(request, parent),
+                id=row_id,
+                identity=identity,
+                parent=parent.id if parent is not None else NO_PARENT,
+                url=request.url,
+                payload=payload,
+                slot=slot,
+                priority=storable_priority(request),
+                start=start,
+                seq=seq,
+                unit=unit_of(request, parent, row_id),
+                depth=meta.get("depth", 0),
+                lease=every_run,
+                counted=counted,
+                every_run=every_run,
+                not_before=0.0 if every_run else self._placement.not_before(request, parent),
                 given_key=key,
                 may_be_skipped=skippable,
             )
@@ -223,8 +174,8 @@ class Admissions:
         skippable: bool,
     ) -> None:
         """``identity`` is empty for a request that duplicates are not filtered from."""
-        row_id = self.new_id()
-        self._unrecorded.tell(request, parent, error)
+        row_id = self._ids.new()
+        self._log.memory_only(request, parent, error)
         row = Row(row_id, identity, recorded=False)
         row.lasting_key = self.dupefilter.lasting_key(identity)
         if identity:
@@ -235,7 +186,7 @@ class Admissions:
             row.identity = occurrence_identity(*parent.next_occurrence(fingerprint, b"memory"))
         row.given_key = given_key(request, fingerprint, row.identity)
         row.may_be_skipped = skippable
-        row.not_before = self._backoff.not_before(request, parent)
+        row.not_before = self._placement.not_before(request, parent)
         row.parent = parent.id if parent is not None else NO_PARENT
         row.unit = unit_of(request, parent, row_id)
         row.every_run = bool(request.meta.get(EVERY_RUN_KEY))
@@ -250,47 +201,19 @@ class Admissions:
     def _place(self, row: Row, request: Request) -> None:
         row.request = request
         row.url = request.url
-        row.slot = self._frontier.queue_key(self.get_slot_key(request))
+        row.slot = self._placement.slot_of(request)
         row.priority = storable_priority(request)
         row.depth = request.meta.get("depth", 0)
-        _, start, seq = place_of(self._order, request, row.id)
+        _, start, seq = self._placement.rank_of(request, row.id)
         row.rank = rank_of(row.priority, start, seq, row.every_run)
 
     def _ask(self, row: Row, request: Request, identity: bytes) -> None:
         """Ask the store whether an identity is known, without adding it."""
-        asked = row.id if row.id not in self.expected else self.new_id()
+        asked = row.id if row.id not in self.expected else self._ids.new()
         self._frontier.expect(row.slot)
         self.expected[asked] = request
         self.expected_rows[asked] = row
         self._committer.note().arrivals.append(admission_of(row, asked, identity, record=False))
-
-    def start_item(self, item: Any) -> Row:
-        """The row of an item that ``start()`` yielded. Raises ``ItemNotRecordableError``."""
-        content = self._codec.encode_item(item).encode("utf-8", "surrogatepass")
-        row = Row(self.new_id(), digest(b"start item", content), recorded=False, parent=START)
-        row.kind = Kind.start_item
-        return row
-
-    def orphan_item(self) -> Row:
-        """The row of an item that nothing known has yielded."""
-        row = Row(self.new_id(), os.urandom(20), recorded=False)
-        row.kind = Kind.start_item
-        return row
-
-    async def is_new(self, row: Row) -> bool:
-        """Whether no earlier run knows that item of ``start()``.
-
-        In the run that began the job every one is new. Equal items are told apart by the
-        store, which counts them.
-        """
-        if self._began:
-            return True
-        waiter: Deferred[bool] = Deferred()
-        self.item_waiters[row.id] = waiter
-        question = admission_of(row, row.id, row.identity, record=False)
-        self._committer.note().arrivals.append(question)
-        self._committer.hurry()
-        return await maybe_deferred_to_future(waiter)
 
     def go_on(self, row: Row, request: Request) -> bool:
         """A row goes on as another request: a retry, a redirect.
@@ -299,14 +222,14 @@ class Admissions:
         """
         identity: bytes | None = None
         again, row.again = row.again is request, None
-        if self._order.dedupe and not request.dont_filter and not again:
-            identity = ordinary_identity(self._fingerprint(request))
+        if self.dupefilter.filters(request) and not again:
+            identity = ordinary_identity(self.dupefilter.fingerprint(request))
             if self.dupefilter.has(identity):
-                self._log_duplicate(request)
+                self._log.duplicate(request)
                 row.forget_outcome()
                 row.settle(State.ignored, "duplicate")
                 return False
-        row.not_before = self._backoff.not_before(request, row)
+        row.not_before = self._placement.not_before(request, row)
         failed = retries_of(request) > row.retry_times
         row.may_be_skipped = False
         row.forget_outcome()
@@ -315,7 +238,7 @@ class Admissions:
             try:
                 payload = self._codec.encode_request(request)
             except NotRecordableError as error:
-                self._unrecorded.tell(request, row, error)
+                self._log.memory_only(request, row, error)
         if payload is None:
             self._go_on_from_memory(row, request, identity)
             return True
@@ -335,32 +258,32 @@ class Admissions:
     def _continue(
         self, row: Row, request: Request, payload: str, identity: bytes | None, failed: bool
     ) -> None:
-        order_id = self.new_id()
-        slot = self._frontier.queue_key(self.get_slot_key(request))
-        rank = place_of(self._order, request, order_id)
+        order_id = self._ids.new()
+        slot = self._placement.slot_of(request)
+        _, start, seq = self._placement.rank_of(request, order_id)
         pinned = row.every_run or row.open_below > 0 or row is self._dispatcher.alone
         self._frontier.expect(slot)
         asked_again = row.url == request.url
         row.url, row.slot, row.priority = request.url, slot, storable_priority(request)
-        row.rank = rank_of(row.priority, rank[1], rank[2], row.every_run)
+        row.rank = rank_of(row.priority, start, seq, row.every_run)
         row.request = request
         self.expected[row.id] = request
         self.expected_rows[row.id] = row
         self._committer.note().arrivals.append(
             Continuation(
-                row.id,
-                request.url,
-                payload,
-                slot,
-                row.priority,
-                rank[1],
-                rank[2],
-                row.attempts,
-                identity,
-                pinned,
-                row.not_before,
-                failed,
-                asked_again,
+                id=row.id,
+                url=request.url,
+                payload=payload,
+                slot=slot,
+                priority=row.priority,
+                start=start,
+                seq=seq,
+                attempts=row.attempts,
+                identity=identity,
+                lease=pinned,
+                not_before=row.not_before,
+                failed=failed,
+                again=asked_again,
             )
         )
 
@@ -369,23 +292,15 @@ class Admissions:
         if isinstance(arrival, Admission):
             self._frontier.drop_every_run(arrival.id)
             if arrival.parent == START:
-                self._stats.inc_value("resume/start/known")
+                self._log.known_start()
         if not request.dont_filter:
-            self._log_duplicate(request)
-            self._tell_dropped(request)
+            self._log.late_duplicate(request)
 
     def skipped(self, request: Request, row: Row | None) -> None:
         """An earlier number has what a new request would give; ``row``: it runs from memory."""
-        logger.debug("Skipped, as an earlier crawl has its items: %s", request)
-        self._stats.inc_value("resume/delta/skipped")
-        self._tell_dropped(request)
+        self._log.skipped(request)
         if row is not None:
             self.dupefilter.drop(row)
             row.identity = skipped_identity(row.identity)
             row.request = None
             row.settle(State.ignored, "delta")
-
-    def _tell_dropped(self, request: Request) -> None:
-        self._crawler.signals.send_catch_log(
-            request_dropped, request=request, spider=self._crawler.spider
-        )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy.utils.asyncio import call_later
-
 from scrapy_resume.errors import ItemNotRecordableError
 from scrapy_resume.model import EVERY_RUN_ITEM, State, digest
 from scrapy_resume.store.contract import ItemRecord
@@ -15,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scrapy.statscollectors import StatsCollector
-    from scrapy.utils.asyncio import CallLaterResult
 
     from scrapy_resume.codec import Codec
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.model import JobKey
+    from scrapy_resume.ports.clock import Clock, Timer
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -48,19 +46,22 @@ class OpenItems:
         codec: Codec,
         stats: StatsCollector,
         item_key: Callable[[Any], str | None] | None,
+        committer: Committer,
+        clock: Clock,
     ) -> None:
         self._job_key = str(job).encode()
         self._codec = codec
         self._stats = stats
         self._item_key = item_key
+        self._committer = committer
+        self._clock = clock
         self._held_bytes = 0
         self._open_items = 0
         self._open_bytes = 0
-        self._timer: CallLaterResult | None = None
+        self._timer: Timer | None = None
         self._lets_one_through = False
         self.keeps_originals = False
         """Feeds want the items themselves, too."""
-        self.committer: Committer
 
     def begin(self, row: Row) -> int:
         """An item goes into the pipelines. Returns its occurrence among the row's."""
@@ -133,7 +134,7 @@ class OpenItems:
             self._lets_one_through = False
             return False
         if self._timer is None:
-            self._timer = call_later(CROWDED_SECONDS, self._let_one_through, wake)
+            self._timer = self._clock.call_later(CROWDED_SECONDS, self._let_one_through, wake)
         return True
 
     def _let_one_through(self, wake: Callable[[], None]) -> None:
@@ -144,7 +145,7 @@ class OpenItems:
     def _spill(self, row: Row) -> None:
         """Write items down provisionally: nothing shows them before the row's finish."""
         for item in row.items:
-            self.committer.note().spills.append((row.id, item))
+            self._committer.note().spills.append((row.id, item))
         self._open_items -= len(row.items)
         row.items = []
         self._open_bytes -= row.item_bytes

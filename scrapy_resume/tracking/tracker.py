@@ -1,4 +1,4 @@
-"""The state machine of requests in hand: what is to be written of them, and when.
+"""The state machine of requests in hand: what is stored of them, and when.
 
 A row is finished when the engine has let go of it (downloaded, callback or errback
 exhausted, every request that it yielded admitted, every item through the pipelines) and
@@ -12,66 +12,52 @@ From a forced shutdown on the tracker is frozen: Scrapy cancels what runs, errba
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-
-from scrapy.utils.defer import maybe_deferred_to_future
-from twisted.internet.defer import Deferred
 
 from scrapy_resume.errors import ResumeError
 from scrapy_resume.frontier.row import Row, admission_of
 from scrapy_resume.model import START, State
 from scrapy_resume.store.contract import Finish
-from scrapy_resume.tracking.outcomes import outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
     from scrapy import Request
-    from twisted.python.failure import Failure
 
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.dispatch.dispatcher import Dispatcher
     from scrapy_resume.dispatch.workers import Workers
-    from scrapy_resume.frontier.lease_buffer import LeaseBuffer
-    from scrapy_resume.model import Counts
-    from scrapy_resume.politeness.host_breaker import HostBreakers
+    from scrapy_resume.model import Counts, Outcome
     from scrapy_resume.tracking.admission import Admissions
     from scrapy_resume.tracking.items import OpenItems
+    from scrapy_resume.tracking.start import Start
 
 logger = logging.getLogger("scrapy_resume")
 
 FINISHES_AT_RISK: Final = 8
 """Finished requests that send a batch before its time: a death would have them fetched again."""
 
-START_BELOW_LIMIT: Final = 2_000
-"""Unrecorded requests and items of ``start()`` in hand at which it waits for their end."""
-
 
 class Tracker:
-    """Rows in hand: what the engine holds, what waits for others, what is to be written."""
+    """Rows in hand: what the engine holds, what waits for others, what is to be committed."""
 
     def __init__(
         self,
         counts: Counts,
-        frontier: LeaseBuffer,
         dispatcher: Dispatcher,
+        admissions: Admissions,
         items: OpenItems,
-        fleet: Workers,
-        ignored_http_codes: Collection[int],
+        start: Start,
+        workers: Workers,
+        committer: Committer,
     ) -> None:
-        self._frontier = frontier
         self._dispatcher = dispatcher
         self._handed = dispatcher.handed
+        self.admissions = admissions
         self.items = items
-        self._fleet = fleet
-        self._ignored_http_codes = frozenset(ignored_http_codes)
+        self.start = start
+        self._workers = workers
+        self._committer = committer
         self._going_on: dict[Request, Row] = {}
-        self._start_items = 0
-        self.start_exhausted = False
-        """``start()`` came to its end in this run, or was not to be run again."""
-        self._start_over = False
-        """``start()`` is not running: it is over, or was not to be run."""
-        self._start_waiter: Deferred[None] | None = None
         self.frozen = False
         """Nothing that happens is an outcome any more."""
         self._holds: set[str] = set()
@@ -80,14 +66,10 @@ class Tracker:
         """As of the last commit."""
         self.pages = 0
         """Responses to this run's requests."""
-        # Filled by the crawl that puts the parts together.
-        self.committer: Committer
-        self.admissions: Admissions
-        self.hosts: HostBreakers
-        self.wake: Callable[[], None] = lambda: None
+
+    def wake(self) -> None:
         """Have the engine ask for a request."""
-        self.decode: Callable[[Row], Request]
-        self.on_gave_up: Callable[[Exception], None] = lambda _: None
+        self._dispatcher.wake()
 
     # ---- arrivals
 
@@ -110,15 +92,16 @@ class Tracker:
         if self.frozen or self._holds or (self._handed and self.items.crowded(self.wake)):
             return None
         while (row := self._dispatcher.next_row()) is not None:
-            if (error := self.hosts.error_for(row)) is not None:
+            if (error := self._dispatcher.error_for(row)) is not None:
                 self._give_up(row, error)
                 continue
             request = self._open(row)
             if request is not None:
                 self._dispatcher.hand(row, request)
+                row.page = partial(self.admissions.dupefilter.page_of, row.identity, request)
                 return request
         self._dispatcher.ask_for_more()
-        self._fleet.poll_if_needed()
+        self._workers.poll_if_needed()
         return None
 
     def _open(self, row: Row) -> Request | None:
@@ -126,7 +109,7 @@ class Tracker:
             request, row.request = row.request, None
             return self._own(request)
         try:
-            return self.decode(row)
+            return self.admissions.restore(row)
         except (ResumeError, ValueError, TypeError) as error:
             logger.error("%s cannot be restored: %s", row.url, error)
             self._give_up(row, error)
@@ -150,23 +133,24 @@ class Tracker:
         return bool(
             self._holds
             or self._dispatcher.has_pending()
-            or self._start_items
+            or self.start.items_in_hand
             or self.counts.delayed
-            or self._fleet.others_at_work
+            or self._workers.others_at_work
         )
 
     def look_at_the_clock(self) -> None:
         """Close the spider if there has been nothing but delayed requests for too long."""
+        dispatcher = self._dispatcher
         waits = (
-            self._start_over
+            self.start.over
             and not self.frozen
             and not self._holds
-            and not self._start_items
-            and bool(self.counts.delayed or self._dispatcher.waiting or self._frontier.blocked_rows)
-            and self._dispatcher.only_waits()
-            and self._fleet.only_waits
+            and not self.start.items_in_hand
+            and bool(self.counts.delayed or dispatcher.delayed or dispatcher.blocked_rows)
+            and dispatcher.only_waits()
+            and self._workers.only_waits
         )
-        self._dispatcher.waiting.look(waits, self.counts.delayed + self._frontier.blocked_rows)
+        dispatcher.delayed.look(waits, self.counts.delayed + dispatcher.blocked_rows)
 
     def hold(self, why: str, held: bool) -> None:
         """Hand out no requests, and do not end, until told otherwise for the same reason."""
@@ -178,20 +162,13 @@ class Tracker:
 
     def __len__(self) -> int:
         """Requests that are known to wait."""
-        return self._frontier.leased + self._frontier.pending_rows + len(self.admissions.expected)
+        return self._dispatcher.waiting_count
 
     # ---- what the engine does with a request
 
     def row_of(self, request: Request) -> Row | None:
         """The row of a request that the engine holds; ``None``: it came around the scheduler."""
         return self._handed.get(request)
-
-    def passed_robots(self, request: Request) -> None:
-        """The request has reached the downloader, past the robots.txt middleware."""
-        row = self._handed.get(request)
-        robots = self._frontier.robots
-        if row is not None and robots is not None and robots.passed(row):
-            self.wake()
 
     def goes_on_as(self, row: Row, request: Request) -> None:
         """The downloader gave a request in place of a response."""
@@ -203,21 +180,19 @@ class Tracker:
         self.pages += 1
         row.http_status = http_status
 
-    def download_failed(self, row: Row, failure: Failure) -> None:
+    def download_failed(self, row: Row, outcome: Outcome) -> None:
         """A failure goes to the errback: it is the outcome, whatever the errback does."""
-        assert failure.value is not None
-        row.settle(*outcome_of(failure.value, self._ignored_http_codes))
+        row.settle(outcome.state, outcome.error, outcome.message, outcome.http_status)
 
-    def callback_failed(self, row: Row, failure: Failure) -> None:
+    def callback_failed(self, row: Row, error: BaseException) -> None:
         """The callback or the errback raised."""
-        row.settle(State.failed, type(failure.value).__name__, str(failure.value))
+        row.settle(State.failed, type(error).__name__, str(error))
 
     def let_go(self, request: Request) -> None:
         """The engine is done with the request."""
         row = self._dispatcher.take_back(request) if not self.frozen else None
         if row is None:
             return
-        self.hosts.let_go(row)
         if row.went_on:
             row.went_on = False
             return
@@ -240,67 +215,28 @@ class Tracker:
 
     # ---- start()
 
-    async def begin_start_item(self, item: Any) -> Row | None:
-        """An item that ``start()`` yielded is about to go into the pipelines.
-
-        Returns its row, or ``None`` if an earlier run has stored what it gave. Raises
-        ``ItemNotRecordableError``.
-        """
-        row = self.admissions.start_item(item)
-        if self.frozen or not await self.admissions.is_new(row):
-            return None
-        row.in_engine = True
-        row.anchor = self.admissions.start
-        self.admissions.start.open_below += 1
-        self._start_items += 1
-        return row
-
-    def orphan_item(self) -> Row:
-        """A row for an item that nothing known has yielded: it is stored once it is through."""
-        row = self.admissions.orphan_item()
-        row.in_engine = True
-        self._start_items += 1
-        return row
-
     def end_start_item(self, row: Row) -> None:
-        """It has come through, or was dropped."""
-        self._start_items -= 1
+        """An item of ``start()``, or of nobody, has come through the pipelines or was dropped."""
+        self.start.items_in_hand -= 1
         row.in_engine = False
         if not self.frozen:
             self.close(row)
             self.wake()
 
-    async def room_for_start(self) -> None:
-        """Wait while much is on its way to the store, or runs from memory, for ``start()``."""
-        await self.committer.room()
-        while self.admissions.start.open_below >= START_BELOW_LIMIT and not self.frozen:
-            self._start_waiter = Deferred()
-            await maybe_deferred_to_future(self._start_waiter)
-
-    def _let_start_go_on(self) -> None:
-        waiter, self._start_waiter = self._start_waiter, None
-        if waiter is not None:
-            waiter.callback(None)
-
     def start_ended(self, *, exhausted: bool) -> None:
         """``start()`` is over: came to its end, raised, or was not run at all."""
-        self.start_exhausted = exhausted
-        self._start_over = True
-        self._fleet.starting = False
+        self.start.exhausted = exhausted
+        self.start.over = True
+        self._workers.starting = False
         self.stop_awaiting_every_run()
         if exhausted and not self.frozen:
-            self._close_start()
+            self.start.close()
         self.wake()
 
     def stop_awaiting_every_run(self) -> None:
         """What comes first in every run has come, or will not: others may go."""
-        if self._frontier.awaits_every_run:
-            self._frontier.awaits_every_run = False
+        if self._dispatcher.stop_awaiting_every_run():
             self.wake()
-
-    def _close_start(self) -> None:
-        if self.start_exhausted and not self.admissions.start.open_below:
-            self.committer.note().start_exhausted = True
 
     # ---- the end of a row
 
@@ -318,10 +254,10 @@ class Tracker:
         self.admissions.dupefilter.ended(row)
         self._dispatcher.drop(row)
         self.items.ended(row)
-        finishes = self.committer.note().finishes
+        finishes = self._committer.note().finishes
         finishes.append(self._finish_of(row))
         if len(finishes) >= FINISHES_AT_RISK:
-            self.committer.hurry()
+            self._committer.hurry()
         row.anchor = None
         if anchor is not None:
             self.close_below(anchor)
@@ -329,12 +265,12 @@ class Tracker:
     def close_below(self, anchor: Row) -> None:
         """Something that the row has waited for is whole, or was known."""
         anchor.open_below -= 1
-        if anchor.id == START and anchor.open_below < START_BELOW_LIMIT // 2:
-            self._let_start_go_on()
+        if anchor.id == START:
+            self.start.closed_below()
         if anchor.open_below:
             return
         if anchor.id == START:
-            self._close_start()
+            self.start.close()
         elif anchor.ended:
             self.items.unhold(anchor)
             self.close(anchor)
@@ -344,35 +280,34 @@ class Tracker:
         if not row.recorded:
             tombstone = admission_of(row, row.id, row.identity, record=True)
         return Finish(
-            row.id,
-            row.state,
-            row.attempts,
-            row.http_status,
-            row.error,
-            row.error_message,
-            row.items,
-            row.spilled,
-            row.supersedes,
-            row.dropped,
-            row.item_errors,
-            [identity for identity in row.memory_identities if identity != row.identity],
-            row,
-            tombstone,
+            id=row.id,
+            state=row.state,
+            attempts=row.attempts,
+            http_status=row.http_status,
+            error=row.error,
+            error_message=row.error_message,
+            items=row.items,
+            spilled=row.spilled,
+            supersedes=row.supersedes,
+            items_dropped=row.dropped,
+            items_failed=row.item_errors,
+            aliases=[identity for identity in row.memory_identities if identity != row.identity],
+            origin=row,
+            tombstone=tombstone,
         )
 
     # ---- the end
 
-    def gave_up(self, error: Exception) -> None:
+    def store_gave_up(self) -> None:
         """The store takes nothing any more: accept nothing either."""
         self.frozen = True
-        self._let_start_go_on()
-        self.on_gave_up(error)
+        self.start.freeze()
 
     def freeze(self) -> bool:
         """A forced shutdown: from here on nothing is an outcome. False: it was frozen before."""
         if self.frozen:
             return False
         self.frozen = True
-        self._let_start_go_on()
+        self.start.freeze()
         self._dispatcher.take_all_back()
         return True

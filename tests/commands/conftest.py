@@ -26,6 +26,7 @@ from scrapy_resume.store.contract import (
     JobStore,
     Opening,
     Orders,
+    RunProgress,
     Store,
 )
 from tests.support import schemas
@@ -87,7 +88,7 @@ class Shelf:
             *(_finish(State.ignored, error="HttpError", http_status=404) for _ in range(ignored)),
             *([None] * (leased + pending)),
         ]
-        first = job.session.first_id
+        first = job.session.ids.first
         rows = [_admission(first + at, lease=at < len(ends) - pending) for at in range(len(ends))]
         finishes = [
             Finish(id=row.id, attempts=1, **end)
@@ -95,7 +96,14 @@ class Shelf:
             if end is not None
         ]
         pages = len(done) if pages is None else pages
-        job.commit(Batch(first + len(rows), arrivals=rows, finishes=finishes, pages=pages))
+        job.commit(
+            Batch(
+                next_id=first + len(rows),
+                arrivals=rows,
+                finishes=finishes,
+                progress=RunProgress(pages=pages),
+            )
+        )
 
     def close(self, job: JobStore, status: str = "completed", reason: str = "finished") -> None:
         """The run ends."""
@@ -119,7 +127,7 @@ class Shelf:
                 if orders != Orders():
                     heard.append(orders)
                 if orders.changed:
-                    job.commit(Batch(job.session.first_id + 1_000))
+                    job.commit(Batch(next_id=job.session.ids.first + 1_000))
                 if orders.stop:
                     self.close(job, "paused", "shutdown")
                     return

@@ -27,8 +27,16 @@ class Page:
 def log_of(shelf, job, url="http://shop.example/1", directory=None):
     log = EventLogWriter(directory or shelf.directory / "events", job.session, "host:7", 900)
     log.started(job.session, "books")
-    ended = Finish(1, State.failed, 2, 500, "HttpError", "m", origin=Page(url))
-    log.committed(Batch(1, finishes=[ended]), Committed())
+    ended = Finish(
+        id=1,
+        state=State.failed,
+        attempts=2,
+        http_status=500,
+        error="HttpError",
+        error_message="m",
+        origin=Page(url),
+    )
+    log.committed(Batch(next_id=1, finishes=[ended]), Committed())
     return log
 
 

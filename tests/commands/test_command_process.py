@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.skips import other_platform
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRAPY = [sys.executable, "-m", "scrapy"]
 
@@ -71,7 +73,7 @@ def test_a_reader_that_leaves_early_does_not_change_what_check_says(shelf, tmp_p
         assert process.wait(60) == 4
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is needed")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason=other_platform("it has no /dev/full"))
 def test_output_that_cannot_be_written_is_one_line_and_exit_code_1(shelf, tmp_path):
     shelf.close(shelf.begin())
     with open("/dev/full", "wb") as full:

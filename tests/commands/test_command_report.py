@@ -124,7 +124,7 @@ def test_a_live_job_that_only_beats_its_heart_is_stale_too(shelf, call, clock):
     job = shelf.begin("books")
     shelf.crawl(job, done=[[]], pending=1)
     clock.go_on(25 * 3_600)
-    job.session.first_id = 3
+    job.session.ids.first = 3
     shelf.crawl(job, pages=1)
     assert stages(call)["books"]["updated_at"] == "2024-05-02T11:00:00Z"
     assert stages(call)["books"]["stale"]
@@ -133,7 +133,7 @@ def test_a_live_job_that_only_beats_its_heart_is_stale_too(shelf, call, clock):
 def test_a_long_crawl_has_no_more_spans_than_a_plot_can_show(shelf, call, clock):
     job = shelf.begin("books")
     for day in range(12):
-        job.session.first_id = 1 + day
+        job.session.ids.first = 1 + day
         shelf.crawl(job, done=[[]], pages=day + 1)
         clock.go_on(24 * 3_600)
     found = stages(call)["books"]

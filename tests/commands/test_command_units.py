@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.errors import SchemaTooOldError
 from scrapy_resume.model import START, JobKey, State, digest
 from scrapy_resume.reporting.documents import grouped_failures
 from scrapy_resume.reporting.reports import open_store
@@ -30,18 +29,35 @@ STATES = {
 
 def fill(location: str) -> None:
     job = open_location(location).begin(JobKey("cities", 1), Opening("cities", "host:7"))
-    row, step = job.session.first_id, job.session.id_step
+    row, step = job.session.ids.first, job.session.ids.step
     arrivals, finishes = [], []
     for city, pages in CITIES.items():
         for number, what in enumerate(pages):
             url = f"http://127.0.0.1/{city}/{number}"
             arrivals.append(admission(row, url, city, lease=what != "p"))
             if what == "d":
-                finishes.append(Finish(row, State.done, 1, 200, items=[ItemRecord(0, "{}")]))
+                finishes.append(
+                    Finish(
+                        id=row,
+                        state=State.done,
+                        attempts=1,
+                        http_status=200,
+                        items=[ItemRecord(0, "{}")],
+                    )
+                )
             elif what == "f":
-                finishes.append(Finish(row, State.failed, 2, 500, "HttpError", "no"))
+                finishes.append(
+                    Finish(
+                        id=row,
+                        state=State.failed,
+                        attempts=2,
+                        http_status=500,
+                        error="HttpError",
+                        error_message="no",
+                    )
+                )
             row += step
-    job.commit(Batch(row, arrivals=arrivals, finishes=finishes))
+    job.commit(Batch(next_id=row, arrivals=arrivals, finishes=finishes))
     job.close(Closing("paused", "shutdown"))
 
 
@@ -133,7 +149,7 @@ def test_wrong_words_about_units_are_wrong_usage(cities, call, words):
 
 def test_a_unit_of_a_strange_name_cannot_steer_the_terminal(shelf, call):
     job = shelf.begin("books")
-    job.commit(Batch(9, arrivals=[admission(1, "http://x", "bo\x1b[31mom", lease=False)]))
+    job.commit(Batch(next_id=9, arrivals=[admission(1, "http://x", "bo\x1b[31mom", lease=False)]))
     assert "\x1b" not in call("units").out
 
 
@@ -171,14 +187,6 @@ def test_failures_are_grouped_as_the_store_groups_them(cities):
     reports = open_store(cities.directory)
     rows = reports.requests("cities", state="failed")
     assert grouped_failures(rows, 3) == reports.failures("cities")
-
-
-def test_a_job_of_an_older_version_says_that_it_counted_no_units(cities, monkeypatch):
-    reports = open_store(cities.directory)
-    monkeypatch.setattr(reports._reader, "unit_tally", lambda key: None)
-    assert reports.job("cities")["units"] is None
-    with pytest.raises(SchemaTooOldError, match="older version"):
-        reports.units("cities")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

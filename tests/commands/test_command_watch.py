@@ -46,7 +46,7 @@ def interrupt() -> None:
 
 def more(shelf, job, first: int) -> Callable[[], None]:
     def crawl() -> None:
-        job.session.first_id = first
+        job.session.ids.first = first
         shelf.crawl(job, done=[[]] * 2, pages=first)
 
     return crawl

@@ -115,13 +115,13 @@ def crawl_for_minutes(shelf: Shelf, clock: Clock) -> None:
     known = pages = 0
     for minute in range(14):
         done = 40 + 7 * (minute % 5)
-        running.session.first_id = known + 1
+        running.session.ids.first = known + 1
         pages += done
         pending = max(0, 180 - 20 * minute)
         shelf.crawl(running, done=[[{"a": 1}]] * done, pending=pending, pages=pages)
         known += done + pending
         clock.go_on(60)
-    running.session.first_id = known + 1
+    running.session.ids.first = known + 1
     shelf.crawl(running, failed=["timed out"], leased=11, pages=pages + 12)
     clock.go_on(31)
 

@@ -146,9 +146,9 @@ class PlainJob:
                 self.rows[row].attempts = attempts
                 self._give_back(row)
         self._keep(batch)
-        for wish in batch.wishes:
+        for wish in batch.leasing.wishes:
             self._lease(wish.slot, wish.count, answer)
-        if batch.suspect_wish:
+        if batch.leasing.suspect_wish:
             self._lease_suspect(answer)
         answer.suspects = len(self._suspects())
         answer.counts = self.counts()
@@ -255,9 +255,9 @@ class PlainJob:
             self.alone = None
 
     def _keep(self, batch: Batch) -> None:
-        if batch.spider_state is not None:
-            self.state = batch.spider_state
-        self.cookies.update(batch.cookies)
+        if batch.state.spider_state is not None:
+            self.state = batch.state.spider_state
+        self.cookies.update(batch.state.cookies)
         self.start_exhausted |= batch.start_exhausted
 
     def _lease(self, slot: str, count: int, answer: Answer) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from scrapy_resume.model import START, JobKey, State, digest
 from scrapy_resume.store.contract import (
@@ -12,11 +13,16 @@ from scrapy_resume.store.contract import (
     Closing,
     Committed,
     Continuation,
+    EventReport,
     Finish,
     ItemRecord,
     JobStore,
     LeasedRow,
+    Leasing,
     Opening,
+    RunProgress,
+    SavedState,
+    SharingReport,
     Wish,
 )
 
@@ -82,20 +88,45 @@ def tombstone(row: int, items: Sequence[str | ItemRecord] = (), **fields: Any) -
     return finish(row, items, tombstone=admission(row, **fields))
 
 
+PARTS: Final = {
+    field.name: (part, kind)
+    for part, kind in {
+        "state": SavedState,
+        "leasing": Leasing,
+        "progress": RunProgress,
+        "events": EventReport,
+        "sharing": SharingReport,
+    }.items()
+    for field in dataclasses.fields(kind)
+}
+"""Field of a part of a batch → the part, and its class."""
+
+
+def batch(next_id: int, **fields: Any) -> Batch:
+    """A batch; the fields of its parts are given beside its own."""
+    own = {name: value for name, value in fields.items() if name not in PARTS}
+    parts: dict[str, dict[str, Any]] = {}
+    for name in fields.keys() - own.keys():
+        parts.setdefault(PARTS[name][0], {})[name] = fields[name]
+    kinds = dict(PARTS.values())
+    made = {part: kinds[part](**values) for part, values in parts.items()}
+    return Batch(next_id=next_id, **own, **made)
+
+
 class Run:
     """A run of a job, with a short word for a batch."""
 
     def __init__(self, job: JobStore) -> None:
         self.job = job
         self.session = job.session
-        self.next_id = job.session.first_id
+        self.next_id = job.session.ids.first
 
     def commit(self, **fields: Any) -> Committed:
         arrivals = fields.get("arrivals", [])
         finishes = fields.get("finishes", [])
         used = [entry.id for entry in [*arrivals, *finishes]]
         self.next_id = max([self.next_id, *(row + 1 for row in used)])
-        return self.job.commit(Batch(**{"next_id": self.next_id, **fields}))
+        return self.job.commit(batch(**{"next_id": self.next_id, **fields}))
 
     def admit(self, *arrivals: Admission | Continuation) -> Committed:
         return self.commit(arrivals=list(arrivals))

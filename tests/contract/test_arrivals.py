@@ -60,10 +60,10 @@ def test_an_arrival_that_is_not_recorded_leaves_no_trace(place: Place) -> None:
 
 def test_ids_go_on_after_those_that_may_have_been_used(place: Place) -> None:
     run = place.begin()
-    assert run.session.first_id >= 1
+    assert run.session.ids.first >= 1
     run.commit(next_id=70, arrivals=[admission(5)])
     run.die()
-    assert place.resume().session.first_id >= 70
+    assert place.resume().session.ids.first >= 70
 
 
 def test_a_unit_is_a_name_or_a_row(place: Place) -> None:
@@ -195,10 +195,10 @@ def test_requests_of_every_run_that_were_not_fetched_are_superseded(place: Place
         admission(3, every_run=True, not_before=time.time() + 900),
         admission(4),
     )
-    assert not run.session.every_run
+    assert not run.session.frontier.every_run
     run.die()
     run = place.resume()
-    assert run.session.every_run
+    assert run.session.frontier.every_run
     assert run.session.counts.pending == 1
     assert run.session.counts.delayed == 0
     assert place.states() == {"1": "ignored", "2": "ignored", "3": "ignored", "4": "pending"}
@@ -265,7 +265,7 @@ def test_a_delay_outlives_the_run(place: Place) -> None:
     run.die()
     run = place.resume()
     assert run.session.counts.delayed == 1
-    assert run.session.pending == {}
+    assert run.session.frontier.pending == {}
     assert run.lease() == []
 
 

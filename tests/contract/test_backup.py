@@ -114,10 +114,12 @@ def test_a_restored_job_goes_on(place: Place, tmp_path: Path) -> None:
     place.store.restore(file)
     run = place.resume()
     session = run.session
-    assert (session.spider_state, session.cookies) == ('{"a": 1}', {"jar": "[]"})
+    assert (session.state.spider_state, session.state.cookies) == ('{"a": 1}', {"jar": "[]"})
     assert [note.feed for note in session.feeds] == ["out.csv"]
-    assert (session.pages, session.run, session.start_exhausted) == (4, 2, True)
-    answer = run.admit(admission(session.first_id, 1), admission(session.first_id + 4096, "moved"))
+    assert (session.progress.pages, session.run, session.start.exhausted) == (4, 2, True)
+    answer = run.admit(
+        admission(session.ids.first, 1), admission(session.ids.first + 4096, "moved")
+    )
     assert len(answer.duplicates) == 2, "what was known is known"
     leased = [*run.lease(9, "slot2"), *run.lease(9, "slot0")]
     assert sorted(row.id for row in leased) == [5, 6]

@@ -8,7 +8,7 @@ import pytest
 
 from scrapy_resume.errors import LeaseLostError
 from scrapy_resume.model import Phase, State
-from scrapy_resume.store.contract import Batch, Closing, EventNote
+from scrapy_resume.store.contract import Batch, Closing, EventNote, EventReport
 
 from .conftest import Place
 from .records import BOOKS, SLOT, Run, admission, finish
@@ -22,7 +22,7 @@ def names(notes: list[EventNote]) -> list[str]:
 
 def settled(run: Run) -> Run:
     """What its opening has to tell was told."""
-    run.commit(told=[note.id for note in run.session.events])
+    run.commit(delivered=[note.id for note in run.session.events.of_job])
     return run
 
 
@@ -37,14 +37,14 @@ def three(run: Run) -> list[Any]:
 
 def test_an_opening_tells_that_it_began_went_on_or_recovered(place: Place) -> None:
     run = place.begin()
-    assert names(run.session.events) == ["job_opened"]
+    assert names(run.session.events.of_job) == ["job_opened"]
     settled(run).close()
     run = settled(place.resume())
-    assert names(run.session.events) == ["job_resumed"]
+    assert names(run.session.events.of_job) == ["job_resumed"]
     run.die()
     run = place.resume()
-    assert names(run.session.events) == ["job_resumed", "job_recovered"]
-    assert run.session.events[-1].events[-1] == {
+    assert names(run.session.events.of_job) == ["job_resumed", "job_recovered"]
+    assert run.session.events.of_job[-1].events[-1] == {
         "event": "job_recovered",
         "run": 3,
         "recovered": 0,
@@ -91,20 +91,20 @@ def test_what_was_not_told_before_a_death_is_told_by_the_next_run(place: Place) 
     (note,) = run.commit(finishes=ends, wanted=ENDS).events
     run.die()
     run = place.resume()
-    assert run.session.events[0] == note
-    assert names(run.session.events[1:]) == ["job_resumed", "job_recovered"]
+    assert run.session.events.of_job[0] == note
+    assert names(run.session.events.of_job[1:]) == ["job_resumed", "job_recovered"]
     settled(run).die()
-    assert "request_failed" not in names(place.resume().session.events)
+    assert "request_failed" not in names(place.resume().session.events.of_job)
 
 
 def test_a_batch_that_is_sent_again_tells_the_same_once(place: Place) -> None:
     run = settled(place.begin())
     ends = three(run)
-    batch = Batch(9, finishes=ends, wanted=ENDS)
+    batch = Batch(next_id=9, finishes=ends, events=EventReport(wanted=ENDS))
     first = run.job.commit(batch)
     run.die()
     assert len(first.events) == 1
-    assert names(place.resume().session.events).count("request_failed") == 1
+    assert names(place.resume().session.events.of_job).count("request_failed") == 1
 
 
 def test_an_event_of_a_batch_that_is_refused_is_not_kept(place: Place) -> None:
@@ -126,7 +126,7 @@ def test_a_request_that_a_recovery_parks_is_told(place: Place) -> None:
         settled(run).die()
         run = place.resume(crash_limit=1)
         run.commit(suspect_wish=True)
-    assert names(run.session.events) == [
+    assert names(run.session.events.of_job) == [
         "job_resumed",
         "job_recovered",
         "request_parked",
@@ -149,8 +149,8 @@ def test_the_end_of_a_run_is_told_until_it_is_forgotten(place: Place) -> None:
 
 def test_what_a_closing_was_told_is_forgotten_with_it(place: Place) -> None:
     run = place.begin()
-    told = [note.id for note in run.session.events]
-    run.job.close(Closing("paused", "shutdown", told=told))
+    told = [note.id for note in run.session.events.of_job]
+    run.job.close(Closing("paused", "shutdown", delivered=told))
     assert run.job.closed is None
     assert place.store.untold(BOOKS) == []
 
@@ -165,7 +165,7 @@ def test_a_worker_tells_what_one_that_died_did_not(shared_place: Place) -> None:
     first.die()
     assert second.commit(idle=True).events == [note]
     second.die()
-    assert place.resume().session.events[0] == note
+    assert place.resume().session.events.of_job[0] == note
 
 
 def test_custom_metrics_are_kept_with_the_batch_and_at_the_end(place: Place) -> None:

@@ -220,7 +220,7 @@ def test_only_items_that_every_run_gives_are_superseded_by_those_with_their_key(
     before = run.finish(finish(1, [item(0, "old", f"{prefix}k")]))
     committed = run.finish(finish(2, [item(0, "new", f"{prefix}k")]))
     assert place.items() == ["new"]
-    assert committed.superseded - before.superseded == superseded
+    assert committed.items.superseded - before.items.superseded == superseded
 
 
 def test_items_never_take_the_place_of_deleted_ones(place: Place) -> None:
@@ -301,15 +301,15 @@ def test_tombstones_are_counted_as_arrivals_are(place: Place) -> None:
 
 def test_state_and_cookies_are_kept_with_the_batch(place: Place) -> None:
     run = place.begin()
-    assert run.session.spider_state is None
-    assert run.session.cookies == {}
+    assert run.session.state.spider_state is None
+    assert run.session.state.cookies == {}
     run.commit(spider_state='{"a":1}', cookies={"": "one", "2": "two"}, start_exhausted=True)
     run.commit(cookies={"": "three"})
     run.die()
     session = place.resume().session
-    assert session.spider_state == '{"a":1}'
-    assert session.cookies == {"": "three", "2": "two"}
-    assert session.start_exhausted
+    assert session.state.spider_state == '{"a":1}'
+    assert session.state.cookies == {"": "three", "2": "two"}
+    assert session.start.exhausted
 
 
 def test_pages_are_added_up_over_the_runs(place: Place) -> None:
@@ -318,10 +318,10 @@ def test_pages_are_added_up_over_the_runs(place: Place) -> None:
     run.commit(pages=5)
     run.die()
     run = place.resume()
-    assert run.session.pages == 5
+    assert run.session.progress.pages == 5
     run.commit(pages=2)
     run.close()
-    assert place.resume().session.pages == 7
+    assert place.resume().session.progress.pages == 7
 
 
 def test_aliases_are_known_from_the_finish_on(place: Place) -> None:

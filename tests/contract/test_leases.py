@@ -80,7 +80,7 @@ def test_the_next_run_is_told_which_slots_have_rows(place: Place) -> None:
     run.finish(*(finish(row) for row in (1, 4, 7)))
     run.commit(wishes=[Wish("s2", 1)])
     run.die()
-    assert place.resume().session.pending == {"s0": 2, "s2": 3}
+    assert place.resume().session.frontier.pending == {"s0": 2, "s2": 3}
 
 
 def test_very_many_slots(place: Place) -> None:

@@ -140,9 +140,9 @@ def test_a_close_releases_what_is_leased(place: Place) -> None:
     run.close()
     assert place.states() == {"1": "pending", "2": "pending"}
     session = place.resume().session
-    assert session.pending == {SLOT: 2}
+    assert session.frontier.pending == {SLOT: 2}
     assert not session.crashed
-    assert session.recovered == 0
+    assert session.recovered.requests == 0
 
 
 def test_the_runs_of_a_job_are_remembered(place: Place) -> None:
@@ -222,7 +222,7 @@ def test_a_takeover_by_force_fences_the_old_owner(place: Place) -> None:
         old.commit()  # that takes the mark along
     new = place.resume(force=True, worker="new:2")
     assert new.session.epoch == old.session.epoch + 1
-    assert new.session.recovered == 1
+    assert new.session.recovered.requests == 1
     for attempt in (
         lambda: old.admit(admission(7)),
         lambda: old.finish(finish(1, ["stale"])),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scrapy_resume.errors import LeaseLostError, StoreUnavailableError
-from scrapy_resume.store.contract import Batch, Closing, Committed, Wish
+from scrapy_resume.store.contract import Batch, Closing, Committed, Leasing, Wish
 from tests.support.postgres import PostgresServer
 
 from .conftest import Place
@@ -73,11 +73,11 @@ def statuses(place: Place) -> list[str]:
 def test_slots_of_a_claim_that_was_not_answered_are_leased_from(shared_place: Place) -> None:
     run = shared_place.begin()
     run.admit(*(new(run, n) for n in range(4)))
-    batch = Batch(run.next_id, wishes=[Wish(SLOT, 1)])
+    batch = Batch(next_id=run.next_id, leasing=Leasing(wishes=[Wish(SLOT, 1)]))
     with answer_lost(run):
         run.job.commit(batch)
     answer = run.job.commit(batch)
-    assert (len(answer.leased), answer.claimed) == (1, [SLOT])
+    assert (len(answer.leased), answer.sharing.claimed) == (1, [SLOT])
     assert len(run.lease()) == 3, "the slot is this run's, and it does not know"
 
 
@@ -85,7 +85,7 @@ def test_what_was_kept_and_not_answered_is_done_once(shared_place: Place) -> Non
     run = shared_place.begin()
     run.admit(new(run, "a"))
     [row] = run.lease()
-    batch = Batch(run.next_id, [new(run, "b")], finishes=[finish(row.id, ["1"])])
+    batch = Batch(next_id=run.next_id, arrivals=[new(run, "b")], finishes=[finish(row.id, ["1"])])
     for _ in range(2):
         with answer_lost(run):
             run.job.commit(batch)
@@ -98,7 +98,7 @@ def test_what_was_rolled_back_and_not_answered_is_done_again(shared_place: Place
     run = shared_place.begin()
     run.admit(new(run, "a"))
     [row] = run.lease()
-    batch = Batch(run.next_id, finishes=[finish(row.id, ["1"])])
+    batch = Batch(next_id=run.next_id, finishes=[finish(row.id, ["1"])])
     link: Any = run.job._link  # type: ignore[attr-defined]
     whole = link.transaction
 
@@ -150,7 +150,7 @@ def test_nobody_is_dead_because_the_server_was_not_there(
     write(second, "UPDATE scrapy_resume.run SET beat_at = 0")
     assert insisting(second, idle=True).counts.leased == 1
     third = shared_place.resume(orphan_seconds=250)
-    assert third.session.others == 2
+    assert third.session.sharing.others == 2
     insisting(first)
     assert statuses(shared_place) == ["running"] * 3
     assert [run["alive"] for run in shared_place.reader.runs(BOOKS)] == [True] * 3

@@ -65,23 +65,21 @@ def test_retries_are_taken_out_of_one_without_changing_the_others(place: Place) 
     assert second == text
 
 
-def test_sqlite_keeps_what_many_have_in_common_once(tmp_path: Path, place: Place) -> None:
-    path = tmp_path / "store" / "books#1.sqlite3"
-    run = place.begin()
+def test_sqlite_keeps_what_many_have_in_common_once(
+    directory: Path, exclusive_place: Place
+) -> None:
+    path = directory / "books#1.sqlite3"
+    run = exclusive_place.begin()
     for batch in range(5):
         run.admit(*(admission(10 * batch + row) for row in range(1, 11)))
-    if not path.exists():
-        pytest.skip("about files: SQLite alone")
     with reading(path) as connection:
         assert connection.execute("SELECT text FROM payload").fetchall() == [(PAYLOAD,)]
         query = "SELECT count(*) FROM request WHERE payload = '' AND shared = 1"
         assert connection.execute(query).fetchone() == (50,)
 
 
-def test_sqlite_takes_nothing_for_kept_that_was_rolled_back(tmp_path: Path, place: Place) -> None:
-    run = place.begin()
-    if not (tmp_path / "store").exists():
-        pytest.skip("about files: SQLite alone")
+def test_sqlite_takes_nothing_for_kept_that_was_rolled_back(exclusive_place: Place) -> None:
+    run = exclusive_place.begin()
     run.admit(admission(1))
     connection = run.job._connection  # type: ignore[attr-defined]
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -94,7 +92,7 @@ def test_sqlite_takes_nothing_for_kept_that_was_rolled_back(tmp_path: Path, plac
     run.admit(admission(2, payload=large[1]), admission(3, payload=large[1]))
     run.admit(admission(4, payload=large[0]), admission(5, payload=large[0]))
     run.die()
-    assert payloads(place) == [PAYLOAD, large[1], large[1], large[0], large[0]]
+    assert payloads(exclusive_place) == [PAYLOAD, large[1], large[1], large[0], large[0]]
 
 
 def test_so_many_are_remembered_and_the_rest_is_written_once_more() -> None:

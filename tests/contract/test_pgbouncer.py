@@ -11,7 +11,7 @@ import pytest
 
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.store.contract import Closing
-from tests.support.pgbouncer import SESSIONS, PoolMode, bouncer_or_skip
+from tests.support.pgbouncer import SESSIONS, PoolMode, pgbouncer
 from tests.support.postgres import PostgresServer
 
 from . import test_sharing
@@ -28,7 +28,7 @@ def mode() -> PoolMode:
 
 @pytest.fixture
 def pooled_url(postgres_server: PostgresServer, mode: PoolMode) -> Iterator[str]:
-    with bouncer_or_skip(postgres_server, mode) as bouncer:
+    with pgbouncer(postgres_server, mode) as bouncer:
         yield bouncer.url(postgres_server.new_database())
 
 

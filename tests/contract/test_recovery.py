@@ -17,7 +17,11 @@ def test_killed_after_lease_is_fetched_again(place: Place) -> None:
     run = place.resume()
     session = run.session
     assert session.crashed
-    assert (session.recovered, session.parked, session.suspects) == (2, 0, 0)
+    assert (session.recovered.requests, session.recovered.parked, session.frontier.suspects) == (
+        2,
+        0,
+        0,
+    )
     assert (session.counts.pending, session.counts.leased, session.counts.done) == (3, 0, 1)
     assert [row.id for row in run.lease()] == [1, 3, 4]
     assert place.items() == ["a"]
@@ -47,7 +51,7 @@ def test_a_row_that_ended_before_the_death_has_no_crash(place: Place) -> None:
     run.job.mark(1, Phase.answered)
     run.finish(finish(1))
     run.die()
-    assert place.resume().session.recovered == 0
+    assert place.resume().session.recovered.requests == 0
     assert place.rows()["1"]["crashes"] == 0
 
 
@@ -86,7 +90,7 @@ def test_deaths_before_and_within_a_retry_add_up(place: Place) -> None:
 def crash(place: Place, phase: Phase = Phase.answered, *, limit: int = 3, row: int = 1) -> Run:
     """The next run leases everything, alone if it is a suspect, and dies with the row in hand."""
     run = place.resume(crash_limit=limit)
-    if run.session.suspects:
+    if run.session.frontier.suspects:
         assert run.commit(suspect_wish=True).suspect is not None
     else:
         run.lease()
@@ -107,9 +111,9 @@ def suspect(place: Place, phase: Phase = Phase.answered) -> None:
 def test_a_row_that_crashed_too_often_is_leased_only_as_a_suspect(place: Place) -> None:
     suspect(place)
     run = place.resume()
-    assert run.session.suspects == 1
+    assert run.session.frontier.suspects == 1
     assert run.session.counts.pending == 2
-    assert run.session.pending == {SLOT: 1}
+    assert run.session.frontier.pending == {SLOT: 1}
     assert [row.id for row in run.lease()] == [2]
     committed = run.commit(suspect_wish=True)
     assert isinstance(committed.suspect, LeasedRow)
@@ -127,7 +131,7 @@ def test_a_suspect_that_survives_is_cleared(place: Place) -> None:
     assert place.rows()["1"]["crashes"] == 0
     run.die()
     session = place.resume().session
-    assert (session.suspects, session.counts.parked) == (0, 0)
+    assert (session.frontier.suspects, session.counts.parked) == (0, 0)
 
 
 def test_a_suspect_that_kills_alone_is_parked_with_the_reason(place: Place) -> None:
@@ -137,7 +141,7 @@ def test_a_suspect_that_kills_alone_is_parked_with_the_reason(place: Place) -> N
     run.job.mark(1, Phase.answered)
     run.die()
     session = place.resume().session
-    assert (session.parked, session.suspects, session.counts.parked) == (1, 0, 1)
+    assert (session.recovered.parked, session.frontier.suspects, session.counts.parked) == (1, 0, 1)
     row = place.rows()["1"]
     assert (row["state"], row["error"], row["crashes"]) == ("parked", "crash", 4)
     assert row["error_message"] == (
@@ -151,7 +155,7 @@ def test_a_suspect_whose_site_had_not_answered_is_not_parked(place: Place) -> No
     for _ in range(10):
         crash(place, Phase.sent)
     session = place.resume().session
-    assert (session.suspects, session.counts.parked) == (1, 0)
+    assert (session.frontier.suspects, session.counts.parked) == (1, 0)
     assert place.rows()["1"]["crashes"] == 13
 
 
@@ -169,11 +173,11 @@ def test_a_suspect_that_waits_beside_others_is_not_blamed(place: Place) -> None:
     run.job.mark(2, Phase.answered)
     run.die()
     run = place.resume()
-    assert run.session.suspects == 1
+    assert run.session.frontier.suspects == 1
     run.commit(suspect_wish=True)
     run.die()
     session = place.resume().session
-    assert (session.suspects, session.counts.parked) == (1, 0)
+    assert (session.frontier.suspects, session.counts.parked) == (1, 0)
     assert {name: row["crashes"] for name, row in place.rows().items()} == {"1": 3, "2": 1}
 
 
@@ -208,7 +212,7 @@ def test_the_crash_limit_is_the_openings(place: Place) -> None:
     run.admit(admission(1))
     run.close()
     crash(place, limit=1)
-    assert place.resume(crash_limit=1).session.suspects == 1
+    assert place.resume(crash_limit=1).session.frontier.suspects == 1
 
 
 def test_suspects_wait_for_their_delay(place: Place) -> None:
@@ -227,5 +231,5 @@ def test_more_rows_than_the_board_has_room_for_are_leased_and_recovered(place: P
         run.job.mark(row, Phase.sent)
     run.die()
     run = place.resume()
-    assert run.session.recovered == 5000
+    assert run.session.recovered.requests == 5000
     assert sum(row.crashes for row in run.lease(5000)) == 4096

@@ -23,7 +23,7 @@ def two(place: Place, **fields: Any) -> tuple[Run, Run]:
 def new(run: Run, name: object, **fields: Any) -> Any:
     """An admission with an id of the run's own."""
     row = run.next_id
-    run.next_id += run.session.id_step
+    run.next_id += run.session.ids.step
     return admission(row, name, **fields)
 
 
@@ -34,9 +34,9 @@ def idle(run: Run) -> Committed:
 def test_who_resumes_a_live_job_joins_it(shared_place: Place) -> None:
     first, second = two(shared_place)
     assert (first.session.run, second.session.run) == (1, 2)
-    assert (second.session.others, second.session.crashed) == (1, False)
-    assert first.session.has_start
-    assert not second.session.has_start
+    assert (second.session.sharing.others, second.session.crashed) == (1, False)
+    assert first.session.start.owned
+    assert not second.session.start.owned
     first.admit(new(first, "a"))
     second.admit(new(second, "b"))
     assert set(shared_place.states()) == {"a", "b"}
@@ -54,7 +54,7 @@ def test_ids_follow_the_order_of_arrival_over_all_runs(shared_place: Place) -> N
     for name in range(50):
         first.admit(new(first, name))
     answer = second.commit()
-    assert answer.next_id >= first.next_id - first.session.id_step
+    assert answer.sharing.next_id >= first.next_id - first.session.ids.step
 
 
 def test_what_one_finds_is_known_to_the_other(shared_place: Place) -> None:
@@ -90,9 +90,9 @@ def test_a_slot_belongs_to_one_run(shared_place: Place) -> None:
     first, second = two(shared_place)
     first.admit(*(new(first, n) for n in range(4)))
     answer = first.commit(wishes=[Wish(SLOT, 1)])
-    assert (len(answer.leased), answer.claimed) == (1, [SLOT])
+    assert (len(answer.leased), answer.sharing.claimed) == (1, [SLOT])
     answer = second.commit(wishes=[Wish(SLOT, 1)])
-    assert (answer.leased, answer.claimed, answer.pending) == ([], [], {SLOT: 0})
+    assert (answer.leased, answer.sharing.claimed, answer.pending) == ([], [], {SLOT: 0})
 
 
 def test_a_slot_that_is_given_is_anybodys_after_the_delay(shared_place: Place) -> None:
@@ -101,11 +101,11 @@ def test_a_slot_that_is_given_is_anybodys_after_the_delay(shared_place: Place) -
     first.commit(wishes=[Wish(SLOT, 1)])
     first.commit(slots_given={SLOT: 0.5})
     given_at = time.monotonic()
-    assert second.commit(slots_wanted=8).slots_found == 0
+    assert second.commit(slots_wanted=8).sharing.slots_found == 0
     while not (answer := second.commit(slots_wanted=8, slot_share=2)).leased:
         pass
     assert time.monotonic() - given_at >= 0.4
-    assert (answer.claimed, len(answer.leased)) == ([SLOT], 2)
+    assert (answer.sharing.claimed, len(answer.leased)) == ([SLOT], 2)
 
 
 def test_shared_slots_are_leased_from_by_all(shared_place: Place) -> None:
@@ -122,10 +122,10 @@ def test_who_looks_for_slots_in_vain_is_known_to_the_others(shared_place: Place)
     first.admit(*(new(first, n, slot=f"s{n}") for n in range(6)))
     first.commit(slots_wanted=8)
     answer = second.commit(slots_wanted=8)
-    assert answer.slots_found == 0
-    assert answer.blocked_by
-    assert first.commit().fair_share == 3
-    assert second.commit().fair_share == 0
+    assert answer.sharing.slots_found == 0
+    assert answer.sharing.blocked_by
+    assert first.commit().sharing.fair_share == 3
+    assert second.commit().sharing.fair_share == 0
 
 
 def test_who_has_found_too_few_slots_is_still_looking(shared_place: Place) -> None:
@@ -137,21 +137,21 @@ def test_who_has_found_too_few_slots_is_still_looking(shared_place: Place) -> No
     first.commit(slots_given={"s0": 0.0})
     second.admit(new(second, "more", slot="s0"))
     assert second.commit(wishes=[Wish("s0", 2)]).leased
-    assert first.commit().fair_share == 4
+    assert first.commit().sharing.fair_share == 4
     second.commit(slots_enough=True)
-    assert first.commit().fair_share == 0
+    assert first.commit().sharing.fair_share == 0
 
 
 def test_nobody_finishes_before_all_have(shared_place: Place) -> None:
     first, second = two(shared_place)
-    assert idle(second).others_at_work, "start() is still to come"
+    assert idle(second).sharing.others_at_work, "start() is still to come"
     first.admit(new(first, "a"))
     first.commit(start_exhausted=True)
-    assert idle(second).others_at_work, "a request is pending"
+    assert idle(second).sharing.others_at_work, "a request is pending"
     [row] = first.lease()
-    assert idle(second).others_at_work, "a request is leased"
+    assert idle(second).sharing.others_at_work, "a request is leased"
     first.finish(finish(row.id))
-    assert not idle(second).others_at_work
+    assert not idle(second).sharing.others_at_work
     assert not second.job.is_last()
     assert second.close("completed", "finished") == "running"
     assert first.job.is_last()
@@ -162,16 +162,18 @@ def test_it_is_known_that_all_others_only_wait(shared_place: Place) -> None:
     first, second = two(shared_place)
     first.admit(new(first, "later", not_before=2e9))
     answer = idle(second)
-    assert (answer.others_at_work, answer.only_delayed) == (True, False), "start() is to come"
+    assert (answer.sharing.others_at_work, answer.sharing.only_delayed) == (True, False), (
+        "start() is to come"
+    )
     first.commit(start_exhausted=True)
     answer = idle(second)
-    assert (answer.others_at_work, answer.only_delayed) == (True, True)
+    assert (answer.sharing.others_at_work, answer.sharing.only_delayed) == (True, True)
     first.admit(new(first, "now"))
-    assert not idle(second).only_delayed
+    assert not idle(second).sharing.only_delayed
     [row] = first.lease()
-    assert not idle(second).only_delayed, "it is leased"
+    assert not idle(second).sharing.only_delayed, "it is leased"
     first.finish(finish(row.id))
-    assert idle(second).only_delayed
+    assert idle(second).sharing.only_delayed
 
 
 @pytest.mark.parametrize("why", ["open_until", "wait_until"])
@@ -181,11 +183,11 @@ def test_what_waits_for_its_host_only_waits(shared_place: Place, why: str) -> No
     first.commit(start_exhausted=True)
     until = time.time() + 900
     first.commit(hosts=[HostNote("s0", json.dumps({why: until}))])
-    assert not idle(second).only_delayed, "one may be asked"
+    assert not idle(second).sharing.only_delayed, "one may be asked"
     first.commit(hosts=[HostNote("s1", json.dumps({why: until}))])
-    assert idle(second).only_delayed
+    assert idle(second).sharing.only_delayed
     first.commit(hosts=[HostNote("s0", json.dumps({why: 1.0}))])
-    assert not idle(second).only_delayed
+    assert not idle(second).sharing.only_delayed
 
 
 def test_what_is_known_of_a_host_comes_with_its_slot(shared_place: Place) -> None:
@@ -193,11 +195,11 @@ def test_what_is_known_of_a_host_comes_with_its_slot(shared_place: Place) -> Non
     first.admit(new(first, "a"))
     first.commit(wishes=[Wish(SLOT, 1)])
     first.commit(hosts=[HostNote(SLOT, '{"open_until": 5.0}')])
-    assert second.commit(slots_wanted=8).hosts == []
+    assert second.commit(slots_wanted=8).sharing.hosts == []
     first.close()
-    while not (answer := second.commit(slots_wanted=8)).claimed:
+    while not (answer := second.commit(slots_wanted=8)).sharing.claimed:
         pass
-    assert answer.hosts == [HostNote(SLOT, '{"open_until": 5.0}')]
+    assert answer.sharing.hosts == [HostNote(SLOT, '{"open_until": 5.0}')]
 
 
 def test_all_hear_of_hosts_that_all_may_ask(shared_place: Place) -> None:
@@ -206,9 +208,9 @@ def test_all_hear_of_hosts_that_all_may_ask(shared_place: Place) -> None:
     first.commit(hosts=[HostNote(SLOT, '{"open_until": 5.0}')])
     heard: list[HostNote] = []
     while not heard:
-        heard = second.commit().hosts
+        heard = second.commit().sharing.hosts
     assert heard == [HostNote(SLOT, '{"open_until": 5.0}')]
-    assert first.commit().hosts == []
+    assert first.commit().sharing.hosts == []
 
 
 def test_the_last_one_completes_the_job_whoever_closes_first(shared_place: Place) -> None:
@@ -233,14 +235,14 @@ def test_who_stops_gives_back_what_it_holds(shared_place: Place) -> None:
 
 def test_start_goes_to_another_when_its_run_ends(shared_place: Place) -> None:
     first, second = two(shared_place)
-    assert second.commit(start_wanted=True).start is StartTurn.taken
+    assert second.commit(start_wanted=True).sharing.start is StartTurn.taken
     first.die()
     idle(second)
-    assert second.commit(start_wanted=True).start is StartTurn.given
+    assert second.commit(start_wanted=True).sharing.start is StartTurn.given
     second.commit(start_exhausted=True)
     third = shared_place.resume()
-    assert not third.session.has_start
-    assert third.commit(start_wanted=True).start is StartTurn.over
+    assert not third.session.start.owned
+    assert third.commit(start_wanted=True).sharing.start is StartTurn.over
 
 
 def test_what_a_dead_run_held_is_taken_back_by_those_alive(shared_place: Place) -> None:
@@ -249,7 +251,7 @@ def test_what_a_dead_run_held_is_taken_back_by_those_alive(shared_place: Place) 
     first.lease(2)
     first.die()
     answer = idle(second)
-    assert answer.others_at_work
+    assert answer.sharing.others_at_work
     assert (answer.counts.pending, answer.counts.leased) == (3, 0)
     assert [run["status"] for run in shared_place.reader.runs(BOOKS)] == ["crashed", "running"]
 
@@ -308,17 +310,19 @@ def test_state_and_cookies_of_a_run_that_ended_are_taken_up_once(shared_place: P
     first.commit(spider_state="1", cookies={"jar": "first"})
     second.commit(spider_state="2", cookies={"jar": "second"})
     third = shared_place.resume()
-    assert third.session.spider_state is None
-    assert third.session.cookies == {"jar": "second"}, "of those who are on the job, the latest"
+    assert third.session.state.spider_state is None
+    assert third.session.state.cookies == {"jar": "second"}, (
+        "of those who are on the job, the latest"
+    )
     first.die()
-    assert shared_place.resume().session.spider_state == "1"
-    assert shared_place.resume().session.spider_state is None
+    assert shared_place.resume().session.state.spider_state == "1"
+    assert shared_place.resume().session.state.spider_state is None
 
 
 def test_a_batch_that_is_sent_again_is_kept_once(shared_place: Place) -> None:
     """Its answer was lost with the connection."""
     run = shared_place.begin()
-    batch = Batch(run.next_id, [admission(run.next_id)])
+    batch = Batch(next_id=run.next_id, arrivals=[admission(run.next_id)])
     kept = run.job.commit(batch)
     run.job._commits -= 1  # type: ignore[attr-defined]
     run.job._doubt = type("Doubt", (), {"batch": batch, "committed": kept})()  # type: ignore[attr-defined]

@@ -203,7 +203,7 @@ def test_a_job_goes_on_after_a_power_loss(place: Place, directory: Path, tmp_pat
         cut = tmp_path / str(number)
         power_loss(directory, cut, size - 1)
         after = Run(SqliteStore(cut).resume(BOOKS, opening()))
-        assert (after.session.counts.done, after.session.recovered) == (number - 1, 1)
+        assert (after.session.counts.done, after.session.recovered.requests) == (number - 1, 1)
         rows = after.lease()
         after.finish(*(finish(row.id, [str(row.id)]) for row in rows))
         assert after.close("completed", "finished") == "completed"

@@ -17,6 +17,7 @@ from scrapy_resume.model import JobKey, Phase
 from scrapy_resume.store.contract import Batch
 from scrapy_resume.store.sqlite.reader import SqliteReader
 from scrapy_resume.store.sqlite.store import SqliteStore
+from tests.support import small_disks
 
 from .records import BOOKS, Run, admission, finish, opening
 
@@ -25,19 +26,8 @@ NOBODY = 65534
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    mounted = tmp_path / "disk"
-    mounted.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=720k", "tmpfs", str(mounted)]
-    try:
-        result = subprocess.run(command, capture_output=True, check=False, timeout=10)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command here")
-    if result.returncode:
-        pytest.skip("a small disk can only be mounted by root")
-    try:
+    with small_disks.small_disk(tmp_path / "disk", "720k") as mounted:
         yield mounted
-    finally:
-        subprocess.run(["umount", "-l", str(mounted)], check=True, timeout=10)
 
 
 def test_a_disk_that_is_really_full(small_disk: Path) -> None:

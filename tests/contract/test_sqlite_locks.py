@@ -98,7 +98,7 @@ def test_killed_owner_is_dead_at_once(place: Place, directory: Path, owners: lis
     assert (job.alive, job.status) == (False, "running")
     run = place.resume()
     assert run.session.crashed
-    assert run.session.recovered == 1
+    assert run.session.recovered.requests == 1
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_an_owner_that_is_stopped_in_a_transaction_is_named(
         place.resume(force=True)
     owner.kill()
     owners.clear()
-    assert place.resume(force=True).session.recovered == 1
+    assert place.resume(force=True).session.recovered.requests == 1
 
 
 def test_two_processes_that_begin_at_once_have_one_job(tmp_path: Path) -> None:

@@ -198,5 +198,5 @@ def test_an_opening_costs_what_is_open_not_what_is_known(directory: Path) -> Non
     job = store.resume(BOOKS, opening())
     spent = time.process_time() - started
     job.abandon()
-    assert sum(job.session.pending.values()) > 9000
+    assert sum(job.session.frontier.pending.values()) > 9000
     assert spent < 0.2

@@ -19,7 +19,7 @@ from scrapy_resume.errors import (
     StoreUnavailableError,
 )
 from scrapy_resume.model import Phase
-from scrapy_resume.store.contract import Batch, Wish
+from scrapy_resume.store.contract import Batch, Leasing, Wish
 
 from .conftest import Place
 from .records import BOOKS, SLOT, admission, finish
@@ -52,7 +52,7 @@ def a_batch() -> Batch:
             admission(4, unit="new unit", slot="new slot"),
         ],
         finishes=[finish(1, ["a"])],
-        wishes=[Wish(SLOT, 1)],
+        leasing=Leasing(wishes=[Wish(SLOT, 1)]),
     )
 
 

@@ -36,6 +36,7 @@ from .records import (
     identity,
     tombstone,
 )
+from .records import batch as made
 
 SLOTS = ("a", "b", "c")
 LATER = 2e10
@@ -107,17 +108,17 @@ class StoreMachine(RuleBasedStateMachine):
         self.run = run
         session = run.session
         assert session.run == self.plain.run
-        assert (session.recovered, session.parked) == (recovered, parked)
+        assert (session.recovered.requests, session.recovered.parked) == (recovered, parked)
         assert session.crashed == died
         assert session.counts == self.plain.counts()
-        assert session.pending == self.plain.pending()
-        assert session.first_id >= self.next_id
-        assert session.first_id == self.next_id or session.id_step > 1
-        self.next_id = session.first_id
-        assert session.spider_state == self.plain.state
-        assert session.cookies == self.plain.cookies
-        assert session.start_exhausted == self.plain.start_exhausted
-        assert session.every_run == any(row.every_run for row in self.plain.rows.values())
+        assert session.frontier.pending == self.plain.pending()
+        assert session.ids.first >= self.next_id
+        assert session.ids.first == self.next_id or session.ids.step > 1
+        self.next_id = session.ids.first
+        assert session.state.spider_state == self.plain.state
+        assert session.state.cookies == self.plain.cookies
+        assert session.start.exhausted == self.plain.start_exhausted
+        assert session.frontier.every_run == any(row.every_run for row in self.plain.rows.values())
 
     @precondition(lambda self: self.run is not None)
     @rule(chance=chances)
@@ -205,7 +206,7 @@ class StoreMachine(RuleBasedStateMachine):
         for slot, count in committed.pending.items():
             assert after.get(slot, 0) == count
         changed = {slot for slot in SLOTS if before.get(slot, 0) != after.get(slot, 0)}
-        assert changed | {wish.slot for wish in batch.wishes} <= committed.pending.keys()
+        assert changed | {wish.slot for wish in batch.leasing.wishes} <= committed.pending.keys()
         for row in [*committed.leased, *([suspect] if suspect else [])]:
             plain = self.plain.rows[row.id]
             for name in ("identity", "url", "slot", "priority", "start", "seq", "attempts"):
@@ -228,7 +229,7 @@ class StoreMachine(RuleBasedStateMachine):
         if chance.randint(0, 3) == 0:
             finishes.insert(0, self._tombstone(chance))
         releases = [Release(row, 1) for row in held if chance.random() < 0.05]
-        batch = Batch(
+        batch = made(
             next_id=self.next_id,
             arrivals=arrivals,
             spills=spills,

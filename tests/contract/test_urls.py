@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -195,74 +193,6 @@ def test_sqlite_takes_no_beginning_for_kept_that_was_rolled_back(exclusive_place
     run.admit(*(admission(row, url=url) for row, url in enumerate(large[0], 4)))
     run.die()
     assert leased_urls(exclusive_place) == ["about:blank", *large[1], *large[0]]
-
-
-@pytest.fixture
-def old_file(directory: Path) -> Path:
-    """A job's file of version 6, with URLs 1 to 3 (the last one failed), nobody's."""
-    directory.mkdir(exist_ok=True)
-    path = directory / "books#1.sqlite3"
-    schema = (Path(__file__).parent / "schemas" / "sqlite_6.sql").read_text()
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.executescript(schema)
-        connection.execute(
-            "INSERT INTO job (one, name, number, spider, status, epoch, next_id, created_at,"
-            " updated_at, arguments, metadata, input_hashes, pending, leased, failed) VALUES"
-            " (1, 'books', 1, 'books', 'running', 1, 4, 0, 0, '{}', '{}', '{}', 1, 1, 1)"
-        )
-        connection.execute("INSERT INTO slot (key, pending) VALUES (?, 1)", (SLOT,))
-        connection.execute(
-            "INSERT INTO run (number, epoch, worker, status, started_at, beat_at)"
-            " VALUES (1, 1, 'h:1', 'running', 0, 0)"
-        )
-        connection.execute('INSERT INTO payload (id, text) VALUES (7, \'{"callback":"hat"}\')')
-        connection.executemany(
-            "INSERT INTO request (id, identity_head, identity_tail, kind, parent, unit, slot,"
-            " state, priority, start, seq, depth, run, url, payload, updated_at, error, shared)"
-            " VALUES (?1, ?1, x'000000000000000000000000', 0, 0, ?1, 1, ?3, 0, 0, ?1, 0, 1, ?2,"
-            " '', 10.75, ?4, 7)",
-            [
-                (1, f"{HATS}/1", 0, None),
-                (2, f"{HATS}/2", 1, None),
-                (3, f"{HATS}/3", 3, "E"),
-            ],
-        )
-        connection.executemany(
-            "INSERT INTO unit_count (unit, state, open, done, failed, parked, ignored, items,"
-            " items_failed, attempts) VALUES (?, ?, ?, 0, ?, 0, 0, 0, 0, 0)",
-            [(1, 4, 1, 0), (2, 4, 1, 0), (3, 1, 0, 1)],
-        )
-        connection.execute("UPDATE unit_tally SET units = 2 WHERE state = 4")
-        connection.execute("UPDATE unit_tally SET units = 1 WHERE state = 1")
-    return path
-
-
-def test_a_file_without_shared_beginnings_is_read_as_it_is(
-    exclusive_place: Place, old_file: Path
-) -> None:
-    reader = exclusive_place.reader
-    assert [row["url"] for row in reader.requests(BOOKS)] == [f"{HATS}/{row}" for row in (1, 2, 3)]
-    assert reader.in_flight_urls(BOOKS) == [f"{HATS}/2"]
-    assert reader.failures(BOOKS, 1, 9)[0]["examples"] == [f"{HATS}/3"]
-    assert {row["unit"] for row in reader.units(BOOKS)} == {f"{HATS}/{row}" for row in (1, 2, 3)}
-
-
-def test_a_file_without_shared_beginnings_goes_on_with_them(
-    exclusive_place: Place, old_file: Path
-) -> None:
-    run = exclusive_place.resume()
-    admit_all(run, [f"{HATS}/4", f"{HATS}/5"])
-    assert [row["url"] for row in exclusive_place.reader.requests(BOOKS)] == [
-        f"{HATS}/{row}" for row in range(1, 6)
-    ]
-    run.die()
-    assert sorted(leased_urls(exclusive_place)) == [f"{HATS}/{row}" for row in (1, 2, 4, 5)]
-    assert exclusive_place.store.verify(BOOKS).violations == []
-    assert rows(old_file, "SELECT url FROM request ORDER BY id") == [
-        *((f"{HATS}/{row}",) for row in (1, 2, 3)),
-        ("4",),
-        ("5",),
-    ]
 
 
 @pytest.mark.parametrize("address", [product_url, flat_url])

@@ -12,12 +12,13 @@ import scrapy
 from tests.support.launcher import Launcher
 from tests.support.runs import Workplace
 from tests.support.site import REPO, Site
+from tests.support.skips import other_scrapy, other_store
 from tests.support.stores import on_postgres
 from tests.support.wanderings import Wanderings
 
 pytestmark = pytest.mark.skipif(
     scrapy.version_info < (2, 19),
-    reason="callbacks begin 0.1 s after the download: the order is a matter of time",
+    reason=other_scrapy("callbacks begin 0.1 s after the download, so the order varies"),
 )
 
 ONE_BY_ONE = {"CONCURRENT_REQUESTS": 1, "RESUME_RETRY_DELAY": 0}
@@ -91,7 +92,7 @@ def test_requests_go_in_the_order_of_plain_scrapy(
     wanderings: Wanderings, settings: Settings, arguments: tuple[str, ...]
 ) -> None:
     if on_postgres() and "hosts=2" in arguments and "SCHEDULER_PRIORITY_QUEUE" not in settings:
-        pytest.skip("a worker of many takes slots when it needs them: their order is its own")
+        pytest.skip(other_store("a worker takes slots when it needs them, in an order of its own"))
     expected = fetched(wanderings, plain(settings), arguments)
     assert len(expected) >= wanderings.site.pages
     found = [fetched(wanderings, settings, arguments)]

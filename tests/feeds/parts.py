@@ -12,7 +12,7 @@ from scrapy import signals
 from scrapy.exporters import BaseItemExporter, JsonLinesItemExporter
 from scrapy.extensions.feedexport import BlockingFeedStorage, FeedSlot, FileFeedStorage, ItemFilter
 
-from scrapy_resume.feeds import footprint, ownfile, rewriting
+from scrapy_resume.feeds import ownership_note, shared_file_appender, shared_file_editor
 
 
 class Summed(BaseItemExporter):
@@ -145,7 +145,7 @@ class FullDisk:
                     return write(file, chunk[:100])
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        ownfile.os = Os()
+        shared_file_appender.os = Os()
         return cls()
 
 
@@ -157,16 +157,16 @@ class DiesAtFiles:
     @classmethod
     def from_crawler(cls, crawler):
         if os.environ.get("FEEDING_DIE") == "forgotten":
-            remove = footprint.Footprint.remove
+            remove = ownership_note.NoteFile.remove
 
             def remove_and_die(self):
                 remove(self)
                 os._exit(9)
 
-            footprint.Footprint.remove = remove_and_die
+            ownership_note.NoteFile.remove = remove_and_die
         if os.environ.get("FEEDING_DIE") == "placing":
-            rewriting.rewrite = lambda *_: os._exit(9)
+            shared_file_editor.rewrite = lambda *_: os._exit(9)
         if os.environ.get("FEEDING_DIE") == "placed":
-            rewrite = rewriting.rewrite
-            rewriting.rewrite = lambda *args: os._exit(rewrite(*args) or 9)
+            rewrite = shared_file_editor.rewrite
+            shared_file_editor.rewrite = lambda *args: os._exit(rewrite(*args) or 9)
         return cls()

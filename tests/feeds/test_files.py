@@ -38,7 +38,7 @@ def killed_in_the_middle(crawl: Crawl, size: int = 2_000) -> Path:
     return crawl.path
 
 
-def footprints(crawl: Crawl) -> list[Path]:
+def ownership_notes(crawl: Crawl) -> list[Path]:
     return list(crawl.path.parent.glob(".*.resume"))
 
 

@@ -113,7 +113,7 @@ def test_an_uninterrupted_run_gives_the_bytes_of_plain_scrapy(
     crawl.run()
     assert [path.name for path in crawl.files()] == [path.name for path in plain.files()]
     if on_postgres() and form == "marshal":
-        # It writes down which objects are the same one; these come out of the store.
+        # Marshal writes which objects are identical; these come out of the store.
         assert crawl.items() == plain.items()
         return
     assert [p.read_bytes() for p in crawl.files()] == [p.read_bytes() for p in plain.files()]

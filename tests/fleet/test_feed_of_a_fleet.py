@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from scrapy_resume.feeds.source import PORTION
+from scrapy_resume.feeds.committed_items import PORTION
 from tests.fleet.conftest import NewFleet
 from tests.support.fleet import SLOWLY, Fleet
 from tests.support.hosts_graph import HostGraph

@@ -9,7 +9,7 @@ from tests.support.fleet import SLOWLY, Fleet
 from tests.support.fleet_launcher import FleetLauncher
 from tests.support.hosts_graph import HostGraph
 from tests.support.hosts_site import HostsSite
-from tests.support.pgbouncer import bouncer_or_skip
+from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import PostgresServer
 
 
@@ -21,7 +21,7 @@ def test_crawl_through_a_pooler_survives_a_kill(
 ) -> None:
     graph = HostGraph(hosts=20, pages=200)
     with ExitStack() as stack:
-        bouncer = stack.enter_context(bouncer_or_skip(postgres_server))
+        bouncer = stack.enter_context(pgbouncer(postgres_server))
         site = stack.enter_context(HostsSite(tmp_path, graph))
         fleet = stack.enter_context(
             Fleet(bouncer.url(postgres_url), site, tmp_path, fleet_launcher, settings=SLOWLY)

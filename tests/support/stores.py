@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.postgres import PostgresServer, PostgresUnavailableError
+from tests.support.skips import not_started
 
 VARIABLE = "SCRAPY_RESUME_TESTS_POSTGRES"
 """The URL of a server's own database, where jobs are to be kept in PostgreSQL."""
@@ -54,7 +55,7 @@ def store_of_the_crawls(request: pytest.FixtureRequest) -> Iterator[None]:
         server = PostgresServer({"fsync": "off"})
         server.__enter__()
     except PostgresUnavailableError as error:
-        pytest.skip(f"no PostgreSQL server: {error}")
+        not_started("PostgreSQL", error)
     os.environ[VARIABLE] = server.url()
     try:
         yield

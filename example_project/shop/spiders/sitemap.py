@@ -1,4 +1,4 @@
-"""The same books, found by the sitemap."""
+"""Finds the same books through the sitemap."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from shop.pages import read_book, shop_url
 
 
 class ShopSitemapSpider(SitemapSpider):
-    """Crawls the shop by its sitemap: `scrapy crawl sitemap`."""
+    """Crawls the shop through its sitemap: `scrapy crawl sitemap`."""
 
     name = "sitemap"
     sitemap_rules = (("/book/", "parse_book"),)
 
     async def start(self) -> AsyncIterator[Any]:
-        """Asks for the sitemap of the shop."""
+        """Requests the sitemap of the shop."""
         self.sitemap_urls = [shop_url(self, "/sitemap.xml")]
         async for request in super().start():
             yield request
 
     def parse_book(self, response: Response) -> Iterator[Book]:
-        """Gives the book of a page."""
+        """Yields the book of a page."""
         yield read_book(response)

@@ -22,25 +22,43 @@ again with the same arguments is right), ``LeaseLostError`` (never call again),
 
 from __future__ import annotations
 
-from scrapy_resume.store.contract.answer import Committed, LeasedRow, StartTurn
+from scrapy_resume.store.contract.answer import Committed, LeasedRow, SharingAnswer, StartTurn
 from scrapy_resume.store.contract.batch import (
     Admission,
     Batch,
     Continuation,
+    EventReport,
     Finish,
     ItemRecord,
+    Leasing,
     Release,
+    RunProgress,
+    SharingReport,
     Wish,
 )
-from scrapy_resume.store.contract.notes import EventNote, FeedNote, HostNote, StoredItem
+from scrapy_resume.store.contract.notes import (
+    EventNote,
+    FeedNote,
+    HostNote,
+    ItemPosition,
+    SavedState,
+    StoredItem,
+)
 from scrapy_resume.store.contract.reader import Reader
 from scrapy_resume.store.contract.session import (
     AskedRun,
     Closing,
+    FrontierState,
+    JobProgress,
     Opening,
     Orders,
+    Recovered,
     Recovery,
+    RowIds,
     Session,
+    Sharing,
+    StartState,
+    UndeliveredEvents,
 )
 from scrapy_resume.store.contract.stores import JobStore, SharedJobStore, Store
 
@@ -52,21 +70,35 @@ __all__ = [
     "Committed",
     "Continuation",
     "EventNote",
+    "EventReport",
     "FeedNote",
     "Finish",
+    "FrontierState",
     "HostNote",
+    "ItemPosition",
     "ItemRecord",
+    "JobProgress",
     "JobStore",
     "LeasedRow",
+    "Leasing",
     "Opening",
     "Orders",
     "Reader",
+    "Recovered",
     "Recovery",
     "Release",
+    "RowIds",
+    "RunProgress",
+    "SavedState",
     "Session",
     "SharedJobStore",
+    "Sharing",
+    "SharingAnswer",
+    "SharingReport",
+    "StartState",
     "StartTurn",
     "Store",
     "StoredItem",
+    "UndeliveredEvents",
     "Wish",
 ]

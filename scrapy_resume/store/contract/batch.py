@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from scrapy_resume.model import Kind, State
-from scrapy_resume.store.contract.notes import FeedNote, HostNote
+from scrapy_resume.store.contract.notes import FeedNote, HostNote, SavedState
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Admission:
     """A request (or an item of ``start()``) that arrived and may be new to the job."""
 
     id: int
-    """Chosen by the run, ascending, from ``Session.first_id`` on; never used twice."""
+    """Chosen by the run, ascending, from ``Session.ids`` on; never used twice."""
     identity: bytes
     """20 bytes. With ``counted``: the base of the identities of its occurrences. The n-th
     occurrence of a run is known if its row is there, whichever run wrote it."""
@@ -56,7 +56,7 @@ class Admission:
     becomes ``ignored`` with the error ``delta``. With ``record`` false nothing is written."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Continuation:
     """A leased row goes on as another request: a retry, a redirect."""
 
@@ -97,7 +97,7 @@ class ItemRecord(NamedTuple):
     """The item itself, for readers in this process; not stored. ``None``: nobody wants it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Finish:
     """The end of a leased row, with its items: visible together or not at all."""
 
@@ -116,7 +116,7 @@ class Finish:
     items_dropped: int = 0
     items_failed: int = 0
     aliases: Sequence[bytes] = ()
-    """DupeFilter that become known with this finish (of requests that continued the row and
+    """Identities that become known with this finish (of requests that continued the row and
     could not be recorded)."""
     origin: object = None
     """What has ended (it has a ``url``), for readers in this process; not stored."""
@@ -144,7 +144,58 @@ class Release(NamedTuple):
     """Not to be leased before that time, nor before one that held already."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
+class Leasing:
+    """What the run wants to lease."""
+
+    wishes: list[Wish] = field(default_factory=list)
+    suspect_wish: bool = False
+    """Lease one suspect, to run alone."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RunProgress:
+    """What the run has done so far, for reports."""
+
+    pages: int = 0
+    """Responses in this run."""
+    custom: str | None = None
+    """The run's custom stats, JSON; ``None``: as before."""
+    expected_total: float | None = None
+    """Pages of the whole job, as the spider expects; ``None``: as before."""
+
+
+@dataclass(slots=True, kw_only=True)
+class EventReport:
+    """Which events the run has delivered, which it wants, and its own."""
+
+    delivered: list[int] = field(default_factory=list)
+    """Ids of ``EventNote``: the store deletes them."""
+    wanted: frozenset[str] = frozenset()
+    """Names of events that somebody listens to: the store keeps no others."""
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    """Events of the run's own that become true with this batch."""
+
+
+@dataclass(slots=True, kw_only=True)
+class SharingReport:
+    """What the run wants of the other workers, and gives them; see ``Sharing``."""
+
+    idle: bool = False
+    """This run has nothing to do: has any other?"""
+    start_wanted: bool = False
+    """This run waits for its turn to run ``start()``."""
+    slots_wanted: int = 0
+    """Claim up to so many slots that no run has, and lease ``slot_share`` rows from each."""
+    slots_enough: bool = False
+    """This run has no use for more slots. (If false and ``slots_wanted`` is 0, it has asked in
+    vain and waits before it asks again.)"""
+    slot_share: int = 1
+    slots_given: dict[str, float] = field(default_factory=dict)
+    """Slots that this run has no more use for → seconds before another may claim them."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Batch:
     """Everything that happened since the last batch. Applied in the order of the fields."""
 
@@ -156,41 +207,14 @@ class Batch:
     """Provisional items of open rows (row id, item): invisible until the row's finish."""
     finishes: list[Finish] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
-    spider_state: str | None = None
-    """``None``: as before."""
-    cookies: dict[str, str] = field(default_factory=dict)
-    """Jar → payload, only jars that changed."""
+    state: SavedState = field(default_factory=SavedState)
     feeds: list[FeedNote] = field(default_factory=list)
     """How far feeds have come with the items of earlier batches; files that changed."""
     hosts: list[HostNote] = field(default_factory=list)
-    """Hosts of which something has changed."""
+    """Hosts whose record has changed."""
     start_exhausted: bool = False
     """``start()`` came to its end in this run (or did before this batch)."""
-    wishes: list[Wish] = field(default_factory=list)
-    suspect_wish: bool = False
-    """Please lease one suspect, to run alone."""
-    pages: int = 0
-    """Responses so far in this run."""
-    custom: str | None = None
-    """The run's custom metrics so far, JSON; ``None``: as before."""
-    expected_total: float | None = None
-    """How many pages the spider expects of the whole job; ``None``: as before."""
-    told: list[int] = field(default_factory=list)
-    """Ids of events that were told: they are forgotten."""
-    wanted: frozenset[str] = frozenset()
-    """Names of events that somebody listens to: others are not kept."""
-    notices: list[dict[str, Any]] = field(default_factory=list)
-    """Events of the run's own that become true with this batch."""
-    # For stores that several workers share; see ``Session.shared``.
-    idle: bool = False
-    """This run has nothing to do: does any other?"""
-    start_wanted: bool = False
-    """This run waits for its turn to run ``start()``."""
-    slots_wanted: int = 0
-    """Take up to so many slots that nobody has, and lease from each as ``slot_share`` says."""
-    slots_enough: bool = False
-    """This run has no use for more slots. (Without slots wanted either, it only does not ask for
-    some again so soon.)"""
-    slot_share: int = 1
-    slots_given: dict[str, float] = field(default_factory=dict)
-    """Slots that this run has no more use for → seconds before another may take them."""
+    leasing: Leasing = field(default_factory=Leasing)
+    progress: RunProgress = field(default_factory=RunProgress)
+    events: EventReport = field(default_factory=EventReport)
+    sharing: SharingReport = field(default_factory=SharingReport)

@@ -1,8 +1,33 @@
-"""What a store keeps beside the requests, and gives back: of files, hosts, events, items."""
+"""What a store keeps beside the requests and returns later: state, files, hosts, events, items."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+
+@dataclass(slots=True, kw_only=True)
+class SavedState:
+    """The spider's own state and its cookies, serialized."""
+
+    spider_state: str | None = None
+    """``None``: in a session, nothing was saved; in a batch, it has not changed."""
+    cookies: dict[str, str] = field(default_factory=dict)
+    """Cookie jar → payload; in a batch, the jars that changed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ItemPosition:
+    """How many items the job has stored, for readers that follow them."""
+
+    last_id: int = 0
+    """The highest id of an item; 0: see ``JobStore.last_item``."""
+    given: int = 0
+    """How many of the ids up to it were assigned by this batch, to its items in order."""
+    superseded: int = 0
+    """How many items the job has deleted since it began. If the number has changed, a reader may
+    have read items that no longer exist. (An item that another one with its key replaces is not
+    counted, unless its request is fetched in every run.)"""
 
 
 class FeedNote(NamedTuple):

@@ -50,8 +50,8 @@ class Reader(Protocol):
     ) -> Iterator[dict[str, Any]]:
         """The job's units by state, then in the order in which they were found."""
 
-    def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
-        """How many units are in each state; ``None``: they are not counted yet."""
+    def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
+        """How many units are in each state."""
 
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         """The job's visible items, encoded, in the order in which they became visible."""

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scrapy_resume.model import Counts, JobKey
-from scrapy_resume.store.contract.notes import EventNote, FeedNote, HostNote
+from scrapy_resume.store.contract.notes import (
+    EventNote,
+    FeedNote,
+    HostNote,
+    ItemPosition,
+    SavedState,
+)
 
 
 @dataclass(frozen=True)
@@ -42,66 +48,114 @@ class Opening:
     """Without life in the event loop for so long, the worker is dead."""
 
 
-@dataclass
+@dataclass(slots=True, kw_only=True)
+class RowIds:
+    """The ids that this run chooses for its rows: ``first``, ``first + step`` and so on."""
+
+    first: int
+    step: int = 1
+    """Above 1 where other runs choose the ids between."""
+
+
+@dataclass(slots=True, kw_only=True)
+class FrontierState:
+    """The pending rows that the run finds, for its lease buffer."""
+
+    pending: dict[str, int] = field(default_factory=dict)
+    """Slot → pending rows; slots without any are left out."""
+    suspects: int = 0
+    every_run: bool = False
+    """Earlier runs had requests that are fetched in every run."""
+
+
+@dataclass(slots=True, kw_only=True)
+class StartState:
+    """How ``start()`` stands."""
+
+    exhausted: bool = False
+    """An earlier run has run it to its end."""
+    owned: bool = True
+    """This run is to run it; otherwise another run has it, or it is over
+    (``SharingReport.start_wanted``)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class UndeliveredEvents:
+    """Events that the store keeps until they are delivered."""
+
+    of_job: list[EventNote] = field(default_factory=list)
+    """Those that earlier runs did not deliver, then that this run has opened the job
+    (``job_opened`` or ``job_resumed``) and what its recovery did."""
+    of_previous_job: list[EventNote] = field(default_factory=list)
+    """Those of the job with the number before; filled by whoever opens the job."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Recovered:
+    """What a recovery has taken back from runs that died."""
+
+    requests: int = 0
+    """Rows that those runs held when they ended."""
+    parked: int = 0
+    """Of them, the suspects that were parked."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Sharing:
+    """The other workers of the job."""
+
+    shared: bool = False
+    """Several workers may be on the job, each with a run of its own."""
+    slots_owned: bool = False
+    """A slot belongs to one run at a time: this run leases only from slots that the store has
+    assigned to it (``SharingAnswer.claimed``)."""
+    others: int = 0
+    """Workers that are on the job too."""
+
+
+@dataclass(slots=True, kw_only=True)
+class JobProgress:
+    """What earlier runs have done."""
+
+    pages: int = 0
+    """Responses in all runs before."""
+    expected_total: float | None = None
+    """Pages of the whole job, as the spider said last; ``None``: it did not."""
+
+
+# One part for each reader, beside what all of them read.
+@dataclass(slots=True, kw_only=True)
 class Session:
-    """What the store tells a run that opened a job."""
+    """What the store tells a run that has opened a job."""
 
     job: JobKey
     run: int
     """From 1 in each job."""
     epoch: int
-    first_id: int
     began: bool
     """This run began the job."""
     crashed: bool
-    """The run before died; what it held was recovered."""
-    counts: Counts
-    """After the recovery."""
-    pending: dict[str, int]
-    """Slot → pending rows; slots without any are left out."""
-    suspects: int
-    start_exhausted: bool
-    every_run: bool
-    """Earlier runs had requests that are to be fetched in every run."""
-    spider_state: str | None
-    cookies: dict[str, str]
+    """The previous run died; the rows that it held were recovered."""
     created_at: float = 0.0
-    """When the job began, in seconds since the epoch: tells it from another one of its name and
-    number, after it was deleted."""
+    """When the job began, in seconds since the epoch: distinguishes it from a deleted job of the
+    same name and number."""
+    delta: bool = False
+    """The job skips what gave items in earlier numbers."""
+    counts: Counts = field(default_factory=Counts)
+    """After the recovery."""
+    ids: RowIds
+    frontier: FrontierState = field(default_factory=FrontierState)
+    start: StartState = field(default_factory=StartState)
+    state: SavedState = field(default_factory=SavedState)
     feeds: list[FeedNote] = field(default_factory=list)
     """Those that are not settled, by feed and batch."""
     hosts: list[HostNote] = field(default_factory=list)
-    """Of all hosts; where slots belong to one run at a time they come with the slots instead."""
-    last_item: int = 0
-    """See ``Committed``."""
-    superseded: int = 0
-    """See ``Committed``."""
-    pages: int = 0
-    """Responses in all runs before."""
-    delta: bool = False
-    """The job skips what gave items in earlier numbers."""
-    events: list[EventNote] = field(default_factory=list)
-    """What earlier runs left untold, then that this one has opened the job (``job_opened`` or
-    ``job_resumed``), and what its recovery did."""
-    expected_total: float | None = None
-    """Pages of the whole job, as earlier runs knew."""
-    untold_before: list[EventNote] = field(default_factory=list)
-    """What the job with the number before this one's left untold; filled by whoever opens."""
-    recovered: int = 0
-    """Rows that the run before held when it ended."""
-    parked: int = 0
-    """Suspects that this recovery parked."""
-    shared: bool = False
-    """Several workers may be on the job, each with a run of its own."""
-    slots_owned: bool = False
-    """A slot belongs to one run at a time: rows may be leased from those only that the store
-    says are this run's (``Committed.claimed``)."""
-    has_start: bool = True
-    """``start()`` is this run's; otherwise another one's, or over (``Batch.start_wanted``)."""
-    others: int = 0
-    """Workers that are on the job too."""
-    id_step: int = 1
-    """Ids are chosen in steps of this: other runs choose between."""
+    """Of all hosts; where slots belong to one run at a time, empty: they come with the slots."""
+    items: ItemPosition = field(default_factory=ItemPosition)
+    events: UndeliveredEvents = field(default_factory=UndeliveredEvents)
+    recovered: Recovered = field(default_factory=Recovered)
+    sharing: Sharing = field(default_factory=Sharing)
+    progress: JobProgress = field(default_factory=JobProgress)
 
 
 @dataclass(frozen=True)
@@ -114,11 +168,11 @@ class Closing:
     stats: Mapping[str, object] = field(default_factory=dict)
     """Scrapy's stats of the run; what JSON cannot hold as text."""
     custom: str | None = None
-    """See ``Batch``."""
-    told: Sequence[int] = ()
-    """See ``Batch``."""
+    """See ``RunProgress``."""
+    delivered: Sequence[int] = ()
+    """See ``EventReport``."""
     announce: bool = False
-    """Somebody wants to be told of the end (``job_closed``); see ``JobStore.closed``."""
+    """Somebody listens to the event of the end (``job_closed``); see ``JobStore.closed``."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from scrapy_resume.errors import (
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract.verification import Verdict, violations
 from scrapy_resume.store.postgres.recovery import hold_job, recover_job
-from scrapy_resume.store.postgres.schema import SCHEMA_VERSION
+from scrapy_resume.store.postgres.schema import SCHEMA
 from scrapy_resume.store.postgres.statements import OPENING
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.backup_file import BackupReader, BackupWriter, is_backup
@@ -64,7 +64,7 @@ def write_job(connection: Connection[Any], key: JobKey, place: str, target: Path
     with connection.transaction():
         job = _find(connection, key, place)
         ((last_item,),) = connection.execute(BACKUP["last_item"], {"job": job}).fetchall()
-        header = {"schema": SCHEMA_VERSION, "job": str(key), "last_item": last_item}
+        header = {"schema": SCHEMA.version, "job": str(key), "last_item": last_item}
         with BackupWriter(target, header) as file:
             for name in (*MAPPED, *AS_THEY_ARE):
                 columns = _columns(connection, name)
@@ -83,7 +83,7 @@ def read_job(connection: Connection[Any], source: Path, place: str) -> JobKey:
     """Restore a file, whole or not at all; see ``Store.restore``."""
     if not is_backup(source):
         raise _no_backup(source)
-    with BackupReader(source, SCHEMA_VERSION) as file:
+    with BackupReader(source, SCHEMA.version) as file:
         with connection.transaction():
             connection.execute(BACKUP["stop_items"])
             connection.execute(BACKUP["skip_items"], {"last": file.header["last_item"]})

@@ -86,7 +86,7 @@ class PostgresJob:
         self._marks = Marks()
         self._taken: Taken | None = None
         """What the transaction at hand has written of them."""
-        careful = session.crashed or session.suspects > 0
+        careful = session.crashed or session.frontier.suspects > 0
         self._life = Life(link, job, session.run, opening, self._marks, careful)
         self._life.start()
 
@@ -112,37 +112,40 @@ class PostgresJob:
     def _apply(self, batch: Batch, fence: Fence) -> Committed:
         tables = self._tables
         adopted: list[EventNote] = []
-        if batch.slots_given:
-            tables.leases.give(batch.slots_given)
-        if self._watch.see_to_the_dead(tables, idle=batch.idle):
+        if batch.sharing.slots_given:
+            tables.leases.give(batch.sharing.slots_given)
+        if self._watch.see_to_the_dead(tables, idle=batch.sharing.idle):
             fence = self._fence(tables.connection)
             adopted = tables.adopt_events()
         transaction = self._writer.apply(batch, fence.tally(), fence.now)
         committed = transaction.committed
-        self._others.find_slots(batch, transaction)
+        self._others.find_slots(batch.sharing, transaction)
         tables.settle_claims()
-        committed.claimed = tables.leases.claimed
-        committed.hosts = self._others.hosts(committed.claimed, fence.now)
-        committed.next_id = max(int(fence.next_id), batch.next_id)
+        sharing = committed.sharing
+        sharing.claimed = tables.leases.claimed
+        sharing.hosts = self._others.hosts(sharing.claimed, fence.now)
+        sharing.next_id = max(int(fence.next_id), batch.next_id)
         self._keep_counters(batch, fence, transaction)
-        self._others.tell(batch, transaction)
-        self._keep_metrics(batch)
+        self._others.answer(batch.sharing, transaction)
+        self._keep_custom(batch.progress.custom)
+        self._keep_expected(batch.progress.expected_total)
         settle_units(tables, fence.now)
-        tables.forget_events(batch.told)
-        committed.events = adopted + keep_events(tables, batch.wanted, batch.notices)
+        tables.forget_events(batch.events.delivered)
+        committed.events = adopted + keep_events(tables, batch.events.wanted, batch.events.notices)
         return committed
 
-    def _keep_metrics(self, batch: Batch | Closing) -> None:
-        if batch.custom is not None:
-            self._tables.execute(COMMIT["keep_custom"], custom=batch.custom)
-        expected_total = batch.expected_total if isinstance(batch, Batch) else None
+    def _keep_custom(self, custom: str | None) -> None:
+        if custom is not None:
+            self._tables.execute(COMMIT["keep_custom"], custom=custom)
+
+    def _keep_expected(self, expected_total: float | None) -> None:
         if expected_total is not None:
             self._tables.execute(COMMIT["keep_expected"], expected_total=expected_total)
 
     def _keep_counters(self, batch: Batch, fence: Fence, transaction: Transaction) -> None:
         tables, committed, tally = self._tables, transaction.committed, transaction.tally
         self._taken = taken = self._marks.take()
-        minute = transaction.minute(batch.pages)
+        minute = transaction.minute(batch.progress.pages)
         if minute is not None:
             tables.execute(COMMIT["keep_minute"], **minute)
         tables.execute(
@@ -154,7 +157,7 @@ class PostgresJob:
             sent=taken.sent,
             answered=taken.answered,
             starving=self._others.starving,
-            pages=batch.pages,
+            pages=batch.progress.pages,
             items=transaction.items_taken,
         )
         if transaction.every_run:
@@ -301,9 +304,9 @@ class PostgresJob:
         tables.execute(OPENING["fold_run"])
         if not goes_on:
             tables.execute(OPENING["end_job"], status=status, reason=closing.reason)
-        self._keep_metrics(closing)
+        self._keep_custom(closing.custom)
         settle_units(tables, fence.now)
-        tables.forget_events(closing.told)
+        tables.forget_events(closing.delivered)
         status = job_status if goes_on else status
         if closing.announce:
             notices = closed(self.session.run, status, closing.reason)

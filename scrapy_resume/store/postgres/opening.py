@@ -10,7 +10,20 @@ from psycopg.errors import DeadlockDetected
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
 from scrapy_resume.model import Counts, JobKey
-from scrapy_resume.store.contract import FeedNote, Opening, Session
+from scrapy_resume.store.contract import (
+    FeedNote,
+    FrontierState,
+    ItemPosition,
+    JobProgress,
+    Opening,
+    Recovered,
+    RowIds,
+    SavedState,
+    Session,
+    Sharing,
+    StartState,
+    UndeliveredEvents,
+)
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.job import PostgresJob
 from scrapy_resume.store.postgres.processes import Presence
@@ -26,7 +39,6 @@ from scrapy_resume.store.postgres.recovery import (
 from scrapy_resume.store.postgres.statements import OPENING
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.events import AT_OPENING, keep_events, opened
-from scrapy_resume.store.transaction.recovery import Recovered
 from scrapy_resume.store.transaction.storable_text import as_json
 from scrapy_resume.store.transaction.units import settle_units
 
@@ -76,8 +88,8 @@ def _open(link: Link, key: JobKey, opening: Opening, presence: Presence) -> Post
         session = _begin_run(tables, key, opening, job, found, presence.name)
         settle_units(tables, job.now)
         total = found.recovered
-        notices = opened(session.run, session.crashed, total.rows, total.parked)
-        session.events += keep_events(tables, AT_OPENING, notices)
+        notices = opened(session.run, session.crashed, total.requests, total.parked)
+        session.events.of_job += keep_events(tables, AT_OPENING, notices)
     return PostgresJob(link, job.id, session, opening, presence)
 
 
@@ -109,7 +121,7 @@ def _end_the_dead(tables: PostgresTables, opening: Opening) -> Found:
         )
         if ended is not None:
             died = True
-            total.rows += ended.rows
+            total.requests += ended.requests
             total.parked += ended.parked
     return Found(others, died, total)
 
@@ -135,36 +147,36 @@ def _begin_run(
         next_id=first_id,
     )
     settle_pending(tables)
-    has_start = _note_opening(tables, opening, job, alone)
+    owns_start = _note_opening(tables, opening, job, alone)
     *counters, superseded, _ = _counters(tables)
     return Session(
         job=key,
         run=job.next_run,
         epoch=job.next_run,
-        first_id=first_id,
         began=job.next_run == 1,
         crashed=crashed,
-        counts=Counts(*counters),
-        pending=tables.leases.pending(dict.fromkeys(tables.leases.open_slots(SLOTS_TOLD), 0)),
-        suspects=tables.execute(OPENING["ready_suspects"]).fetchall()[0][0],
-        start_exhausted=job.start_exhausted,
-        every_run=job.every_run and alone,
-        delta=job.delta,
-        spider_state=_state(tables),
-        cookies=_cookies(tables),
         created_at=job.created_at,
-        expected_total=tables.execute(READ["expected_total"]).fetchall()[0][0],
-        events=tables.adopt_events(),
+        delta=job.delta,
+        counts=Counts(*counters),
+        ids=RowIds(first=first_id, step=ID_STEP),
+        frontier=FrontierState(
+            pending=tables.leases.pending(dict.fromkeys(tables.leases.open_slots(SLOTS_TOLD), 0)),
+            suspects=tables.execute(OPENING["ready_suspects"]).fetchall()[0][0],
+            every_run=job.every_run and alone,
+        ),
+        start=StartState(exhausted=job.start_exhausted, owned=owns_start),
+        state=SavedState(spider_state=_spider_state(tables), cookies=_cookies(tables)),
         feeds=[FeedNote(*row) for row in tables.execute(OPENING["feeds"])],
-        superseded=superseded,
-        pages=tables.execute(OPENING["pages"]).fetchall()[0][0],
-        recovered=found.recovered.rows,
-        parked=found.recovered.parked,
-        shared=True,
-        slots_owned=not opening.slots_shared,
-        has_start=has_start,
-        others=len(found.others),
-        id_step=ID_STEP,
+        items=ItemPosition(superseded=superseded),
+        events=UndeliveredEvents(of_job=tables.adopt_events()),
+        recovered=found.recovered,
+        sharing=Sharing(
+            shared=True, slots_owned=not opening.slots_shared, others=len(found.others)
+        ),
+        progress=JobProgress(
+            pages=tables.execute(OPENING["pages"]).fetchall()[0][0],
+            expected_total=tables.execute(READ["expected_total"]).fetchall()[0][0],
+        ),
     )
 
 
@@ -173,15 +185,15 @@ def _note_opening(tables: PostgresTables, opening: Opening, job: JobRow, alone: 
     # By now, not as the job was found: the dead may have had start().
     ((start_run,),) = tables.execute(OPENING["start_run"]).fetchall()
     start_over = job.start_over and not alone
-    has_start = alone or (start_run == 0 and not start_over)
+    owns_start = alone or (start_run == 0 and not start_over)
     tables.execute(
         OPENING["open_job"],
         metadata=as_json(opening.metadata) if opening.metadata else None,
         launch=as_json(opening.launch) if opening.launch else None,
-        start_run=job.next_run if has_start else start_run,
+        start_run=job.next_run if owns_start else start_run,
         start_over=start_over,
     )
-    return has_start
+    return owns_start
 
 
 def _first_id(next_id: int, run: int) -> int:
@@ -200,7 +212,7 @@ def _last_run_crashed(tables: PostgresTables) -> bool:
     return bool(rows) and rows[0][0] == "crashed"
 
 
-def _state(tables: PostgresTables) -> str | None:
+def _spider_state(tables: PostgresTables) -> str | None:
     row = tables.execute(OPENING["adopt_state"]).fetchone()
     return None if row is None else row[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from scrapy_resume.model import State
-from scrapy_resume.store.contract import Batch, HostNote, StartTurn
+from scrapy_resume.store.contract import HostNote, SharingReport, StartTurn
 from scrapy_resume.store.postgres.statements import COMMIT
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.arrivals import Transaction
@@ -26,14 +26,14 @@ class Others:
         self._hosts_at = 0.0
         """When others were asked about hosts, by the server's clock."""
 
-    def find_slots(self, batch: Batch, transaction: Transaction) -> None:
+    def find_slots(self, report: SharingReport, transaction: Transaction) -> None:
         """Take what slots the run wants, if nobody has them."""
-        if not batch.slots_wanted:
-            if batch.slots_enough:
+        if not report.slots_wanted:
+            if report.slots_enough:
                 self.starving = False
             return
         committed, tally = transaction.committed, transaction.tally
-        rows = self._tables.leases.lease_from_new_slots(batch.slots_wanted, batch.slot_share)
+        rows = self._tables.leases.lease_from_new_slots(report.slots_wanted, report.slot_share)
         tally.states[State.pending] -= len(rows)
         tally.states[State.leased] += len(rows)
         committed.leased += rows
@@ -41,7 +41,7 @@ class Others:
         slots = self._tables.find_slots(sorted({row.slot for row in rows}))
         if slots:
             committed.pending.update(self._tables.leases.pending(dict.fromkeys(slots.values(), 0)))
-        committed.slots_found = len(slots)
+        committed.sharing.slots_found = len(slots)
         self.starving = not slots
 
     def hosts(self, claimed: list[str], now: float) -> list[HostNote]:
@@ -53,20 +53,20 @@ class Others:
             return self._tables.hosts_since(since - HOSTS_SECONDS)
         return []
 
-    def tell(self, batch: Batch, transaction: Transaction) -> None:
+    def answer(self, report: SharingReport, transaction: Transaction) -> None:
         """Answer what the run has asked of them, and what it has to know of them."""
-        tables, committed = self._tables, transaction.committed
-        if batch.start_wanted:
+        tables, answer = self._tables, transaction.committed.sharing
+        if report.start_wanted:
             ((given, over),) = tables.execute(COMMIT["take_start"]).fetchall()
-            committed.start = StartTurn.given if given else StartTurn.taken
+            answer.start = StartTurn.given if given else StartTurn.taken
             if over:
-                committed.start = StartTurn.over
-        if batch.idle:
+                answer.start = StartTurn.over
+        if report.idle:
             ((starting, is_open, ready),) = tables.execute(COMMIT["others_at_work"]).fetchall()
-            committed.others_at_work = starting or is_open
-            committed.only_delayed = not (starting or ready)
+            answer.others_at_work = starting or is_open
+            answer.only_delayed = not (starting or ready)
         if not self._slots_shared:
-            ((committed.fair_share,),) = tables.execute(COMMIT["fair_share"]).fetchall()
+            ((answer.fair_share,),) = tables.execute(COMMIT["fair_share"]).fetchall()
         if self.starving:
             rows = tables.execute(COMMIT["slots_of_others"]).fetchall()
-            committed.blocked_by = [key for (key,) in rows]
+            answer.blocked_by = [key for (key,) in rows]

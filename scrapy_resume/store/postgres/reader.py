@@ -26,12 +26,6 @@ from scrapy_resume.store.transaction.selection import (
     condition,
 )
 from scrapy_resume.store.transaction.storable_text import storable
-from scrapy_resume.store.transaction.versions import (
-    COUNTS_MINUTES,
-    COUNTS_UNITS,
-    KEEPS_METRICS,
-    check_lists,
-)
 
 READ: Final = load_queries("postgres", "read.sql")
 
@@ -88,13 +82,7 @@ class PostgresReader:
         it did not close), and ``custom`` (its custom metrics, a dict).
         """
         with self._job(key) as (connection, job):
-            runs = _runs(connection, job)
-            custom = {}
-            if version_of(connection, self._link.place) >= KEEPS_METRICS:
-                custom = dict(connection.execute(READ["custom"], {"job": job}).fetchall())
-        for run in runs:
-            run["custom"] = json.loads(custom.get(run["number"], "{}"))
-        return runs
+            return _runs(connection, job)
 
     def in_flight_urls(self, key: JobKey) -> list[str]:
         """The URLs of the leased requests, in the order in which they were found."""
@@ -114,7 +102,6 @@ class PostgresReader:
             " ORDER BY v.id LIMIT %(count)s"
         )
         with self._job(key) as (connection, job):
-            check_lists(key, version_of(connection, self._link.place))
             values = {**values, "job": job, "count": limit}
             yield from _streamed(connection, statement, values)
 
@@ -125,8 +112,6 @@ class PostgresReader:
         ``count``, ``error_message`` (of one of them), ``first_at`` and ``last_at`` (ISO 8601),
         ``examples`` (URLs, at most so many).
         """
-        with self._job(key) as (connection, _):
-            check_lists(key, version_of(connection, self._link.place))
         return self._listed(key, "failures", examples=examples, bound=bound)
 
     def statuses(self, key: JobKey, bound: int) -> list[dict[str, Any]]:
@@ -149,12 +134,9 @@ class PostgresReader:
         out.
 
         Keys: ``at`` (its first second since the epoch), ``pages``, ``items``, ``done``,
-        ``failed``, ``ignored``, and ``open`` (requests, at its end). Empty in a database that
-        only an older version has crawled into.
+        ``failed``, ``ignored``, and ``open`` (requests, at its end).
         """
         with self._job(key) as (connection, job):
-            if version_of(connection, self._link.place) < COUNTS_MINUTES:
-                return []
             values = {"job": job, "since": int(since // 60)}
             return _dicts(connection, READ["minutes"], values)
 
@@ -163,27 +145,19 @@ class PostgresReader:
     ) -> Iterator[dict[str, Any]]:
         """The units, or those in one state, in the keys of ``units --json``.
 
-        By ``UnitState``, then as they were found. None where they are not counted yet, see
-        ``unit_tally``. Close the iterator if you leave early.
+        By ``UnitState``, then in the order in which they were found. Close the iterator if you
+        leave early.
         """
         statement = READ["units"] if state is None else READ["units_in_state"]
         with self._job(key) as (connection, job):
-            if self._counts_units(connection):
-                values = {"job": job, "state": state, "count": limit}
-                yield from _streamed(connection, statement, values)
+            values = {"job": job, "state": state, "count": limit}
+            yield from _streamed(connection, statement, values)
 
-    def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
-        """How many units are in each state; ``None`` where an older version counted none: they
-        are counted when the job is next opened."""
+    def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
+        """How many units are in each state."""
         with self._job(key) as (connection, job):
-            if not self._counts_units(connection):
-                return None
             rows = connection.execute(READ["unit_tally"], {"job": job}).fetchall()
         return {**dict.fromkeys(UnitState, 0), **{UnitState(state): n for state, n in rows}}
-
-    def _counts_units(self, connection: Connection[Any]) -> bool:
-        """Whether the database has been migrated to a version that does."""
-        return version_of(connection, self._link.place) >= COUNTS_UNITS
 
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         """The stored items as the codec wrote them, in the order in which they became visible.
@@ -249,6 +223,7 @@ def _runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:
         gone = is_gone(run.pop("process"))
         run["alive"] = run["status"] == "running" and not (silent or gone)
         run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
+        run["custom"] = json.loads(run["custom"] or "{}")
     return runs
 
 

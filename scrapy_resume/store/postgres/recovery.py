@@ -8,13 +8,13 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection
 
 from scrapy_resume.model import Counts, JobKey, Phase
-from scrapy_resume.store.contract import Recovery
+from scrapy_resume.store.contract import Recovered, Recovery
 from scrapy_resume.store.postgres.processes import is_gone
 from scrapy_resume.store.postgres.statements import OPENING
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.apply import end_delays
 from scrapy_resume.store.transaction.counters import Tally
-from scrapy_resume.store.transaction.recovery import Death, Recovered, recover, supersede_every_run
+from scrapy_resume.store.transaction.recovery import Death, recover, supersede_every_run
 from scrapy_resume.store.transaction.storable_text import storable
 
 log = logging.getLogger("scrapy_resume")
@@ -114,7 +114,7 @@ def end_dead_run(
             "Worker %s (run %d) has died; its %d requests are taken back",
             run.worker,
             run.number,
-            recovered.rows,
+            recovered.requests,
         )
     return recovered
 
@@ -143,11 +143,11 @@ def recover_job(
         ended = end_dead_run(tables, run, crash_limit, others_go_on=bool(alive), blames=blames)
         if ended is not None:
             workers.append(run.worker)
-            total.rows += ended.rows
+            total.requests += ended.requests
             total.parked += ended.parked
     if workers and not alive:
         tables.execute(OPENING["end_job"], status="paused", reason="recovered")
-    return Recovery(tuple(workers), total.rows, total.parked, alive)
+    return Recovery(tuple(workers), total.requests, total.parked, alive)
 
 
 def take_back(tables: PostgresTables, death: Death, delay_seconds: float) -> Recovered:

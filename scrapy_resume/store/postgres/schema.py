@@ -8,12 +8,10 @@ from psycopg import Connection
 
 from scrapy_resume.errors import ConfigurationError, SchemaTooNewError
 from scrapy_resume.store.postgres.statements import OPENING
-from scrapy_resume.store.transaction.migrations import load_migrations
+from scrapy_resume.store.transaction.migrations import Schema
 from scrapy_resume.store.transaction.queries import read_sql
 
-MIGRATIONS: Final = load_migrations("postgres")
-
-SCHEMA_VERSION: Final = 1 + len(MIGRATIONS)
+SCHEMA: Final = Schema("postgres")
 
 
 def version_of(connection: Connection[Any], place: str) -> int:
@@ -24,30 +22,33 @@ def version_of(connection: Connection[Any], place: str) -> int:
     if not connection.execute(OPENING["has_schema"]).fetchall()[0][0]:
         return 0
     version = int(connection.execute(OPENING["schema_version"]).fetchall()[0][0])
-    if version > SCHEMA_VERSION:
+    if version > SCHEMA.version:
         raise SchemaTooNewError(
             f"{place} was set up by a newer version of scrapy-resume (its schema has version "
-            f"{version}, this one knows {SCHEMA_VERSION}): upgrade scrapy-resume"
+            f"{version}, this one knows {SCHEMA.version}): upgrade scrapy-resume"
         )
     return version
 
 
 def ensure_schema(connection: Connection[Any], place: str) -> None:
     """Make the schema, or apply what is newer: in one transaction, one process at a time."""
-    if version_of(connection, place) == SCHEMA_VERSION:
+    if version_of(connection, place) == SCHEMA.version:
         return
     with connection.transaction():
         connection.execute(OPENING["lock_schema"])
         version = version_of(connection, place)
         if version == 0:
             connection.execute(read_sql("postgres", "schema.sql"))
-            connection.execute(OPENING["record_version"], {"version": SCHEMA_VERSION})
-            return
-        _check_nobody_works(connection, place)
-        for migration in MIGRATIONS:
-            if migration.version > version:
-                connection.execute(migration.script)
-                connection.execute(OPENING["record_version"], {"version": migration.version})
+            connection.execute(OPENING["record_version"], {"version": SCHEMA.version})
+        elif version < SCHEMA.version:
+            _check_nobody_works(connection, place)
+            _migrate(connection, version)
+
+
+def _migrate(connection: Connection[Any], version: int) -> None:
+    for migration in SCHEMA.after(version):
+        connection.execute(migration.script)
+        connection.execute(OPENING["record_version"], {"version": migration.version})
 
 
 def _check_nobody_works(connection: Connection[Any], place: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from scrapy_resume.model import Kind, Selection, State
 from scrapy_resume.store.postgres.reader import selected
@@ -43,28 +43,45 @@ def steer(tables: PostgresTables, selection: Selection, to: State, *, dry_run: b
     return total
 
 
+class OpenRow(NamedTuple):
+    """The columns of the statement ``hold_open``."""
+
+    id: int
+    not_before: float
+    unit: int
+
+
+class EndedRow(NamedTuple):
+    """The columns of the statement ``hold_ended``."""
+
+    id: int
+    state: int
+    items_failed: int
+    unit: int
+
+
 def _change(tables: PostgresTables, to: State, chosen: list[int]) -> int:
     """Those of the rows that nobody has leased by now."""
-    open_rows = tables.execute(STEERING["hold_open"], ids=chosen).fetchall()
-    ended = tables.execute(STEERING["hold_ended"], ids=chosen).fetchall()
-    ids = [row for row, *_ in ended]
+    open_rows = [OpenRow(*row) for row in tables.execute(STEERING["hold_open"], ids=chosen)]
+    ended = [EndedRow(*row) for row in tables.execute(STEERING["hold_ended"], ids=chosen)]
+    ids = [row.id for row in ended]
     changes: Counter[str] = Counter(dict.fromkeys(State.__members__, 0))
-    changes.subtract(State(state).name for _, state, *_ in ended)
-    for _, state, failed, unit in ended:
-        tables.units.of(unit, Kind.request).steer(state, to, 1, failed)
+    changes.subtract(State(row.state).name for row in ended)
+    for row in ended:
+        tables.units.of(row.unit, Kind.request).steer(row.state, to, 1, row.items_failed)
     delayed = items_failed = 0
     if to is State.parked:
-        opened = [row for row, *_ in open_rows]
-        ids += opened
-        for _, _, unit in open_rows:
-            tables.units.of(unit, Kind.request).steer(State.pending, to, 1, 0)
+        open_ids = [row.id for row in open_rows]
+        ids += open_ids
+        for pending in open_rows:
+            tables.units.of(pending.unit, Kind.request).steer(State.pending, to, 1, 0)
         changes["pending"] -= len(open_rows)
-        delayed = sum(not_before > 0 for _, not_before, _ in open_rows)
-        tables.execute(STEERING["leave_frontier"], ids=opened)
+        delayed = sum(row.not_before > 0 for row in open_rows)
+        tables.execute(STEERING["leave_frontier"], ids=open_ids)
         tables.execute(STEERING["leave_trouble"], ids=ids)
         tables.execute(STEERING["park"], ids=ids, error=PARKED)
     else:
-        items_failed = sum(failed for _, _, failed, _ in ended)
+        items_failed = sum(row.items_failed for row in ended)
         _forget_retries(tables, ids)
         tables.execute(STEERING["leave_trouble"], ids=ids)
         tables.execute(STEERING["retry"], ids=ids)

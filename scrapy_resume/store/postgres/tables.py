@@ -13,12 +13,12 @@ from psycopg.rows import dict_row
 from scrapy_resume.errors import LeaseLostError
 from scrapy_resume.model import State
 from scrapy_resume.store.contract import (
-    Batch,
     EventNote,
     FeedNote,
     HostNote,
     ItemRecord,
     Release,
+    SavedState,
 )
 from scrapy_resume.store.postgres.leases import PostgresLeases
 from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Statements
@@ -234,11 +234,11 @@ class PostgresTables(Statements):
 
     # Beside the requests
 
-    def keep_state(self, batch: Batch) -> None:
+    def keep_state(self, state: SavedState) -> None:
         """The worker's ``spider.state``, and cookie jars that changed."""
-        if batch.spider_state is not None:
-            self.execute(COMMIT["keep_spider_state"], payload=batch.spider_state)
-        for jar, payload in batch.cookies.items():
+        if state.spider_state is not None:
+            self.execute(COMMIT["keep_spider_state"], payload=state.spider_state)
+        for jar, payload in state.cookies.items():
             self.execute(COMMIT["keep_cookies"], jar=storable(jar), payload=payload)
 
     def keep_feeds(self, notes: Sequence[FeedNote]) -> None:

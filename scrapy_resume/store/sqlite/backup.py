@@ -10,13 +10,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from scrapy_resume.errors import SchemaTooOldError, StoreDamagedError
+from scrapy_resume.errors import StoreDamagedError
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract.verification import Verdict, violations
 from scrapy_resume.store.sqlite.files import SQL as FILES
-from scrapy_resume.store.sqlite.files import connect, schema_version, sync
+from scrapy_resume.store.sqlite.files import connect, sync
 from scrapy_resume.store.sqlite.reader import reading
-from scrapy_resume.store.transaction.migrations import SCHEMA_VERSION
 from scrapy_resume.store.transaction.queries import load_queries
 
 VERIFY: Final = load_queries("sqlite", "verify.sql")
@@ -59,16 +58,8 @@ def key_of(file: Path) -> JobKey:
 
 
 def verify_job(path: Path) -> Verdict:
-    """Everything that should hold of the job in a file, at one moment of it.
-
-    Raises ``SchemaTooOldError`` for a file of an older version.
-    """
+    """Check everything that should hold of the job in a file, at one moment."""
     with reading(path) as connection, _snapshot(connection):
-        if schema_version(connection, path, SCHEMA_VERSION) < SCHEMA_VERSION:
-            raise SchemaTooOldError(
-                f"{path} was written by an older version of scrapy-resume: it can be verified "
-                "when its crawl has gone on"
-            )
         return violations(VERIFY, connection.execute)
 
 

@@ -14,11 +14,11 @@ from scrapy_resume.store.contract import Opening
 from scrapy_resume.store.sqlite.files import CREATING, JobFile, beside, connect, leftovers, sync
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.given import carry
+from scrapy_resume.store.sqlite.migrations import SCHEMA, record_version, split_statements
 from scrapy_resume.store.sqlite.opening import transaction
 from scrapy_resume.store.sqlite.reader import read_summary
 from scrapy_resume.store.sqlite.statements import OPENING
-from scrapy_resume.store.transaction.migrations import SCHEMA_VERSION, record_version
-from scrapy_resume.store.transaction.queries import read_sql, split_statements
+from scrapy_resume.store.transaction.queries import read_sql
 from scrapy_resume.store.transaction.storable_text import as_json
 
 log = logging.getLogger("scrapy_resume")
@@ -67,7 +67,7 @@ def cleared(path: Path) -> Path:
 def _fill(connection: sqlite3.Connection, key: JobKey, opening: Opening) -> None:
     for statement in split_statements(read_sql("sqlite", "schema.sql")):
         connection.execute(statement)
-    record_version(connection, SCHEMA_VERSION)
+    record_version(connection, SCHEMA.version)
     connection.execute(
         OPENING["create_job"],
         {

@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote
 from scrapy_resume.errors import ConfigurationError, SchemaTooNewError, StoreDamagedError
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.sqlite.errors import DAMAGE_REMEDY
+from scrapy_resume.store.sqlite.migrations import SCHEMA
 from scrapy_resume.store.transaction.queries import load_queries
 
 APPLICATION_ID: Final = 1397901901
@@ -249,11 +250,11 @@ def check_whole(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreDamagedError(f"{path} was cut off; {DAMAGE_REMEDY}")
 
 
-def schema_version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
+def schema_version(connection: sqlite3.Connection, path: Path) -> int:
     """The version of the file's schema.
 
     Raises ``StoreDamagedError`` if it is another program's database or is cut off, and
-    ``SchemaTooNewError`` if it is newer than ``newest``.
+    ``SchemaTooNewError`` if it is newer than this package's.
     """
     (application,) = connection.execute(SQL["application_id"]).fetchone()
     if application != APPLICATION_ID:
@@ -263,9 +264,9 @@ def schema_version(connection: sqlite3.Connection, path: Path, newest: int) -> i
         )
     check_whole(connection, path)
     (version,) = connection.execute(SQL["schema_version"]).fetchone()
-    if version > newest:
+    if version > SCHEMA.version:
         raise SchemaTooNewError(
             f"{path} was written by a newer version of scrapy-resume (its schema has version "
-            f"{version}, this one knows {newest}): upgrade scrapy-resume"
+            f"{version}, this one knows {SCHEMA.version}): upgrade scrapy-resume"
         )
     return int(version)

@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from scrapy_resume.errors import SchemaTooOldError, StoreDamagedError
+from scrapy_resume.errors import StoreDamagedError
 from scrapy_resume.store.sqlite.errors import translated
 from scrapy_resume.store.sqlite.files import JobFile
 from scrapy_resume.store.sqlite.opening import transaction
-from scrapy_resume.store.sqlite.reader import reading, version_of
+from scrapy_resume.store.sqlite.reader import reading
 from scrapy_resume.store.sqlite.statements import OPENING
 from scrapy_resume.store.transaction.given import up_to_first_keeper
-from scrapy_resume.store.transaction.versions import check_lists
 
 log = logging.getLogger("scrapy_resume")
 
@@ -27,8 +26,7 @@ def earlier_to_read(earlier: Sequence[JobFile], delta: bool) -> list[JobFile]:
     """The files that a new number takes over from, out of all earlier ones, by number.
 
     None if the job has never been crawled in the mode ``delta`` and is not now either. A
-    damaged file, or one that only an older version has crawled, is left alone: what it gave is
-    fetched again.
+    damaged file is left alone: what it gave is fetched again.
     """
     readable = _readable(earlier, logging.WARNING if delta else logging.DEBUG)
     if not delta:
@@ -42,9 +40,8 @@ def _readable(earlier: Sequence[JobFile], level: int) -> Iterator[tuple[JobFile,
     for job in reversed(earlier):
         try:
             with reading(job.path) as connection:
-                check_lists(job.key, version_of(connection))
                 ((keeps,),) = connection.execute(OPENING["keeps_given"]).fetchall()
-        except (StoreDamagedError, SchemaTooOldError) as error:
+        except StoreDamagedError as error:
             log.log(level, "What %s gave is fetched again: %s", job.key, error)
             continue
         yield job, bool(keeps)

@@ -27,7 +27,7 @@ from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import connect
 from scrapy_resume.store.sqlite.locks import OwnerLock
 from scrapy_resume.store.sqlite.reader import reading
-from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, JobRow
+from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, JobRow, Ownership
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.apply import BatchWriter
 from scrapy_resume.store.transaction.board import Board
@@ -254,7 +254,7 @@ class SqliteJob:
         }
         connection.execute(OPENING["end_run"], end)
         connection.execute(OPENING["end_job"], end)
-        self._tables.forget_events(closing.told)
+        self._tables.forget_events(closing.delivered)
         if closing.custom is not None:
             connection.execute(COMMIT["keep_custom"], (closing.custom, self.session.run))
         if closing.announce:
@@ -275,9 +275,7 @@ def holder(path: Path, epoch: int | None = None) -> str | None:
     """``host:pid`` of the job's last run; ``None`` if it is of this epoch, or not to be known."""
     try:
         with reading(path) as connection:
-            current, _, _, _, _, _, _, worker, _ = connection.execute(
-                OPENING["ownership"]
-            ).fetchone()
+            found = Ownership(*connection.execute(OPENING["ownership"]).fetchone())
     except ResumeError:
         return None
-    return None if current == epoch else worker
+    return None if found.epoch == epoch else found.worker

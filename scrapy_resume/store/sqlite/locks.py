@@ -1,15 +1,14 @@
-"""File locks that the kernel lets go of when their process dies.
+"""File locks that the kernel releases when their process dies.
 
-Two kinds: the *door* of a job's name, held for the moment in which a run decides how to
-open the job; and the *owner lock* of an epoch, held for a run's life. A job is alive if
-the owner lock of its current epoch is held: no heartbeat can lie about it, no pid can be
-taken for another one's, and nothing is left behind that has to be cleaned up first.
+There are two kinds. The *door lock* of a job's name is held while a run decides how to open
+the job. The *owner lock* of an epoch is held for as long as a run lives. A job is alive if the
+owner lock of its current epoch is held: no heartbeat can be wrong about it, no pid can be
+mistaken for another process's, and a dead process leaves nothing to clean up.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +18,10 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from scrapy_resume.errors import StoreUnavailableError
+from scrapy_resume.posix import try_lock_shared
 
 DOOR_SECONDS: Final = 10.0
-"""How long a run waits for another one that decides about the same job."""
+"""How long a run waits for another run that is opening the same job."""
 
 
 def _file_lock(path: Path) -> FileLock:
@@ -32,9 +32,9 @@ def _file_lock(path: Path) -> FileLock:
 
 @contextmanager
 def door_lock(path: Path, timeout_seconds: float = DOOR_SECONDS) -> Iterator[None]:
-    """Hold the door; raises ``StoreUnavailableError`` if it stays shut.
+    """Hold the door lock; raises ``StoreUnavailableError`` if another process keeps it.
 
-    The file is never removed: a waiter would hold a lock on a name that is gone.
+    The file is never removed: a process that waits would get the lock of a deleted file.
     """
     lock = _file_lock(path)
     try:
@@ -58,7 +58,7 @@ class OwnerLock:
         self._lock = _file_lock(path)
 
     def acquire(self) -> bool:
-        """Take the lock if nobody holds it; never waits."""
+        """Take the lock if nobody holds it, and return whether it was taken; never waits."""
         try:
             self._lock.acquire(blocking=False)
         except Timeout:
@@ -66,13 +66,13 @@ class OwnerLock:
         return True
 
     def release(self) -> None:
-        """Let go; the file stays, as it does after a death."""
+        """Release the lock; the file stays, as it does after a death."""
         self._lock.release(force=True)
 
     def discard(self) -> None:
-        """Let go and remove the file, if that can be.
+        """Release the lock and remove the file; a file that cannot be removed stays.
 
-        Nobody can be waiting for it: the next run takes the lock of the next epoch.
+        Nobody can be waiting for this lock: the next run takes the lock of the next epoch.
         """
         with contextlib.suppress(OSError):
             self._path.unlink()
@@ -80,19 +80,16 @@ class OwnerLock:
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process, this one included, holds the owner lock.
+    """Whether a process, which may be this one, holds the owner lock.
 
-    Asks with a *shared* lock, so that two who ask at the same time do not take one another
-    for the owner, and without creating or writing anything.
+    The question is asked with a *shared* lock, so that two processes that ask at the same time
+    do not mistake one another for the owner. Nothing is created or written.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not try_lock_shared(descriptor)
     finally:
         os.close(descriptor)
-    return False

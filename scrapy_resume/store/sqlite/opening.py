@@ -15,11 +15,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from scrapy_resume.errors import JobLockedError, StoreDamagedError
-from scrapy_resume.model import LIVE_STATUSES, JobKey
-from scrapy_resume.store.contract import FeedNote, HostNote, Opening, Recovery, Session
+from scrapy_resume.model import JobKey
+from scrapy_resume.store.contract import (
+    FeedNote,
+    FrontierState,
+    HostNote,
+    ItemPosition,
+    JobProgress,
+    Opening,
+    Recovered,
+    Recovery,
+    RowIds,
+    SavedState,
+    Session,
+    StartState,
+    UndeliveredEvents,
+)
 from scrapy_resume.store.sqlite.errors import DAMAGE_REMEDY, translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import (
@@ -32,34 +45,15 @@ from scrapy_resume.store.sqlite.files import (
 )
 from scrapy_resume.store.sqlite.job import SqliteJob, holder
 from scrapy_resume.store.sqlite.locks import OwnerLock, is_held
+from scrapy_resume.store.sqlite.migrations import migrate
 from scrapy_resume.store.sqlite.reader import READ
-from scrapy_resume.store.sqlite.statements import OPENING
+from scrapy_resume.store.sqlite.statements import OPENING, Ownership
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.apply import end_delays
 from scrapy_resume.store.transaction.board import Board, read_board
 from scrapy_resume.store.transaction.events import AT_OPENING, keep_events, noted, opened
-from scrapy_resume.store.transaction.migrations import SCHEMA_VERSION, migrate
-from scrapy_resume.store.transaction.recovery import Death, Recovered, recover, supersede_every_run
+from scrapy_resume.store.transaction.recovery import Death, recover, supersede_every_run
 from scrapy_resume.store.transaction.storable_text import as_json
-
-
-class Ownership(NamedTuple):
-    """The columns of the statement ``ownership``."""
-
-    epoch: int
-    status: str
-    name: str
-    number: int
-    run: int | None
-    run_epoch: int | None
-    run_status: str | None
-    worker: str | None
-    started_at: float | None
-
-    @property
-    def died(self) -> bool:
-        """The last run has not written down how it ended."""
-        return self.run_status in LIVE_STATUSES
 
 
 def open_job(path: Path, key: JobKey, opening: Opening) -> SqliteJob:
@@ -68,7 +62,7 @@ def open_job(path: Path, key: JobKey, opening: Opening) -> SqliteJob:
         check_not_empty(path)
         connection = connect(path, FILES["configure_owner"], mode="rw")
         try:
-            version = schema_version(connection, path, SCHEMA_VERSION)
+            version = schema_version(connection, path)
             before = ownership(connection, path)
             alive = is_held(lock_path(path, before.epoch))
             if alive and not opening.force:
@@ -92,7 +86,7 @@ def recover_job(path: Path, key: JobKey, crash_limit: int) -> Recovery:
         check_not_empty(path)
         connection = connect(path, FILES["configure_owner"], mode="rw")
         try:
-            version = schema_version(connection, path, SCHEMA_VERSION)
+            version = schema_version(connection, path)
             before = ownership(connection, path)
             if is_held(lock_path(path, before.epoch)):
                 return Recovery(alive=(str(before.worker),))
@@ -125,7 +119,7 @@ def _recover(
         connection.execute(OPENING["end_recovered"], {"epoch": before.epoch + 1, "now": now})
     board_path(path).unlink(missing_ok=True)
     remove_locks(path, below=before.epoch + 1)
-    return Recovery((str(before.worker),), recovered.rows, recovered.parked)
+    return Recovery((str(before.worker),), recovered.requests, recovered.parked)
 
 
 def ownership(connection: sqlite3.Connection, path: Path) -> Ownership:
@@ -201,7 +195,7 @@ def _open(
             reason = f"taken over by {opening.worker}" if alive else None
             _end_dead_run(connection, before.run, reason)
         connection.execute(OPENING["drop_orders"])
-        notices = opened(run, before.died, recovered.rows, recovered.parked)
+        notices = opened(run, before.died, recovered.requests, recovered.parked)
         keep_events(tables, AT_OPENING, notices)
         _begin_run(connection, run, before.epoch + 1, opening, now)
     board = Board(board_path(path), before.epoch + 1)
@@ -245,25 +239,29 @@ def _session(
         job=key,
         run=run,
         epoch=before.epoch + 1,
-        first_id=first_id,
         began=before.run is None,
         crashed=before.died,
-        counts=job.tally().counts(),
-        pending=dict(connection.execute(OPENING["open_slots"]).fetchall()),
-        suspects=suspects,
-        start_exhausted=bool(start_exhausted),
-        every_run=bool(every_run),
-        delta=bool(delta),
-        spider_state=spider_state,
-        cookies=dict(connection.execute(OPENING["cookies"]).fetchall()),
         created_at=created_at,
-        expected_total=connection.execute(READ["expected_total"]).fetchone()[0],
-        events=noted(connection.execute(OPENING["events"]).fetchall()),
+        delta=bool(delta),
+        counts=job.tally().counts(),
+        ids=RowIds(first=first_id),
+        frontier=FrontierState(
+            pending=dict(connection.execute(OPENING["open_slots"]).fetchall()),
+            suspects=suspects,
+            every_run=bool(every_run),
+        ),
+        start=StartState(exhausted=bool(start_exhausted)),
+        state=SavedState(
+            spider_state=spider_state,
+            cookies=dict(connection.execute(OPENING["cookies"]).fetchall()),
+        ),
         feeds=[FeedNote(*row) for row in connection.execute(OPENING["feeds"])],
         hosts=[HostNote(*row) for row in connection.execute(OPENING["hosts"])],
-        last_item=job.next_item - 1,
-        superseded=job.superseded,
-        pages=int(pages),
-        recovered=recovered.rows,
-        parked=recovered.parked,
+        items=ItemPosition(last_id=job.next_item - 1, superseded=job.superseded),
+        events=UndeliveredEvents(of_job=noted(connection.execute(OPENING["events"]).fetchall())),
+        recovered=recovered,
+        progress=JobProgress(
+            pages=int(pages),
+            expected_total=connection.execute(READ["expected_total"]).fetchone()[0],
+        ),
     )

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
 from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
+from scrapy_resume.store.sqlite.cursors import ROWS_AT_ONCE, as_dicts
 from scrapy_resume.store.sqlite.errors import CANTOPEN, READONLY, result_code, translated
 from scrapy_resume.store.sqlite.files import (
     SQL as FILES,
@@ -31,8 +32,7 @@ from scrapy_resume.store.sqlite.files import (
 )
 from scrapy_resume.store.sqlite.locks import is_held
 from scrapy_resume.store.transaction.job_summary import summary_of
-from scrapy_resume.store.transaction.migrations import SCHEMA_VERSION
-from scrapy_resume.store.transaction.queries import ROWS_AT_ONCE, as_dicts, load_queries
+from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import (
     EVERYTHING,
     LISTED,
@@ -40,12 +40,6 @@ from scrapy_resume.store.transaction.selection import (
     TROUBLED,
     condition,
     url_host,
-)
-from scrapy_resume.store.transaction.versions import (
-    COUNTS_MINUTES,
-    COUNTS_UNITS,
-    KEEPS_METRICS,
-    check_lists,
 )
 
 READ: Final = load_queries("sqlite", "read.sql")
@@ -91,12 +85,9 @@ class SqliteReader:
         """
         with reading(self.path(key)) as connection:
             runs = list(as_dicts(connection.execute(READ["runs"])))
-            custom = {}
-            if version_of(connection) >= KEEPS_METRICS:
-                custom = dict(connection.execute(READ["custom"]).fetchall())
         for run in runs:
             run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
-            run["custom"] = json.loads(custom.get(run["number"], "{}"))
+            run["custom"] = json.loads(run["custom"] or "{}")
         return runs
 
     def in_flight_urls(self, key: JobKey) -> list[str]:
@@ -115,7 +106,6 @@ class SqliteReader:
         source, where, values = selected(selection)
         statement = f"SELECT {LISTED} FROM {source} WHERE {where} ORDER BY v.id LIMIT :count"
         with reading(self.path(key)) as connection:
-            check_lists(key, version_of(connection))
             add_functions(connection)
             yield from as_dicts(connection.execute(statement, {**values, "count": count}))
 
@@ -127,7 +117,6 @@ class SqliteReader:
         ``examples`` (URLs, at most so many).
         """
         with reading(self.path(key)) as connection:
-            check_lists(key, version_of(connection))
             values = {"examples": examples, "bound": bound}
             groups = list(as_dicts(connection.execute(READ["failures"], values)))
         for group in groups:
@@ -157,12 +146,9 @@ class SqliteReader:
         out.
 
         Keys: ``at`` (its first second since the epoch), ``pages``, ``items``, ``done``,
-        ``failed``, ``ignored``, and ``open`` (requests, at its end). Empty for a job that only
-        an older version has crawled.
+        ``failed``, ``ignored``, and ``open`` (requests, at its end).
         """
         with reading(self.path(key)) as connection:
-            if version_of(connection) < COUNTS_MINUTES:
-                return []
             return list(as_dicts(connection.execute(READ["minutes"], {"since": int(since // 60)})))
 
     def units(
@@ -170,21 +156,17 @@ class SqliteReader:
     ) -> Iterator[dict[str, Any]]:
         """The units, or those in one state, in the keys of ``units --json``.
 
-        By ``UnitState``, then as they were found. None where they are not counted yet, see
-        ``unit_tally``. Close the iterator if you leave early.
+        By ``UnitState``, then in the order in which they were found. Close the iterator if you
+        leave early.
         """
         count = NO_LIMIT if limit is None else limit
         statement = READ["units"] if state is None else READ["units_in_state"]
         with reading(self.path(key)) as connection:
-            if version_of(connection) >= COUNTS_UNITS:
-                yield from as_dicts(connection.execute(statement, {"state": state, "count": count}))
+            yield from as_dicts(connection.execute(statement, {"state": state, "count": count}))
 
-    def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
-        """How many units are in each state; ``None`` where an older version counted none: they
-        are counted when the job is next opened."""
+    def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
+        """How many units are in each state."""
         with reading(self.path(key)) as connection:
-            if version_of(connection) < COUNTS_UNITS:
-                return None
             rows = connection.execute(READ["unit_tally"]).fetchall()
         return {UnitState(state): units for state, units in rows}
 
@@ -199,12 +181,6 @@ class SqliteReader:
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 for (payload,) in rows:
                     yield payload
-
-
-def version_of(connection: sqlite3.Connection) -> int:
-    """Of the schema: a job that nobody has opened since is as an older version left it."""
-    ((version,),) = connection.execute(FILES["schema_version"]).fetchall()
-    return int(version)
 
 
 def selected(selection: Selection) -> tuple[str, str, dict[str, Any]]:
@@ -277,7 +253,7 @@ def _open(path: Path) -> sqlite3.Connection:
 def _checked(path: Path, immutable: bool) -> sqlite3.Connection:
     connection = connect(path, FILES["configure_reader"], mode="ro", immutable=immutable)
     try:
-        schema_version(connection, path, SCHEMA_VERSION)
+        schema_version(connection, path)
     except BaseException:
         connection.close()
         raise

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
-from scrapy_resume.model import Counts
+from scrapy_resume.model import LIVE_STATUSES, Counts
 from scrapy_resume.store.transaction.counters import Tally
 from scrapy_resume.store.transaction.queries import load_queries
 
@@ -42,6 +42,25 @@ class JobRow(NamedTuple):
     def tally(self) -> Tally:
         """The counters, to be changed."""
         return Tally(Counts.of(self._asdict()), self.alone_id, self.superseded)
+
+
+class Ownership(NamedTuple):
+    """The columns of the statement ``ownership``."""
+
+    epoch: int
+    status: str
+    name: str
+    number: int
+    run: int | None
+    run_epoch: int | None
+    run_status: str | None
+    worker: str | None
+    started_at: float | None
+
+    @property
+    def died(self) -> bool:
+        """The last run has not written down how it ended."""
+        return self.run_status in LIVE_STATUSES
 
 
 class Statements:

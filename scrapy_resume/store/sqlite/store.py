@@ -58,21 +58,19 @@ from scrapy_resume.store.sqlite.files import (
 from scrapy_resume.store.sqlite.given import earlier_to_read
 from scrapy_resume.store.sqlite.job import SqliteJob, holder
 from scrapy_resume.store.sqlite.locks import door_lock, is_held
+from scrapy_resume.store.sqlite.migrations import migrate
 from scrapy_resume.store.sqlite.opening import (
-    Ownership,
     claim,
     open_job,
     ownership,
     recover_job,
     transaction,
 )
-from scrapy_resume.store.sqlite.reader import read_summary, reading, version_of
-from scrapy_resume.store.sqlite.statements import COMMIT, OPENING
+from scrapy_resume.store.sqlite.reader import read_summary, reading
+from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, Ownership
 from scrapy_resume.store.sqlite.steering import steer
 from scrapy_resume.store.transaction.backup_file import is_backup
 from scrapy_resume.store.transaction.events import noted
-from scrapy_resume.store.transaction.migrations import SCHEMA_VERSION, migrate
-from scrapy_resume.store.transaction.versions import KEEPS_EVENTS
 
 log = logging.getLogger("scrapy_resume")
 
@@ -207,12 +205,13 @@ class SqliteStore:
             check_not_empty(path)
             connection = connect(path, FILES["configure_owner"], mode="rw")
             try:
-                migrate(connection, schema_version(connection, path, SCHEMA_VERSION))
+                version = schema_version(connection, path)
                 before = ownership(connection, path)
                 if is_held(lock_path(path, before.epoch)):
                     raise JobLockedError.for_change(key, what, before.worker, before.started_at)
                 lock = claim(path, key, before)
                 try:
+                    migrate(connection, version)
                     with transaction(connection):
                         yield connection, before.epoch
                 finally:
@@ -259,8 +258,6 @@ class SqliteStore:
     def untold(self, key: JobKey) -> list[EventNote]:
         """Events of a job that nobody is on, of which nobody was told."""
         with reading(self._existing(key)) as connection:
-            if version_of(connection) < KEEPS_EVENTS:
-                return []
             return noted(connection.execute(OPENING["events"]).fetchall())
 
     def forget(self, key: JobKey, events: Sequence[int]) -> None:

@@ -13,14 +13,15 @@ from scrapy_resume.store.contract import (
     HostNote,
     ItemRecord,
     Release,
+    SavedState,
 )
+from scrapy_resume.store.sqlite.cursors import as_dicts, insert_many
 from scrapy_resume.store.sqlite.leases import SqliteLeases
 from scrapy_resume.store.sqlite.shared_text import SharedBeginnings, SharedTexts
 from scrapy_resume.store.sqlite.statements import COMMIT, IDENTITY, OPENING, JobRow, Statements
 from scrapy_resume.store.transaction.arrivals import Transaction
 from scrapy_resume.store.transaction.counters import Tally
 from scrapy_resume.store.transaction.events import keep_events
-from scrapy_resume.store.transaction.queries import as_dicts, insert_many
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import (
     Changed,
@@ -204,11 +205,11 @@ class SqliteTables(Statements):
 
     # Beside the requests
 
-    def keep_state(self, batch: Batch) -> None:
+    def keep_state(self, state: SavedState) -> None:
         """``spider.state``, and cookie jars that changed."""
-        if batch.spider_state is not None:
-            self._run(COMMIT["keep_spider_state"], (batch.spider_state,))
-        jars = [(storable(jar), payload) for jar, payload in batch.cookies.items()]
+        if state.spider_state is not None:
+            self._run(COMMIT["keep_spider_state"], (state.spider_state,))
+        jars = [(storable(jar), payload) for jar, payload in state.cookies.items()]
         self._run_many(COMMIT["keep_cookies"], jars)
 
     def keep_feeds(self, notes: Sequence[FeedNote]) -> None:
@@ -298,13 +299,13 @@ class SqliteTables(Statements):
         """The counters of the job, its run and its units, as a batch leaves them."""
         settle_units(self, transaction.now)
         committed, tally = transaction.committed, transaction.tally
-        self.forget_events(batch.told)
-        committed.events = keep_events(self, batch.wanted, batch.notices)
-        if batch.custom is not None:
-            self._run(COMMIT["keep_custom"], (batch.custom, transaction.run))
-        if batch.expected_total is not None:
-            self._run(COMMIT["keep_expected"], (batch.expected_total,))
-        committed.last_item = self._next_item - 1
+        self.forget_events(batch.events.delivered)
+        committed.events = keep_events(self, batch.events.wanted, batch.events.notices)
+        if batch.progress.custom is not None:
+            self._run(COMMIT["keep_custom"], (batch.progress.custom, transaction.run))
+        if batch.progress.expected_total is not None:
+            self._run(COMMIT["keep_expected"], (batch.progress.expected_total,))
+        committed.items.last_id = self._next_item - 1
         self._run(
             COMMIT["keep_job"],
             {
@@ -318,10 +319,10 @@ class SqliteTables(Statements):
                 "every_run": transaction.every_run,
             },
         )
-        minute = transaction.minute(batch.pages)
+        minute = transaction.minute(batch.progress.pages)
         if minute is not None:
             self._run(COMMIT["keep_minute"], {**minute, "run": transaction.run})
-        beat = (transaction.now, batch.pages, transaction.items_taken, transaction.run)
+        beat = (transaction.now, batch.progress.pages, transaction.items_taken, transaction.run)
         self._run(COMMIT["beat_run"], beat)
 
 
@@ -332,7 +333,24 @@ def _json_numbers(numbers: Iterable[int]) -> str | None:
 
 
 def _columns(row: NewRow, parted: tuple[int | None, str], payload: str) -> tuple[object, ...]:
-    number, identity, *rest, _, _, updated_at, given_key = row
-    given = (None, None) if given_key is None else IDENTITY.unpack(given_key)
-    unpacked = IDENTITY.unpack(identity)
-    return (number, *unpacked, *rest, *parted, payload, updated_at, *given)
+    given = (None, None) if row.given_key is None else IDENTITY.unpack(row.given_key)
+    return (
+        row.id,
+        *IDENTITY.unpack(row.identity),
+        row.kind,
+        row.parent,
+        row.unit,
+        row.slot,
+        row.state,
+        row.priority,
+        row.start,
+        row.seq,
+        row.not_before,
+        row.depth,
+        row.every_run,
+        row.run,
+        *parted,
+        payload,
+        row.updated_at,
+        *given,
+    )

@@ -45,16 +45,16 @@ class BatchWriter:
         finishes.apply(batch.finishes)
         finishes.release(batch.releases)
         arrivals.write_met()
-        if batch.spider_state is not None or batch.cookies:
-            tables.keep_state(batch)
+        if batch.state.spider_state is not None or batch.state.cookies:
+            tables.keep_state(batch.state)
         if batch.feeds:
             tables.keep_feeds(batch.feeds)
         if batch.hosts:
             tables.keep_hosts(batch.hosts)
         if tally.delayed:
             end_delays(tables, tally, now)
-        _grant(transaction, batch.wishes)
-        if batch.suspect_wish:
+        _grant(transaction, batch.leasing.wishes)
+        if batch.leasing.suspect_wish:
             _grant_suspect(transaction)
         _report(transaction)
         self._counted = arrivals.counts
@@ -125,5 +125,5 @@ def _report(transaction: Transaction) -> None:
     committed.suspects = tables.leases.count_suspects()
     committed.counts = tally.counts()
     committed.next_due = tables.leases.next_due() if tally.delayed else 0.0
-    committed.items_given = transaction.items_taken
-    committed.superseded = tally.superseded
+    committed.items.given = transaction.items_taken
+    committed.items.superseded = tally.superseded

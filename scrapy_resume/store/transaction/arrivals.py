@@ -73,9 +73,9 @@ class Transaction:
         held = self.held.pop(row, None)
         if held is None:
             return None
-        kind, slot, suspect, not_before, *_ = held
-        self.tally.leave(State.leased, kind, slot, suspect, not_before)
-        self.tally.enter(state, kind, slot, suspect, max(not_before, later))
+        place = held.kind, held.slot, held.suspect
+        self.tally.leave(State.leased, *place, held.not_before)
+        self.tally.enter(state, *place, max(held.not_before, later))
         if row == self.tally.alone_id:
             self.tally.alone_id = 0
         return held
@@ -174,24 +174,24 @@ class Arrivals:
         if arrival.every_run:
             self._in.every_run = True
         return NewRow(
-            arrival.id,
-            identity,
-            int(arrival.kind),
-            arrival.parent,
-            unit,
-            slot,
-            int(state),
-            arrival.priority,
-            arrival.start,
-            arrival.seq,
-            arrival.not_before,
-            arrival.depth,
-            int(arrival.every_run),
-            self._in.run,
-            arrival.url,
-            arrival.payload,
-            self._in.now,
-            arrival.given_key,
+            id=arrival.id,
+            identity=identity,
+            kind=int(arrival.kind),
+            parent=arrival.parent,
+            unit=unit,
+            slot=slot,
+            state=int(state),
+            priority=arrival.priority,
+            start=arrival.start,
+            seq=arrival.seq,
+            not_before=arrival.not_before,
+            depth=arrival.depth,
+            every_run=int(arrival.every_run),
+            run=self._in.run,
+            url=arrival.url,
+            payload=arrival.payload,
+            updated_at=self._in.now,
+            given_key=arrival.given_key,
         )
 
     def _arrive(self, arrival: Admission, slot: int) -> None:
@@ -218,7 +218,15 @@ class Arrivals:
         row = self.row(arrival, identity, slot, state)
         self._in.tables.units.of(row.unit, kind).admit()
         if state is State.leased:
-            self._in.held[arrival.id] = Held(kind, slot, 0, not_before, 0, row.unit, 0)
+            self._in.held[arrival.id] = Held(
+                kind=kind,
+                slot=slot,
+                suspect=0,
+                not_before=not_before,
+                items=0,
+                unit=row.unit,
+                attempts=0,
+            )
         self._admitted.append(row)
 
     def _go_on(self, change: Continuation, slot: int) -> None:
@@ -240,18 +248,18 @@ class Arrivals:
             self._in.let_go(change.id, state)
         self._continued.append(
             Changed(
-                change.url,
-                change.payload,
-                slot,
-                change.priority,
-                change.start,
-                change.seq,
-                change.attempts,
-                int(state),
-                change.not_before,
-                self._in.now,
-                self._in.now if change.failed else None,
-                change.id,
+                url=change.url,
+                payload=change.payload,
+                slot=slot,
+                priority=change.priority,
+                start=change.start,
+                seq=change.seq,
+                attempts=change.attempts,
+                state=int(state),
+                not_before=change.not_before,
+                updated_at=self._in.now,
+                failed_at=self._in.now if change.failed else None,
+                id=change.id,
             )
         )
 

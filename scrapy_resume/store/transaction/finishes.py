@@ -176,21 +176,21 @@ class Finishes:
         """Items of a row that is buried are counted when it is there."""
         items = 0 if finish.tombstone is not None else self._changes.pop(finish.id, 0)
         return Outcome(
-            int(finish.state),
-            finish.attempts,
-            finish.http_status,
-            _text(finish.error),
-            _text(finish.error_message),
-            self._in.now,
-            items,
-            finish.items_failed,
-            finish.id,
+            state=int(finish.state),
+            attempts=finish.attempts,
+            http_status=finish.http_status,
+            error=_text(finish.error),
+            error_message=_text(finish.error_message),
+            updated_at=self._in.now,
+            items=items,
+            items_failed=finish.items_failed,
+            id=finish.id,
         )
 
 
 def _new_item(row: int, item: ItemRecord) -> NewItem:
     key = None if item.key is None else storable(item.key)
-    return NewItem(row, item.occurrence, key, item.payload)
+    return NewItem(row=row, occurrence=item.occurrence, key=key, payload=item.payload)
 
 
 def _text(text: str | None) -> str | None:

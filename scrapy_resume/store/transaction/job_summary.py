@@ -29,8 +29,7 @@ def summary_of(
         metadata=json.loads(row["metadata"]),
         arguments=json.loads(row["arguments"]),
         start_exhausted=bool(row["start_exhausted"]),
-        # A job that nobody has opened since an older version left it lacks these.
-        delta=bool(row.get("delta")),
-        launch=json.loads(row.get("launch") or "null"),
-        expected_total=row.get("expected_total"),
+        delta=bool(row["delta"]),
+        launch=json.loads(row["launch"] or "null"),
+        expected_total=row["expected_total"],
     )

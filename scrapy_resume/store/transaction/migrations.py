@@ -1,20 +1,19 @@
-"""Brings a job's file from an older schema to this version's.
+"""The version of a backend's schema, and the steps that lead to it from older versions.
 
-``sql/sqlite/schema.sql`` is the newest schema, for new files. Every change of it comes with
-a file ``sql/sqlite/migrations/<version>_<what>.sql`` that makes the same of the version
-before; it sets ``PRAGMA user_version`` itself. A migration and its record are one
-transaction: it is applied whole, or another start tries again.
+``sql/<backend>/schema.sql`` is the newest schema, for new stores. Every change of it comes with a
+file ``sql/<backend>/migrations/<version>_<what>.sql`` that makes the same change to a store of
+the version before. Each backend applies a step and records its version in one transaction: the
+step is applied whole, or the next start tries again.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from collections.abc import Sequence
-from importlib.resources import files
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from scrapy_resume.store.transaction.queries import load_queries, split_statements
+from scrapy_resume.store.transaction.queries import sql_folder
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 
 class Migration(NamedTuple):
@@ -25,9 +24,28 @@ class Migration(NamedTuple):
     script: str
 
 
-def load_migrations(backend: str) -> list[Migration]:
-    """The migrations of a backend, by version; from 2 on, without a gap."""
-    folder = files("scrapy_resume.store") / "sql" / backend / "migrations"
+class Schema:
+    """A backend's schema, as this package knows it."""
+
+    def __init__(self, backend: str) -> None:
+        self.migrations = load_migrations(sql_folder(backend) / "migrations")
+
+    @property
+    def version(self) -> int:
+        """The newest version; stores of newer ones are refused."""
+        return 1 + len(self.migrations)
+
+    def after(self, version: int) -> list[Migration]:
+        """The steps that a store of that version lacks, in order."""
+        return [migration for migration in self.migrations if migration.version > version]
+
+
+def load_migrations(folder: Traversable) -> list[Migration]:
+    """The steps in a folder, by version; none if there is no folder.
+
+    Raises ``ValueError`` if their versions are not 2, 3, 4 and so on: the files are part of the
+    package, so that is a defect of it.
+    """
     found = [
         Migration(int(entry.name.partition("_")[0]), entry.read_text(encoding="utf-8"))
         for entry in (folder.iterdir() if folder.is_dir() else ())
@@ -35,41 +53,5 @@ def load_migrations(backend: str) -> list[Migration]:
     ]
     found.sort()
     if [migration.version for migration in found] != list(range(2, len(found) + 2)):
-        raise ValueError("the versions of the migrations have a gap or a twin")
+        raise ValueError("a version is missing among the migrations, or there twice")
     return found
-
-
-MIGRATIONS: Final = load_migrations("sqlite")
-
-SCHEMA_VERSION: Final = 1 + len(MIGRATIONS)
-
-_SQL: Final = load_queries("sqlite", "migrations.sql")
-
-
-def record_version(connection: sqlite3.Connection, version: int) -> None:
-    """Note within the transaction at hand that the schema has a version from now on."""
-    connection.execute(_SQL["record_version"], (version, time.time()))
-
-
-def migrate(
-    connection: sqlite3.Connection, version: int, migrations: Sequence[Migration] = MIGRATIONS
-) -> int:
-    """Apply what is newer than ``version``; returns the version that the file has then.
-
-    To be called by the job's owner only.
-    """
-    for migration in migrations:
-        if migration.version <= version:
-            continue
-        connection.execute(_SQL["begin_migration"])
-        try:
-            for statement in split_statements(migration.script):
-                connection.execute(statement)
-            record_version(connection, migration.version)
-            connection.execute(_SQL["commit_migration"])
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute(_SQL["rollback_migration"])
-            raise
-        version = migration.version
-    return version

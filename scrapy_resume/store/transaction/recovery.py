@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from scrapy_resume.model import Phase, State
+from scrapy_resume.store.contract import Recovered
 from scrapy_resume.store.transaction.counters import Tally
 from scrapy_resume.store.transaction.tables import Fate, LeasedThen, Tables
 
@@ -33,9 +34,9 @@ def fate(row: LeasedThen, death: Death) -> Fate:
     """Pending again, as a suspect after too many crashes; parked if it crashed while alone."""
     phase = death.marks.get(row.id)
     if phase is None:
-        return Fate(State.pending, 0, row.crashes, row.suspect)
+        return Fate(State.pending, attempts=0, crashes=row.crashes, suspect=row.suspect)
     if not death.blames:
-        return Fate(State.pending, 1, row.crashes, row.suspect)
+        return Fate(State.pending, attempts=1, crashes=row.crashes, suspect=row.suspect)
     crashes = row.crashes + 1
     if row.id == death.alone_id and (
         phase is Phase.answered or crashes >= death.crash_limit + PATIENCE
@@ -44,23 +45,22 @@ def fate(row: LeasedThen, death: Death) -> Fate:
             f"the process died {crashes} times while it was in flight, the last time while it "
             "ran alone"
         )
-        return Fate(State.parked, 1, crashes, 1, CRASH, message)
+        return Fate(
+            State.parked,
+            attempts=1,
+            crashes=crashes,
+            suspect=1,
+            error=CRASH,
+            error_message=message,
+        )
     suspect = int(bool(row.suspect) or crashes >= death.crash_limit)
-    return Fate(State.pending, 1, crashes, suspect)
-
-
-@dataclass
-class Recovered:
-    """How many rows a recovery brought back, and how many of them it parked."""
-
-    rows: int = 0
-    parked: int = 0
+    return Fate(State.pending, attempts=1, crashes=crashes, suspect=suspect)
 
 
 def recover(tables: Tables, tally: Tally, death: Death, now: float) -> Recovered:
     """Take back what is leased, within the transaction at hand; provisional items end too."""
     rows = tables.held_then()
-    recovered = Recovered(rows=len(rows))
+    recovered = Recovered(requests=len(rows))
     ends = []
     for row in rows:
         end = fate(row, death)

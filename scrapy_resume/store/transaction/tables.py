@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, Protocol
 
 from scrapy_resume.model import State
 from scrapy_resume.store.contract import (
-    Batch,
     FeedNote,
     HostNote,
     ItemRecord,
     LeasedRow,
     Release,
+    SavedState,
     Wish,
 )
 from scrapy_resume.store.transaction.events import EventTables
@@ -290,7 +290,7 @@ class Tables(EventTables, UnitTables, Protocol):
 
     # Beside the requests
 
-    def keep_state(self, batch: Batch) -> None:
+    def keep_state(self, state: SavedState) -> None:
         """``spider.state``, and cookie jars that changed."""
 
     def keep_feeds(self, notes: Sequence[FeedNote]) -> None:

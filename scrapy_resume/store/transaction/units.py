@@ -82,30 +82,29 @@ class UnitChange:
     def applied_to(self, row: UnitRow, now: float) -> UnitRow:
         """The unit as the transaction leaves it."""
         pending, leased, done, failed, parked, ignored = self.states
-        counts = (
-            row.open + pending + leased,
-            row.done + done,
-            row.failed + failed,
-            row.parked + parked,
-            row.ignored + ignored,
-        )
+        open_, done = row.open + pending + leased, row.done + done
+        failed, parked, ignored = row.failed + failed, row.parked + parked, row.ignored + ignored
         items_failed = row.items_failed + self.items_failed
         first_at, last_at = row.first_at, row.last_at
         if self.ended:
             first_at, last_at = now if first_at is None else first_at, now
         error, message = (row.error, row.error_message) if self.trouble is None else self.trouble
         return UnitRow(
-            row.unit,
-            unit_state(*counts, items_failed),
-            *counts,
-            row.items + self.items,
-            items_failed,
-            row.attempts + self.attempts,
-            first_at,
-            last_at,
-            row.cursor if self.cursor is None else self.cursor,
-            error,
-            message,
+            unit=row.unit,
+            state=unit_state(open_, done, failed, parked, ignored, items_failed),
+            open=open_,
+            done=done,
+            failed=failed,
+            parked=parked,
+            ignored=ignored,
+            items=row.items + self.items,
+            items_failed=items_failed,
+            attempts=row.attempts + self.attempts,
+            first_at=first_at,
+            last_at=last_at,
+            cursor=row.cursor if self.cursor is None else self.cursor,
+            error=error,
+            error_message=message,
         )
 
 

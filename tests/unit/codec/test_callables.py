@@ -116,7 +116,7 @@ def codec(spider):
     return Codec(spider)
 
 
-def refusal(codec, callback):
+def error(codec, callback):
     with pytest.raises(NotRecordableError) as caught:
         codec.encode_request(Request(URL, callback=callback))
     return str(caught.value)
@@ -179,7 +179,7 @@ def test_another_process_finds_the_methods_of_its_own_spider(codec, spider):
     ],
 )
 def test_callables_without_a_lasting_name_are_refused(codec, callback, reason):
-    message = refusal(codec, callback)
+    message = error(codec, callback)
     assert message.startswith("callback is")
     assert reason in message
 
@@ -188,7 +188,7 @@ def test_a_closure_is_refused(codec):
     def parse(response):
         pass
 
-    assert "inside a function" in refusal(codec, parse)
+    assert "inside a function" in error(codec, parse)
 
 
 def test_an_errback_that_is_refused_is_called_errback(codec):
@@ -198,16 +198,16 @@ def test_an_errback_that_is_refused_is_called_errback(codec):
 
 def test_what_was_set_on_the_instance_is_refused(codec, spider):
     spider.parse_late = lambda response: None
-    assert "lambda" in refusal(codec, spider.parse_late)
+    assert "lambda" in error(codec, spider.parse_late)
     spider.parse_inherited = types.MethodType(lambda self, response: None, spider)
-    assert "lambda" in refusal(codec, spider.parse_inherited)
+    assert "lambda" in error(codec, spider.parse_inherited)
 
 
 def test_a_name_that_leads_elsewhere_by_now_is_refused(codec, spider, monkeypatch):
     before = spider.parse_static
     assert codec.encode_request(Request(URL, callback=before)) == '{"callback":"parse_static"}'
     monkeypatch.setattr(Shop, "parse_static", staticmethod(lambda response: None))
-    assert "another object" in refusal(codec, before)
+    assert "another object" in error(codec, before)
 
 
 def test_an_attribute_of_the_instance_that_is_an_ordinary_method_is_recorded(codec, spider):
@@ -229,7 +229,7 @@ def test_a_callback_that_no_longer_exists_is_named(codec):
 
 def test_without_a_spider_its_methods_are_refused_and_missing(spider):
     codec = Codec()
-    assert "not the running spider" in refusal(codec, spider.parse)
+    assert "not the running spider" in error(codec, spider.parse)
     with pytest.raises(CallbackMissingError, match="'parse'"):
         codec.decode_request(URL, '{"callback":"parse"}')
     with pytest.raises(CallbackMissingError):

@@ -131,7 +131,7 @@ def round_trip(item):
     return CODEC.decode_item(CODEC.encode_item(item))
 
 
-def refusal(item):
+def error(item):
     with pytest.raises(ItemNotRecordableError) as caught:
         CODEC.encode_item(item)
     return str(caught.value)
@@ -321,7 +321,7 @@ def test_a_damaged_item_is_an_error_even_for_a_lenient_reader():
     ids=["dict", "nested", "scrapy", "dataclass", "pydantic", "namedtuple"],
 )
 def test_an_item_that_cannot_be_written_names_its_type_and_field(item, place):
-    message = refusal(item)
+    message = error(item)
     assert f"{place} is a object" in message
     assert type(item).__name__ in message
 
@@ -331,7 +331,7 @@ def test_an_item_of_a_local_class_is_refused():
     class Local:
         name: str = ""
 
-    assert "inside a function" in refusal(Local())
+    assert "inside a function" in error(Local())
 
 
 def test_an_item_class_that_its_name_no_longer_leads_to_is_refused(monkeypatch):
@@ -342,7 +342,7 @@ def test_an_item_class_that_its_name_no_longer_leads_to_is_refused(monkeypatch):
 
 
 def test_a_class_that_is_more_than_its_fields_is_refused():
-    assert "Listing" in refusal(Listing("a"))
+    assert "Listing" in error(Listing("a"))
 
 
 def test_an_item_class_of_the_script_itself_comes_back(tmp_path):

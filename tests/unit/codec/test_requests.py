@@ -115,7 +115,7 @@ def assert_same(back, request):
     assert fingerprint(back) == fingerprint(request)
 
 
-def refusal(request, codec=CODEC):
+def error(request, codec=CODEC):
     with pytest.raises(NotRecordableError) as caught:
         codec.encode_request(request)
     return str(caught.value)
@@ -293,18 +293,18 @@ def test_extra_attributes_of_a_request_are_kept():
 
 def test_extra_attributes_that_cannot_be_written_are_refused():
     tagged = Tagged(URL, tag=threading.Lock())
-    assert refusal(tagged).startswith("attributes['tag'] is a _thread.lock")
+    assert error(tagged).startswith("attributes['tag'] is a _thread.lock")
 
 
 def test_a_class_that_does_not_come_back_the_same_is_refused():
-    assert "would not come back the same" in refusal(Forgetful(URL), Codec(SPIDER))
+    assert "would not come back the same" in error(Forgetful(URL), Codec(SPIDER))
 
 
 def test_a_request_of_a_local_class_is_refused():
     class Local(Request):
         pass
 
-    assert "inside a function" in refusal(Local(URL))
+    assert "inside a function" in error(Local(URL))
 
 
 def test_a_request_class_that_no_longer_exists_is_named():
@@ -317,19 +317,19 @@ def test_a_request_class_that_no_longer_exists_is_named():
 
 def test_a_refusal_names_field_place_and_type():
     lock = threading.Lock()
-    assert refusal(Request(URL, meta={"x": [0, 1, 2, lock]})).startswith(
+    assert error(Request(URL, meta={"x": [0, 1, 2, lock]})).startswith(
         "meta['x'][3] is a _thread.lock, "
     )
-    assert refusal(Request(URL, cb_kwargs={"a": lock})).startswith("cb_kwargs['a'] is")
-    assert refusal(Request(URL, flags=[lock])).startswith("flags[0] is")
-    assert refusal(Request(URL, meta={"item": Product(lock)})).startswith("meta['item'].name is")
+    assert error(Request(URL, cb_kwargs={"a": lock})).startswith("cb_kwargs['a'] is")
+    assert error(Request(URL, flags=[lock])).startswith("flags[0] is")
+    assert error(Request(URL, meta={"item": Product(lock)})).startswith("meta['item'].name is")
     inner = Request(URL, meta={"y": lock})
-    assert refusal(Request(URL, meta={"next": inner})).startswith("meta['next'].meta['y'] is")
+    assert error(Request(URL, meta={"next": inner})).startswith("meta['next'].meta['y'] is")
 
 
 def test_a_response_in_meta_is_refused_with_a_remedy():
     response = HtmlResponse("http://a.com", body=b"")
-    message = refusal(Request(URL, meta={"page": response}))
+    message = error(Request(URL, meta={"page": response}))
     assert message.startswith("meta['page'] is a scrapy.http.response.html.HtmlResponse")
     assert "text" in message
 
@@ -337,23 +337,23 @@ def test_a_response_in_meta_is_refused_with_a_remedy():
 def test_a_request_that_leads_to_itself_is_refused():
     request = Request(URL)
     request.meta["next"] = request
-    assert "refers to itself" in refusal(request)
+    assert "refers to itself" in error(request)
 
 
 def test_headers_that_are_not_scrapys_are_refused():
     request = Request(URL)
     dict.__setitem__(request.headers, b"A", "text")
-    assert "headers" in refusal(request)
+    assert "headers" in error(request)
     request = Request(URL)
     setattr(request, "_headers" if hasattr(Request, "_headers") else "headers", {"A": "b"})
-    assert "is a dict and not Scrapy's own Headers" in refusal(request)
+    assert "is a dict and not Scrapy's own Headers" in error(request)
 
 
 def test_values_of_the_script_itself_are_refused_in_requests(monkeypatch):
     main = import_module("__main__")
     monkeypatch.setattr(main, "Product", Product, raising=False)
     monkeypatch.setattr(Product, "__module__", "__main__")
-    assert "__main__" in refusal(Request(URL, meta={"a": Product("x")}), Codec(SPIDER))
+    assert "__main__" in error(Request(URL, meta={"a": Product("x")}), Codec(SPIDER))
 
 
 def test_a_payload_that_is_not_a_request_is_an_error_of_the_store():

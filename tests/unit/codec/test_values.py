@@ -113,7 +113,7 @@ def round_trip(value):
     return CODEC.decode_value(CODEC.encode_value(value))
 
 
-def refusal(value):
+def error(value):
     with pytest.raises(NotRecordableError) as caught:
         CODEC.encode_value(value)
     return str(caught.value)
@@ -248,7 +248,7 @@ def test_defaultdicts_keep_their_factory():
     back = round_trip(collections.defaultdict(list, {"a": [1]}))
     assert back == {"a": [1]}
     assert back.default_factory is list
-    assert "default_factory" in refusal(collections.defaultdict(lambda: 1))
+    assert "default_factory" in error(collections.defaultdict(lambda: 1))
 
 
 def test_the_fold_of_a_repeated_hour_is_kept():
@@ -364,13 +364,13 @@ def test_a_set_is_written_alike_in_every_process():
 def test_values_of_unknown_types_are_refused_by_name(value, name):
     if isinstance(value, Loose):
         value.extra = 1
-    message = refusal({"a": [value]})
+    message = error({"a": [value]})
     assert message.startswith("value['a'][0]")
     assert name is None or name in message
 
 
 def test_a_refusal_says_where_the_value_is():
-    message = refusal({"x": [0, 1, 2, {"y": (threading.Lock(),)}]})
+    message = error({"x": [0, 1, 2, {"y": (threading.Lock(),)}]})
     assert message.startswith("value['x'][3]['y'][0] is a _thread.lock")
     assert "RESUME_CODECS" in message
 
@@ -385,43 +385,43 @@ def test_a_refusal_says_where_the_value_is():
     ],
 )
 def test_well_known_unrecordable_types_come_with_a_remedy(value, remedy):
-    assert re.search(remedy, refusal([value]))
+    assert re.search(remedy, error([value]))
 
 
 def test_an_item_loader_is_refused_with_a_remedy():
     loaders = pytest.importorskip("itemloaders")
-    assert "load_item()" in refusal(loaders.ItemLoader())
+    assert "load_item()" in error(loaders.ItemLoader())
 
 
 def test_attributes_of_a_counter_are_not_lost():
     counter = collections.Counter("aab")
     counter.note = "x"
-    assert "note" in refusal(counter)
+    assert "note" in error(counter)
 
 
 def test_classes_without_a_path_are_refused():
     class Local:
         pass
 
-    assert "inside a function" in refusal(Local)
-    assert "another object" in refusal(type("Point", (), {"__module__": __name__}))
-    assert "cannot be found" in refusal(type("Nowhere", (), {"__module__": __name__}))
+    assert "inside a function" in error(Local)
+    assert "another object" in error(type("Point", (), {"__module__": __name__}))
+    assert "cannot be found" in error(type("Nowhere", (), {"__module__": __name__}))
 
 
 def test_a_cycle_is_refused():
     ring = [1]
     ring.append(ring)
-    assert "refers to itself" in refusal(ring)
+    assert "refers to itself" in error(ring)
     mapping = {}
     mapping["self"] = (mapping, mapping)
-    assert "refers to itself" in refusal(mapping)
+    assert "refers to itself" in error(mapping)
 
 
 def test_very_deep_nesting_is_refused():
     deep = []
     for _ in range(100_000):
         deep = [deep]
-    assert "too deeply" in refusal(deep)
+    assert "too deeply" in error(deep)
 
 
 @pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {1: v}])

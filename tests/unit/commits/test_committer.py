@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from scrapy.settings import default_settings
 
 from scrapy_resume.commits.committer import BACKLOG_LIMIT, BATCH_SIZE, Committer
 from scrapy_resume.errors import (
@@ -16,12 +15,9 @@ from scrapy_resume.errors import (
     StateNotRecordableError,
     StoreUnavailableError,
 )
-from scrapy_resume.store.contract import Batch, Closing, Committed, Release
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(default_settings, "TWISTED_REACTOR_ENABLED"),
-    reason="this Scrapy finds asyncio only where its reactor runs on it",
-)
+from scrapy_resume.ports.clock import AsyncioClock
+from scrapy_resume.store.contract import Batch, Closing, Committed, Release, RowIds
+from tests.support.coroutines import in_event_loop
 
 
 class Thread:
@@ -50,7 +46,7 @@ class Thread:
 
 class Job:
     def __init__(self) -> None:
-        self.session = SimpleNamespace(first_id=1)
+        self.session = SimpleNamespace(ids=RowIds(first=1))
         self.kept: list[Batch] = []
         self.closings: list[Closing] = []
 
@@ -63,7 +59,7 @@ class Job:
         return closing.status
 
 
-class Tracker:
+class Participant:
     def __init__(self) -> None:
         self.answers = 0
         self.errors: list[Exception] = []
@@ -76,17 +72,28 @@ class Tracker:
     def answered(self, batch: Batch, answer: Committed) -> None:
         self.answers += 1
 
+    def store_is_out(self) -> None:
+        pass
+
     def gave_up(self, error: Exception) -> None:
         self.errors.append(error)
 
-    def kept_last_words(self, batch: Batch, answer: Committed, status: str, reason: str) -> None:
+    def kept_last_words(
+        self, batch: Batch, answer: Committed | None, status: str, reason: str
+    ) -> None:
         self.last_words = (status, reason)
 
 
 class Bench:
     def __init__(self, interval: float = 0.02) -> None:
-        self.job, self.thread, self.tracker = Job(), Thread(), Tracker()
-        self.committer = Committer(self.job, self.thread, self.tracker, interval)  # type: ignore[arg-type]
+        self.job, self.thread, self.participant = Job(), Thread(), Participant()
+        self.committer = Committer(
+            self.job,  # type: ignore[arg-type]
+            self.thread,  # type: ignore[arg-type]
+            self.participant,
+            interval,
+            AsyncioClock(),
+        )
 
     def release(self, row: int) -> None:
         self.committer.note().releases.append(Release(row, 0))
@@ -102,170 +109,150 @@ class Bench:
         return [[release.id for release in batch.releases] for batch in self.job.kept]
 
 
-def in_loop(test: Callable[[Bench], Any]) -> None:
-    async def run() -> None:
-        await test(Bench())
-
-    asyncio.run(run())
-
-
-def test_a_batch_goes_after_the_interval_with_all_that_was_collected() -> None:
-    async def scenario(bench: Bench) -> None:
-        bench.release(1)
-        bench.release(2)
-        assert not bench.thread.calls
-        await bench.sent()
-        bench.thread.answer()
-        assert bench.rows() == [[1, 2]]
-        assert bench.committer.idle
-
-    in_loop(scenario)
+@in_event_loop
+async def test_a_batch_goes_after_the_interval_with_all_that_was_collected() -> None:
+    bench = Bench()
+    bench.release(1)
+    bench.release(2)
+    assert not bench.thread.calls
+    await bench.sent()
+    bench.thread.answer()
+    assert bench.rows() == [[1, 2]]
+    assert bench.committer.idle
 
 
-def test_one_batch_is_in_the_air_at_a_time_and_the_order_stays() -> None:
-    async def scenario(bench: Bench) -> None:
-        bench.release(1)
-        bench.committer.hurry()
-        await bench.sent()
-        bench.release(2)
-        bench.committer.hurry()
-        await asyncio.sleep(0.03)
-        assert len(bench.thread.calls) == 1
-        bench.thread.answer()
-        await bench.sent()
-        bench.thread.answer()
-        assert bench.rows() == [[1], [2]]
-
-    in_loop(scenario)
-
-
-def test_a_large_batch_goes_before_its_time() -> None:
-    async def run() -> None:
-        bench = Bench(interval=60)
-        for row in range(BATCH_SIZE):
-            bench.release(row)
-        await bench.sent()
-        assert len(bench.thread.calls) == 1
-
-    asyncio.run(run())
+@in_event_loop
+async def test_one_batch_is_in_the_air_at_a_time_and_the_order_stays() -> None:
+    bench = Bench()
+    bench.release(1)
+    bench.committer.hurry()
+    await bench.sent()
+    bench.release(2)
+    bench.committer.hurry()
+    await asyncio.sleep(0.03)
+    assert len(bench.thread.calls) == 1
+    bench.thread.answer()
+    await bench.sent()
+    bench.thread.answer()
+    assert bench.rows() == [[1], [2]]
 
 
-def test_a_busy_loop_does_not_hold_a_batch_back() -> None:
-    async def run() -> None:
-        bench = Bench(interval=0.001)
-        bench.release(1)
-        deadline = asyncio.get_running_loop().time() + 0.002
-        while asyncio.get_running_loop().time() < deadline:
-            """The event loop gets no turn."""
-        bench.release(2)
-        assert len(bench.thread.calls) == 1
-
-    asyncio.run(run())
+@in_event_loop
+async def test_a_large_batch_goes_before_its_time() -> None:
+    bench = Bench(interval=60)
+    for row in range(BATCH_SIZE):
+        bench.release(row)
+    await bench.sent()
+    assert len(bench.thread.calls) == 1
 
 
-def test_who_can_wait_waits_while_much_is_unwritten() -> None:
-    async def scenario(bench: Bench) -> None:
-        for row in range(BACKLOG_LIMIT):
-            bench.release(row)
-        waiter = asyncio.ensure_future(bench.committer.room())
-        await bench.sent()
-        assert not waiter.done()
-        bench.thread.answer()
-        await asyncio.wait_for(waiter, 5)
-        assert not bench.committer.full
-
-    in_loop(scenario)
+@in_event_loop
+async def test_a_busy_loop_does_not_hold_a_batch_back() -> None:
+    bench = Bench(interval=0.001)
+    bench.release(1)
+    deadline = asyncio.get_running_loop().time() + 0.002
+    while asyncio.get_running_loop().time() < deadline:
+        """The event loop gets no turn."""
+    bench.release(2)
+    assert len(bench.thread.calls) == 1
 
 
-def test_kept_means_all_that_was_noted_before_and_nothing_that_comes_later() -> None:
-    async def scenario(bench: Bench) -> None:
-        bench.release(1)
-        first = asyncio.ensure_future(bench.committer.kept())
-        await bench.sent()
-        bench.release(2)
-        second = asyncio.ensure_future(bench.committer.kept(5))
-        await asyncio.sleep(0)
-        bench.thread.answer()
-        assert await first
-        await bench.sent()
-        assert not second.done()
-        bench.thread.answer()
-        assert await second
-        assert bench.rows() == [[1], [2]]
+@in_event_loop
+async def test_who_can_wait_waits_while_much_is_unwritten() -> None:
+    bench = Bench()
+    for row in range(BACKLOG_LIMIT):
+        bench.release(row)
+    waiter = asyncio.ensure_future(bench.committer.room())
+    await bench.sent()
+    assert not waiter.done()
+    bench.thread.answer()
+    await asyncio.wait_for(waiter, 5)
+    assert not bench.committer.full
 
 
-def test_nothing_is_kept_once_the_outbox_is_sealed() -> None:
-    async def scenario(bench: Bench) -> None:
-        bench.release(1)
-        waiting = asyncio.ensure_future(bench.committer.kept())
-        await bench.sent()
-        bench.committer.seal()
-        assert not await waiting
-        assert not await bench.committer.kept()
-
-    in_loop(scenario)
-
-
-def test_a_store_that_is_out_at_the_end_is_waited_for_so_long_and_no_longer() -> None:
-    async def scenario(bench: Bench) -> None:
-        bench.release(1)
-        assert not await bench.committer.kept(0.05)
-
-    in_loop(scenario)
+@in_event_loop
+async def test_kept_means_all_that_was_noted_before_and_nothing_that_comes_later() -> None:
+    bench = Bench()
+    bench.release(1)
+    first = asyncio.ensure_future(bench.committer.kept())
+    await bench.sent()
+    bench.release(2)
+    second = asyncio.ensure_future(bench.committer.kept(5))
+    await asyncio.sleep(0)
+    bench.thread.answer()
+    assert await first
+    await bench.sent()
+    assert not second.done()
+    bench.thread.answer()
+    assert await second
+    assert bench.rows() == [[1], [2]]
 
 
-def test_after_a_fenced_commit_nothing_is_accepted() -> None:
-    async def scenario(bench: Bench) -> None:
-        bench.release(1)
-        await bench.sent()
-        error = LeaseLostError("taken over")
-        bench.thread.fail(error)
-        assert bench.tracker.errors == [error]
-        bench.release(2)
-        await asyncio.sleep(0.03)
-        assert not bench.thread.calls
-        assert not await bench.committer.kept(5)
-
-    in_loop(scenario)
+@in_event_loop
+async def test_nothing_is_kept_once_the_committer_is_sealed() -> None:
+    bench = Bench()
+    bench.release(1)
+    waiting = asyncio.ensure_future(bench.committer.kept())
+    await bench.sent()
+    bench.committer.seal()
+    assert not await waiting
+    assert not await bench.committer.kept()
 
 
-def test_state_that_cannot_be_written_keeps_its_batch_from_going() -> None:
-    async def scenario(bench: Bench) -> None:
-        bench.tracker.trouble = StateNotRecordableError("spider.state['x']")
-        bench.release(1)
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(bench.sent(), 0.05)
-        assert bench.tracker.errors == [bench.tracker.trouble]
-        assert bench.job.kept == []
-
-    in_loop(scenario)
+@in_event_loop
+async def test_a_store_that_is_out_at_the_end_is_waited_for_so_long_and_no_longer() -> None:
+    bench = Bench()
+    bench.release(1)
+    assert not await bench.committer.kept(0.05)
 
 
-def test_last_words_are_kept_and_the_job_is_given_up() -> None:
-    async def scenario(bench: Bench) -> None:
-        bench.release(1)
-        bench.committer.last_words(Closing("paused", "shutdown"))
-        bench.thread.answer()
-        assert bench.rows() == [[1]]
-        assert [closing.status for closing in bench.job.closings] == ["paused"]
-        assert bench.tracker.last_words == ("paused", "shutdown")
-        assert bench.thread.stopped
+@in_event_loop
+async def test_after_a_fenced_commit_nothing_is_accepted() -> None:
+    bench = Bench()
+    bench.release(1)
+    await bench.sent()
+    error = LeaseLostError("taken over")
+    bench.thread.fail(error)
+    assert bench.participant.errors == [error]
+    bench.release(2)
+    await asyncio.sleep(0.03)
+    assert not bench.thread.calls
+    assert not await bench.committer.kept(5)
 
-    in_loop(scenario)
+
+@in_event_loop
+async def test_state_that_cannot_be_written_keeps_its_batch_from_going() -> None:
+    bench = Bench()
+    bench.participant.trouble = StateNotRecordableError("spider.state['x']")
+    bench.release(1)
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(bench.sent(), 0.05)
+    assert bench.participant.errors == [bench.participant.trouble]
+    assert bench.job.kept == []
 
 
-def test_last_words_do_not_follow_a_batch_that_was_given_up() -> None:
+@in_event_loop
+async def test_last_words_are_kept_and_the_job_is_given_up() -> None:
+    bench = Bench()
+    bench.release(1)
+    bench.committer.last_words(Closing("paused", "shutdown"))
+    bench.thread.answer()
+    assert bench.rows() == [[1]]
+    assert [closing.status for closing in bench.job.closings] == ["paused"]
+    assert bench.participant.last_words == ("paused", "shutdown")
+    assert bench.thread.stopped
+
+
+@in_event_loop
+async def test_last_words_do_not_follow_a_batch_that_was_given_up() -> None:
     """The server comes back between the last try of the one and the first of the other: a
     parent's finish is not kept without the child that it was sent after."""
-
-    async def scenario(bench: Bench) -> None:
-        bench.release(1)
-        await bench.sent()
-        bench.release(2)
-        bench.committer.last_words(Closing("paused", "shutdown"))
-        bench.thread.fail(StoreUnavailableError("the server is gone"))
-        bench.thread.answer()
-        assert bench.rows() == []
-        assert [closing.status for closing in bench.job.closings] == ["paused"]
-
-    in_loop(scenario)
+    bench = Bench()
+    bench.release(1)
+    await bench.sent()
+    bench.release(2)
+    bench.committer.last_words(Closing("paused", "shutdown"))
+    bench.thread.fail(StoreUnavailableError("the server is gone"))
+    bench.thread.answer()
+    assert bench.rows() == []
+    assert [closing.status for closing in bench.job.closings] == ["paused"]

@@ -6,44 +6,39 @@ import asyncio
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from scrapy.settings import default_settings
 
 from scrapy_resume.dispatch import dispatcher as dispatcher_module
-from scrapy_resume.dispatch.delayed import DelayedRows
 from scrapy_resume.dispatch.dispatcher import Dispatcher
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
-from scrapy_resume.store.contract import JobStore
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(default_settings, "TWISTED_REACTOR_ENABLED"),
-    reason="this Scrapy finds asyncio only where its reactor runs on it",
-)
+from scrapy_resume.ports.clock import AsyncioClock
+from scrapy_resume.store.contract import FrontierState, JobStore
+from tests.support.clock import StubEngine
+from tests.support.coroutines import in_event_loop
 
 LIMIT_SECONDS = 20
 
 
 def dispatcher(when_marked: Callable[[Callable[[], None]], bool]) -> Dispatcher:
-    job = SimpleNamespace(session=SimpleNamespace(suspects=0), when_marked=when_marked)
+    session = SimpleNamespace(frontier=FrontierState())
+    job = cast(JobStore, SimpleNamespace(session=session, when_marked=when_marked))
     frontier = LeaseBuffer(concurrency=1, by_slot=True, pending={})
-    return Dispatcher(cast(JobStore, job), frontier, DelayedRows(60))
+    unused = cast(Any, None)
+    return Dispatcher(job, frontier, unused, unused, unused, StubEngine(), AsyncioClock())
 
 
-def goes_on(parts: Dispatcher) -> bool:
+async def goes_on(parts: Dispatcher) -> bool:
     """Whether a callback would go on, sooner or later."""
-
-    async def within_limit() -> bool:
-        waiting = asyncio.ensure_future(parts.known_to_be_answered())
-        done, _ = await asyncio.wait([waiting], timeout=LIMIT_SECONDS)
-        waiting.cancel()
-        return bool(done)
-
-    return asyncio.run(within_limit())
+    waiting = asyncio.ensure_future(parts.known_to_be_answered())
+    done, _ = await asyncio.wait([waiting], timeout=LIMIT_SECONDS)
+    waiting.cancel()
+    return bool(done)
 
 
-def test_a_callback_goes_on_when_the_store_says_so_from_another_thread() -> None:
+@in_event_loop
+async def test_a_callback_goes_on_when_the_store_says_so_from_another_thread() -> None:
     told = []
 
     def when_marked(tell: Callable[[], None]) -> bool:
@@ -54,15 +49,19 @@ def test_a_callback_goes_on_when_the_store_says_so_from_another_thread() -> None
         threading.Timer(0.05, answer).start()
         return False
 
-    assert goes_on(dispatcher(when_marked))
+    assert await goes_on(dispatcher(when_marked))
     assert told
 
 
-def test_a_callback_goes_on_at_once_where_the_store_knows() -> None:
-    assert goes_on(dispatcher(lambda tell: True))
+@in_event_loop
+async def test_a_callback_goes_on_at_once_where_the_store_knows() -> None:
+    assert await goes_on(dispatcher(lambda tell: True))
 
 
-def test_a_store_that_does_not_answer_holds_no_callback_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@in_event_loop
+async def test_a_store_that_does_not_answer_holds_no_callback_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(dispatcher_module, "LONGEST_WAIT_SECONDS", 0.05)
     late = []
 
@@ -70,6 +69,7 @@ def test_a_store_that_does_not_answer_holds_no_callback_up(monkeypatch: pytest.M
         late.append(tell)
         return False
 
-    assert goes_on(dispatcher(when_marked))
+    # In an event loop of its own, in another thread, since this one goes on.
+    assert await asyncio.to_thread(asyncio.run, goes_on(dispatcher(when_marked)))
     # The answer comes all the same, when nobody waits and the event loop has ended.
     late[0]()

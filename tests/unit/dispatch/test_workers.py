@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
-from scrapy_resume.dispatch.delayed import DelayedRows
+from scrapy_resume.commits.committer import Committer
 from scrapy_resume.dispatch.dispatcher import Dispatcher
 from scrapy_resume.dispatch.workers import WANT_MORE_SECONDS, WANT_SECONDS, Workers
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
 from scrapy_resume.frontier.row import Row, rank_of
-from scrapy_resume.model import START, Counts, JobKey
-from scrapy_resume.store.contract import Admission, Batch, Committed, JobStore, Session
+from scrapy_resume.model import START, JobKey
+from scrapy_resume.store.contract import (
+    Admission,
+    Batch,
+    Committed,
+    JobStore,
+    RowIds,
+    Session,
+    Sharing,
+    SharingAnswer,
+    SharingReport,
+    StartState,
+)
+from tests.support.clock import ManualClock, StubEngine
 
 DELAY_SECONDS = 0.25
 
@@ -50,22 +62,21 @@ class Worker:
             job=JobKey("job", 1),
             run=1,
             epoch=1,
-            first_id=1,
             began=True,
             crashed=False,
-            counts=Counts(),
-            pending={},
-            suspects=0,
-            start_exhausted=True,
-            every_run=False,
-            spider_state=None,
-            cookies={},
-            shared=True,
+            ids=RowIds(first=1),
+            start=StartState(exhausted=True),
+            sharing=Sharing(shared=True),
         )
         job = cast(JobStore, SimpleNamespace(session=session))
-        self.dispatcher = Dispatcher(job, self.frontier, DelayedRows(60))
-        self.fleet = Workers(session, self.frontier, self.dispatcher, DELAY_SECONDS)
-        self.fleet.answered(Batch(next_id=1), Committed(claimed=["a", "b"], fair_share=1))
+        self.clock, self.engine = ManualClock(), StubEngine()
+        ports = (cast(Committer, None), self.engine, self.clock)
+        unused = cast(Any, None)
+        self.dispatcher = Dispatcher(job, self.frontier, unused, unused, *ports)
+        self.fleet = Workers(session, self.frontier, self.dispatcher, DELAY_SECONDS, *ports)
+        self.fleet.answered(
+            Batch(next_id=1), Committed(sharing=SharingAnswer(claimed=["a", "b"], fair_share=1))
+        )
         self.frontier.push(leased(1, "a"))
         self.frontier.push(leased(2, "b"))
 
@@ -76,7 +87,7 @@ class Worker:
             self.frontier.expect(one.slot)
         self.fleet.make_way()
         self.frontier.choose(batch.arrivals)
-        batch.wishes = self.frontier.wishes()
+        batch.leasing.wishes = self.frontier.wishes()
         self.fleet.complete(batch)
         return batch
 
@@ -88,26 +99,26 @@ def worker() -> Worker:
 
 def test_what_is_over_the_fair_share_is_given(worker: Worker) -> None:
     batch = worker.send()
-    (given,) = batch.slots_given.items()
+    (given,) = batch.sharing.slots_given.items()
     assert given in {("a", DELAY_SECONDS), ("b", DELAY_SECONDS)}
     assert [release.id for release in batch.releases] == [1 if given[0] == "a" else 2]
 
 
 def test_no_new_row_stays_leased_from_a_slot_that_is_given(worker: Worker) -> None:
     batch = worker.send(arrival(3, "a"), arrival(4, "b"))
-    (given,) = batch.slots_given
+    (given,) = batch.sharing.slots_given
     assert {one.slot for one in batch.arrivals if one.lease} == {"a", "b"} - {given}
 
 
 def test_a_slot_with_a_row_that_must_stay_here_is_not_given(worker: Worker) -> None:
     batch = worker.send(arrival(3, "a", lease=True), arrival(4, "b", lease=True))
-    assert not batch.slots_given
+    assert not batch.sharing.slots_given
 
 
 def test_a_slot_of_a_row_that_waits_to_run_alone_is_not_given(worker: Worker) -> None:
     worker.dispatcher.alone = leased(5, "b")
     worker.fleet.slots.hand_over(2, {})
-    assert set(worker.send().slots_given) == {"a"}
+    assert set(worker.send().sharing.slots_given) == {"a"}
 
 
 def test_nothing_is_asked_for_from_a_slot_that_is_given(worker: Worker) -> None:
@@ -115,29 +126,27 @@ def test_nothing_is_asked_for_from_a_slot_that_is_given(worker: Worker) -> None:
     worker.frontier.set_pending("b", 50)
     worker.frontier.renew_hunger()
     batch = worker.send()
-    assert not {wish.slot for wish in batch.wishes} & set(batch.slots_given)
+    assert not {wish.slot for wish in batch.leasing.wishes} & set(batch.sharing.slots_given)
 
 
 def test_slots_that_only_rest_do_not_keep_a_worker_from_taking_more(worker: Worker) -> None:
     batch = worker.send()
-    assert batch.slots_wanted == worker.frontier.concurrency - 1, "one of two is given away"
-    worker.dispatcher.is_resting = lambda slot: True
+    assert batch.sharing.slots_wanted == worker.frontier.concurrency - 1, "one of two is given away"
+    worker.engine.resting = True
     batch = worker.send()
-    assert batch.slots_wanted == worker.frontier.concurrency
+    assert batch.sharing.slots_wanted == worker.frontier.concurrency
 
 
 @pytest.mark.parametrize(("slots", "seconds"), [(3, WANT_SECONDS), (4, WANT_MORE_SECONDS)])
 def test_a_worker_with_enough_slots_that_rest_asks_rarely_in_vain(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch, slots: int, seconds: float
+    worker: Worker, slots: int, seconds: float
 ) -> None:
-    worker.dispatcher.is_resting = lambda slot: True
+    worker.engine.resting = True
     for row in range(3, slots + 1):
         worker.fleet.slots.own([f"slot-{row}"])
         worker.frontier.push(leased(row, f"slot-{row}"))
-    now = 1_000_000.0
-    monkeypatch.setattr("scrapy_resume.dispatch.workers.time.monotonic", lambda: now)
-    worker.fleet.answered(Batch(next_id=1, slots_wanted=4), Committed())
-    now += seconds - 0.01
-    assert worker.send().slots_wanted == 0
-    now += 0.02
-    assert worker.send().slots_wanted == 4
+    worker.fleet.answered(Batch(next_id=1, sharing=SharingReport(slots_wanted=4)), Committed())
+    worker.clock.now += seconds - 0.01
+    assert worker.send().sharing.slots_wanted == 0
+    worker.clock.now += 0.02
+    assert worker.send().sharing.slots_wanted == 4

@@ -6,18 +6,16 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from scrapy_resume.engine.item_pool import FEW, ItemPool
+from tests.support.coroutines import in_event_loop
 
 
-def run(items: int, limit: int, process: Callable[[int], Awaitable[None]]) -> None:
-    async def scenario() -> None:
-        parallel = ItemPool(process, limit)
-        try:
-            for item in range(items):
-                await parallel.add(item)
-        finally:
-            await parallel.end()
-
-    asyncio.run(scenario())
+async def run(items: int, limit: int, process: Callable[[int], Awaitable[None]]) -> None:
+    parallel = ItemPool(process, limit)
+    try:
+        for item in range(items):
+            await parallel.add(item)
+    finally:
+        await parallel.end()
 
 
 class Watched:
@@ -42,29 +40,33 @@ class Watched:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 8])
-def test_items_that_wait_for_nothing_are_processed_few_at_a_time(turns: int) -> None:
+@in_event_loop
+async def test_items_that_wait_for_nothing_are_processed_few_at_a_time(turns: int) -> None:
     watched = Watched(turns)
-    run(500, 100, watched)
+    await run(500, 100, watched)
     assert watched.done == list(range(500))
     assert watched.most <= FEW
 
 
-def test_items_that_wait_are_processed_as_many_at_a_time_as_may_be() -> None:
+@in_event_loop
+async def test_items_that_wait_are_processed_as_many_at_a_time_as_may_be() -> None:
     watched = Watched(seconds=0.05)
-    run(400, 100, watched)
+    await run(400, 100, watched)
     assert sorted(watched.done) == list(range(400))
     assert watched.most == 100
 
 
 @pytest.mark.parametrize("limit", [1, 3, 8, 9])
-def test_the_limit_is_kept(limit: int) -> None:
+@in_event_loop
+async def test_the_limit_is_kept(limit: int) -> None:
     watched = Watched(turns=3, seconds=0.01)
-    run(20, limit, watched)
+    await run(20, limit, watched)
     assert sorted(watched.done) == list(range(20))
     assert watched.most <= limit
 
 
-def test_items_that_wait_for_one_another_all_come_to_run() -> None:
+@in_event_loop
+async def test_items_that_wait_for_one_another_all_come_to_run() -> None:
     """A pipeline may gather items before it lets any of them go."""
     gathered = asyncio.Event()
     came: list[int] = []
@@ -75,11 +77,12 @@ def test_items_that_wait_for_one_another_all_come_to_run() -> None:
             gathered.set()
         await gathered.wait()
 
-    run(90, 100, gather)
+    await run(90, 100, gather)
     assert sorted(came) == list(range(90))
 
 
-def test_an_item_that_raises_stops_no_other_and_is_told_at_the_end() -> None:
+@in_event_loop
+async def test_an_item_that_raises_stops_no_other_and_is_told_at_the_end() -> None:
     done: list[int] = []
 
     async def fail_once(item: int) -> None:
@@ -89,5 +92,5 @@ def test_an_item_that_raises_stops_no_other_and_is_told_at_the_end() -> None:
         done.append(item)
 
     with pytest.raises(ValueError, match="three"):
-        run(100, 10, fail_once)
+        await run(100, 10, fail_once)
     assert len(done) == 99

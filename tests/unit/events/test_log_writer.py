@@ -1,4 +1,4 @@
-"""The event log: what is kept is written down, and nothing that goes wrong with it matters."""
+"""The event log: what is committed is logged, and no error of the log affects the crawl."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ from scrapy_resume.store.contract import (
     Finish,
     HostNote,
     ItemRecord,
+    Recovered,
+    RowIds,
+    RunProgress,
     Session,
 )
 from tests.support import schemas
@@ -39,16 +42,10 @@ def session(run: int = 1, **fields: Any) -> Session:
         "job": BOOKS,
         "run": run,
         "epoch": run,
-        "first_id": 1,
         "began": True,
         "crashed": False,
         "counts": Counts(pending=2),
-        "pending": {},
-        "suspects": 0,
-        "start_exhausted": False,
-        "every_run": False,
-        "spider_state": None,
-        "cookies": {},
+        "ids": RowIds(first=1),
     }
     return Session(**{**known, **fields})
 
@@ -114,21 +111,22 @@ def told(log: EventLogWriter, folder: Path) -> list[dict[str, Any]]:
 
 
 def test_a_run_is_told_from_its_start_to_its_end(new_log: NewLog, tmp_path: Path) -> None:
-    log = new_log(began=False, crashed=True, recovered=5, parked=1)
-    opened = session(began=False, crashed=True, recovered=5, parked=1)
+    recovered = Recovered(requests=5, parked=1)
+    log = new_log(began=False, crashed=True, recovered=recovered)
+    opened = session(began=False, crashed=True, recovered=recovered)
     log.started(opened, "books")
-    log.committed(Batch(9, start_exhausted=True), Committed())
+    log.committed(Batch(next_id=9, start_exhausted=True), Committed())
     log.closed("paused", "shutdown", Counts(done=4), 6)
     log.end()
-    log.committed(Batch(1, finishes=[finished(1)]), Committed())
-    started, recovered, exhausted, closed = told(log, tmp_path)
+    log.committed(Batch(next_id=1, finishes=[finished(1)]), Committed())
+    started, found, exhausted, closed = told(log, tmp_path)
     assert (started["type"], started["spider"], started["crashed"]) == (
         "run_started",
         "books",
         True,
     )
     assert started["counts"]["pending"] == 2
-    assert recovered == {"type": "recovered", "requests": 5, "parked": 1}
+    assert found == {"type": "recovered", "requests": 5, "parked": 1}
     assert exhausted == {"type": "start_exhausted"}
     assert (closed["type"], closed["status"], closed["reason"]) == (
         "run_closed",
@@ -141,7 +139,7 @@ def test_a_run_is_told_from_its_start_to_its_end(new_log: NewLog, tmp_path: Path
 def test_what_becomes_of_requests_is_told(new_log: NewLog, tmp_path: Path) -> None:
     log = new_log()
     batch = Batch(
-        9,
+        next_id=9,
         arrivals=[
             went_on(1, again=True, not_before=1_700_000_000.0, attempts=2),
             went_on(2, again=True),
@@ -221,7 +219,7 @@ def test_hosts_are_told_of_when_their_breakers_change(new_log: NewLog, tmp_path:
         host("old"),
         host("b", wait_until=1.7e9),
     ):
-        log.committed(Batch(1, hosts=[note]), Committed())
+        log.committed(Batch(next_id=1, hosts=[note]), Committed())
     assert told(log, tmp_path) == [
         {"type": "breaker_opened", "host": "a", "until": "2023-11-14T22:13:20Z"},
         {"type": "breaker_closed", "host": "a"},
@@ -232,7 +230,9 @@ def test_hosts_are_told_of_when_their_breakers_change(new_log: NewLog, tmp_path:
 
 def test_a_heartbeat_comes_with_a_commit_when_it_is_due(new_log: NewLog, tmp_path: Path) -> None:
     log = new_log(heartbeat=0)
-    log.committed(Batch(1, pages=3), Committed(counts=Counts(leased=1)))
+    log.committed(
+        Batch(next_id=1, progress=RunProgress(pages=3)), Committed(counts=Counts(leased=1))
+    )
     (beat,) = told(log, tmp_path)
     assert (beat["type"], beat["pages"], beat["counts"]["leased"]) == ("heartbeat", 3, 1)
 
@@ -240,7 +240,7 @@ def test_a_heartbeat_comes_with_a_commit_when_it_is_due(new_log: NewLog, tmp_pat
 def test_large_files_are_compressed_and_read_in_order(new_log: NewLog, tmp_path: Path) -> None:
     log = new_log(segment_bytes=2_000)
     for row in range(200):
-        log.committed(Batch(1, finishes=[finished(row)]), Committed())
+        log.committed(Batch(next_id=1, finishes=[finished(row)]), Committed())
     events = told(log, tmp_path)
     assert [event["url"].rpartition("/")[2] for event in events] == [str(r) for r in range(200)]
     files = segments(tmp_path / "events", BOOKS)
@@ -258,7 +258,7 @@ def test_lines_are_ascii_and_move_no_terminal(new_log: NewLog, tmp_path: Path) -
     log = new_log()
     text = "é\x1b[31m\x9b31m\u202e"
     log.committed(
-        Batch(1, finishes=[finished(1, state=State.failed, error="E", error_message=text)]),
+        Batch(next_id=1, finishes=[finished(1, state=State.failed, error="E", error_message=text)]),
         Committed(),
     )
     (event,) = written(log, tmp_path)
@@ -271,7 +271,7 @@ def test_lines_are_ascii_and_move_no_terminal(new_log: NewLog, tmp_path: Path) -
 
 def test_a_torn_last_line_is_left_out(new_log: NewLog, tmp_path: Path) -> None:
     log = new_log()
-    log.committed(Batch(1, finishes=[finished(1), finished(2)]), Committed())
+    log.committed(Batch(next_id=1, finishes=[finished(1), finished(2)]), Committed())
     assert len(written(log, tmp_path)) == 2
     (file,) = segments(tmp_path / "events", BOOKS)
     os.truncate(file.path, file.path.stat().st_size - 5)
@@ -283,7 +283,7 @@ def test_runs_are_read_by_time(new_log: NewLog, tmp_path: Path) -> None:
     for log, row in ((first, 1), (second, 2), (first, 3), (second, 4)):
         done = threading.Event()
         log._file.flush = _then(log._file.flush, done)  # type: ignore[method-assign]
-        log.committed(Batch(1, finishes=[finished(row)]), Committed())
+        log.committed(Batch(next_id=1, finishes=[finished(row)]), Committed())
         assert done.wait(20)
     events = list(read_events(tmp_path / "events", BOOKS))
     assert [event["time"] for event in events] == sorted(event["time"] for event in events)
@@ -311,7 +311,7 @@ def test_what_is_added_is_followed_through_rotation_and_new_runs(
         seen.extend(event["type"] for event in tail.events())
 
     for row in range(30):
-        log.committed(Batch(1, finishes=[finished(row)]), Committed())
+        log.committed(Batch(next_id=1, finishes=[finished(row)]), Committed())
         look(log)
     log.closed("paused", "shutdown", Counts(), 30)
     log._join()
@@ -328,7 +328,7 @@ def test_what_is_added_is_followed_through_rotation_and_new_runs(
 def test_a_file_that_was_compressed_twice_is_read_once(new_log: NewLog, tmp_path: Path) -> None:
     """The process died after the compressed file had its name, before the other one was gone."""
     log = new_log()
-    log.committed(Batch(1, finishes=[finished(1)]), Committed())
+    log.committed(Batch(next_id=1, finishes=[finished(1)]), Committed())
     assert len(written(log, tmp_path)) == 1
     (file,) = segments(tmp_path / "events", BOOKS)
     packed = file.path.with_name(f"{file.path.name}.gz")
@@ -341,7 +341,7 @@ def test_a_file_that_was_compressed_twice_is_read_once(new_log: NewLog, tmp_path
 
 def test_only_a_job_s_own_files_are_removed(new_log: NewLog, tmp_path: Path) -> None:
     log = new_log()
-    log.committed(Batch(1, finishes=[finished(1)]), Committed())
+    log.committed(Batch(next_id=1, finishes=[finished(1)]), Committed())
     log._join()
     folder = tmp_path / "events"
     (file,) = segments(folder, BOOKS)
@@ -361,9 +361,9 @@ def test_what_cannot_be_written_is_told_once_and_harms_nothing(
     log = new_log()
     with caplog.at_level(logging.WARNING, "scrapy_resume"):
         for row in range(3):
-            log.committed(Batch(1, finishes=[finished(row)]), Committed())
+            log.committed(Batch(next_id=1, finishes=[finished(row)]), Committed())
         log._join()
-        log.committed(Batch(1, finishes=[finished(4)]), Committed())
+        log.committed(Batch(next_id=1, finishes=[finished(4)]), Committed())
         log.closed("completed", "finished", Counts(), 1)
     assert len(caplog.records) == 1
     assert "The event log is not written any more" in caplog.text
@@ -383,10 +383,10 @@ def test_what_a_standing_disk_loses_is_counted(
         write(lines)
 
     log._file.write = standing  # type: ignore[method-assign]
-    log.committed(Batch(1, finishes=[finished(0)]), Committed())
+    log.committed(Batch(next_id=1, finishes=[finished(0)]), Committed())
     assert stands.wait(20)
     for row in range(1, 10):
-        log.committed(Batch(1, finishes=[finished(row)]), Committed())
+        log.committed(Batch(next_id=1, finishes=[finished(row)]), Committed())
     goes_on.set()
     log.closed("completed", "finished", Counts(), 1)
     events = written(log, tmp_path)
@@ -401,7 +401,7 @@ def test_what_a_standing_disk_loses_is_counted(
 def test_a_job_deleted_elsewhere_keeps_its_log_apart(new_log: NewLog, tmp_path: Path) -> None:
     for _ in range(2):
         log = new_log()
-        log.committed(Batch(1, finishes=[finished(1)]), Committed())
+        log.committed(Batch(next_id=1, finishes=[finished(1)]), Committed())
         log._join()
     assert [file.number for file in segments(tmp_path / "events", BOOKS)] == [1, 2]
     assert len(list(read_events(tmp_path / "events", BOOKS))) == 2

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydispatch import dispatcher
 from scrapy.crawler import Crawler
 from scrapy.utils.test import get_crawler
-from twisted.internet.defer import Deferred
 
 from scrapy_resume import signals
-from scrapy_resume.events import signal_sender as sender_module
+from scrapy_resume.engine.clock import ScrapyClock
 from scrapy_resume.events.signal_sender import BACKLOG, SignalSender
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract import EventNote
+from scrapy_resume.tracking.tracker import Tracker
+from tests.support.coroutines import in_event_loop, run_what_is_ready
 
 
 @pytest.fixture
@@ -22,8 +24,15 @@ def crawler() -> Crawler:
 
 
 @pytest.fixture
-def signal_sender(crawler: Crawler) -> SignalSender:
-    return SignalSender(crawler, JobKey("books", 1))
+def held() -> list[bool]:
+    """When the hand-out was stopped, and went on."""
+    return []
+
+
+@pytest.fixture
+def signal_sender(crawler: Crawler, held: list[bool]) -> SignalSender:
+    tracker = SimpleNamespace(hold=lambda why, on: held.append(on))
+    return SignalSender(crawler, JobKey("books", 1), cast(Tracker, tracker), ScrapyClock())
 
 
 class Handler:
@@ -80,64 +89,71 @@ class Sent:
 
     def __init__(self) -> None:
         self.runs: list[int] = []
-        self.gates: list[Deferred[None]] = []
+        self.gates: list[asyncio.Future[None]] = []
 
     async def send_catch_log_async(self, signal: object, **details: Any) -> None:
         assert signal is signals.job_closed
         self.runs.append(details["run"])
-        gate: Deferred[None] = Deferred()
+        gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.gates.append(gate)
         await gate
 
-    def let_through(self) -> None:
-        self.gates.pop(0).callback(None)
+    async def let_through(self) -> None:
+        self.gates.pop(0).set_result(None)
+        await run_what_is_ready()
 
 
 @pytest.fixture
-def sent(signal_sender: SignalSender, monkeypatch: pytest.MonkeyPatch) -> Sent:
+def sent(signal_sender: SignalSender) -> Sent:
     sent = Sent()
     signal_sender._crawler = SimpleNamespace(signals=sent, spider=None)  # type: ignore[assignment]
-    monkeypatch.setattr(sender_module, "deferred_from_coro", Deferred.fromCoroutine)
     return sent
 
 
-def test_events_are_sent_in_order_and_each_commit_s_are_told_when_all_were(
+@in_event_loop
+async def test_events_are_sent_in_order_and_each_commit_s_are_told_when_all_were(
     signal_sender: SignalSender, sent: Sent
 ) -> None:
     signal_sender.tell([note(1, count=2), note(2)])
+    await run_what_is_ready()
     assert (sent.runs, signal_sender.take_told()) == ([1], [])
-    sent.let_through()
+    await sent.let_through()
     assert (sent.runs, signal_sender.take_told()) == ([1, 1], [])
-    sent.let_through()
+    await sent.let_through()
     assert (sent.runs, signal_sender.take_told()) == ([1, 1, 2], [1])
-    sent.let_through()
+    await sent.let_through()
     assert signal_sender.take_told() == [2]
     assert signal_sender.take_told() == []
 
 
-def test_what_is_stopped_was_not_told(signal_sender: SignalSender, sent: Sent) -> None:
+@in_event_loop
+async def test_what_is_stopped_was_not_told(signal_sender: SignalSender, sent: Sent) -> None:
     signal_sender.tell([note(1), note(2)])
+    await run_what_is_ready()
     signal_sender.stop()
-    sent.let_through()
+    await sent.let_through()
     assert (sent.runs, signal_sender.take_told()) == ([1], [])
 
 
-def test_no_more_is_handed_out_while_many_events_wait(
-    signal_sender: SignalSender, sent: Sent
+@in_event_loop
+async def test_no_more_is_handed_out_while_many_events_wait(
+    signal_sender: SignalSender, sent: Sent, held: list[bool]
 ) -> None:
-    held: list[bool] = []
-    signal_sender.hold = held.append
     signal_sender.tell([note(1, count=BACKLOG)])
+    await run_what_is_ready()
     assert held == []
     signal_sender.tell([note(2)])
+    await run_what_is_ready()
     assert held == [True]
     for _ in range(BACKLOG):
-        sent.let_through()
+        await sent.let_through()
     assert held == [True, False]
 
 
-def test_an_event_of_a_newer_version_is_passed_over(
+@in_event_loop
+async def test_an_event_of_a_newer_version_is_passed_over(
     signal_sender: SignalSender, sent: Sent
 ) -> None:
     signal_sender.tell([EventNote(1, [{"event": "from_the_future"}])])
+    await run_what_is_ready()
     assert signal_sender.take_told() == [1]

@@ -72,7 +72,18 @@ def chosen(of: LeaseBuffer, *ranks: Rank, arrived_before: int | None = None) -> 
         of.expect("a")
         identity = number.to_bytes(20, "big")
         arrivals.append(
-            Admission(number, identity, START, "", "", "a", -negated, start, seq, unit=number)
+            Admission(
+                id=number,
+                identity=identity,
+                parent=START,
+                url="",
+                payload="",
+                slot="a",
+                priority=-negated,
+                start=start,
+                seq=seq,
+                unit=number,
+            )
         )
     of.choose(arrivals, arrived_before)
     return [rank for rank, arrival in zip(ranks, arrivals, strict=True) if arrival.lease]

@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from scrapy.http import Response
-from scrapy.settings import Settings
 from twisted.internet.error import ConnectionRefusedError as Refused
 
+from scrapy_resume.commits.committer import Committer
 from scrapy_resume.errors import HostUnavailableError
 from scrapy_resume.frontier import retries
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
 from scrapy_resume.frontier.row import Row, rank_of
-from scrapy_resume.politeness import host_breaker
-from scrapy_resume.politeness.host_breaker import HOSTS_REMEMBERED, HostBreakers
-from scrapy_resume.settings.parse import parse_settings
+from scrapy_resume.politeness.host_breaker import HOSTS_REMEMBERED, BreakerRules, HostBreakers
 from scrapy_resume.store.contract import HostNote
+from tests.support.clock import ManualClock, StubEngine
 
 NOW = 1_000_000.0
 COOLDOWN = 100.0
-
-
-class Clock:
-    """A time that passes when it is told to, and calls what is due."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-        self.timers: list[tuple[float, Callable[[], None], SimpleNamespace]] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_later(self, seconds: float, call: Callable[..., None], *args: Any) -> Any:
-        handle = SimpleNamespace(cancelled=False)
-        handle.cancel = lambda: setattr(handle, "cancelled", True)
-        self.timers.append((self.now + seconds, lambda: call(*args), handle))
-        return handle
-
-    def move(self, seconds: float) -> None:
-        self.now += seconds
-        due = [timer for timer in self.timers if timer[0] <= self.now]
-        self.timers = [timer for timer in self.timers if timer[0] > self.now]
-        for _, call, handle in due:
-            if not handle.cancelled:
-                call()
 
 
 class Stats(dict[str, int]):
@@ -57,25 +30,29 @@ class Stats(dict[str, int]):
 class Watched:
     """Hosts over a frontier with some rows of two slots."""
 
-    def __init__(self, clock: Clock, *, by_slot: bool = True, notes: Any = (), **more: Any) -> None:
-        given = {
-            "RESUME_BREAKER_FAILURES": 3,
-            "RESUME_BREAKER_PROBES": 2,
-            "RESUME_BREAKER_COOLDOWN": COOLDOWN,
-            **more,
-        }
-        settings = Settings(given)
+    def __init__(
+        self, clock: ManualClock, *, by_slot: bool = True, notes: Any = (), failures: int = 3
+    ) -> None:
+        rules = BreakerRules(
+            failures=failures,
+            probes=2,
+            cooldown_seconds=COOLDOWN,
+            longest_cooldown_seconds=600,
+            errors=(Refused,),
+        )
         self.clock = clock
+        self.engine = StubEngine()
         self.stats = Stats()
         self.frontier = LeaseBuffer(concurrency=8, by_slot=by_slot, pending={})
         self.hosts = HostBreakers(
-            parse_settings(settings),
-            settings,
+            rules,
             self.frontier,
             self.stats,  # type: ignore[arg-type]
-            notes,
+            cast(Committer, SimpleNamespace(hurry=lambda: None)),
+            self.engine,
+            clock,
         )
-        self.hosts.begin()
+        self.hosts.restore(notes)
         self.next_id = 0
 
     def add(self, host: str = "a", count: int = 1) -> list[Row]:
@@ -91,11 +68,18 @@ class Watched:
         return rows
 
     def take(self) -> Row | None:
-        return self.frontier.next_row(lambda _: 0)
+        row = self.frontier.next_row(lambda _: 0)
+        if row is not None:
+            self.hosts.dispatched(row)
+        return row
 
     def fail(self, *rows: Row, status: int = 503) -> list[bool]:
         """Whether each of them is to wait as if it had not been sent."""
         return [self.hosts.answered(row, Response(row.url, status=status)) for row in rows]
+
+    def held_back_hosts(self) -> list[str]:
+        """The hosts of what was called back from the downloader's queue."""
+        return [row.url.split("/")[2] for row in self.engine.held_back]
 
     def open(self) -> None:
         self.fail(*self.add("a", 3))
@@ -104,17 +88,13 @@ class Watched:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(host_breaker, "call_later", clock.call_later)
-    monkeypatch.setattr(host_breaker, "time", clock)
-    monkeypatch.setattr(retries.time, "time", clock.time)
+def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     monkeypatch.setattr(retries.random, "uniform", lambda low, high: low)
-    return clock
+    return ManualClock(NOW)
 
 
 @pytest.fixture
-def watched(clock: Clock) -> Watched:
+def watched(clock: ManualClock) -> Watched:
     return Watched(clock)
 
 
@@ -212,7 +192,7 @@ def test_probes_that_fail_double_the_cool_down_and_then_the_requests_fail(
 
 
 def test_one_probe_goes_to_an_unavailable_host_though_the_event_loop_is_late(
-    watched: Watched, clock: Clock
+    watched: Watched, clock: ManualClock
 ) -> None:
     watched.open()
     for cooldown in (COOLDOWN, 2 * COOLDOWN):
@@ -240,7 +220,7 @@ def test_the_host_says_when_to_come_back(watched: Watched) -> None:
     assert watched.take() is not None
 
 
-def test_another_process_goes_on_where_this_one_was(watched: Watched, clock: Clock) -> None:
+def test_another_process_goes_on_where_this_one_was(watched: Watched, clock: ManualClock) -> None:
     watched.open()
     [note] = watched.hosts.take_changes()
     assert watched.hosts.take_changes() == []
@@ -253,14 +233,14 @@ def test_another_process_goes_on_where_this_one_was(watched: Watched, clock: Clo
     assert other.take() is None, "it is a probe"
 
 
-def test_an_unavailable_host_is_known_to_the_next_process(clock: Clock) -> None:
+def test_an_unavailable_host_is_known_to_the_next_process(clock: ManualClock) -> None:
     record = '{"open_until": %s, "probes": 2, "wait_until": 0}' % (NOW + 50)
     other = Watched(clock, notes=[HostNote("a", record)])
     [row] = other.add("a")
     assert other.hosts.error_for(row) is not None
 
 
-def test_where_one_lane_has_all_the_hosts_of_urls_are_told_apart(clock: Clock) -> None:
+def test_where_one_lane_has_all_the_hosts_of_urls_are_told_apart(clock: ManualClock) -> None:
     watched = Watched(clock, by_slot=False)
     watched.fail(*watched.add("a", 3))
     watched.add("b", 2)
@@ -275,8 +255,8 @@ def test_where_one_lane_has_all_the_hosts_of_urls_are_told_apart(clock: Clock) -
     assert watched.frontier.leased == 0
 
 
-def test_without_the_setting_nothing_is_remembered(clock: Clock) -> None:
-    watched = Watched(clock, RESUME_BREAKER_FAILURES=0)
+def test_without_the_setting_nothing_is_remembered(clock: ManualClock) -> None:
+    watched = Watched(clock, failures=0)
     assert not any(watched.fail(*watched.add("a", 50)))
     assert not watched.hosts._hosts
     assert watched.take() is not None
@@ -292,28 +272,19 @@ def test_what_is_remembered_of_failing_hosts_has_an_end(watched: Watched) -> Non
     assert watched.hosts._hosts["a"].open_until
 
 
-def held_back(watched: Watched) -> list[str]:
-    """From now on: the hosts of what is called back from the downloader's queue."""
-    queued = [*watched.add("a"), *watched.add("b")]
-    hosts: list[str] = []
-    watched.hosts.hold_back = lambda is_meant: hosts.extend(
-        row.url.split("/")[2] for row in queued if is_meant(row)
-    )
-    return hosts
-
-
 @pytest.mark.parametrize("by_slot", [True, False])
-def test_what_is_queued_for_a_host_in_trouble_comes_back(clock: Clock, by_slot: bool) -> None:
+def test_what_is_queued_for_a_host_in_trouble_comes_back(clock: ManualClock, by_slot: bool) -> None:
     watched = Watched(clock, by_slot=by_slot)
-    back = held_back(watched)
+    watched.engine.queued = [*watched.add("a"), *watched.add("b")]
+    back = watched.held_back_hosts
     [row] = watched.add("a")
     watched.hosts.downloaded(row, Response(row.url, status=429))
-    assert back == [], "it has not asked for it"
+    assert back() == [], "it has not asked for it"
     answer = Response(row.url, status=429, headers={"Retry-After": "20"})
     watched.hosts.downloaded(row, answer)
-    assert back == ["a"]
+    assert back() == ["a"]
     watched.fail(*watched.add("b", 3))
-    assert back == ["a", "b"]
+    assert back() == ["a", "b"]
 
 
 def test_what_is_handed_out_already_is_not_sent_but_for_the_probe(watched: Watched) -> None:
@@ -330,7 +301,7 @@ def test_what_is_handed_out_already_is_not_sent_but_for_the_probe(watched: Watch
     assert not watched.hosts.must_wait(probe)
 
 
-def test_a_breaker_s_opening_and_closing_are_events_once_each(clock: Clock) -> None:
+def test_a_breaker_s_opening_and_closing_are_events_once_each(clock: ManualClock) -> None:
     watched = Watched(clock)
     watched.open()
     (opened,) = watched.hosts.take_events()

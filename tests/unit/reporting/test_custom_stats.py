@@ -26,18 +26,18 @@ def metrics_of(total: Any = None, expected: float | None = None) -> CustomStats:
 
 
 def batch_of(found: CustomStats) -> Batch:
-    batch = Batch(1)
+    batch = Batch(next_id=1)
     found.complete(batch, lambda: JOB)
     return batch
 
 
 def test_only_stats_under_custom_are_kept_and_only_when_they_change() -> None:
     found = metrics_of()
-    assert batch_of(found).custom is None
+    assert batch_of(found).progress.custom is None
     found._stats.inc_value("custom/frames", 3)
     found._stats.inc_value("other/frames", 3)
-    assert json.loads(batch_of(found).custom or "") == {"custom/frames": 3}
-    assert batch_of(found).custom is None
+    assert json.loads(batch_of(found).progress.custom or "") == {"custom/frames": 3}
+    assert batch_of(found).progress.custom is None
     found._stats.inc_value("custom/frames")
     assert json.loads(found.changed_custom() or "") == {"custom/frames": 4}
 
@@ -45,7 +45,7 @@ def test_only_stats_under_custom_are_kept_and_only_when_they_change() -> None:
 def test_a_value_that_json_cannot_hold_is_kept_as_text() -> None:
     found = metrics_of()
     found._stats.set_value("custom/last", {1, 2})
-    assert json.loads(batch_of(found).custom or "") == {"custom/last": "{1, 2}"}
+    assert json.loads(batch_of(found).progress.custom or "") == {"custom/last": "{1, 2}"}
 
 
 def test_metrics_are_summed_over_runs_and_of_others_the_latest_is_shown() -> None:
@@ -59,21 +59,21 @@ def test_metrics_are_summed_over_runs_and_of_others_the_latest_is_shown() -> Non
 
 def test_a_total_is_written_once_and_again_when_it_changes() -> None:
     found = metrics_of(100)
-    assert batch_of(found).expected_total == 100.0
-    assert batch_of(found).expected_total is None
+    assert batch_of(found).progress.expected_total == 100.0
+    assert batch_of(found).progress.expected_total is None
     found._spider.resume_total = 120  # type: ignore[attr-defined]
-    assert batch_of(found).expected_total == 120.0
+    assert batch_of(found).progress.expected_total == 120.0
     assert found.expected_total == 120.0
 
 
 def test_what_the_job_has_already_is_not_written_again() -> None:
-    assert batch_of(metrics_of(100, expected=100.0)).expected_total is None
+    assert batch_of(metrics_of(100, expected=100.0)).progress.expected_total is None
 
 
 def test_a_function_is_given_the_job() -> None:
     found = metrics_of(lambda job: 10 * job["requests"]["done"])
-    assert batch_of(found).expected_total == 30.0
-    assert batch_of(metrics_of(lambda job: None)).expected_total is None
+    assert batch_of(found).progress.expected_total == 30.0
+    assert batch_of(metrics_of(lambda job: None)).progress.expected_total is None
 
 
 def test_a_function_is_called_no_more_than_once_a_second() -> None:
@@ -94,8 +94,8 @@ def test_a_function_that_fails_is_logged_once_and_the_crawl_goes_on(
 ) -> None:
     found = metrics_of(total)
     with caplog.at_level(logging.ERROR):
-        assert batch_of(found).expected_total is None
-        assert batch_of(found).expected_total is None
+        assert batch_of(found).progress.expected_total is None
+        assert batch_of(found).progress.expected_total is None
     assert len(caplog.records) == 1
     assert "books.resume_total" in caplog.text
 

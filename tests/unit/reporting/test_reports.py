@@ -79,7 +79,7 @@ class FakeReader:
         self.asked.append((state, limit))
         yield {"url": f"http://a/{key}"}
 
-    def unit_tally(self, key: JobKey) -> dict[UnitState, int] | None:
+    def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         return {**dict.fromkeys(UnitState, 0), UnitState.partial: 2, UnitState.pending: 1}
 
     def item_payloads(self, key: JobKey) -> Iterator[str]:

@@ -11,28 +11,33 @@ import pytest
 from scrapy_resume.model import Counts
 from scrapy_resume.run import run_log
 from scrapy_resume.run.run_log import RunLog
-from scrapy_resume.store.contract import Batch, Committed
+from scrapy_resume.store.contract import Batch, Committed, ItemPosition
+from tests.support.clock import ManualClock
 
 
 class Run:
     """As much of a run as its log looks at. It was opened when the clock stood at 1,000 s."""
 
     def __init__(self, before: Counts, *, shared: bool) -> None:
-        self.opened_at = self.now = 1_000.0
+        self.clock = ManualClock(1_000.0)
+        self.opened_at = self.clock.now
         self.settings = SimpleNamespace(progress_every=100, progress_bar=False)
-        self.session = SimpleNamespace(counts=before, shared=shared)
+        self.session = SimpleNamespace(counts=before, sharing=SimpleNamespace(shared=shared))
         self.listeners = SimpleNamespace(observers=[])
-        self.metrics = SimpleNamespace(expected_total=None)
+        custom_stats = SimpleNamespace(expected_total=None)
+        self.parts = SimpleNamespace(clock=self.clock, custom_stats=custom_stats)
         self.tracker = SimpleNamespace(counts=before)
         fake: Any = self
-        self.log = RunLog(fake, clock=lambda: self.now)
+        self.log = RunLog(fake)
 
     def commit(self, seconds: float, pages: int, items: int, counts: Counts) -> None:
         """Some seconds later the store accepts a batch; ``pages`` are those of the run so far."""
-        self.now += seconds
-        answer = Committed(counts=counts, items_given=items)
+        self.clock.now += seconds
+        batch = Batch(next_id=1)
+        batch.progress.pages = pages
+        answer = Committed(counts=counts, items=ItemPosition(given=items))
         for listener in self.listeners.observers:
-            listener.committed(Batch(1, pages=pages), answer)
+            listener.committed(batch, answer)
         self.tracker.counts = counts
 
     def line(self, caplog: pytest.LogCaptureFixture) -> str:

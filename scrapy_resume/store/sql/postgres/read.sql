@@ -12,8 +12,8 @@ SELECT name, number FROM scrapy_resume.job ORDER BY name, number;
 SELECT id FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s;
 
 -- name: summary
--- The job with its counters over all runs, and its last run, if there was one. All columns of the
--- job, so that one of an older version can be read; of two with one name the later one counts.
+-- The job with its counters over all runs, and its last run, if there was one. Of two columns with
+-- one name the later one counts.
 SELECT
     j.*, t.updated_at, t.pending, t.leased, t.done, t.failed, t.parked, t.ignored, t.delayed,
     t.items_stored, t.items_dropped, t.items_failed, l.worker, l.started_at
@@ -26,7 +26,7 @@ WHERE j.id = %(job)s;
 -- All runs, the first one first.
 SELECT
     number, worker, process, status, reason, started_at, beat_at, ended_at, pages, items, stats,
-    orphan_seconds,
+    custom, orphan_seconds,
     extract(epoch FROM clock_timestamp())::double precision
     - greatest(beat_at, extract(epoch FROM pg_postmaster_start_time())) AS silence
 FROM scrapy_resume.run WHERE job = %(job)s ORDER BY number;
@@ -34,10 +34,6 @@ FROM scrapy_resume.run WHERE job = %(job)s ORDER BY number;
 -- name: expected_total
 -- How many pages the spider expects.
 SELECT expected_total FROM scrapy_resume.job WHERE id = %(job)s;
-
--- name: custom
--- The custom metrics of runs that have some.
-SELECT number, custom FROM scrapy_resume.run WHERE job = %(job)s AND custom IS NOT NULL;
 
 -- name: in_flight_urls
 -- What the workers hold, through the index on leased rows.

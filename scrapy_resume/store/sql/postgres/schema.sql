@@ -1,4 +1,4 @@
--- The schema of all jobs in a PostgreSQL database, version 5.
+-- The schema of all jobs in a PostgreSQL database, version 1.
 --
 -- Times are seconds since the epoch, UTC, by the server's clock. States of a request: 0 open
 -- (it is in the frontier: pending or leased), 2 done, 3 failed, 4 parked, 5 ignored. People

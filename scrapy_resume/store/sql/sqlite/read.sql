@@ -1,8 +1,7 @@
 -- The read side. Nothing here writes.
 
 -- name: summary
--- The job with its last run, if there was one. All columns of the job, so that one of an older
--- version can be read.
+-- The job with its last run, if there was one.
 SELECT j.*, r.worker, r.started_at
 FROM job AS j
 LEFT JOIN run AS r ON r.number = (SELECT max(number) FROM run);
@@ -13,20 +12,16 @@ SELECT epoch FROM job;
 
 -- name: runs
 -- All runs, the first one first.
-SELECT number, worker, status, reason, started_at, beat_at, ended_at, pages, items, stats
+SELECT number, worker, status, reason, started_at, beat_at, ended_at, pages, items, stats,
+    custom
 FROM run ORDER BY number;
 
 -- name: expected_total
 -- How many pages the spider expects.
 SELECT expected_total FROM job;
 
--- name: custom
--- The custom metrics of runs that have some.
-SELECT number, custom FROM run WHERE custom IS NOT NULL;
-
 -- name: in_flight_urls
--- What the live run holds, through the index on leased rows. (URLs come from the view: a file of
--- an older version has them too.)
+-- What the live run holds, through the index on leased rows.
 SELECT v.url FROM request AS r CROSS JOIN requests AS v
 WHERE r.state = 1 AND v.id = r.id ORDER BY r.id;
 

@@ -22,9 +22,10 @@ from scrapy_resume.store import open_location
 from scrapy_resume.store.sqlite import files as sqlite_files
 from scrapy_resume.store.sqlite.errors import file_error, result_code, store_error
 from scrapy_resume.store.sqlite.files import job_files, job_path, quoted
+from scrapy_resume.store.sqlite.migrations import split_statements
 from scrapy_resume.store.sqlite.store import SqliteStore
 from scrapy_resume.store.transaction import queries
-from scrapy_resume.store.transaction.queries import load_queries, split_statements
+from scrapy_resume.store.transaction.queries import load_queries
 
 PATH = Path("/store/books#1.sqlite3")
 FILES = ("files.sql", "commit.sql", "opening.sql", "read.sql", "migrations.sql")

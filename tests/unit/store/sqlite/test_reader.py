@@ -65,7 +65,13 @@ def job(tmp_path: Path) -> SqliteJob:
         admission(3, not_before=2e9, unit="a unit"),
         admission(4, priority=3, depth=2),
     ]
-    finish = Finish(1, State.done, 2, 200, items=[ItemRecord(0, "a"), ItemRecord(1, "b", "k")])
+    finish = Finish(
+        id=1,
+        state=State.done,
+        attempts=2,
+        http_status=200,
+        items=[ItemRecord(0, "a"), ItemRecord(1, "b", "k")],
+    )
     job.commit(Batch(next_id=5, arrivals=arrivals, finishes=[finish]))
     return job
 
@@ -107,7 +113,9 @@ def test_a_snapshot_stays_as_it_was_while_the_crawl_goes_on(
                 next_id=row + 500,
                 arrivals=[admission(n, lease=True) for n in range(row, row + 500)],
                 finishes=[
-                    Finish(n, State.done, 1, items=[ItemRecord(0, str(n), f"k{n}")])
+                    Finish(
+                        id=n, state=State.done, attempts=1, items=[ItemRecord(0, str(n), f"k{n}")]
+                    )
                     for n in range(row, row + 500)
                 ],
             )
@@ -115,7 +123,7 @@ def test_a_snapshot_stays_as_it_was_while_the_crawl_goes_on(
     payloads = reader.item_payloads(KEY)
     first = next(payloads)
     replaced = [ItemRecord(n, "new", f"k{n}") for n in range(1, 2001)]
-    last = Finish(3000, State.done, 1, items=replaced, tombstone=admission(3000))
+    last = Finish(id=3000, state=State.done, attempts=1, items=replaced, tombstone=admission(3000))
     job.commit(Batch(next_id=3001, finishes=[last]))
     assert [first, *payloads] == [str(n) for n in range(1, 2001)]
     assert set(reader.item_payloads(KEY)) == {"new"}

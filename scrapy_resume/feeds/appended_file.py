@@ -1,0 +1,94 @@
+"""A local feed that grows with each commit, and goes on where it was when the job is resumed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from scrapy_resume.feeds.feed_record import FeedRecord, rewound
+from scrapy_resume.feeds.ownership_note import NoteFile
+from scrapy_resume.feeds.shared_file_appender import SharedFileAppender
+from scrapy_resume.feeds.shared_file_editor import SharedFileEditor, fence_off
+from scrapy_resume.feeds.thread_call import InThread
+from scrapy_resume.feeds.truncation import cut_back
+
+
+class AppendedFile:
+    """A destination: a local file in which the items' bytes follow one another."""
+
+    can_finish_write = True
+    keeps_deliveries = False
+
+    def __init__(
+        self, path: Path, owner: str, in_thread: InThread, *, overwrite: bool, fence: bool
+    ) -> None:
+        self._path = path
+        self._note_file = NoteFile(path, owner)
+        self._overwrite = overwrite
+        self._in_thread = in_thread
+        self._fence = fence
+        self._file: SharedFileAppender | None = None
+
+    def resume(self, record: FeedRecord) -> FeedRecord:
+        """Cut the file back to what is committed. Raises ``FeedFileChangedError``."""
+        if not self._path.exists():
+            return rewound(record)
+        if self._fence:
+            fence_off(self._path, self._note_file)
+        committed = cut_back(self._path, self._note_file, record)
+        if not committed.ranges:
+            return rewound(record)
+        self._file = SharedFileAppender(self._path, self._note_file, committed)
+        return replace(record, claim=committed, noted=True)
+
+    def open(self, record: FeedRecord) -> FeedRecord:
+        """Open the file; if the feed overwrites and the job has not begun it, empty it first."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # The note is evidence of a beginning that the store does not know yet.
+        begun = record.begun or self._note_file.path.exists()
+        if self._overwrite and not begun and self._path.exists():
+            with SharedFileEditor(self._path, self._note_file, wait=False) as file:
+                file.empty()
+        if self._file is None:
+            self._file = SharedFileAppender(self._path, self._note_file)
+        self._file.begin()
+        base = self._file.size if record.base is None else record.base
+        return replace(record, base=base, noted=True)
+
+    @property
+    def offset(self) -> int:
+        """The file's length, where the next byte goes."""
+        return 0 if self._file is None else self._file.size
+
+    def write(self, chunk: bytes) -> None:
+        """Append to the file. Raises ``FeedFileChangedError`` and ``OSError``."""
+        assert self._file is not None
+        self._file.append(chunk)
+
+    def updated(self, record: FeedRecord) -> FeedRecord:
+        """The record with the claim on what was appended so far."""
+        if self._file is None:
+            return record
+        return replace(record, claim=self._file.claim, begun=True)
+
+    async def deliver(self, record: FeedRecord, ending_bytes: int) -> FeedRecord:
+        """Flush the file to the disk and close it. The record says which bytes end the format:
+        they are removed again when the job is resumed."""
+        assert self._file is not None
+        await self._in_thread(self._file.sync)
+        if ending_bytes:
+            ended = self._file.claim
+            ending = (ended.end - ending_bytes, ended.end)
+            record = replace(record, ending=ending, ended=ended.digest)
+        self.close()
+        return record
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def remove_note(self) -> None:
+        """Remove the ownership note beside the file."""
+        self._note_file.remove()

@@ -1,0 +1,118 @@
+"""A local feed with post-processing (gzip, say), which is written whole at each pause or end.
+
+Its bytes are not those of its items one after the other, so it cannot be cut back. It is made in
+a temporary file beside the feed, which then takes the place of the job's earlier bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from scrapy_resume.errors import FeedFileChangedError
+from scrapy_resume.feeds.byte_ranges import Range
+from scrapy_resume.feeds.claim import Claim
+from scrapy_resume.feeds.feed_record import FeedRecord, rewound
+from scrapy_resume.feeds.ownership_note import NoteFile, note_of
+from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
+from scrapy_resume.feeds.thread_call import InThread
+
+
+class PostProcessedFile:
+    """A destination: a local file that is replaced as a whole when the job pauses or completes."""
+
+    can_finish_write = False
+    keeps_deliveries = False
+
+    def __init__(self, path: Path, owner: str, in_thread: InThread, *, overwrite: bool) -> None:
+        self._path = path
+        self._note_file = NoteFile(path, owner)
+        self._in_thread = in_thread
+        self._overwrite = overwrite
+        self._is_placed = False
+        """The file holds bytes of the job."""
+        self._overwritten: Sequence[Range] = ()
+        """What the file held before the job began, if the feed overwrites."""
+        self._file: IO[bytes] | None = None
+
+    def resume(self, record: FeedRecord) -> FeedRecord:
+        """Find the job's bytes, which are to be replaced. Raises ``FeedFileChangedError``."""
+        if self._path.exists():
+            with SharedFileEditor(self._path, self._note_file) as file:
+                own = self._own_bytes(file, record)
+                if own.ranges:
+                    self._note_file.write(note_of(own))
+            self._is_placed = bool(own.ranges)
+        return replace(rewound(record), claim=record.claim)
+
+    def _own_bytes(self, file: SharedFileEditor, record: FeedRecord) -> Claim:
+        """The job's bytes that are in the file. Raises ``FeedFileChangedError``."""
+        note, claim = self._note_file.read(), record.claim
+        own = None if note is None else file.proven(note)
+        if own is not None:
+            return own
+        if claim.ranges and file.contents.holds(claim):
+            return claim
+        if note is None and record.noted and record.base is not None:
+            # The note was removed when the job was completed, and this store is an older copy.
+            return file.contents.claim_on(file.unclaimed_after(record.base))
+        if note is None and not claim.ranges:
+            return claim
+        return file.remainder_of(claim)
+
+    def open(self, record: FeedRecord) -> FeedRecord:
+        """Begin the temporary file."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if not self._is_placed:
+            self._note_file.write(note_of(Claim()))
+            if self._overwrite and not record.begun:
+                self._overwritten, size = ((0, size),), 0
+        # A new file, as a process that had the job before may still write to the old one.
+        self._note_file.part.unlink(missing_ok=True)
+        self._file = self._note_file.part.open("wb+")
+        return replace(record, base=size if record.base is None else record.base, noted=True)
+
+    @property
+    def offset(self) -> int:
+        """0: the temporary file begins empty."""
+        return 0
+
+    def write(self, chunk: bytes) -> None:
+        """Write to the temporary file. Raises ``OSError``."""
+        assert self._file is not None
+        self._file.write(chunk)
+
+    def updated(self, record: FeedRecord) -> FeedRecord:
+        """The record unchanged: the feed's file changes at delivery only."""
+        return record
+
+    async def deliver(self, record: FeedRecord, ending_bytes: int) -> FeedRecord:
+        """Put the file's bytes into the feed, in place of the job's earlier ones or at the end."""
+        return await self._in_thread(lambda: self._place(record))
+
+    def _place(self, record: FeedRecord) -> FeedRecord:
+        assert self._file is not None
+        self._file.flush()
+        with SharedFileEditor(self._path, self._note_file) as file:
+            if self._note_file.is_lost():
+                raise FeedFileChangedError(f"another process writes to {self._path}")
+            own = self._own_bytes(file, record)
+            claim = file.put(own, self._overwritten or own.ranges, self._file)
+        self.close()
+        self._is_placed, self._overwritten = True, ()
+        return replace(record, claim=claim, begun=True)
+
+    def close(self) -> None:
+        """Delete the temporary file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            self._note_file.part.unlink(missing_ok=True)
+        self._note_file.close()
+
+    def remove_note(self) -> None:
+        """Remove the ownership note beside the file."""
+        self._note_file.remove()

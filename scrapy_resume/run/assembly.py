@@ -1,0 +1,172 @@
+"""Builds the parts of one run, from the store's thread up to the signal handlers.
+
+Each part gets what it needs in its constructor; none is completed later. Where two need one
+another, the upper one calls the lower one, and hears of it through ``CommitParticipant``, which is
+the run itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scrapy.utils.misc import load_object
+
+from scrapy_resume.commits.committer import Committer
+from scrapy_resume.commits.store_thread import StoreThread
+from scrapy_resume.dispatch.delayed import DelayedRows
+from scrapy_resume.dispatch.dispatcher import Dispatcher
+from scrapy_resume.dispatch.workers import Workers
+from scrapy_resume.engine.clock import ScrapyClock
+from scrapy_resume.engine.cookies import Cookies
+from scrapy_resume.engine.drops import ScrapyDrops
+from scrapy_resume.engine.port import EnginePort
+from scrapy_resume.engine.spider_state import SpiderState
+from scrapy_resume.events.commit_listeners import CommitListeners
+from scrapy_resume.events.signal_sender import SignalSender
+from scrapy_resume.frontier.dupefilter import DupeFilter
+from scrapy_resume.frontier.fingerprints import fingerprints
+from scrapy_resume.frontier.lease_buffer import LeaseBuffer
+from scrapy_resume.frontier.placement import Placement
+from scrapy_resume.frontier.retries import Backoff
+from scrapy_resume.frontier.robots import RobotsGate
+from scrapy_resume.politeness.host_breaker import BreakerRules, HostBreakers
+from scrapy_resume.reporting.custom_stats import CustomStats
+from scrapy_resume.run.batch_sync import BatchSync
+from scrapy_resume.tracking.admission import Admissions
+from scrapy_resume.tracking.arrival_log import ArrivalLog
+from scrapy_resume.tracking.items import OpenItems
+from scrapy_resume.tracking.row_ids import IdSequence
+from scrapy_resume.tracking.start import Start
+from scrapy_resume.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+    from scrapy_resume.codec import Codec
+    from scrapy_resume.commits.committer import CommitParticipant
+    from scrapy_resume.settings.parse import ResumeSettings
+    from scrapy_resume.settings.queue_order import QueueOrder
+    from scrapy_resume.store.contract import JobStore
+
+
+@dataclass(frozen=True)
+class CrawlPlan:
+    """What a crawl wants, and the job that is open for it."""
+
+    crawler: Crawler
+    settings: ResumeSettings
+    order: QueueOrder
+    codec: Codec
+    job: JobStore
+    slot_delay_seconds: float
+    """The longest delay between two requests of a download slot."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one run."""
+
+    clock: ScrapyClock
+    engine: EnginePort
+    thread: StoreThread
+    committer: Committer
+    cookies: Cookies
+    state: SpiderState
+    frontier: LeaseBuffer
+    breakers: HostBreakers
+    delayed: DelayedRows
+    dispatcher: Dispatcher
+    workers: Workers
+    items: OpenItems
+    tracker: Tracker
+    sync: BatchSync
+    custom_stats: CustomStats
+    signal_sender: SignalSender
+    listeners: CommitListeners
+
+
+def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
+    """Build the parts. ``participant`` fills the batches of the run and reads the answers."""
+    crawler, settings, codec, job = plan.crawler, plan.settings, plan.codec, plan.job
+    spider, stats = crawler.spider, crawler.stats
+    assert spider is not None
+    assert stats is not None
+    session = job.session
+    clock = ScrapyClock()
+    engine = EnginePort()
+    thread = StoreThread(f"scrapy-resume {session.job}", clock)
+    committer = Committer(job, thread, participant, settings.commit_interval_seconds, clock)
+    cookies = Cookies(codec)
+    state = SpiderState(spider, codec, cookies, session.state.spider_state)
+    frontier = _frontier(plan)
+    breakers = HostBreakers(_breaker_rules(plan), frontier, stats, committer, engine, clock)
+    delayed = DelayedRows(settings.retry_wait_seconds, breakers, committer, engine, clock)
+    dispatcher = Dispatcher(job, frontier, delayed, breakers, committer, engine, clock)
+    workers = Workers(
+        session, frontier, dispatcher, plan.slot_delay_seconds, committer, engine, clock
+    )
+    items = OpenItems(session.job, codec, stats, settings.item_key, committer, clock)
+    ids = IdSequence(session.ids, committer)
+    start = Start(session.began, ids, codec, committer, clock)
+    backoff = Backoff(settings.retry_delay_seconds, settings.retry_delay_max_seconds, clock)
+    admissions = Admissions(
+        ids,
+        codec,
+        _dupefilter(plan),
+        Placement(plan.order, frontier, backoff, engine),
+        dispatcher,
+        committer,
+        ArrivalLog(stats, ScrapyDrops(crawler)),
+        delta=session.delta,
+    )
+    tracker = Tracker(session.counts, dispatcher, admissions, items, start, workers, committer)
+    return Parts(
+        clock=clock,
+        engine=engine,
+        thread=thread,
+        committer=committer,
+        cookies=cookies,
+        state=state,
+        frontier=frontier,
+        breakers=breakers,
+        delayed=delayed,
+        dispatcher=dispatcher,
+        workers=workers,
+        items=items,
+        tracker=tracker,
+        sync=BatchSync(tracker, frontier, dispatcher, workers, breakers, ids, committer),
+        custom_stats=CustomStats(stats, spider, session.progress.expected_total),
+        signal_sender=SignalSender(crawler, session.job, tracker, clock),
+        listeners=CommitListeners(session, tracker),
+    )
+
+
+def _frontier(plan: CrawlPlan) -> LeaseBuffer:
+    scrapy_settings, session = plan.crawler.settings, plan.job.session
+    return LeaseBuffer(
+        concurrency=scrapy_settings.getint("CONCURRENT_REQUESTS"),
+        by_slot=plan.order.by_slot,
+        pending=session.frontier.pending,
+        owns_slots=session.sharing.slots_owned,
+        awaits_every_run=session.frontier.every_run,
+        robots=RobotsGate() if scrapy_settings.getbool("ROBOTSTXT_OBEY") else None,
+    )
+
+
+def _breaker_rules(plan: CrawlPlan) -> BreakerRules:
+    settings = plan.settings
+    retried = plan.crawler.settings.getlist("RETRY_EXCEPTIONS")
+    return BreakerRules(
+        failures=settings.breaker_failures,
+        probes=settings.breaker_probes,
+        cooldown_seconds=settings.breaker_cooldown_seconds,
+        longest_cooldown_seconds=settings.retry_delay_max_seconds,
+        errors=tuple(load_object(error) for error in retried),
+    )
+
+
+def _dupefilter(plan: CrawlPlan) -> DupeFilter:
+    fingerprinter = plan.crawler.request_fingerprinter
+    assert fingerprinter is not None
+    return DupeFilter(plan.job.session.run, plan.order, fingerprints(fingerprinter))

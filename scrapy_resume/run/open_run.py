@@ -1,0 +1,67 @@
+"""Turns a crawl into a run of its job: checks the settings, opens the job, builds the parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scrapy_resume.codec import Codec
+from scrapy_resume.engine.spider_arguments import spider_arguments
+from scrapy_resume.reporting.custom_stats import check_total
+from scrapy_resume.run.assembly import CrawlPlan
+from scrapy_resume.run.components import check_wiring
+from scrapy_resume.run.crawl_run import CrawlRun
+from scrapy_resume.run.launch import launch_of
+from scrapy_resume.run.open_job import Candidate, longest_delay, open_job, worker_name
+from scrapy_resume.settings.job_name import job_name
+from scrapy_resume.settings.parse import parse_settings, with_spider
+from scrapy_resume.settings.queue_order import queue_order
+from scrapy_resume.store import open_location
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+    from scrapy_resume.events.log_writer import EventLogWriter
+
+
+def open_run(crawler: Crawler) -> CrawlRun:
+    """Open the job that the crawl goes on with, or the next one. Raises ``ResumeError``; nothing is
+    changed then.
+    """
+    spider = crawler.spider
+    assert spider is not None
+    check_wiring(crawler.settings)
+    settings = with_spider(parse_settings(crawler.settings), spider)
+    check_total(spider)
+    order = queue_order(crawler.settings)
+    codec = Codec(spider, settings.codecs)
+    arguments = spider_arguments(crawler)
+    candidate = Candidate(
+        name=job_name(spider.name, arguments, settings.job),
+        spider=spider.name,
+        arguments=arguments,
+        settings=settings,
+        launch=launch_of(crawler, arguments),
+        slot_delay_seconds=longest_delay(crawler),
+    )
+    job = open_job(open_location(settings.store), candidate)
+    try:
+        plan = CrawlPlan(crawler, settings, order, codec, job, candidate.slot_delay_seconds)
+        run = CrawlRun(plan)
+        run.parts.state.restore()
+    except BaseException:
+        job.abandon()
+        raise
+    if settings.event_log:
+        run.listeners.observers.append(_event_log(run, spider.name))
+    return run
+
+
+def _event_log(run: CrawlRun, spider: str) -> EventLogWriter:
+    from scrapy_resume.events.log_writer import EventLogWriter
+
+    settings = run.settings
+    directory = Path(settings.event_directory)
+    log = EventLogWriter(directory, run.session, worker_name(), settings.heartbeat_seconds)
+    log.started(run.session, spider)
+    return log

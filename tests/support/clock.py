@@ -1,0 +1,108 @@
+"""A clock for tests: it moves when the test says so, and an engine that does as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from scrapy import Request
+from twisted.internet.defer import Deferred
+
+
+class ManualTimer:
+    """A call that is due at a time of the clock."""
+
+    def __init__(self, due: float, call: Callable[[], object]) -> None:
+        self.due = due
+        self.call = call
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class ManualWaiter:
+    def __init__(self) -> None:
+        self._deferred: Deferred[Any] = Deferred()
+
+    def set(self, value: Any) -> None:
+        if not self._deferred.called:
+            self._deferred.callback(value)
+
+    async def wait(self) -> Any:
+        return await self._deferred
+
+
+class ManualClock:
+    """See ``ports.clock.Clock``. ``now`` is both times; coroutines run as far as they can."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
+        self.timers: list[ManualTimer] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, call: Callable[..., object], *values: Any) -> ManualTimer:
+        timer = ManualTimer(self.now + seconds, lambda: call(*values))
+        self.timers.append(timer)
+        return timer
+
+    def waiter(self) -> ManualWaiter:
+        return ManualWaiter()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        Deferred.fromCoroutine(coroutine)
+
+    def post(self, call: Callable[..., object], *values: Any) -> None:
+        call(*values)
+
+    def move(self, seconds: float) -> None:
+        """Time passes, and what is due by then is called, in order."""
+        self.now += seconds
+        while due := [timer for timer in self.timers if timer.due <= self.now]:
+            timer = min(due, key=lambda timer: timer.due)
+            self.timers.remove(timer)
+            if not timer.cancelled:
+                timer.call()
+
+
+@dataclass
+class StubEngine:
+    """See ``ports.engine.Engine``."""
+
+    idle: bool = True
+    closing: bool = False
+    resting: bool = False
+    active: dict[str, int] = field(default_factory=dict)
+    woken: int = 0
+    closed: list[str] = field(default_factory=list)
+    queued: list[Any] = field(default_factory=list)
+    """Rows whose requests wait in the downloader's queues."""
+    held_back: list[Any] = field(default_factory=list)
+    """Those of them that were taken out."""
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def close_spider(self, reason: str) -> None:
+        self.closed.append(reason)
+
+    def is_idle(self) -> bool:
+        return self.idle
+
+    def active_downloads(self, slot: str) -> int:
+        return self.active.get(slot, 0)
+
+    def is_resting(self, slot: str) -> bool:
+        return self.resting
+
+    def slot_key(self, request: Request) -> str:
+        return request.url.split("/")[2]
+
+    def hold_back(self, is_meant: Callable[[Any], bool]) -> None:
+        self.held_back += [row for row in self.queued if is_meant(row)]

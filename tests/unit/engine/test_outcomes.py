@@ -1,0 +1,60 @@
+"""What a failure on its way to the errback says of its request."""
+
+from __future__ import annotations
+
+import pytest
+from scrapy.exceptions import IgnoreRequest
+from scrapy.http import Response
+from scrapy.spidermiddlewares.httperror import HttpError
+from twisted.internet.error import TimeoutError as TwistedTimeoutError
+
+from scrapy_resume.engine.outcomes import outcome_of
+from scrapy_resume.frontier.row import Row
+from scrapy_resume.model import State
+
+
+class DroppedByMiddleware(IgnoreRequest):
+    pass
+
+
+def http_error(status: int) -> HttpError:
+    return HttpError(Response("http://shop.test/", status=status), f"Ignoring {status}")
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_filtered_response_with_a_code_that_is_given_is_ignored(status: int) -> None:
+    state, name, message, found = outcome_of(http_error(status), {404, 410})
+    assert (state, name, found) == (State.ignored, "HttpError", status)
+    assert str(status) in message
+
+
+@pytest.mark.parametrize("codes", [set(), {404, 410}])
+@pytest.mark.parametrize("status", [301, 400, 403, 429, 500, 503])
+def test_a_filtered_response_with_any_other_code_has_failed(status: int, codes: set[int]) -> None:
+    state, name, _, found = outcome_of(http_error(status), codes)
+    assert (state, name, found) == (State.failed, "HttpError", status)
+
+
+@pytest.mark.parametrize("error", [IgnoreRequest("why"), DroppedByMiddleware("why")])
+def test_what_a_middleware_ignores_is_ignored_with_its_name(error: IgnoreRequest) -> None:
+    assert outcome_of(error, ()) == (State.ignored, type(error).__name__, "why", None)
+
+
+@pytest.mark.parametrize("error", [ValueError("why"), TwistedTimeoutError("why"), KeyError()])
+def test_anything_else_is_a_failure_with_its_name(error: Exception) -> None:
+    assert outcome_of(error, {404}) == (State.failed, type(error).__name__, str(error), None)
+
+
+def test_the_first_trouble_stays_whatever_the_errback_does() -> None:
+    row = Row(1, b"", recorded=True)
+    row.settle(State.failed, "TimeoutError", "after 3 s")
+    row.settle(State.done)
+    row.settle(State.ignored, "IgnoreRequest", "later")
+    assert (row.state, row.error, row.error_message) == (State.failed, "TimeoutError", "after 3 s")
+
+
+def test_a_very_long_message_is_cut() -> None:
+    row = Row(1, b"", recorded=True)
+    row.settle(State.failed, "ValueError", "x" * 10_000_000)
+    assert row.error_message is not None
+    assert len(row.error_message) == 2000

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from scrapy_resume.feeds.claim import Claim
+from scrapy_resume.feeds.ownership_note import NoteFile, note_of
+
+
+def test_a_name_of_any_length_has_a_note(tmp_path: Path) -> None:
+    path = tmp_path / ("é" * 120 + ".jsonl")
+    note_file = NoteFile(path, "books#1")
+    note_file.write(note_of(Claim([(0, 1)], "00", "00")))
+    noted = note_file.read()
+    assert noted is not None
+    assert list(noted.ranges) == [(0, 1)]
+    like_it = NoteFile(tmp_path / ("é" * 120 + ".jsonlines"), "books#1")
+    assert like_it.read() is None
+    assert list(like_it.others()) == []
+    note_file.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_note_of_another_feed_with_a_name_like_this_ones_is_not_looked_at(
+    tmp_path: Path,
+) -> None:
+    NoteFile(tmp_path / "items.jsonl.gz", "books#1").write(note_of(Claim()))
+    here = NoteFile(tmp_path / "items.jsonl", "books#1")
+    assert list(here.others()) == []
+    other = NoteFile(tmp_path / "items.jsonl", "books#2")
+    other.write(note_of(Claim()))
+    assert [path for path, _ in here.others()] == [other.path]
+
+
+def test_a_note_of_many_ranges_comes_in_one_piece(tmp_path: Path) -> None:
+    note_file = NoteFile(tmp_path / "items.jsonl", "books#1")
+    many = Claim([(9 * n, 9 * n + 1) for n in range(1_000)], "00", "00")
+    for claim in (many, Claim([(0, 1)], "00", "00"), many):
+        note_file.write(note_of(claim))
+        noted = note_file.read()
+        assert noted is not None
+        assert [*noted.ranges] == [*claim.ranges]
