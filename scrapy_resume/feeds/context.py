@@ -85,7 +85,7 @@ class FeedContext:
         hold: Callable[[bool], None],
         item_failed: Callable[[str], None],
     ) -> None:
-        # Eight: what its feeds need of the crawl (four), of the job, and two ways back to the crawl.
+        # Eight: what the feeds need of the crawl and of the job, and two ways back to the crawl.
         self.source = source
         self.item_failed = item_failed
         self._hold = hold
