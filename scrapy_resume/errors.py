@@ -75,6 +75,11 @@ class JobLockedError(JobError):
             f"{job} cannot be {change}: it is {_crawled_by(worker, since)}. {_wait_or_stop(job)}"
         )
 
+    @classmethod
+    def being_opened(cls, job: object) -> JobLockedError:
+        """Another process opened ``job``, or is opening it, since it was found to be free."""
+        return cls(f"{job} is being opened by another process at this moment. Try again.")
+
 
 def _crawled_by(worker: str | None, since: float | None) -> str:
     moment = ""

@@ -134,7 +134,7 @@ def claim(path: Path, key: JobKey, before: Ownership) -> OwnerLock:
     """Take the lock of the next epoch."""
     lock = OwnerLock(lock_path(path, before.epoch + 1))
     if not lock.acquire():
-        raise JobLockedError(f"another process is opening {key} at this moment; try again")
+        raise JobLockedError.being_opened(key)
     return lock
 
 
@@ -151,7 +151,7 @@ def take_over(connection: sqlite3.Connection, key: JobKey, before: Ownership) ->
 
 def _refuse_if_taken(connection: sqlite3.Connection, key: JobKey, before: Ownership) -> None:
     if connection.execute(OPENING["ownership"]).fetchone()[0] != before.epoch:
-        raise JobLockedError(f"another process has just opened {key}; try again")
+        raise JobLockedError.being_opened(key)
 
 
 @contextmanager

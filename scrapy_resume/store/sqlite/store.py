@@ -336,7 +336,7 @@ def _delete(path: Path, key: JobKey, completed_before: float | None) -> bool:
         try:
             with reading(path) as connection:
                 if ownership(connection, path).epoch != before.epoch:
-                    raise JobLockedError(f"another process has just opened {key}; try again")
+                    raise JobLockedError.being_opened(key)
                 summary = read_summary(path)
             if completed_before is not None and not (
                 summary.status == "completed" and (summary.completed_at or 0) < completed_before
