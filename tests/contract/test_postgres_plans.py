@@ -272,7 +272,7 @@ def test_the_last_minutes_are_found_by_the_key(connection: Any) -> None:
 def test_a_few_requests_of_a_state_are_found_without_reading_all(
     connection: Any, states: tuple[State, ...]
 ) -> None:
-    from scrapy_resume.store.postgres.reader import selected
+    from scrapy_resume.store.postgres.selection import selected
 
     where, values = selected(Selection(states))
     statement = (

@@ -60,9 +60,10 @@ from scrapy_resume.store.contract.session import (
     StartState,
     UndeliveredEvents,
 )
-from scrapy_resume.store.contract.stores import JobStore, SharedJobStore, Store
+from scrapy_resume.store.contract.stores import MARKED_AT_MOST, JobStore, SharedJobStore, Store
 
 __all__ = [
+    "MARKED_AT_MOST",
     "Admission",
     "AskedRun",
     "Batch",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from scrapy_resume.model import JobKey, JobSummary, Phase, Selection, State
 from scrapy_resume.store.contract.answer import Committed
@@ -20,6 +20,10 @@ from scrapy_resume.store.contract.session import (
     Session,
 )
 from scrapy_resume.store.contract.verification import Verdict
+
+MARKED_AT_MOST: Final = 4096
+"""Rows that can be marked at a time; those beyond are not marked, and a death is not counted as a
+crash of theirs."""
 
 
 class JobStore(Protocol):

@@ -16,12 +16,13 @@ from scrapy_resume.errors import (
     StoreUnavailableError,
 )
 from scrapy_resume.model import JobKey
+from scrapy_resume.store.backup_kind import backup_kind
 from scrapy_resume.store.contract.verification import Verdict, violations
+from scrapy_resume.store.postgres.backup_file import BackupReader, BackupWriter
 from scrapy_resume.store.postgres.recovery import hold_job, recover_job
 from scrapy_resume.store.postgres.schema import SCHEMA
 from scrapy_resume.store.postgres.statements import OPENING
 from scrapy_resume.store.postgres.tables import PostgresTables
-from scrapy_resume.store.transaction.backup_file import BackupReader, BackupWriter, is_backup
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.storable_text import storable
 
@@ -81,8 +82,14 @@ def write_job(connection: Connection[Any], key: JobKey, place: str, target: Path
 
 def read_job(connection: Connection[Any], source: Path, place: str) -> JobKey:
     """Restore a file, whole or not at all; see ``Store.restore``."""
-    if not is_backup(source):
-        raise _no_backup(source)
+    kind = backup_kind(source)
+    if kind == "sqlite":
+        raise ConfigurationError(
+            f"{source} was written by a store in a directory: name that with "
+            "-s RESUME_STORE=DIRECTORY"
+        )
+    if kind is None:
+        raise StoreDamagedError(f"{source} is no backup of a job")
     with BackupReader(source, SCHEMA.version) as file:
         with connection.transaction():
             connection.execute(BACKUP["stop_items"])
@@ -92,16 +99,6 @@ def read_job(connection: Connection[Any], source: Path, place: str) -> JobKey:
             if missing := {*MAPPED, *AS_THEY_ARE} - names:
                 raise StoreDamagedError(f"{source} has no {', '.join(sorted(missing))}")
             return _put(connection, place)
-
-
-def _no_backup(source: Path) -> ConfigurationError | StoreDamagedError:
-    with source.open("rb") as file:
-        if file.read(15) == b"SQLite format 3":
-            return ConfigurationError(
-                f"{source} was written by a store in a directory: name that with "
-                "-s RESUME_STORE=DIRECTORY"
-            )
-    return StoreDamagedError(f"{source} is no backup of a job")
 
 
 def _take_in(connection: Connection[Any], file: BackupReader) -> set[str]:

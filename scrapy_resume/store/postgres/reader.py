@@ -11,27 +11,20 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from scrapy_resume.errors import JobNotFoundError
-from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
+from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.errors import translated
 from scrapy_resume.store.postgres.processes import is_gone
 from scrapy_resume.store.postgres.schema import version_of
+from scrapy_resume.store.postgres.selection import selected
 from scrapy_resume.store.transaction.job_summary import summary_of
 from scrapy_resume.store.transaction.queries import load_queries
-from scrapy_resume.store.transaction.selection import (
-    EVERYTHING,
-    LISTED,
-    POSTGRES,
-    TROUBLED,
-    condition,
-)
+from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED
 from scrapy_resume.store.transaction.storable_text import storable
 
 READ: Final = load_queries("postgres", "read.sql")
 
 ROWS_AT_ONCE: Final = 500
-
-_OPEN: Final = frozenset({State.pending, State.leased})
 
 
 class PostgresReader:
@@ -197,22 +190,6 @@ class PostgresReader:
             if row is None:
                 raise JobNotFoundError(f"there is no job {key} in {self._link.place}")
             yield connection, row[0]
-
-
-def selected(selection: Selection) -> tuple[str, dict[str, Any]]:
-    """(condition on the view as ``v``, its values); they are found through what is narrow."""
-    where, values = condition(selection, POSTGRES)
-    where = f"v.job_id = %(job)s AND {where}"
-    states = set(selection.states)
-    if states and states <= _OPEN:
-        where += " AND v.id IN (SELECT f.id FROM scrapy_resume.frontier AS f WHERE f.job = %(job)s)"
-    elif states and states <= TROUBLED:
-        values["troubles"] = sorted(int(state) for state in states)
-        where += (
-            " AND v.id IN (SELECT t.id FROM scrapy_resume.trouble AS t"
-            " WHERE t.job = %(job)s AND t.state = ANY(%(troubles)s))"
-        )
-    return where, values
 
 
 def _runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scrapy_resume.errors import ResumeError, StoreUnavailableError
 from scrapy_resume.model import Phase
+from scrapy_resume.store.contract import MARKED_AT_MOST
 from scrapy_resume.store.postgres.statements import COMMIT, OPENING
-from scrapy_resume.store.transaction.board import CAPACITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,9 +60,9 @@ class Marks:
             return self._changes != self._known
 
     def mark(self, row: int, phase: Phase) -> None:
-        """The engine holds the row. No more than the capacity of a board is kept."""
+        """The engine holds the row; beyond ``MARKED_AT_MOST`` it is not marked."""
         with self._lock:
-            if row in self._phases or len(self._phases) < CAPACITY:
+            if row in self._phases or len(self._phases) < MARKED_AT_MOST:
                 self._phases[row] = phase
                 self._changes += 1
 

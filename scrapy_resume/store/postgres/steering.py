@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from scrapy_resume.model import Kind, Selection, State
-from scrapy_resume.store.postgres.reader import selected
+from scrapy_resume.store.postgres.selection import selected
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import UNRECORDED

@@ -135,6 +135,12 @@ def delete_job(path: Path) -> None:
     gone.unlink()
 
 
+def file_identity(path: Path) -> tuple[int, int]:
+    """Device and inode: distinguishes a file from another one that has taken its name."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 def sync(path: Path) -> None:
     """Make a file, or a directory's entries, survive power loss."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -33,6 +33,7 @@ from scrapy_resume.store.contract import (
     StartState,
     UndeliveredEvents,
 )
+from scrapy_resume.store.sqlite.board import Board, read_board
 from scrapy_resume.store.sqlite.errors import DAMAGE_REMEDY, translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import (
@@ -50,7 +51,6 @@ from scrapy_resume.store.sqlite.reader import READ
 from scrapy_resume.store.sqlite.statements import OPENING, Ownership
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.apply import end_delays
-from scrapy_resume.store.transaction.board import Board, read_board
 from scrapy_resume.store.transaction.events import AT_OPENING, keep_events, noted, opened
 from scrapy_resume.store.transaction.recovery import Death, recover, supersede_every_run
 from scrapy_resume.store.transaction.storable_text import as_json

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
-from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
+from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
 from scrapy_resume.store.sqlite.cursors import ROWS_AT_ONCE, as_dicts
 from scrapy_resume.store.sqlite.errors import CANTOPEN, READONLY, result_code, translated
 from scrapy_resume.store.sqlite.files import (
@@ -31,16 +31,10 @@ from scrapy_resume.store.sqlite.files import (
     schema_version,
 )
 from scrapy_resume.store.sqlite.locks import is_held
+from scrapy_resume.store.sqlite.selection import add_functions, selected
 from scrapy_resume.store.transaction.job_summary import summary_of
 from scrapy_resume.store.transaction.queries import load_queries
-from scrapy_resume.store.transaction.selection import (
-    EVERYTHING,
-    LISTED,
-    SQLITE,
-    TROUBLED,
-    condition,
-    url_host,
-)
+from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED
 
 READ: Final = load_queries("sqlite", "read.sql")
 
@@ -181,27 +175,6 @@ class SqliteReader:
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 for (payload,) in rows:
                     yield payload
-
-
-def selected(selection: Selection) -> tuple[str, str, dict[str, Any]]:
-    """(source with the view as ``v``, condition, its values)."""
-    where, values = condition(selection, SQLITE)
-    if not selection.states:
-        return "requests AS v", where, values
-    # CROSS JOIN makes the narrow index on the state, where there is one, the outer loop.
-    numbers = ", ".join(str(int(state)) for state in sorted(set(selection.states)))
-    narrowed = f"r.state IN ({numbers}) AND v.id = r.id AND {where}"
-    # Word for word what the index is on: that is how SQLite knows that it may use it.
-    if set(selection.states) == {State.leased}:
-        narrowed = f"r.state = 1 AND {narrowed}"
-    elif TROUBLED.issuperset(selection.states):
-        narrowed = f"r.state IN (3, 4) AND {narrowed}"
-    return "request AS r CROSS JOIN requests AS v", narrowed, values
-
-
-def add_functions(connection: sqlite3.Connection) -> None:
-    """What conditions on requests need and SQLite does not have."""
-    connection.create_function("url_host", 1, url_host, deterministic=True)
 
 
 def read_summary(path: Path) -> JobSummary:

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Final
 
 from scrapy_resume.model import Kind, Selection, State
-from scrapy_resume.store.sqlite.reader import add_functions, selected
+from scrapy_resume.store.sqlite.selection import add_functions, selected
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import UNRECORDED

@@ -26,6 +26,7 @@ from scrapy_resume.errors import (
     StoreError,
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
+from scrapy_resume.store.backup_kind import backup_kind
 from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
 from scrapy_resume.store.contract.verification import Verdict
 from scrapy_resume.store.sqlite.backup import copy_job, key_of, verify_job
@@ -69,7 +70,6 @@ from scrapy_resume.store.sqlite.opening import (
 from scrapy_resume.store.sqlite.reader import read_summary, reading
 from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, Ownership
 from scrapy_resume.store.sqlite.steering import steer
-from scrapy_resume.store.transaction.backup_file import is_backup
 from scrapy_resume.store.transaction.events import noted
 
 log = logging.getLogger("scrapy_resume")
@@ -227,7 +227,7 @@ class SqliteStore:
     def restore(self, source: Path) -> JobKey:
         """Put a job back; what was in flight is pending."""
         with translated(source):
-            if is_backup(source):
+            if backup_kind(source) == "postgres":
                 raise ConfigurationError(
                     f"{source} was written by a store in PostgreSQL: name that with "
                     "-s RESUME_STORE=postgresql://…"

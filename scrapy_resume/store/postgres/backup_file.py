@@ -20,15 +20,8 @@ from scrapy_resume.errors import SchemaTooNewError, StoreDamagedError
 FORMAT: Final = "scrapy-resume backup"
 VERSION: Final = 1
 END_OF_TABLE: Final = b"\\.\n"
-GZIP: Final = b"\x1f\x8b"
 LEVEL: Final = 6
 """gzip's own default: a third of the size at a fraction of the time of 9."""
-
-
-def is_backup(path: Path) -> bool:
-    """Whether it is one of these files, as far as its first bytes tell."""
-    with path.open("rb") as file:
-        return file.read(len(GZIP)) == GZIP
 
 
 class BackupWriter:

@@ -16,15 +16,13 @@ from struct import Struct, error
 from typing import Final
 
 from scrapy_resume.model import Phase
-from scrapy_resume.store.transaction.file_identity import file_identity
-
-CAPACITY: Final = 4096
-"""Rows that can be marked at a time; those beyond are not, and count no crash."""
+from scrapy_resume.store.contract import MARKED_AT_MOST
+from scrapy_resume.store.sqlite.files import file_identity
 
 _HEADER: Final = Struct("=8sqq")
 _MAGIC: Final = b"srboard1"
 _HEADER_WORDS: Final = 3
-_BYTES: Final = 8 * (_HEADER_WORDS + 2 * CAPACITY)
+_BYTES: Final = 8 * (_HEADER_WORDS + 2 * MARKED_AT_MOST)
 
 
 class Board:
@@ -43,7 +41,7 @@ class Board:
         fresh = path.with_name(path.name + ".new")
         descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            content = _HEADER.pack(_MAGIC, epoch, CAPACITY).ljust(_BYTES, b"\0")
+            content = _HEADER.pack(_MAGIC, epoch, MARKED_AT_MOST).ljust(_BYTES, b"\0")
             written = os.write(descriptor, content)
             if written != len(content):
                 raise OSError(ENOSPC, os.strerror(ENOSPC), os.fspath(fresh))
@@ -101,7 +99,7 @@ def read_board(path: Path, epoch: int) -> dict[int, Phase]:
         magic, written_by, capacity = _HEADER.unpack_from(content)
     except error:
         return {}
-    if (magic, written_by, capacity, len(content)) != (_MAGIC, epoch, CAPACITY, _BYTES):
+    if (magic, written_by, capacity, len(content)) != (_MAGIC, epoch, MARKED_AT_MOST, _BYTES):
         return {}
     words = memoryview(content).cast("q")
     phases = {phase.value: phase for phase in Phase}
