@@ -122,7 +122,7 @@ class Shutdown:
             _settle(ended, None)
 
         self._thread.submit(
-            lambda: store.forget(key, [event]),
+            lambda: store.delete_events(key, [event]),
             lambda _: _settle(ended, None),
             failed,
             lambda error: logger.warning("%s", error),

@@ -1,4 +1,9 @@
-"""Stores: where jobs are kept. One contract, a backend for each kind of place."""
+"""Stores: where jobs are kept. One contract, two backends.
+
+What a store guarantees is in ``contract``, the steps that backends share in ``transaction``, the
+backends in ``sqlite`` and ``postgres``, their SQL in ``sql``. What a run does with a store is in
+``run`` and ``commits``.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +20,10 @@ def open_location(location: str | Path) -> Store:
     """The store that ``RESUME_STORE`` names: a directory, for SQLite, or the URL of a PostgreSQL
     database.
 
-    Nothing is created before a job is begun. Raises ``ConfigurationError`` for a location of a
-    kind that there is no backend for.
+    Nothing is created before a job begins. Raises ``ConfigurationError`` for a location that no
+    backend supports.
     """
-    # A backend is imported here: those who only need the contract don't pay for it.
+    # Imported here, so that a process imports only the backend that it uses.
     text = str(location)
     if is_postgres(text):
         with needed_for_postgres():
