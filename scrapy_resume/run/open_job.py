@@ -211,7 +211,7 @@ def _begin(
     job = store.begin(JobKey(candidate.name, number), opening)
     if latest is not None:
         try:
-            job.session.events.of_previous_job = store.untold(latest.key)
+            job.session.events.of_previous_job = store.undelivered_events(latest.key)
         except StoreError as error:
             logger.warning("What %s has left to be told cannot be read: %s", latest.key, error)
     for key in store.prune(candidate.name, candidate.settings.keep):

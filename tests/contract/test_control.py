@@ -104,7 +104,7 @@ def test_an_order_that_its_owner_does_not_take_up_is_withdrawn(
 ) -> None:
     monkeypatch.setattr(sqlite, "ANSWER_SECONDS", 0.2)
     run = live_job(exclusive_place)
-    with pytest.raises(StoreUnavailableError, match="does not take orders up"):
+    with pytest.raises(StoreUnavailableError, match="does not answer"):
         exclusive_place.store.steer(BOOKS, to_retry(Selection()), State.pending)
     assert run.job.orders() == Orders()
     run.commit()

@@ -1,4 +1,4 @@
-"""What every store promises.
+"""The contract: what every store guarantees.
 
 A store keeps jobs. Opening a job for writing gives a ``JobStore``, owned by one
 run of one worker, with an *epoch* that fences it: from the moment another run

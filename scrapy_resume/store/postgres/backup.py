@@ -1,5 +1,4 @@
-"""A job out of the database into a file, at one moment, and back; and whether all that should hold
-of it holds."""
+"""Backups and verification of a job in a database, at one moment, also while it is crawled."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ VERIFY: Final = load_queries("postgres", "verify.sql")
 READ: Final = load_queries("postgres", "read.sql")
 
 MAPPED: Final = ("job", "slot", "unit", "request", "frontier", "unit_count", "event")
-"""Tables with ids that others may have in the database to which they come."""
+"""Tables whose ids may be taken in the database to which they are restored."""
 
 AS_THEY_ARE: Final = (
     "run",
@@ -46,7 +45,8 @@ AS_THEY_ARE: Final = (
     "minute",
     "unit_tally",
 )
-"""Only the job's own id is another. (Provisional items end with the run: they are left out.)"""
+"""Tables in which only the job's id changes. (Provisional items end with the run: they are left
+out.)"""
 
 _COPY_OUT: Final = sql.SQL("COPY (SELECT {columns} FROM {table} WHERE {key} = {job}) TO STDOUT")
 _COPY_IN: Final = sql.SQL("COPY {table} ({columns}) FROM STDIN")
@@ -59,7 +59,7 @@ _PUT: Final = sql.SQL(
 
 
 def write_job(connection: Connection[Any], key: JobKey, place: str, target: Path) -> None:
-    """Write a file; see ``Store.backup``. Nobody is held up, and nobody waited for."""
+    """Write a file; see ``Store.backup``. Does not wait for workers, nor delay them."""
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     with connection.transaction():
@@ -135,12 +135,12 @@ def _put(connection: Connection[Any], place: str) -> JobKey:
         connection.execute(BACKUP[f"put_{table}"], values)
     for table in AS_THEY_ARE:
         _put_as_it_is(connection, table, put[0])
-    connection.execute(BACKUP["forget_processes"], values)
+    connection.execute(BACKUP["clear_processes"], values)
     held = hold_job(connection, key)
     assert held is not None
     tables = PostgresTables(held.id, 0, any_owner=False)
     tables.begin(connection, held.now)
-    # All runs are of another time. Nobody died: no crash is counted.
+    # No run of the backup is alive, and none has died: no crash is counted.
     recover_job(tables, crash_limit=1, timeout_seconds=-1, blames=False)
     return key
 
@@ -159,7 +159,7 @@ def _put_as_it_is(connection: Connection[Any], name: str, job: int) -> None:
 
 
 def verify_job(connection: Connection[Any], key: JobKey, place: str) -> Verdict:
-    """Everything that should hold of a job, at one moment of it."""
+    """Check the invariants of a job, at one moment."""
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     with connection.transaction():

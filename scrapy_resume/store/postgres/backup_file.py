@@ -56,7 +56,7 @@ class BackupWriter:
         self._file.write(END_OF_TABLE)
 
     def end(self) -> None:
-        """All is written: on the disk."""
+        """Finish the file, and sync it to the disk."""
         self._line({"rows": self._rows})
         self._file.close()
         self._raw.flush()
@@ -97,7 +97,7 @@ class BackupReader:
         return line
 
     def _check_end(self) -> None:
-        """Nothing follows but gzip's own checksum, and that is right."""
+        """Check that only gzip's checksum follows, and that it is right."""
         try:
             more = self._file.read(1)
         except (OSError, EOFError, zlib.error) as error:

@@ -1,4 +1,4 @@
-"""The read side of a database of jobs. It never writes, and waits for nobody."""
+"""The read side of a database of jobs. It never writes and never waits for a writer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PostgresReader:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Questions that are asked within share one connection."""
+        """A context in which all questions share one connection."""
         if self._shared is not None:
             yield
             return
@@ -85,7 +85,7 @@ class PostgresReader:
     def requests(
         self, key: JobKey, selection: Selection = EVERYTHING, limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The requests that are meant, by id, in the keys of ``requests --json``.
+        """The selected requests, by id, in the keys of ``requests --json``.
 
         A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
         """
@@ -123,7 +123,7 @@ class PostgresReader:
         return self._listed(key, "hosts", count=count, bound=bound)
 
     def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
-        """What each minute brought from that time on, in order; minutes without a page are left
+        """The counts of each minute from that time on, in order; minutes without a page are left
         out.
 
         Keys: ``at`` (its first second since the epoch), ``pages``, ``items``, ``done``,

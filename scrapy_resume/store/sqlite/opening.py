@@ -1,11 +1,11 @@
-"""How a run takes a job over: the lock, the fence, the recovery, in this order.
+"""Opens a job's file: the lock, the fence, the recovery, in this order.
 
-1. The lock of the next epoch is taken. Nobody else can have it but another run that opens
-   the job at this moment.
-2. The epoch is written. From here on the run before, should it still be there, cannot commit,
-   and whoever asks finds the job alive.
-3. What the run before held is recovered, and the new run is noted, in one transaction. Death
-   at any point before leaves the last run as it was, to be recovered by the next opening.
+1. The lock of the next epoch is acquired. Only another run that opens the job at this moment
+   can hold it.
+2. The epoch is written. From here on the previous run, if it still exists, cannot commit, and
+   readers find the job alive.
+3. The rows that the previous run held are recovered, and the new run is recorded, in one
+   transaction. After a death at any point before, the next opening recovers the previous run.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _recover(
 
 
 def ownership(connection: sqlite3.Connection, path: Path) -> Ownership:
-    """Whose the job is, as far as the file tells."""
+    """Who owns the job, or owned it last, according to the file."""
     row = connection.execute(OPENING["ownership"]).fetchone()
     if row is None:
         raise StoreDamagedError(f"{path} holds no job; {DAMAGE_REMEDY}")

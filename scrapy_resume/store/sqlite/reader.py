@@ -1,4 +1,4 @@
-"""The read side of a directory of jobs. It never writes, and never waits for a writer.
+"""The read side of a directory of jobs. It never writes and never waits for a writer.
 
 It works beside a live crawl, on a job whose process died, and on files in a directory that
 cannot be written. Every method opens the job's file and closes it again.
@@ -52,7 +52,7 @@ class SqliteReader:
         self.directory = Path(directory)
 
     def together(self) -> AbstractContextManager[None]:
-        """Nothing to share: a file is opened in no time."""
+        """Does nothing: opening a file is cheap."""
         return nullcontext()
 
     def keys(self) -> list[JobKey]:
@@ -92,7 +92,7 @@ class SqliteReader:
     def requests(
         self, key: JobKey, selection: Selection = EVERYTHING, limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The requests that are meant, by id, in the keys of ``requests --json``.
+        """The selected requests, by id, in the keys of ``requests --json``.
 
         A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
         """
@@ -136,7 +136,7 @@ class SqliteReader:
             return list(as_dicts(connection.execute(READ["hosts"], values)))
 
     def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
-        """What each minute brought from that time on, in order; minutes without a page are left
+        """The counts of each minute from that time on, in order; minutes without a page are left
         out.
 
         Keys: ``at`` (its first second since the epoch), ``pages``, ``items``, ``done``,
@@ -194,7 +194,7 @@ def read_summary(path: Path) -> JobSummary:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that cannot write, closed at the end."""
+    """A read-only connection, closed at the end."""
     with translated(path):
         try:
             check_not_empty(path)
@@ -214,7 +214,7 @@ def _open(path: Path) -> sqlite3.Connection:
         if result_code(error) not in (CANTOPEN, READONLY):
             raise
         # In a directory that cannot be written, SQLite cannot create the files that go with a
-        # WAL. Without a WAL there is nothing to miss in the main file, and nobody who writes.
+        # WAL. Without a WAL the main file is complete, and no process writes to it.
         if beside(path, "-wal").exists():
             raise StoreUnavailableError(
                 f"{path} cannot be read where it is, in a directory that cannot be written; "

@@ -1,4 +1,4 @@
-"""Requests of a job in a file are retried or parked, by its owner or while there is none."""
+"""Retries or parks requests of a job in a file, by its owner or while there is none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def steer(
     dry_run: bool = False,
     slots: set[int] | None = None,
 ) -> int:
-    """Change the state of the requests that are meant, within the transaction at hand.
+    """Change the state of the selected requests, within the current transaction.
 
     Returns how many there were. ``to`` is ``pending`` or ``parked``. The ids of the download slots
     of what is changed are added to ``slots``.
@@ -58,7 +58,7 @@ def steer(
     total = in_portions(find, change)
     settle_units(tables, time.time())
     if total and to is State.pending:
-        connection.execute(STEERING["forget_hosts"])
+        connection.execute(STEERING["delete_hosts"])
     return total
 
 

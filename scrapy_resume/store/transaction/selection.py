@@ -9,8 +9,8 @@ from scrapy_resume.model import Selection, State
 from scrapy_resume.store.transaction.storable_text import storable
 
 UNRECORDED: Final = '{"unrecorded":true}'
-"""The payload of a row that lived in memory, and was written when it had ended: nobody can fetch
-it again without the page that led to it."""
+"""The payload of a row that lived in memory and was written when it had ended: it cannot be fetched
+again without the page that led to it."""
 
 
 LISTED: Final = (
@@ -22,7 +22,7 @@ LISTED: Final = (
 
 EVERYTHING: Final = Selection()
 TROUBLED: Final = frozenset({State.failed, State.parked})
-"""What both databases list apart, so that it is found without reading all."""
+"""States that both backends can find without reading all requests."""
 
 
 class Condition(NamedTuple):
