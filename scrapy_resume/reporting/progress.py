@@ -1,4 +1,4 @@
-"""How far a job has come: one definition for the log, the progress bar and every screen.
+"""How far a job has come, and when its progress line is due: for the log, the bar, every screen.
 
 A request has *ended* when it is neither pending nor leased. The *whole* of a job is all its known
 requests, or the pages that its spider expects (``resume_total``), whichever is more.
@@ -7,9 +7,37 @@ requests, or the pages that its spider expects (``resume_total``), whichever is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from scrapy_resume.model import Counts
+
+LINE_SECONDS: Final = 60
+"""A progress line is logged at least this often."""
+
+
+class LineSchedule:
+    """When the next progress line is due: after so many pages or items, and once a minute."""
+
+    def __init__(self, every: int, now: float) -> None:
+        """``every``: RESUME_PROGRESS_EVERY. ``now``, here and below: monotonic seconds."""
+        self._every = every
+        self._events = 0
+        """Pages and items since the last line."""
+        self._logged_at = now
+
+    def counted(self) -> bool:
+        """A page or an item was counted. Whether a line is due."""
+        self._events += 1
+        return self._events >= self._every
+
+    def is_due(self, now: float) -> bool:
+        """Whether a minute has passed since the last line."""
+        return now - self._logged_at >= LINE_SECONDS
+
+    def logged(self, now: float) -> None:
+        """A line was logged."""
+        self._events = 0
+        self._logged_at = now
 
 
 class Progress(NamedTuple):

@@ -9,10 +9,7 @@ The rate of a *job* is that of its live runs, each since it opened the job. If n
 that of all runs together. It is an average and therefore steady; how the speed changes from minute
 to minute is shown by ``forecast.pages_by_minute``, and the range of the ETA follows from that.
 
-The **ETA** is the number of requests that are left, divided by the rate of pages. Left are the open
-requests, or the pages that the spider expects beyond those that have ended, whichever is more (see
-``progress``). Its *basis* is ``expected_total`` if the spider says how many pages it expects, and
-otherwise ``known``: then it is a lower bound as long as the crawl discovers requests.
+The ETA follows from it: see ``forecast``.
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from scrapy_resume.model import JobSummary
+from scrapy_resume.reporting.forecast import eta_seconds
 from scrapy_resume.reporting.progress import ended_and_whole
 
 MINUTE_SECONDS: Final = 60
@@ -46,9 +44,7 @@ class Throughput(NamedTuple):
 
     def eta_seconds(self, left: int) -> float | None:
         """How long ``left`` requests take at this rate; ``None`` before the first page."""
-        if self.seconds <= 0 or not self.pages:
-            return None
-        return round(left * self.seconds / self.pages, 1)
+        return eta_seconds(left, self.pages, self.seconds)
 
 
 class Rates:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from scrapy.utils.asyncio import create_looping_call
 
-from scrapy_resume.reporting.progress import Progress, ended_and_whole
+from scrapy_resume.reporting.progress import LineSchedule, Progress, ended_and_whole
 from scrapy_resume.reporting.progress_bar import ProgressBar, is_wanted
 from scrapy_resume.reporting.rates import Throughput
 from scrapy_resume.settings.masking import without_password
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from scrapy_resume.store.contract import Batch, Committed
 
 logger = logging.getLogger("scrapy_resume")
-
-PROGRESS_SECONDS: Final = 60
-"""A progress line is logged at least this often."""
 
 PROGRESS_TICK_SECONDS: Final = 1.0
 """How often the bar is redrawn, and it is checked whether a progress line is due."""
@@ -46,10 +43,7 @@ class RunLog:
     def __init__(self, run: CrawlRun) -> None:
         self._run = run
         self._clock = run.parts.clock
-        self._every = run.settings.progress_every
-        self._events = 0
-        """Pages and items since the last progress line."""
-        self._logged_at = run.opened_at
+        self._schedule = LineSchedule(run.settings.progress_every, run.opened_at)
         self._pages = 0
         self._items = 0
         self._counts_before = run.session.counts
@@ -87,15 +81,14 @@ class RunLog:
             self._bar.clear()
 
     def _tick(self) -> None:
-        if self._clock.monotonic() - self._logged_at >= PROGRESS_SECONDS:
+        if self._schedule.is_due(self._clock.monotonic()):
             self._log()
         if self._bar is not None:
             self._bar.draw(self._run.tracker.counts, self._progress())
 
     def count(self) -> None:
         """Count a page or an item; log progress if a line is due."""
-        self._events += 1
-        if self._events >= self._every:
+        if self._schedule.counted():
             self._log()
 
     def log_start(self) -> None:
@@ -131,8 +124,7 @@ class RunLog:
         stats.set_value("resume/parked", session.recovered.parked)
 
     def _log(self) -> None:
-        self._events = 0
-        self._logged_at = self._clock.monotonic()
+        self._schedule.logged(self._clock.monotonic())
         logger.info("%s", self._progress().line())
 
     def _progress(self) -> Progress:

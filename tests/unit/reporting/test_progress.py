@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from scrapy_resume.model import Counts
-from scrapy_resume.reporting.progress import Progress, ended_and_whole, percent, progress_of
+from scrapy_resume.reporting.progress import (
+    LineSchedule,
+    Progress,
+    ended_and_whole,
+    percent,
+    progress_of,
+)
 
 
 def test_the_line_has_the_form_that_the_log_shows() -> None:
@@ -32,3 +38,12 @@ def test_only_a_whole_is_shown_as_100_percent() -> None:
     assert percent(0.9999) == "99.9%"
     assert percent(0.0) == "0.0%"
     assert percent(None) == "-"
+
+
+def test_a_line_is_due_after_so_many_pages_or_items_and_once_a_minute() -> None:
+    schedule = LineSchedule(every=3, now=100.0)
+    assert [schedule.counted() for _ in range(3)] == [False, False, True]
+    schedule.logged(now=110.0)
+    assert not schedule.counted()
+    assert not schedule.is_due(now=169.9)
+    assert schedule.is_due(now=170.0)
