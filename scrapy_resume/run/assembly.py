@@ -139,7 +139,7 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         items=items,
         tracker=tracker,
         sync=BatchSync(tracker, frontier, dispatcher, workers, breakers, ids, committer),
-        custom_stats=CustomStats(stats, spider, session.progress.expected_total),
+        custom_stats=CustomStats(stats, spider, session.progress.expected_total, clock.monotonic),
         signal_sender=SignalSender(crawler, session.job, tracker, clock),
         listeners=CommitListeners(session, tracker),
     )

@@ -119,7 +119,9 @@ class Shutdown:
             logger.warning("An event of %s will be sent to its handlers again: %s", key, error)
             ended.set(None)
 
-        self._thread.submit(lambda: store.forget(key, [event]), ended.set, failed, _log_unavailable)
+        self._thread.submit(
+            lambda: store.delete_events(key, [event]), ended.set, failed, _log_unavailable
+        )
         return ended
 
     async def finish_work(self) -> FinalState:

@@ -16,10 +16,10 @@ logger = logging.getLogger("scrapy_resume")
 
 
 def hash_inputs(paths: Iterable[str], recorded: Collection[str] = ()) -> dict[str, str]:
-    """Path → SHA-256 in hex. ``recorded`` are the paths that were hashed when the job began.
+    """Path → SHA-256 in hex. ``recorded``: the paths that were hashed when the job began.
 
-    Raises ``InputChangedError`` for a file of these that cannot be read now, and
-    ``ConfigurationError`` for any other that cannot be read.
+    A file that cannot be read raises ``InputChangedError`` if it is one of ``recorded``, and
+    ``ConfigurationError`` otherwise.
     """
     hashes: dict[str, str] = {}
     for path in paths:
@@ -32,11 +32,11 @@ def hash_inputs(paths: Iterable[str], recorded: Collection[str] = ()) -> dict[st
             trouble = f"The input file {path} cannot be read ({error.strerror})"
             if path in recorded:
                 raise InputChangedError(
-                    f"{trouble}, but the job began with it. Put it back, or begin a new job:"
+                    f"{trouble}, but the job began with it. Restore it, or begin a new job with"
                     " RESUME_MODE=fresh."
                 ) from error
             raise ConfigurationError(
-                f"{trouble}. Mend its path in RESUME_INPUT_FILES or in the spider's"
+                f"{trouble}. Correct its path in RESUME_INPUT_FILES or in the spider's"
                 " resume_input_files, or remove it there."
             ) from error
         hashes[path] = digest.hexdigest()
