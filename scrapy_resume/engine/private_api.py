@@ -48,8 +48,8 @@ NEEDED: Final = {
     "FSFilesStore": ("_get_filesystem_path", "persist_file", "basedir"),
     "FeedExporter": ("_get_uri_params", "_start_new_batch"),
 }
-"""Place → names of its attributes. The places without ``engine`` are classes whose instances not
-every crawl has; whoever uses one calls ``require``."""
+"""Place → names of its attributes. The places without ``engine`` are classes that not every crawl
+uses; the code that uses one calls ``require``."""
 
 _REMEDY: Final = (
     "Use a version of Scrapy that scrapy-resume is tested with, or a newer scrapy-resume."

@@ -113,16 +113,8 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     ids = IdSequence(session.ids, committer)
     start = Start(ids, codec, committer, clock, began=session.began)
     backoff = Backoff(settings.retry_delay_seconds, settings.retry_delay_max_seconds, clock)
-    admissions = Admissions(
-        ids,
-        codec,
-        _dupefilter(plan),
-        Placement(plan.order, frontier, backoff, engine),
-        dispatcher,
-        committer,
-        ArrivalLog(stats, ScrapyDrops(crawler)),
-        delta=session.delta,
-    )
+    placement = Placement(plan.order, frontier, backoff, engine)
+    admissions = _admissions(plan, ids, placement, dispatcher, committer)
     tracker = Tracker(session.counts, dispatcher, admissions, items, start, workers, committer)
     return Parts(
         clock=clock,
@@ -142,6 +134,27 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         custom_stats=CustomStats(stats, spider, session.progress.expected_total, clock.monotonic),
         signal_sender=SignalSender(crawler, session.job, tracker, clock),
         listeners=CommitListeners(session, tracker),
+    )
+
+
+def _admissions(
+    plan: CrawlPlan,
+    ids: IdSequence,
+    placement: Placement,
+    dispatcher: Dispatcher,
+    committer: Committer,
+) -> Admissions:
+    stats = plan.crawler.stats
+    assert stats is not None
+    return Admissions(
+        ids,
+        plan.codec,
+        _dupefilter(plan),
+        placement,
+        dispatcher,
+        committer,
+        ArrivalLog(stats, ScrapyDrops(plan.crawler)),
+        delta=plan.job.session.delta,
     )
 
 

@@ -109,7 +109,7 @@ def _retry_failed(store: Store, candidate: Candidate, latest: JobSummary | None)
         )
     hashes = hash_inputs(candidate.settings.input_files, latest.input_hashes)
     if _inputs_changed(candidate, latest, hashes):
-        logger.warning("It is %s that goes on: RESUME_MODE is 'retry-failed'.", latest.key)
+        logger.warning("%s is resumed all the same: RESUME_MODE is 'retry-failed'.", latest.key)
     count = store.steer(latest.key, Selection((State.failed,)), State.pending)
     if not count and latest.status == "completed":
         raise JobCompletedError(

@@ -32,8 +32,8 @@ def scrapy_words(
     missing += [f"-s {name}=…" for name in launch.withheld_settings if name not in settings]
     if missing:
         raise ConfigurationError(
-            "What looks like a credential, or was too long, is not kept with a job. Give it "
-            f"again: {' '.join(missing)}"
+            "Values that look like credentials, or are too long, are not kept with a job. Give "
+            f"them again: {' '.join(missing)}"
         )
     target = launch.file if launch.command == "runspider" else spider
     assert target is not None
@@ -71,7 +71,7 @@ def restart_directory(launch: Launch) -> str:
     cfg = closest_scrapy_cfg()
     module = os.environ.get("SCRAPY_SETTINGS_MODULE")
     if not cfg and module is None:
-        raise ConfigurationError(f"this is no project: the job belongs to {_project_of(launch)}")
+        raise ConfigurationError(f"this is not a project: the job belongs to {_project_of(launch)}")
     if module != launch.settings_module:
         raise ConfigurationError(
             f"this is the project of {module}: the job belongs to {_project_of(launch)}"

@@ -72,7 +72,7 @@ def test_elsewhere_it_says_what_is_missing(
         restart_directory(started_in("/a", "/a"))
     monkeypatch.delenv("SCRAPY_SETTINGS_MODULE")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigurationError, match=r"no project: .* shop\.settings in /a"):
+    with pytest.raises(ConfigurationError, match=r"not a project: .* shop\.settings in /a"):
         restart_directory(started_in("/a", "/a"))
     with pytest.raises(ConfigurationError, match=r"/a/b\.py is not there"):
         restart_directory(Launch(command="runspider", file="/a/b.py", directory="/"))
