@@ -15,7 +15,7 @@ from rich.terminal_theme import MONOKAI
 from scrapy.utils.project import get_project_settings
 
 from scrapy_resume import open_store
-from scrapy_resume.commands.statusscreen import drawn, look
+from scrapy_resume.commands.status_screen import drawn, look
 from scrapy_resume.settings.location import store_location
 
 WIDTH = 92

@@ -1,25 +1,26 @@
-"""Everything that can go wrong, as one tree.
+"""All errors that this package raises, as one tree.
 
     ResumeError
-    ├── ConfigurationError          a setting, or a combination of them, that cannot work
-    ├── JobError                    the job cannot be begun or gone on with
+    ├── ConfigurationError          a setting, or a combination of settings, that cannot work
+    ├── JobError                    the job cannot be begun or resumed
     │   ├── JobNotFoundError
-    │   ├── JobCompletedError       mode ``once``: there is nothing left to do
+    │   ├── JobCompletedError       mode ``once``: nothing is left to do
     │   ├── JobLockedError          another live process owns it
-    │   ├── InputChangedError       a file that the crawl's meaning depends on is another
+    │   ├── InputChangedError       an input file differs from what the job began with
     │   └── JobExistsError
     ├── StoreError                  the store cannot do what was asked
-    │   ├── StoreUnavailableError   for now: locked, full, out of reach; worth another try
+    │   ├── StoreUnavailableError   temporarily: locked, full, out of reach; worth another attempt
     │   ├── StoreDamagedError       not a database, or a damaged one
     │   ├── SchemaTooNewError       written by a newer version of this package
-    │   └── LeaseLostError          this process does not own the job any more (fencing)
-    ├── NotRecordableError          a request that cannot be written down
-    ├── ItemNotRecordableError      an item that cannot be written down
-    ├── StateNotRecordableError     a key of ``spider.state`` that cannot be written down
-    ├── CallbackMissingError        a stored request names what the code no longer has
-    ├── HostUnavailableError        a host did not answer probe after probe
-    ├── FeedFileChangedError        a feed's file is not as it was left
-    ├── FeedNotStoredError          a storage did not take a feed
+    │   └── LeaseLostError          this process no longer owns the job (fencing)
+    ├── NotRecordableError          a request that cannot be serialized
+    ├── ItemNotRecordableError      an item that cannot be serialized
+    ├── StateNotRecordableError     a value in ``spider.state`` that cannot be serialized
+    ├── CallbackMissingError        a stored request names something that the code no longer has
+    ├── HostUnavailableError        a host failed all probes of its circuit breaker
+    ├── HeldBackError               a request was not sent, because its host is to be left alone
+    ├── FeedFileChangedError        a feed's file was changed by somebody else
+    ├── FeedNotStoredError          a storage did not accept a feed
     └── ScrapyChangedError          a private part of Scrapy is not where it was
 
 Messages say what happened and what the reader can do about it.
@@ -27,9 +28,11 @@ Messages say what happened and what the reader can do about it.
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 
 class ResumeError(Exception):
-    """The root: catch this to catch everything that this package raises."""
+    """The root: catch it to catch every error that this package raises."""
 
 
 class ConfigurationError(ResumeError):
@@ -37,7 +40,7 @@ class ConfigurationError(ResumeError):
 
 
 class JobError(ResumeError):
-    """The job cannot be begun or gone on with."""
+    """The job cannot be begun or resumed."""
 
 
 class JobNotFoundError(JobError):
@@ -45,11 +48,48 @@ class JobNotFoundError(JobError):
 
 
 class JobCompletedError(JobError):
-    """Mode ``once``, and the job is completed already."""
+    """The job is completed, and mode ``once`` does not begin another one."""
 
 
 class JobLockedError(JobError):
     """Another live process owns the job."""
+
+    @classmethod
+    def for_crawl(
+        cls, job: object, worker: str | None, since: float | None = None
+    ) -> JobLockedError:
+        """A crawl cannot open ``job``. ``worker`` (``host:pid``) has owned it ``since`` (seconds
+        since the epoch); ``None``: unknown."""
+        return cls(
+            f"{job} is {_crawled_by(worker, since)}. {_wait_or_stop(job)} RESUME_FORCE=True takes "
+            "the job over; RESUME_JOB=<name> gives this crawl a job of its own."
+        )
+
+    @classmethod
+    def for_change(
+        cls, job: object, change: str, worker: str | None, since: float | None = None
+    ) -> JobLockedError:
+        """``job`` cannot be changed. ``change``: a participle, such as ``deleted``; the rest as
+        in ``for_crawl``."""
+        return cls(
+            f"{job} cannot be {change}: it is {_crawled_by(worker, since)}. {_wait_or_stop(job)}"
+        )
+
+    @classmethod
+    def being_opened(cls, job: object) -> JobLockedError:
+        """Another process opened ``job``, or is opening it, since it was found to be free."""
+        return cls(f"{job} is being opened by another process at this moment. Try again.")
+
+
+def _crawled_by(worker: str | None, since: float | None) -> str:
+    moment = ""
+    if since is not None:
+        moment = f" since {datetime.fromtimestamp(since, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    return f"being crawled by another process ({worker or 'unknown'}{moment})"
+
+
+def _wait_or_stop(job: object) -> str:
+    return f"Wait for it to end, or stop it: scrapy resume stop {job}."
 
 
 class JobExistsError(JobError):
@@ -57,7 +97,7 @@ class JobExistsError(JobError):
 
 
 class InputChangedError(JobError):
-    """An input file of the job changed, or went missing, since the job began."""
+    """An input file of the job was changed or removed since the job began."""
 
 
 class StoreError(ResumeError):
@@ -65,7 +105,8 @@ class StoreError(ResumeError):
 
 
 class StoreUnavailableError(StoreError):
-    """The store cannot be used for now (locked, full, out of reach); trying again may help."""
+    """The store cannot be used at the moment (locked, full, out of reach); a later attempt may
+    succeed."""
 
 
 class StoreDamagedError(StoreError):
@@ -77,19 +118,19 @@ class SchemaTooNewError(StoreError):
 
 
 class LeaseLostError(StoreError):
-    """This process does not own the job any more; nothing that it sends is accepted."""
+    """This process no longer owns the job; the store accepts nothing from it."""
 
 
 class NotRecordableError(ResumeError):
-    """A request that cannot be written down; it runs from memory (see docs/lineage.md)."""
+    """A request that cannot be serialized; it runs from memory (see docs/lineage.md)."""
 
 
 class ItemNotRecordableError(ResumeError):
-    """An item that cannot be written down; names the type and the field."""
+    """An item that cannot be serialized; the message names the type and the field."""
 
 
 class StateNotRecordableError(ResumeError):
-    """A value in ``spider.state`` that cannot be written down; names the key."""
+    """A value in ``spider.state`` that cannot be serialized; the message names the key."""
 
 
 class CallbackMissingError(ResumeError):
@@ -97,19 +138,19 @@ class CallbackMissingError(ResumeError):
 
 
 class HostUnavailableError(ResumeError):
-    """The request's host has not answered so many probes in a row (RESUME_BREAKER_PROBES)."""
+    """The request's host failed RESUME_BREAKER_PROBES probes in a row."""
 
 
 class HeldBackError(ResumeError):
-    """The request was not sent, though it waited for its turn: its host is to be left alone."""
+    """The request was due but was not sent: its host is to be left alone for now."""
 
 
 class FeedFileChangedError(ResumeError):
-    """A feed's file is not as this job has left it: deleted, cut, replaced or altered."""
+    """A feed's file is not as this job left it: it was deleted, cut, replaced or altered."""
 
 
 class FeedNotStoredError(ResumeError):
-    """A feed's storage (S3, FTP, a user's) did not take the file."""
+    """A feed's storage (S3, FTP, a user's own) did not accept the file."""
 
 
 class ScrapyChangedError(ResumeError):

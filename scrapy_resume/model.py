@@ -1,8 +1,8 @@
-"""States, identities and rows. No I/O.
+"""The data model: states of requests, units and jobs; identities; counters. No I/O.
 
 Words used throughout: a *job* is one crawl from start to completion, over as many
-*runs* (processes) as it takes. A *row* is one recorded request. An *identity* is
-what makes two requests the same for the job: 20 bytes.
+*runs* (processes) as it takes. A *row* is one stored request. An *identity* is 20
+bytes; requests of a job with the same identity are duplicates.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any, Final, NamedTuple
 IDENTITY_BYTES: Final = 20
 
 START: Final = 0
-"""The id of ``start()`` itself: the parent of everything that it yields."""
+"""The id of ``start()`` itself, the parent of everything that it yields."""
 
 NO_PARENT: Final = -1
-"""The parent of requests that nothing known has yielded (``spider_idle``, extensions)."""
+"""The parent of requests of unknown origin (``spider_idle`` handlers, extensions)."""
 
 
 class State(IntEnum):
-    """What became of a request. The numbers are part of the stored format."""
+    """The state of a request. The numbers are part of the stored format."""
 
     pending = 0
     leased = 1
@@ -34,23 +34,24 @@ class State(IntEnum):
 
 
 class UnitState(IntEnum):
-    """How far a unit has come, in the order in which people want to know.
+    """The state of a unit, in the order in which units are listed.
 
-    The numbers are part of the stored format.
+    The numbers are part of the stored format. A request has *ended* if it is done, failed or
+    ignored; it is *open* if it is pending or leased.
     """
 
     in_progress = 0
-    """Some of it has ended, some is open."""
+    """Some of its requests have ended, some are open."""
     failed = 1
-    """Nothing is open, none of it is done, some has failed."""
+    """No request is open, none is done, at least one failed."""
     partial = 2
-    """Nothing is open; done, but for requests that failed or are parked, or items that failed."""
+    """No request is open, some are done; others failed or are parked, or items failed."""
     parked = 3
-    """Nothing is open, none of it is done, some is parked."""
+    """No request is open, none is done or failed, at least one is parked."""
     pending = 4
-    """None of it has ended."""
+    """Requests are open, none has ended."""
     completed = 5
-    """Nothing is open, nothing was lost."""
+    """No request is open; none failed or is parked, and no item failed."""
 
 
 class Outcome(NamedTuple):
@@ -69,15 +70,15 @@ class Kind(IntEnum):
 
     request = 0
     start_item = 1
-    """An item that ``start()`` yielded: known by its content, not counted as a request."""
+    """An item that ``start()`` yielded: identified by its content, not counted as a request."""
 
 
 class Phase(IntEnum):
-    """How far a request that the engine holds has come."""
+    """How far a request that the engine holds has got."""
 
     sent = 1
     answered = 2
-    """The site has begun to answer: a death from here on may be the answer's doing."""
+    """The site has begun to answer: if the process dies now, the answer may be the cause."""
 
 
 STATUSES: Final = (
@@ -89,13 +90,13 @@ STATUSES: Final = (
     "failed",
     "completed",
 )
-"""Stored statuses of a job; ``crashed`` is what readers show for ``running`` without an owner."""
+"""The stored statuses of a job. Readers show ``running`` without a live owner as ``crashed``."""
 
 UNFINISHED: Final = frozenset(STATUSES) - {"completed"}
 
 
 def digest(*parts: bytes) -> bytes:
-    """A 20-byte BLAKE2b digest of the parts, each prefixed with its length."""
+    """The 20-byte BLAKE2b digest of the parts, each prefixed with its length."""
     hasher = blake2b(digest_size=IDENTITY_BYTES)
     for part in parts:
         hasher.update(len(part).to_bytes(4, "big"))
@@ -104,13 +105,13 @@ def digest(*parts: bytes) -> bytes:
 
 
 EVERY_RUN_ITEM: Final = "every run "
-"""With it begin the keys of items of requests that are fetched in every run."""
+"""Prefix of the item keys of requests that are fetched in every run."""
 
 
 def ordinary_identity(fingerprint: bytes) -> bytes:
-    """The identity of a request that duplicates are filtered from: its fingerprint.
+    """The identity of a request that is subject to deduplication: its fingerprint.
 
-    Fingerprints of another length than 20 bytes (a user's fingerprinter) are hashed.
+    A fingerprint that is not 20 bytes long (from a custom fingerprinter) is hashed.
     """
     if len(fingerprint) == IDENTITY_BYTES:
         return fingerprint
@@ -118,33 +119,34 @@ def ordinary_identity(fingerprint: bytes) -> bytes:
 
 
 def child_identity(parent: bytes, fingerprint: bytes) -> bytes:
-    """The base of the identities of a parent's ``dont_filter`` requests with a fingerprint."""
+    """What ``occurrence_identity`` starts from, for the ``dont_filter`` requests of a parent that
+    have this fingerprint."""
     return digest(b"child", parent, fingerprint)
 
 
 def occurrence_identity(base: bytes, occurrence: int) -> bytes:
-    """The identity of the n-th (from 0) equal thing that one parent has yielded."""
+    """The identity of the n-th (from 0) of the equal requests or items that a parent yielded."""
     return digest(b"occurrence", base, occurrence.to_bytes(8, "big"))
 
 
 def skipped_identity(identity: bytes) -> bytes:
     """The identity of a row that a delta crawl skipped.
 
-    Another one than the request's own: the same request is new when it comes in a way that it
-    is not skipped in (from ``start()``, say).
+    It differs from the request's own identity: the same request is new if it arrives again in a
+    way in which it is not skipped (from ``start()``, for example).
     """
     return digest(b"delta", identity)
 
 
 def key_of_ones_own(key: object) -> bytes:
-    """What ``meta["resume_key"]`` says a request gave its items by: bytes, or text of anything."""
+    """The identity for ``meta["resume_key"]``: of bytes as they are, of anything else as text."""
     own = key if isinstance(key, bytes) else str(key).encode("utf-8", "surrogatepass")
     return digest(b"resume key", own)
 
 
 @dataclass(frozen=True)
 class JobKey:
-    """A job's name and number; ``str`` gives the ``books#3`` of the command line."""
+    """A job's name and number; ``str`` gives ``books#3``, as on the command line."""
 
     name: str
     number: int
@@ -154,45 +156,47 @@ class JobKey:
 
     @classmethod
     def parse(cls, text: str) -> tuple[str, int | None]:
-        """``books#3`` → ``("books", 3)``; ``books`` → ``("books", None)``, the latest."""
+        """``books#3`` → ``("books", 3)``; ``books`` → ``("books", None)``, its latest job."""
         name, mark, number = text.rpartition("#")
         if mark and number.isdecimal():
             return name, int(number)
         return text, None
 
 
+# Nine fields, one for each filter: always built by keyword.
 @dataclass(frozen=True)
 class Selection:
-    """Which requests of a job are meant: those that all of these hold for; ``None``: any."""
+    """Selects the requests of a job that match all of these conditions; ``None`` matches any."""
 
     states: tuple[State, ...] = ()
-    """Empty: any."""
+    """One of these; empty matches any."""
     host: str | None = None
     """The host of the URL, without a port."""
     status: int | None = None
-    """The HTTP status that it ended with."""
+    """The HTTP status with which it ended."""
     error: str | None = None
-    """The class name of the error that it ended with."""
+    """The class name of the error with which it ended."""
     callback: str | None = None
     """The name of the spider's method."""
     url: str | None = None
-    """A glob: ``*`` stands for any text, ``?`` for any character, all else for itself."""
+    """A glob: ``*`` matches any text, ``?`` any one character, everything else itself."""
     unit: str | None = None
     partial: bool = False
     """Done, with items that failed in a pipeline."""
     max_attempts: int | None = None
-    """Tried at most so often."""
+    """Attempted at most so often."""
 
     @property
     def is_everything(self) -> bool:
-        """Nothing but the state tells which ones are meant."""
+        """Whether there is no condition except on the state."""
         return self == Selection(states=self.states)
 
 
 LIVE_STATUSES: Final = frozenset({"running", "recovering"})
-"""Statuses of a job, or a run, that only a live owner may have."""
+"""Statuses of a job or a run that require a live owner."""
 
 
+# Ten fields, one for each counter of the store: always built by keyword.
 @dataclass
 class Counts:
     """Requests by state, and items. ``delayed`` is a part of ``pending``."""
@@ -210,17 +214,17 @@ class Counts:
 
     @classmethod
     def of(cls, columns: Mapping[str, Any]) -> Counts:
-        """Out of columns that have the names of the counters."""
+        """From columns that have the names of the counters."""
         return cls(**{name: int(columns[name]) for name in cls.__dataclass_fields__})
 
     @property
     def open(self) -> int:
-        """Requests that still want to be fetched or finished."""
+        """Requests that are pending or leased."""
         return self.pending + self.leased
 
     @property
     def total(self) -> int:
-        """All requests, whatever their state."""
+        """Requests in any state."""
         return self.open + self.done + self.failed + self.parked + self.ignored
 
     @property
@@ -233,7 +237,7 @@ class Counts:
 def unit_state(
     open_: int, done: int, failed: int, parked: int, ignored: int, items_failed: int
 ) -> UnitState | None:
-    """How far a unit with so many requests has come; ``None``: it has none."""
+    """The state of a unit with these numbers of requests; ``None`` if it has none."""
     ended = done + failed + ignored
     if open_:
         return UnitState.in_progress if ended else UnitState.pending
@@ -246,35 +250,36 @@ def unit_state(
     return UnitState.parked if parked else UnitState.completed
 
 
+# Eighteen fields, one for each fact that the store keeps of a job: always built by keyword.
 @dataclass(frozen=True)
 class JobSummary:
-    """One job as the store has it, without its requests."""
+    """One job as it is stored, without its requests."""
 
     key: JobKey
     spider: str
     status: str
     """One of ``STATUSES``, as stored."""
     reason: str | None
-    """The close reason of the last run; ``None`` while one is running, or before the first."""
+    """The close reason of the last run; ``None`` during a run and before the first."""
     alive: bool
-    """A live process owns the job now."""
+    """Whether a live process owns the job."""
     owner: str | None
     """``host:pid`` of the last run; ``None`` before the first."""
     owned_since: float | None
-    """When the last run began, in seconds since the epoch."""
+    """When the last run began, in seconds since the epoch; ``None`` before the first."""
     created_at: float
     updated_at: float
     completed_at: float | None
     counts: Counts
     input_hashes: dict[str, str] = field(default_factory=dict)
-    """Path → SHA-256 in hex, as they were when the job began."""
+    """Path → SHA-256 in hex, when the job began."""
     metadata: dict[str, object] = field(default_factory=dict)
     arguments: dict[str, object] = field(default_factory=dict)
     """The spider arguments."""
     start_exhausted: bool = False
     delta: bool = False
-    """It skips what gave items in earlier numbers."""
+    """It skips requests that gave items in earlier numbers."""
     launch: dict[str, Any] | None = None
-    """How the last crawl of the job was started, see ``launching``; ``None``: unknown."""
+    """How the last crawl of the job was started, see ``run.launch``; ``None``: unknown."""
     expected_total: float | None = None
-    """Pages of the whole job, as the spider says; ``None``: it does not."""
+    """Pages of the whole job, as the spider says; ``None``: the spider does not say."""

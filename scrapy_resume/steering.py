@@ -1,4 +1,4 @@
-"""Telling a job which requests to fetch again, and which never to fetch.
+"""Changes the requests of a job: ``retry`` has them fetched again, ``park`` keeps them from it.
 
     from scrapy_resume.steering import park, retry
 
@@ -24,51 +24,55 @@ if TYPE_CHECKING:
 
 def retry(
     location: str | PathLike[str],
-    job: str | None = None,
+    job: str | JobKey | None = None,
     *,
     dry_run: bool = False,
     **filters: Any,
 ) -> int:
-    """Have requests of a job fetched again by the next run; how many they are.
+    """Have requests of a job fetched again. Returns how many they are.
 
-    ``filters`` are those of ``reporting.reports.selection``. Without a ``state``, those that
-    have failed and those that are parked; with ``partial``, those that are done and of which
-    items failed. ``done`` and ``ignored`` are possible too. A completed job becomes ``paused``.
-    What a retried request gives replaces what it gave before. With ``dry_run`` nothing is
-    changed.
+    ``job`` is what ``reporting.reports.Reports`` takes, ``filters`` are those of
+    ``reporting.reports.selection``. Without a ``state``, failed and parked requests are retried;
+    with ``partial``, requests that are done but lost items. The states ``done`` and ``ignored``
+    can be retried too. A completed job becomes ``paused``. The items of a retried request replace
+    those that it gave before. With ``dry_run`` nothing is changed.
 
-    Left alone are requests that were never written down (retry the pages that led to them), and
-    those with ``resume_every_run``. While a process crawls the job, that one does it, within a
-    second or so. Raises ``JobNotFoundError``, ``StoreUnavailableError`` if that process does not
-    answer (nothing is changed then), ``ConfigurationError`` for a state that cannot be retried,
-    ``ValueError`` for one that there is not, and ``StoreError``.
+    Requests that were never serialized cannot be retried (retry the pages that led to them), nor
+    can those with ``resume_every_run``. If the job is live, its process makes the change within
+    about a second. Raises ``JobNotFoundError``; ``StoreUnavailableError`` if that process does not
+    answer, and then nothing is changed; ``ConfigurationError`` for a state that cannot be retried;
+    ``ValueError`` for an unknown state; and ``StoreError``.
     """
     return _steer(location, job, to_retry(selection(**filters)), State.pending, dry_run)
 
 
 def park(
     location: str | PathLike[str],
-    job: str | None = None,
+    job: str | JobKey | None = None,
     *,
     dry_run: bool = False,
     **filters: Any,
 ) -> int:
-    """Have requests of a job not fetched until they are retried; how many they are.
+    """Keep requests of a job from being fetched until they are retried. Returns how many they are.
 
-    Those that are pending or have failed, as far as ``filters`` hold for them; there has to be
-    one. Otherwise as ``retry``.
+    Only pending and failed requests are parked. At least one of ``filters`` has to be given.
+    Everything else is as in ``retry``.
     """
-    meant = to_park(selection(**filters))
-    if meant.is_everything and not filters.get("state"):
+    chosen = to_park(selection(**filters))
+    if chosen.is_everything and not filters.get("state"):
         raise ConfigurationError(
-            "Which requests are to be parked? Name at least one filter (state, host, url, …)."
+            "No filter says which requests to park. Give at least one (state, host, url, …)."
         )
-    return _steer(location, job, meant, State.parked, dry_run)
+    return _steer(location, job, chosen, State.parked, dry_run)
 
 
 def _steer(
-    location: str | PathLike[str], job: str | None, meant: Selection, to: State, dry_run: bool
+    location: str | PathLike[str],
+    job: str | JobKey | None,
+    chosen: Selection,
+    to: State,
+    dry_run: bool,
 ) -> int:
     place = fspath(location)
-    key: JobKey = open_store(place).find(job)
-    return open_location(place).steer(key, meant, to, dry_run=dry_run)
+    key = open_store(place).find(job)
+    return open_location(place).steer(key, chosen, to, dry_run=dry_run)

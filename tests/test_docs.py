@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -218,15 +219,47 @@ def test_tests_that_the_guarantee_names_are_there() -> None:
     assert not [name for name in sorted(named) if f"def {name}(" not in sources]
 
 
-def test_every_module_has_a_place_in_the_house() -> None:
+def house() -> str:
+    """The section of CONTRIBUTING that draws the house."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return text.partition("## How the house is built")[2].partition("## Adding")[0]
+
+
+def test_every_package_and_top_module_has_a_place_in_the_picture_of_the_house() -> None:
     names = [
         f"{path.name}/" if path.is_dir() else path.stem
         for path in sorted(PACKAGE.iterdir())
         if path.suffix == ".py" or (path / "__init__.py").is_file()
     ]
+    picture = house().partition("### One request")[0]
+    drawn = set(re.findall(r"[a-z]+/?", picture))
     assert "tracking/" in names
-    assert [name for name in names if name != "__init__" and f"`{name}`" not in text] == []
+    assert [name for name in names if name != "__init__" and name not in drawn] == []
+
+
+def functions_of(path: Path) -> set[str]:
+    """The functions of a module, methods as ``Class.method``."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            found |= {
+                f"{node.name}.{inner.name}"
+                for inner in node.body
+                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+    return found
+
+
+def test_the_way_of_a_request_names_functions_that_exist() -> None:
+    way = house().partition("### One request")[2]
+    steps = re.findall(r"^(\d+)\. ", way, flags=re.MULTILINE)
+    named = re.findall(r"`([a-z_/]+\.py)`\s+`([A-Za-z_.]+)`", way)
+    assert steps == [str(number) for number in range(1, 11)]
+    assert len(named) >= len(steps)
+    missing = [f"{file} {name}" for file, name in named if name not in functions_of(PACKAGE / file)]
+    assert missing == []
 
 
 # -- events

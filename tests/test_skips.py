@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.support.site import REPO
@@ -23,35 +21,48 @@ SERVER = """
 """
 
 
-@pytest.fixture(params=[(), ("-n", "2")], ids=["one process", "xdist"])
-def run(
-    request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> Any:
-    """Runs a file of tests in a process of its own; returns the result."""
-    monkeypatch.setenv("PYTHONPATH", str(REPO))
-    pytester.makeconftest(
-        "from tests.support.skips import pytest_make_collect_report, pytest_runtest_makereport\n"
-    )
+class Runs:
+    """Runs files of tests with the hooks of the suite, and none of its other plugins."""
 
-    def run(source: str, ci: str | None) -> pytest.RunResult:
-        monkeypatch.delenv("CI", raising=False)
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pytester = pytester
+        self.monkeypatch = monkeypatch
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        monkeypatch.setenv("PYTHONPATH", str(REPO))
+
+    def __call__(self, source: str, ci: str | None) -> pytest.RunResult:
+        self.prepare(source, ci)
+        return self.pytester.runpytest_inprocess(*WORDS)
+
+    def with_xdist(self, source: str, ci: str | None) -> pytest.RunResult:
+        self.prepare(source, ci)
+        return self.pytester.runpytest_subprocess(*WORDS, "-p", "xdist.plugin", "-n", "1")
+
+    def prepare(self, source: str, ci: str | None) -> None:
+        self.monkeypatch.delenv("CI", raising=False)
         if ci is not None:
-            monkeypatch.setenv("CI", ci)
-        pytester.makepyfile(source)
-        return pytester.runpytest_subprocess("-ra", "-p", "no:twisted", *request.param)
+            self.monkeypatch.setenv("CI", ci)
+        self.pytester.makepyfile(source)
 
-    return run
+
+WORDS = ["-ra", "-p", "tests.support.skips"]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    return Runs(pytester, monkeypatch)
 
 
 @pytest.mark.parametrize("ci", [None, "", "false"])
-def test_what_did_not_start_skips_on_a_developers_machine(run: Any, ci: str | None) -> None:
+def test_what_did_not_start_skips_on_a_developers_machine(run: Runs, ci: str | None) -> None:
     result = run(SERVER, ci)
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["*the server did not start: initdb failed: no space left*"])
 
 
-def test_what_did_not_start_fails_on_ci_and_says_why(run: Any) -> None:
-    result = run(SERVER, "true")
+@pytest.mark.parametrize("parallel", [False, True], ids=["one process", "xdist"])
+def test_what_did_not_start_fails_on_ci_and_says_why(run: Runs, parallel: bool) -> None:
+    result = run.with_xdist(SERVER, "true") if parallel else run(SERVER, "true")
     result.assert_outcomes(errors=2)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*the server did not start: initdb failed: no space left*"])
@@ -66,7 +77,7 @@ def test_what_did_not_start_fails_on_ci_and_says_why(run: Any) -> None:
         "import unittest\ndef test_it(): raise unittest.SkipTest('nothing here')",
     ],
 )
-def test_a_skip_without_a_known_reason_fails_on_ci(run: Any, source: str) -> None:
+def test_a_skip_without_a_known_reason_fails_on_ci(run: Runs, source: str) -> None:
     run(source, None).assert_outcomes(skipped=1)
     result = run(source, "true")
     counts = result.parseoutcomes()
@@ -75,7 +86,7 @@ def test_a_skip_without_a_known_reason_fails_on_ci(run: Any, source: str) -> Non
     result.stdout.fnmatch_lines(["*skipped, which CI=true does not allow: nothing here*"])
 
 
-def test_a_module_that_skips_itself_fails_on_ci(run: Any) -> None:
+def test_a_module_that_skips_itself_fails_on_ci(run: Runs) -> None:
     source = "import pytest\npytest.importorskip('no_such_library')\ndef test_it(): pass"
     assert run(source, None).ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result = run(source, "true")
@@ -84,7 +95,7 @@ def test_a_module_that_skips_itself_fails_on_ci(run: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["other_store", "other_scrapy", "other_platform"])
-def test_a_test_about_something_else_may_be_skipped_on_ci(run: Any, kind: str) -> None:
+def test_a_test_about_something_else_may_be_skipped_on_ci(run: Runs, kind: str) -> None:
     source = f"""
         import pytest
         from tests.support.skips import {kind}

@@ -1,7 +1,7 @@
-"""``scrapy resume``: what people ask and tell their jobs.
+"""``scrapy resume``: its subcommands, one module each, and how their answers look to people.
 
-Scrapy loads this module whenever ``scrapy`` is called, whatever for: it imports nothing
-that Scrapy's own commands do not need.
+What the answers say is computed in ``reporting``; what changes a job is done by ``store``. Every
+``scrapy`` command loads this module, so it imports only what Scrapy's own commands need.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from scrapy.commands import ScrapyCommand
+
+if TYPE_CHECKING:
+    from scrapy_resume.commands.invocation import Clock
 
 SUBCOMMANDS: Final = (
     "list",
@@ -40,11 +43,13 @@ SUBCOMMANDS: Final = (
 
 
 class ResumeCommand(ScrapyCommand):
-    """``scrapy resume SUBCOMMAND …``, in a project and outside."""
+    """``scrapy resume SUBCOMMAND …``, inside and outside of a project."""
 
     requires_project = False
     requires_crawler_process = False
     default_settings: ClassVar[dict[str, Any]] = {"LOG_ENABLED": False}
+    clock: ClassVar[Clock | None] = None
+    """``None``: the clock of the system."""
 
     def syntax(self) -> str:
         """What follows ``scrapy resume`` in the usage line."""
@@ -52,20 +57,20 @@ class ResumeCommand(ScrapyCommand):
 
     def short_desc(self) -> str:
         """One line for the list of commands."""
-        return "See and steer the jobs of resumable crawls"
+        return "Inspect and control the jobs of resumable crawls"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Scrapy's global options, which may stand anywhere, and the subcommands.
+        """Declare Scrapy's global options, and the subcommands in a parser of their own.
 
-        Scrapy's parser takes the global options and leaves the rest to that of the
-        subcommands, ``--help`` included.
+        Scrapy's parser takes the global options, wherever they stand; the rest, ``--help``
+        included, is left to the parser of the subcommands.
         """
         super().add_options(parser)
         parser.add_argument("-h", "--help", action="store_true", help=argparse.SUPPRESS)
         self._parser = type(parser)(
             prog="scrapy resume",
             description=self.long_desc(),
-            epilog="Scrapy's global options (-s NAME=VALUE and so on) may stand anywhere.",
+            epilog="Scrapy's global options (such as -s NAME=VALUE) may stand anywhere.",
         )
         subparsers = self._parser.add_subparsers(
             title="subcommands", metavar="SUBCOMMAND", required=True
@@ -79,30 +84,31 @@ class ResumeCommand(ScrapyCommand):
             module.add_arguments(subparser)
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Scrapy's options, then those of the subcommand; exits with 2 if they are wrong."""
+        """Parse Scrapy's options, then the subcommand's; wrong usage ends with exit code 2."""
         super().process_options(args, opts)
         self._arguments = self._parser.parse_args([*args, *(["--help"] if opts.help else [])])
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Run the subcommand; a failure is one line on standard error, and exit code 1."""
-        from scrapy_resume.commands.call import Call, one_line
+        """Run the subcommand; a failure is one line on standard error and exit code 1."""
+        from scrapy_resume.commands.formats import one_line
+        from scrapy_resume.commands.invocation import Clock, Invocation
         from scrapy_resume.errors import ResumeError
 
         assert self.settings is not None
+        call = Invocation(self._arguments, self.settings, self.clock or Clock())
         try:
-            with suppress(BrokenPipeError):  # who reads has read enough
-                self.exitcode = self._arguments.run(Call(self._arguments, self.settings))
+            with suppress(BrokenPipeError):  # the reader has left
+                self.exitcode = self._arguments.run(call)
                 sys.stdout.flush()
         except (ResumeError, OSError) as error:
-            print(f"scrapy resume: {one_line(error)}", file=sys.stderr)
-            self.exitcode = 1
+            self.exitcode = call.fail(one_line(error))
         except KeyboardInterrupt:
             self.exitcode = 130
-        _drop_what_cannot_be_printed()
+        _discard_unprintable_output()
 
 
-def _drop_what_cannot_be_printed() -> None:
-    """Python flushes standard output once more at exit, and would complain then."""
+def _discard_unprintable_output() -> None:
+    """Python flushes standard output again at exit, and would then print an error."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,46 +1,35 @@
-"""``scrapy resume backup``: a job as one file, while it is crawled or not."""
+"""``scrapy resume backup``: copies a job into one file, also while it is crawled."""
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Final
 
-from scrapy_resume.commands.acting import store_of
-from scrapy_resume.commands.call import Call, add_json
+from scrapy_resume.commands.arguments import JOB_HELP, add_json, add_overwrite
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.output_file import output_path
+from scrapy_resume.commands.writable_store import writable_store
 
-HELP: Final = "writes a consistent copy of a job, a live one too, into a file"
+HELP: Final = "write a consistent copy of a job, live or not, to a file"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume backup``."""
-    parser.add_argument("job", metavar="JOB", help="name, the latest job of it, or name#number")
-    parser.add_argument("file", metavar="FILE", help="what to write")
+    """Declare the arguments."""
+    parser.add_argument("job", metavar="JOB", help=JOB_HELP)
+    parser.add_argument("file", metavar="FILE", help="file to write")
     add_json(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+    add_overwrite(parser)
 
 
-def run(call: Call) -> int:
-    """Write the copy: the whole file or, if anything fails, none of it."""
-    target = Path(os.path.realpath(call.arguments.file))
-    _refuse_to_spoil(target, call)
-    key = call.reports().find(call.arguments.job)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        store_of(call).backup(key, unfinished)
-        _refuse_to_spoil(target, call)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    size = target.stat().st_size
+def run(call: Invocation) -> int:
+    """Write the copy: the complete file or, if anything fails, none."""
+    target = call.arguments.file
+    with output_path(target, call.arguments.overwrite) as unfinished:
+        key = call.find_job()
+        writable_store(call).backup(key, unfinished)
+        size = unfinished.stat().st_size
     if call.arguments.json:
-        call.print_json({"job": str(key), "file": call.arguments.file, "bytes": size})
+        call.print_json({"job": str(key), "file": target, "bytes": size})
     else:
-        call.print_lines([f"{key} is copied to {call.arguments.file} ({size:,} bytes)"])
+        call.print_lines([f"{key} is copied to {target} ({size:,} bytes)"])
     return 0
-
-
-def _refuse_to_spoil(target: Path, call: Call) -> None:
-    if target.exists() and not (target.is_file() and call.arguments.overwrite):
-        raise FileExistsError(f"{call.arguments.file} exists; --overwrite replaces a file")

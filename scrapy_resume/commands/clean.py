@@ -1,52 +1,48 @@
-"""``scrapy resume clean``: completed jobs that are old are deleted."""
+"""``scrapy resume clean``: deletes old completed jobs."""
 
 from __future__ import annotations
 
-import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.acting import store_of
-from scrapy_resume.commands.call import Call, add_json, one_line
-from scrapy_resume.commands.reset import delete, tell_deleted
+from scrapy_resume.commands.arguments import add_json, amount, count
+from scrapy_resume.commands.formats import one_line
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.reset import delete, print_deleted
+from scrapy_resume.commands.writable_store import writable_store
 from scrapy_resume.errors import JobNotFoundError, StoreError
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobSummary
     from scrapy_resume.store.contract import Store
 
-HELP: Final = "deletes completed jobs that are older than so many days"
+HELP: Final = "delete jobs that were completed more than N days ago"
 
 DAY_SECONDS: Final = 86_400
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume clean``."""
+    """Declare the arguments."""
     add_json(parser)
     parser.add_argument(
-        "--days", type=float, required=True, metavar="N", help="completed longer ago than that"
+        "--days", type=amount, required=True, metavar="N", help="completed more than N days ago"
     )
     parser.add_argument(
         "--keep",
-        type=int,
+        type=count,
         default=0,
         metavar="N",
-        help="of each name, the latest completed ones that stay whatever their age (default 0)",
+        help="keep the latest N completed jobs of each name, whatever their age (default 0)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say which they are")
+    parser.add_argument("--dry-run", action="store_true", help="only list them")
 
 
-def run(call: Call) -> int:
-    """Delete what is meant; 1 if there is something that cannot be read, or be deleted."""
+def run(call: Invocation) -> int:
+    """Delete the jobs; exit code 1 if there are jobs that cannot be read or deleted."""
     days, keep = call.arguments.days, call.arguments.keep
-    if not (isfinite(days) and days >= 0):
-        call.usage_error("--days has to be a number from 0")
-    if keep < 0:
-        call.usage_error("--keep has to be a number from 0")
-    store = store_of(call)
-    completed_before = time.time() - days * DAY_SECONDS
+    store = writable_store(call)
+    completed_before = call.clock.now() - days * DAY_SECONDS
     completed, unreadable = _completed(store)
     old = [
         summary.key
@@ -54,12 +50,12 @@ def run(call: Call) -> int:
         if summary.completed_at is not None and summary.completed_at < completed_before
     ]
     if call.arguments.dry_run:
-        return tell_deleted(call, [str(key) for key in old], unreadable, would=True)
+        return print_deleted(call, [str(key) for key in old], unreadable, verb="would be")
     return delete(call, store, old, completed_before=completed_before, unreadable=unreadable)
 
 
 def _completed(store: Store) -> tuple[list[JobSummary], list[dict[str, Any]]]:
-    """(completed jobs that nobody is on, what cannot be read), by name and number."""
+    """(completed jobs that nobody is crawling, jobs that cannot be read), by name and number."""
     found = []
     unreadable = []
     for key in store.jobs():

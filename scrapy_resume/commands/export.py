@@ -1,4 +1,4 @@
-"""``scrapy resume export``: the stored items as a file, through Scrapy's exporters."""
+"""``scrapy resume export``: writes the stored items to a file, with Scrapy's exporters."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from io import RawIOBase
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
-from scrapy_resume.commands.call import Call, add_job, add_json
-from scrapy_resume.commands.newfile import new_file
-from scrapy_resume.commands.terminal import is_terminal, printable
+from scrapy_resume.commands.arguments import add_job, add_json, add_overwrite
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.output_file import output_file
+from scrapy_resume.commands.terminal_output import is_terminal, printable
 from scrapy_resume.errors import ConfigurationError, ItemNotRecordableError
 
 if TYPE_CHECKING:
     from scrapy.settings import Settings
 
-HELP: Final = "writes the stored items of a job to a file"
+HELP: Final = "write the stored items of a job to a file"
 
 STANDARD_OUTPUT: Final = "-"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume export``."""
+    """Declare the arguments."""
     add_job(parser)
     add_json(parser)
     parser.add_argument(
@@ -34,16 +35,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="FILE[:FORMAT]",
-        help="the format is that of the file's extension if it is not given;"
+        help="file to write; FORMAT is taken from its extension if it is not given;"
         " -:FORMAT writes to standard output",
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace FILE if it exists, once all is written"
-    )
+    add_overwrite(parser)
 
 
-def run(call: Call) -> int:
-    """Write the items: the whole file or, if anything fails, none of it."""
+def run(call: Invocation) -> int:
+    """Write the items: the complete file or, if anything fails, none."""
     exporters = exporter_paths(call.settings)
     try:
         target, format_name = split_output(call.arguments.output, exporters)
@@ -51,16 +50,16 @@ def run(call: Call) -> int:
         call.usage_error(str(error))
     to_stdout = target == STANDARD_OUTPUT
     if to_stdout and call.arguments.json:
-        call.usage_error("--json and -o - both want standard output: name a file")
+        call.usage_error("--json and -o - both write to standard output: name a file")
     reports = call.reports()
-    key = reports.find(call.arguments.job)
-    output = _standard_output() if to_stdout else new_file(target, call.arguments.overwrite)
+    key = call.find_job()
+    output = _standard_output() if to_stdout else output_file(target, call.arguments.overwrite)
     with output as file:
         exporter = _exporter(exporters[format_name], call.settings, file)
         if _is_csv_without_fields(exporter):
-            # Its header would be that of the first item, and other items' fields be left out.
-            exporter.fields_to_export = _all_fields(reports.items(str(key)))
-        count = _export(exporter, reports.items(str(key)))
+            # The header would have only the fields of the first item.
+            exporter.fields_to_export = _all_fields(reports.items(key))
+        count = _export(exporter, reports.items(key))
     if call.arguments.json:
         document = {"job": str(key), "items": count, "file": target, "format": format_name}
         call.print_json(document)
@@ -147,7 +146,7 @@ def _standard_output() -> Iterator[IO[bytes]]:
 
 
 class _OnTerminal(RawIOBase):
-    """What an exporter writes, as a terminal may show it: nothing in an item can steer that."""
+    """A binary file that shows on the terminal what is written, with control characters escaped."""
 
     def __init__(self) -> None:
         self._decoder = getincrementaldecoder("utf-8")("backslashreplace")

@@ -1,35 +1,35 @@
-"""``scrapy resume failed``: what has failed, by error."""
+"""``scrapy resume failed``: failed requests, grouped by error."""
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.call import Call, add_job, add_json
-from scrapy_resume.commands.terminal import text, words
+from scrapy_resume.commands.arguments import add_job, add_json
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.terminal_output import text, words
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-HELP: Final = "failures grouped by error, with examples"
+HELP: Final = "show failed requests, grouped by error, with examples"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume failed``."""
+    """Declare the arguments."""
     add_job(parser)
     add_json(parser)
-    parser.add_argument("--unit", metavar="UNIT", help="only what belongs to it")
+    parser.add_argument("--unit", metavar="UNIT", help="only requests of this unit")
 
 
-def run(call: Call) -> int:
+def run(call: Invocation) -> int:
     """Print the errors, the most frequent first."""
     from scrapy_resume.reporting.reports import COUNTED_AT_MOST
 
     reports = call.reports()
-    key = reports.find(call.arguments.job)
-    groups = reports.failures(str(key), unit=call.arguments.unit)
+    key = call.find_job()
+    groups = reports.failures(key, unit=call.arguments.unit)
     if call.arguments.json:
         call.print_json(groups)
     elif groups:
@@ -40,7 +40,7 @@ def run(call: Call) -> int:
         call.print_lines([f"No request of {key} has failed."])
     counted = sum(group["count"] for group in groups)
     if counted >= COUNTED_AT_MOST:
-        print(f"These are the {counted:,} that were found last.", file=sys.stderr)
+        call.note(f"Only the {counted:,} failed requests that were discovered last are counted.")
     return 0
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.call import Call, add_json, percent, progress_share, table
-from scrapy_resume.commands.terminal import Column, ago, bar, fitted_table, status_style, text
-from scrapy_resume.reporting.forecast import whole
+from scrapy_resume.commands.arguments import add_json
+from scrapy_resume.commands.formats import job_name_of, table
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.terminal_output import (
+    Column,
+    ago,
+    bar,
+    fitted_table,
+    status_style,
+    text,
+)
+from scrapy_resume.reporting.progress import percent, progress_of
+from scrapy_resume.reporting.times import seconds_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-HELP: Final = "all jobs, the latest first"
+HELP: Final = "list all jobs, the most recently updated first"
 
 _HEADINGS: Final = ("JOB", "STATUS", "PROGRESS", "SUCCESS", "ITEMS", "UPDATED")
 _COLUMNS: Final = (
@@ -32,39 +40,40 @@ _BAR_WIDTH: Final = 16
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume list``."""
+    """Declare the arguments."""
     add_json(parser)
 
 
-def run(call: Call) -> int:
-    """Print the jobs; 1 if one of them cannot be read (the others are printed all the same)."""
+def run(call: Invocation) -> int:
+    """Print the jobs; exit code 1 if one of them cannot be read."""
     reports = call.reports()
     jobs = reports.jobs()
     if call.arguments.json:
         call.print_json(jobs)
     elif jobs:
         call.print_screen(
-            drawn=lambda console: _drawn(console, jobs),
+            drawn=lambda console: _drawn(console, jobs, call.clock.now()),
             plain=lambda: table([_HEADINGS, *map(_row, jobs)]),
         )
     else:
         call.print_lines([f"There are no jobs in {reports.location}."])
-    return call.tell_of_unreadable(jobs)
+    return call.fail_if_unreadable(jobs)
 
 
 def _row(job: dict[str, Any]) -> tuple[str, ...]:
     return (
-        f"{job['job']}#{job['number']}",
+        job_name_of(job),
         job["status"],
-        percent(progress_share(job)),
+        percent(progress_of(job).share if job["requests"] else None),
         percent(job["success_rate"]),
         str(job["items"]["stored"]) if job["items"] else "-",
         job["updated_at"] or "-",
     )
 
 
-def _drawn(console: Console, jobs: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
-    now = time.time()
+def _drawn(
+    console: Console, jobs: Sequence[dict[str, Any]], now: float
+) -> Iterator[RenderableType]:
     yield fitted_table(console, _COLUMNS, [_cells(job, now) for job in jobs], flexible=0)
 
 
@@ -74,8 +83,8 @@ def _cells(job: dict[str, Any], now: float) -> list[str | Text]:
     shown_bar: str | Text = ""
     if counts:
         failed = counts["failed"] + counts["parked"]
-        shown_bar = bar(_BAR_WIDTH, counts["done"], failed, counts["ignored"], whole(job))
+        whole = progress_of(job).whole
+        shown_bar = bar(_BAR_WIDTH, counts["done"], failed, counts["ignored"], whole)
     if job["updated_at"]:
-        moment = datetime.strptime(f"{updated}+0000", "%Y-%m-%dT%H:%M:%SZ%z").timestamp()
-        updated = ago(max(0.0, now - moment))
+        updated = ago(max(0.0, now - seconds_of(updated)))
     return [name, text(status, status_style(status)), shown_bar, progress, success, items, updated]

@@ -1,4 +1,4 @@
-"""``scrapy resume recover``: what dead workers hold is taken back now."""
+"""``scrapy resume recover``: takes back the leases of dead workers now."""
 
 from __future__ import annotations
 
@@ -7,43 +7,42 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.acting import store_of
-from scrapy_resume.commands.call import Call, add_job, add_json
-from scrapy_resume.commands.outcome import told_status
+from scrapy_resume.commands.arguments import add_job, add_json, amount
+from scrapy_resume.commands.formats import status_with_reason
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.writable_store import writable_store
 
 if TYPE_CHECKING:
     from scrapy_resume.store.contract import Recovery
 
-HELP: Final = "takes back now what dead workers hold"
+HELP: Final = "take back the requests that dead workers have leased"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume recover``."""
+    """Declare the arguments."""
     add_job(parser)
     add_json(parser)
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=amount,
         metavar="SECONDS",
-        help="shared stores: workers that were silent for longer are fenced as dead (default:"
-        " their own RESUME_ORPHAN_TIMEOUT)",
+        help="in a shared store, workers without a heartbeat for so long count as dead and are"
+        " fenced (default: their own RESUME_ORPHAN_TIMEOUT)",
     )
 
 
-def run(call: Call) -> int:
-    """Recover the job; nothing to take back is no failure."""
+def run(call: Invocation) -> int:
+    """Recover the job; exit code 0 also if there is nothing to take back."""
     from scrapy_resume.settings.table import parse_setting
 
     timeout_seconds = call.arguments.timeout
-    if timeout_seconds is not None and not timeout_seconds >= 0:
-        call.usage_error("--timeout has to be a number from 0")
-    # The store logs whom it takes for dead; here that is the answer, on standard output.
+    # The store logs which workers are dead; the command prints them.
     logging.getLogger("scrapy_resume").addHandler(logging.NullHandler())
     reports = call.reports()
-    key = reports.find(call.arguments.job)
+    key = call.find_job()
     crash_limit = parse_setting("RESUME_CRASH_LIMIT", call.settings)
-    recovery = store_of(call).recover(key, crash_limit, timeout_seconds)
-    answer = reports.job(str(key))
+    recovery = writable_store(call).recover(key, crash_limit, timeout_seconds)
+    answer = reports.job(key)
     if call.arguments.json:
         document = {
             "job": str(key),
@@ -55,16 +54,16 @@ def run(call: Call) -> int:
         }
         call.print_json(document)
     else:
-        call.print_lines(_told(str(key), recovery, answer))
+        call.print_lines(_lines(str(key), recovery, answer))
     return 0
 
 
-def _told(job: str, recovery: Recovery, answer: dict[str, Any]) -> Iterator[str]:
+def _lines(job: str, recovery: Recovery, answer: dict[str, Any]) -> Iterator[str]:
     if recovery.workers:
         parked = f", {recovery.parked} of them parked" if recovery.parked else ""
         dead = ", ".join(recovery.workers)
         yield f"{recovery.requests} requests of {job} are taken back from {dead}{parked}"
     else:
-        yield f"Nothing of {job} is held by dead workers: it is {told_status(answer)}"
+        yield f"No dead worker holds requests of {job}: it is {status_with_reason(answer)}"
     if recovery.alive:
-        yield f"{', '.join(recovery.alive)} crawls it"
+        yield f"Live workers: {', '.join(recovery.alive)}"

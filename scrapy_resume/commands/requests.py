@@ -1,23 +1,31 @@
-"""``scrapy resume requests``: the requests of a job, all or those that a filter lets through."""
+"""``scrapy resume requests``: lists the requests of a job that match the filters."""
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands import requestsfile
-from scrapy_resume.commands.call import Call, add_filters, add_job, add_json, filters_of, table
-from scrapy_resume.commands.newfile import new_file
-from scrapy_resume.commands.terminal import Column, fitted_table, is_terminal, text
+from scrapy_resume.commands import requests_file
+from scrapy_resume.commands.arguments import (
+    add_filters,
+    add_job,
+    add_json,
+    add_overwrite,
+    count,
+    filters_of,
+)
+from scrapy_resume.commands.formats import table
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.output_file import output_file
+from scrapy_resume.commands.terminal_output import Column, fitted_table, is_terminal, text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-HELP: Final = "lists requests"
+HELP: Final = "list requests"
 
 _HEADINGS: Final = ("STATE", "TRIES", "HTTP", "ERROR", "ITEMS", "URL")
 
@@ -39,35 +47,31 @@ _STYLES: Final = {
 }
 
 ROWS_AT_ONCE: Final = 200
-"""Rows that share the widths of their columns."""
+"""Rows that are printed together, with the same column widths."""
 ROWS_ON_A_TERMINAL: Final = 1_000
-"""Without ``--limit``: nobody reads on, and there may be millions."""
+"""The limit on a terminal without ``--limit``: there may be millions."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume requests``."""
+    """Declare the arguments."""
     add_job(parser)
     add_json(parser)
     add_filters(parser)
     parser.add_argument(
         "--limit",
-        type=int,
+        type=count,
         metavar="N",
-        help=f"at most so many; on a terminal {ROWS_ON_A_TERMINAL:,} if it is not given",
+        help=f"list at most N requests (default on a terminal: {ROWS_ON_A_TERMINAL:,})",
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="write to a file: .csv, .json or .jsonl by its name"
+        "-o", "--output", metavar="FILE", help="file to write, .csv, .json or .jsonl"
     )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace FILE if it exists, once all is written"
-    )
+    add_overwrite(parser)
 
 
-def run(call: Call) -> int:
-    """Print the requests in the order in which they were found."""
+def run(call: Invocation) -> int:
+    """Print the requests in the order in which they were discovered."""
     limit = call.arguments.limit
-    if limit is not None and limit < 0:
-        call.usage_error("--limit has to be a number from 0")
     if call.arguments.output is not None:
         return _write(call, limit)
     cut = limit is None and not call.arguments.json and is_terminal()
@@ -83,37 +87,36 @@ def run(call: Call) -> int:
         call.print_json_array(rows)
         return 0
     shown = islice(rows, ROWS_ON_A_TERMINAL) if cut else rows
-    count = 0
+    printed = 0
     while portion := list(islice(shown, ROWS_AT_ONCE)):
-        _print_portion(call, portion, first=not count)
-        count += len(portion)
-    if not count:
-        print("There are no such requests.", file=sys.stderr)
+        _print_portion(call, portion, first=not printed)
+        printed += len(portion)
+    if not printed:
+        call.note("No requests match.")
     elif cut and next(rows, None) is not None:
-        print(f"These are the first {count:,}; --limit N shows more.", file=sys.stderr)
+        call.note(f"These are the first {printed:,}; --limit N shows more.")
     return 0
 
 
-def _write(call: Call, limit: int | None) -> int:
+def _write(call: Invocation, limit: int | None) -> int:
     target = call.arguments.output
     try:
-        format_name = requestsfile.format_of(target)
-        reports = call.reports()
-        key = reports.find(call.arguments.job)
-        rows = reports.requests(str(key), limit=limit, **filters_of(call.arguments))
+        format_name = requests_file.format_of(target)
+        key = call.find_job()
+        rows = call.reports().requests(key, limit=limit, **filters_of(call.arguments))
     except ValueError as error:
         call.usage_error(str(error))
-    with new_file(target, call.arguments.overwrite) as file:
-        count = requestsfile.write(file, format_name, rows)
+    with output_file(target, call.arguments.overwrite) as file:
+        written = requests_file.write(file, format_name, rows)
     if call.arguments.json:
-        document = {"job": str(key), "requests": count, "file": target, "format": format_name}
+        document = {"job": str(key), "requests": written, "file": target, "format": format_name}
         call.print_json(document)
     else:
-        call.print_lines([f"{count} requests of {key} are in {target} ({format_name})"])
+        call.print_lines([f"{written} requests of {key} are in {target} ({format_name})"])
     return 0
 
 
-def _print_portion(call: Call, portion: Sequence[dict[str, Any]], first: bool) -> None:
+def _print_portion(call: Invocation, portion: Sequence[dict[str, Any]], first: bool) -> None:
     heading = [_HEADINGS] if first else []
     call.print_screen(
         drawn=lambda console: _drawn(console, portion, first),

@@ -1,4 +1,4 @@
-"""``scrapy resume reset``: jobs are deleted."""
+"""``scrapy resume reset``: deletes jobs."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from argparse import ArgumentParser
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.acting import store_of
-from scrapy_resume.commands.call import Call, add_json, one_line
-from scrapy_resume.commands.outcome import fail
-from scrapy_resume.commands.terminal import printable
+from scrapy_resume.commands.arguments import JOB_HELP, add_json
+from scrapy_resume.commands.formats import one_line
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.terminal_output import printable
+from scrapy_resume.commands.writable_store import writable_store
 from scrapy_resume.errors import JobError, StoreError
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobKey
     from scrapy_resume.store.contract import Store
 
-HELP: Final = "deletes jobs, with their requests and items; their feeds stay"
+HELP: Final = "delete jobs with their requests and items; their feeds stay"
 
 SHOWN: Final = 10
+"""How many jobs the question names."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume reset``."""
-    parser.add_argument(
-        "jobs", nargs="*", metavar="JOB", help="name, the latest job of it, or name#number"
-    )
+    """Declare the arguments."""
+    parser.add_argument("jobs", nargs="*", metavar="JOB", help=JOB_HELP)
     add_json(parser)
-    parser.add_argument("--all", action="store_true", help="all jobs of the store")
-    parser.add_argument("--yes", action="store_true", help="don't ask")
+    parser.add_argument("--all", action="store_true", help="delete all jobs of the store")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def run(call: Call) -> int:
-    """Delete what is meant; 1 if some of it had to be left alone."""
+def run(call: Invocation) -> int:
+    """Delete the jobs; exit code 1 if some of them were left alone."""
     arguments = call.arguments
     if bool(arguments.jobs) == arguments.all:
-        call.usage_error("which jobs? Name them, or give --all")
-    reports, store = call.reports(), store_of(call)
+        call.usage_error("name the jobs to delete, or give --all")
+    reports, store = call.reports(), writable_store(call)
     if arguments.all:
         keys = store.jobs()
     else:
@@ -48,16 +48,16 @@ def run(call: Call) -> int:
         else:
             call.print_lines([f"There are no jobs in {reports.location}."])
         return 0
-    if not arguments.yes and not _agreed(call, keys):
-        print("Nothing is deleted.", file=sys.stderr)
+    if not arguments.yes and not _confirmed(call, keys):
+        call.note("Nothing was deleted.")
         return 1
     return delete(call, store, keys)
 
 
-def _agreed(call: Call, keys: Sequence[JobKey]) -> bool:
-    """Ask whoever sits there; ends with 2 if nobody does."""
+def _confirmed(call: Invocation, keys: Sequence[JobKey]) -> bool:
+    """Ask the user; ends with exit code 2 if there is no terminal to ask on."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        call.usage_error("nobody can be asked here: --yes deletes without asking")
+        call.usage_error("there is no terminal to ask on; --yes deletes without asking")
     names = ", ".join(map(str, keys[:SHOWN])) + (", …" if len(keys) > SHOWN else "")
     jobs = "1 job" if len(keys) == 1 else f"{len(keys)} jobs"
     print(printable(f"Delete {jobs} ({names})? [y/N] "), end="", file=sys.stderr, flush=True)
@@ -65,14 +65,18 @@ def _agreed(call: Call, keys: Sequence[JobKey]) -> bool:
 
 
 def delete(
-    call: Call,
+    call: Invocation,
     store: Store,
     keys: Iterable[JobKey],
     *,
     completed_before: float | None = None,
     unreadable: Sequence[dict[str, Any]] = (),
 ) -> int:
-    """Delete jobs one by one and say which; what cannot be deleted does not keep the others."""
+    """Delete jobs one by one and print which; a job that cannot be deleted is left alone.
+
+    ``completed_before`` (seconds since the epoch): only jobs that were completed before that.
+    ``unreadable``: jobs that are reported as left alone, as ``print_deleted`` takes them.
+    """
     from scrapy_resume.events.log_files import remove_events
     from scrapy_resume.settings.location import event_directory
 
@@ -86,18 +90,20 @@ def delete(
                 remove_events(events, key)
         except (JobError, StoreError) as error:
             left.append({"job": str(key), "error": one_line(error)})
-    return tell_deleted(call, deleted, left)
+    return print_deleted(call, deleted, left)
 
 
-def tell_deleted(
-    call: Call, deleted: Sequence[str], left: Sequence[dict[str, Any]], would: bool = False
+def print_deleted(
+    call: Invocation, deleted: Sequence[str], left: Sequence[dict[str, Any]], verb: str = "is"
 ) -> int:
-    """Say what became of jobs; 1 if some were left alone."""
+    """Print which jobs were deleted and which were ``left`` (``job``, ``error``).
+
+    Returns the exit code: 1 if some were left.
+    """
     if call.arguments.json:
         call.print_json({"deleted": deleted, "left": left})
     else:
-        verb = "would be" if would else "is"
         call.print_lines(f"{job} {verb} deleted" for job in deleted)
     if left:
-        return fail("; ".join(f"{row['job']} is left alone: {row['error']}" for row in left))
+        return call.fail("; ".join(f"{row['job']} is left alone: {row['error']}" for row in left))
     return 0

@@ -1,4 +1,4 @@
-"""``scrapy resume restore``: a job that was backed up is put back."""
+"""``scrapy resume restore``: puts a job from a backup back into the store."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Final
 
-from scrapy_resume.commands.acting import store_of
-from scrapy_resume.commands.call import Call, add_json
-from scrapy_resume.commands.outcome import told_status
+from scrapy_resume.commands.arguments import add_json
+from scrapy_resume.commands.formats import status_with_reason
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.writable_store import writable_store
 
-HELP: Final = "puts a job back that was backed up, never over one that exists"
+HELP: Final = "restore a job from a backup, never over an existing job"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume restore``."""
-    parser.add_argument("file", metavar="FILE", help="what `scrapy resume backup` has written")
+    """Declare the arguments."""
+    parser.add_argument("file", metavar="FILE", help="file that `scrapy resume backup` wrote")
     add_json(parser)
 
 
-def run(call: Call) -> int:
-    """Put the job back under its own name and number: whole, or not at all."""
-    key = store_of(call).restore(Path(call.arguments.file))
-    answer = call.reports().job(str(key))
+def run(call: Invocation) -> int:
+    """Restore the job under its own name and number: completely, or not at all."""
+    key = writable_store(call).restore(Path(call.arguments.file))
+    answer = call.reports().job(key)
     if call.arguments.json:
         document = {
             "job": str(key),
@@ -34,5 +35,5 @@ def run(call: Call) -> int:
         call.print_json(document)
     else:
         counts = f"{answer['requests']['total']} requests, {answer['items']['stored']} items"
-        call.print_lines([f"{key} is restored ({counts}): it is {told_status(answer)}"])
+        call.print_lines([f"{key} is restored ({counts}): it is {status_with_reason(answer)}"])
     return 0

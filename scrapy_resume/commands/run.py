@@ -1,4 +1,4 @@
-"""``scrapy resume run``: goes on with a job as its crawl was started."""
+"""``scrapy resume run``: resumes a job with the command that started it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import sys
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.acting import store_of
-from scrapy_resume.commands.call import Call, add_job, add_json
+from scrapy_resume.commands.arguments import add_job, add_json
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.writable_store import writable_store
 from scrapy_resume.errors import ConfigurationError, JobError, JobLockedError
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobSummary
     from scrapy_resume.run.launch import Launch
 
-HELP: Final = "goes on with a job, with its recorded spider, arguments, settings and feeds"
+HELP: Final = "resume a job with its recorded spider, arguments, settings and feeds"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume run``."""
+    """Declare the arguments."""
     add_job(parser)
     add_json(parser)
     parser.add_argument(
@@ -31,24 +32,24 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a spider argument that is not kept with the job (a password)",
+        help="spider argument that is not stored with the job (a password)",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="only say what would be run, and where"
+        "--dry-run", action="store_true", help="only print the command and its directory"
     )
 
 
-def run(call: Call) -> int:
-    """Become the crawl; with ``--json``, wait for its end and say how it ended."""
+def run(call: Invocation) -> int:
+    """Replace this process by the crawl; with ``--json``, run it and print how it ended."""
     given = _given_arguments(call)
-    key = call.reports().find(call.arguments.job)
-    summary = store_of(call).summary(key)
+    key = call.find_job()
+    summary = writable_store(call).summary(key)
     if summary.status == "completed":
-        return _nothing_to_do(call, summary)
+        return _print_completed(call, summary)
     from scrapy_resume.run.launch import program_of
     from scrapy_resume.settings.masking import without_password
 
-    _refuse_if_it_cannot_go_on(call, summary)
+    _refuse_if_not_resumable(call, summary)
     words, directory = _command(call, summary, given)
     if call.arguments.dry_run:
         words = [without_password(word) for word in words]
@@ -63,7 +64,7 @@ def run(call: Call) -> int:
         os.chdir(directory)
         os.execv(program[0], program)
     exit_code = _wait_for(program, directory)
-    answer = call.reports().job(str(key))
+    answer = call.reports().job(key)
     call.print_json(
         {
             "job": str(key),
@@ -75,7 +76,7 @@ def run(call: Call) -> int:
     return exit_code
 
 
-def _given_arguments(call: Call) -> dict[str, str]:
+def _given_arguments(call: Invocation) -> dict[str, str]:
     given = {}
     for text in call.arguments.spider_arguments:
         name, equals, value = text.partition("=")
@@ -85,7 +86,7 @@ def _given_arguments(call: Call) -> dict[str, str]:
     return given
 
 
-def _nothing_to_do(call: Call, summary: JobSummary) -> int:
+def _print_completed(call: Invocation, summary: JobSummary) -> int:
     key = summary.key
     if call.arguments.json:
         answer = {"job": str(key), "exit_code": 0, "status": summary.status}
@@ -93,23 +94,23 @@ def _nothing_to_do(call: Call, summary: JobSummary) -> int:
     else:
         call.print_lines(
             [
-                f"{key} is completed: there is nothing to go on with. `scrapy resume retry {key}` "
-                "reopens it, its crawl begins the next number"
+                f"{key} is completed: there is nothing to resume. `scrapy resume retry {key}` "
+                "reopens it; its crawl would begin the next number"
             ]
         )
     return 0
 
 
-def _refuse_if_it_cannot_go_on(call: Call, summary: JobSummary) -> None:
-    key, store = summary.key, store_of(call)
+def _refuse_if_not_resumable(call: Invocation, summary: JobSummary) -> None:
+    key, store = summary.key, writable_store(call)
     if summary.alive and not store.shared:
-        raise JobLockedError(f"{key} is being crawled by {summary.owner}: it goes on as it is")
+        raise JobLockedError.for_crawl(key, summary.owner, summary.owned_since)
     latest = store.latest(key.name)
     if latest is not None and latest.key != key:
-        raise JobError(f"{key} cannot go on: {latest.key} has begun since, and is the one that can")
+        raise JobError(f"{key} cannot be resumed: {latest.key} has begun since. Resume that one")
 
 
-def _command(call: Call, summary: JobSummary, given: dict[str, str]) -> tuple[list[str], str]:
+def _command(call: Invocation, summary: JobSummary, given: dict[str, str]) -> tuple[list[str], str]:
     """(the words of the command, the directory that it is run in)."""
     from scrapy_resume.run.launch import directory_of, given_settings, launch_from, words_of
 
@@ -122,31 +123,29 @@ def _command(call: Call, summary: JobSummary, given: dict[str, str]) -> tuple[li
         settings = given_settings(call.settings)
         words = words_of(launch, summary.spider, given, settings)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{summary.key} cannot go on: {error}") from error
+        raise ConfigurationError(f"{summary.key} cannot be resumed: {error}") from error
     words += ["-s", f"RESUME_JOB={summary.key.name}", "-s", "RESUME_MODE=resume"]
     return ["scrapy", *words, *_store_words(call)], directory
 
 
 def _refuse_if_unknown(summary: JobSummary, launch: Launch) -> None:
     if not launch.command:
-        how = (
-            f"by a program ({launch.file})" if launch.file else "in a way that was not written down"
-        )
+        how = f"by a program ({launch.file})" if launch.file else "in a way that is not recorded"
         raise ConfigurationError(
-            f"{summary.key} was started {how}: run that again, it goes on with the job"
+            f"{summary.key} was started {how}. Run that again: it resumes the job"
         )
 
 
-def _refuse_without_spider(call: Call, summary: JobSummary) -> None:
+def _refuse_without_spider(call: Invocation, summary: JobSummary) -> None:
     from scrapy.spiderloader import get_spider_loader
 
     if summary.spider not in get_spider_loader(call.settings).list():
         raise ConfigurationError(f"this project has no spider {summary.spider}")
 
 
-def _store_words(call: Call) -> list[str]:
-    """A directory by its full path: the crawl may be run elsewhere. A database's URL may hold a
-    password, which all could read among the words of a process; if it was given there, it is."""
+def _store_words(call: Invocation) -> list[str]:
+    """The option that names the store. The URL of a database may contain a password, which every
+    user could read in the list of processes: it is passed on only if it was given there."""
     location = call.store_location()
     if "://" not in location:
         return ["-s", f"RESUME_STORE={location}"]
@@ -159,7 +158,7 @@ _CMDLINE: Final = 40
 
 
 def _wait_for(program: list[str], directory: str) -> int:
-    """Run the crawl; signals that ask this process to end ask the crawl."""
+    """Run the crawl and return its exit code; SIGTERM and SIGINT are passed on to it."""
     with subprocess.Popen(program, cwd=directory, stdout=sys.stderr.fileno()) as crawl:
         before = {
             number: signal.signal(number, lambda received, _: crawl.send_signal(received))

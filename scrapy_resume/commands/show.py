@@ -1,4 +1,4 @@
-"""``scrapy resume show``: everything about a job."""
+"""``scrapy resume show``: prints everything about a job."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.call import Call, add_job, add_json, percent, table
-from scrapy_resume.commands.terminal import Column, facts_table, fitted_table, status_style, text
+from scrapy_resume.commands.arguments import add_job, add_json
+from scrapy_resume.commands.formats import job_name_of, status_with_reason, table
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.terminal_output import (
+    Column,
+    facts_table,
+    fitted_table,
+    status_style,
+    text,
+)
+from scrapy_resume.reporting.progress import percent
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -16,10 +25,10 @@ if TYPE_CHECKING:
 
     Cells = Sequence[str]
 
-HELP: Final = "everything about a job: runs, workers, settings, input files, hosts, HTTP statuses"
+HELP: Final = "show a job in detail: runs, workers, settings, input files, hosts, HTTP statuses"
 
 RUNS_SHOWN: Final = 20
-"""The last ones; ``--json`` gives all."""
+"""Only the last runs; ``--json`` has all."""
 
 _RUNS: Final = (
     Column("RUN", right=True),
@@ -42,12 +51,12 @@ _STATUSES: Final = (Column("HTTP", right=True), Column("REQUESTS", right=True))
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume show``."""
+    """Declare the arguments."""
     add_job(parser)
     add_json(parser)
 
 
-def run(call: Call) -> int:
+def run(call: Invocation) -> int:
     """Print the job."""
     answer = call.reports().details(call.arguments.job)
     answer["settings"] = settings_of_note(call.settings)
@@ -61,7 +70,7 @@ def run(call: Call) -> int:
 
 
 def settings_of_note(settings: Settings) -> dict[str, str]:
-    """The ``RESUME_*`` settings that are not as they are without being set, here and now."""
+    """The ``RESUME_*`` settings that differ from their defaults where the command is run."""
     from scrapy_resume.settings.masking import without_password
     from scrapy_resume.settings.table import SETTINGS
 
@@ -74,9 +83,9 @@ def settings_of_note(settings: Settings) -> dict[str, str]:
 
 
 def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "job", f"{answer['job']}#{answer['number']}"
+    yield "job", job_name_of(answer)
     yield "spider", answer["spider"]
-    yield "status", answer["status"] + (f" ({answer['reason']})" if answer["reason"] else "")
+    yield "status", status_with_reason(answer)
     for name in ("created", "updated", "completed"):
         if answer[f"{name}_at"]:
             yield name, answer[f"{name}_at"]
@@ -84,7 +93,7 @@ def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "requests", "  ".join(f"{name} {count}" for name, count in counts.items())
     yield "items", "  ".join(f"{name} {count}" for name, count in items.items())
     yield "success", percent(answer["success_rate"])
-    yield "start()", "came to its end" if answer["start_exhausted"] else "has not come to its end"
+    yield "start()", "exhausted" if answer["start_exhausted"] else "not exhausted"
     for name in ("arguments", "metadata", "custom", "settings"):
         if answer.get(name):
             yield name, "  ".join(f"{key}={value}" for key, value in answer[name].items())
@@ -95,14 +104,14 @@ def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _tables(answer: dict[str, Any]) -> Iterator[tuple[str, Sequence[Column], list[Cells], int]]:
-    """Titles, columns, rows, and which column is cut off."""
+    """(title, columns, rows, index of the column that is cut off) of each table."""
     runs = answer["runs"][-RUNS_SHOWN:]
     if runs:
         earlier = len(answer["runs"]) - len(runs)
         title = f"runs (after {earlier} earlier ones)" if earlier else "runs"
         yield title, _RUNS, [_run(run) for run in runs], len(_RUNS) - 1
     counted, total = answer["counted"], answer["requests"]["total"]
-    of = f" (of the {counted} requests that were found last)" if counted < total else ""
+    of = f" (of the {counted} requests that were discovered last)" if counted < total else ""
     if answer["by_status"]:
         rows: list[Cells] = [
             (str(row["http_status"]), str(row["count"])) for row in answer["by_status"]

@@ -4,58 +4,60 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.call import Call, add_job, add_json, one_line, percent, progress_share
-from scrapy_resume.commands.terminal import is_terminal, terminal, text
+from scrapy_resume.commands.arguments import add_job, add_json
+from scrapy_resume.commands.formats import job_name_of, one_line
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.terminal_output import is_terminal, terminal, text
 from scrapy_resume.errors import StoreUnavailableError
-from scrapy_resume.reporting.forecast import whole
+from scrapy_resume.reporting.progress import progress_of
 
 if TYPE_CHECKING:
-    from scrapy_resume.commands.statusscreen import StatusScreen
+    from scrapy_resume.commands.status_screen import StatusScreen
+    from scrapy_resume.model import JobKey
     from scrapy_resume.reporting.reports import Reports
 
-HELP: Final = "one job on one screen: progress, rates, what is in flight, failures"
+HELP: Final = "show one job on one screen: progress, rates, ETA, requests in flight, failures"
 
 COMPLETED_WITH_FAILURES: Final = 3
 NOT_COMPLETED: Final = 4
 
 WATCH_SECONDS: Final = 1.0
-"""Between two looks."""
+"""How often ``--watch`` asks the store."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume status``."""
+    """Declare the arguments."""
     add_job(parser)
     add_json(parser)
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="look again every second, until nobody crawls the job any more, or Ctrl-C",
+        help="refresh every second until the job is no longer live, or Ctrl-C",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="exit with 0 if completed without failures, 3 if completed with failed or parked"
-        " requests, 4 if not completed",
+        help="exit with 0 if the job is completed without failures, 3 if it is completed with"
+        " failed or parked requests, 4 if it is not completed",
     )
 
 
-def run(call: Call) -> int:
+def run(call: Invocation) -> int:
     """Print the job's status."""
     arguments = call.arguments
     if arguments.watch and arguments.json:
-        call.usage_error("--json is one document: leave --watch out")
+        call.usage_error("--json prints one document; it cannot be combined with --watch")
     reports = call.reports()
     if arguments.json:
         answer = reports.job(arguments.job)
         call.print_json(answer)
     elif arguments.watch:
-        answer = watch(call, reports, str(reports.find(arguments.job)))
+        answer = watch(call, reports, call.find_job())
     else:
         answer = show(call, reports, arguments.job)
     return verdict(answer) if arguments.check else 0
@@ -69,9 +71,9 @@ def verdict(answer: dict[str, Any]) -> int:
     return COMPLETED_WITH_FAILURES if counts["failed"] or counts["parked"] else 0
 
 
-def show(call: Call, reports: Reports, job: str | None) -> dict[str, Any]:
-    """Print the screen once; returns the answer that it shows."""
-    from scrapy_resume.commands.statusscreen import drawn, look, plain
+def show(call: Invocation, reports: Reports, job: str | None) -> dict[str, Any]:
+    """Print the screen once. Returns the document that it shows."""
+    from scrapy_resume.commands.status_screen import drawn, look, plain
 
     screen = look(reports, job)
     if is_terminal():
@@ -82,18 +84,19 @@ def show(call: Call, reports: Reports, job: str | None) -> dict[str, Any]:
     return screen.answer
 
 
-def watch(call: Call, reports: Reports, job: str) -> dict[str, Any]:
-    """Print the screen anew until nobody crawls the job, or until Ctrl-C.
+def watch(call: Invocation, reports: Reports, job: JobKey) -> dict[str, Any]:
+    """Print the screen every second until the job is no longer live, or until Ctrl-C.
 
-    In a pipe it is one line each time. A store that is out for now is asked again.
+    In a pipe a progress line is printed instead. While the store is unavailable, its error is
+    shown and it is asked again. Returns the last document.
     """
-    from scrapy_resume.commands.statusscreen import look
+    from scrapy_resume.commands.status_screen import look
 
     screen = look(reports, job)
     with _shown(call) as refresh, _ended_by_signals():
         refresh(screen, None)
         while _is_live(screen):
-            time.sleep(WATCH_SECONDS)
+            call.clock.sleep(WATCH_SECONDS)
             trouble = None
             try:
                 screen = look(reports, job)
@@ -110,8 +113,8 @@ def _is_live(screen: StatusScreen) -> bool:
 
 
 @contextmanager
-def _shown(call: Call) -> Iterator[Any]:
-    """How a screen, and the trouble that kept it from being newer, is shown."""
+def _shown(call: Invocation) -> Iterator[Any]:
+    """A function that shows a screen, and the error that kept it from being newer."""
     if not is_terminal():
 
         def print_line(screen: StatusScreen, trouble: str | None) -> None:
@@ -123,7 +126,7 @@ def _shown(call: Call) -> Iterator[Any]:
     from rich.console import Group
     from rich.live import Live
 
-    from scrapy_resume.commands.statusscreen import drawn
+    from scrapy_resume.commands.status_screen import drawn
 
     console = terminal()
     with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
@@ -137,24 +140,14 @@ def _shown(call: Call) -> Iterator[Any]:
 
 
 def line_of(screen: StatusScreen) -> str:
-    """The screen in one line, in the form of the crawl's own log."""
+    """The job, its status, and the progress line of the crawl's log."""
     answer = screen.answer
-    rate = answer["items_per_minute"]
-    eta = answer["eta_seconds"]
-    return " | ".join(
-        (
-            f"{screen.heading()} {answer['status']}",
-            f"{percent(progress_share(answer))} ({screen.ended()}/{whole(answer)})",
-            f"success {percent(answer['success_rate'])}",
-            f"{(rate or 0.0) / 60:.1f} items/s",
-            f"ETA {'unknown' if eta is None else f'{eta / 60:.1f} min'}",
-        )
-    )
+    return f"{job_name_of(answer)} {answer['status']} | {progress_of(answer).line()}"
 
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Ctrl-C, and SIGTERM, end what is within, and nothing else: the terminal is left in order."""
+    """Ctrl-C and SIGTERM end the block quietly, so that the terminal is restored."""
 
     def end(*_: object) -> None:
         raise KeyboardInterrupt

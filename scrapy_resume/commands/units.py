@@ -1,24 +1,25 @@
-"""``scrapy resume units``: progress in the terms of the job."""
+"""``scrapy resume units``: progress by unit."""
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from itertools import islice
 from typing import Any, Final
 
-from scrapy_resume.commands.call import Call, add_job, add_json, table
+from scrapy_resume.commands.arguments import add_job, add_json, count
+from scrapy_resume.commands.formats import table
+from scrapy_resume.commands.invocation import Invocation
 
-HELP: Final = "progress by unit: pages and items done, open, failed"
+HELP: Final = "show progress by unit: open, done and failed requests, items"
 
 _HEADINGS: Final = ("STATE", "OPEN", "DONE", "FAILED", "PARKED", "ITEMS", "LAST", "UNIT", "CURSOR")
 
 ROWS_AT_ONCE: Final = 200
-"""Rows that share the widths of their columns."""
+"""Rows that are printed together, with the same column widths."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume units``."""
+    """Declare the arguments."""
     add_job(parser)
     add_json(parser)
     parser.add_argument(
@@ -26,14 +27,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="STATE",
         help="pending, in_progress, completed, partial, failed or parked",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="at most so many")
+    parser.add_argument("--limit", type=count, metavar="N", help="list at most N units")
 
 
-def run(call: Call) -> int:
-    """Print the units, those at work or in trouble first."""
+def run(call: Invocation) -> int:
+    """Print the units: those in progress first, completed ones last."""
     arguments = call.arguments
-    if arguments.limit is not None and arguments.limit < 0:
-        call.usage_error("--limit has to be a number from 0")
     try:
         rows = call.reports().units(arguments.job, arguments.state, arguments.limit)
     except ValueError as error:
@@ -41,13 +40,13 @@ def run(call: Call) -> int:
     if arguments.json:
         call.print_json_array(rows)
         return 0
-    count = 0
+    printed = 0
     while portion := list(islice(rows, ROWS_AT_ONCE)):
-        heading = [] if count else [_HEADINGS]
+        heading = [] if printed else [_HEADINGS]
         call.print_lines(table([*heading, *map(_row, portion)]))
-        count += len(portion)
-    if not count:
-        print("There are no such units.", file=sys.stderr)
+        printed += len(portion)
+    if not printed:
+        call.note("No units match.")
     return 0
 
 
@@ -60,7 +59,7 @@ def _row(unit: dict[str, Any]) -> tuple[str, ...]:
 
 
 def summary(units: dict[str, int] | None) -> str | None:
-    """What ``status`` says of them; ``None``: nothing, where there is one at most."""
+    """The units by state in one line; ``None`` if the job has fewer than two."""
     if units is None or units["total"] < 2:
         return None
     counts = [f"{name} {count}" for name, count in units.items() if count and name != "total"]

@@ -1,29 +1,30 @@
-"""``scrapy resume verify``: whether all that should hold of a job holds."""
+"""``scrapy resume verify``: checks the integrity of a job."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
 from typing import Final
 
-from scrapy_resume.commands.acting import store_of
-from scrapy_resume.commands.call import Call, add_job, add_json, one_line
-from scrapy_resume.commands.outcome import fail
+from scrapy_resume.commands.arguments import add_job, add_json
+from scrapy_resume.commands.formats import one_line
+from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.writable_store import writable_store
 from scrapy_resume.errors import StoreDamagedError
 
-HELP: Final = "checks that a job is whole, and that its parts fit one another"
+HELP: Final = "check that a job is undamaged and consistent"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``scrapy resume verify``."""
+    """Declare the arguments."""
     add_job(parser)
     add_json(parser)
 
 
-def run(call: Call) -> int:
-    """A line for each thing that does not hold, and 1 if there is any."""
-    key = call.reports().find(call.arguments.job)
+def run(call: Invocation) -> int:
+    """Print a line for each violation; exit code 1 if there is any."""
+    key = call.find_job()
     try:
-        checks, violations = store_of(call).verify(key)
+        checks, violations = writable_store(call).verify(key)
     except StoreDamagedError as error:
         checks, violations = 1, [one_line(error)]
     if call.arguments.json:
@@ -31,8 +32,7 @@ def run(call: Call) -> int:
     elif violations:
         call.print_lines(violations)
     else:
-        call.print_lines([f"{key} is whole: {checks} checks hold"])
+        call.print_lines([f"{key} is consistent: {checks} checks passed"])
     if violations:
-        things = "1 thing does" if len(violations) == 1 else f"{len(violations)} things do"
-        return fail(f"{things} not hold of {key}")
+        return call.fail(f"{key} is inconsistent: {len(violations)} violations")
     return 0

@@ -1,4 +1,8 @@
-"""The ``Retry-After`` header: when a site wants to be asked again. No I/O."""
+"""The ``Retry-After`` header: when a site wants to be asked again. No I/O.
+
+Until then the request is delayed (``frontier.retries``), and so is its whole host: see
+``HostBreakers.downloaded`` in ``host_breaker``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read-only answers about jobs: reports, rates, forecasts, and the figures of a running crawl.
+"""Read-only answers about jobs: reports, progress, rates, forecasts; and a running crawl's figures.
 
-Nothing here writes to a store. Screens and HTML are in ``commands``.
+Nothing here writes to a store. How answers look on a screen or an HTML page is in ``commands``.
 """

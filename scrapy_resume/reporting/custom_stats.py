@@ -1,4 +1,4 @@
-"""What a spider counts and expects by itself: stats under ``custom/``, ``resume_total``."""
+"""A spider's own figures: its stats under ``custom/``, and ``resume_total``, the expected pages."""
 
 from __future__ import annotations
 
@@ -24,26 +24,33 @@ logger = logging.getLogger("scrapy_resume")
 TOTAL: Final = "resume_total"
 
 ASKED_SECONDS: Final = 1.0
-"""A function of the spider is asked for the total no more often."""
+"""``resume_total``, if it is a function, is called no more often."""
 
 
 class CustomStats:
-    """Notices what has changed since it was last written."""
+    """Adds the figures that changed since the last batch to the next one."""
 
-    def __init__(self, stats: StatsCollector, spider: Spider, expected: float | None) -> None:
-        """``expected``: as the job has it."""
+    def __init__(
+        self,
+        stats: StatsCollector,
+        spider: Spider,
+        expected: float | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``expected``: the total that is stored with the job. ``clock``: in seconds."""
         self._stats = stats
         self._spider = spider
         self._custom: dict[str, Any] = {}
         self.expected_total = expected
-        """Pages of the whole job; ``None``: nobody says."""
-        self._asked_at = 0.0
+        """Pages of the whole job; ``None``: the spider does not say."""
+        self._clock = clock
+        self._asked_at = -math.inf
         self._complained = False
 
     def complete(self, batch: Batch, job: Callable[[], Mapping[str, Any]]) -> None:
-        """Add to a batch what has changed. ``job`` gives what a function of the spider is given."""
+        """Add to a batch what has changed. ``job`` returns the argument for ``resume_total``."""
         batch.progress.custom = self.changed_custom()
-        now = time.monotonic()
+        now = self._clock()
         if now - self._asked_at < ASKED_SECONDS:
             return
         self._asked_at = now
@@ -52,7 +59,7 @@ class CustomStats:
             batch.progress.expected_total = self.expected_total = expected
 
     def changed_custom(self) -> str | None:
-        """The custom metrics as JSON; ``None``: they are as they were."""
+        """The custom stats as JSON; ``None`` if none of them has changed."""
         custom = {
             name: value
             for name, value in self._stats.get_stats().items()
@@ -64,19 +71,22 @@ class CustomStats:
         return json.dumps(custom, default=str)
 
     def _total(self, job: Callable[[], Mapping[str, Any]]) -> float | None:
-        """A spider whose total cannot be had goes on without one."""
+        """A ``resume_total`` that raises or returns no number is logged once, and ignored."""
         total = getattr(self._spider, TOTAL, None)
         try:
             return _checked(total(job()) if callable(total) else total, self._spider)
         except Exception:
             if not self._complained:
                 self._complained = True
-                logger.exception("%s.%s: nobody knows the total", self._spider.name, TOTAL)
+                logger.exception(
+                    "%s.%s failed; the expected total stays as it was", self._spider.name, TOTAL
+                )
             return None
 
 
 def check_total(spider: Spider) -> None:
-    """Raises ``ConfigurationError`` if ``resume_total`` is no total, nor a function."""
+    """Raises ``ConfigurationError`` if ``resume_total`` is neither a number of pages nor a
+    function."""
     total = getattr(spider, TOTAL, None)
     if not callable(total):
         _checked(total, spider)
@@ -89,6 +99,6 @@ def _checked(total: Any, spider: Spider) -> float | None:
     if is_number and math.isfinite(total) and total >= 0:
         return float(total)
     raise ConfigurationError(
-        f"resume_total of spider {spider.name!r} is {total!r}; it has to be a number of "
-        "pages from 0 on, a function of the job that gives one, or None"
+        f"resume_total of spider {spider.name!r} is {total!r}; it must be a number of pages "
+        "(0 or more), a function that takes the job and returns one, or None"
     )

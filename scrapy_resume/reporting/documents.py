@@ -1,4 +1,7 @@
-"""How far a job has come, in the words of ``--json``. No I/O."""
+"""Parts of the ``--json`` documents that are computed from rows: units, failures, custom stats.
+
+No I/O.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,20 @@ from typing import Any, Final
 from scrapy_resume.model import UnitState
 
 CUSTOM: Final = "custom/"
-"""What the names of stats begin with that are a spider's own metrics."""
+"""Prefix of the stats that a spider counts for itself."""
 
 UNIT_STATES: Final = ("pending", "in_progress", "completed", "partial", "failed", "parked")
 
 
 def unit_state_of(name: str) -> UnitState:
-    """The state of that name. Raises ``ValueError``, which names them all."""
+    """The state of that name. Raises ``ValueError``, which lists all names."""
     if name not in UnitState.__members__:
-        raise ValueError(f"{name!r} is none of {', '.join(UNIT_STATES)}")
+        raise ValueError(f"unknown state {name!r}; use one of {', '.join(UNIT_STATES)}")
     return UnitState[name]
 
 
 def units_answer(tally: Mapping[UnitState, int]) -> dict[str, int]:
-    """Units by state, and all of them."""
+    """Units by state, and their ``total``."""
     counts = {name: tally[UnitState[name]] for name in UNIT_STATES}
     return {**counts, "total": sum(counts.values())}
 
@@ -51,7 +54,8 @@ def grouped_failures(failed: Iterable[Mapping[str, Any]], examples: int) -> list
 
 
 def summed_custom(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Custom metrics over all runs: numbers are added, of anything else the latest is shown."""
+    """Custom stats of all runs by name without the prefix: numbers are added up; of other values,
+    that of the latest run counts."""
     total: dict[str, Any] = {}
     for run in runs:
         for name, value in run.get("custom", {}).items():

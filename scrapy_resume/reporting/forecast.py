@@ -1,6 +1,13 @@
-"""What the last minutes say of a crawl: its pace, and how long it may still take. No I/O.
+"""The ETA of a live crawl: one definition for the log, the progress bar and every screen. No I/O.
 
-A *minute* is a row of ``Reports.minutes``: silent minutes have none.
+The **ETA** is the number of requests that are left, divided by the rate of pages (``rates``). Left
+are the open requests, or the pages that the spider expects beyond those that have ended, whichever
+is more (see ``progress``). Its *basis* is ``expected_total`` if the spider says how many pages it
+expects, and otherwise ``known``: then it is a lower bound as long as the crawl discovers requests.
+
+The rate is an average over a whole run. Seen minute by minute, the ETA becomes a range that shows
+how unsteady the crawl is and whether it still discovers requests. A *minute* is a row of
+``Reports.minutes``; minutes in which nothing happened have no row.
 """
 
 from __future__ import annotations
@@ -8,39 +15,63 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from scrapy_resume.model import LIVE_STATUSES
+
 MINUTE: Final = 60.0
 FEWEST_MINUTES: Final = 3
-"""Whole minutes without which nothing is said about the time to come."""
+"""Without so many whole minutes there is no range."""
 WINDOW_MINUTES: Final = 15
-"""How far the look back goes for it: older minutes tell of another part of the site."""
+"""How many of the last minutes the range rests on: older ones belong to another part of the
+site."""
 YOUNG_SECONDS: Final = 10.0
-"""A minute that began less than this ago tells nothing yet."""
+"""A minute that began less than this ago is not extrapolated."""
 
 
 class Forecast(NamedTuple):
-    """How long a crawl may still take, if it goes on as in the last minutes. In seconds."""
+    """How long a crawl may still take, in seconds."""
 
     soonest: float | None
-    """``None``: nothing tells."""
+    """``None``: too little is known."""
     latest: float | None
-    """``None``: no end is in sight, because it finds requests as fast as it ends them, or stood
-    still in a good part of the time."""
+    """``None`` beside a ``soonest``: no end is in sight, because the crawl discovers requests as
+    fast as it finishes them, or stood still in a good part of the last minutes."""
 
 
 UNKNOWN: Final = Forecast(None, None)
 
 
-def whole(answer: Mapping[str, Any]) -> int:
-    """How many requests make the whole of a job: those that are known, or as many as its spider
-    expects, if that is more. ``answer`` is a document of ``status --json``."""
-    return max(int(answer["requests"]["total"]), int(answer["expected_total"] or 0))
+def eta_seconds(left: int, pages: int, seconds: float) -> float | None:
+    """How long ``left`` requests take if ``pages`` took ``seconds``, rounded to a tenth.
+
+    ``None`` before the first page.
+    """
+    if seconds <= 0 or not pages:
+        return None
+    return round(left * seconds / pages, 1)
+
+
+def forecast_of(
+    answer: Mapping[str, Any], minutes: Sequence[Mapping[str, Any]], now: float
+) -> Forecast:
+    """The forecast for a job, as ``status`` and ``report`` show it.
+
+    ``answer`` is its document of ``status --json``. If the spider says how many pages it expects,
+    the forecast is ``eta_seconds``; otherwise it is the range that ``outlook`` gives. Only a live
+    job has a forecast.
+    """
+    if answer["status"] not in LIVE_STATUSES:
+        return UNKNOWN
+    if answer["expected_total"]:
+        return Forecast(answer["eta_seconds"], answer["eta_seconds"])
+    counts = answer["requests"]
+    return outlook(counts["pending"] + counts["leased"], minutes, now)
 
 
 def pages_by_minute(minutes: Sequence[Mapping[str, Any]], now: float, count: int) -> list[float]:
-    """Pages in each of the last minutes, the oldest first, at most ``count``.
+    """Pages in each of the last minutes, oldest first, at most ``count`` of them.
 
-    Silent minutes are zeros, but not before the first of ``minutes``. The present minute is
-    taken for as much as a whole one would have, or left out where it has just begun.
+    Minutes without a row are zeros, except before the first of ``minutes``. The present minute is
+    extrapolated to a whole one, or left out if it has just begun.
     """
     present = int(now // MINUTE)
     pages = {int(row["at"] // MINUTE): row["pages"] for row in minutes}
@@ -53,11 +84,11 @@ def pages_by_minute(minutes: Sequence[Mapping[str, Any]], now: float, count: int
 
 
 def outlook(open_count: int, minutes: Sequence[Mapping[str, Any]], now: float) -> Forecast:
-    """How long ``open_count`` requests may take, and what is found beside them.
+    """How long ``open_count`` open requests may take, with what the crawl discovers meanwhile.
 
-    From the quarter of the last whole minutes that were fastest to the quarter that were
-    slowest; and if the open requests got fewer more slowly than that because new ones were
-    found, at that rate.
+    ``soonest`` assumes the speed of the fastest quarter of the last whole minutes, ``latest`` that
+    of the slowest quarter. If the number of open requests fell more slowly than that, because new
+    ones were discovered, ``latest`` assumes that it goes on falling as slowly.
     """
     if not open_count:
         return Forecast(0.0, 0.0)
@@ -67,7 +98,7 @@ def outlook(open_count: int, minutes: Sequence[Mapping[str, Any]], now: float) -
     span = range(first, present)
     if len(span) < FEWEST_MINUTES:
         return UNKNOWN
-    from statistics import quantiles  # with what it loads it takes a while
+    from statistics import quantiles  # slow to import: only a live job needs it
 
     ended = [_ended(rows[minute]) if minute in rows else 0 for minute in span]
     slow, _, fast = quantiles(ended, n=4, method="inclusive")
@@ -81,7 +112,8 @@ def outlook(open_count: int, minutes: Sequence[Mapping[str, Any]], now: float) -
 
 
 def _shrinking(open_count: int, rows: Sequence[Mapping[str, Any]], now: float) -> float:
-    """By how many a minute the open requests got fewer since the end of the first of them."""
+    """By how many per minute the open requests have become fewer since the end of the first
+    row's minute; infinite if that is less than a minute ago."""
     passed = (now - rows[0]["at"]) / MINUTE - 1
     return (rows[0]["open"] - open_count) / passed if passed >= 1 else float("inf")
 

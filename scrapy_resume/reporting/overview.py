@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from scrapy_resume.errors import StoreError
-from scrapy_resume.model import LIVE_STATUSES
-from scrapy_resume.reporting.forecast import outlook, whole
+from scrapy_resume.model import LIVE_STATUSES, JobKey
+from scrapy_resume.reporting.forecast import forecast_of
+from scrapy_resume.reporting.progress import progress_of
 from scrapy_resume.reporting.reports import Reports
-from scrapy_resume.reporting.times import iso
+from scrapy_resume.reporting.times import iso, seconds_of
 
 STALE_SECONDS: Final = 24 * 3_600
-"""Without progress for so long, an unfinished job has probably been forgotten."""
+"""An unfinished job without progress for so long is stale: it has probably been forgotten."""
 LONGEST_PLOT_SECONDS: Final = 31 * 24 * 3_600
 SPANS_AT_MOST: Final = 120
-"""Of a plot."""
+"""In one plot."""
 FAILURES_SHOWN: Final = 8
 HOSTS_SHOWN: Final = 10
 UNITS_SHOWN: Final = 10
 
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480)
-"""Minutes of a span. The last one times ``SPANS_AT_MOST`` is longer than the longest plot."""
-_AT_REST_FOR_GOOD: Final = ("completed", "cancelled")
+"""Minutes in a span. The last one times ``SPANS_AT_MOST`` is longer than the longest plot."""
+_OVER: Final = ("completed", "cancelled")
 
 
 def overview(reports: Reports, jobs: Sequence[str] = ()) -> dict[str, Any]:
     """The document of ``scrapy resume report --json``.
 
-    ``jobs``: which ones, in that order; without any, the latest of each name, those first that
-    were updated last. A job that cannot be read is a stage with an ``error``. Raises
+    ``jobs``: which jobs, in this order; if empty, the latest of each name, the most recently
+    updated first. A job that cannot be read is a stage with an ``error``. Raises
     ``JobNotFoundError``, and ``StoreError`` if the store cannot be read as a whole.
     """
-    now = time.time()
+    now = reports.now()
     with reports.together():
-        stages = [_stage(reports, answer, now) for answer in _meant(reports, jobs)]
+        stages = [_stage(reports, answer, now) for answer in _answers(reports, jobs)]
     return {
         "generated_at": iso(now),
         "store": reports.location,
@@ -45,7 +44,7 @@ def overview(reports: Reports, jobs: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-def _meant(reports: Reports, jobs: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _answers(reports: Reports, jobs: Sequence[str]) -> Iterator[dict[str, Any]]:
     if jobs:
         yield from [reports.job_or_error(job) for job in dict.fromkeys(jobs)]
         return
@@ -59,7 +58,6 @@ def _meant(reports: Reports, jobs: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def _stage(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, Any]:
-    name = f"{answer['job']}#{answer['number']}"
     stage = {
         **answer,
         "error": answer.get("error"),
@@ -79,46 +77,48 @@ def _stage(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, An
     if answer["requests"] is None:
         return stage
     try:
-        return {**stage, **_more(reports, name, answer, now)}
-    except StoreError as error:  # damage that only shows in what is read now
+        return {**stage, **_details(reports, answer, now)}
+    except StoreError as error:  # damage that shows only in the tables that are read now
         return {**stage, "error": str(error)}
 
 
-def _more(reports: Reports, name: str, answer: dict[str, Any], now: float) -> dict[str, Any]:
-    counts = answer["requests"]
-    open_count = counts["pending"] + counts["leased"]
-    minutes = reports.minutes(name, since=now - LONGEST_PLOT_SECONDS)
-    progressed_at = minutes[-1]["at"] if minutes else _seconds(answer["updated_at"])
-    details = reports.details(name, hosts=HOSTS_SHOWN)
-    live = answer["status"] in LIVE_STATUSES
-    soonest, latest = outlook(open_count, minutes, now) if live else (None, None)
-    step = _step(minutes, now if live else None)
+def _details(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, Any]:
+    key = JobKey(answer["job"], answer["number"])
+    minutes = reports.minutes(key, since=now - LONGEST_PLOT_SECONDS)
+    progressed_at = minutes[-1]["at"] if minutes else seconds_of(answer["updated_at"])
+    details = reports.details(key, hosts=HOSTS_SHOWN)
+    soonest, latest = forecast_of(answer, minutes, now)
+    step = _step(minutes, now if answer["status"] in LIVE_STATUSES else None)
     return {
-        "progress": (counts["total"] - open_count) / whole(answer) if counts["total"] else None,
+        "progress": progress_of(answer).share,
         "soonest_seconds": _rounded(soonest),
         "latest_seconds": _rounded(latest),
         "progressed_at": iso(progressed_at),
-        "stale": answer["status"] not in _AT_REST_FOR_GOOD and now - progressed_at > STALE_SECONDS,
-        "failures": reports.failures(name)[:FAILURES_SHOWN] if counts["failed"] else [],
+        "stale": answer["status"] not in _OVER and now - progressed_at > STALE_SECONDS,
+        "failures": reports.failures(key)[:FAILURES_SHOWN] if answer["requests"]["failed"] else [],
         "by_status": details["by_status"],
         "by_host": details["by_host"],
         "counted": details["counted"],
-        "units_first": list(reports.units(name, limit=UNITS_SHOWN)) if answer["units"] else [],
+        "units_first": list(reports.units(key, limit=UNITS_SHOWN)) if answer["units"] else [],
         "span_minutes": step,
         "spans": list(_spans(minutes, step)),
     }
 
 
 def _step(minutes: Sequence[Mapping[str, Any]], now: float | None) -> int:
-    """Minutes of a span, so that there are not too many."""
+    """Minutes in a span: the fewest with which a plot has no more than ``SPANS_AT_MOST``.
+
+    ``now``: the plot of a live job ends now, that of another job with its last minute (``None``).
+    """
     if not minutes:
         return 1
-    whole = ((now or minutes[-1]["at"]) - minutes[0]["at"]) / 60 + 1
-    return next((step for step in _STEPS if whole / step < SPANS_AT_MOST), _STEPS[-1])
+    shown = ((now or minutes[-1]["at"]) - minutes[0]["at"]) / 60 + 1
+    return next((step for step in _STEPS if shown / step < SPANS_AT_MOST), _STEPS[-1])
 
 
 def _spans(minutes: Sequence[Mapping[str, Any]], step: int) -> Iterator[dict[str, Any]]:
-    """What each span brought, the first one first; in silent ones only ``open`` is kept."""
+    """What happened in each span, in order. In a span without a minute all counts are 0, and
+    ``open`` is that of the span before."""
     names = ("pages", "items", "done", "failed", "ignored")
     seconds = 60 * step
     found: dict[int, dict[str, Any]] = {}
@@ -155,7 +155,3 @@ def _total(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
-
-
-def _seconds(moment: str) -> float:
-    return datetime.strptime(f"{moment}+0000", "%Y-%m-%dT%H:%M:%SZ%z").timestamp()

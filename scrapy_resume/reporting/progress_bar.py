@@ -1,7 +1,7 @@
-"""A crawl's progress as one line of a terminal, written over and over.
+"""The progress bar of a live crawl: one line of the terminal that is overwritten each time.
 
-It is shown where standard error is a terminal and the log goes elsewhere. The cursor is not
-hidden: a process that is killed leaves the terminal as it was.
+It is shown if standard error is a terminal and the log is written elsewhere. The cursor is never
+hidden, so a process that is killed leaves the terminal as it was.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.model import Counts
+from scrapy_resume.reporting.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +23,7 @@ _NARROWEST_BAR: Final = 8
 
 
 def is_wanted(settings: BaseSettings) -> bool:
-    """Whether somebody looks at standard error, and the log does not go there."""
+    """Whether standard error is a terminal, and the log is not written to it."""
     elsewhere = settings.get("LOG_FILE") or not settings.getbool("LOG_ENABLED")
     return bool(elsewhere) and sys.stderr.isatty()
 
@@ -36,16 +37,16 @@ class ProgressBar:
         self._job = job
         self._console = Console(stderr=True, markup=False, highlight=False, emoji=False)
 
-    def draw(self, counts: Counts, words: str) -> None:
-        """In place of what was drawn before. ``words`` stand behind the bar."""
+    def draw(self, counts: Counts, progress: Progress) -> None:
+        """Draw the bar, and the progress line beside it, over what was drawn before."""
         from rich.control import Control
         from rich.segment import ControlType
 
-        line = _line(self._console, self._job, counts, words)
+        line = _line(self._console, self._job, counts, progress)
         self._write(Control.move_to_column(0), line, Control((ControlType.ERASE_IN_LINE, 0)))
 
     def clear(self) -> None:
-        """The line is the terminal's again."""
+        """Remove the bar."""
         from rich.control import Control
         from rich.segment import ControlType
 
@@ -56,9 +57,10 @@ class ProgressBar:
             self._console.print(*parts, sep="", end="", no_wrap=True, overflow="crop", crop=True)
 
 
-def _line(console: Console, job: str, counts: Counts, words: str) -> Text:
+def _line(console: Console, job: str, counts: Counts, progress: Progress) -> Text:
     from rich.text import Text
 
+    words = progress.line()
     unicode = console.encoding.lower().replace("-", "").startswith("utf")
     full, rest = ("━", "╌") if unicode else ("#", "-")
     free = console.width - 1 - len(job) - len(words) - 2
@@ -66,9 +68,9 @@ def _line(console: Console, job: str, counts: Counts, words: str) -> Text:
     name = "".join(char if char.isprintable() else "?" for char in job)
     if width < _NARROWEST_BAR:
         return Text(words[: console.width - 1])
-    total = max(counts.total, 1)
-    done = width * counts.done // total
-    ended = width * (counts.total - counts.open) // total
+    whole = max(progress.whole, 1)
+    done = width * counts.done // whole
+    ended = width * progress.ended // whole
     return Text.assemble(
         (name, "bold"),
         " ",

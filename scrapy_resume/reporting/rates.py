@@ -1,70 +1,106 @@
-"""How fast a job went, and how long it will take: from its runs, as the store tells of them."""
+"""How fast a job goes: one definition for the log, the progress bar, every screen and ``--json``.
+
+The **rate** of some runs is the number of pages (responses) and of items that they have committed,
+divided by the time during which at least one of them was under way. A run is under way from the
+moment it opened the job until it ended; a live run until now; a run that died until its last
+heartbeat. Time between runs does not count.
+
+The rate of a *job* is that of its live runs, each since it opened the job. If no run is live, it is
+that of all runs together. It is an average and therefore steady; how the speed changes from minute
+to minute is shown by ``forecast.pages_by_minute``, and the range of the ETA follows from that.
+
+The ETA follows from it: see ``forecast``.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from scrapy_resume.model import JobSummary
+from scrapy_resume.reporting.forecast import eta_seconds
+from scrapy_resume.reporting.progress import ended_and_whole
+
+MINUTE_SECONDS: Final = 60
+
+
+class Throughput(NamedTuple):
+    """What some runs have committed, and how long they took for it."""
+
+    pages: int
+    items: int
+    seconds: float
+    """During which at least one of the runs was under way."""
+
+    @property
+    def pages_per_minute(self) -> float | None:
+        """Rounded to two digits; ``None`` if no time has passed."""
+        return _per_minute(self.pages, self.seconds)
+
+    @property
+    def items_per_minute(self) -> float | None:
+        """As ``pages_per_minute``."""
+        return _per_minute(self.items, self.seconds)
+
+    def eta_seconds(self, left: int) -> float | None:
+        """How long ``left`` requests take at this rate; ``None`` before the first page."""
+        return eta_seconds(left, self.pages, self.seconds)
 
 
 class Rates:
-    """How fast a job went, from its runs."""
+    """The rate of a job, its ETA, and the time that its runs took, from what the store kept."""
 
-    def __init__(self, summary: JobSummary, runs: Sequence[Mapping[str, Any]]) -> None:
-        now = time.time()
-        self._summary = summary
+    def __init__(self, summary: JobSummary, runs: Sequence[Mapping[str, Any]], now: float) -> None:
+        """``runs``: as ``Reader.runs`` gives them; ``now``: seconds since the epoch."""
         live = [run for run in runs if is_live(run, runs, summary)]
-        self._telling = live or runs
-        self._spans = {
-            run["number"]: _span(run, now if any(run is other for other in live) else None)
+        live_numbers = {run["number"] for run in live}
+        spans = {
+            run["number"]: _span(run, now if run["number"] in live_numbers else None)
             for run in runs
         }
-        self.elapsed_seconds = _covered(self._spans.values())
+        counted = live or runs
+        self.elapsed_seconds = _covered(spans.values())
+        """During which at least one run, of all that there were, was under way."""
+        self.throughput = Throughput(
+            pages=sum(run["pages"] for run in counted),
+            items=sum(run["items"] for run in counted),
+            seconds=_covered(spans[run["number"]] for run in counted),
+        )
+        self.eta_seconds = self._eta_seconds(summary)
+        """0 for a completed job; ``None`` unless a run is live and has fetched a page."""
+        self.eta_basis: str | None = None
+        """``expected_total`` or ``known``; ``None`` without an ETA."""
+        if self.eta_seconds is not None:
+            self.eta_basis = "known" if summary.expected_total is None else "expected_total"
 
-    def per_minute(self, what: str) -> float | None:
-        """``pages`` or ``items`` a minute; ``None`` if no time has passed."""
-        seconds = _covered([self._spans[run["number"]] for run in self._telling])
-        if seconds <= 0:
-            return None
-        amount: int = sum(run[what] for run in self._telling)
-        return round(60 * amount / seconds, 2)
-
-    def eta_seconds(self) -> float | None:
-        """Until what is known, or expected, is fetched; ``None`` if nothing tells."""
-        if self._summary.status == "completed":
+    def _eta_seconds(self, summary: JobSummary) -> float | None:
+        if summary.status == "completed":
             return 0.0
-        pages_per_minute = self.per_minute("pages") if self._summary.alive else None
-        if not pages_per_minute:
+        if not summary.alive:
             return None
-        counts, expected = self._summary.counts, self._summary.expected_total
-        left = counts.open
-        if expected is not None:
-            left = max(left, int(expected) - (counts.total - counts.open))
-        return round(60 * left / pages_per_minute, 1)
-
-    def eta_basis(self) -> str | None:
-        """``expected_total``, or ``known``: the requests that are known now."""
-        if self.eta_seconds() is None:
-            return None
-        return "known" if self._summary.expected_total is None else "expected_total"
+        ended, whole = ended_and_whole(summary.counts, summary.expected_total)
+        return self.throughput.eta_seconds(whole - ended)
 
 
 def is_live(run: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], summary: JobSummary) -> bool:
-    """A store of many workers says so of each run; otherwise it can be the last one only."""
+    """Whether the run is under way. A shared store says so of each run; elsewhere only the last
+    run of a job that has a live owner can be."""
     return bool(run.get("alive", summary.alive and run is runs[-1]))
 
 
+def _per_minute(amount: int, seconds: float) -> float | None:
+    return round(MINUTE_SECONDS * amount / seconds, 2) if seconds > 0 else None
+
+
 def _span(run: Mapping[str, Any], now: float | None) -> tuple[float, float]:
-    """From when to when; a run that died has lasted until its last heartbeat."""
+    """(start, end) of a run; ``now``: only for a live one."""
     began = float(run["started_at"])
     end = run["ended_at"] or now or run.get("beat_at") or began
     return began, max(began, float(end))
 
 
 def _covered(spans: Iterable[tuple[float, float]]) -> float:
-    """Seconds in which at least one of them was under way."""
+    """Seconds that lie in at least one of the spans."""
     total, until = 0.0, float("-inf")
     for began, end in sorted(spans):
         total += max(0.0, end - max(began, until))

@@ -7,9 +7,8 @@ are ISO 8601 in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from difflib import get_close_matches
 from operator import itemgetter
 from os import PathLike, fspath
 from pathlib import Path
@@ -22,45 +21,50 @@ from scrapy_resume.errors import (
 )
 from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State
 from scrapy_resume.posix import require_posix
+from scrapy_resume.reporting import times
 from scrapy_resume.reporting.documents import (
     grouped_failures,
     summed_custom,
     unit_state_of,
     units_answer,
 )
+from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
-from scrapy_resume.reporting.times import iso
 from scrapy_resume.settings.masking import without_password
 from scrapy_resume.store.location import is_postgres, needed_for_postgres
 
 if TYPE_CHECKING:
     from scrapy_resume.store.contract import Reader
 
-_SUGGESTIONS: Final = 3
-
 COUNTED_AT_MOST: Final = 100_000
-"""Rows that are read to count by what no counter is kept for: what comes of it is shown on a
-screen, and the store may have a hundred million."""
+"""How many rows are read to count something that has no counter. The result is shown on a screen,
+and the store may have a hundred million rows."""
 
 
-def open_store(location: str | PathLike[str], codecs: Mapping[str, Any] | None = None) -> Reports:
+def open_store(
+    location: str | PathLike[str],
+    codecs: Mapping[str, Any] | None = None,
+    now: Callable[[], float] = times.now,
+) -> Reports:
     """The read side of a store: what ``RESUME_STORE`` names.
 
     ``codecs`` is what ``RESUME_CODECS`` was when the items were stored; it is needed only to
-    have values of a user's own types back as such. A directory that does not exist is a store
-    without jobs; it is not created. Raises ``ConfigurationError``.
+    decode values of a user's own types. A directory that does not exist is a store without jobs;
+    it is not created. ``now`` gives the present time, in seconds since the epoch. Raises
+    ``ConfigurationError``.
     """
     place = fspath(location)
     if is_postgres(place):
         with needed_for_postgres():
             from scrapy_resume.store.postgres.reader import PostgresReader
-        return Reports(PostgresReader(place), without_password(place), codecs)
-    require_posix()  # whether a job is alive is asked of its lock
+        return Reports(PostgresReader(place), without_password(place), codecs, now)
+    require_posix()  # a lock says whether a job is live
     from scrapy_resume.store.sqlite.reader import SqliteReader
 
-    return Reports(SqliteReader(Path(place)), place, codecs)
+    return Reports(SqliteReader(Path(place)), place, codecs, now)
 
 
+# One parameter for each filter: their names are public, as keywords of ``Reports.requests``.
 def selection(
     state: str | Iterable[str] | None = None,
     *,
@@ -73,41 +77,61 @@ def selection(
     partial: bool = False,
     max_attempts: int | None = None,
 ) -> Selection:
-    """Which requests are meant: those that all of it holds for.
+    """A selection of requests: those that match every argument that is given.
 
-    ``state``: one, or several of them. ``host``: of the URL, without a port. ``status``: the
-    HTTP status. ``error``: the error's class name. ``callback``: the method's name. ``url``: a
-    glob of ``*`` and ``?``. ``partial``: done, with items that failed. ``max_attempts``: tried
-    at most so often. Raises ``ValueError`` for a state that there is not.
+    ``state``: one name, or several. ``host``: of the URL, without a port. ``status``: the HTTP
+    status. ``error``: the error's class name. ``callback``: the method's name. ``url``: a glob
+    with ``*`` and ``?``. ``partial``: done, with items that failed. ``max_attempts``: attempted at
+    most so often. Raises ``ValueError`` for an unknown state.
     """
     names = [state] if isinstance(state, str) else list(state or ())
     for name in names:
         if name not in State.__members__:
-            raise ValueError(f"{name!r} is none of {', '.join(State.__members__)}")
+            raise ValueError(f"unknown state {name!r}; use one of {', '.join(State.__members__)}")
     states = tuple(State[name] for name in names)
-    return Selection(states, host, status, error, callback, url, unit, partial, max_attempts)
+    return Selection(
+        states=states,
+        host=host,
+        status=status,
+        error=error,
+        callback=callback,
+        url=url,
+        unit=unit,
+        partial=partial,
+        max_attempts=max_attempts,
+    )
 
 
 class Reports:
-    """Questions to one store. A ``job`` is ``books``, the latest of that name, ``books#3``,
-    or ``None`` where the store has jobs of one name only."""
+    """Questions to one store.
+
+    A ``job`` is ``books``, the latest of that name; ``books#3``; a ``JobKey``; or ``None`` where
+    all jobs of the store have one name (see ``lookup``).
+    """
 
     def __init__(
-        self, reader: Reader, location: str, codecs: Mapping[str, Any] | None = None
+        self,
+        reader: Reader,
+        location: str,
+        codecs: Mapping[str, Any] | None = None,
+        now: Callable[[], float] = times.now,
     ) -> None:
+        """``location`` is shown in messages: without a password. ``now``: seconds since the
+        epoch."""
         self.location = location
+        self.now = now
         self._reader = reader
         self._codecs = codecs
 
     def together(self) -> AbstractContextManager[None]:
-        """For several questions at a time: a database is then asked on one connection.
+        """Within it, questions to a database share one connection.
 
-        From one thread, and without iterators that are left unfinished.
+        All of them have to come from one thread, and every iterator has to be exhausted.
         """
         return self._reader.together()
 
     def jobs(self) -> list[dict[str, Any]]:
-        """All jobs as ``job`` gives them, the latest updated first.
+        """All jobs as ``job`` gives them, the most recently updated first.
 
         A job that cannot be read has the status ``damaged`` (or ``unreadable``, for example
         if a newer version wrote it), an ``error`` that says why, and ``None`` for the rest.
@@ -120,29 +144,28 @@ class Reports:
                     dated.append(self._dated_answer(key))
         return [answer for _, answer in sorted(dated, key=itemgetter(0), reverse=True)]
 
-    def job_or_error(self, job: str | None = None) -> dict[str, Any]:
-        """As ``jobs`` has it: a job that cannot be read is an answer with an ``error``.
+    def job_or_error(self, job: str | JobKey | None = None) -> dict[str, Any]:
+        """One job as ``jobs`` gives it: a job that cannot be read has an ``error``.
 
         Raises ``JobNotFoundError``, and ``StoreError`` if the store cannot be read as a whole.
         """
         return self._dated_answer(self.find(job))[1]
 
-    def job(self, job: str | None = None) -> dict[str, Any]:
+    def job(self, job: str | JobKey | None = None) -> dict[str, Any]:
         """One job, as ``scrapy resume status --json`` prints it.
 
-        ``pages_per_minute`` and ``items_per_minute`` are those of the present run, or of all
-        runs together if none is live; ``None`` if nothing ran yet. ``eta_seconds`` is how
-        long the requests that are known now would take at that rate; ``None`` unless a run
-        is live and has fetched something. Raises ``JobNotFoundError`` and ``StoreError``.
+        ``rates`` defines ``pages_per_minute``, ``items_per_minute`` (``None`` before the first
+        run), ``elapsed_seconds`` and ``eta_seconds`` (``None`` unless a run is live and has
+        fetched a page). Raises ``JobNotFoundError`` and ``StoreError``.
         """
         with self.together():
             return self._answer(self._reader.summary(self.find(job)))
 
-    def items(self, job: str | None = None, lenient: bool = True) -> Iterator[Any]:
+    def items(self, job: str | JobKey | None = None, lenient: bool = True) -> Iterator[Any]:
         """The stored items, in the order in which they became visible.
 
-        ``lenient``: an item whose class cannot be imported is given as a dict; otherwise
-        that is an error.
+        ``lenient``: an item whose class cannot be imported is returned as a dict; otherwise
+        it raises an error.
         """
         from scrapy_resume.codec import Codec
 
@@ -155,27 +178,26 @@ class Reports:
 
     def requests(
         self,
-        job: str | None = None,
+        job: str | JobKey | None = None,
         state: str | Iterable[str] | None = None,
         limit: int | None = None,
         **filters: Any,
     ) -> Iterator[dict[str, Any]]:
         """The job's requests, of all states if ``state`` is ``None``; at most ``limit``.
 
-        ``filters`` narrow them down, see ``selection``. The keys are those of ``scrapy resume
-        requests --json``. Raises ``JobNotFoundError``, and ``ValueError`` for a state that
-        there is not.
+        ``filters`` are those of ``selection``. The keys are those of ``scrapy resume requests
+        --json``. Raises ``JobNotFoundError``, and ``ValueError`` for an unknown state.
         """
         return self._reader.requests(self.find(job), selection(state, **filters), limit)
 
     def failures(
-        self, job: str | None = None, examples: int = 3, unit: str | None = None
+        self, job: str | JobKey | None = None, examples: int = 3, unit: str | None = None
     ) -> list[dict[str, Any]]:
         """The failed requests by error, as ``scrapy resume failed --json`` prints them.
 
-        At most so many ``examples`` (URLs) of each; those of one ``unit``, or all. If more than
-        ``COUNTED_AT_MOST`` have failed, the groups of all are those of the ones that were found
-        last. Raises ``JobNotFoundError``.
+        Each group has at most so many ``examples`` (URLs). ``unit``: only its failures. Without
+        it, only the ``COUNTED_AT_MOST`` failed requests that were discovered last are grouped.
+        Raises ``JobNotFoundError``.
         """
         key = self.find(job)
         if unit is None:
@@ -183,23 +205,24 @@ class Reports:
         failed = Selection((State.failed,), unit=unit)
         return grouped_failures(self._reader.requests(key, failed), examples)
 
-    def minutes(self, job: str | None = None, since: float = 0.0) -> list[dict[str, Any]]:
-        """What each minute brought, from a time (seconds since the epoch) on, in order.
+    def minutes(self, job: str | JobKey | None = None, since: float = 0.0) -> list[dict[str, Any]]:
+        """What happened in each minute since ``since`` (seconds since the epoch), in order.
 
-        Keys: ``at`` (its first second since the epoch), ``pages`` (responses), ``items``,
-        ``done``, ``failed``, ``ignored`` (requests that ended so), and ``open`` (requests, at
-        its end). Minutes in which nothing happened are left out. Raises ``JobNotFoundError``.
+        Keys: ``at`` (the minute's first second since the epoch), ``pages`` (responses),
+        ``items``, ``done``, ``failed``, ``ignored`` (requests that ended so), and ``open``
+        (requests at the end of the minute). Minutes in which nothing happened are left out.
+        Raises ``JobNotFoundError``.
         """
         return self._reader.minutes(self.find(job), since)
 
-    def details(self, job: str | None = None, hosts: int = 20) -> dict[str, Any]:
+    def details(self, job: str | JobKey | None = None, hosts: int = 20) -> dict[str, Any]:
         """Everything about a job, as ``scrapy resume show --json`` prints it.
 
-        The document of ``job``, and more: ``arguments`` (of the spider), ``input_hashes``
-        (file → SHA-256), ``start_exhausted``, ``workers`` (live ones, ``host:pid``),
-        ``by_status`` and ``by_host`` (at most so many ``hosts``). The last two count the
-        ``counted`` requests that were found last, at most ``COUNTED_AT_MOST``. Raises
-        ``JobNotFoundError`` and ``StoreError``.
+        The document of ``job`` with these keys added: ``arguments`` (of the spider),
+        ``input_hashes`` (file → SHA-256), ``start_exhausted``, ``workers`` (live ones,
+        ``host:pid``), ``by_status`` and ``by_host`` (at most so many ``hosts``). The last two
+        count only the ``counted`` requests that were discovered last, at most
+        ``COUNTED_AT_MOST``. Raises ``JobNotFoundError`` and ``StoreError``.
         """
         with self.together():
             return self._details(self.find(job), hosts)
@@ -220,43 +243,27 @@ class Reports:
         }
 
     def units(
-        self, job: str | None = None, state: str | None = None, limit: int | None = None
+        self, job: str | JobKey | None = None, state: str | None = None, limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
         """The units of a job, or those in one state; at most ``limit``.
 
-        Those that are at work or in trouble first, completed ones last; those in one state as
-        they were found. The keys are those of ``scrapy resume units --json``. Raises
-        ``JobNotFoundError``, and ``ValueError`` for a state that does not exist.
+        They are ordered by state (``UnitState``: in progress first, completed last), and within a
+        state as they were discovered. The keys are those of ``scrapy resume units --json``.
+        Raises ``JobNotFoundError``, and ``ValueError`` for an unknown state.
         """
         key = self.find(job)
         chosen = None if state is None else unit_state_of(state)
         return self._reader.units(key, chosen, limit)
 
-    def find(self, job: str | None = None) -> JobKey:
-        """The job that is meant. Raises ``JobNotFoundError``, which names the nearest."""
-        keys = sorted(self._reader.keys(), key=lambda key: key.number)
-        if not keys:
-            raise JobNotFoundError(f"There are no jobs in {self.location}. {_IS_IT_THERE}")
-        latest = {key.name: key for key in keys}
-        if job is None:
-            if len(latest) > 1:
-                raise JobNotFoundError(f"Which job? There are {_listed(sorted(latest))}.")
-            return keys[-1]
-        name, number = JobKey.parse(job)
-        if number is not None and JobKey(name, number) in keys:
-            return JobKey(name, number)
-        if job in latest:
-            return latest[job]
-        raise JobNotFoundError(self._not_found(job, name, keys))
+    def find(self, job: str | JobKey | None = None) -> JobKey:
+        """The key of the job that is meant; a ``JobKey`` is returned as it is.
 
-    def _not_found(self, job: str, name: str, keys: Sequence[JobKey]) -> str:
-        numbers = [str(key) for key in keys if key.name == name]
-        names = sorted({key.name for key in keys})
-        near = numbers or get_close_matches(job, names, n=_SUGGESTIONS) or names
-        return f"There is no job {job} in {self.location}. The nearest: {_listed(near)}."
+        Raises ``JobNotFoundError``, which lists the nearest names.
+        """
+        return job if isinstance(job, JobKey) else find_job(self._reader.keys(), job, self.location)
 
     def _dated_answer(self, key: JobKey) -> tuple[float, dict[str, Any]]:
-        """With the time of the last change; a job that cannot be read comes last."""
+        """(time of the last change, answer); the time is 0 for a job that cannot be read."""
         try:
             summary = self._reader.summary(key)
             return summary.updated_at, self._answer(summary)
@@ -268,7 +275,7 @@ class Reports:
     def _answer(self, summary: JobSummary) -> dict[str, Any]:
         key, counts = summary.key, summary.counts
         runs = self._reader.runs(key)
-        pace = Rates(summary, runs)
+        rates = Rates(summary, runs, self.now())
         held = summary.status in LIVE_STATUSES
         return {
             "job": key.name,
@@ -291,14 +298,14 @@ class Reports:
             },
             "units": units_answer(self._reader.unit_tally(key)),
             "success_rate": counts.success_rate,
-            "pages_per_minute": pace.per_minute("pages"),
-            "items_per_minute": pace.per_minute("items"),
+            "pages_per_minute": rates.throughput.pages_per_minute,
+            "items_per_minute": rates.throughput.items_per_minute,
             "metadata": dict(summary.metadata),
             "custom": summed_custom(runs),
             "expected_total": summary.expected_total,
-            "elapsed_seconds": round(pace.elapsed_seconds, 3),
-            "eta_seconds": pace.eta_seconds(),
-            "eta_basis": pace.eta_basis(),
+            "elapsed_seconds": round(rates.elapsed_seconds, 3),
+            "eta_seconds": rates.eta_seconds,
+            "eta_basis": rates.eta_basis,
             "in_flight": self._reader.in_flight_urls(key) if held else [],
             "runs": [_run(run, alive=is_live(run, runs, summary)) for run in runs],
         }
@@ -330,9 +337,7 @@ _NOTHING_KNOWN: Final = dict.fromkeys(
         "runs",
     )
 )
-"""The keys of an answer: a job that cannot be read has them too."""
-
-_IS_IT_THERE: Final = "Another store is named with -s RESUME_STORE=…"
+"""The answer about a job that cannot be read: the same keys as any other."""
 
 
 def _run(run: Mapping[str, Any], alive: bool) -> dict[str, Any]:
@@ -353,8 +358,4 @@ def _shown_status(stored: str, alive: bool) -> str:
 
 
 def _iso(seconds: float | None) -> str | None:
-    return None if seconds is None else iso(seconds)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+    return None if seconds is None else times.iso(seconds)

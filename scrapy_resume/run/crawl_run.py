@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.engine.hooks import EngineHooks
@@ -34,6 +35,8 @@ class CrawlRun:
     ``commits.committer.CommitParticipant``); how it ends is up to ``shutdown``."""
 
     def __init__(self, plan: CrawlPlan) -> None:
+        self.opened_at = time.monotonic()
+        """When the job was opened: the parts take a while."""
         self.crawler = plan.crawler
         self.settings = plan.settings
         self.codec = plan.codec

@@ -18,7 +18,6 @@ from scrapy_resume.errors import (
 )
 from scrapy_resume.events.log_files import remove_events
 from scrapy_resume.model import JobKey, Selection, State
-from scrapy_resume.reporting.times import iso
 from scrapy_resume.run.launch import visible
 from scrapy_resume.settings.input_files import hash_inputs
 from scrapy_resume.store.contract import Closing, Opening
@@ -118,7 +117,7 @@ def open_job(store: Store, candidate: Candidate) -> JobStore:
         renews = _renews(settings.mode, latest)
         joins = store.shared and not renews
         if latest is not None and latest.alive and not (settings.force or joins):
-            raise _locked(latest)
+            raise JobLockedError.for_crawl(latest.key, latest.owner, latest.owned_since)
         if settings.mode == "retry-failed":
             return _retry_failed(store, candidate, latest)
         recorded = latest.input_hashes if latest is not None and not finished else {}
@@ -172,15 +171,6 @@ def _refuse_if_nothing_to_do(candidate: Candidate, latest: JobSummary | None) ->
         )
 
 
-def _locked(latest: JobSummary) -> JobLockedError:
-    since = f" since {iso(latest.owned_since)}" if latest.owned_since else ""
-    return JobLockedError(
-        f"{latest.key} is being crawled by another process ({latest.owner}{since}). "
-        "Wait for it or stop it; RESUME_FORCE=1 takes the job over, RESUME_JOB=<name> "
-        "gives this crawl a job of its own."
-    )
-
-
 def _inputs_changed(candidate: Candidate, latest: JobSummary, hashes: dict[str, str]) -> bool:
     """Whether a new job is to begin because the inputs are others. Raises or warns."""
     changed = sorted(
@@ -221,7 +211,7 @@ def _begin(
     job = store.begin(JobKey(candidate.name, number), opening)
     if latest is not None:
         try:
-            job.session.events.of_previous_job = store.untold(latest.key)
+            job.session.events.of_previous_job = store.undelivered_events(latest.key)
         except StoreError as error:
             logger.warning("What %s has left to be told cannot be read: %s", latest.key, error)
     for key in store.prune(candidate.name, candidate.settings.keep):

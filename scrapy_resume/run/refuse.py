@@ -1,4 +1,4 @@
-"""A crawl that cannot begin: one line, exit code 1, nothing touched."""
+"""Refuses a crawl: logs one line, and has the process end with exit code 1."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ _UNHANDLED = "Unhandled error in Deferred"
 
 
 class _WithoutRefusals(logging.Filter):
-    """Drops the tracebacks of refusals: each has been told in one line already.
+    """Drops the tracebacks of refusals, which ``refuse`` has logged in one line already.
 
-    Scrapy leaves a crawl's exception to the event loop, which reports it as never retrieved.
+    Scrapy leaves a crawl's exception to the event loop, which logs it as never retrieved.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[ResumeError] = []
+        self.logged: list[ResumeError] = []
 
     def filter(self, record: logging.LogRecord) -> bool:
         exception = record.exc_info[1] if record.exc_info else None
-        if any(exception is refusal for refusal in self.told):
+        if any(exception is refusal for refusal in self.logged):
             return False
-        # Twisted writes this heading as a record of its own, before the traceback.
-        return not (self.told and record.getMessage().strip().startswith(_UNHANDLED))
+        # Twisted logs this heading as a record of its own, before the traceback.
+        return not (self.logged and record.getMessage().strip().startswith(_UNHANDLED))
 
 
 _filter = _WithoutRefusals()
 
 
 def refuse(crawler: Crawler, error: ResumeError) -> None:
-    """Tell why the crawl cannot begin, and have the process end with exit code 1.
+    """Log why the crawl cannot begin, and have the process end with exit code 1.
 
-    The caller raises the error.
+    Standard error gets the line too if the log is not written to it. The caller has to raise the
+    error.
     """
     for name in ("asyncio", "twisted"):
         logging.getLogger(name).addFilter(_filter)
-    _filter.told.append(error)
+    _filter.logged.append(error)
     logger.error("%s", error)
     settings = crawler.settings
     if not settings.getbool("LOG_ENABLED") or settings.get("LOG_FILE"):
         print(f"scrapy-resume: {error}", file=sys.stderr)
-    # A crawler without a spider is what Scrapy's commands take for a failed start.
+    # Scrapy's commands end with exit code 1 if the crawler has no spider.
     crawler.spider = None

@@ -1,81 +1,106 @@
-"""What the log, the stats and the progress bar say of a run."""
+"""What the log, the stats and the progress bar say of a run.
+
+A progress line is logged every RESUME_PROGRESS_EVERY pages or items, and at least once a minute.
+Its numbers are those that ``scrapy resume status`` shows at the same moment: what is committed, at
+the rate that ``reporting.rates`` defines.
+"""
 
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING, Final
 
 from scrapy.utils.asyncio import create_looping_call
 
+from scrapy_resume.reporting.progress import LineSchedule, Progress, ended_and_whole
 from scrapy_resume.reporting.progress_bar import ProgressBar, is_wanted
+from scrapy_resume.reporting.rates import Throughput
 from scrapy_resume.settings.masking import without_password
 
 if TYPE_CHECKING:
+    from scrapy_resume.model import Counts
     from scrapy_resume.run.crawl_run import CrawlRun
+    from scrapy_resume.store.contract import Batch, Committed
 
 logger = logging.getLogger("scrapy_resume")
 
-PROGRESS_SECONDS: Final = 60
-"""A progress line at least so often."""
-
 PROGRESS_TICK_SECONDS: Final = 1.0
-"""How often the bar moves on, and the clock is looked at for the line."""
+"""How often the bar is redrawn, and it is checked whether a progress line is due."""
 
-_FURTHER: Final = {
+_NEXT_STEP: Final = {
     "completed": "the same command begins the next number",
-    "running": "the other workers go on with it",
+    "running": "other workers are still crawling it",
 }
+"""What happens after a run, by the status of its job."""
 
 
 class RunLog:
-    """Tells of one run: its start, how it goes on, its end."""
+    """Reports on one run: its start, its progress, its end.
+
+    It is a ``CommitListener``, because the rate counts what is committed.
+    """
 
     def __init__(self, run: CrawlRun) -> None:
         self._run = run
-        self._every = run.settings.progress_every
-        self._events = 0
-        self._logged_at = self._started_at = time.monotonic()
-        self._items_before = run.session.counts.items_stored
+        self._clock = run.parts.clock
+        self._schedule = LineSchedule(run.settings.progress_every, run.opened_at)
+        self._pages = 0
+        self._items = 0
+        self._counts_before = run.session.counts
+        """Those of the job when this run opened it."""
         self._bar: ProgressBar | None = None
         if run.settings.progress_bar and is_wanted(run.crawler.settings):
             self._bar = ProgressBar(str(run.session.job))
         self._ticking = create_looping_call(self._tick)
+        run.listeners.observers.append(self)
+
+    # ---- as a listener of commits
+
+    def committed(self, batch: Batch, answer: Committed) -> None:
+        """Count what the store has accepted of this run."""
+        self._pages = batch.progress.pages
+        self._items += answer.items.given
+
+    def closed(self, status: str, reason: str, counts: Counts, pages: int) -> None:
+        """The end is logged by ``log_end``."""
+
+    def end(self) -> None:
+        """The end is logged by ``log_end``."""
+
+    # ---- progress
 
     def start(self) -> None:
-        """From here on the clock is looked at."""
+        """Begin to redraw the bar, and to log progress once a minute."""
         self._ticking.start(PROGRESS_TICK_SECONDS)
 
     def stop(self) -> None:
-        """The bar, if there is one, goes."""
+        """Remove the bar; log no more progress."""
         if self._ticking.running:
             self._ticking.stop()
         if self._bar is not None:
             self._bar.clear()
 
     def _tick(self) -> None:
-        """A line at least once a minute; the bar moves on."""
-        if time.monotonic() - self._logged_at >= PROGRESS_SECONDS:
+        if self._schedule.is_due(self._clock.monotonic()):
             self._log()
         if self._bar is not None:
-            self._bar.draw(self._run.tracker.counts, self._words())
+            self._bar.draw(self._run.tracker.counts, self._progress())
 
     def count(self) -> None:
-        """A page or an item has come."""
-        self._events += 1
-        if self._events >= self._every:
+        """Count a page or an item; log progress if a line is due."""
+        if self._schedule.counted():
             self._log()
 
     def log_start(self) -> None:
-        """Which job, fresh or resumed or after a crash, and its counts."""
+        """Log which job is opened, whether it is new, resumed or recovered, and its counts."""
         run, session = self._run, self._run.session
-        how = "goes on"
+        how = "is resumed"
         if session.began:
             how = "begins"
         elif session.sharing.others:
-            how = f"has another worker now, beside {session.sharing.others}"
+            how = f"is joined by this worker, beside {session.sharing.others} others"
         elif session.crashed:
-            how = f"goes on after a crash ({session.recovered.requests} requests were in hand)"
+            how = f"is resumed after a crash ({session.recovered.requests} requests were in flight)"
         logger.info(
             "Job %s %s, run %d, in %s: %s",
             session.job,
@@ -86,7 +111,8 @@ class RunLog:
         )
         if session.recovered.parked:
             logger.warning(
-                "%d requests are parked: the process died each time they ran, the last time alone",
+                "%d requests are parked: the process died each time they ran, the last time while "
+                "nothing else was running",
                 session.recovered.parked,
             )
         stats = run.crawler.stats
@@ -98,42 +124,51 @@ class RunLog:
         stats.set_value("resume/parked", session.recovered.parked)
 
     def _log(self) -> None:
-        self._events = 0
-        self._logged_at = time.monotonic()
-        logger.info("%s", self._words())
+        self._schedule.logged(self._clock.monotonic())
+        logger.info("%s", self._progress().line())
 
-    def _words(self) -> str:
-        """``45.5% (5000/11000) | success 98.2% | 42.3 items/s | ETA 2.4 min``."""
+    def _progress(self) -> Progress:
         run = self._run
         counts = run.tracker.counts
-        seconds = max(time.monotonic() - self._started_at, 1e-9)
-        ended = counts.total - counts.open
-        total = max(counts.total, int(run.parts.custom_stats.expected_total or 0))
-        items_per_second = (counts.items_stored - self._items_before) / seconds
-        pages_per_second = run.tracker.pages / seconds
-        rate = counts.success_rate
-        left = total - ended
-        eta = f"{left / pages_per_second / 60:.1f} min" if pages_per_second else "unknown"
-        share = 100 * ended / total if total else 0.0
-        success = f"{100 * rate:.1f}%" if rate is not None else "unknown"
-        return (
-            f"{share:.1f}% ({ended}/{total}) | success {success} |"
-            f" {items_per_second:.1f} items/s | ETA {eta}"
+        ended, whole = ended_and_whole(counts, run.parts.custom_stats.expected_total)
+        throughput = self._throughput(counts)
+        return Progress(
+            ended=ended,
+            whole=whole,
+            success_rate=counts.success_rate,
+            items_per_minute=throughput.items_per_minute,
+            eta_seconds=throughput.eta_seconds(whole - ended),
         )
 
+    def _throughput(self, counts: Counts) -> Throughput:
+        """Of this run; in a shared store, of all workers since this one joined them.
+
+        Only the job's counters tell what the others did: where they have grown by more than this
+        run committed, the difference is theirs.
+        """
+        pages, items = self._pages, self._items
+        if self._run.session.sharing.shared:
+            before = self._counts_before
+            pages = max(pages, (counts.total - counts.open) - (before.total - before.open))
+            items = max(items, counts.items_stored - before.items_stored)
+        return Throughput(pages, items, self._clock.monotonic() - self._run.opened_at)
+
     def log_end(self, kept: str | None, reason: str) -> None:
-        """Status, counts, and the command that goes on."""
+        """Log the status, the counts, and what the next crawl will do.
+
+        ``kept``: the status that was stored; ``None`` if the end could not be stored.
+        """
         job = self._run.session.job
         if kept is None:
             logger.error(
-                "Job %s: its end (%s) could not be written. Run the same command again: it "
-                "recovers the job.",
+                "Job %s: the end of the run (%s) could not be stored. Run the same command again "
+                "to recover the job.",
                 job,
                 reason,
             )
             return
         self._log()
-        further = _FURTHER.get(kept, "run the same command again to go on")
+        next_step = _NEXT_STEP.get(kept, "run the same command again to resume it")
         counts = self._run.tracker.counts
         logger.info(
             "Job %s is %s (%s): %d done, %d pending, %d failed, %d items; %s",
@@ -144,11 +179,11 @@ class RunLog:
             counts.open,
             counts.failed,
             counts.items_stored,
-            further,
+            next_step,
         )
 
     def set_stats(self) -> None:
-        """Totals over all runs, from the store."""
+        """Set the stats ``resume/total/…``: the totals over all runs."""
         run = self._run
         stats = run.crawler.stats
         assert stats is not None

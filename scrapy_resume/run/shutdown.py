@@ -113,7 +113,9 @@ class Shutdown:
             logger.warning("Handlers will be told of an event of %s again: %s", key, error)
             ended.set(None)
 
-        self._thread.submit(lambda: store.forget(key, [event]), ended.set, failed, _log_unavailable)
+        self._thread.submit(
+            lambda: store.delete_events(key, [event]), ended.set, failed, _log_unavailable
+        )
         return ended
 
     async def settle(self) -> Settled:

@@ -1,4 +1,4 @@
-"""The ``RESUME_*`` settings: table, conversions, parsing, and what is derived from them.
+"""The ``RESUME_*`` settings: their table, conversion, parsing, and what is derived from them.
 
-Parsed once, frozen, and handed down. What the settings do is decided where they are used.
+They are parsed once, frozen and passed on. What a setting does is decided where it is used.
 """

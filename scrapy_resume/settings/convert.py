@@ -1,9 +1,9 @@
-"""From what people write in settings to values of one type.
+"""Conversions from the values that people write in settings to one type each.
 
 A setting may come from Python, from the command line (always text) or from a
-spider, so every conversion accepts the text form too. What cannot be converted
-raises ``ValueError``; the message says what is allowed, as the end of a sentence
-that begins with "it has to be".
+spider, so every conversion accepts text as well. A value that cannot be converted
+raises ``ValueError``; its message names the allowed values and completes a
+sentence that begins with "it must be".
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from itemadapter import ItemAdapter
 from scrapy.utils.misc import load_object
 
 ItemKey = Callable[[Any], "str | None"]
-"""The key of an item; ``None``: the item stands for itself."""
+"""Returns the key of an item; ``None``: the item has no key and is never updated."""
 
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
 def boolean(value: object) -> bool:
-    """``True`` and ``False``, as such, as numbers or as text."""
+    """``True`` or ``False``, also written as 1, 0 or text."""
     try:
         return _BOOLEANS[str(value).strip().lower()]
     except KeyError:
@@ -32,8 +32,10 @@ def boolean(value: object) -> bool:
 
 
 def number(least: float, most: float = math.inf) -> Callable[[object], float]:
-    """A conversion to a number between the limits, both included."""
-    allowed = f"a number from {least:g}" + ("" if most == math.inf else f" to {most:g}")
+    """A conversion to a finite number from ``least`` to ``most``, both included."""
+    allowed = f"a number from {least:g} to {most:g}"
+    if most == math.inf:
+        allowed = f"a number of {least:g} or more"
 
     def convert(value: object) -> float:
         try:
@@ -50,8 +52,8 @@ def number(least: float, most: float = math.inf) -> Callable[[object], float]:
 
 
 def whole_number(least: int) -> Callable[[object], int]:
-    """A conversion to a whole number that is not below the limit."""
-    allowed = f"a whole number from {least}"
+    """A conversion to a whole number of ``least`` or more."""
+    allowed = f"a whole number of {least} or more"
     as_number = number(least)
 
     def convert(value: object) -> int:
@@ -67,7 +69,7 @@ def whole_number(least: int) -> Callable[[object], int]:
 
 
 def one_of(*choices: str) -> Callable[[object], str]:
-    """A conversion to one of the words."""
+    """A conversion to one of the choices."""
 
     def convert(value: object) -> str:
         if value not in choices:
@@ -78,9 +80,9 @@ def one_of(*choices: str) -> Callable[[object], str]:
 
 
 def text(value: object) -> str:
-    """Text that is not empty."""
+    """Text with at least one character that is not a space."""
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("text that is not empty")
+        raise ValueError("non-empty text")
     return value
 
 
@@ -105,7 +107,7 @@ def switch_or_directory(value: object) -> bool | str:
 
 
 def http_codes(value: object) -> frozenset[int]:
-    """HTTP status codes: a list of numbers, or text with commas."""
+    """HTTP status codes: a list of numbers, or text separated by commas."""
     parts = _parts(value)
     try:
         codes = frozenset(int(str(part)) for part in parts or ())
@@ -117,16 +119,16 @@ def http_codes(value: object) -> frozenset[int]:
 
 
 def file_paths(value: object) -> tuple[str, ...]:
-    """Paths of files: one, a list, or text with commas."""
+    """Paths of files: one path, a list, or text separated by commas."""
     parts = _parts([value] if isinstance(value, PathLike) else value)
     if parts is None or not all(isinstance(part, (str, PathLike)) and str(part) for part in parts):
-        raise ValueError("a list of paths")
+        raise ValueError("a path or a list of paths")
     return tuple(fspath(part) for part in parts)
 
 
 def json_object(value: object) -> dict[str, object]:
-    """A dict that JSON can hold, or text that is a JSON object."""
-    allowed = "a dict with text keys whose values JSON can hold"
+    """A dict that JSON can represent, or text that is a JSON object."""
+    allowed = "a dict with text keys and values that JSON can represent"
     try:
         plain = json.loads(value) if isinstance(value, str) else value
         if not isinstance(plain, Mapping) or not all(isinstance(key, str) for key in plain):
@@ -138,7 +140,7 @@ def json_object(value: object) -> dict[str, object]:
 
 
 def codec_paths(value: object) -> dict[str, Any]:
-    """A dict of type path → codec path, or text that is a JSON object."""
+    """A dict of import path of a type → import path of its codec, or text that is a JSON object."""
     allowed = "a dict of type path → codec path"
     try:
         plain = json.loads(value) if isinstance(value, str) else value
@@ -150,20 +152,20 @@ def codec_paths(value: object) -> dict[str, Any]:
 
 
 def item_key(value: object) -> ItemKey:
-    """A field, a list of fields, or the path of a function of the item, as a function.
+    """A function that returns an item's key, from a field, a list of fields or a function.
 
-    Text with a dot in it is a path; text that begins with ``[`` is a list in JSON.
+    Text with a dot is the import path of a function; text that begins with ``[`` is a JSON list.
     """
-    allowed = "a field, a list of fields, or the path of a function of the item"
+    allowed = "a field, a list of fields, or the import path of a function that takes the item"
     if callable(value):
         return _key_by_function(value)
     if isinstance(value, str) and "." in value and not value.startswith("["):
         try:
             function = load_object(value)
         except (ImportError, NameError, ValueError) as error:
-            raise ValueError(f"{allowed}, and that path cannot be loaded ({error})") from error
+            raise ValueError(f"{allowed}; this path cannot be loaded ({error})") from error
         if not callable(function):
-            raise ValueError(f"{allowed}, and what that path names cannot be called")
+            raise ValueError(f"{allowed}; what this path names cannot be called")
         return _key_by_function(function)
     fields = _parts(value)
     if not fields or not all(isinstance(name, str) and name for name in fields):
@@ -172,7 +174,7 @@ def item_key(value: object) -> ItemKey:
 
 
 def _key_by_fields(fields: tuple[str, ...]) -> ItemKey:
-    """The fields' values as one text; ``None`` if none of the fields has a value."""
+    """The key is the fields' values as one text; ``None`` if all of them are missing or empty."""
 
     def key(item: Any) -> str | None:
         adapter = ItemAdapter(item)
@@ -199,7 +201,7 @@ def _as_key(value: object) -> str:
 
 
 def _parts(value: object) -> list[Any] | None:
-    """A list of what was given as a list, or as text with commas; ``None`` if neither."""
+    """The elements of a list, or of text separated by commas; ``None`` if it is neither."""
     if isinstance(value, str):
         if value.startswith("["):
             try:

@@ -1,4 +1,4 @@
-"""Hashes of the files that a crawl depends on."""
+"""Hashes of the input files of a crawl, by which a change between two runs is detected."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from scrapy_resume.errors import ConfigurationError, InputChangedError
 
 
 def hash_inputs(paths: Iterable[str], recorded: Collection[str] = ()) -> dict[str, str]:
-    """Path → SHA-256 in hex. ``recorded`` are the paths that were hashed when the job began.
+    """Path → SHA-256 in hex. ``recorded``: the paths that were hashed when the job began.
 
-    Raises ``InputChangedError`` for a file of these that cannot be read now, and
-    ``ConfigurationError`` for any other that cannot be read.
+    A file that cannot be read raises ``InputChangedError`` if it is one of ``recorded``, and
+    ``ConfigurationError`` otherwise.
     """
     hashes: dict[str, str] = {}
     for path in paths:
@@ -25,11 +25,11 @@ def hash_inputs(paths: Iterable[str], recorded: Collection[str] = ()) -> dict[st
             trouble = f"The input file {path} cannot be read ({error.strerror})"
             if path in recorded:
                 raise InputChangedError(
-                    f"{trouble}, but the job began with it. Put it back, or begin a new job:"
+                    f"{trouble}, but the job began with it. Restore it, or begin a new job with"
                     " RESUME_MODE=fresh."
                 ) from error
             raise ConfigurationError(
-                f"{trouble}. Mend its path in RESUME_INPUT_FILES or in the spider's"
+                f"{trouble}. Correct its path in RESUME_INPUT_FILES or in the spider's"
                 " resume_input_files, or remove it there."
             ) from error
         hashes[path] = digest.hexdigest()

@@ -13,9 +13,9 @@ from scrapy_resume.errors import ConfigurationError
 def job_name(spider_name: str, arguments: Mapping[str, object], explicit: str | None) -> str:
     """The job's name: ``explicit``, or the spider's with 8 hex digits of its arguments.
 
-    Arguments that begin with ``_`` do not count: scrapyd's ``_job`` is another one for each
-    process. The digits are the first of the SHA-256 of the arguments as sorted JSON. Raises
-    ``ConfigurationError`` for arguments that look different in each process.
+    Arguments that begin with ``_`` do not count: scrapyd's ``_job`` differs in each process. The
+    digits are the first ones of the SHA-256 of the arguments as sorted JSON. Raises
+    ``ConfigurationError`` for arguments whose text differs in each process.
     """
     if explicit is not None:
         return explicit
@@ -27,7 +27,7 @@ def job_name(spider_name: str, arguments: Mapping[str, object], explicit: str | 
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
             f"No job name can be derived from the spider arguments ({error})."
-            " Name the job: RESUME_JOB."
+            " Set a name with RESUME_JOB."
         ) from error
     return f"{spider_name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
 
@@ -37,5 +37,5 @@ def _as_text(value: object) -> object:
         return sorted(map(repr, value))
     shown = repr(value)
     if re.search(r" at 0x[0-9a-fA-F]+", shown):
-        raise ValueError(f"{shown} looks different in each process")
+        raise ValueError(f"the text {shown} differs in each process")
     return shown

@@ -1,4 +1,4 @@
-"""Where jobs and event logs are kept, as the settings say, and how a location is shown."""
+"""Where jobs and event logs are stored, by the settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scrapy_resume.settings.table import parse_setting
 
 
 def store_location(settings: BaseSettings) -> str:
-    """Where jobs are kept: an absolute directory, or the URL of a PostgreSQL database.
+    """Where jobs are stored: an absolute directory, or the URL of a PostgreSQL database.
 
     Creates nothing. A relative path is relative to the working directory. Raises
     ``ConfigurationError``.
@@ -27,14 +27,15 @@ def store_location(settings: BaseSettings) -> str:
     if scheme[1] in {"postgresql", "postgres"}:
         return location
     raise ConfigurationError(
-        f"RESUME_STORE begins with {scheme[0]!r}, which is no store that scrapy-resume knows."
-        " Give a directory, or a postgresql:// URL."
+        f"RESUME_STORE begins with {scheme[0]!r}, which is not a supported kind of store."
+        " Set it to a directory or a postgresql:// URL."
     )
 
 
 def event_directory(settings: BaseSettings) -> Path:
-    """Where events are kept: what RESUME_EVENT_LOG names, or beside the jobs; for a database, where
-    they would be without one. Creates nothing. Raises ``ConfigurationError``."""
+    """Where event logs are written: the directory that RESUME_EVENT_LOG names, or one beside the
+    jobs. If the jobs are in a database, it is beside the default directory for jobs. Creates
+    nothing. Raises ``ConfigurationError``."""
     given = parse_setting("RESUME_EVENT_LOG", settings)
     if isinstance(given, str):
         return Path(given).expanduser().absolute()
@@ -44,7 +45,7 @@ def event_directory(settings: BaseSettings) -> Path:
 
 
 def _data_directory() -> Path:
-    """Scrapy's data directory; Scrapy's own function would create it, and import the project."""
+    """Scrapy's data directory. Scrapy's own function would create it and import the project."""
     cfg_path = closest_scrapy_cfg()
     if not cfg_path:
         return Path.cwd() / ".scrapy"

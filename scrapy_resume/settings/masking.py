@@ -1,4 +1,4 @@
-"""Hides passwords in locations and settings that are shown or logged."""
+"""Masks passwords in locations and settings that are shown or logged."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from urllib.parse import unquote
 
 
 def without_password(location: str) -> str:
-    """The location, fit to be shown.
+    """The location with ``***`` in place of passwords.
 
-    A password with ``@``, ``/`` or ``?`` in it should have been written in percent escapes; if it
-    was not, rather too much is hidden than too little.
+    A password that contains ``@``, ``/`` or ``?`` without percent escapes is masked too, possibly
+    with parts of the URL around it.
     """
     hidden = re.sub(r"(?s)://([^:@/?]*)[:/?].*@", r"://\1:***@", location)
     return re.sub(r"([?&])([^=&]*)=([^&]*)", _without_secret, hidden)

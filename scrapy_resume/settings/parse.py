@@ -18,15 +18,16 @@ from scrapy_resume.settings.masking import without_password
 from scrapy_resume.settings.table import BY_NAME, SETTINGS, parse_setting
 
 
+# One field for each row of the table of settings, from which it is built by keyword.
 @dataclass(frozen=True)
 class ResumeSettings:
-    """The settings of one crawl. What a setting means is in docs/settings.md."""
+    """The settings of one crawl; docs/settings.md describes them."""
 
     enabled: bool
-    store: str = field(repr=False)  # it may have a password in it
+    store: str = field(repr=False)  # it may contain a password
     """An absolute directory, or the URL of a database."""
     job: str | None
-    """``None``: derived from spider and arguments, see ``job_name``."""
+    """``None``: derived from the spider and its arguments, see ``job_name``."""
     mode: str
     start: str
     force: bool
@@ -57,21 +58,21 @@ class ResumeSettings:
     progress_every: int
     progress_bar: bool
     event_log: bool | str
-    """A directory, or ``True``: beside the store."""
+    """A directory; ``True``: beside the store; ``False``: no event log."""
     event_directory: str
-    """Where events are kept, or would be."""
+    """Where event logs are written, whether or not this crawl writes one."""
 
 
 def parse_settings(settings: BaseSettings) -> ResumeSettings:
-    """All ``RESUME_*`` settings, checked. Raises ``ConfigurationError``."""
+    """All ``RESUME_*`` settings. Raises ``ConfigurationError`` for a wrong name or value."""
     _refuse_unknown_names(settings)
     values = {row.field: parse_setting(row.name, settings) for row in SETTINGS}
     values["store"] = store_location(settings)
     values["event_directory"] = str(event_directory(settings))
     if values["enabled"] and settings.get("JOBDIR"):
         raise ConfigurationError(
-            f"JOBDIR is set ({settings['JOBDIR']!r}) beside scrapy-resume, and both would keep"
-            " the crawl's requests. Remove JOBDIR: the job is kept in RESUME_STORE"
+            f"JOBDIR ({settings['JOBDIR']!r}) cannot be used together with scrapy-resume: both"
+            " would store the crawl's requests. Remove JOBDIR; the job is stored in RESUME_STORE"
             f" ({without_password(values['store'])})."
         )
     return ResumeSettings(**values)
@@ -85,14 +86,14 @@ def _refuse_unknown_names(settings: BaseSettings) -> None:
         remedy = f"did you mean {near[0]}?" if near else "remove it."
         raise ConfigurationError(
             f"{name} is set, but there is no such setting; {remedy}"
-            " The names are listed in docs/settings.md."
+            " All settings are listed in docs/settings.md."
         )
 
 
 def with_spider(settings: ResumeSettings, spider: object) -> ResumeSettings:
-    """With what the spider's ``resume_input_files`` and ``resume_metadata`` add.
+    """The settings with the spider's ``resume_input_files`` and ``resume_metadata`` added.
 
-    A key that both have is the spider's. Raises ``ConfigurationError``.
+    The spider's metadata has precedence. Raises ``ConfigurationError``.
     """
     files = _spider_attribute(spider, "resume_input_files", to.file_paths) or ()
     metadata = _spider_attribute(spider, "resume_metadata", to.json_object) or {}
@@ -111,6 +112,6 @@ def _spider_attribute(spider: object, name: str, convert: Callable[[Any], Any]) 
         return convert(given)
     except ValueError as error:
         raise ConfigurationError(
-            f"{type(spider).__name__}.{name} is {given!r}, but it has to be {error}."
+            f"{type(spider).__name__}.{name} is {given!r}, but it must be {error}."
             " Correct it, or remove it."
         ) from error

@@ -1,4 +1,4 @@
-"""The order of requests and the deduplication that Scrapy's queue settings ask for."""
+"""The order of requests, and whether they are deduplicated, by Scrapy's queue settings."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class QueueOrder:
     """The order in which requests are handed out."""
 
     by_slot: bool
-    """The least active download slot comes first, in it priority; otherwise priority alone."""
+    """The least active download slot comes first, then priority; otherwise priority alone."""
     lifo: bool
-    """Of equal priority, the last comes first; otherwise the first."""
+    """Among requests of equal priority, the last comes first; otherwise the first."""
     start: Literal["fifo", "lifo"] | None
-    """The order of start requests among themselves, after others of their priority;
-    ``None``: they are as any others."""
+    """The order among start requests, which come after other requests of their priority;
+    ``None``: they are treated as any others."""
     dedupe: bool
-    """Requests whose fingerprint is known are dropped."""
+    """Requests with a known fingerprint are dropped."""
 
 
 def queue_order(settings: BaseSettings) -> QueueOrder:
-    """The order that Scrapy's queue settings ask for; RESUME_ORDER has the last word.
+    """The order that Scrapy's queue settings define; RESUME_ORDER overrides it.
 
-    The scheduler keeps requests in the store and uses none of Scrapy's queues, it hands
-    requests out as they would. ``dfo`` is last in, first out; ``bfo`` is first in, first
-    out, whoever yielded them. Raises ``ConfigurationError`` for a class of the user's own.
+    The scheduler stores requests and uses none of Scrapy's queues, but hands requests out in the
+    same order. ``dfo`` is last in, first out; ``bfo`` is first in, first out, start requests
+    included. Raises ``ConfigurationError`` for a custom queue or dupefilter class.
     """
     by_slot = _known(settings, "SCHEDULER_PRIORITY_QUEUE", "scrapy.pqueues", _BY_SLOT)
     dedupe = _known(settings, "DUPEFILTER_CLASS", "scrapy.dupefilters", _DEDUPE)
@@ -55,9 +55,9 @@ def queue_order(settings: BaseSettings) -> QueueOrder:
 
 
 def _known(settings: BaseSettings, name: str, module: str, known: Mapping[str, bool]) -> bool:
-    """What is known of the class that the setting names; the first is Scrapy's default.
+    """The value in ``known`` for the class that the setting names; the first is Scrapy's default.
 
-    A subclass has a name of its own, so it is refused: it may order as it likes.
+    Subclasses are refused, because they may behave in any way.
     """
     answers = {load_object(f"{module}.{class_name}"): known[class_name] for class_name in known}
     given = settings.get(name) or next(iter(answers))
@@ -66,9 +66,9 @@ def _known(settings: BaseSettings, name: str, module: str, known: Mapping[str, b
     except (ImportError, NameError, ValueError, KeyError, TypeError):
         choices = " or ".join(f"{module}.{class_name}" for class_name in known)
         raise ConfigurationError(
-            f"{name} is {_path_of(given)}, whose behaviour cannot be reproduced from the store."
-            f" Remove {name}, or set it to {choices}. Priorities say what is fetched first,"
-            " REQUEST_FINGERPRINTER_CLASS says what is a duplicate."
+            f"{name} is {_path_of(given)}, a class whose behaviour the store cannot reproduce."
+            f" Remove {name}, or set it to {choices}. Use priorities to control the order of"
+            " requests, and REQUEST_FINGERPRINTER_CLASS to control which are duplicates."
         ) from None
 
 

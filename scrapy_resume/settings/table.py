@@ -72,7 +72,7 @@ BY_NAME: Final = {row.name: row for row in SETTINGS}
 
 
 def parse_setting(name: str, settings: BaseSettings) -> Any:
-    """One setting's value; ``None`` is the same as leaving it out.
+    """The converted value of one setting. A setting that is ``None`` has its default.
 
     Raises ``ConfigurationError``.
     """
@@ -84,7 +84,7 @@ def parse_setting(name: str, settings: BaseSettings) -> Any:
         converted = row.convert(row.default if given is None else given)
     except ValueError as error:
         raise ConfigurationError(
-            f"{row.name} is {without_password(repr(given))}, but it has to be {error}."
-            f" Correct it, or remove it for its default ({row.default!r})."
+            f"{row.name} is {without_password(repr(given))}, but it must be {error}."
+            f" Correct it, or remove it to use the default ({row.default!r})."
         ) from error
     return MappingProxyType(converted) if isinstance(converted, dict) else converted

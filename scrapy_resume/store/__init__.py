@@ -1,8 +1,8 @@
-"""Where jobs are kept: one contract, a backend for each kind of place.
+"""Stores: where jobs are kept. One contract, two backends.
 
-``contract`` says what every store promises; ``transaction`` has the steps that all backends share;
-``sqlite`` and ``postgres`` are the backends, with their statements in ``sql``. How requests and
-items become text is in ``codec``.
+What a store guarantees is in ``contract``, the steps that backends share in ``transaction``, the
+backends in ``sqlite`` and ``postgres``, their SQL in ``sql``. What a run does with a store is in
+``run`` and ``commits``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def open_location(location: str | Path) -> Store:
     """The store that ``RESUME_STORE`` names: a directory, for SQLite, or the URL of a PostgreSQL
     database.
 
-    Nothing is created before a job is begun. Raises ``ConfigurationError`` for a location of a
-    kind that there is no backend for, and on a system that is not POSIX.
+    Nothing is created before a job begins. Raises ``ConfigurationError`` for a location that no
+    backend supports, and on a system that is not POSIX.
     """
     require_posix()
-    # A backend is imported here: those who only need the contract don't pay for it.
+    # Imported here, so that a process imports only the backend that it uses.
     text = str(location)
     if is_postgres(text):
         with needed_for_postgres():

@@ -25,7 +25,7 @@ def test_a_live_job_is_copied_and_put_back(shelf, call, tmp_path):
     assert (document["job"], document["status"]) == ("books#1", "paused")
     assert document["items"]["stored"] == 2
     assert (document["requests"]["pending"], document["requests"]["leased"]) == (1, 0)
-    assert call("verify").out.startswith("books#1 is whole: ")
+    assert call("verify").out.startswith("books#1 is consistent: ")
 
 
 def test_a_file_that_exists_is_replaced_only_if_that_is_meant(shelf, call, tmp_path):
@@ -78,7 +78,7 @@ def test_what_does_not_hold_is_told_line_by_line(shelf, call):
         "the job counts 1 failed, there are 0",
         "the job counts 4 done, there are 0",
     ]
-    assert answer.err == "scrapy resume: 2 things do not hold of books#1\n"
+    assert answer.err == "scrapy resume: books#1 is inconsistent: 2 violations\n"
     document = json.loads(call("verify", "--json").out)
     assert document["violations"] == answer.out.splitlines()
 

@@ -36,8 +36,8 @@ def test_a_live_job_is_left_to_its_owner(shelf, call):
     answer = call("recover")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.splitlines() == [
-        "Nothing of books#1 is held by dead workers: it is running",
-        "host:7 crawls it",
+        "No dead worker holds requests of books#1: it is running",
+        "Live workers: host:7",
     ]
     assert json.loads(call("status", "--json").out)["requests"]["leased"] == 2
 

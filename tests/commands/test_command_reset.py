@@ -118,7 +118,7 @@ def test_all_never_touches_what_runs_nor_what_is_not_a_job(shelf, call, tmp_path
     assert sorted(left) == [
         "broken#1", "dangling#1", "empty#1", "folder#1", "link#1", "live#1", "newer#1",
     ]  # fmt: skip
-    assert "host:7 crawls it" in left["live#1"]
+    assert "being crawled by another process (host:7" in left["live#1"]
     assert "is not a database" in left["broken#1"]
     assert "newer version" in left["newer#1"]
     for name in ("link#1", "dangling#1", "folder#1"):

@@ -138,7 +138,7 @@ def test_a_table_of_units_shows_where_each_stands(cities, call):
     assert heading.split()[0] == "STATE"
     assert rows[2].split()[:6] == ["partial", "0", "2", "1", "0", "2"]
     assert "http://127.0.0.1/Paris/1 (HttpError)" in rows[2]
-    assert call("units", "--state", "parked").err == "There are no such units.\n"
+    assert call("units", "--state", "parked").err == "No units match.\n"
 
 
 @pytest.mark.parametrize("words", [["--state", "open"], ["--limit", "-1"], ["--limit", "x"]])

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from scrapy_resume.commands import ResumeCommand
+from scrapy_resume.commands.invocation import Clock
 from scrapy_resume.errors import StoreUnavailableError
 from scrapy_resume.reporting.reports import Reports
 
@@ -33,7 +35,7 @@ def meanwhile(monkeypatch) -> Callable[..., None]:
 
     def plan(*steps: Callable[[], object]) -> None:
         left: Iterator[Callable[[], object]] = iter(steps)
-        monkeypatch.setattr(time, "sleep", lambda _: next(left)())
+        monkeypatch.setattr(ResumeCommand, "clock", Clock(sleep=lambda _: next(left)()))
 
     return plan
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.commands.statusscreen import look
+from scrapy_resume.commands.status_screen import look
 from scrapy_resume.reporting.overview import overview
 from scrapy_resume.reporting.reports import open_store
 from scrapy_resume.store.contract import JobStore

@@ -57,7 +57,7 @@ def test_what_nobody_wants_is_not_kept(place: Place) -> None:
     ends = three(run)
     assert run.commit(finishes=ends).events == []
     run.close()
-    assert place.store.untold(BOOKS) == []
+    assert place.store.undelivered_events(BOOKS) == []
 
 
 def test_ends_of_requests_and_units_are_told_with_what_became_of_them(place: Place) -> None:
@@ -114,7 +114,7 @@ def test_an_event_of_a_batch_that_is_refused_is_not_kept(place: Place) -> None:
     with pytest.raises(LeaseLostError):
         run.commit(finishes=ends, wanted=ENDS)
     other.close()
-    assert place.store.untold(BOOKS) == []
+    assert place.store.undelivered_events(BOOKS) == []
 
 
 def test_a_request_that_a_recovery_parks_is_told(place: Place) -> None:
@@ -142,9 +142,9 @@ def test_the_end_of_a_run_is_told_until_it_is_forgotten(place: Place) -> None:
     assert note.events == [
         {"event": "job_closed", "run": 1, "status": "completed", "reason": "finished"}
     ]
-    assert place.store.untold(BOOKS) == [note]
-    place.store.forget(BOOKS, [note.id])
-    assert place.store.untold(BOOKS) == []
+    assert place.store.undelivered_events(BOOKS) == [note]
+    place.store.delete_events(BOOKS, [note.id])
+    assert place.store.undelivered_events(BOOKS) == []
 
 
 def test_what_a_closing_was_told_is_forgotten_with_it(place: Place) -> None:
@@ -152,7 +152,7 @@ def test_what_a_closing_was_told_is_forgotten_with_it(place: Place) -> None:
     told = [note.id for note in run.session.events.of_job]
     run.job.close(Closing("paused", "shutdown", delivered=told))
     assert run.job.closed is None
-    assert place.store.untold(BOOKS) == []
+    assert place.store.undelivered_events(BOOKS) == []
 
 
 def test_a_worker_tells_what_one_that_died_did_not(shared_place: Place) -> None:

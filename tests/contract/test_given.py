@@ -240,7 +240,7 @@ def test_a_number_whose_file_is_damaged_is_left_alone(
     path.write_bytes(b"x" * len(whole))
     run = place.begin(number(3), delta=True)
     assert skipped(run, ["given", "of 2"]) == ["of 2"]
-    assert "What books#1 gave is fetched again" in caplog.text
+    assert "Requests that gave items in books#1 are fetched again" in caplog.text
     assert path.read_bytes() == b"x" * len(whole)
 
 

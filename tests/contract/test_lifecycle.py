@@ -193,7 +193,7 @@ def test_a_live_job_is_refused_and_left_as_it_is(exclusive_place: Place) -> None
     store = place.another_store()
     before = store.latest("books")
     for _ in range(2):
-        with pytest.raises(JobLockedError, match="4711 on tokyo"):
+        with pytest.raises(JobLockedError, match="tokyo:4711"):
             store.resume(BOOKS, opening())
         with pytest.raises(JobLockedError, match="tokyo:4711"):
             store.cancel(BOOKS)

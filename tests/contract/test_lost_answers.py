@@ -59,7 +59,7 @@ def insisting(run: Run, **fields: Any) -> Committed:
 
 def fall_silent(run: Run) -> None:
     """It lives, and nothing is heard of it."""
-    run.job._life.stop()  # type: ignore[attr-defined]
+    run.job._heartbeat.stop()  # type: ignore[attr-defined]
 
 
 def watch(run: Run) -> Any:

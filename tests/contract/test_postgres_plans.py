@@ -121,23 +121,23 @@ VALUES: dict[str, Any] = {
 }
 
 HOT = [
-    "given known claim_identities unclaim_identities reclaim_identities meet leased admit bury",
-    "continue finish change_items release spilled drop_spills drop_items item_owners items_after",
-    "items_of_run last_item",
+    "given known claim_identities unclaim_identities reclaim_identities arrive_again leased admit",
+    "add_tombstones continue finish change_items release spilled drop_spills drop_items",
+    "item_owners items_after items_of_run last_item",
     "find_slots find_units claim_slots find_open_slots slot_range slots_of_others give_slots",
     "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays",
     "keep_hosts hosts_of_slots others_at_work units_of hold_units keep_units change_unit_tally",
-    "describe_requests describe_units forget_events keep_minute",
+    "describe_requests describe_units delete_events keep_minute",
 ]
 READ = "summary runs in_flight_urls failures statuses hosts"
 AT_DEATHS = (
-    "is_open held_then recover empty_spill free_slots old_every_run supersede ready_suspects"
+    "is_open orphaned_rows recover empty_spill free_slots old_every_run supersede ready_suspects"
 )
 
 
 BY_NAME = (
     "known leased continue finish release change_items reclaim_identities claim_slots end_delays "
-    "unclaim_identities meet drop_spills lease_requests"
+    "unclaim_identities arrive_again drop_spills lease_requests"
 )
 """Statements about rows that are named one by one."""
 
@@ -272,7 +272,7 @@ def test_the_last_minutes_are_found_by_the_key(connection: Any) -> None:
 def test_a_few_requests_of_a_state_are_found_without_reading_all(
     connection: Any, states: tuple[State, ...]
 ) -> None:
-    from scrapy_resume.store.postgres.reader import selected
+    from scrapy_resume.store.postgres.selection import selected
 
     where, values = selected(Selection(states))
     statement = (

@@ -325,7 +325,7 @@ def test_a_batch_that_is_sent_again_is_kept_once(shared_place: Place) -> None:
     batch = Batch(next_id=run.next_id, arrivals=[admission(run.next_id)])
     kept = run.job.commit(batch)
     run.job._commits -= 1  # type: ignore[attr-defined]
-    run.job._doubt = type("Doubt", (), {"batch": batch, "committed": kept})()  # type: ignore[attr-defined]
+    run.job._unconfirmed = type("UnconfirmedCommit", (), {"batch": batch, "committed": kept})()  # type: ignore[attr-defined]
     assert run.job.commit(batch) is kept
     assert run.commit().counts.pending == 1
 
@@ -387,7 +387,7 @@ def test_a_worker_that_stands_still_in_a_commit_is_cut_off(
         in_commit.set()
         go_on.wait(30)
 
-    monkeypatch.setattr(still.job._life, "_beat", lambda: None)
+    monkeypatch.setattr(still.job._heartbeat, "_beat", lambda: None)
     monkeypatch.setattr(still.job._tables, "settle_claims", lambda: stand_still(None))
 
     def commit() -> None:

@@ -87,7 +87,9 @@ def test_killed_owner_is_dead_at_once(place: Place, directory: Path, owners: lis
     job = place.store.latest("books")
     assert job is not None
     assert (job.alive, job.status) == (True, "running")
-    with pytest.raises(JobLockedError, match=f"pid {owner.pid} on host"):
+    with pytest.raises(
+        JobLockedError, match=f"being crawled by another process .host:{owner.pid} "
+    ):
         place.resume()
     owner.kill()
     owners.clear()

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from scrapy_resume.model import Selection, State
-from scrapy_resume.store.sqlite.reader import SqliteReader, selected
+from scrapy_resume.store.sqlite.reader import SqliteReader
+from scrapy_resume.store.sqlite.selection import selected
 from scrapy_resume.store.sqlite.store import SqliteStore
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import LISTED

@@ -66,12 +66,12 @@ SQLITE_BROKEN = [
     ("UPDATE request SET slot = 77 WHERE id = 1", "/1 is of a slot that is not there"),
     ("UPDATE job SET next_id = 3", "the next request is to be number 3, but there is a number 6"),
     ("UPDATE job SET next_item = 1", "the next item is to be number 1, but there is a number 2"),
-    ("UPDATE request SET state = 1 WHERE id = 4", "/4 is leased, and nobody is there"),
+    ("UPDATE request SET state = 1 WHERE id = 4", "/4 is leased, but no live run"),
     ("UPDATE job SET status = 'completed'", "/4 is open, though the job is completed"),
     ("UPDATE request SET payload = '{', shared = NULL WHERE id = 1", "request 1 is not JSON"),
     ("UPDATE payload SET text = '{'", "request 1 is not JSON"),
     ("DELETE FROM payload", "request 1 is not JSON"),
-    ("DELETE FROM beginning", "the URL of request 1 lacks its beginning"),
+    ("DELETE FROM beginning", "the URL of request 1 has no beginning"),
     ("UPDATE item SET payload = '{' WHERE id = 1", "item 1 is not JSON"),
 ]
 
@@ -102,7 +102,7 @@ POSTGRES_BROKEN = [
     ("DELETE FROM {s}.trouble", "/2 has failed or is parked and is not listed"),
     ("UPDATE {s}.request SET slot = 77 WHERE id = 1", "/1 is of a slot that is not there"),
     ("UPDATE {s}.job SET next_id = 1; UPDATE {s}.run SET next_id = 1", "the next request is to be"),
-    ("UPDATE {s}.frontier SET run = 1 WHERE id = 4", "/4 is leased, and nobody is there"),
+    ("UPDATE {s}.frontier SET run = 1 WHERE id = 4", "/4 is leased, but no live run"),
     ("UPDATE {s}.slot SET run = 1", "belongs to run 1, which has ended"),
     ("UPDATE {s}.job SET status = 'completed'", "/4 is open, though the job is completed"),
 ]

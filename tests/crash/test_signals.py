@@ -14,6 +14,8 @@ from tests.support.launcher import Launcher
 from tests.support.oracles import Verdict
 from tests.support.site import Site
 
+SEEDS = [0, pytest.param(1, marks=pytest.mark.soak)]
+
 
 def by_name(value: object) -> str | None:
     return value.name if isinstance(value, Scenario) else None
@@ -43,7 +45,7 @@ def test_sigterm_once_fetches_nothing_again(
 
 
 @pytest.mark.parametrize("scenario", scenarios.SIGTERM_TWICE, ids=by_name)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_sigterm_twice_loses_nothing(
     scenario: Scenario,
     seed: int,
@@ -57,7 +59,7 @@ def test_sigterm_twice_loses_nothing(
 
 
 @pytest.mark.parametrize("scenario", [scenarios.STARTING, scenarios.CLOSING], ids=by_name)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_killed_at_either_end_of_a_run_loses_nothing(
     scenario: Scenario,
     seed: int,

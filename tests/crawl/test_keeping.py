@@ -13,7 +13,7 @@ from tests.support.fixtures import Truths
 from tests.support.kills import at_hits, twice
 from tests.support.launcher import Launcher
 from tests.support.oracles import compare
-from tests.support.reactors import MODES, Mode
+from tests.support.reactors import MODES, SELECT, Mode
 from tests.support.runs import Run, Workplace, crawl_through, stored_items
 from tests.support.site import Site
 from tests.support.wanderings import Wanderings
@@ -179,7 +179,13 @@ def test_totals_over_all_runs_come_from_the_store(wanderings: Wanderings) -> Non
     assert "'resume/total/runs': 2" in last.text
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param(mode, id=mode.name, marks=pytest.mark.soak if mode is SELECT else [])
+        for mode in MODES
+    ],
+)
 def test_second_sigterm_ends_the_process_at_once_with_the_job_paused(
     wanderings: Wanderings, mode: Mode
 ) -> None:

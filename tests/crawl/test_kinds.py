@@ -13,28 +13,46 @@ from tests.support.fixtures import Truths
 from tests.support.kills import Kill, random_kills, when_logged
 from tests.support.launcher import Launcher
 from tests.support.oracles import Truth, compare
-from tests.support.reactors import ASYNCIO, MODES, Mode
+from tests.support.reactors import ASYNCIO, NO_REACTOR, SELECT, Mode
 from tests.support.runs import Workplace, crawl_through, reach_project, stored_items
 from tests.support.site import Site
+
+WITH_OTHER_REACTORS = [
+    (NO_REACTOR, "lambda_parents"),
+    (NO_REACTOR, "retries"),
+    (NO_REACTOR, "start_options"),
+    (SELECT, "retries"),
+]
 
 IN_EVERY_MODE = [
     "lambda_parents",
     "retries",
     "start_options",
-    *(
-        pytest.param(kind, marks=pytest.mark.soak)
-        for kind in (
-            "async_generators",
-            "cookiejars",
-            "errbacks",
-            "idle",
-            "inline",
-            "many_items",
-            "redirects",
-        )
-    ),
+    "async_generators",
+    "cookiejars",
+    "errbacks",
+    "idle",
+    "inline",
+    "many_items",
+    "redirects",
 ]
 
+LEFT_ALONE = {
+    "all_lambdas",
+    "async_generators",
+    "cookiejars",
+    "crawl_spider",
+    "dont_filter",
+    "files",
+    "many_items",
+    "no_dupefilter",
+    "pipeline_requests",
+    "raising",
+    "start_items",
+    "two_hosts",
+}
+"""One of each family. Every kind is crawled through two kills, which includes all that a crawl
+does that is left alone; the rest of these are left to the soak."""
 
 OF_CRASH_TESTS = {"kinds.spiders.crash", "kinds.spiders.drawn"}
 
@@ -47,10 +65,6 @@ def kinds() -> list[str]:
     return sorted(n for n in names if loader.load(n).__module__ not in OF_CRASH_TESTS)
 
 
-def by_name(mode: Mode) -> str:
-    return mode.name
-
-
 def two_kills(kind: str, truth: Truth) -> Sequence[Kill]:
     """SIGKILLs at hit counts that the kind's name decides; soon after opening if it has none."""
     if not truth.hits:
@@ -58,7 +72,10 @@ def two_kills(kind: str, truth: Truth) -> Sequence[Kill]:
     return random_kills(crc32(kind.encode()), len(truth.hits), 2)
 
 
-@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[] if kind in LEFT_ALONE else pytest.mark.soak) for kind in kinds()],
+)
 def test_package_gives_the_items_of_plain_scrapy(
     kind: str, truths: Truths, site: Site, place: Workplace, launcher: Launcher
 ) -> None:
@@ -76,8 +93,19 @@ def test_killed_twice_gives_the_items_of_plain_scrapy(
     check_killed(kind, ASYNCIO, truths(kind), site, place, launcher)
 
 
-@pytest.mark.parametrize("kind", IN_EVERY_MODE)
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode is not ASYNCIO], ids=by_name)
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        pytest.param(
+            mode,
+            kind,
+            id=f"{mode.name}-{kind}",
+            marks=[] if (mode, kind) in WITH_OTHER_REACTORS else pytest.mark.soak,
+        )
+        for mode in (SELECT, NO_REACTOR)
+        for kind in IN_EVERY_MODE
+    ],
+)
 def test_killed_twice_with_other_reactors(
     kind: str, mode: Mode, truths: Truths, site: Site, place: Workplace, launcher: Launcher
 ) -> None:

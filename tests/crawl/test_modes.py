@@ -32,7 +32,7 @@ def test_resume_goes_on_and_says_after_what(wanderings: Wanderings) -> None:
     assert wanderings.jobs() == {"wandering#1": "crashed"}
     run = wanderings.run({"RESUME_MODE": "resume"})
     assert run.is_finished
-    assert "goes on after a crash" in run.text
+    assert "is resumed after a crash" in run.text
     assert wanderings.titles() == wanderings.whole
 
 

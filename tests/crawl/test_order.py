@@ -35,19 +35,27 @@ Settings = Mapping[str, Any]
 
 ORDERS: list[Any] = [
     pytest.param({}, (), id="default"),
-    pytest.param(FIFO, (), id="fifo"),
-    pytest.param({"DEPTH_PRIORITY": 1}, (), id="depth"),
+    pytest.param(FIFO, (), id="fifo", marks=pytest.mark.soak),
+    pytest.param({"DEPTH_PRIORITY": 1}, (), id="depth", marks=pytest.mark.soak),
     pytest.param({**FIFO, "DEPTH_PRIORITY": 1}, (), id="breadth first"),
     pytest.param({}, ("priorities=1",), id="priorities"),
     pytest.param({}, ("detours=1",), id="detours"),
     pytest.param(FIFO, ("detours=1",), id="detours, fifo"),
-    pytest.param(BY_PRIORITY_ALONE, (), id="one queue"),
+    pytest.param(BY_PRIORITY_ALONE, (), id="one queue", marks=pytest.mark.soak),
     pytest.param(BY_PRIORITY_ALONE, ("priorities=1", "hosts=2"), id="one queue, two hosts"),
     pytest.param({}, ("hosts=2",), id="two hosts"),
-    pytest.param(FIFO, ("hosts=2", "priorities=1"), id="two hosts, fifo, priorities"),
+    pytest.param(
+        FIFO,
+        ("hosts=2", "priorities=1"),
+        id="two hosts, fifo, priorities",
+        marks=pytest.mark.soak,
+    ),
     pytest.param({"DEPTH_LIMIT": 1}, ("leaves=40",), id="more than the buffer holds"),
     pytest.param(
-        {"DEPTH_LIMIT": 1}, ("leaves=40", "hosts=2"), id="more than the buffer holds, two hosts"
+        {"DEPTH_LIMIT": 1},
+        ("leaves=40", "hosts=2"),
+        id="more than the buffer holds, two hosts",
+        marks=pytest.mark.soak,
     ),
     pytest.param(
         {"DEPTH_LIMIT": 1, "DEPTH_PRIORITY": 1, **FIFO},

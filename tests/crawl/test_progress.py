@@ -1,7 +1,8 @@
-"""What a crawl says of its progress: in its log, and on the terminal that it was started from."""
+"""What a crawl says of its progress: in its log, on its terminal, and to whom asks its store."""
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from scrapy_resume import open_store
 
 PAGES = 230
 
@@ -24,6 +27,9 @@ class Pages(scrapy.Spider):
     def parse(self, response):
         yield {{"page": response.text}}
 """
+
+SLOW = ("DOWNLOAD_DELAY=0.02", "RANDOMIZE_DOWNLOAD_DELAY=False")
+"""Fifty pages a second, and a crawl so long that a few milliseconds do not matter."""
 
 LINE = re.compile(
     r"INFO: (\d+\.\d%) \((\d+)/(\d+)\) \| success (\d+\.\d%|unknown) \| \d+\.\d items/s"
@@ -108,3 +114,61 @@ def test_without_a_terminal_there_is_no_bar(spider: Path, tmp_path: Path) -> Non
     command = words(spider, "LOG_FILE=crawl.log")
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("", "")
+
+
+def asked(folder: Path, *subcommand: str) -> str:
+    """What ``scrapy resume`` prints."""
+    command = [sys.executable, "-m", "scrapy", "resume", *subcommand, "-s", "RESUME_STORE=store"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert run.stderr == ""
+    return run.stdout
+
+
+def items_per_second(line: str) -> float:
+    return float(re.findall(r"\| (\d+\.\d) items/s", line)[-1])
+
+
+def test_log_status_and_report_have_the_same_rate_for_a_finished_crawl(
+    spider: Path, tmp_path: Path
+) -> None:
+    command = words(spider, *SLOW)
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    status = json.loads(asked(tmp_path, "status", "--json"))
+    assert status["runs"][0]["items"] == status["runs"][0]["pages"] == PAGES
+    assert status["items_per_minute"] == status["pages_per_minute"]
+    assert status["items_per_minute"] == pytest.approx(
+        60 * PAGES / status["elapsed_seconds"], rel=0.001
+    )
+    assert 60 * items_per_second(run.stderr) == pytest.approx(status["items_per_minute"], rel=0.05)
+    (stage,) = json.loads(asked(tmp_path, "report", "--json"))["stages"]
+    for figure in ("pages_per_minute", "items_per_minute", "elapsed_seconds", "eta_seconds"):
+        assert stage[figure] == status[figure]
+    assert f"rate      {status['pages_per_minute']:.1f} pages/min, " in asked(tmp_path, "status")
+    assert f"{status['pages_per_minute']:,.0f}" in asked(tmp_path, "report").split()
+    watched = asked(tmp_path, "status", "--watch")
+    assert items_per_second(watched) == round(status["items_per_minute"] / 60, 1)
+    page = asked(tmp_path, "report", "-o", "report.html")
+    assert page == "The report of 1 jobs is in report.html (html)\n"
+    assert f">{status['pages_per_minute']:,.0f}<" in (tmp_path / "report.html").read_text()
+
+
+def test_log_and_status_have_the_same_rate_and_eta_for_a_live_crawl(
+    spider: Path, tmp_path: Path
+) -> None:
+    spider.write_text(SPIDER.replace("    name =", "    resume_total = 20_000\n    name ="))
+    command = words(spider, *SLOW, "RESUME_PROGRESS_EVERY=5")
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as crawl:
+        assert crawl.stderr is not None
+        line = ""
+        for line in crawl.stderr:
+            shown = LINE.search(line)
+            if shown and int(shown[2]) >= PAGES // 2:
+                break
+        status = open_store(tmp_path / "store").job()
+        crawl.terminate()
+        crawl.stderr.read()
+        assert crawl.wait(60) == 0
+    assert (status["status"], status["eta_basis"]) == ("running", "expected_total")
+    assert 60 * items_per_second(line) == pytest.approx(status["items_per_minute"], rel=0.1)
+    eta_minutes = float(re.findall(r"ETA (\d+\.\d) min", line)[-1])
+    assert eta_minutes == pytest.approx(status["eta_seconds"] / 60, rel=0.1)

@@ -121,7 +121,13 @@ def test_what_is_queued_for_the_host_already_waits_with_it(
     assert sum(wanderings.titles().values()) == 13
 
 
-@pytest.mark.parametrize("killed", [False, True], ids=["left alone", "killed in the wait"])
+@pytest.mark.parametrize(
+    "killed",
+    [
+        pytest.param(False, id="left alone", marks=pytest.mark.soak),
+        pytest.param(True, id="killed in the wait"),
+    ],
+)
 def test_what_has_waited_redirects_to_no_page_that_is_known(
     wanderings: Wanderings, killed: bool
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,14 @@ NewCrawl = Callable[..., Crawl]
 def launcher() -> Iterator[Launcher]:
     with Launcher() as launcher:
         yield launcher
+
+
+@pytest.fixture(scope="module")
+def whole(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Counter[str]:
+    """The items that plain Scrapy gives, with no options, arguments or settings."""
+    plain = Crawl(tmp_path_factory.mktemp("plain") / "crawl", launcher)
+    plain.run(plain=True)
+    return plain.items()
 
 
 @pytest.fixture

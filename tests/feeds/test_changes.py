@@ -13,21 +13,29 @@ from tests.support.stores import location
 from .conftest import NewCrawl
 from .runs import GZIP, Crawl, at_random, retry
 
+OPTIONS: dict[str, dict[str, object]] = {
+    "jsonlines": {"format": "jsonlines"},
+    "json": {"format": "json", "indent": 1},
+    "csv": {"format": "csv"},
+    "gzip": {"format": "jsonlines", "postprocessing": [GZIP]},
+}
+
 
 @pytest.mark.parametrize(
-    "options",
+    ("killed", "name"),
     [
-        {"format": "jsonlines"},
-        {"format": "json", "indent": 1},
-        {"format": "csv"},
-        {"format": "jsonlines", "postprocessing": [GZIP]},
+        (False, "jsonlines"),
+        (False, "csv"),
+        (True, "json"),
+        (True, "gzip"),
+        *(pytest.param(False, name, marks=pytest.mark.soak) for name in ("json", "gzip")),
+        *(pytest.param(True, name, marks=pytest.mark.soak) for name in ("jsonlines", "csv")),
     ],
-    ids=["jsonlines", "json", "csv", "gzip"],
 )
-@pytest.mark.parametrize("killed", [False, True])
 def test_items_of_a_failed_execution_leave_the_feed_when_the_request_is_retried(
-    new_crawl: NewCrawl, options: dict[str, object], killed: bool
+    new_crawl: NewCrawl, name: str, killed: bool
 ) -> None:
+    options = OPTIONS[name]
     how = {"feed": "out/items", "options": options, "variables": {"FEEDING_FAIL": "7"}}
     plain, crawl = new_crawl("plain", **how), new_crawl(**how)
     plain.run(plain=True)

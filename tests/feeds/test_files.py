@@ -17,14 +17,6 @@ from .runs import GZIP, Crawl, Live, at_random, retry, when_holding
 FOREIGN = b'{"page": -1, "place": 0, "text": "somebody else\'s"}\n'
 
 
-@pytest.fixture
-def whole(new_crawl: NewCrawl) -> Counter[str]:
-    """The items of a plain run."""
-    plain = new_crawl("plain")
-    plain.run(plain=True)
-    return plain.items()
-
-
 def expected_with(whole: Counter[str], *lines: bytes) -> Counter[str]:
     return whole + Counter(json.dumps(json.loads(line), sort_keys=True) for line in lines)
 
@@ -123,6 +115,7 @@ def test_lines_that_somebody_else_appends_while_the_crawl_runs_stay(
     assert crawl.items() == expected_with(whole, FOREIGN, FOREIGN)
 
 
+@pytest.mark.soak
 def test_two_jobs_may_take_turns_at_one_feed(new_crawl: NewCrawl, whole: Counter[str]) -> None:
     take_turns(new_crawl, whole, 0.1)
 
@@ -169,7 +162,14 @@ def test_two_feeds_of_one_job_may_go_into_one_file(
     assert link.is_symlink()
 
 
-@pytest.mark.parametrize("form", ["jsonlines", "json", "csv"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "json",
+        pytest.param("jsonlines", marks=pytest.mark.soak),
+        pytest.param("csv", marks=pytest.mark.soak),
+    ],
+)
 def test_a_feed_that_was_deleted_is_written_again(new_crawl: NewCrawl, form: str) -> None:
     how = {"feed": f"out/items.{form}", "options": {"format": form}}
     plain = new_crawl("plain", **how)
@@ -234,7 +234,7 @@ def test_an_altered_feed_is_left_alone_and_the_whole_one_is_named(
 def test_a_feed_cut_at_every_byte_of_its_last_batch(
     new_crawl: NewCrawl, whole: Counter[str], tmp_path: Path
 ) -> None:
-    cut_everywhere(new_crawl, whole, tmp_path, step=37)
+    cut_everywhere(new_crawl, whole, tmp_path, step=67)
 
 
 @pytest.mark.soak
@@ -259,8 +259,15 @@ def cut_everywhere(new_crawl: NewCrawl, whole: Counter[str], tmp_path: Path, ste
 
 
 @pytest.mark.sqlite("puts back a copy of a job's file")
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-@pytest.mark.parametrize("later", ["killed again", "completed"])
+@pytest.mark.parametrize(
+    ("later", "suffix"),
+    [
+        ("killed again", ""),
+        ("completed", ".gz"),
+        pytest.param("killed again", ".gz", marks=pytest.mark.soak),
+        pytest.param("completed", "", marks=pytest.mark.soak),
+    ],
+)
 def test_an_older_store_beside_a_newer_feed(
     new_crawl: NewCrawl, whole: Counter[str], suffix: str, later: str
 ) -> None:
@@ -351,7 +358,7 @@ def test_a_completed_job_that_goes_on_with_other_options_writes_its_feed_again(
 
 
 @pytest.mark.sqlite("a feed grows while it is crawled on SQLite alone")
-@pytest.mark.parametrize("form", ["json", "xml", "csv"])
+@pytest.mark.parametrize("form", ["json", "csv", pytest.param("xml", marks=pytest.mark.soak)])
 def test_a_paused_feed_is_whole_and_goes_on(new_crawl: NewCrawl, form: str) -> None:
     how = {"feed": f"out/items.{form}", "options": {"format": form, "indent": 2}}
     how["arguments"] = {"pages": 150}

@@ -55,6 +55,41 @@ PAIRWISE = [
 ]
 
 
+# In these, every format and every coding meets every value of the two options beside it. What a
+# format writes does not depend on the coding that it is sent through.
+KILLED = [
+    ("jsonlines", "", 0, False),
+    ("jsonlines", ".gz", 7, True),
+    ("json", ".bz2", 7, False),
+    ("json", ".xz", 0, True),
+    ("csv", ".bz2", 7, True),
+    ("csv", ".xz", 0, False),
+    ("xml", ".bz2", 0, False),
+    ("xml", ".xz", 7, True),
+    ("pickle", "", 7, True),
+    ("pickle", ".gz", 0, False),
+    ("marshal", "", 0, False),
+    ("marshal", ".gz", 7, True),
+]
+
+# In these, every format, every coding and every value of the options is met.
+LEFT_ALONE = [
+    ("jsonlines", "", 0, False),
+    ("json", ".bz2", 7, False),
+    ("json", ".xz", 0, True),
+    ("csv", ".bz2", 7, True),
+    ("xml", ".xz", 7, True),
+    ("pickle", "", 7, True),
+    ("pickle", ".gz", 0, False),
+    ("marshal", ".gz", 7, True),
+]
+
+
+def pairwise(short: list[tuple[str, str, int, bool]]) -> list[Any]:
+    """``PAIRWISE``; what is not in the short list is left to the soak."""
+    return [pytest.param(*one, marks=[] if one in short else pytest.mark.soak) for one in PAIRWISE]
+
+
 def how(form: str, suffix: str, batch: int, overwrite: bool) -> dict[str, Any]:
     options: dict[str, Any] = {"format": form, **PROCESSED[suffix]}
     if overwrite:
@@ -71,7 +106,7 @@ def expected(new_crawl: NewCrawl, **options: Any) -> Any:
     return plain
 
 
-@pytest.mark.parametrize(("form", "suffix", "batch", "overwrite"), PAIRWISE)
+@pytest.mark.parametrize(("form", "suffix", "batch", "overwrite"), pairwise(KILLED))
 def test_a_feed_killed_at_random_holds_every_item_once(
     new_crawl: NewCrawl, form: str, suffix: str, batch: int, overwrite: bool
 ) -> None:
@@ -100,7 +135,7 @@ def killed_at_random(new_crawl: NewCrawl, combination: tuple[Any, ...], seed: in
     assert crawl.leftovers() == []
 
 
-@pytest.mark.parametrize(("form", "suffix", "batch", "overwrite"), PAIRWISE)
+@pytest.mark.parametrize(("form", "suffix", "batch", "overwrite"), pairwise(LEFT_ALONE))
 def test_an_uninterrupted_run_gives_the_bytes_of_plain_scrapy(
     new_crawl: NewCrawl, form: str, suffix: str, batch: int, overwrite: bool
 ) -> None:
@@ -123,8 +158,15 @@ DIES = {"EXTENSIONS": '{"tests.feeds.parts.DiesAtFiles": 1}', "RESUME_COMMIT_INT
 """A commit interval that is long: what is not waited for is not committed yet."""
 
 
-@pytest.mark.parametrize("suffix", ["", ".bz2"])
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    ("overwrite", "suffix"),
+    [
+        (False, ""),
+        (True, ".bz2"),
+        pytest.param(False, ".bz2", marks=pytest.mark.soak),
+        pytest.param(True, "", marks=pytest.mark.soak),
+    ],
+)
 def test_a_death_as_the_note_beside_a_batch_goes_does_not_double_it(
     new_crawl: NewCrawl, suffix: str, overwrite: bool
 ) -> None:
@@ -148,8 +190,15 @@ def paused(live: Live) -> None:
     live.send(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("batch", [0, 100])
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    ("overwrite", "batch"),
+    [
+        (False, 0),
+        (True, 100),
+        pytest.param(False, 100, marks=pytest.mark.soak),
+        pytest.param(True, 0, marks=pytest.mark.soak),
+    ],
+)
 def test_a_death_as_a_longer_file_takes_a_shorter_ones_place_does_not_double_it(
     new_crawl: NewCrawl, batch: int, overwrite: bool
 ) -> None:

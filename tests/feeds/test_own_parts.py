@@ -78,11 +78,14 @@ def test_an_item_at_which_a_filter_raises_is_told_and_left_out(new_crawl: NewCra
     "options",
     [
         {"item_filter": f"{PARTS}.EvenPages"},
-        {"item_classes": ["tests.feeds.spider.Priced"]},
+        pytest.param({"item_classes": ["tests.feeds.spider.Priced"]}, marks=pytest.mark.soak),
         {"fields": {"text": "words", "page": "p"}, "encoding": "latin-1"},
-        {"format": "json", "indent": 4},
+        pytest.param({"format": "json", "indent": 4}, marks=pytest.mark.soak),
         {"format": "csv", "item_export_kwargs": {"include_headers_line": False}},
-        {"format": "xml", "item_export_kwargs": {"root_element": "all", "item_element": "one"}},
+        pytest.param(
+            {"format": "xml", "item_export_kwargs": {"root_element": "all", "item_element": "one"}},
+            marks=pytest.mark.soak,
+        ),
         {"postprocessing": [f"{PARTS}.Shout"]},
     ],
     ids=lambda options: next(reversed(options)),
@@ -142,8 +145,15 @@ def test_signals_and_stats_are_those_of_plain_scrapy(new_crawl: NewCrawl) -> Non
         assert "Stored json feed (20 items) in: out/3.json" in log
 
 
-@pytest.mark.parametrize("store_empty", [True, False])
-@pytest.mark.parametrize("form", ["json", "csv"])
+@pytest.mark.parametrize(
+    ("form", "store_empty"),
+    [
+        ("json", True),
+        ("csv", False),
+        pytest.param("json", False, marks=pytest.mark.soak),
+        pytest.param("csv", True, marks=pytest.mark.soak),
+    ],
+)
 def test_a_feed_without_items(new_crawl: NewCrawl, form: str, store_empty: bool) -> None:
     how = {"feed": f"out/items.{form}", "options": {"format": form, "store_empty": store_empty}}
     how["arguments"] = {"per_page": 0}
@@ -155,29 +165,28 @@ def test_a_feed_without_items(new_crawl: NewCrawl, form: str, store_empty: bool)
         assert crawl.path.read_bytes() == plain.path.read_bytes()
 
 
-def test_a_storage_of_the_users_gets_all_items_since_the_job_began(new_crawl: NewCrawl) -> None:
-    plain = new_crawl("plain")
-    plain.run(plain=True)
+def test_a_storage_of_the_users_gets_all_items_since_the_job_began(
+    new_crawl: NewCrawl, whole: Counter[str]
+) -> None:
     settings = {"FEED_STORAGES": json.dumps({"shelf": f"{PARTS}.Shelf"})}
     crawl = new_crawl(options={"format": "jsonlines"}, settings=settings)
     shelf = crawl.folder / "shelf" / "items.jsonl"
     crawl.feed = f"shelf:{shelf}"
     through_kills(crawl)
-    assert Counter(crawl.parsed(shelf.read_bytes())) == plain.items()
+    assert Counter(crawl.parsed(shelf.read_bytes())) == whole
 
 
 def test_a_storage_of_the_users_that_writes_files_as_scrapys_does_goes_on_with_them(
     new_crawl: NewCrawl,
+    whole: Counter[str],
 ) -> None:
-    plain = new_crawl("plain")
-    plain.run(plain=True)
     crawl = new_crawl(settings={"FEED_STORAGES": json.dumps({"": f"{PARTS}.Sorted"})})
     for _ in range(2):
         crawl.run_killed(on_its_way)
     crawl.run_killed(lambda live: (live.logged("Closing spider"), live.send()))
     crawl.run_to_the_end()
     crawl.feed = "out/sorted/items.jsonl"
-    assert crawl.items() == plain.items()
+    assert crawl.items() == whole
 
 
 def test_a_job_whose_feed_was_not_stored_is_not_completed_and_stores_it_next_time(
@@ -213,9 +222,9 @@ def test_standard_output_gets_each_item_and_every_run_a_document_of_its_own(
 
 
 @pytest.mark.sqlite("a feed grows while it is crawled on SQLite alone")
-def test_a_full_disk_pauses_the_crawl_until_there_is_room(new_crawl: NewCrawl) -> None:
-    plain = new_crawl("plain")
-    plain.run(plain=True)
+def test_a_full_disk_pauses_the_crawl_until_there_is_room(
+    new_crawl: NewCrawl, whole: Counter[str]
+) -> None:
     crawl = new_crawl(settings={"EXTENSIONS": json.dumps({f"{PARTS}.FullDisk": 0})})
 
     def make_room(live: Live) -> None:
@@ -227,15 +236,15 @@ def test_a_full_disk_pauses_the_crawl_until_there_is_room(new_crawl: NewCrawl) -
     log = crawl.run(kill=make_room)
     assert "it can be written again" in log
     assert crawl.is_completed()
-    assert crawl.items() == plain.items()
+    assert crawl.items() == whole
 
 
 @pytest.mark.sqlite("a feed grows while it is crawled on SQLite alone")
 def test_a_crawl_waits_while_another_job_rewrites_the_file_of_its_feed(
     new_crawl: NewCrawl,
+    whole: Counter[str],
 ) -> None:
-    plain, crawl = new_crawl("plain"), new_crawl()
-    plain.run(plain=True)
+    crawl = new_crawl()
 
     def rewrite(live: Live) -> None:
         live.until(lambda: crawl.path.exists() and crawl.path.stat().st_size > 500)
@@ -248,15 +257,14 @@ def test_a_crawl_waits_while_another_job_rewrites_the_file_of_its_feed(
     assert "others are rewriting the file" in log
     assert "it can be written again" in log
     assert crawl.is_completed()
-    assert crawl.items() == plain.items()
+    assert crawl.items() == whole
 
 
 @pytest.mark.sqlite("a feed grows while it is crawled on SQLite alone")
 def test_a_crawl_that_is_stopped_while_the_disk_is_full_goes_on_when_there_is_room(
     new_crawl: NewCrawl,
+    whole: Counter[str],
 ) -> None:
-    plain = new_crawl("plain")
-    plain.run(plain=True)
     settings = {"EXTENSIONS": json.dumps({f"{PARTS}.FullDisk": 0}), "RESUME_CLOSE_TIMEOUT": 1}
     crawl = new_crawl(settings=settings)
 
@@ -269,7 +277,7 @@ def test_a_crawl_that_is_stopped_while_the_disk_is_full_goes_on_when_there_is_ro
     assert not crawl.is_completed()
     (crawl.folder / "room").touch()
     crawl.run_to_the_end()
-    assert crawl.items() == plain.items()
+    assert crawl.items() == whole
 
 
 def test_a_feed_where_nothing_can_be_written_is_told_at_once_and_nothing_is_lost(

@@ -47,9 +47,10 @@ def not_started(what: str, why: object) -> NoReturn:
     The test is skipped, or fails where ``on_ci()``. It may be called by a fixture of any scope.
     """
     message = f"{what} did not start: {why}"
+    # ``from None``: the caller's exception is in the message already.
     if on_ci():
-        pytest.fail(message, pytrace=False)
-    pytest.skip(message)
+        raise pytest.fail.Exception(message, pytrace=False) from None
+    raise pytest.skip.Exception(message) from None
 
 
 def _fail_if_skipped(report: Any) -> None:

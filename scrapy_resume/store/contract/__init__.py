@@ -1,4 +1,4 @@
-"""What every store promises.
+"""The contract: what every store guarantees.
 
 A store keeps jobs. Opening a job for writing gives a ``JobStore``, owned by one
 run of one worker, with an *epoch* that fences it: from the moment another run
@@ -60,9 +60,10 @@ from scrapy_resume.store.contract.session import (
     StartState,
     UndeliveredEvents,
 )
-from scrapy_resume.store.contract.stores import JobStore, SharedJobStore, Store
+from scrapy_resume.store.contract.stores import MARKED_AT_MOST, JobStore, SharedJobStore, Store
 
 __all__ = [
+    "MARKED_AT_MOST",
     "Admission",
     "AskedRun",
     "Batch",

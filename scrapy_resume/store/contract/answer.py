@@ -1,4 +1,4 @@
-"""What a store answers to a batch."""
+"""The answer of a store to a batch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from scrapy_resume.store.contract.notes import EventNote, HostNote, ItemPosition
 
 
 class StartTurn(Enum):
-    """How ``start()`` stands for a run that waits for its turn."""
+    """The state of ``start()`` for a run that waits for its turn."""
 
     taken = "taken"
     """Another run has it."""
     given = "given"
-    """This run is to run it."""
+    """This run runs it from now on."""
     over = "over"
-    """It has come to its end."""
+    """It has been exhausted."""
 
 
 class LeasedRow(NamedTuple):
@@ -37,13 +37,13 @@ class LeasedRow(NamedTuple):
     attempts: int
     crashes: int
     items: int
-    """Items that an earlier execution gave (they are superseded by the next finish)."""
+    """Items of an earlier execution; the next finish supersedes them."""
     every_run: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class SharingAnswer:
-    """What a store that several workers share answers beside; see ``Sharing``."""
+    """The answers that concern the other workers; see ``Sharing``."""
 
     next_id: int = 0
     """All ids below it may have been used by other workers: a run that goes on from there keeps
@@ -51,14 +51,14 @@ class SharingAnswer:
     claimed: list[str] = field(default_factory=list)
     """Slots that belong to this run from now on, until it gives them away."""
     hosts: list[HostNote] = field(default_factory=list)
-    """What others have recorded of the hosts that this run may ask now."""
+    """The records of other runs about the hosts that this run may fetch from now."""
     slots_found: int = 0
     """In answer to ``SharingReport.slots_wanted``: from how many slots rows were leased."""
     fair_share: int = 0
     """How many slots each worker would have if all had the same number; 0 unless another worker
-    looks for slots in vain."""
+    looks for slots and finds none."""
     blocked_by: list[str] = field(default_factory=list)
-    """Some slots of other workers, if this run looked for slots in vain."""
+    """Some slots of other workers, if this run looked for slots and found none."""
     others_at_work: bool = False
     """In answer to ``SharingReport.idle``: some request of the job is open, or may still come."""
     only_delayed: bool = False

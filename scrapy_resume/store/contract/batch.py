@@ -1,4 +1,4 @@
-"""What a run sends its store: a batch, and what it consists of."""
+"""What a run sends to its store: a batch, and its parts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Admission:
 
 @dataclass(slots=True, kw_only=True)
 class Continuation:
-    """A leased row goes on as another request: a retry, a redirect."""
+    """A leased row continues as another request: a retry, a redirect."""
 
     id: int
     url: str
@@ -80,8 +80,8 @@ class Continuation:
     """An attempt has failed, as Scrapy's retry middleware counts; the request that is tried next
     may have another URL. When it failed is kept with the row."""
     again: bool = False
-    """The same URL is asked once more, though no attempt need have failed: what waits for its host
-    has not been sent, or does not count. For readers in this process; not stored."""
+    """The same URL is requested once more, without a failed attempt: the request waited for its
+    host. For readers in this process; not stored."""
 
 
 class ItemRecord(NamedTuple):
@@ -94,7 +94,7 @@ class ItemRecord(NamedTuple):
     """Items with the same key update one another: a later one replaces the earlier one, and
     becomes visible as the last. ``None``: the item stands for itself."""
     original: object = None
-    """The item itself, for readers in this process; not stored. ``None``: nobody wants it."""
+    """The item itself, for readers in this process; not stored. ``None``: there are no readers."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,7 +119,7 @@ class Finish:
     """Identities that become known with this finish (of requests that continued the row and
     could not be recorded)."""
     origin: object = None
-    """What has ended (it has a ``url``), for readers in this process; not stored."""
+    """The row that has ended (it has a ``url``), for readers in this process; not stored."""
     tombstone: Admission | None = None
     """Set if the row is not in the store (it could not be recorded while it was open):
     it is inserted in its final state. If its identity is known by now, nothing of this
@@ -128,7 +128,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Please lease up to ``count`` pending rows of a slot, in order."""
+    """The run wants to lease up to ``count`` pending rows of a slot, in order."""
 
     slot: str
     count: int
@@ -179,7 +179,7 @@ class EventReport:
 
 @dataclass(slots=True, kw_only=True)
 class SharingReport:
-    """What the run wants of the other workers, and gives them; see ``Sharing``."""
+    """What the run asks of the other workers, and gives to them; see ``Sharing``."""
 
     idle: bool = False
     """This run has nothing to do: has any other?"""

@@ -40,11 +40,11 @@ class FeedNote(NamedTuple):
     record: str
     """JSON, as the feeds wrote it."""
     settled: bool
-    """No later run wants to know it: it is kept for people."""
+    """No later run needs it; it is kept for reports."""
 
 
 class HostNote(NamedTuple):
-    """What the store keeps of a host with which something is the matter."""
+    """What the store keeps of a host that is unavailable or has asked for a pause."""
 
     key: str
     record: str
@@ -52,7 +52,7 @@ class HostNote(NamedTuple):
 
 
 class EventNote(NamedTuple):
-    """Events that somebody is to be told of, until the store hears that they were."""
+    """Events that the store keeps until they are delivered."""
 
     id: int
     events: list[dict[str, Any]]

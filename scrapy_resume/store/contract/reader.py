@@ -1,4 +1,4 @@
-"""What every store answers to those who only read it: the read side of the contract."""
+"""The read side of the contract."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
 
 
 class Reader(Protocol):
-    """What a store answers to those who only read it. Times are seconds since the epoch."""
+    """Read-only questions about the jobs of a store. Times are seconds since the epoch."""
 
     def together(self) -> AbstractContextManager[None]:
-        """Questions that are asked within share one connection, where one is needed."""
+        """A context in which all questions share one connection, where one is needed."""
 
     def keys(self) -> list[JobKey]:
         """All jobs, damaged ones too. Empty if there is no store yet."""
@@ -25,12 +25,12 @@ class Reader(Protocol):
         """The job's runs, in order."""
 
     def in_flight_urls(self, key: JobKey) -> list[str]:
-        """What the engine holds now, or held when the process died."""
+        """The URLs that the engine holds now, or held when the process died."""
 
     def requests(
         self, key: JobKey, selection: Selection = ..., limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Those of the job's requests that are meant, in the order in which they were admitted."""
+        """The selected requests of the job, in the order in which they were admitted."""
 
     def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
         """The failed requests by error and HTTP status, the most frequent first; of very many,
@@ -43,7 +43,7 @@ class Reader(Protocol):
         """Of the ``bound`` requests that were found last, how many are at which host."""
 
     def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
-        """What each minute brought from that time on."""
+        """The counts of each minute from that time on."""
 
     def units(
         self, key: JobKey, state: UnitState | None = ..., limit: int | None = None

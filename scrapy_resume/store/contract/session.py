@@ -1,4 +1,4 @@
-"""What a run and its store tell one another when it opens a job and when it ends; and beside it."""
+"""What a run and its store exchange when a job is opened and closed, and orders to a live run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Opening:
     metadata: Mapping[str, object] = field(default_factory=dict)
     input_hashes: Mapping[str, str] = field(default_factory=dict)
     launch: Mapping[str, object] = field(default_factory=dict)
-    """How the crawl was started, see ``launching``. Empty: what is known of it stays."""
+    """How the crawl was started, see ``run.launch``. Empty: the stored value stays."""
     crash_limit: int = 3
     """Crashes in flight after which a row becomes a suspect."""
     durable: bool = False
@@ -35,17 +35,17 @@ class Opening:
     force: bool = False
     """Take the job over from a live owner, who is fenced."""
     delta: bool = False
-    """The number that begins is to skip what gave items in earlier ones."""
+    """The new number skips requests that gave items in earlier ones."""
     # For stores that several workers share.
     slots_shared: bool = False
     """Several workers may lease from one slot at a time."""
     slot_delay_seconds: float = 0.0
-    """The longest delay between two requests of a slot that the worker keeps to."""
+    """The longest delay between two requests of a slot in this worker."""
     heartbeat_seconds: float = 10.0
     orphan_seconds: float = 30.0
-    """Without a heartbeat for so long, the worker is dead."""
+    """A worker without a heartbeat for so long counts as dead."""
     stall_seconds: float = 600.0
-    """Without life in the event loop for so long, the worker is dead."""
+    """A worker whose event loop has not run for so long counts as dead."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class UndeliveredEvents:
     """Those that earlier runs did not deliver, then that this run has opened the job
     (``job_opened`` or ``job_resumed``) and what its recovery did."""
     of_previous_job: list[EventNote] = field(default_factory=list)
-    """Those of the job with the number before; filled by whoever opens the job."""
+    """Those of the job with the number before; filled in after the opening."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,14 +177,14 @@ class Closing:
 
 @dataclass(frozen=True)
 class Orders:
-    """What people have told a live run of a job."""
+    """The orders that commands have sent to a live run of a job."""
 
     stop: bool = False
-    """It is to close gracefully."""
+    """The run is asked to close gracefully."""
     changed: bool = False
-    """Requests are retried or parked, or will be by the next commit: send one soon."""
+    """Requests were retried or parked, or will be by the next commit: send one soon."""
     retried: bool = False
-    """Some are retried: hosts that did not answer are to be asked again."""
+    """Some were retried: hosts that did not answer are tried again."""
 
 
 class AskedRun(NamedTuple):
@@ -197,12 +197,12 @@ class AskedRun(NamedTuple):
 
 @dataclass(frozen=True)
 class Recovery:
-    """What a recovery without a run of its own took back."""
+    """The result of a recovery that begins no run."""
 
     workers: tuple[str, ...] = ()
     """The dead, as ``host:pid``."""
     requests: int = 0
     parked: int = 0
-    """Of the requests: suspects that died alone."""
+    """Of the requests, suspects that crashed while they ran alone."""
     alive: tuple[str, ...] = ()
-    """Workers that go on."""
+    """Workers that are alive and continue."""

@@ -1,11 +1,11 @@
-"""The stores themselves: what can be asked of them."""
+"""The protocols of stores and jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from scrapy_resume.model import JobKey, JobSummary, Phase, Selection, State
 from scrapy_resume.store.contract.answer import Committed
@@ -21,14 +21,18 @@ from scrapy_resume.store.contract.session import (
 )
 from scrapy_resume.store.contract.verification import Verdict
 
+MARKED_AT_MOST: Final = 4096
+"""Rows that can be marked at a time; those beyond are not marked, and a death is not counted as a
+crash of theirs."""
+
 
 class JobStore(Protocol):
     """One job, open for writing by one run."""
 
     session: Session
     closed: EventNote | None
-    """After ``close``: the event of the end, if it was wanted, to be forgotten when it was told
-    (``Store.forget``)."""
+    """After ``close``: the event of the end, if it was wanted, to be deleted once it was delivered
+    (``Store.delete_events``)."""
 
     def commit(self, batch: Batch) -> Committed:
         """Keep a batch, whole or not at all; also a heartbeat."""
@@ -40,67 +44,67 @@ class JobStore(Protocol):
         """
 
     def unmark(self, row: int) -> None:
-        """The engine let go of the row. Does not block."""
+        """The engine does not hold the row any more. Does not block."""
 
     def when_marked(self, tell: Callable[[], None]) -> bool:
-        """Whether a death from here on would be known to be one of the marked rows' doing.
+        """Whether the marks are written, so that a death from here on counts as a crash of theirs.
 
-        Does not block. If not, ``tell`` is called when it would, or when the store is out; on
-        another thread maybe.
+        Does not block. If not, ``tell`` is called when they are, or when the store is out of
+        reach; possibly on another thread.
         """
 
     def show_life(self) -> None:
-        """The event loop runs. Does not block; to be called every second or so."""
+        """The event loop runs. Does not block; to be called about every second."""
 
     def orders(self) -> Orders:
-        """What people have told this run and it has not heard yet; asked twice a second.
+        """The orders to this run that are new; polled twice a second.
 
-        What is to be done to requests the next commit does.
+        Those that concern requests are executed by the next commit.
         """
 
     def is_last(self) -> bool | None:
-        """The run found nothing left to do and is about to close: is it the last one?
+        """Whether this run, which has nothing left to do and is about to close, is the last one.
 
-        If it is, whoever opens the job from now on finds it so, until this run closes. ``None``:
-        nothing is left of the job, and others are on it that have not noticed yet, or have died
-        since they were last heard: ask again.
+        If it is, runs that open the job from now on see that, until this run closes. ``None``:
+        nothing is left of the job, and other runs are on it that have not noticed yet, or have
+        died since their last heartbeat: ask again.
         """
 
     def last_item(self) -> int:
-        """The highest id of an item. On a shared store it is not known before the run is the
-        last one: others commit theirs in any order."""
+        """The highest id of an item. On a shared store it is known only once the run is the last
+        one: other workers commit items in any order."""
 
     def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
-        """The first ``count`` items with ids above the one and up to the other."""
+        """The first ``count`` items with ids above ``item_id`` and up to ``through``."""
 
     def close(self, closing: Closing) -> str:
-        """Release what is leased, keep how the run ended, give the job up.
+        """Release the leased rows, write how the run ended, give the job up.
 
         Returns the job's status from then on: ``running`` if others go on with it.
         """
 
     def abandon(self) -> None:
-        """Give the job up without a word, as a death would: the next run recovers it."""
+        """Give the job up without writing anything, as a death would: the next run recovers it."""
 
 
 class SharedJobStore(JobStore, Protocol):
     """One job of many workers."""
 
     def items_of_run(self, run: int, item_id: int, count: int) -> list[StoredItem]:
-        """The first ``count`` items with ids above that one which a run has stored."""
+        """The first ``count`` items of a run with ids above ``item_id``."""
 
     def feeds_left(self) -> list[FeedNote]:
-        """Files of feeds that are not settled, of this run and of those that have ended."""
+        """The files of feeds that are not settled, of this run and of those that have ended."""
 
 
 class Store(Protocol):
     """A place that keeps jobs."""
 
     shared: bool
-    """Several workers may be on a job at a time: whoever resumes a live one joins it."""
+    """Several workers may be on a job at a time: a run that resumes a live job joins it."""
 
     def door(self, name: str) -> AbstractContextManager[None]:
-        """Held while a run decides how to open a job of that name: one at a time."""
+        """A lock for deciding how to open a job of that name: one run at a time holds it."""
 
     def jobs(self) -> list[JobKey]:
         """All jobs, damaged ones too, by name and number."""
@@ -131,17 +135,17 @@ class Store(Protocol):
         """Mark a job that nobody owns as ``cancelled``. Raises ``JobLockedError``."""
 
     def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
-        """Have requests fetched again (``to`` is ``pending``) or never (``parked``).
+        """Retry requests (``to`` is ``pending``) or park them (``parked``).
 
-        Returns how many they are; with ``dry_run`` nothing is changed. Those that were never
-        written down, and those that come first in every run, are left alone. A completed job
-        with something to fetch becomes ``paused``. On a live job its owner does it, or it is
-        done beside the workers. Raises ``JobNotFoundError``, and ``StoreUnavailableError`` if a
+        Returns how many there are; with ``dry_run`` nothing is changed. Requests that were never
+        recorded while they were open, and those of every run, are left alone. A completed job
+        with pending requests becomes ``paused``. On a live job its owner executes it, or it is
+        executed beside the workers. Raises ``JobNotFoundError``, and ``StoreUnavailableError`` if a
         live owner does not answer: nothing is changed then.
         """
 
     def stop(self, key: JobKey) -> list[AskedRun]:
-        """Ask the live runs of a job to close gracefully; which ones. Waits for nobody.
+        """Ask the live runs of a job to close gracefully; which ones. Does not wait for them.
 
         Empty if nobody crawls it. Raises ``JobNotFoundError``.
         """
@@ -149,7 +153,7 @@ class Store(Protocol):
     def recover(
         self, key: JobKey, crash_limit: int, timeout_seconds: float | None = None
     ) -> Recovery:
-        """Take back now what dead runs of a job hold. A job that nobody is on becomes ``paused``.
+        """Take back now the rows of dead runs. A job that nobody is on becomes ``paused``.
 
         ``timeout_seconds``: on a shared store, a worker that was silent for longer is fenced as
         dead; ``None``: as it asked for itself. Raises ``JobNotFoundError``.
@@ -178,14 +182,14 @@ class Store(Protocol):
         """
 
     def verify(self, key: JobKey) -> Verdict:
-        """Whether all that should hold of a job holds, at one moment. Reads everything."""
+        """Check the invariants of a job, at one moment. Reads everything."""
 
-    def untold(self, key: JobKey) -> list[EventNote]:
-        """Events of a job that nobody is on, of which nobody was told. Raises
+    def undelivered_events(self, key: JobKey) -> list[EventNote]:
+        """The events of a job without a run that were not delivered. Raises
         ``JobNotFoundError``."""
 
-    def forget(self, key: JobKey, events: Sequence[int]) -> None:
-        """Events were told after the run had ended. No error if the job is gone."""
+    def delete_events(self, key: JobKey, events: Sequence[int]) -> None:
+        """Delete events that were delivered after the end of the run. The job may be gone."""
 
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

@@ -1,4 +1,4 @@
-"""What holds of every job at every moment, in words; the statements are in ``verify.sql``."""
+"""The invariants of a job: the words for what violates them; the checks are in ``verify.sql``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTERS: Final = (
 """The columns of the statements ``counted`` and ``there``."""
 
 APART: Final = frozenset({"integrity", "counted", "there"})
-"""Statements that do not give what breaks them."""
+"""Statements whose rows are not violations."""
 
 WORDS: Final = {
     "slots": "the slot {0} counts {1} pending requests, and has {2}",
@@ -27,21 +27,21 @@ WORDS: Final = {
     "provisional": "the provisional item {0} is of a run that has ended",
     "identities": "{0} shares its identity with another request, or is not known by it",
     "aliases": "an identity belongs to request {0}, which is not there",
-    "frontier": "{0} is open and not in the frontier, or the other way round",
+    "frontier": "{0} is open and not in the frontier, or in the frontier and not open",
     "troubles": "{0} has failed or is parked and is not listed so, or the other way round",
     "slotless": "{0} is of a slot that is not there",
     "numbers": "the next {0} is to be number {1}, but there is a number {2}",
-    "held": "{0} is leased, and nobody is there who could have it",
+    "held": "{0} is leased, but no live run can have leased it",
     "owners": "the slot {0} belongs to run {2}, which has ended",
     "open": "{0} is open, though the job is completed",
     "payloads": "{0} is not JSON",
-    "beginnings": "the URL of request {0} lacks its beginning",
+    "beginnings": "the URL of request {0} has no beginning",
 }
 """By statement; the places are its columns."""
 
 
 class Verdict(NamedTuple):
-    """What a check of a whole job has found."""
+    """The result of checking a job."""
 
     checks: int
     violations: list[str]

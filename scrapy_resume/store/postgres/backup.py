@@ -1,5 +1,4 @@
-"""A job out of the database into a file, at one moment, and back; and whether all that should hold
-of it holds."""
+"""Backups and verification of a job in a database, at one moment, also while it is crawled."""
 
 from __future__ import annotations
 
@@ -16,12 +15,13 @@ from scrapy_resume.errors import (
     StoreUnavailableError,
 )
 from scrapy_resume.model import JobKey
+from scrapy_resume.store.backup_kind import backup_kind
 from scrapy_resume.store.contract.verification import Verdict, violations
+from scrapy_resume.store.postgres.backup_file import BackupReader, BackupWriter
 from scrapy_resume.store.postgres.recovery import hold_job, recover_job
 from scrapy_resume.store.postgres.schema import SCHEMA
 from scrapy_resume.store.postgres.statements import OPENING
 from scrapy_resume.store.postgres.tables import PostgresTables
-from scrapy_resume.store.transaction.backup_file import BackupReader, BackupWriter, is_backup
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.storable_text import storable
 
@@ -30,7 +30,7 @@ VERIFY: Final = load_queries("postgres", "verify.sql")
 READ: Final = load_queries("postgres", "read.sql")
 
 MAPPED: Final = ("job", "slot", "unit", "request", "frontier", "unit_count", "event")
-"""Tables with ids that others may have in the database to which they come."""
+"""Tables whose ids may be taken in the database to which they are restored."""
 
 AS_THEY_ARE: Final = (
     "run",
@@ -45,7 +45,8 @@ AS_THEY_ARE: Final = (
     "minute",
     "unit_tally",
 )
-"""Only the job's own id is another. (Provisional items end with the run: they are left out.)"""
+"""Tables in which only the job's id changes. (Provisional items end with the run: they are left
+out.)"""
 
 _COPY_OUT: Final = sql.SQL("COPY (SELECT {columns} FROM {table} WHERE {key} = {job}) TO STDOUT")
 _COPY_IN: Final = sql.SQL("COPY {table} ({columns}) FROM STDIN")
@@ -58,7 +59,7 @@ _PUT: Final = sql.SQL(
 
 
 def write_job(connection: Connection[Any], key: JobKey, place: str, target: Path) -> None:
-    """Write a file; see ``Store.backup``. Nobody is held up, and nobody waited for."""
+    """Write a file; see ``Store.backup``. Does not wait for workers, nor delay them."""
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     with connection.transaction():
@@ -81,8 +82,14 @@ def write_job(connection: Connection[Any], key: JobKey, place: str, target: Path
 
 def read_job(connection: Connection[Any], source: Path, place: str) -> JobKey:
     """Restore a file, whole or not at all; see ``Store.restore``."""
-    if not is_backup(source):
-        raise _no_backup(source)
+    kind = backup_kind(source)
+    if kind == "sqlite":
+        raise ConfigurationError(
+            f"{source} was written by a store in a directory: name that with "
+            "-s RESUME_STORE=DIRECTORY"
+        )
+    if kind is None:
+        raise StoreDamagedError(f"{source} is no backup of a job")
     with BackupReader(source, SCHEMA.version) as file:
         with connection.transaction():
             connection.execute(BACKUP["stop_items"])
@@ -92,16 +99,6 @@ def read_job(connection: Connection[Any], source: Path, place: str) -> JobKey:
             if missing := {*MAPPED, *AS_THEY_ARE} - names:
                 raise StoreDamagedError(f"{source} has no {', '.join(sorted(missing))}")
             return _put(connection, place)
-
-
-def _no_backup(source: Path) -> ConfigurationError | StoreDamagedError:
-    with source.open("rb") as file:
-        if file.read(15) == b"SQLite format 3":
-            return ConfigurationError(
-                f"{source} was written by a store in a directory: name that with "
-                "-s RESUME_STORE=DIRECTORY"
-            )
-    return StoreDamagedError(f"{source} is no backup of a job")
 
 
 def _take_in(connection: Connection[Any], file: BackupReader) -> set[str]:
@@ -138,12 +135,12 @@ def _put(connection: Connection[Any], place: str) -> JobKey:
         connection.execute(BACKUP[f"put_{table}"], values)
     for table in AS_THEY_ARE:
         _put_as_it_is(connection, table, put[0])
-    connection.execute(BACKUP["forget_processes"], values)
+    connection.execute(BACKUP["clear_processes"], values)
     held = hold_job(connection, key)
     assert held is not None
     tables = PostgresTables(held.id, 0, any_owner=False)
     tables.begin(connection, held.now)
-    # All runs are of another time. Nobody died: no crash is counted.
+    # No run of the backup is alive, and none has died: no crash is counted.
     recover_job(tables, crash_limit=1, timeout_seconds=-1, blames=False)
     return key
 
@@ -162,7 +159,7 @@ def _put_as_it_is(connection: Connection[Any], name: str, job: int) -> None:
 
 
 def verify_job(connection: Connection[Any], key: JobKey, place: str) -> Verdict:
-    """Everything that should hold of a job, at one moment of it."""
+    """Check the invariants of a job, at one moment."""
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     with connection.transaction():

@@ -1,4 +1,4 @@
-"""Connections to one database, and what is the same for all of them."""
+"""Connections to one database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scrapy_resume.errors import ConfigurationError, LeaseLostError
 from scrapy_resume.store.postgres.errors import PREPARED, translated
 
 CONNECT_SECONDS: Final = 10
-"""How long a connection is waited for."""
+"""Timeout of opening a connection."""
 
 PREPARE_AFTER: Final = 3
 """Executions of a statement on a connection after which it is prepared there."""
@@ -23,7 +23,8 @@ PREPARE_AFTER: Final = 3
 _DEFAULTS: Final[dict[str, Any]] = {
     "application_name": "scrapy-resume",
     "connect_timeout": CONNECT_SECONDS,
-    # A server that is gone without a word is noticed before its workers count as dead.
+    # A server that vanishes without closing its connections is noticed before its workers count
+    # as dead.
     "keepalives_idle": 5,
     "keepalives_interval": 3,
     "keepalives_count": 3,
@@ -38,19 +39,19 @@ _NO_URL: Final = (
 
 
 class Link:
-    """A database. A connection is taken for a transaction, given back, and used again.
+    """A database, and its open connections, which are reused from transaction to transaction.
 
-    No pool: a run has two threads that call the store, each finds its connection here; and a
-    connection that is opened by the call that needs it says why it cannot be.
+    It is no pool with threads of its own: a run has two threads that call the store, and a
+    connection that cannot be opened raises its error in the call that needs it.
     """
 
     def __init__(self, url: str, still_seconds: float | None = None) -> None:
-        """``still_seconds``: a process that stands still for so long within a transaction (it
-        was stopped, or its machine) is cut off by the server: what it has locked would keep
-        the others from taking over. ``None``: it may."""
+        """``still_seconds``: the server ends a session that is idle for so long in a transaction
+        (the process or its machine was stopped), because its locks would keep other workers
+        from taking over. ``None``: no limit."""
         self._stand_still: str | None = None
-        """Said in each transaction anew: between here and the server the next one may be given
-        another session, and whatever stays in this one somebody else is given."""
+        """Set in each transaction anew: behind a pooler the next transaction may get another
+        session, and this session another client."""
         if still_seconds is not None:
             milliseconds = max(1, int(still_seconds * 1_000))
             self._stand_still = f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
@@ -64,7 +65,7 @@ class Link:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection[Any]]:
-        """A transaction on a connection that is kept. Raises ``StoreError``."""
+        """A transaction on a connection that is reused later. Raises ``StoreError``."""
         with translated(self.place):
             connection = self._take()
             try:
@@ -73,7 +74,7 @@ class Link:
                         connection.execute(self._stand_still)
                     yield connection
             except PREPARED:
-                # Something between here and the server deals out its connections anew.
+                # A pooler has assigned another session to this connection.
                 self._prepare_after = None
                 connection.close()
                 raise
@@ -85,7 +86,7 @@ class Link:
 
     @contextmanager
     def alone(self) -> Iterator[Connection[Any]]:
-        """A connection of one's own, closed at the end. Raises ``StoreError``."""
+        """A connection that is closed at the end. Raises ``StoreError``."""
         with translated(self.place), self._connect(prepare_after=None) as connection:
             yield connection
 
@@ -101,7 +102,7 @@ class Link:
     def _take(self) -> Connection[Any]:
         with self._lock:
             if self._closed:
-                raise LeaseLostError(f"this run has given its job in {self.place} up")
+                raise LeaseLostError(f"this run has closed its job in {self.place} already")
             while self._idle:
                 connection = self._idle.pop()
                 if not connection.closed:
@@ -116,7 +117,7 @@ class Link:
         connection.close()
 
     def close(self) -> None:
-        """Close the connections; those that are in use are closed when they are given back."""
+        """Close the connections; those in use are closed when their transactions end."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -125,18 +126,18 @@ class Link:
 
 
 def _is_dealt_out(connection: Connection[Any]) -> bool:
-    """Whether something between here and the server (PgBouncer) deals its sessions out.
+    """Whether a pooler (PgBouncer) assigns sessions of the server to this connection.
 
-    A statement that is prepared in one of them is unknown in the next; or worse, the next one
-    knows another statement by that name, prepared for somebody else, and runs it. It shows in
-    the pid: the one that the client was told is not the session's.
+    A statement that was prepared in one session is unknown in the next; or worse, the next session
+    has another client's statement of that name, and runs it. It shows in the pid: the one that the
+    client got at connecting is not the session's.
     """
     ((pid,),) = connection.execute("SELECT pg_backend_pid()").fetchall()
     return bool(pid != connection.info.backend_pid)
 
 
 def parameters(url: str) -> dict[str, Any]:
-    """What a URL says of a connection.
+    """The parameters of a connection, out of a URL.
 
     Raises ``ConfigurationError``, which repeats nothing of the URL: where it was written wrong, a
     part of the password may be anywhere in it.
@@ -154,7 +155,7 @@ def parameters(url: str) -> dict[str, Any]:
 
 
 def shown(given: Mapping[str, Any]) -> str:
-    """The database as messages name it: without user, password and parameters."""
+    """The name of the database in messages: without user, password and parameters."""
     port = f":{given['port']}" if given.get("port") else ""
     host = str(given.get("host") or given.get("hostaddr") or "local")
     return f"the database {given.get('dbname') or '(default)'} on {host}{port}"

@@ -1,4 +1,4 @@
-"""How a run looks after the others: which of them have died, and when that can be told at all."""
+"""Detects workers that have died, and has their rows taken back."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ if TYPE_CHECKING:
     from scrapy_resume.store.postgres.tables import PostgresTables
 
 LOOKS: Final = 4
-"""How often within the orphan timeout a run looks for those that have died."""
+"""How often a run looks for dead runs within the orphan timeout."""
 
 OUT_SHARE: Final = 0.5
-"""Of the orphan timeout: after so long without an answer, others may have had none either."""
+"""Share of the orphan timeout: after so long without an answer of the server, other runs may have
+had none either."""
 
 SET_BACK_SECONDS: Final = 2.0
-"""A server's clock that is behind by more than this was set back."""
+"""A server's clock that lags by more than this was set back."""
 
 
 class Watch:
-    """Of one run, over those that are on the job with it.
+    """Detects dead runs of the job, for one run of it.
 
-    Silence is a sign of death only if there was somebody to talk to. A run that was without an
-    answer for long, or finds that the server's clock has leapt (its machine was asleep), gives
-    the others the time of a whole timeout to be heard again.
+    A run without heartbeats counts as dead only if the server was reachable. A run that had no
+    answer from the server for long, or finds that the server's clock has leapt (its machine was
+    asleep), waits for a whole orphan timeout before it counts silent runs as dead.
     """
 
     def __init__(self, run: int, opening: Opening) -> None:
@@ -39,14 +40,14 @@ class Watch:
         self._look_at = time.monotonic() + self._pause()
         self._patient_until = 0.0
         self._heard: tuple[float, float] | None = None
-        """When the server last answered: (here, by its own clock)."""
+        """When the server last answered: (on this process's monotonic clock, on the server's)."""
         self._hearing = (0.0, 0.0)
 
     def _pause(self) -> float:
         return self._orphan_seconds / LOOKS * random.uniform(0.5, 1.5)
 
-    def hear(self, asked_at: float, tables: PostgresTables) -> None:
-        """A transaction has begun that was asked for at that time, on the monotonic clock."""
+    def note_clock(self, asked_at: float, tables: PostgresTables) -> None:
+        """A transaction has begun that was requested at ``asked_at``, on the monotonic clock."""
         self._hearing = (asked_at, tables.now)
         if self._heard is None:
             return
@@ -58,13 +59,16 @@ class Watch:
             free_at = tables.now + self._free_seconds
             tables.execute(OPENING["free_slots_earlier"], free_at=free_at)
 
-    def keep(self) -> None:
-        """The transaction was kept."""
+    def committed(self) -> None:
+        """The transaction was committed."""
         self._heard = self._hearing
 
-    def see_to_the_dead(self, tables: PostgresTables, *, idle: bool) -> bool:
-        """Take back what runs that have died held; no two runs do it for the same one. Returns
-        whether there were any. Looks now and then, and always if the run is idle."""
+    def end_dead_runs(self, tables: PostgresTables, *, idle: bool) -> bool:
+        """End runs that have died and take back their rows; returns whether there were any.
+
+        Looks ``LOOKS`` times within the orphan timeout, and always if the run is idle. No two
+        runs end the same one.
+        """
         now = time.monotonic()
         if not idle and now < self._look_at:
             return False

@@ -1,4 +1,4 @@
-"""What PostgreSQL and its driver report, in the words of the error tree."""
+"""Translates errors of PostgreSQL and its driver into ``StoreError``."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from scrapy_resume.errors import (
 )
 
 PREPARED: Final = (pg.InvalidSqlStatementName, pg.DuplicatePreparedStatement)
-"""What comes of statements that are prepared on one connection of the server and used on
-another, as with PgBouncer in transaction mode."""
+"""The errors of statements that were prepared in one session and executed in another, as behind
+PgBouncer in transaction mode."""
 
 _PASSING: Final = (
     psycopg.InterfaceError,
@@ -74,6 +74,6 @@ def store_error(error: psycopg.Error, place: str) -> ResumeError:
 
 
 def _told(error: psycopg.Error) -> str:
-    """What the server or the driver says, in one line."""
+    """The message of the server or the driver, in one line."""
     said = error.diag.message_primary or str(error)
     return " ".join(said.split()) or type(error).__name__

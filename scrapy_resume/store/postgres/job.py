@@ -1,4 +1,4 @@
-"""One job in PostgreSQL, open for writing by one run of many."""
+"""One job in PostgreSQL, open for writing by one run of several."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from scrapy_resume.store.contract import (
 )
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.dead_workers import Watch
-from scrapy_resume.store.postgres.other_workers import Others
+from scrapy_resume.store.postgres.other_workers import OtherWorkers
 from scrapy_resume.store.postgres.processes import Presence
 from scrapy_resume.store.postgres.recovery import (
     JobRow,
@@ -35,7 +35,7 @@ from scrapy_resume.store.postgres.recovery import (
     settle_pending,
     take_back,
 )
-from scrapy_resume.store.postgres.signs_of_life import Life, Marks, Taken
+from scrapy_resume.store.postgres.signs_of_life import Heartbeat, Marks, Taken
 from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Fence
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.apply import BatchWriter
@@ -49,15 +49,15 @@ from scrapy_resume.store.transaction.units import settle_units
 CONTROL: Final = load_queries("postgres", "control.sql")
 
 
-class Doubt(NamedTuple):
-    """A commit whose answer did not come: it may have been kept all the same."""
+class UnconfirmedCommit(NamedTuple):
+    """A commit whose answer did not arrive: it may have been kept."""
 
     batch: Batch
     committed: Committed
 
 
 class PostgresJob:
-    """A run's hold on a job. ``commit`` is the only write between opening and closing."""
+    """A job that this run works on. ``commit`` is the only write between opening and closing."""
 
     session: Session
     closed: EventNote | None
@@ -73,22 +73,22 @@ class PostgresJob:
         self._writer = BatchWriter(session.run, self._tables)
         self._commits = 0
         self._asked_at = 0.0
-        """When the transaction at hand began, on the monotonic clock."""
-        self._doubt: Doubt | None = None
+        """When the current transaction began, on the monotonic clock."""
+        self._unconfirmed: UnconfirmedCommit | None = None
         self._ending: str | None = None
-        """What a close is to answer that may have been kept, though nobody answered."""
+        """The status of a close that may have been kept, though its answer was lost."""
         self.closed: EventNote | None = None
         self._last: bool | None = None
         self._given_up = False
         self._watch = Watch(session.run, opening)
-        self._others = Others(self._tables, slots_shared=opening.slots_shared)
+        self._others = OtherWorkers(self._tables, slots_shared=opening.slots_shared)
         self._presence = presence
         self._marks = Marks()
         self._taken: Taken | None = None
-        """What the transaction at hand has written of them."""
+        """The marks that the current transaction has written."""
         careful = session.crashed or session.frontier.suspects > 0
-        self._life = Life(link, job, session.run, opening, self._marks, careful)
-        self._life.start()
+        self._heartbeat = Heartbeat(link, job, session.run, opening, self._marks, careful)
+        self._heartbeat.start()
 
     def commit(self, batch: Batch) -> Committed:
         """Keep a batch, whole or not at all; also a heartbeat."""
@@ -96,17 +96,17 @@ class PostgresJob:
         with self._owned_transaction() as fence:
             committed = self._kept_before(batch, fence)
             if committed is None:
-                self._doubt = None
-                self._watch.hear(self._asked_at, self._tables)
+                self._unconfirmed = None
+                self._watch.note_clock(self._asked_at, self._tables)
                 committed = self._apply(batch, fence)
-                self._doubt = Doubt(batch, committed)
-        self._doubt = None
+                self._unconfirmed = UnconfirmedCommit(batch, committed)
+        self._unconfirmed = None
         self._commits += 1
-        self._writer.keep()
-        self._tables.keep()
-        self._watch.keep()
+        self._writer.committed()
+        self._tables.committed()
+        self._watch.committed()
         if self._taken is not None:
-            self._marks.keep(self._taken)
+            self._marks.written(self._taken)
         return committed
 
     def _apply(self, batch: Batch, fence: Fence) -> Committed:
@@ -114,7 +114,7 @@ class PostgresJob:
         adopted: list[EventNote] = []
         if batch.sharing.slots_given:
             tables.leases.give(batch.sharing.slots_given)
-        if self._watch.see_to_the_dead(tables, idle=batch.sharing.idle):
+        if self._watch.end_dead_runs(tables, idle=batch.sharing.idle):
             fence = self._fence(tables.connection)
             adopted = tables.adopt_events()
         transaction = self._writer.apply(batch, fence.tally(), fence.now)
@@ -130,7 +130,7 @@ class PostgresJob:
         self._keep_custom(batch.progress.custom)
         self._keep_expected(batch.progress.expected_total)
         settle_units(tables, fence.now)
-        tables.forget_events(batch.events.delivered)
+        tables.delete_events(batch.events.delivered)
         committed.events = adopted + keep_events(tables, batch.events.wanted, batch.events.notices)
         return committed
 
@@ -170,24 +170,24 @@ class PostgresJob:
     def mark(self, row: int, phase: Phase) -> None:
         """The engine holds the row: the server knows with the next commit, or a little before."""
         self._marks.mark(row, phase)
-        self._life.marked()
+        self._heartbeat.marked()
 
     def unmark(self, row: int) -> None:
-        """The engine let go of the row."""
+        """The engine does not hold the row any more."""
         self._marks.unmark(row)
 
     def when_marked(self, tell: Callable[[], None]) -> bool:
-        """On a job that has not crashed yet it need not be known at once."""
-        return self._life.when_written(tell)
+        """True on a job that has not crashed yet: the marks go with the next commit."""
+        return self._heartbeat.when_written(tell)
 
     def show_life(self) -> None:
         """The event loop runs."""
-        self._life.show()
+        self._heartbeat.show()
 
     # Others
 
     def orders(self) -> Orders:
-        """What people have told this run."""
+        """The orders to this run that are new."""
         values = {"job": self._job, "run": self.session.run}
         with self._link.transaction() as connection:
             found = connection.execute(CONTROL["orders"], values).fetchone()
@@ -195,13 +195,13 @@ class PostgresJob:
                 return Orders()
             stop, retried = found
             if retried:
-                connection.execute(CONTROL["heard_of_retry"], values)
+                connection.execute(CONTROL["acknowledge_retry"], values)
         return Orders(stop, retried, retried)
 
     def is_last(self) -> bool | None:
-        """The run is about to close: is it the last one? See ``JobStore``."""
+        """Whether this run, which is about to close, is the last one; see ``JobStore``."""
         with self._owned_transaction():
-            # Another one may have been the last, and be gone, since this one asked before.
+            # Another run may have been the last one, and have ended, since this one asked before.
             completed = self._hold_job().status == "completed"
             others = self._others_at_work()
             last: bool | None = not (others or completed)
@@ -210,10 +210,10 @@ class PostgresJob:
             elif not completed and not self._is_open():
                 self._tables.execute(OPENING["leave"])
                 if not any(run.last for run in others):
-                    # Some of them may be dead, without that it can be told yet.
+                    # Some of them may have died, which is not known yet.
                     last = None
         self._last = bool(last)
-        self._tables.keep()
+        self._tables.committed()
         return last
 
     def _others_at_work(self) -> list[LiveRun]:
@@ -233,25 +233,25 @@ class PostgresJob:
     # Items
 
     def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
-        """The first ``count`` items with ids above the one and up to the other."""
+        """The first ``count`` items with ids above ``item_id`` and up to ``through``."""
         values = {"job": self._job, "after": item_id, "through": through, "count": count}
         with self._link.transaction() as connection:
             return [StoredItem(*row) for row in connection.execute(COMMIT["items_after"], values)]
 
     def items_of_run(self, run: int, item_id: int, count: int) -> list[StoredItem]:
-        """The first ``count`` items with ids above that one which a run has stored. Raises
-        ``LeaseLostError`` where this run may not say so any more: others write its part now."""
+        """The first ``count`` items of a run with ids above ``item_id``. Raises ``LeaseLostError``
+        if this run was fenced: another one writes its part of the feed then."""
         values = {"of": run, "after": item_id, "count": count}
         with self._owned_transaction():
             rows = self._tables.execute(COMMIT["items_of_run"], **values).fetchall()
-        self._tables.keep()
+        self._tables.committed()
         return [StoredItem(*row) for row in rows]
 
     def feeds_left(self) -> list[FeedNote]:
         """Files of feeds that are not settled: of the last run's own, and of those that died."""
         with self._owned_transaction():
             rows = self._tables.execute(OPENING["feeds_left"]).fetchall()
-        self._tables.keep()
+        self._tables.committed()
         return [FeedNote(*row) for row in rows]
 
     def last_item(self) -> int:
@@ -264,7 +264,7 @@ class PostgresJob:
     # The end
 
     def close(self, closing: Closing) -> str:
-        """Release what is leased, keep how the run ended, give the job up.
+        """Release the leased rows, write how the run ended, give the job up.
 
         After ``StoreUnavailableError`` it can be called again, or ``abandon``.
         """
@@ -276,7 +276,7 @@ class PostgresJob:
         return status
 
     def _closed_before(self) -> str | None:
-        """The answer of a close that was kept and not answered."""
+        """The status of a close that was kept though its answer was lost."""
         if self._ending is None:
             return None
         with self._link.transaction() as connection:
@@ -306,7 +306,7 @@ class PostgresJob:
             tables.execute(OPENING["end_job"], status=status, reason=closing.reason)
         self._keep_custom(closing.custom)
         settle_units(tables, fence.now)
-        tables.forget_events(closing.delivered)
+        tables.delete_events(closing.delivered)
         status = job_status if goes_on else status
         if closing.announce:
             notices = closed(self.session.run, status, closing.reason)
@@ -317,15 +317,15 @@ class PostgresJob:
         return bool(self._tables.execute(OPENING["is_open"]).fetchall()[0][0])
 
     def abandon(self) -> None:
-        """Give the job up without a word, as a death would: the next run recovers it."""
-        self._life.last_marks()
+        """Give the job up without writing anything, as a death would: the next run recovers it."""
+        self._heartbeat.last_marks()
         self._give_up()
 
     def _give_up(self) -> None:
         if self._given_up:
             return
         self._given_up = True
-        self._life.stop()
+        self._heartbeat.stop()
         self._link.close()
         self._presence.end()
 
@@ -333,15 +333,15 @@ class PostgresJob:
 
     @contextmanager
     def _owned_transaction(self) -> Iterator[Fence]:
-        """A transaction, in which the run is known to be alive, and stays so."""
+        """A transaction that holds the fence: nobody can end this run meanwhile."""
         if self._given_up:
-            raise LeaseLostError(f"this run has given {self.session.job} up")
+            raise LeaseLostError(f"this run has closed {self.session.job} already")
         try:
             with self._link.transaction() as connection:
                 fence = self._begin(connection)
                 yield fence
         except BaseException:
-            self._writer.forget()
+            self._writer.rolled_back()
             raise
 
     def _begin(self, connection: Connection[Any]) -> Fence:
@@ -373,7 +373,7 @@ class PostgresJob:
 
     def _kept_before(self, batch: Batch, fence: Fence) -> Committed | None:
         """The answer of a batch that is sent again although it was kept."""
-        doubt = self._doubt
-        if doubt is None or doubt.batch is not batch or fence.commits == self._commits:
+        unconfirmed = self._unconfirmed
+        if unconfirmed is None or unconfirmed.batch is not batch or fence.commits == self._commits:
             return None
-        return doubt.committed
+        return unconfirmed.committed

@@ -1,4 +1,4 @@
-"""Which download slots are one run's of many, and what it leases from them."""
+"""The statements that claim download slots for one run of many, and lease their rows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class PostgresLeases(Statements):
         super().__init__(job, run)
         self._any_owner = any_owner
         self._owned: set[int] = set()
-        """Slots that are this run's, by committed transactions and by the one at hand."""
+        """Slots of this run, by committed transactions and by the current one."""
         self._fresh: set[int] = set()
         self.claimed: list[str] = []
-        """Slots that became this run's in the transaction at hand."""
+        """Keys of the slots that the current transaction has claimed."""
 
     def begin(self, connection: Connection[Any], now: float) -> None:
         """A transaction has begun on that connection; the server's time."""
@@ -32,8 +32,8 @@ class PostgresLeases(Statements):
         self._fresh = set()
         self.claimed = []
 
-    def keep(self) -> None:
-        """The transaction was kept."""
+    def committed(self) -> None:
+        """The transaction was committed."""
         self._fresh = set()
 
     def due(self, now: float, count: int) -> list[DueRow]:
@@ -46,7 +46,7 @@ class PostgresLeases(Statements):
         return float(found[0][0]) if found else 0.0
 
     def end_delays(self, rows: Sequence[int]) -> None:
-        """From here on these can be leased."""
+        """Delayed rows can be leased from here on."""
         self.execute(COMMIT["end_delays"], ids=list(rows))
 
     def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
@@ -66,7 +66,7 @@ class PostgresLeases(Statements):
         return granted
 
     def lease_from_new_slots(self, count: int, share: int) -> list[LeasedRow]:
-        """Take so many slots that nobody has, and lease as many rows as ``share`` from each."""
+        """Claim up to ``count`` free slots, and lease up to ``share`` rows from each."""
         slots = self.open_slots(count)
         keys = self.claim(set(slots))
         if self._any_owner:
@@ -76,7 +76,7 @@ class PostgresLeases(Statements):
         return self._lease(dict.fromkeys(keys, share), keys) if keys else []
 
     def open_slots(self, count: int) -> list[int]:
-        """Some slots that this run may take and that have rows to lease."""
+        """Some slots that this run may claim and that have rows to lease."""
         ((first, last),) = self.execute(COMMIT["slot_range"]).fetchall()
         if first is None:
             return []
@@ -90,7 +90,7 @@ class PostgresLeases(Statements):
         return slots[:count]
 
     def claim(self, slots: set[int]) -> dict[int, str]:
-        """Take those of these slots that nobody has; they are this run's until it gives them."""
+        """Claim those of these slots that are free; returns id → key of those that it claimed."""
         wanted = sorted(slots - self._owned)
         if self._any_owner or not wanted:
             return {}
@@ -104,7 +104,7 @@ class PostgresLeases(Statements):
         self.claimed += claimed.values()
 
     def give(self, slots: Mapping[str, float]) -> None:
-        """Slots that the run has no more use for."""
+        """Give slots away. ``slots``: key → seconds before another run may claim it."""
         keys, seconds = list(slots), list(slots.values())
         for (slot,) in self.execute(COMMIT["give_slots"], keys=keys, seconds=seconds):
             self._owned.discard(slot)
@@ -128,12 +128,12 @@ class PostgresLeases(Statements):
         return _leased_row(rest, key)
 
     def count_suspects(self) -> int:
-        """Suspects that this run could lease now."""
+        """How many suspects this run can lease now."""
         cursor = self.execute(COMMIT["count_suspects"], any_owner=self._any_owner)
         return int(cursor.fetchall()[0][0])
 
     def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
-        """By key, the rows that this run can lease from slots now."""
+        """Slot key → number of rows that this run can lease now."""
         values = {"slots": list(slots), "any_owner": self._any_owner}
         return dict(self.execute(COMMIT["pending"], **values).fetchall())
 

@@ -1,4 +1,4 @@
-"""How a run begins a job, joins it, or goes on with it."""
+"""Opens a job for a run: begins, joins or resumes it."""
 
 from __future__ import annotations
 
@@ -43,19 +43,20 @@ from scrapy_resume.store.transaction.storable_text import as_json
 from scrapy_resume.store.transaction.units import settle_units
 
 SLOTS_TOLD: Final = 100
-"""Slots with rows to lease that a run is told of when it opens the job; it finds the others."""
+"""Slots with rows to lease that a run gets when it opens the job; it finds the others later."""
 
 ID_STEP: Final = 4096
-"""Ids of a run are congruent to its number: so many runs at a time choose between each other's."""
+"""The ids of a run are congruent to its number modulo this, so that no two of so many runs choose
+the same."""
 
 
 TRIES: Final = 5
-"""Of an opening that others, who end a dead run at that moment, hold up crosswise."""
+"""Attempts at an opening that deadlocks with workers that end a dead run at that moment."""
 
 
 @contextmanager
 def suppress_deadlock() -> Iterator[None]:
-    """Nothing was kept of a transaction that the server ended so: it can be begun again."""
+    """Suppress a deadlock: the transaction was rolled back and can be tried again."""
     try:
         yield
     except StoreUnavailableError as error:
@@ -94,7 +95,7 @@ def _open(link: Link, key: JobKey, opening: Opening, presence: Presence) -> Post
 
 
 class Found(NamedTuple):
-    """What a run finds when it opens the job."""
+    """The other runs that a run finds when it opens the job."""
 
     others: list[LiveRun]
     died: bool
@@ -102,7 +103,7 @@ class Found(NamedTuple):
 
 
 def _end_the_dead(tables: PostgresTables, opening: Opening) -> Found:
-    """Runs that have died are ended; with ``force`` all are."""
+    """End the runs that have died; with ``force`` all."""
     runs = live_runs(tables)
     others = [run for run in runs if not (run.is_dead or opening.force)]
     died = False
@@ -136,7 +137,7 @@ def _begin_run(
 ) -> Session:
     crashed = found.died or (not found.others and _last_run_crashed(tables))
     first_id = _first_id(_counters(tables)[-1], job.next_run)
-    # Whoever opens a job that nobody is on runs start() again.
+    # The run that opens a job without other runs runs start() again.
     alone = not found.others
     tables.execute(
         OPENING["begin_run"],
@@ -181,8 +182,8 @@ def _begin_run(
 
 
 def _note_opening(tables: PostgresTables, opening: Opening, job: JobRow, alone: bool) -> bool:
-    """The job is open. Returns whether ``start()`` is this run's."""
-    # By now, not as the job was found: the dead may have had start().
+    """Record that the job is open. Returns whether ``start()`` is this run's."""
+    # As it is now, not as the job was found: a dead run may have had start().
     ((start_run,),) = tables.execute(OPENING["start_run"]).fetchall()
     start_over = job.start_over and not alone
     owns_start = alone or (start_run == 0 and not start_over)

@@ -1,4 +1,4 @@
-"""What a run's commit has to do with the others on the job: slots, hosts, who has work."""
+"""The parts of a commit that concern the other workers: slots, hosts, who has work."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.arrivals import Transaction
 
 HOSTS_SECONDS: Final = 1.0
-"""Between two times that others are asked about hosts; and how long a commit of theirs that has
-begun may take to be seen."""
+"""The interval at which the hosts of other runs are read; and how long a commit that has begun may
+take to become visible."""
 
 
-class Others:
-    """The other runs of a job, within the commits of this one."""
+class OtherWorkers:
+    """The other runs of a job, as seen by the commits of this one."""
 
     def __init__(self, tables: PostgresTables, *, slots_shared: bool) -> None:
         self._tables = tables
         self._slots_shared = slots_shared
         self.starving = False
-        """The run has looked for slots in vain."""
+        """The run has looked for slots and found none."""
         self._hosts_at = 0.0
-        """When others were asked about hosts, by the server's clock."""
+        """When the hosts of other runs were read, by the server's clock."""
 
     def find_slots(self, report: SharingReport, transaction: Transaction) -> None:
-        """Take what slots the run wants, if nobody has them."""
+        """Claim as many free slots as the run wants, and lease from them."""
         if not report.slots_wanted:
             if report.slots_enough:
                 self.starving = False
@@ -45,7 +45,7 @@ class Others:
         self.starving = not slots
 
     def hosts(self, claimed: list[str], now: float) -> list[HostNote]:
-        """What others know of the hosts that this run may ask."""
+        """The records of other runs about the hosts that this run may fetch from."""
         if claimed:
             return self._tables.hosts_of_slots(claimed)
         if self._slots_shared and now - self._hosts_at > HOSTS_SECONDS:
@@ -54,7 +54,7 @@ class Others:
         return []
 
     def answer(self, report: SharingReport, transaction: Transaction) -> None:
-        """Answer what the run has asked of them, and what it has to know of them."""
+        """Answer the run's questions about the others."""
         tables, answer = self._tables, transaction.committed.sharing
         if report.start_wanted:
             ((given, over),) = tables.execute(COMMIT["take_start"]).fetchall()

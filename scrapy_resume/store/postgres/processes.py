@@ -1,8 +1,8 @@
-"""Which process is which: whether one that wrote its name down is still there.
+"""The identity of processes: whether one that has recorded its name still exists.
 
-On Linux a process is told by the machine's boot, its namespace of pids, its pid and the time at
-which it was started: no other process ever has the same four. Elsewhere nothing can be told,
-and only a heartbeat that stays out shows a death.
+On Linux a process is identified by the boot of the machine, its pid namespace, its pid and the time
+at which it was started: no other process ever has the same four. On other systems this is unknown,
+and only missing heartbeats show a death.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class _Name(NamedTuple):
     pid: str
     born: str
     number: str
-    """Tells the jobs that one process has open from one another."""
+    """Distinguishes the jobs that one process has open."""
 
 
 class Presence:
-    """What a run writes down of its process, from the opening of a job to its end."""
+    """The name of this process, recorded with a run from the opening of a job to its end."""
 
     def __init__(self) -> None:
         self.name = "/".join((*_here(), str(next(_numbers))))
-        """Empty parts where nothing can be told."""
+        """Parts that are unknown are empty."""
         _present.add(self.name)
 
     def end(self) -> None:
@@ -43,7 +43,7 @@ class Presence:
 
 
 def is_gone(name: str) -> bool:
-    """Certainty that nobody of that name is there; false too where nothing can be told."""
+    """Whether the process of that name has certainly ended; false if it is unknown."""
     if name in _present or name.count("/") != 3:
         return False
     machine, pid, born, _ = _Name(*name.split("/"))

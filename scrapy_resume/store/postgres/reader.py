@@ -1,4 +1,4 @@
-"""The read side of a database of jobs. It never writes, and waits for nobody."""
+"""The read side of a database of jobs. It never writes and never waits for a writer."""
 
 from __future__ import annotations
 
@@ -11,27 +11,20 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from scrapy_resume.errors import JobNotFoundError
-from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
+from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.errors import translated
 from scrapy_resume.store.postgres.processes import is_gone
 from scrapy_resume.store.postgres.schema import version_of
+from scrapy_resume.store.postgres.selection import selected
 from scrapy_resume.store.transaction.job_summary import summary_of
 from scrapy_resume.store.transaction.queries import load_queries
-from scrapy_resume.store.transaction.selection import (
-    EVERYTHING,
-    LISTED,
-    POSTGRES,
-    TROUBLED,
-    condition,
-)
+from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED
 from scrapy_resume.store.transaction.storable_text import storable
 
 READ: Final = load_queries("postgres", "read.sql")
 
 ROWS_AT_ONCE: Final = 500
-
-_OPEN: Final = frozenset({State.pending, State.leased})
 
 
 class PostgresReader:
@@ -47,7 +40,7 @@ class PostgresReader:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Questions that are asked within share one connection."""
+        """A context in which all questions share one connection."""
         if self._shared is not None:
             yield
             return
@@ -92,7 +85,7 @@ class PostgresReader:
     def requests(
         self, key: JobKey, selection: Selection = EVERYTHING, limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The requests that are meant, by id, in the keys of ``requests --json``.
+        """The selected requests, by id, in the keys of ``requests --json``.
 
         A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
         """
@@ -130,7 +123,7 @@ class PostgresReader:
         return self._listed(key, "hosts", count=count, bound=bound)
 
     def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
-        """What each minute brought from that time on, in order; minutes without a page are left
+        """The counts of each minute from that time on, in order; minutes without a page are left
         out.
 
         Keys: ``at`` (its first second since the epoch), ``pages``, ``items``, ``done``,
@@ -197,22 +190,6 @@ class PostgresReader:
             if row is None:
                 raise JobNotFoundError(f"there is no job {key} in {self._link.place}")
             yield connection, row[0]
-
-
-def selected(selection: Selection) -> tuple[str, dict[str, Any]]:
-    """(condition on the view as ``v``, its values); they are found through what is narrow."""
-    where, values = condition(selection, POSTGRES)
-    where = f"v.job_id = %(job)s AND {where}"
-    states = set(selection.states)
-    if states and states <= _OPEN:
-        where += " AND v.id IN (SELECT f.id FROM scrapy_resume.frontier AS f WHERE f.job = %(job)s)"
-    elif states and states <= TROUBLED:
-        values["troubles"] = sorted(int(state) for state in states)
-        where += (
-            " AND v.id IN (SELECT t.id FROM scrapy_resume.trouble AS t"
-            " WHERE t.job = %(job)s AND t.state = ANY(%(troubles)s))"
-        )
-    return where, values
 
 
 def _runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:

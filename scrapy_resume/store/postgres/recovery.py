@@ -1,4 +1,4 @@
-"""What becomes of a run that has ended: its requests, its slots, its part of the counters."""
+"""Ends runs: takes back their rows and slots, and adds their counters to the job's."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ log = logging.getLogger("scrapy_resume")
 
 
 SITE_SECONDS: Final = 2.0
-"""How long sites may go on answering a worker that has just died: another one leaves its hosts
-alone for so long."""
+"""How long sites may still be answering a worker that has just died: no other worker fetches from
+its hosts for so long."""
 
 
 class JobRow(NamedTuple):
@@ -40,7 +40,7 @@ class JobRow(NamedTuple):
 
 
 def hold_job(connection: Connection[Any], key: JobKey) -> JobRow | None:
-    """The job, held to the end of the transaction: one at a time opens or leaves it.
+    """The job, locked to the end of the transaction: one run at a time opens or leaves it.
 
     ``None``: there is no such job.
     """
@@ -64,12 +64,12 @@ class LiveRun(NamedTuple):
 
     @property
     def is_gone(self) -> bool:
-        """Its process has ended: known on its own machine only."""
+        """Its process has ended; known only on the same machine."""
         return is_gone(self.process)
 
     @property
     def is_silent(self) -> bool:
-        """It has given no sign of life for too long."""
+        """It has sent no heartbeat for too long."""
         return self.silence > self.orphan_seconds
 
     @property
@@ -79,7 +79,7 @@ class LiveRun(NamedTuple):
 
 
 def live_runs(tables: PostgresTables) -> list[LiveRun]:
-    """The runs of the job that have not ended, as far as anybody wrote down."""
+    """The runs of the job whose end was not recorded."""
     return [LiveRun(*columns) for columns in tables.execute(OPENING["live_runs"])]
 
 
@@ -92,9 +92,9 @@ def end_dead_run(
     blames: bool = True,
     reason: str | None = None,
 ) -> Recovered | None:
-    """Fence a run and take back what it held. ``None``: somebody else has done so.
+    """Fence a run and take back its rows. ``None``: another worker has done so.
 
-    Waits for a commit that it has under way.
+    Waits for a commit of the run that is under way.
     """
     of_run = tables.of_run(run.number)
     if not of_run.execute(OPENING["hold_run"]).fetchall():
@@ -126,7 +126,7 @@ def recover_job(
     *,
     blames: bool = True,
 ) -> Recovery:
-    """End the dead runs of a job that is held, and those that were silent for longer than that.
+    """End the dead runs of a job that is locked, and those that were silent for too long.
 
     A job that nobody is on any more is ``paused``. ``blames``: as for ``Death``.
     """
@@ -151,7 +151,7 @@ def recover_job(
 
 
 def take_back(tables: PostgresTables, death: Death, delay_seconds: float) -> Recovered:
-    """What the run held goes back to the job; changes its counters."""
+    """Take back the rows, the slots and ``start()`` of a run; changes its counters."""
     tally = Tally(Counts(), 0, 0)
     recovered = recover(tables, tally, death, tables.now)
     tables.execute(OPENING["free_slots"], free_at=tables.now + delay_seconds)
@@ -161,8 +161,10 @@ def take_back(tables: PostgresTables, death: Death, delay_seconds: float) -> Rec
 
 
 def settle_pending(tables: PostgresTables) -> None:
-    """What runs that have ended were to fetch in each run is not owed; what was delayed, and is
-    due, can be leased. Changes the counters of the run."""
+    """Ignore pending every-run requests of runs that have ended, and make due rows leasable.
+
+    Changes the counters of the run.
+    """
     tally = Tally(Counts(), 0, 0)
     supersede_every_run(tables, tally, 0, tables.now)
     end_delays(tables, tally, tables.now)
@@ -176,5 +178,5 @@ def _keep(tables: PostgresTables, tally: Tally) -> None:
 
 
 def change_of(after: Counts, before: Counts) -> dict[str, Any]:
-    """By how much counters have changed."""
+    """By how much the counters have changed, by name."""
     return {name: value - getattr(before, name) for name, value in vars(after).items()}

@@ -1,4 +1,4 @@
-"""The schema: made on first use, brought to this version's, safe when many start at once."""
+"""The schema: created on first use, migrated to this version, safe when many start at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def version_of(connection: Connection[Any], place: str) -> int:
 
 
 def ensure_schema(connection: Connection[Any], place: str) -> None:
-    """Make the schema, or apply what is newer: in one transaction, one process at a time."""
+    """Create the schema, or apply newer migrations: in one transaction, one process at a time."""
     if version_of(connection, place) == SCHEMA.version:
         return
     with connection.transaction():
@@ -52,7 +52,8 @@ def _migrate(connection: Connection[Any], version: int) -> None:
 
 
 def _check_nobody_works(connection: Connection[Any], place: str) -> None:
-    """Workers of an older version don't keep what a newer one counts on."""
+    """Raises ``ConfigurationError`` if workers of an older version are alive: they do not keep
+    what a newer version relies on."""
     rows = connection.execute(OPENING["workers"]).fetchall()
     if rows:
         raise ConfigurationError(

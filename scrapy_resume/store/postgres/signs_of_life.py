@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scrapy_resume.errors import ResumeError, StoreUnavailableError
 from scrapy_resume.model import Phase
+from scrapy_resume.store.contract import MARKED_AT_MOST
 from scrapy_resume.store.postgres.statements import COMMIT, OPENING
-from scrapy_resume.store.transaction.board import CAPACITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +40,10 @@ class Taken(NamedTuple):
 
 
 class Marks:
-    """The rows that the engine holds. Written by one thread, read by others.
+    """The rows that the engine holds. Changed by one thread, read by others.
 
-    They are taken within the transaction that writes them, by one that holds the run's row: so
-    what was taken later is written later.
+    They are taken within the transaction that writes them, which has locked the run's row: so
+    marks that were taken later are written later.
     """
 
     def __init__(self) -> None:
@@ -51,23 +51,23 @@ class Marks:
         self._lock = threading.Lock()
         self._changes = 0
         self._known = 0
-        """The changes that the server knows of."""
+        """The changes that the server has."""
 
     @property
     def changed(self) -> bool:
-        """Since what the server is known to have."""
+        """Whether the marks have changed since they were last written."""
         with self._lock:
             return self._changes != self._known
 
     def mark(self, row: int, phase: Phase) -> None:
-        """The engine holds the row. No more than the capacity of a board is kept."""
+        """The engine holds the row; beyond ``MARKED_AT_MOST`` it is not marked."""
         with self._lock:
-            if row in self._phases or len(self._phases) < CAPACITY:
+            if row in self._phases or len(self._phases) < MARKED_AT_MOST:
                 self._phases[row] = phase
                 self._changes += 1
 
     def unmark(self, row: int) -> None:
-        """The engine let go of the row."""
+        """The engine does not hold the row any more."""
         with self._lock:
             if self._phases.pop(row, None) is not None:
                 self._changes += 1
@@ -79,19 +79,19 @@ class Marks:
             answered = [row for row in rows if self._phases[row] is Phase.answered]
             return Taken(rows, answered, self._changes)
 
-    def keep(self, taken: Taken) -> None:
-        """The transaction that has written them was kept."""
+    def written(self, taken: Taken) -> None:
+        """The transaction that has written them was committed."""
         with self._lock:
             self._known = max(self._known, taken.changes)
 
 
-class Life:
-    """A thread that beats, so that a long callback is not taken for a death.
+class Heartbeat:
+    """A thread that sends heartbeats, so that a long callback does not count as a death.
 
-    It stops beating when the event loop has not shown life for ``RESUME_STALL_TIMEOUT``: a
-    process that hangs is to be fenced. On a job that has crashed before (*careful*) it also
-    writes at once what the engine was given, and callbacks wait for that, so that the server knows
-    of it before the process dies of it; otherwise that goes with the next commit.
+    It stops when the event loop has not shown life for ``RESUME_STALL_TIMEOUT``: a process that
+    hangs is fenced. On a job that has crashed before (*careful*) it also writes marks at once, and
+    callbacks wait for that, so that the server has the mark of a request before the process can
+    die of it; otherwise marks go with the next commit.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Life:
         self._thread = threading.Thread(target=self._run, name="scrapy-resume life", daemon=True)
 
     def start(self) -> None:
-        """Begin to beat."""
+        """Start the thread."""
         self._thread.start()
 
     def show(self) -> None:
@@ -123,9 +123,9 @@ class Life:
             self._wake.set()
 
     def when_written(self, tell: Callable[[], None]) -> bool:
-        """Whether nobody needs to wait until the server knows what the engine holds.
+        """Whether there is no need to wait until the server has the marks.
 
-        If not, ``tell`` is called when it knows, or when it could not be told.
+        If there is, ``tell`` is called when it has them, or when they could not be written.
         """
         if not self._careful:
             return True
@@ -137,23 +137,23 @@ class Life:
 
     def _tell_waiters(self, count: int) -> None:
         for _ in range(count):
-            # Two threads may be here when the life ends.
+            # Two threads may be here when the thread ends.
             with contextlib.suppress(IndexError):
                 self._waiters.popleft()()
 
     def stop(self) -> None:
-        """Beat no more."""
+        """Stop the thread."""
         self._ended = True
         self._wake.set()
         self._thread.join(LAST_SECONDS)
 
     def last_marks(self) -> None:
-        """Write what the engine holds, if it can be: the run ends without a word."""
+        """Write the marks if possible: the run ends without a close."""
         if not self._ended and self._marks.changed:
             try:
                 self._write_marks()
             except ResumeError as error:
-                log.debug("What was in flight could not be written: %s", error)
+                log.debug("The marks of requests in flight could not be written: %s", error)
 
     def _run(self) -> None:
         try:
@@ -176,10 +176,10 @@ class Life:
                     self._beat()
                     next_beat = time.monotonic() + self._interval_seconds
             except StoreUnavailableError:
-                # The commits say so, in the log; here it is only tried again.
+                # The commits log it; here it is only tried again.
                 next_beat = time.monotonic() + PAUSE_SECONDS
             except ResumeError as error:
-                log.debug("No heartbeat any more: %s", error)
+                log.debug("Heartbeats stop: %s", error)
                 return
 
     def _beat(self) -> None:
@@ -204,4 +204,4 @@ class Life:
             taken = self._marks.take()
             values = {**self._values, "sent": taken.sent, "answered": taken.answered}
             connection.execute(COMMIT["note_marks"], values)
-        self._marks.keep(taken)
+        self._marks.written(taken)

@@ -1,4 +1,4 @@
-"""Statements of one job in PostgreSQL, and how they are run within the transaction at hand."""
+"""The queries of one job in PostgreSQL, and the base of classes that run them in a transaction."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Fence(NamedTuple):
 
 
 class Statements:
-    """Runs them for one run. ``use`` comes before everything else in a transaction."""
+    """Runs statements for one run. ``use`` comes before everything else in a transaction."""
 
     def __init__(self, job: int, run: int) -> None:
         self._job = job
@@ -60,7 +60,7 @@ class Statements:
 
     @property
     def connection(self) -> Connection[Any]:
-        """That of the transaction."""
+        """The connection of the current transaction."""
         return self._connection
 
     @property

@@ -1,4 +1,4 @@
-"""Requests of a job in a database are retried or parked, whether or not somebody crawls it."""
+"""Retries or parks requests of a job in a database, whether it is crawled or not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from scrapy_resume.model import Kind, Selection, State
-from scrapy_resume.store.postgres.reader import selected
+from scrapy_resume.store.postgres.selection import selected
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import UNRECORDED
@@ -18,7 +18,7 @@ STEERING: Final = load_queries("postgres", "steering.sql")
 
 
 def steer(tables: PostgresTables, selection: Selection, to: State, *, dry_run: bool = False) -> int:
-    """Change the state of the requests that are meant, within the transaction at hand.
+    """Change the state of the selected requests, within the current transaction.
 
     Returns how many there were. ``to`` is ``pending`` or ``parked``.
     """
@@ -38,7 +38,7 @@ def steer(tables: PostgresTables, selection: Selection, to: State, *, dry_run: b
         return in_portions(find, len)
     total = in_portions(find, partial(_change, tables, to))
     if total and to is State.pending:
-        tables.execute(STEERING["forget_hosts"])
+        tables.execute(STEERING["delete_hosts"])
     settle_units(tables, tables.now)
     return total
 
@@ -61,7 +61,7 @@ class EndedRow(NamedTuple):
 
 
 def _change(tables: PostgresTables, to: State, chosen: list[int]) -> int:
-    """Those of the rows that nobody has leased by now."""
+    """Change those of the rows that are not leased by now; how many."""
     open_rows = [OpenRow(*row) for row in tables.execute(STEERING["hold_open"], ids=chosen)]
     ended = [EndedRow(*row) for row in tables.execute(STEERING["hold_ended"], ids=chosen)]
     ids = [row.id for row in ended]

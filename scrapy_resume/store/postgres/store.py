@@ -44,13 +44,13 @@ from scrapy_resume.store.transaction.storable_text import as_json, storable
 log = logging.getLogger("scrapy_resume")
 
 DOOR_SECONDS: Final = 60.0
-"""How long a run waits for those who open a job of its name before it: a hundred may."""
+"""How long a run waits for others that open a job of its name: there may be a hundred."""
 
 HOLD_TIMEOUT: Final = "10s"
 """How long a command waits for a job whose row a commit holds."""
 
 KNOCK_SECONDS: Final = 0.1
-"""Between two tries, on average."""
+"""The average interval between two attempts."""
 
 DELETE = load_queries("postgres", "delete.sql")
 CONTROL = load_queries("postgres", "control.sql")
@@ -67,9 +67,9 @@ class PostgresStore:
 
     @contextmanager
     def door(self, name: str) -> Iterator[None]:
-        """Held while a run decides how to open a job of that name: one at a time.
+        """A lock for deciding how to open a job of that name.
 
-        Makes the schema if there is none. Raises ``StoreUnavailableError`` if the database
+        Creates the schema if there is none. Raises ``StoreUnavailableError`` if the database
         cannot be reached, or others hold the door for over a minute, and ``ConfigurationError``
         if the role may not do what is needed.
         """
@@ -125,32 +125,32 @@ class PostgresStore:
         return open_job(self._link_of(opening), key, opening)
 
     def resume(self, key: JobKey, opening: Opening) -> PostgresJob:
-        """Open a job that exists, or join those who are on it; recovers what the dead held."""
+        """Open a job that exists, or join its workers; recovers the rows of dead runs."""
         with self._ready():
             pass
         return open_job(self._link_of(opening), key, opening)
 
     def cancel(self, key: JobKey) -> None:
-        """Mark a job that nobody is on as ``cancelled``. What its last run held is recovered
-        when, and if, the job is gone on with."""
+        """Mark a job that nobody is on as ``cancelled``. The rows that its last run held are
+        recovered if the job is resumed."""
         with self._ready() as connection, connection.transaction():
             tables, _ = self._hold(connection, key)
             live = [run for run in live_runs(tables) if not run.is_dead]
             if live:
-                raise JobLockedError(f"{key} cannot be cancelled: {live[0].worker} crawls it")
+                raise JobLockedError.for_change(key, "cancelled", live[0].worker)
             tables.execute(OPENING["end_job"], status="cancelled", reason="cancelled")
 
     def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
-        """Have requests fetched again (``pending``) or never (``parked``); how many there were.
+        """Retry requests (``pending``) or park them (``parked``); how many there were.
 
-        Workers that are on the job are told.
+        Workers that are on the job are notified of retries.
         """
         with self._ready() as connection:
             with connection.transaction():
                 tables, _ = self._hold(connection, key)
                 count = steer(tables, selection, to, dry_run=dry_run)
             if count and to is State.pending and not dry_run:
-                tables.execute(CONTROL["tell_of_retry"])
+                tables.execute(CONTROL["announce_retry"])
         return count
 
     def stop(self, key: JobKey) -> list[AskedRun]:
@@ -165,7 +165,7 @@ class PostgresStore:
     def recover(
         self, key: JobKey, crash_limit: int, timeout_seconds: float | None = None
     ) -> Recovery:
-        """Take back what dead workers hold, and those that were silent for longer than that."""
+        """Take back the rows of workers that are dead or were silent for ``timeout_seconds``."""
         with self._ready() as connection, connection.transaction():
             connection.execute(OPENING["wait_at_most"], {"timeout": HOLD_TIMEOUT})
             tables, _ = self._hold(connection, key)
@@ -178,10 +178,7 @@ class PostgresStore:
             tables, status = self._hold(connection, key)
             live = [run for run in live_runs(tables) if not run.is_dead]
             if live:
-                raise JobLockedError(
-                    f"{key} cannot be deleted: {live[0].worker} crawls it. "
-                    f"Stop it first: scrapy resume stop {key}"
-                )
+                raise JobLockedError.for_change(key, "deleted", live[0].worker)
             if completed_before is not None:
                 ((completed_at,),) = tables.execute(OPENING["completed_at"]).fetchall()
                 if status != "completed" or (completed_at or 0) >= completed_before:
@@ -201,21 +198,21 @@ class PostgresStore:
             return read_job(connection, source, self._link.place)
 
     def verify(self, key: JobKey) -> Verdict:
-        """Whether all that should hold of a job holds."""
+        """Check the invariants of a job."""
         with self._ready() as connection:
             return verify_job(connection, key, self._link.place)
 
-    def untold(self, key: JobKey) -> list[EventNote]:
-        """Events of a job that nobody is on, of which nobody was told."""
+    def undelivered_events(self, key: JobKey) -> list[EventNote]:
+        """The events of a job without a run that were not delivered."""
         with self._ready() as connection, connection.transaction():
             tables, _ = self._hold(connection, key)
             return noted(tables.execute(OPENING["events"]).fetchall())
 
-    def forget(self, key: JobKey, events: Sequence[int]) -> None:
-        """Events were told after the run had ended."""
+    def delete_events(self, key: JobKey, events: Sequence[int]) -> None:
+        """Delete events that were delivered after the run had ended."""
         with suppress(JobNotFoundError), self._ready() as connection, connection.transaction():
             tables, _ = self._hold(connection, key)
-            tables.forget_events(events)
+            tables.delete_events(events)
 
     def prune(self, name: str, keep: int) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""
@@ -234,24 +231,25 @@ class PostgresStore:
         return sorted(pruned, key=lambda key: key.number)
 
     def _link_of(self, opening: Opening) -> Link:
-        """Of a run: one that stands still is cut off before it counts as dead."""
+        """The connections of a run: the server ends a session that is idle within a transaction
+        before the run counts as dead."""
         return Link(self._url, opening.orphan_seconds / 2)
 
     @contextmanager
     def _ready(self) -> Iterator[Connection]:
-        """A connection to a database that has the schema."""
+        """A connection to a database whose schema is up to date."""
         with self._link.alone() as connection:
             ensure_schema(connection, self._link.place)
             yield connection
 
     def _has_run(self, connection: Connection, key: JobKey) -> bool:
-        """False after a start that died between the creation of the job and its first run."""
+        """Whether the job has had a run; false after a start that died right after creating it."""
         with connection.transaction():
             tables, status = self._hold(connection, key)
             return status != "initialized" or bool(live_runs(tables))
 
     def _carry(self, connection: Connection, key: JobKey, opening: Opening) -> None:
-        """Take over what earlier numbers know of requests that gave items; see ``Store.begin``."""
+        """Copy the keys of requests that gave items from earlier numbers; see ``Store.begin``."""
         tables, _ = self._hold(connection, key)
         values = {"name": storable(key.name), "number": key.number}
         rows = tables.execute(OPENING["earlier_jobs"], **values).fetchall()

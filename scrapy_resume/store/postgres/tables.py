@@ -1,4 +1,4 @@
-"""The statements of one job in PostgreSQL, for one run: the hot path. What leases is in
+"""The statements of one job in PostgreSQL, for one run: the hot path. Those that lease are in
 ``postgres_leases``."""
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from scrapy_resume.store.transaction.events import noted
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import (
     Changed,
-    Fate,
     Held,
     Known,
-    LeasedThen,
     NewItem,
     NewRow,
+    OldEveryRun,
+    OrphanedRow,
     Outcome,
-    Unmet,
+    RecoveryOutcome,
 )
 from scrapy_resume.store.transaction.units import UnitChanges, UnitRow
 
@@ -61,13 +61,13 @@ class PostgresTables(Statements):
         self._claims = {}
         self._used = {}
 
-    def keep(self) -> None:
-        """The transaction was kept."""
-        self.leases.keep()
+    def committed(self) -> None:
+        """The transaction was committed."""
+        self.leases.committed()
 
     def of_run(self, run: int) -> PostgresTables:
-        """The same for another run, within the transaction at hand; units are written with this
-        one's."""
+        """The tables for another run, within the same transaction; changes of units are collected
+        with this run's."""
         other = PostgresTables(self._job, run, self._any_owner)
         other.begin(self._connection, self._now)
         other.units = self.units
@@ -76,27 +76,27 @@ class PostgresTables(Statements):
     # Names
 
     def find_slots(self, keys: Sequence[str]) -> dict[str, int]:
-        """The ids of those download slots that there are."""
+        """The ids of the download slots that exist, by key."""
         return dict(self.execute(COMMIT["find_slots"], names=list(keys)).fetchall())
 
     def add_slots(self, keys: Sequence[str]) -> dict[str, int]:
-        """The ids of download slots that were not there."""
+        """Add download slots; their ids, by key."""
         self.execute(COMMIT["add_slots"], names=list(keys))
         return self.find_slots(keys)
 
     def find_units(self, names: Sequence[str]) -> dict[str, int]:
-        """The ids of those named units that there are."""
+        """The ids of the named units that exist, by name."""
         return dict(self.execute(COMMIT["find_units"], names=list(names)).fetchall())
 
     def add_units(self, names: Sequence[str]) -> dict[str, int]:
-        """The ids of named units that were not there."""
+        """Add named units; their ids, by name."""
         self.execute(COMMIT["add_units"], names=list(names))
         return self.find_units(names)
 
     # Arrivals
 
     def leased(self, ids: Iterable[int]) -> dict[int, Held]:
-        """Which of these rows this run has leased."""
+        """Those of these rows that this run has leased, by id."""
         wanted = list(ids)
         if not wanted:
             return {}
@@ -104,7 +104,7 @@ class PostgresTables(Statements):
         return {row: Held(*rest) for row, *rest in rows}
 
     def known(self, identities: Iterable[bytes], claims: Mapping[bytes, int]) -> dict[bytes, Known]:
-        """Which of these identities the job has; takes those that are claimed and new."""
+        """Those of these identities that the job knows; claims the new ones of ``claims``."""
         wanted = list(identities)
         known = self._ask(wanted)
         new = {identity: row for identity, row in claims.items() if identity not in known}
@@ -122,7 +122,7 @@ class PostgresTables(Statements):
         return {identity: Known(row, run) for identity, row, run in rows}
 
     def settle_claims(self) -> None:
-        """DupeFilter that were taken, and those that were made use of, are the same again."""
+        """Release the claims that were not used, and assign those that another row used."""
         idle = [identity for identity in self._claims if identity not in self._used]
         if idle:
             self.execute(COMMIT["unclaim_identities"], identities=idle)
@@ -142,37 +142,37 @@ class PostgresTables(Statements):
             self.execute(COMMIT["reclaim_identities"], **columns)
 
     def given(self, keys: Iterable[bytes]) -> set[bytes]:
-        """With which of these keys a request of an earlier number gave items."""
+        """Those of these keys by which a request of an earlier number gave items."""
         return {key for (key,) in self.execute(COMMIT["given"], given_keys=list(keys))}
 
     def admit(self, rows: Sequence[NewRow]) -> None:
-        """New rows, pending or leased."""
+        """Insert new rows, pending or leased."""
         self._used.update((row.identity, row.id) for row in rows)
         self.execute(COMMIT["admit"], rows=_json([row._asdict() for row in rows]))
 
-    def bury(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
-        """Tombstones, in their final state."""
+    def add_tombstones(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
+        """Insert tombstones, in their final state."""
         self._used.update((row.identity, row.id) for row, _ in rows)
         columns = [{**outcome._asdict(), **row._asdict()} for row, outcome in rows]
-        self.execute(COMMIT["bury"], rows=_json(columns))
+        self.execute(COMMIT["add_tombstones"], rows=_json(columns))
 
-    def meet(self, run: int, rows: Sequence[tuple[bytes, int]]) -> None:
-        """Rows of earlier runs arrived again in this run."""
-        self.execute(COMMIT["meet"], identities=[identity for identity, _ in rows])
+    def arrive_again(self, run: int, rows: Sequence[tuple[bytes, int]]) -> None:
+        """Record that rows of earlier runs arrived again in this run."""
+        self.execute(COMMIT["arrive_again"], identities=[identity for identity, _ in rows])
 
     def continue_rows(self, changes: Sequence[Changed]) -> None:
-        """Leased rows go on as other requests; the last word about a row counts."""
+        """Replace the requests of leased rows; of several changes of a row, the last one counts."""
         last = {change.id: change._asdict() for change in changes}
         self.execute(COMMIT["continue"], rows=_json(list(last.values())), ids=list(last))
 
     def add_aliases(self, aliases: Sequence[tuple[bytes, int]]) -> None:
-        """Rows take on other identities."""
+        """Add identities to rows, as (identity, row)."""
         self._used.update(aliases)
 
     # Ends
 
     def finish(self, outcomes: Sequence[Outcome]) -> None:
-        """The end of leased rows. What is not this run's is undone with all that came along."""
+        """End leased rows. Raises ``LeaseLostError`` if one of them is not this run's."""
         rows = _json([outcome._asdict() for outcome in outcomes])
         ids = [outcome.id for outcome in outcomes]
         ((ended,),) = self.execute(COMMIT["finish"], rows=rows, ids=ids).fetchall()
@@ -185,18 +185,18 @@ class PostgresTables(Statements):
         self.execute(COMMIT["release"], ids=ids, attempts=attempts, moments=moments)
 
     def change_items(self, changes: Sequence[tuple[int, int]]) -> None:
-        """Items came to rows that have ended, or left them."""
+        """Change the number of items of rows that have ended."""
         ids, numbers = [row for row, _ in changes], [change for _, change in changes]
         self.execute(COMMIT["change_items"], ids=ids, changes=numbers)
 
     # Items
 
     def add_spills(self, items: Sequence[NewItem]) -> None:
-        """Provisional items."""
+        """Store provisional items."""
         self._in_portions(COMMIT["add_spills"], items)
 
     def spilled(self, row: int) -> Iterator[list[ItemRecord]]:
-        """A row's provisional items in order, in portions: there may be very many."""
+        """A row's provisional items in order, in portions."""
         after = 0
         while True:
             values = {"request": row, "after": after, "count": ITEMS_AT_ONCE}
@@ -207,11 +207,12 @@ class PostgresTables(Statements):
             yield [ItemRecord(*columns[1:]) for columns in rows]
 
     def drop_spills(self, rows: Sequence[int]) -> None:
-        """Rows are finished, released or duplicates."""
+        """Delete the provisional items of rows that are finished, released or duplicates."""
         self.execute(COMMIT["drop_spills"], ids=list(rows))
 
     def store_items(self, items: Sequence[NewItem]) -> None:
-        """Items become visible, in order. (A statement may touch a key once only.)"""
+        """Make items visible, in order. (One statement can write a key only once: of several items
+        with one key, only the last is written.)"""
         last = {item.key: place for place, item in enumerate(items)}
         rows = [
             item for place, item in enumerate(items) if item.key is None or last[item.key] == place
@@ -224,51 +225,51 @@ class PostgresTables(Statements):
             self.execute(statement, rows=_json([item._asdict() for item in portion]))
 
     def drop_items(self, row: int) -> int:
-        """Delete what an earlier execution of the row gave."""
+        """Delete the items that an earlier execution of the row gave."""
         return self.execute(COMMIT["drop_items"], request=row).rowcount
 
     def item_owners(self, keys: Sequence[str]) -> dict[str, int]:
-        """Which of these keys there are items with; others who want one of them wait."""
+        """The rows of the items that have these keys; other workers that use one of them wait."""
         self.execute(COMMIT["lock_item_keys"], keys=list(keys))
         return dict(self.execute(COMMIT["item_owners"], keys=list(keys)).fetchall())
 
     # Beside the requests
 
     def keep_state(self, state: SavedState) -> None:
-        """The worker's ``spider.state``, and cookie jars that changed."""
+        """Save the worker's ``spider.state``, and the cookie jars that changed."""
         if state.spider_state is not None:
             self.execute(COMMIT["keep_spider_state"], payload=state.spider_state)
         for jar, payload in state.cookies.items():
             self.execute(COMMIT["keep_cookies"], jar=storable(jar), payload=payload)
 
     def keep_feeds(self, notes: Sequence[FeedNote]) -> None:
-        """How far files of feeds have come."""
+        """Save how far files of feeds have come."""
         for feed, number, record, settled in notes:
             values = {"name": storable(feed), "batch": number, "record": record}
             self.execute(COMMIT["keep_feed"], settled=settled, **values)
 
     def keep_hosts(self, notes: Sequence[HostNote]) -> None:
-        """What is the matter with hosts."""
+        """Save the records of hosts."""
         records = {storable(key): record for key, record in notes}
         keys = sorted(records)
         self.execute(COMMIT["keep_hosts"], keys=keys, records=[records[key] for key in keys])
 
     def hosts_of_slots(self, keys: Sequence[str]) -> list[HostNote]:
-        """What is the matter with the hosts of these slots."""
+        """The records of the hosts of these slots."""
         return [HostNote(*row) for row in self.execute(COMMIT["hosts_of_slots"], keys=list(keys))]
 
     def hosts_since(self, since: float) -> list[HostNote]:
-        """What others have written of hosts since that time, by the server's clock."""
+        """The records of hosts that others have written since that time, by the server's clock."""
         return [HostNote(*row) for row in self.execute(COMMIT["hosts_since"], since=since)]
 
     # Recovery
 
-    def held_then(self) -> list[LeasedThen]:
-        """What the run, which has ended, still holds."""
-        return [LeasedThen(*columns) for columns in self.execute(OPENING["held_then"])]
+    def orphaned_rows(self) -> list[OrphanedRow]:
+        """The rows that the run, which has ended, still holds."""
+        return [OrphanedRow(*columns) for columns in self.execute(OPENING["orphaned_rows"])]
 
-    def recover(self, ends: Sequence[tuple[LeasedThen, Fate]], now: float) -> None:
-        """leased → pending or parked, with what is known about the death."""
+    def recover(self, ends: Sequence[tuple[OrphanedRow, RecoveryOutcome]], now: float) -> None:
+        """leased → pending or parked, with the outcome of the recovery."""
         pending = [(row, end) for row, end in ends if end.state is State.pending]
         if pending:
             self.execute(
@@ -290,15 +291,15 @@ class PostgresTables(Statements):
                 )
 
     def empty_spills(self) -> None:
-        """The provisional items of the run end with it."""
+        """Delete the provisional items of the run, which has ended."""
         self.execute(OPENING["empty_spill"])
 
-    def unmet(self, run: int) -> list[Unmet]:
-        """Requests that were to be fetched once in a run that has ended, and were not."""
-        return [Unmet(*columns) for columns in self.execute(OPENING["old_every_run"])]
+    def old_every_run(self, run: int) -> list[OldEveryRun]:
+        """Pending requests of a run that has ended which are fetched once in each run."""
+        return [OldEveryRun(*columns) for columns in self.execute(OPENING["old_every_run"])]
 
     def supersede(self, rows: Sequence[int], now: float) -> None:
-        """pending → ignored: each run has requests of its own."""
+        """pending → ignored: each run has its own requests of this kind."""
         self.execute(OPENING["supersede"], ids=list(rows))
 
     # Events
@@ -317,36 +318,39 @@ class PostgresTables(Statements):
         return cursor.execute(statement, {"job": self._job, "ids": list(ids)}).fetchall()
 
     def add_event(self, payload: str) -> int:
-        """Keep events until they are told, by this run or by who takes over from it."""
+        """Keep events until they are delivered, by this run or by the one that adopts them."""
         return int(self.execute(COMMIT["add_event"], payload=payload).fetchall()[0][0])
 
-    def forget_events(self, events: Sequence[int]) -> None:
-        """They were told."""
+    def delete_events(self, events: Sequence[int]) -> None:
+        """Delete events that were delivered."""
         if events:
-            self.execute(COMMIT["forget_events"], ids=list(events))
+            self.execute(COMMIT["delete_events"], ids=list(events))
 
     def adopt_events(self) -> list[EventNote]:
-        """What runs that have ended did not tell, in order."""
+        """Take over the events that runs which have ended did not deliver; they are in order."""
         return noted(sorted(self.execute(COMMIT["adopt_events"]).fetchall()))
 
     # Units
 
     def units_of(self, rows: Sequence[int]) -> dict[int, int]:
-        """The units of requests."""
+        """The units of requests, by row."""
         return dict(self.execute(COMMIT["units_of"], ids=list(rows)).fetchall())
 
     def hold_units(self, units: Sequence[int]) -> dict[int, UnitRow]:
-        """Those of these units that there are; other workers wait for them."""
+        """Those of these units that exist, locked against other workers."""
         rows = self.execute(COMMIT["hold_units"], ids=list(units))
         return {columns[0]: UnitRow(*columns) for columns in rows}
 
     def keep_units(self, rows: Sequence[UnitRow]) -> None:
-        """Units as the transaction leaves them. (A new one is nobody else's yet: whoever named
-        it first has held its name, and whoever found its root knows it alone.)"""
+        """Write units as the transaction leaves them.
+
+        No other worker can write a new one: the worker that added its name has locked that, and
+        its root is known only to the worker that found it.
+        """
         self.execute(COMMIT["keep_units"], rows=_json([row._asdict() for row in rows]))
 
     def change_unit_tally(self, changes: Mapping[int, int]) -> None:
-        """The number of units by state: the run's part of it."""
+        """Change the number of units by state, in the run's part of it."""
         self.execute(
             COMMIT["change_unit_tally"], states=list(changes), changes=list(changes.values())
         )

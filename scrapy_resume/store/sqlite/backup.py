@@ -1,5 +1,4 @@
-"""A job's file as a copy: out of a store while it is crawled, and back into one; and whether all
-that should hold of it holds."""
+"""Backups and verification of a job's file, also while it is crawled."""
 
 from __future__ import annotations
 
@@ -22,10 +21,10 @@ VERIFY: Final = load_queries("sqlite", "verify.sql")
 
 
 def copy_job(source: Path, target: Path) -> None:
-    """Write one whole file, of one moment, that nobody else has open: ``target`` must not exist.
+    """Copy a job, as it is at one moment, to ``target``, which must not exist.
 
-    Whoever crawls the job is not held up. Raises ``StoreDamagedError`` for a job that is not
-    whole, and leaves nothing behind then.
+    Does not delay the owner of the job. Raises ``StoreDamagedError`` for a damaged job, and
+    leaves nothing behind then.
     """
     # 0600 from the first moment: what a crawl has seen is its owner's.
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -38,8 +37,8 @@ def copy_job(source: Path, target: Path) -> None:
             found = copy.execute(FILES["quick_check"]).fetchone()
             if found != ("ok",):
                 raise StoreDamagedError(
-                    f"{source} is damaged ({found[0]}), and no copy is made of it. "
-                    "`scrapy resume verify` says more"
+                    f"{source} is damaged ({found[0]}) and is not copied. "
+                    "`scrapy resume verify` shows details"
                 )
             copy.execute(FILES["use_no_wal"]).fetchall()
         sync(target)
@@ -49,7 +48,7 @@ def copy_job(source: Path, target: Path) -> None:
 
 
 def key_of(file: Path) -> JobKey:
-    """Whose copy it is. Raises ``StoreDamagedError`` and ``SchemaTooNewError``."""
+    """The key of the job in a copy. Raises ``StoreDamagedError`` and ``SchemaTooNewError``."""
     with reading(file) as connection:
         row = connection.execute(FILES["job_key"]).fetchone()
         if row is None:
@@ -58,7 +57,7 @@ def key_of(file: Path) -> JobKey:
 
 
 def verify_job(path: Path) -> Verdict:
-    """Check everything that should hold of the job in a file, at one moment."""
+    """Check the invariants of the job in a file, at one moment."""
     with reading(path) as connection, _snapshot(connection):
         return violations(VERIFY, connection.execute)
 

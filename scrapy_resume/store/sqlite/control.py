@@ -1,7 +1,7 @@
-"""What commands tell the live owner of a job's file, and how it hears and answers.
+"""Orders: how commands ask the live owner of a job's file to stop, retry or park, and its answers.
 
-The row of an order is all that anybody but the owner writes to a live job. It is meant for one
-epoch: an order whose owner has died is nobody's, and whoever gave it acts under the lock.
+The row of an order is all that another process writes to a live job. It is addressed to one epoch:
+if that owner has died, the order is void, and the command acts under the lock itself.
 """
 
 from __future__ import annotations
@@ -32,34 +32,36 @@ VERBS: Final = {State.pending: "retry", State.parked: "park"}
 STATES: Final = {verb: state for state, verb in VERBS.items()}
 
 LOOK_SECONDS: Final = 0.05
-"""Between two looks for an answer."""
+"""The interval at which a command polls for the answer."""
 
 KEPT_SECONDS: Final = 3600.0
-"""Answers that nobody has fetched are dropped after so long."""
+"""Answers are deleted after so long."""
 
 
 class Order(NamedTuple):
-    """An order that was not taken up yet."""
+    """An order that the owner has not executed yet."""
 
     id: int
     verb: str
     body: str
 
 
-def tell(path: Path, epoch: int, verb: str, body: object = None) -> None:
-    """Leave an order that nobody waits for."""
-    with _telling(path) as connection:
-        _tell(connection, epoch, verb, body)
+def send_order(path: Path, epoch: int, verb: str, body: object = None) -> None:
+    """Send an order without waiting for an answer."""
+    with _order_connection(path) as connection:
+        _insert_order(connection, epoch, verb, body)
 
 
-def ask(path: Path, epoch: int, order: tuple[str, object], until: float) -> dict[str, Any] | None:
-    """Leave an order, a verb and its body, and wait for the answer of the epoch's owner.
+def send_and_wait(
+    path: Path, epoch: int, order: tuple[str, object], until: float
+) -> dict[str, Any] | None:
+    """Send an order, a verb and its body, and wait for the answer of the epoch's owner.
 
-    ``until``: on the monotonic clock. ``None``: the owner has ended without taking it up.
-    Raises ``StoreUnavailableError`` when the time is over; the order is withdrawn then.
+    ``until``: on the monotonic clock. Returns ``None`` if the owner has ended without executing
+    it. Raises ``StoreUnavailableError`` after that time; the order is withdrawn then.
     """
-    with _telling(path) as connection:
-        number = _tell(connection, epoch, *order)
+    with _order_connection(path) as connection:
+        number = _insert_order(connection, epoch, *order)
         while True:
             alive = is_held(lock_path(path, epoch))
             found = connection.execute(CONTROL["answer_to"], (number,)).fetchone()
@@ -70,30 +72,30 @@ def ask(path: Path, epoch: int, order: tuple[str, object], until: float) -> dict
                 return None
             if time.monotonic() >= until and _withdrawn(connection, number):
                 raise StoreUnavailableError(
-                    f"the process that crawls the job in {path} does not take orders up: it hangs, "
-                    "was stopped, or is about to end. Nothing was changed; end it if it does not, "
-                    "and give the command again"
+                    f"the process that crawls the job in {path} does not answer: it hangs, "
+                    "was stopped, or is about to end. Nothing was changed. If it hangs, end it "
+                    "and run the command again"
                 )
             time.sleep(LOOK_SECONDS)
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[sqlite3.Connection]:
+def _order_connection(path: Path) -> Iterator[sqlite3.Connection]:
     with translated(path):
-        connection = connect(path, FILES["configure_teller"], mode="rw")
+        connection = connect(path, FILES["configure_sender"], mode="rw")
         try:
             yield connection
         finally:
             connection.close()
 
 
-def _tell(connection: sqlite3.Connection, epoch: int, verb: str, body: object) -> int:
+def _insert_order(connection: sqlite3.Connection, epoch: int, verb: str, body: object) -> int:
     values = {"epoch": epoch, "verb": verb, "body": json.dumps(body), "now": time.time()}
-    return int(connection.execute(CONTROL["tell"], values).fetchall()[0][0])
+    return int(connection.execute(CONTROL["insert_order"], values).fetchall()[0][0])
 
 
 def _withdrawn(connection: sqlite3.Connection, number: int) -> bool:
-    """False: it was taken up in the last moment."""
+    """Withdraw an order; false: it was executed at the last moment."""
     return bool(connection.execute(CONTROL["withdraw"], (number,)).fetchall())
 
 
@@ -110,8 +112,8 @@ def _decode_selection(body: str) -> Selection:
 # The owner's side
 
 
-def heard(connection: sqlite3.Connection, epoch: int) -> Orders:
-    """What the owner was told and has not carried out."""
+def read_orders(connection: sqlite3.Connection, epoch: int) -> Orders:
+    """The orders that the owner has not executed."""
     verbs = {order.verb for order in _open(connection, epoch)}
     return Orders(STOP in verbs, bool(verbs - {STOP}), VERBS[State.pending] in verbs)
 
@@ -120,11 +122,10 @@ def _open(connection: sqlite3.Connection, epoch: int) -> list[Order]:
     return [Order(*row) for row in connection.execute(CONTROL["open_orders"], (epoch,))]
 
 
-def obey(connection: sqlite3.Connection, epoch: int) -> set[int]:
-    """Carry out what concerns requests, within the owner's transaction at hand.
+def execute_orders(connection: sqlite3.Connection, epoch: int) -> set[int]:
+    """Execute the orders that concern requests, within the owner's current transaction.
 
-    Returns the download slots that have more or fewer pending rows since. Changes the job's
-    counters.
+    Changes the job's counters. Returns the download slots whose number of pending rows has changed.
     """
     slots: set[int] = set()
     for order in _open(connection, epoch):
@@ -138,12 +139,12 @@ def obey(connection: sqlite3.Connection, epoch: int) -> set[int]:
             answer = {"requests": count}
         values = {"id": order.id, "answer": json.dumps(answer)}
         connection.execute(CONTROL["answer"], values)
-    connection.execute(CONTROL["forget_answers"], (time.time() - KEPT_SECONDS,))
+    connection.execute(CONTROL["delete_old_answers"], (time.time() - KEPT_SECONDS,))
     return slots
 
 
 def count_in(answer: dict[str, Any]) -> int:
-    """How many requests were changed. Raises ``StoreError`` if the owner would not."""
+    """How many requests were changed. Raises ``StoreError`` if the owner refused."""
     if "error" in answer:
         raise StoreError(f"the process that owns the job refused: {answer['error']}")
     return int(answer["requests"])

@@ -1,4 +1,4 @@
-"""How a job's file comes to be: made under another name, so that it is whole or not there."""
+"""Creates a job's file: under another name first, so that it is whole or does not exist."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ log = logging.getLogger("scrapy_resume")
 
 
 def never_ran(path: Path) -> bool:
-    """A start that died, or failed, between the creation of the job and its first run."""
+    """Whether a start died or failed between the creation of the job and its first run."""
     job = read_summary(path)
     return job.status == "initialized" and not job.alive
 
 
 def create_job(path: Path, key: JobKey, opening: Opening, earlier: Sequence[JobFile]) -> None:
-    """Write the job's file under another name, then give it its own: it is whole, or not there.
+    """Write the job's file under another name, then rename it: it is whole, or does not exist.
 
-    ``earlier``: the files of which it is to know which requests gave items.
+    ``earlier``: the files from which it copies the keys of requests that gave items.
     """
     fresh = cleared(path)
     # 0600 from the first moment; SQLite gives its other files the same mode.
@@ -54,7 +54,7 @@ def create_job(path: Path, key: JobKey, opening: Opening, earlier: Sequence[JobF
 
 
 def cleared(path: Path) -> Path:
-    """The name under which a job's file is made, with nothing beside it that is not its own."""
+    """The name under which a job's file is created; deletes leftovers of other files beside it."""
     fresh = beside(path, CREATING)
     for leftover in leftovers(path):
         # Of a start that died here nothing is missed; the rest belonged to a job.

@@ -1,4 +1,4 @@
-"""What SQLite and the file system report, in the words of the error tree."""
+"""Translates errors of SQLite and of the file system into ``StoreError``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ DAMAGE_REMEDY: Final = (
 )
 
 REOPEN: Final = frozenset({NOMEM, READONLY, IOERR, CANTOPEN, PROTOCOL, CORRUPT, NOTADB})
-"""After these a connection is not trusted any more: the next call opens another."""
+"""After these errors the connection is closed, and the next call opens another."""
 
 
 def result_code(error: sqlite3.Error) -> int | None:
@@ -75,8 +75,8 @@ def store_error(
 ) -> StoreError:
     """The error to raise ``from`` SQLite's own.
 
-    ``holder`` tells who works on the file now (``host:pid``), for the message of a lock that
-    was waited for in vain.
+    ``holder`` returns who works on the file now (``host:pid``), for the message of a lock that
+    was not released in time.
     """
     code = result_code(error)
     if code in (BUSY, LOCKED):

@@ -35,20 +35,20 @@ CREATING: Final = ".new"
 LONGEST_STEM: Final = 100
 KEPT_OF_LONG_STEM: Final = 80
 CUT_MARK: Final = "~"
-"""Never in a quoted name: a cut one cannot be taken for another job's."""
+"""Never part of a quoted name, so that a cut name cannot equal another job's."""
 
 OLDEST_SQLITE: Final = (3, 35, 0)
 """The first one with RETURNING; Python 3.10 may be linked with an older one."""
 
 BUSY_SECONDS: Final = 10.0
-"""How long a statement waits for another process's lock. Readers wait for nobody but in the
-moments in which a job's file is opened or closed."""
+"""How long a statement waits for another process's lock. Readers wait only while a job's file is
+being opened or closed."""
 
 SQL: Final = load_queries("sqlite", "files.sql")
 
 
 class JobFile(NamedTuple):
-    """A job's file. The file may be damaged: the key is read off its name where that is whole."""
+    """A job's file, which may be damaged. Its key is that of its name, unless that was cut."""
 
     key: JobKey
     path: Path
@@ -71,7 +71,7 @@ def job_path(directory: Path, key: JobKey) -> Path:
 
 
 def door_path(directory: Path, name: str) -> Path:
-    """The lock file of a name's door."""
+    """The lock file for opening jobs of a name."""
     return directory / f"{quoted(name)}.door.lock"
 
 
@@ -99,9 +99,9 @@ def make_directory(directory: Path) -> None:
 
 
 def leftovers(path: Path) -> list[Path]:
-    """What lies beside the name of a job whose own file does not exist.
+    """The files beside the name of a job whose own file does not exist.
 
-    A WAL above all: SQLite would take it for a new file's own.
+    Above all a WAL: SQLite would take it for that of a new file.
     """
     suffixes = ("-wal", "-shm", "-journal", ".inflight", CREATING, f"{CREATING}-journal")
     return [found for suffix in suffixes if (found := beside(path, suffix)).exists()]
@@ -133,6 +133,12 @@ def delete_job(path: Path) -> None:
         found.unlink(missing_ok=True)
     remove_locks(path)
     gone.unlink()
+
+
+def file_identity(path: Path) -> tuple[int, int]:
+    """Device and inode: distinguishes a file from another one that has taken its name."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def sync(path: Path) -> None:

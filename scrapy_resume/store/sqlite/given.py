@@ -1,4 +1,4 @@
-"""A new job's file takes over what earlier numbers know of requests that gave items."""
+"""Delta crawls: a new job's file copies the keys of requests that gave items from earlier ones."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ READ_ONLY: Final = "mode=ro"
 
 
 def earlier_to_read(earlier: Sequence[JobFile], delta: bool) -> list[JobFile]:
-    """The files that a new number takes over from, out of all earlier ones, by number.
+    """The files to copy keys from, out of all earlier ones, which are given by number.
 
-    None if the job has never been crawled in the mode ``delta`` and is not now either. A
-    damaged file is left alone: what it gave is fetched again.
+    Empty if the job was never crawled in the mode ``delta`` and is not now either. A damaged file
+    is left alone: its requests are fetched again.
     """
     readable = _readable(earlier, logging.WARNING if delta else logging.DEBUG)
     if not delta:
@@ -36,21 +36,21 @@ def earlier_to_read(earlier: Sequence[JobFile], delta: bool) -> list[JobFile]:
 
 
 def _readable(earlier: Sequence[JobFile], level: int) -> Iterator[tuple[JobFile, bool]]:
-    """The latest first, and whether it has all that numbers before it knew."""
+    """The readable files, the latest first, and whether each has the keys of all before it."""
     for job in reversed(earlier):
         try:
             with reading(job.path) as connection:
                 ((keeps,),) = connection.execute(OPENING["keeps_given"]).fetchall()
         except StoreDamagedError as error:
-            log.log(level, "What %s gave is fetched again: %s", job.key, error)
+            log.log(level, "Requests that gave items in %s are fetched again: %s", job.key, error)
             continue
         yield job, bool(keeps)
 
 
 def carry(connection: sqlite3.Connection, earlier: Sequence[JobFile], delta: bool) -> int:
-    """Fill a new file, which has no name yet; how many keys it has then.
+    """Copy the keys into a new file; returns how many it has then.
 
-    Each earlier file in a transaction of its own: as many can be attached as there are.
+    Each earlier file is attached in its own transaction: SQLite limits how many can be attached.
     """
     count = 0
     for job in earlier:

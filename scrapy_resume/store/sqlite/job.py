@@ -21,28 +21,27 @@ from scrapy_resume.store.contract import (
     Session,
     StoredItem,
 )
-from scrapy_resume.store.sqlite.control import heard, obey
+from scrapy_resume.store.sqlite.board import Board
+from scrapy_resume.store.sqlite.control import execute_orders, read_orders
 from scrapy_resume.store.sqlite.errors import REOPEN, result_code, translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
-from scrapy_resume.store.sqlite.files import connect
+from scrapy_resume.store.sqlite.files import connect, file_identity
 from scrapy_resume.store.sqlite.locks import OwnerLock
 from scrapy_resume.store.sqlite.reader import reading
 from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, JobRow, Ownership
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.apply import BatchWriter
-from scrapy_resume.store.transaction.board import Board
 from scrapy_resume.store.transaction.events import closed, keep_events
-from scrapy_resume.store.transaction.file_identity import file_identity
 from scrapy_resume.store.transaction.recovery import Death, recover
 from scrapy_resume.store.transaction.storable_text import as_json
 
 
-class Doubt(NamedTuple):
-    """A commit that SQLite could not confirm: it may have been kept all the same."""
+class UnconfirmedCommit(NamedTuple):
+    """A commit that SQLite could not confirm: it may have been kept."""
 
     batch: Batch
     commits: int
-    """The job's number of commits if it was."""
+    """The number of commits of the job if it was kept."""
     committed: Committed
 
 
@@ -70,9 +69,9 @@ class SqliteJob:
         self._file = file_identity(path)
         self._tables = SqliteTables()
         self._writer = BatchWriter(session.run, self._tables)
-        self._doubt: Doubt | None = None
+        self._unconfirmed: UnconfirmedCommit | None = None
         self._ordered = False
-        """Somebody has told this run to change requests."""
+        """There are orders to retry or park requests."""
         self.closed: EventNote | None = None
         self._given_up = False
 
@@ -81,20 +80,19 @@ class SqliteJob:
         with self._owned_transaction() as (connection, job):
             committed = self._kept_before(batch, job)
             if committed is None:
-                self._doubt = None
+                self._unconfirmed = None
                 tally = job.tally()
                 if self._ordered:
-                    slots = obey(connection, self.session.epoch)
+                    slots = execute_orders(connection, self.session.epoch)
                     tally = self._tables.begin(connection).tally()
                     tally.slots = dict.fromkeys(slots, 0)
                 transaction = self._writer.apply(batch, tally, time.time())
                 self._tables.keep_counters(transaction, batch)
                 committed = transaction.committed
-                doubt = Doubt(batch, job.commits + 1, committed)
-                self._doubt = doubt
-        self._doubt = None
+                self._unconfirmed = UnconfirmedCommit(batch, job.commits + 1, committed)
+        self._unconfirmed = None
         self._ordered = False
-        self._writer.keep()
+        self._writer.committed()
         return committed
 
     def mark(self, row: int, phase: Phase) -> None:
@@ -102,25 +100,25 @@ class SqliteJob:
         self._board.mark(row, phase)
 
     def unmark(self, row: int) -> None:
-        """The engine let go of the row."""
+        """The engine does not hold the row any more."""
         self._board.unmark(row)
 
     def when_marked(self, tell: Callable[[], None]) -> bool:
-        """The board is a file that is mapped into memory: it is known at once."""
+        """True: the board is a file that is mapped into memory, so marks are visible at once."""
         return True
 
     def show_life(self) -> None:
-        """The lock of the epoch says that the run is alive."""
+        """Nothing to do: the lock of the epoch shows that the run is alive."""
 
     def orders(self) -> Orders:
-        """What people have told this run; requests are changed by the next commit."""
+        """The orders to this run; those that concern requests are executed by the next commit."""
         with translated(self.path, self._holder):
-            orders = heard(self._connected(), self.session.epoch)
+            orders = read_orders(self._connected(), self.session.epoch)
         self._ordered = orders.changed
         return orders
 
     def is_last(self) -> bool:
-        """A job has one run at a time."""
+        """True: a job has one run at a time."""
         return True
 
     def last_item(self) -> int:
@@ -129,13 +127,13 @@ class SqliteJob:
             return self._tables.begin(self._connected()).next_item - 1
 
     def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
-        """The first ``count`` items with ids above the one and up to the other."""
+        """The first ``count`` items with ids above ``item_id`` and up to ``through``."""
         with translated(self.path, self._holder):
             cursor = self._connected().execute(COMMIT["items_after"], (item_id, through, count))
             return [StoredItem(*row) for row in cursor]
 
     def close(self, closing: Closing) -> str:
-        """Release what is leased, keep how the run ended, give the job up.
+        """Release the leased rows, write how the run ended, give the job up.
 
         After ``StoreUnavailableError`` it can be called again, or ``abandon``.
         """
@@ -148,7 +146,7 @@ class SqliteJob:
         return status
 
     def abandon(self) -> None:
-        """Give the job up without a word, as a death would: the next run recovers it."""
+        """Give the job up without writing anything, as a death would: the next run recovers it."""
         self._give_up()
         self._lock.release()
 
@@ -161,7 +159,7 @@ class SqliteJob:
 
     @contextmanager
     def _owned_transaction(self) -> Iterator[tuple[sqlite3.Connection, JobRow]]:
-        """A transaction, in which the job is known to be this run's own."""
+        """A transaction that holds the fence: the job is this run's own."""
         with translated(self.path, self._holder):
             connection = self._connected()
             try:
@@ -184,13 +182,13 @@ class SqliteJob:
         An I/O error in the commit itself does not tell whether it was. To apply a batch twice
         would make duplicates of its own requests, and they would never be fetched.
         """
-        doubt = self._doubt
-        if doubt is None or doubt.commits != job.commits or doubt.batch is not batch:
+        last = self._unconfirmed
+        if last is None or last.commits != job.commits or last.batch is not batch:
             return None
-        return doubt.committed
+        return last.committed
 
     def _undo(self, connection: sqlite3.Connection, error: BaseException) -> None:
-        self._writer.forget()
+        self._writer.rolled_back()
         trusted = not (isinstance(error, sqlite3.Error) and result_code(error) in REOPEN)
         try:
             if connection.in_transaction:
@@ -202,7 +200,7 @@ class SqliteJob:
 
     def _connected(self) -> sqlite3.Connection:
         if self._given_up:
-            raise LeaseLostError(f"this run has given {self.session.job} up")
+            raise LeaseLostError(f"this run has closed {self.session.job} already")
         self._check_place()
         if self._connection is None:
             self._connection = connect(self.path, FILES["configure_owner"], mode="rw")
@@ -217,7 +215,7 @@ class SqliteJob:
                 connection.close()
 
     def _check_place(self) -> None:
-        """What is written to a file without a name is lost with the process."""
+        """Raises ``LeaseLostError`` if the file was deleted, moved or replaced."""
         try:
             found = file_identity(self.path)
         except FileNotFoundError as error:
@@ -254,7 +252,7 @@ class SqliteJob:
         }
         connection.execute(OPENING["end_run"], end)
         connection.execute(OPENING["end_job"], end)
-        self._tables.forget_events(closing.delivered)
+        self._tables.delete_events(closing.delivered)
         if closing.custom is not None:
             connection.execute(COMMIT["keep_custom"], (closing.custom, self.session.run))
         if closing.announce:
@@ -263,7 +261,7 @@ class SqliteJob:
         return status
 
     def _checkpoint(self) -> None:
-        """A job at rest is one file, on the disk. It is whole without it: no error matters."""
+        """Move the WAL into the main file: a job at rest is one file. Errors are harmless."""
         connection = self._connection
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
@@ -272,7 +270,7 @@ class SqliteJob:
 
 
 def holder(path: Path, epoch: int | None = None) -> str | None:
-    """``host:pid`` of the job's last run; ``None`` if it is of this epoch, or not to be known."""
+    """``host:pid`` of the job's last run; ``None`` if it is of this epoch, or unknown."""
     try:
         with reading(path) as connection:
             found = Ownership(*connection.execute(OPENING["ownership"]).fetchone())

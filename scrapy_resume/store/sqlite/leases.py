@@ -1,4 +1,4 @@
-"""What a run leases of its job's file, and what it could lease."""
+"""The statements that lease rows of a job's file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SqliteLeases(Statements):
         return float(found[0][0]) if found else 0.0
 
     def end_delays(self, rows: Sequence[int]) -> None:
-        """From here on these can be leased."""
+        """Delayed rows can be leased from here on."""
         self._run_many(COMMIT["end_delay"], [(row,) for row in rows])
 
     def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
@@ -46,11 +46,11 @@ class SqliteLeases(Statements):
         return row
 
     def count_suspects(self) -> int:
-        """Suspects that could run now."""
+        """How many suspects this run can lease now."""
         return self._number(COMMIT["count_suspects"])
 
     def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
-        """By key, the rows that can be leased from slots now; keeps the count of each."""
+        """Slot key → number of rows that can be leased now; writes the number of each slot."""
         pending = {}
         for slot, change in slots.items():
             if change:

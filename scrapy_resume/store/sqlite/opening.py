@@ -1,11 +1,11 @@
-"""How a run takes a job over: the lock, the fence, the recovery, in this order.
+"""Opens a job's file: the lock, the fence, the recovery, in this order.
 
-1. The lock of the next epoch is taken. Nobody else can have it but another run that opens
-   the job at this moment.
-2. The epoch is written. From here on the run before, should it still be there, cannot commit,
-   and whoever asks finds the job alive.
-3. What the run before held is recovered, and the new run is noted, in one transaction. Death
-   at any point before leaves the last run as it was, to be recovered by the next opening.
+1. The lock of the next epoch is acquired. Only another run that opens the job at this moment
+   can hold it.
+2. The epoch is written. From here on the previous run, if it still exists, cannot commit, and
+   readers find the job alive.
+3. The rows that the previous run held are recovered, and the new run is recorded, in one
+   transaction. After a death at any point before, the next opening recovers the previous run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 
 from scrapy_resume.errors import JobLockedError, StoreDamagedError
@@ -34,6 +33,7 @@ from scrapy_resume.store.contract import (
     StartState,
     UndeliveredEvents,
 )
+from scrapy_resume.store.sqlite.board import Board, read_board
 from scrapy_resume.store.sqlite.errors import DAMAGE_REMEDY, translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import (
@@ -51,7 +51,6 @@ from scrapy_resume.store.sqlite.reader import READ
 from scrapy_resume.store.sqlite.statements import OPENING, Ownership
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.apply import end_delays
-from scrapy_resume.store.transaction.board import Board, read_board
 from scrapy_resume.store.transaction.events import AT_OPENING, keep_events, noted, opened
 from scrapy_resume.store.transaction.recovery import Death, recover, supersede_every_run
 from scrapy_resume.store.transaction.storable_text import as_json
@@ -67,7 +66,7 @@ def open_job(path: Path, key: JobKey, opening: Opening) -> SqliteJob:
             before = ownership(connection, path)
             alive = is_held(lock_path(path, before.epoch))
             if alive and not opening.force:
-                raise JobLockedError(_locked(key, before))
+                raise JobLockedError.for_crawl(key, before.worker, before.started_at)
             lock = claim(path, key, before)
             try:
                 take_over(connection, key, before)
@@ -124,7 +123,7 @@ def _recover(
 
 
 def ownership(connection: sqlite3.Connection, path: Path) -> Ownership:
-    """Whose the job is, as far as the file tells."""
+    """Who owns the job, or owned it last, according to the file."""
     row = connection.execute(OPENING["ownership"]).fetchone()
     if row is None:
         raise StoreDamagedError(f"{path} holds no job; {DAMAGE_REMEDY}")
@@ -135,7 +134,7 @@ def claim(path: Path, key: JobKey, before: Ownership) -> OwnerLock:
     """Take the lock of the next epoch."""
     lock = OwnerLock(lock_path(path, before.epoch + 1))
     if not lock.acquire():
-        raise JobLockedError(f"another process is opening {key} at this moment; try again")
+        raise JobLockedError.being_opened(key)
     return lock
 
 
@@ -152,7 +151,7 @@ def take_over(connection: sqlite3.Connection, key: JobKey, before: Ownership) ->
 
 def _refuse_if_taken(connection: sqlite3.Connection, key: JobKey, before: Ownership) -> None:
     if connection.execute(OPENING["ownership"]).fetchone()[0] != before.epoch:
-        raise JobLockedError(f"another process has just opened {key}; try again")
+        raise JobLockedError.being_opened(key)
 
 
 @contextmanager
@@ -265,16 +264,4 @@ def _session(
             pages=int(pages),
             expected_total=connection.execute(READ["expected_total"]).fetchone()[0],
         ),
-    )
-
-
-def _locked(key: JobKey, before: Ownership) -> str:
-    host, _, pid = (before.worker or "?:?").rpartition(":")
-    since = ""
-    if before.started_at is not None:
-        moment = datetime.fromtimestamp(before.started_at, timezone.utc)
-        since = f", since {moment:%Y-%m-%d %H:%M:%S} UTC"
-    return (
-        f"{key} is being crawled by another process (pid {pid} on {host}{since}); wait for it, "
-        "stop it, or take the job over with RESUME_FORCE=True"
     )

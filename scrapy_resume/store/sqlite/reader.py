@@ -1,4 +1,4 @@
-"""The read side of a directory of jobs. It never writes, and never waits for a writer.
+"""The read side of a directory of jobs. It never writes and never waits for a writer.
 
 It works beside a live crawl, on a job whose process died, and on files in a directory that
 cannot be written. Every method opens the job's file and closes it again.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
-from scrapy_resume.model import JobKey, JobSummary, Selection, State, UnitState
+from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
 from scrapy_resume.store.sqlite.cursors import ROWS_AT_ONCE, as_dicts
 from scrapy_resume.store.sqlite.errors import CANTOPEN, READONLY, result_code, translated
 from scrapy_resume.store.sqlite.files import (
@@ -31,16 +31,10 @@ from scrapy_resume.store.sqlite.files import (
     schema_version,
 )
 from scrapy_resume.store.sqlite.locks import is_held
+from scrapy_resume.store.sqlite.selection import add_functions, selected
 from scrapy_resume.store.transaction.job_summary import summary_of
 from scrapy_resume.store.transaction.queries import load_queries
-from scrapy_resume.store.transaction.selection import (
-    EVERYTHING,
-    LISTED,
-    SQLITE,
-    TROUBLED,
-    condition,
-    url_host,
-)
+from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED
 
 READ: Final = load_queries("sqlite", "read.sql")
 
@@ -58,7 +52,7 @@ class SqliteReader:
         self.directory = Path(directory)
 
     def together(self) -> AbstractContextManager[None]:
-        """Nothing to share: a file is opened in no time."""
+        """Does nothing: opening a file is cheap."""
         return nullcontext()
 
     def keys(self) -> list[JobKey]:
@@ -98,7 +92,7 @@ class SqliteReader:
     def requests(
         self, key: JobKey, selection: Selection = EVERYTHING, limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The requests that are meant, by id, in the keys of ``requests --json``.
+        """The selected requests, by id, in the keys of ``requests --json``.
 
         A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
         """
@@ -142,7 +136,7 @@ class SqliteReader:
             return list(as_dicts(connection.execute(READ["hosts"], values)))
 
     def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
-        """What each minute brought from that time on, in order; minutes without a page are left
+        """The counts of each minute from that time on, in order; minutes without a page are left
         out.
 
         Keys: ``at`` (its first second since the epoch), ``pages``, ``items``, ``done``,
@@ -183,27 +177,6 @@ class SqliteReader:
                     yield payload
 
 
-def selected(selection: Selection) -> tuple[str, str, dict[str, Any]]:
-    """(source with the view as ``v``, condition, its values)."""
-    where, values = condition(selection, SQLITE)
-    if not selection.states:
-        return "requests AS v", where, values
-    # CROSS JOIN makes the narrow index on the state, where there is one, the outer loop.
-    numbers = ", ".join(str(int(state)) for state in sorted(set(selection.states)))
-    narrowed = f"r.state IN ({numbers}) AND v.id = r.id AND {where}"
-    # Word for word what the index is on: that is how SQLite knows that it may use it.
-    if set(selection.states) == {State.leased}:
-        narrowed = f"r.state = 1 AND {narrowed}"
-    elif TROUBLED.issuperset(selection.states):
-        narrowed = f"r.state IN (3, 4) AND {narrowed}"
-    return "request AS r CROSS JOIN requests AS v", narrowed, values
-
-
-def add_functions(connection: sqlite3.Connection) -> None:
-    """What conditions on requests need and SQLite does not have."""
-    connection.create_function("url_host", 1, url_host, deterministic=True)
-
-
 def read_summary(path: Path) -> JobSummary:
     """The summary of the job in a file; see ``SqliteReader`` for the errors."""
     with reading(path) as connection:
@@ -221,7 +194,7 @@ def read_summary(path: Path) -> JobSummary:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that cannot write, closed at the end."""
+    """A read-only connection, closed at the end."""
     with translated(path):
         try:
             check_not_empty(path)
@@ -241,7 +214,7 @@ def _open(path: Path) -> sqlite3.Connection:
         if result_code(error) not in (CANTOPEN, READONLY):
             raise
         # In a directory that cannot be written, SQLite cannot create the files that go with a
-        # WAL. Without a WAL there is nothing to miss in the main file, and nobody who writes.
+        # WAL. Without a WAL the main file is complete, and no process writes to it.
         if beside(path, "-wal").exists():
             raise StoreUnavailableError(
                 f"{path} cannot be read where it is, in a directory that cannot be written; "

@@ -1,5 +1,5 @@
-"""What many requests have in common, kept once: a page's links mostly differ in the last part of
-their URL alone."""
+"""Texts that many requests share are stored once: the links of a page mostly differ only in the
+last part of their URL."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 REMEMBERED: Final = 2_000
-"""Shared texts of a kind whose ids are in memory; one that is forgotten is written once more."""
+"""Shared texts of a kind whose ids are cached; one that drops out is written once more."""
 
 SHORTEST: Final = 12
-"""Characters below which there is nothing to gain."""
+"""Texts with fewer characters are not shared: it would not save space."""
 
 SCHEME_END: Final = "://"
 
 
 class SharedTexts:
-    """Gives out the ids of texts that came more than once, of late or in one batch."""
+    """Assigns ids to texts that occur more than once, in one batch or recently."""
 
     def __init__(self) -> None:
         self._ids: OrderedDict[str, int] = OrderedDict()
         self._last_id = 0
-        """The highest id that was given out."""
+        """The highest id that was assigned."""
 
     def begin(self, last_id: int) -> None:
-        """A transaction has begun; so far the store has texts up to that id. What was added
-        in one that was rolled back is not there, and its id will be another one's."""
+        """A transaction has begun; the store has texts up to that id. Texts that were added in a
+        transaction that was rolled back do not exist, and their ids are assigned again."""
         if self._last_id > last_id:
             self._ids = OrderedDict(pair for pair in self._ids.items() if pair[1] <= last_id)
         self._last_id = last_id
@@ -48,21 +48,21 @@ class SharedTexts:
         return found
 
     def _is_common(self, text: str, times: int) -> bool:
-        """Whether to keep a text apart that came so often in one batch."""
+        """Whether to share a text that occurs ``times`` times in one batch."""
         return times > 1
 
 
 class SharedBeginnings(SharedTexts):
-    """Parts URLs into a beginning that others have too, and the rest.
+    """Splits URLs into a beginning that others have too, and the rest.
 
-    What came in one batch and comes in another is common too: a slow crawl's batches are few links.
+    A beginning that occurs in two batches is shared too: the batches of a slow crawl are small.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._once: set[str] = set()
         self._new: list[str] = []
-        """Those of the batch at hand, which don't count in it a second time, as origins."""
+        """Beginnings that are new in this batch: they are counted once, though looked up twice."""
 
     def parted(
         self, urls: Sequence[str], add: Callable[[str], int]

@@ -1,4 +1,4 @@
-"""Statements of one job's file, and how they are run within the transaction at hand."""
+"""The queries of one job's file, and the base of classes that run them in a transaction."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ class Ownership(NamedTuple):
 
     @property
     def died(self) -> bool:
-        """The last run has not written down how it ended."""
+        """The last run has not recorded its end."""
         return self.run_status in LIVE_STATUSES
 
 
 class Statements:
-    """Runs them. ``use`` comes before everything else."""
+    """Runs statements. ``use`` comes before everything else in a transaction."""
 
     _connection: sqlite3.Connection
 

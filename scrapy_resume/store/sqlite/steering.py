@@ -1,4 +1,4 @@
-"""Requests of a job in a file are retried or parked, by its owner or while there is none."""
+"""Retries or parks requests of a job in a file, by its owner or while there is none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Final
 
 from scrapy_resume.model import Kind, Selection, State
-from scrapy_resume.store.sqlite.reader import add_functions, selected
+from scrapy_resume.store.sqlite.selection import add_functions, selected
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import UNRECORDED
@@ -27,7 +27,7 @@ def steer(
     dry_run: bool = False,
     slots: set[int] | None = None,
 ) -> int:
-    """Change the state of the requests that are meant, within the transaction at hand.
+    """Change the state of the selected requests, within the current transaction.
 
     Returns how many there were. ``to`` is ``pending`` or ``parked``. The ids of the download slots
     of what is changed are added to ``slots``.
@@ -58,7 +58,7 @@ def steer(
     total = in_portions(find, change)
     settle_units(tables, time.time())
     if total and to is State.pending:
-        connection.execute(STEERING["forget_hosts"])
+        connection.execute(STEERING["delete_hosts"])
     return total
 
 

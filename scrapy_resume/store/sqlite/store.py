@@ -26,6 +26,7 @@ from scrapy_resume.errors import (
     StoreError,
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
+from scrapy_resume.store.backup_kind import backup_kind
 from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
 from scrapy_resume.store.contract.verification import Verdict
 from scrapy_resume.store.sqlite.backup import copy_job, key_of, verify_job
@@ -33,10 +34,10 @@ from scrapy_resume.store.sqlite.control import (
     LOOK_SECONDS,
     STOP,
     VERBS,
-    ask,
     count_in,
     encode_selection,
-    tell,
+    send_and_wait,
+    send_order,
 )
 from scrapy_resume.store.sqlite.create import cleared, create_job, never_ran
 from scrapy_resume.store.sqlite.errors import translated
@@ -69,13 +70,12 @@ from scrapy_resume.store.sqlite.opening import (
 from scrapy_resume.store.sqlite.reader import read_summary, reading
 from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, Ownership
 from scrapy_resume.store.sqlite.steering import steer
-from scrapy_resume.store.transaction.backup_file import is_backup
 from scrapy_resume.store.transaction.events import noted
 
 log = logging.getLogger("scrapy_resume")
 
 ANSWER_SECONDS = 10.0
-"""How long a command waits for a live owner: it looks for orders twice a second."""
+"""How long a command waits for a live owner, which polls for orders twice a second."""
 
 
 class SqliteStore:
@@ -89,10 +89,10 @@ class SqliteStore:
 
     @contextmanager
     def door(self, name: str) -> Iterator[None]:
-        """Held while a run decides how to open a job of that name: one at a time.
+        """A lock for deciding how to open a job of that name.
 
         Raises ``StoreUnavailableError`` if another process holds it for over 10 s, and as
-        ``begin`` does if there can be no directory.
+        ``begin`` does if the directory cannot be created.
         """
         with ExitStack() as stack:
             with translated(self.directory):
@@ -112,8 +112,8 @@ class SqliteStore:
     def latest(self, name: str) -> JobSummary | None:
         """The job of that name with the highest number; ``None``: there is none.
 
-        Raises ``StoreDamagedError`` if its file is damaged: which one to go on with is then
-        for people to decide.
+        Raises ``StoreDamagedError`` if its file is damaged: a person has to decide then which
+        job to resume.
         """
         jobs = self._files(name)
         return self._summary(jobs[-1]) if jobs else None
@@ -142,17 +142,17 @@ class SqliteStore:
     def cancel(self, key: JobKey) -> None:
         """Mark a job that nobody owns as ``cancelled``.
 
-        What its last run held is recovered when, and if, the job is gone on with.
+        The rows that its last run held are recovered if the job is resumed.
         """
         with self._unowned(key, "cancelled") as (connection, epoch):
             values = {"epoch": epoch + 1, "now": time.time()}
             connection.execute(OPENING["cancel_job"], values)
 
     def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
-        """Have requests fetched again (``pending``) or never (``parked``); how many there were.
+        """Retry requests (``pending``) or park them (``parked``); how many there were.
 
-        While a process crawls the job, that one does it, within a second or so. Raises
-        ``StoreUnavailableError`` if it does not.
+        While a process crawls the job, it does so on request, within about a second. Raises
+        ``StoreUnavailableError`` if it does not answer.
         """
         path = self._existing(key)
         if dry_run:
@@ -163,7 +163,7 @@ class SqliteStore:
             owned = _owned(path)
             if owned is not None:
                 body = encode_selection(selection)
-                answer = ask(path, owned.epoch, (VERBS[to], body), until)
+                answer = send_and_wait(path, owned.epoch, (VERBS[to], body), until)
                 if answer is not None:
                     return count_in(answer)
                 continue
@@ -182,13 +182,13 @@ class SqliteStore:
         owned = _owned(path)
         if owned is None or owned.run is None:
             return []
-        tell(path, owned.epoch, STOP)
+        send_order(path, owned.epoch, STOP)
         return [AskedRun(owned.run, str(owned.worker))]
 
     def recover(
         self, key: JobKey, crash_limit: int, timeout_seconds: float | None = None
     ) -> Recovery:
-        """Take back what a dead run holds. The lock tells that it is dead: no time has to pass."""
+        """Take back the rows of a dead run. The lock shows at once that it is dead."""
         return recover_job(self._existing(key), key, crash_limit)
 
     def delete(self, key: JobKey, *, completed_before: float | None = None) -> bool:
@@ -199,7 +199,7 @@ class SqliteStore:
 
     @contextmanager
     def _unowned(self, key: JobKey, what: str) -> Iterator[tuple[sqlite3.Connection, int]]:
-        """A transaction on a job that nobody crawls, nor opens meanwhile; its epoch."""
+        """A transaction on a job that nobody crawls or can open meanwhile; and its epoch."""
         path = self._existing(key)
         with translated(path, lambda: holder(path)):
             check_not_empty(path)
@@ -208,10 +208,7 @@ class SqliteStore:
                 version = schema_version(connection, path)
                 before = ownership(connection, path)
                 if is_held(lock_path(path, before.epoch)):
-                    raise JobLockedError(
-                        f"{key} cannot be {what}: {before.worker} crawls it. Stop that first; "
-                        "the same command goes on with the job."
-                    )
+                    raise JobLockedError.for_change(key, what, before.worker, before.started_at)
                 lock = claim(path, key, before)
                 try:
                     migrate(connection, version)
@@ -230,7 +227,7 @@ class SqliteStore:
     def restore(self, source: Path) -> JobKey:
         """Put a job back; what was in flight is pending."""
         with translated(source):
-            if is_backup(source):
+            if backup_kind(source) == "postgres":
                 raise ConfigurationError(
                     f"{source} was written by a store in PostgreSQL: name that with "
                     "-s RESUME_STORE=postgresql://…"
@@ -255,16 +252,16 @@ class SqliteStore:
         return key
 
     def verify(self, key: JobKey) -> Verdict:
-        """Whether all that should hold of a job holds."""
+        """Check the invariants of a job."""
         return verify_job(self._existing(key))
 
-    def untold(self, key: JobKey) -> list[EventNote]:
-        """Events of a job that nobody is on, of which nobody was told."""
+    def undelivered_events(self, key: JobKey) -> list[EventNote]:
+        """The events of a job without a run that were not delivered."""
         with reading(self._existing(key)) as connection:
             return noted(connection.execute(OPENING["events"]).fetchall())
 
-    def forget(self, key: JobKey, events: Sequence[int]) -> None:
-        """Events were told after the run had ended."""
+    def delete_events(self, key: JobKey, events: Sequence[int]) -> None:
+        """Delete events that were delivered after the run had ended."""
         with suppress(JobNotFoundError):
             path = self._existing(key)
             with translated(path):
@@ -272,7 +269,7 @@ class SqliteStore:
                 try:
                     with transaction(connection):
                         rows = [(event,) for event in events]
-                        connection.executemany(COMMIT["forget_event"], rows)
+                        connection.executemany(COMMIT["delete_event"], rows)
                 finally:
                     connection.close()
 
@@ -317,7 +314,7 @@ class SqliteStore:
 
 
 def _owned(path: Path) -> Ownership | None:
-    """Whose the job is, if a live process owns it."""
+    """The owner of the job; ``None``: no live process owns it."""
     with reading(path) as connection:
         found = ownership(connection, path)
         return found if is_held(lock_path(path, found.epoch)) else None
@@ -334,15 +331,12 @@ def _delete(path: Path, key: JobKey, completed_before: float | None) -> bool:
         with reading(path) as connection:
             before = ownership(connection, path)
         if is_held(lock_path(path, before.epoch)):
-            raise JobLockedError(
-                f"{key} cannot be deleted: {before.worker} crawls it. "
-                f"Stop it first: scrapy resume stop {key}"
-            )
+            raise JobLockedError.for_change(key, "deleted", before.worker, before.started_at)
         lock = claim(path, key, before)
         try:
             with reading(path) as connection:
                 if ownership(connection, path).epoch != before.epoch:
-                    raise JobLockedError(f"another process has just opened {key}; try again")
+                    raise JobLockedError.being_opened(key)
                 summary = read_summary(path)
             if completed_before is not None and not (
                 summary.status == "completed" and (summary.completed_at or 0) < completed_before

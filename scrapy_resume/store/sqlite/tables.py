@@ -1,4 +1,4 @@
-"""The statements of one job's file: the hot path. What leases is in ``sqlite_leases``."""
+"""The statements of one job's file: the hot path. Those that lease are in ``leases``."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from scrapy_resume.store.transaction.events import keep_events
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import (
     Changed,
-    Fate,
     Held,
     Known,
-    LeasedThen,
     NewItem,
     NewRow,
+    OldEveryRun,
+    OrphanedRow,
     Outcome,
-    Unmet,
+    RecoveryOutcome,
 )
 from scrapy_resume.store.transaction.units import UnitChanges, UnitRow, settle_units
 
@@ -63,32 +63,33 @@ class SqliteTables(Statements):
     # Names
 
     def find_slots(self, keys: Sequence[str]) -> dict[str, int]:
-        """The ids of those download slots that there are."""
+        """The ids of the download slots that exist, by key."""
         return dict(self._run(COMMIT["find_slots"], (json.dumps(keys),)).fetchall())
 
     def add_slots(self, keys: Sequence[str]) -> dict[str, int]:
-        """The ids of download slots that were not there."""
+        """Add download slots; their ids, by key."""
         return {key: self._number(COMMIT["add_slot"], (key,)) for key in keys}
 
     def find_units(self, names: Sequence[str]) -> dict[str, int]:
-        """The ids of those named units that there are."""
+        """The ids of the named units that exist, by name."""
         return dict(self._run(COMMIT["find_units"], (json.dumps(names),)).fetchall())
 
     def add_units(self, names: Sequence[str]) -> dict[str, int]:
-        """The ids of named units that were not there."""
+        """Add named units; their ids, by name."""
         return {name: self._number(COMMIT["add_unit"], (name,)) for name in names}
 
     # Arrivals
 
     def leased(self, ids: Iterable[int]) -> dict[int, Held]:
-        """Which of these rows this run has leased."""
+        """Those of these rows that this run has leased, by id."""
         text = _json_numbers(ids)
         if text is None:
             return {}
         return {row: Held(*rest) for row, *rest in self._run(COMMIT["leased"], (text,))}
 
     def known(self, identities: Iterable[bytes], claims: Mapping[bytes, int]) -> dict[bytes, Known]:
-        """Which of these identities the job has. Heads may be shared: others may be told too."""
+        """Those of these identities that the job knows. (Identities that share their first 8 bytes
+        with one of them may be among the answer.)"""
         heads = _json_numbers(IDENTITY.unpack(identity)[0] for identity in identities)
         if heads is None:
             return {}
@@ -100,13 +101,13 @@ class SqliteTables(Statements):
         return known
 
     def given(self, keys: Iterable[bytes]) -> set[bytes]:
-        """With which of these keys a request of an earlier number gave items. (Heads may be
-        shared: others may be told too.)"""
+        """Those of these keys by which a request of an earlier number gave items. (Keys that share
+        their first 8 bytes with one of them may be among the answer.)"""
         heads = _json_numbers(IDENTITY.unpack(key)[0] for key in keys)
         return {IDENTITY.pack(*row) for row in self._run(COMMIT["given"], (heads or "[]",))}
 
     def admit(self, rows: Sequence[NewRow]) -> None:
-        """New rows, pending or leased."""
+        """Insert new rows, pending or leased."""
         shared = self._payloads.ids([row.payload for row in rows], self._add_payload)
         columns = []
         for row, parted in zip(rows, self._parted(rows), strict=True):
@@ -124,8 +125,8 @@ class SqliteTables(Statements):
     def _add_beginning(self, text: str) -> int:
         return self._number(COMMIT["add_beginning"], (text,))
 
-    def bury(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
-        """Tombstones, in their final state."""
+    def add_tombstones(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
+        """Insert tombstones, in their final state."""
         parted = self._parted([row for row, _ in rows])
         columns = [
             (
@@ -138,25 +139,25 @@ class SqliteTables(Statements):
             )
             for (row, outcome), its in zip(rows, parted, strict=True)
         ]
-        insert_many(self._connection, COMMIT["bury"], columns)
+        insert_many(self._connection, COMMIT["add_tombstones"], columns)
 
-    def meet(self, run: int, rows: Sequence[tuple[bytes, int]]) -> None:
-        """Rows of earlier runs arrived again in this run."""
-        self._run_many(COMMIT["meet"], [(run, row) for _, row in rows])
+    def arrive_again(self, run: int, rows: Sequence[tuple[bytes, int]]) -> None:
+        """Record that rows of earlier runs arrived again in this run."""
+        self._run_many(COMMIT["arrive_again"], [(run, row) for _, row in rows])
 
     def continue_rows(self, changes: Sequence[Changed]) -> None:
-        """Leased rows go on as other requests."""
+        """Replace the requests of leased rows."""
         self._run_many(COMMIT["continue"], changes)
 
     def add_aliases(self, aliases: Sequence[tuple[bytes, int]]) -> None:
-        """Rows take on other identities."""
+        """Add identities to rows, as (identity, row)."""
         columns = [(*IDENTITY.unpack(identity), row) for identity, row in aliases]
         self._run_many(COMMIT["add_alias"], columns)
 
     # Ends
 
     def finish(self, outcomes: Sequence[Outcome]) -> None:
-        """The end of leased rows, which clears them of suspicion."""
+        """End leased rows; they are no suspects any more."""
         self._run_many(COMMIT["finish"], outcomes)
 
     def release(self, rows: Sequence[Release], now: float) -> None:
@@ -165,30 +166,30 @@ class SqliteTables(Statements):
         self._run_many(COMMIT["release"], columns)
 
     def change_items(self, changes: Sequence[tuple[int, int]]) -> None:
-        """Items came to rows that have ended, or left them."""
+        """Change the number of items of rows that have ended."""
         self._run_many(COMMIT["change_items"], [(change, row) for row, change in changes])
 
     # Items
 
     def add_spills(self, items: Sequence[NewItem]) -> None:
-        """Provisional items."""
+        """Store provisional items."""
         insert_many(self._connection, COMMIT["add_spill"], items)
 
     def spilled(self, row: int) -> Iterator[list[ItemRecord]]:
-        """A row's provisional items in order, in portions: there may be very many."""
+        """A row's provisional items in order, in portions."""
         cursor = self._run(COMMIT["spilled"], (row,))
         while portion := cursor.fetchmany(SPILLED_AT_ONCE):
             yield [ItemRecord(*columns) for columns in portion]
 
     def drop_spills(self, rows: Sequence[int]) -> None:
-        """Rows are finished, released or duplicates."""
+        """Delete the provisional items of rows that are finished, released or duplicates."""
         self._run_many(COMMIT["drop_spills"], [(row,) for row in rows])
 
     def store_items(self, items: Sequence[NewItem]) -> None:
-        """Items become visible, in order.
+        """Make items visible, in order.
 
-        Ids are given out here, ascending and never twice, so that a reader that knows the last
-        one finds what came after it.
+        Ids are assigned here, ascending and never twice, so that a reader that knows the last
+        one finds the items that came after it.
         """
         first = self._next_item
         self._next_item += len(items)
@@ -196,54 +197,54 @@ class SqliteTables(Statements):
         insert_many(self._connection, COMMIT["store_item"], columns)
 
     def drop_items(self, row: int) -> int:
-        """Delete what an earlier execution of the row gave."""
+        """Delete the items that an earlier execution of the row gave."""
         return self._run(COMMIT["drop_items"], (row,)).rowcount
 
     def item_owners(self, keys: Sequence[str]) -> dict[str, int]:
-        """Which of these keys there are items with, and whose they are."""
+        """The rows of the items that have these keys, by key."""
         return dict(self._run(COMMIT["item_owners"], (json.dumps(keys),)).fetchall())
 
     # Beside the requests
 
     def keep_state(self, state: SavedState) -> None:
-        """``spider.state``, and cookie jars that changed."""
+        """Save ``spider.state``, and the cookie jars that changed."""
         if state.spider_state is not None:
             self._run(COMMIT["keep_spider_state"], (state.spider_state,))
         jars = [(storable(jar), payload) for jar, payload in state.cookies.items()]
         self._run_many(COMMIT["keep_cookies"], jars)
 
     def keep_feeds(self, notes: Sequence[FeedNote]) -> None:
-        """How far files of feeds have come."""
+        """Save how far files of feeds have come."""
         columns = [
             (storable(feed), number, settled, record) for feed, number, record, settled in notes
         ]
         self._run_many(COMMIT["keep_feed"], columns)
 
     def keep_hosts(self, notes: Sequence[HostNote]) -> None:
-        """What is the matter with hosts."""
+        """Save the records of hosts."""
         self._run_many(COMMIT["keep_host"], [(storable(key), record) for key, record in notes])
 
     # Recovery
 
-    def held_then(self) -> list[LeasedThen]:
-        """What the run before still holds."""
-        return [LeasedThen(*columns) for columns in self._run(OPENING["leased_rows"])]
+    def orphaned_rows(self) -> list[OrphanedRow]:
+        """The rows that the previous run still holds."""
+        return [OrphanedRow(*columns) for columns in self._run(OPENING["orphaned_rows"])]
 
-    def recover(self, ends: Sequence[tuple[LeasedThen, Fate]], now: float) -> None:
-        """leased → pending or parked, with what is known about the death."""
+    def recover(self, ends: Sequence[tuple[OrphanedRow, RecoveryOutcome]], now: float) -> None:
+        """leased → pending or parked, with the outcome of the recovery."""
         changes = [(int(end.state), *end[1:], now, row.id) for row, end in ends]
         self._run_many(OPENING["recover"], changes)
 
     def empty_spills(self) -> None:
-        """Provisional items end with the run."""
+        """Delete all provisional items: their run has ended."""
         self._run(OPENING["empty_spill"])
 
-    def unmet(self, run: int) -> list[Unmet]:
-        """Requests of earlier runs that were to be fetched once in each run, and were not."""
-        return [Unmet(*columns) for columns in self._run(OPENING["old_every_run"], (run,))]
+    def old_every_run(self, run: int) -> list[OldEveryRun]:
+        """Pending requests of earlier runs that are fetched once in each run."""
+        return [OldEveryRun(*columns) for columns in self._run(OPENING["old_every_run"], (run,))]
 
     def supersede(self, rows: Sequence[int], now: float) -> None:
-        """pending → ignored: a later run has requests of its own."""
+        """pending → ignored: a later run has its own requests of this kind."""
         self._run_many(OPENING["supersede"], [(now, row) for row in rows])
 
     # Events
@@ -258,48 +259,48 @@ class SqliteTables(Statements):
         return list(as_dicts(self._run(COMMIT["describe_units"], (_json_numbers(units),))))
 
     def add_event(self, payload: str) -> int:
-        """Keep events until they are told."""
+        """Keep events until they are delivered."""
         return self._number(COMMIT["add_event"], (payload,))
 
-    def forget_events(self, events: Sequence[int]) -> None:
-        """They were told."""
-        self._run_many(COMMIT["forget_event"], [(event,) for event in events])
+    def delete_events(self, events: Sequence[int]) -> None:
+        """Delete events that were delivered."""
+        self._run_many(COMMIT["delete_event"], [(event,) for event in events])
 
     # Units
 
     def units_of(self, rows: Sequence[int]) -> dict[int, int]:
-        """The units of requests."""
+        """The units of requests, by row."""
         text = _json_numbers(rows)
         return {} if text is None else dict(self._run(COMMIT["units_of"], (text,)).fetchall())
 
     def hold_units(self, units: Sequence[int]) -> dict[int, UnitRow]:
-        """Those of these units that there are."""
+        """Those of these units that exist."""
         rows = self._run(COMMIT["hold_units"], (_json_numbers(units),))
         return {columns[0]: UnitRow(*columns) for columns in rows}
 
     def keep_units(self, rows: Sequence[UnitRow]) -> None:
-        """Units as the transaction leaves them."""
+        """Write units as the transaction leaves them."""
         insert_many(self._connection, COMMIT["keep_unit"], rows)
 
     def change_unit_tally(self, changes: Mapping[int, int]) -> None:
-        """The number of units by state."""
+        """Change the number of units by state."""
         columns = [(change, state) for state, change in changes.items()]
         self._run_many(COMMIT["change_unit_tally"], columns)
 
     # Counters
 
     def keep_tally(self, tally: Tally, now: float) -> None:
-        """The counters of the job, its slots and its units, as a recovery leaves them."""
+        """Write the counters of the job, its slots and its units, as a recovery leaves them."""
         settle_units(self, now)
         changes = [(change, slot) for slot, change in tally.slots.items() if change]
         self._run_many(OPENING["change_slot"], changes)
         self._run(OPENING["keep_recovered"], vars(tally.counts()))
 
     def keep_counters(self, transaction: Transaction, batch: Batch) -> None:
-        """The counters of the job, its run and its units, as a batch leaves them."""
+        """Write the counters of the job, its run and its units, as a batch leaves them."""
         settle_units(self, transaction.now)
         committed, tally = transaction.committed, transaction.tally
-        self.forget_events(batch.events.delivered)
+        self.delete_events(batch.events.delivered)
         committed.events = keep_events(self, batch.events.wanted, batch.events.notices)
         if batch.progress.custom is not None:
             self._run(COMMIT["keep_custom"], (batch.progress.custom, transaction.run))

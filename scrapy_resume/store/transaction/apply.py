@@ -1,4 +1,4 @@
-"""One batch, applied within a transaction: the order of the steps is the contract's."""
+"""Applies a batch within a transaction; the contract defines the order of the steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DUE_AT_ONCE: Final = 10_000
 
 
 class BatchWriter:
-    """Applies the batches of one run. Keeps nothing that grows with the crawl."""
+    """Applies the batches of one run. Its memory does not grow with the crawl."""
 
     def __init__(self, run: int, tables: Tables) -> None:
         self._run = run
@@ -27,7 +27,7 @@ class BatchWriter:
         self._counted: Mapping[bytes, int] = {}
 
     def apply(self, batch: Batch, tally: Tally, now: float) -> Transaction:
-        """Everything of a batch but the counters, within the transaction at hand."""
+        """Apply a batch, except for the counters, within the current transaction."""
         transaction = Transaction(
             tables=self._tables,
             run=self._run,
@@ -44,7 +44,7 @@ class BatchWriter:
         finishes.spill(batch.spills)
         finishes.apply(batch.finishes)
         finishes.release(batch.releases)
-        arrivals.write_met()
+        arrivals.write_repeated()
         if batch.state.spider_state is not None or batch.state.cookies:
             tables.keep_state(batch.state)
         if batch.feeds:
@@ -60,20 +60,20 @@ class BatchWriter:
         self._counted = arrivals.counts
         return transaction
 
-    def keep(self) -> None:
-        """The transaction was kept."""
-        self._slots.keep()
-        self._units.keep()
-        self._occurrences.keep(self._counted)
+    def committed(self) -> None:
+        """The transaction was committed."""
+        self._slots.committed()
+        self._units.committed()
+        self._occurrences.remember(self._counted)
 
-    def forget(self) -> None:
+    def rolled_back(self) -> None:
         """The transaction was rolled back."""
-        self._slots.forget()
-        self._units.forget()
+        self._slots.rolled_back()
+        self._units.rolled_back()
 
 
 def _named(batch: Batch) -> list[int]:
-    """The rows that a batch may take out of their lease."""
+    """The rows whose lease a batch may end."""
     ids = [arrival.id for arrival in batch.arrivals if isinstance(arrival, Continuation)]
     ids += [finish.id for finish in batch.finishes if finish.tombstone is None]
     ids += [release.id for release in batch.releases]
@@ -81,7 +81,7 @@ def _named(batch: Batch) -> list[int]:
 
 
 def end_delays(tables: Tables, tally: Tally, now: float) -> None:
-    """Rows whose time has come can be leased from here on; very many come over several calls."""
+    """Make rows that are due leasable, at most ``DUE_AT_ONCE`` in a call."""
     due = tables.leases.due(now, DUE_AT_ONCE)
     for row in due:
         tally.leave(State.pending, row.kind, row.slot, row.suspect, now)

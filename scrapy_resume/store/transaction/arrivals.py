@@ -1,7 +1,7 @@
-"""What arrives: new rows, duplicates, and rows that go on as another request.
+"""The arrivals of a batch: new rows, duplicates, and rows that continue as another request.
 
-Arrivals are told apart in the order in which they came: what comes first, from the same
-batch too, makes what comes later a duplicate.
+Arrivals are deduplicated in the order in which they came: of two with one identity, in one batch
+or in two, the second is a duplicate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DELTA: Final = "delta"
 
 @dataclass
 class Transaction:
-    """What the steps of one commit share."""
+    """The state that the steps of one commit share."""
 
     tables: Tables
     run: int
@@ -36,7 +36,7 @@ class Transaction:
     units: Names
     committed: Committed = field(default_factory=Committed)
     held: dict[int, Held] = field(default_factory=dict)
-    """Leased rows out of those that the batch names, as the steps so far left them."""
+    """Those of the batch's rows that are leased, as the steps so far left them."""
     every_run: bool = False
     items_taken: int = 0
     before: tuple[int, ...] = field(init=False)
@@ -46,9 +46,9 @@ class Transaction:
         self.before = tuple(self.tally.states)
 
     def minute(self, pages: int) -> dict[str, int] | None:
-        """What the commit adds to its minute, as ``keep_minute`` wants it; ``None``: nothing.
+        """The values of ``keep_minute``: what the commit adds to its minute; ``None``: nothing.
 
-        ``pages`` are those of the run so far.
+        ``pages``: responses of the run so far.
         """
         gained = {
             state.name: self.tally.states[state] - self.before[state]
@@ -61,15 +61,18 @@ class Transaction:
         return {**gained, **number, "open": self.committed.counts.open}
 
     def hold(self, ids: Iterable[int]) -> None:
-        """Look up which of these rows are leased."""
+        """Look up which of these rows are leased, and add them to ``held``."""
         self.held.update(self.tables.leased(ids))
 
     def unit_of(self, held: Held) -> UnitChange:
-        """Where to note what becomes of the row's unit."""
+        """The change of the row's unit, to be added to."""
         return self.tables.units.of(held.unit, held.kind)
 
-    def let_go(self, row: int, state: State, later: float = 0.0) -> Held | None:
-        """A row stops being leased; ``None`` if it was not. ``later``: a delay beside its own."""
+    def end_lease(self, row: int, state: State, later: float = 0.0) -> Held | None:
+        """A row is not leased any more; ``None`` if it was not.
+
+        ``later``: it is not leased again before that time, nor before its own ``not_before``.
+        """
         held = self.held.pop(row, None)
         if held is None:
             return None
@@ -82,21 +85,21 @@ class Transaction:
 
 
 class Occurrences:
-    """Bases of counted arrivals → how many of each there were in this run.
+    """How often each base of counted arrivals has occurred in this run.
 
-    Only those that came more than once, and of them the most recent ones: the store knows
-    the others. Ten thousand equal requests then cost one look-up each.
+    A cache of the most recent bases that occurred more than once; the others are looked up in
+    the store. With it, ten thousand equal requests cost one look-up each.
     """
 
     def __init__(self) -> None:
         self._counts: OrderedDict[bytes, int] = OrderedDict()
 
     def get(self, base: bytes) -> int:
-        """How many are known to have come; there may have been more."""
+        """The number of occurrences that is known; there may have been more."""
         return self._counts.get(base, 0)
 
-    def keep(self, counts: Mapping[bytes, int]) -> None:
-        """What a commit that was kept has counted."""
+    def remember(self, counts: Mapping[bytes, int]) -> None:
+        """The counts of a transaction that was committed."""
         for base, count in counts.items():
             if count > 1:
                 self._counts[base] = count
@@ -106,18 +109,18 @@ class Occurrences:
 
 
 class Arrivals:
-    """Tells new arrivals from known ones, and writes the new ones."""
+    """Deduplicates arrivals and writes the new ones."""
 
     def __init__(self, transaction: Transaction, occurrences: Occurrences) -> None:
         self._in = transaction
         self._occurrences = occurrences
         self.counts: dict[bytes, int] = {}
-        """Bases of counted arrivals → the occurrences of this run that are used up."""
+        """Base of counted arrivals → its occurrences in this run so far."""
         self._known: dict[bytes, Known | None] = {}
         self._admitted: list[NewRow] = []
         self._continued: list[Changed] = []
         self._aliases: list[tuple[bytes, int]] = []
-        self._met: list[tuple[bytes, int]] = []
+        self._repeated: list[tuple[bytes, int]] = []
         self._ignored: list[Outcome] = []
         self._skipped: list[tuple[NewRow, Outcome]] = []
         self._given: set[bytes] = set()
@@ -125,7 +128,7 @@ class Arrivals:
     def apply(
         self, arrivals: Sequence[Admission | Continuation], finishes: Sequence[Finish]
     ) -> None:
-        """Write the arrivals; what the finishes bring along is only looked up."""
+        """Write the arrivals; the identities of the finishes are looked up with them."""
         self._look_up(arrivals, finishes)
         slots = self._in.slots.ids({arrival.slot for arrival in arrivals})
         for arrival in arrivals:
@@ -138,7 +141,7 @@ class Arrivals:
     def is_known(self, arrival: Admission) -> bytes | None:
         """The identity of a new arrival, which is known from now on if it is recorded.
 
-        ``None``: it was known, and is among the duplicates.
+        ``None``: it was known already; the arrival is added to the duplicates.
         """
         identity = self._identity(arrival)
         known = self._find(identity)
@@ -147,26 +150,26 @@ class Arrivals:
                 self._use(arrival, identity, arrival.id)
             return identity
         if arrival.counted:
-            self._met.append((identity, known.row))
+            self._repeated.append((identity, known.row))
             self._use(arrival, identity, known.row)
         self._in.committed.duplicates.add(arrival.id)
         return None
 
-    def write_met(self) -> None:
-        """Note that rows of earlier runs arrived in this one."""
-        if self._met:
-            self._in.tables.meet(self._in.run, self._met)
-            self._met.clear()
+    def write_repeated(self) -> None:
+        """Record the rows of earlier runs that arrived again in this one."""
+        if self._repeated:
+            self._in.tables.arrive_again(self._in.run, self._repeated)
+            self._repeated.clear()
 
     def add_aliases(self, row: int, identities: Iterable[bytes]) -> None:
-        """DupeFilter that become known with a row's finish."""
+        """Add identities that become known with a row's finish."""
         for identity in identities:
             if self._find(identity) is None:
                 self._known[identity] = Known(row, 0)
                 self._in.tables.add_aliases([(identity, row)])
 
     def row(self, arrival: Admission, identity: bytes, slot: int, state: State) -> NewRow:
-        """A new row's columns."""
+        """The columns of a new row."""
         unit = arrival.unit
         if isinstance(unit, str):
             name = storable(unit)
@@ -245,7 +248,7 @@ class Arrivals:
         state = State.leased
         if not change.lease:
             state = State.pending
-            self._in.let_go(change.id, state)
+            self._in.end_lease(change.id, state)
         self._continued.append(
             Changed(
                 url=change.url,
@@ -264,7 +267,7 @@ class Arrivals:
         )
 
     def _ignore(self, change: Continuation, held: Held) -> None:
-        self._in.let_go(change.id, State.ignored)
+        self._in.end_lease(change.id, State.ignored)
         unit = self._in.unit_of(held)
         unit.attempts += change.attempts - held.attempts
         self._in.tables.units.end(unit, held.kind, change.id, State.ignored)
@@ -285,12 +288,12 @@ class Arrivals:
         )
 
     def _write(self) -> None:
-        """In this order: a row may arrive, go on and be ignored in one batch."""
+        """Write in this order: a row may arrive, continue and be ignored in one batch."""
         tables = self._in.tables
         if self._admitted:
             tables.admit(self._admitted)
         if self._skipped:
-            tables.bury(self._skipped)
+            tables.add_tombstones(self._skipped)
         if self._continued:
             tables.continue_rows(self._continued)
         if self._aliases:
@@ -304,7 +307,7 @@ class Arrivals:
     def _look_up(
         self, arrivals: Sequence[Admission | Continuation], finishes: Sequence[Finish]
     ) -> None:
-        """Ask for the identities of a whole batch at once."""
+        """Look up the identities of the whole batch at once."""
         keys = {_key_of(arrival) for arrival in arrivals if _may_be_skipped(arrival)}
         if keys:
             self._given = self._in.tables.given(keys)
@@ -361,11 +364,11 @@ class Arrivals:
         return occurrence_identity(base, occurrence)
 
     def _skips(self, arrival: Admission) -> bool:
-        """An earlier number has what it would give."""
+        """Whether an earlier number has the items that it would give."""
         return _may_be_skipped(arrival) and _key_of(arrival) in self._given
 
     def _use(self, arrival: Admission, identity: bytes, row: int) -> None:
-        """An identity stands for a row that arrived in this run."""
+        """An identity belongs to a row that arrived in this run."""
         self._known[identity] = Known(row, self._in.run)
         if arrival.counted:
             base = arrival.identity
@@ -374,8 +377,8 @@ class Arrivals:
     def _next_occurrence(self, base: bytes) -> int:
         """The first occurrence whose row is absent or did not arrive in this run.
 
-        Those that arrived in a run are the first ones, without a gap: so the end of them can
-        be searched for in steps that double, where it is not remembered.
+        The occurrences that arrived in a run are the first ones, without a gap: so their end is
+        found by a search in steps that double, unless it is in the cache.
         """
         first = self.counts.get(base, self._occurrences.get(base))
         if self._is_free(base, first):

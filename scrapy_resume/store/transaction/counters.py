@@ -1,4 +1,4 @@
-"""The job's counters while a transaction changes them, and the names it has ids for."""
+"""The job's counters within a transaction, and the cache of ids by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CACHED_NAMES: Final = 10_000
 
 
 class Tally:
-    """The counters as the transaction leaves them. Rows of ``start()``'s items don't count."""
+    """The counters as the transaction leaves them. Rows of ``start()``'s items are not counted."""
 
     def __init__(self, counts: Counts, alone_id: int, superseded: int) -> None:
         self.states = [
@@ -30,7 +30,7 @@ class Tally:
         self.alone_id = alone_id
         self.superseded = superseded
         self.slots: dict[int, int] = {}
-        """Slot → change of the rows that can be leased from it; 0 if it was only asked about."""
+        """Slot → change of its leasable rows; 0 if the run only asked about it."""
 
     def enter(self, state: int, kind: int, slot: int, suspect: int, not_before: float) -> None:
         """A row is in ``state`` from now on."""
@@ -73,8 +73,8 @@ class Tally:
 class Names:
     """Ids of download slots or of units, by name; the most recent ones are cached.
 
-    What a transaction found or added is cached when the transaction was kept: an id that was
-    rolled back belongs to another name the next time.
+    What a transaction found or added is cached once it is committed: an id that was rolled back
+    may be assigned to another name later.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Names:
         self._fresh: dict[str, int] = {}
 
     def ids(self, names: Iterable[str]) -> Mapping[str, int]:
-        """The ids of these names; unknown ones are added."""
+        """The ids of these names; unknown names are added."""
         found = self.known(names)
         if missing := sorted(set(names) - found.keys()):
             added = self._add(missing)
@@ -97,7 +97,7 @@ class Names:
         return found
 
     def known(self, names: Iterable[str]) -> dict[str, int]:
-        """The ids of those names that there are."""
+        """The ids of those of these names that exist."""
         cached, fresh = self._cached, self._fresh
         found = {}
         missing = []
@@ -113,13 +113,13 @@ class Names:
             found.update(rows)
         return found
 
-    def keep(self) -> None:
-        """The transaction was kept."""
+    def committed(self) -> None:
+        """The transaction was committed."""
         if len(self._cached) + len(self._fresh) > CACHED_NAMES:
             self._cached.clear()
         self._cached.update(self._fresh)
         self._fresh.clear()
 
-    def forget(self) -> None:
+    def rolled_back(self) -> None:
         """The transaction was rolled back."""
         self._fresh.clear()

@@ -1,7 +1,7 @@
-"""Events that are kept with the commit that made them true, until somebody was told of them.
+"""Events: stored in the commit that makes them true, until they are delivered.
 
-Nothing is kept that nobody wants, but for what an opening does: nobody can say then who will
-listen.
+Only events that somebody listens to are stored. The exception are those of an opening: it is not
+known then who will listen.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ REQUEST_EVENTS: Final[Mapping[int, str]] = {
 UNIT_EVENT: Final = "unit_completed"
 
 AT_OPENING: Final = frozenset({"request_parked", UNIT_EVENT})
-"""What a recovery tells, beside that the job was opened."""
+"""The events of a recovery, beside that of the opening."""
 
 
 class EventTables(Protocol):
-    """Of ``Tables``, what events need."""
+    """The part of ``Tables`` that events need."""
 
     units: UnitChanges
 
@@ -38,17 +38,19 @@ class EventTables(Protocol):
         """Units, in the keys of ``units --json``."""
 
     def add_event(self, payload: str) -> int:
-        """Keep events until they are told; returns their id."""
+        """Keep events until they are delivered; returns their id."""
 
-    def forget_events(self, events: Sequence[int]) -> None:
-        """They were told."""
+    def delete_events(self, events: Sequence[int]) -> None:
+        """Delete events that were delivered."""
 
 
 def keep_events(
     tables: EventTables, wanted: Collection[str], notices: Sequence[Mapping[str, Any]] = ()
 ) -> list[EventNote]:
-    """Keep what the transaction has made true and somebody wants to know; after
-    ``settle_units``. ``notices`` come first."""
+    """Store the wanted events that the transaction has made true, ``notices`` first.
+
+    To be called after ``settle_units``.
+    """
     events: list[dict[str, Any]] = [dict(notice) for notice in notices]
     if wanted:
         events += _of_requests(tables, wanted)
@@ -70,7 +72,7 @@ def _of_requests(tables: EventTables, wanted: Collection[str]) -> list[dict[str,
 
 
 def opened(run: int, crashed: bool, recovered: int, parked: int) -> list[dict[str, Any]]:
-    """What an opening makes true."""
+    """The events of an opening."""
     events: list[dict[str, Any]] = [
         {"event": "job_opened" if run == 1 else "job_resumed", "run": run}
     ]
@@ -82,10 +84,10 @@ def opened(run: int, crashed: bool, recovered: int, parked: int) -> list[dict[st
 
 
 def closed(run: int, status: str, reason: str) -> list[dict[str, Any]]:
-    """What a closing makes true."""
+    """The event of a closing."""
     return [{"event": "job_closed", "run": run, "status": status, "reason": reason}]
 
 
 def noted(rows: Sequence[Sequence[Any]]) -> list[EventNote]:
-    """(id, payload) as the store has them."""
+    """Notes out of the store's rows (id, payload)."""
     return [EventNote(number, json.loads(payload)) for number, payload in rows]

@@ -1,4 +1,4 @@
-"""What ends: finished rows with their items, tombstones, releases."""
+"""The ends in a batch: finished rows with their items, tombstones, releases."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Finishes:
         self._in = transaction
         self._arrivals = arrivals
         self._finished: list[Finish] = []
-        self._buried: list[tuple[NewRow, Outcome]] = []
+        self._tombstones: list[tuple[NewRow, Outcome]] = []
         self._items: list[tuple[int, ItemRecord]] = []
         self._changes: Counter[int] = Counter()
         """Row → by how much its number of items changes."""
         self._units: dict[int, UnitChange] = {}
-        """Row that this batch ends → what that does to its unit."""
+        """Row that this batch ends → the change of its unit."""
 
     def spill(self, spills: Sequence[tuple[int, ItemRecord]]) -> None:
-        """Keep provisional items."""
+        """Store provisional items."""
         if spills:
             self._in.tables.add_spills([_new_item(row, item) for row, item in spills])
 
@@ -44,14 +44,14 @@ class Finishes:
         self._write()
 
     def release(self, releases: Sequence[Release]) -> None:
-        """leased → pending; what the rows spilled is dropped."""
+        """leased → pending; the provisional items of the rows are deleted."""
         released = [release for release in releases if self._release(release)]
         if released:
             self._in.tables.release(released, self._in.now)
             self._in.tables.drop_spills([release.id for release in released])
 
     def _release(self, release: Release) -> bool:
-        held = self._in.let_go(release.id, State.pending, release.not_before)
+        held = self._in.end_lease(release.id, State.pending, release.not_before)
         if held is None:
             return False
         if release.attempts != held.attempts:
@@ -59,10 +59,10 @@ class Finishes:
         return True
 
     def _end(self, finish: Finish) -> bool:
-        """Whether the finish counts: a row that is not leased any more has ended before."""
+        """Whether the finish is applied: a row that is not leased any more has ended before."""
         if finish.tombstone is not None:
-            return self._bury(finish)
-        held = self._in.let_go(finish.id, finish.state)
+            return self._add_tombstone(finish)
+        held = self._in.end_lease(finish.id, finish.state)
         if held is None:
             return False
         if finish.supersedes and (held.items or self._changes[finish.id]):
@@ -78,7 +78,7 @@ class Finishes:
         trouble = _text(finish.error), _text(finish.error_message)
         self._in.tables.units.end(unit, kind, finish.id, finish.state, trouble)
 
-    def _bury(self, finish: Finish) -> bool:
+    def _add_tombstone(self, finish: Finish) -> bool:
         tombstone = finish.tombstone
         assert tombstone is not None
         identity = self._arrivals.is_known(tombstone)
@@ -89,14 +89,14 @@ class Finishes:
         if tombstone.kind == Kind.request:
             self._in.tally.states[finish.state] += 1
         row = self._arrivals.row(tombstone, identity, slot, finish.state)
-        self._buried.append((row, self._outcome(finish)))
+        self._tombstones.append((row, self._outcome(finish)))
         unit = self._in.tables.units.of(row.unit, row.kind)
         unit.admit()
         self._end_in_unit(finish, unit, row.kind, 0)
         return True
 
     def _supersede(self, row: int) -> None:
-        """Delete what an earlier execution gave, items taken in this batch by key included."""
+        """Delete the items of an earlier execution, also those that this batch wrote by key."""
         self._store_items()
         deleted = self._in.tables.drop_items(row)
         self._in.tally.items_stored -= deleted
@@ -115,14 +115,14 @@ class Finishes:
         self._items += [(row, item) for item in finish.items]
 
     def _take_spilled(self, row: int) -> None:
-        """There may be very many: they go from table to table in portions."""
+        """Make the provisional items visible, in portions: there may be very many."""
         for portion in self._in.tables.spilled(row):
             self._items += [(row, item) for item in portion]
             self._store_items()
         self._in.tables.drop_spills([row])
 
     def _store_items(self) -> None:
-        """Write the items that were taken so far, in order."""
+        """Write the items that were collected so far, in order."""
         items, self._items = self._items, []
         if not items:
             return
@@ -153,8 +153,8 @@ class Finishes:
         tables = self._in.tables
         if self._changes:
             self._count_items_in_units()
-        if self._buried:
-            tables.bury(self._buried)
+        if self._tombstones:
+            tables.add_tombstones(self._tombstones)
         if self._finished:
             tables.finish([self._outcome(finish) for finish in self._finished])
         rest = [(row, change) for row, change in self._changes.items() if change]
@@ -162,7 +162,7 @@ class Finishes:
             tables.change_items(rest)
 
     def _count_items_in_units(self) -> None:
-        """By their keys, items may come from rows that ended long ago."""
+        """Change the counts of units; by key, items may come from rows that ended long ago."""
         others = [row for row in self._changes if row not in self._units]
         units = self._in.tables.units_of(others) if others else {}
         for row, change in self._changes.items():
@@ -173,7 +173,7 @@ class Finishes:
                 unit.items += change
 
     def _outcome(self, finish: Finish) -> Outcome:
-        """Items of a row that is buried are counted when it is there."""
+        """The items of a tombstone are counted once its row exists."""
         items = 0 if finish.tombstone is not None else self._changes.pop(finish.id, 0)
         return Outcome(
             state=int(finish.state),

@@ -1,8 +1,8 @@
-"""What a number of a job takes over from earlier ones: which requests gave items.
+"""Delta crawls: a number of a job copies from earlier ones which requests gave items.
 
-The keys are kept with the number itself, so that earlier ones can be deleted. The first
-``delta`` crawl gathers them from all numbers that are there; from then on each number takes
-over what the one before knew.
+Each number has its own copy of the keys, so that earlier numbers can be deleted. The first
+``delta`` crawl collects them from all numbers that exist; from then on each number copies those
+of the one before.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 def up_to_first_keeper(earlier: Iterable[tuple[T, bool]]) -> list[T]:
-    """Those to read, out of the earlier numbers, the latest first, and whether they keep keys.
+    """The earlier numbers to read. Given are all, the latest first, and whether each has keys.
 
-    One that does knows what all numbers before it gave.
+    A number that has keys knows those of all numbers before it.
     """
     found = []
     for number, keeps in earlier:

@@ -53,5 +53,5 @@ def load_migrations(folder: Traversable) -> list[Migration]:
     ]
     found.sort()
     if [migration.version for migration in found] != list(range(2, len(found) + 2)):
-        raise ValueError("a version is missing among the migrations, or there twice")
+        raise ValueError("a version of the migrations is missing, or occurs twice")
     return found

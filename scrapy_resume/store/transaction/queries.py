@@ -1,4 +1,4 @@
-"""Loads the named SQL blocks of a ``.sql`` file.
+"""Loads the named queries of ``.sql`` files.
 
 A block begins with a line ``-- name: lease_requests``; the comment lines that follow
 describe it; the rest, up to the next block, is the statement. A query has the name of
@@ -21,8 +21,8 @@ NAME_MARK = "-- name:"
 def load_queries(*path: str) -> Mapping[str, str]:
     """The blocks of ``store/sql/<path>``: name → statement, without its description.
 
-    Raises ``ValueError`` for a block that is described nowhere, empty, or named twice: the
-    files are part of the package, so that is a defect of it.
+    Raises ``ValueError`` for a block without a description or a statement, and for a name that
+    occurs twice: the files are part of the package, so that is a defect of it.
     """
     return MappingProxyType(dict(_parse(read_sql(*path))))
 
@@ -46,6 +46,8 @@ def _parse(text: str) -> Iterator[tuple[str, str]]:
         described = [line for line in lines if line.startswith("-- ")]
         statement = "\n".join(line for line in lines if not line.startswith("--")).strip()
         if not described or not statement or name in names:
-            raise ValueError(f"the SQL block {name!r} has no description, no statement or a twin")
+            raise ValueError(
+                f"the SQL block {name!r} lacks a description or a statement, or occurs twice"
+            )
         names.add(name)
         yield name, statement

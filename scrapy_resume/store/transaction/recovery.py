@@ -1,4 +1,4 @@
-"""What becomes of the rows that a run held when it ended."""
+"""Recovery: what becomes of the rows that a run held when it ended."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Final
 from scrapy_resume.model import Phase, State
 from scrapy_resume.store.contract import Recovered
 from scrapy_resume.store.transaction.counters import Tally
-from scrapy_resume.store.transaction.tables import Fate, LeasedThen, Tables
+from scrapy_resume.store.transaction.tables import OrphanedRow, RecoveryOutcome, Tables
 
 CRASH: Final = "crash"
 PATIENCE: Final = 20
-"""Crashes beyond the limit after which a suspect is parked even though each time the process
-died before the site answered: the request itself may be what kills it."""
+"""Crashes beyond the limit after which a suspect is parked although the process died before the
+site answered each time: the request itself may be what kills it."""
 
 
 @dataclass(frozen=True)
 class Death:
-    """How the run before ended, as far as its requests may be blamed for it."""
+    """How the previous run ended, and which of its requests may have caused it."""
 
     marks: Mapping[int, Phase] = field(default_factory=dict)
     """Rows that the engine held. Empty after a graceful end."""
@@ -30,13 +30,13 @@ class Death:
     """False: the process was not ended by what it did (a takeover by force)."""
 
 
-def fate(row: LeasedThen, death: Death) -> Fate:
-    """Pending again, as a suspect after too many crashes; parked if it crashed while alone."""
+def recovery_outcome(row: OrphanedRow, death: Death) -> RecoveryOutcome:
+    """Pending, as a suspect after too many crashes; parked if it crashed while it ran alone."""
     phase = death.marks.get(row.id)
     if phase is None:
-        return Fate(State.pending, attempts=0, crashes=row.crashes, suspect=row.suspect)
+        return RecoveryOutcome(State.pending, attempts=0, crashes=row.crashes, suspect=row.suspect)
     if not death.blames:
-        return Fate(State.pending, attempts=1, crashes=row.crashes, suspect=row.suspect)
+        return RecoveryOutcome(State.pending, attempts=1, crashes=row.crashes, suspect=row.suspect)
     crashes = row.crashes + 1
     if row.id == death.alone_id and (
         phase is Phase.answered or crashes >= death.crash_limit + PATIENCE
@@ -45,7 +45,7 @@ def fate(row: LeasedThen, death: Death) -> Fate:
             f"the process died {crashes} times while it was in flight, the last time while it "
             "ran alone"
         )
-        return Fate(
+        return RecoveryOutcome(
             State.parked,
             attempts=1,
             crashes=crashes,
@@ -54,16 +54,16 @@ def fate(row: LeasedThen, death: Death) -> Fate:
             error_message=message,
         )
     suspect = int(bool(row.suspect) or crashes >= death.crash_limit)
-    return Fate(State.pending, attempts=1, crashes=crashes, suspect=suspect)
+    return RecoveryOutcome(State.pending, attempts=1, crashes=crashes, suspect=suspect)
 
 
 def recover(tables: Tables, tally: Tally, death: Death, now: float) -> Recovered:
-    """Take back what is leased, within the transaction at hand; provisional items end too."""
-    rows = tables.held_then()
+    """Take back the leased rows, within the current transaction; delete provisional items."""
+    rows = tables.orphaned_rows()
     recovered = Recovered(requests=len(rows))
     ends = []
     for row in rows:
-        end = fate(row, death)
+        end = recovery_outcome(row, death)
         tally.leave(State.leased, row.kind, row.slot, row.suspect, row.not_before)
         tally.enter(end.state, row.kind, row.slot, end.suspect, row.not_before)
         if end.attempts or end.state is State.parked:
@@ -81,8 +81,8 @@ def recover(tables: Tables, tally: Tally, death: Death, now: float) -> Recovered
 
 
 def supersede_every_run(tables: Tables, tally: Tally, run: int, now: float) -> None:
-    """Requests that are fetched once in each run are not owed by later ones."""
-    rows = tables.unmet(run)
+    """Requests of earlier runs that are fetched once in each run are ignored from here on."""
+    rows = tables.old_every_run(run)
     for row in rows:
         tally.leave(State.pending, row.kind, row.slot, row.suspect, row.not_before)
         tally.enter(State.ignored, row.kind, row.slot, row.suspect, row.not_before)

@@ -1,8 +1,7 @@
-"""A selection of requests as a condition on the view ``requests``, for both databases."""
+"""A selection of requests as a condition on the view ``requests``, in a database's dialect."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -10,8 +9,8 @@ from scrapy_resume.model import Selection, State
 from scrapy_resume.store.transaction.storable_text import storable
 
 UNRECORDED: Final = '{"unrecorded":true}'
-"""The payload of a row that lived in memory, and was written when it had ended: nobody can fetch
-it again without the page that led to it."""
+"""The payload of a row that lived in memory and was written when it had ended: it cannot be fetched
+again without the page that led to it."""
 
 
 LISTED: Final = (
@@ -23,9 +22,7 @@ LISTED: Final = (
 
 EVERYTHING: Final = Selection()
 TROUBLED: Final = frozenset({State.failed, State.parked})
-"""What both databases list apart, so that it is found without reading all."""
-
-_HOST: Final = re.compile(r"[^:]+://(?:[^/@]*@)?(\[[^]]*\]|[^/:?#]*)")
+"""States that both backends can find without reading all requests."""
 
 
 class Condition(NamedTuple):
@@ -36,7 +33,7 @@ class Condition(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """How a database says it."""
+    """The words of a database."""
 
     value: Callable[[str], str]
     """The place of a value, by its name."""
@@ -46,35 +43,6 @@ class Dialect(NamedTuple):
     """The condition that ``v.url`` fits the pattern whose place is given."""
     pattern: Callable[[str], str]
     """A glob as such a pattern."""
-
-
-def url_host(url: str) -> str:
-    """For databases that cannot tell by themselves."""
-    found = _HOST.match(url)
-    return found[1] if found else ""
-
-
-def _sqlite_pattern(glob: str) -> str:
-    return glob.replace("[", "[[]")
-
-
-def _postgres_pattern(glob: str) -> str:
-    escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%").replace("?", "_")
-
-
-SQLITE: Final = Dialect(
-    value=lambda name: f":{name}",
-    host="url_host(v.url)",
-    like=lambda place: f"v.url GLOB {place}",
-    pattern=_sqlite_pattern,
-)
-POSTGRES: Final = Dialect(
-    value=lambda name: f"%({name})s",
-    host="substring(v.url from '^[^:]+://(?:[^/@]*@)?(\\[[^]]*\\]|[^/:?#]*)')",
-    like=lambda place: f"v.url LIKE {place}",
-    pattern=_postgres_pattern,
-)
 
 
 def condition(selection: Selection, dialect: Dialect) -> Condition:

@@ -1,4 +1,4 @@
-"""What people tell a job: which requests to fetch again, and which never to fetch."""
+"""Retrying and parking requests by a command: which ones, and how."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ PARKED_BY_DEFAULT: Final = (State.pending, State.failed)
 MAY_BE_PARKED: Final = frozenset(PARKED_BY_DEFAULT)
 
 PARKED: Final = "Parked"
-"""The error of a request that was parked by somebody, and not because a process died."""
+"""The error of a request that a command has parked, not a crash."""
 
 RETRIES: Final = "retry_times"
 """The key of ``meta`` in which Scrapy's retry middleware counts."""
 
 
 AT_ONCE: Final = 5_000
-"""Rows that are changed by one statement."""
+"""Rows that one statement changes."""
 
 
 def in_portions(find: Callable[[int], list[int]], change: Callable[[list[int]], int]) -> int:
-    """Change all rows that ``find`` finds above an id, in order, some at a time; how many."""
+    """Change all rows that ``find`` finds above an id, in order and in portions; how many."""
     total, after = 0, -1
     while ids := find(after):
         total += change(ids)
@@ -36,14 +36,14 @@ def in_portions(find: Callable[[int], list[int]], change: Callable[[list[int]], 
 
 
 def to_retry(selection: Selection) -> Selection:
-    """The selection, of the states that it is about. Raises ``ConfigurationError``."""
+    """The selection, with the states that can be changed so. Raises ``ConfigurationError``."""
     if selection.partial and not selection.states:
         return replace(selection, states=(State.done,))
     return _of(selection, RETRIED_BY_DEFAULT, MAY_BE_RETRIED, "retried")
 
 
 def to_park(selection: Selection) -> Selection:
-    """The selection, of the states that it is about. Raises ``ConfigurationError``."""
+    """The selection, with the states that can be changed so. Raises ``ConfigurationError``."""
     return _of(selection, PARKED_BY_DEFAULT, MAY_BE_PARKED, "parked")
 
 
@@ -62,7 +62,7 @@ def _of(
 
 
 def without_retries(payload: str) -> str:
-    """A request as it was before it was tried again: all its attempts are before it."""
+    """The payload without Scrapy's count of retries: the request has all its attempts again."""
     fields = json.loads(payload)
     meta = fields.get("meta")
     if not isinstance(meta, dict) or RETRIES not in meta:

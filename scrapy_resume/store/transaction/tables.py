@@ -1,8 +1,8 @@
-"""What the steps of a transaction ask of a backend: one method for each statement.
+"""The interface between the steps of a transaction and a backend: one method a statement.
 
-The steps themselves (``arrivals``, ``finishes``, ``batch``, ``recovery``) are the same for
-every store, so that two stores cannot come to differ in what they promise. Whatever is
-called here happens within the transaction at hand, and is undone with it.
+The steps themselves (``arrivals``, ``finishes``, ``apply``, ``recovery``) are shared by all
+backends, so that backends cannot differ in what they guarantee. Every method runs within the
+current transaction and is rolled back with it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scrapy_resume.store.transaction.units import UnitTables
 
 
 class Held(NamedTuple):
-    """What a commit has to know about a row that this run has leased."""
+    """The columns of a leased row that a commit needs."""
 
     kind: int
     slot: int
@@ -37,7 +37,7 @@ class Held(NamedTuple):
 
 
 class Known(NamedTuple):
-    """Who has an identity."""
+    """The row that has an identity."""
 
     row: int
     run: int
@@ -45,7 +45,7 @@ class Known(NamedTuple):
 
 
 class NewRow(NamedTuple):
-    """A row that was not there. Texts are storable as they are."""
+    """A new row. Texts are storable as they are."""
 
     id: int
     identity: bytes
@@ -77,13 +77,13 @@ class Outcome(NamedTuple):
     error_message: str | None
     updated_at: float
     items: int
-    """How many items came to the row, or left it."""
+    """By how much the number of the row's items changes."""
     items_failed: int
     id: int
 
 
 class Changed(NamedTuple):
-    """A leased row that goes on as another request."""
+    """A leased row with its next request."""
 
     url: str
     payload: str
@@ -109,8 +109,8 @@ class NewItem(NamedTuple):
     payload: str
 
 
-class LeasedThen(NamedTuple):
-    """A row that a run held when it ended."""
+class OrphanedRow(NamedTuple):
+    """A row that was leased when its run ended."""
 
     id: int
     kind: int
@@ -121,8 +121,8 @@ class LeasedThen(NamedTuple):
     unit: int
 
 
-class Fate(NamedTuple):
-    """What becomes of such a row."""
+class RecoveryOutcome(NamedTuple):
+    """What a recovery makes of such a row."""
 
     state: State
     attempts: int
@@ -134,7 +134,7 @@ class Fate(NamedTuple):
 
 
 class DueRow(NamedTuple):
-    """A pending row, as far as counting it goes."""
+    """The columns of a delayed row that its counters need."""
 
     id: int
     kind: int
@@ -143,8 +143,8 @@ class DueRow(NamedTuple):
     not_before: float
 
 
-class Unmet(NamedTuple):
-    """A pending row that a later run does not owe."""
+class OldEveryRun(NamedTuple):
+    """A pending row of an earlier run that is fetched once in each run."""
 
     id: int
     kind: int
@@ -177,7 +177,7 @@ def as_leased(row: int, identity: bytes, columns: Sequence[Any], slot: str) -> L
 
 
 class Leases(Protocol):
-    """The leases of one job, for the run that owns its part of it."""
+    """The leases of one job, for one run of it."""
 
     def due(self, now: float, count: int) -> list[DueRow]:
         """Delayed rows whose time has come, those that waited longest first."""
@@ -186,132 +186,132 @@ class Leases(Protocol):
         """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
 
     def end_delays(self, rows: Sequence[int]) -> None:
-        """From here on these can be leased."""
+        """Delayed rows can be leased from here on."""
 
     def lease(self, wishes: Sequence[tuple[Wish, int]], now: float) -> list[LeasedRow]:
-        """Lease the first rows of slots (their ids beside the wishes), wish after wish."""
+        """Lease the first rows of slots, wish after wish; each wish comes with the slot's id."""
 
     def lease_suspect(self, now: float) -> LeasedRow | None:
         """Lease the suspect that was found first."""
 
     def count_suspects(self) -> int:
-        """Suspects that could run now."""
+        """How many suspects this run can lease now."""
 
     def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
-        """By key, the rows that can be leased from slots now. (Slot → how this transaction has
-        changed that number, for a store that keeps count.)"""
+        """Slot key → number of rows that can be leased now. ``slots``: slot → by how much this
+        transaction has changed that number, for a store that keeps it."""
 
 
 class Tables(EventTables, UnitTables, Protocol):
-    """The statements of one job, for the run that owns its part of it.
+    """The statements of one job, for one run of it.
 
-    Those about events and units stand with who asks them.
+    Those about events and units are in ``EventTables`` and ``UnitTables``.
     """
 
     @property
     def leases(self) -> Leases:
-        """Of the same run, within the same transaction."""
+        """The leases of the same run, within the same transaction."""
 
     # Names
 
     def find_slots(self, keys: Sequence[str]) -> dict[str, int]:
-        """The ids of those download slots that there are."""
+        """The ids of the download slots that exist, by key."""
 
     def add_slots(self, keys: Sequence[str]) -> dict[str, int]:
-        """The ids of download slots that were not there."""
+        """Add download slots; their ids, by key."""
 
     def find_units(self, names: Sequence[str]) -> dict[str, int]:
-        """The ids of those named units that there are."""
+        """The ids of the named units that exist, by name."""
 
     def add_units(self, names: Sequence[str]) -> dict[str, int]:
-        """The ids of named units that were not there."""
+        """Add named units; their ids, by name."""
 
     # Arrivals
 
     def leased(self, ids: Iterable[int]) -> dict[int, Held]:
-        """Which of these rows this run has leased."""
+        """Those of these rows that this run has leased, by id."""
 
     def known(self, identities: Iterable[bytes], claims: Mapping[bytes, int]) -> dict[bytes, Known]:
-        """Which of these identities the job has, and who has them.
+        """Those of these identities that the job knows, and the rows that have them.
 
-        ``claims``: those that this transaction is going to add if they are new, and their rows.
-        A store that others write to at the same time takes them for these rows at once.
+        ``claims``: identity → row, for those that this transaction adds if they are new. A store
+        that other workers write to at the same time claims them for these rows at once.
         """
 
     def given(self, keys: Iterable[bytes]) -> set[bytes]:
-        """With which of these keys a request of an earlier number gave items."""
+        """Those of these keys by which a request of an earlier number gave items."""
 
     def admit(self, rows: Sequence[NewRow]) -> None:
-        """New rows, pending or leased."""
+        """Insert new rows, pending or leased."""
 
-    def bury(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
-        """Tombstones: rows that were not recorded while they were open, in their final state."""
+    def add_tombstones(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
+        """Insert rows that were not recorded while they were open, in their final state."""
 
-    def meet(self, run: int, rows: Sequence[tuple[bytes, int]]) -> None:
-        """Rows of earlier runs (by the identity they were known by) arrived again in this run."""
+    def arrive_again(self, run: int, rows: Sequence[tuple[bytes, int]]) -> None:
+        """Record that rows of earlier runs, given by identity and id, arrived again in this run."""
 
     def continue_rows(self, changes: Sequence[Changed]) -> None:
-        """Leased rows go on as other requests."""
+        """Replace the requests of leased rows."""
 
     def add_aliases(self, aliases: Sequence[tuple[bytes, int]]) -> None:
-        """Rows take on other identities."""
+        """Add identities to rows, as (identity, row)."""
 
     # Ends
 
     def finish(self, outcomes: Sequence[Outcome]) -> None:
-        """The end of leased rows, which clears them of suspicion."""
+        """End leased rows; they are no suspects any more."""
 
     def release(self, rows: Sequence[Release], now: float) -> None:
         """leased → pending."""
 
     def change_items(self, changes: Sequence[tuple[int, int]]) -> None:
-        """(row, change): items came to rows that have ended, or left them."""
+        """Change the number of items of rows that have ended, as (row, change)."""
 
     # Items
 
     def add_spills(self, items: Sequence[NewItem]) -> None:
-        """Provisional items."""
+        """Store provisional items."""
 
     def spilled(self, row: int) -> Iterator[list[ItemRecord]]:
         """A row's provisional items in order, in portions."""
 
     def drop_spills(self, rows: Sequence[int]) -> None:
-        """Rows are finished, released or duplicates."""
+        """Delete the provisional items of rows that are finished, released or duplicates."""
 
     def store_items(self, items: Sequence[NewItem]) -> None:
-        """Items become visible, in order; each gets the next id. One with a known key replaces
-        the one that had it, and comes last all the same."""
+        """Make items visible, in order; each gets the next id. An item with a known key replaces
+        the one that had it and gets a new id all the same."""
 
     def drop_items(self, row: int) -> int:
-        """Delete what an earlier execution of the row gave; how many there were."""
+        """Delete the items that an earlier execution of the row gave; how many there were."""
 
     def item_owners(self, keys: Sequence[str]) -> dict[str, int]:
-        """Which of these keys there are items with, and whose they are."""
+        """The rows of the items that have these keys, by key."""
 
     # Beside the requests
 
     def keep_state(self, state: SavedState) -> None:
-        """``spider.state``, and cookie jars that changed."""
+        """Save ``spider.state``, and the cookie jars that changed."""
 
     def keep_feeds(self, notes: Sequence[FeedNote]) -> None:
-        """How far files of feeds have come."""
+        """Save how far files of feeds have come."""
 
     def keep_hosts(self, notes: Sequence[HostNote]) -> None:
-        """What is the matter with hosts."""
+        """Save the records of hosts."""
 
     # Recovery
 
-    def held_then(self) -> list[LeasedThen]:
-        """What a run that has ended still holds."""
+    def orphaned_rows(self) -> list[OrphanedRow]:
+        """The rows that a run which has ended still holds."""
 
-    def recover(self, ends: Sequence[tuple[LeasedThen, Fate]], now: float) -> None:
-        """leased → pending or parked, with what is known about the death."""
+    def recover(self, ends: Sequence[tuple[OrphanedRow, RecoveryOutcome]], now: float) -> None:
+        """leased → pending or parked, with the outcome of the recovery."""
 
     def empty_spills(self) -> None:
-        """The provisional items of a run end with it."""
+        """Delete the provisional items of a run that has ended."""
 
-    def unmet(self, run: int) -> list[Unmet]:
-        """Requests of earlier runs that were to be fetched once in each run, and were not."""
+    def old_every_run(self, run: int) -> list[OldEveryRun]:
+        """Pending requests of earlier runs that are fetched once in each run."""
 
     def supersede(self, rows: Sequence[int], now: float) -> None:
-        """pending → ignored: a later run has requests of its own."""
+        """pending → ignored: a later run has its own requests of this kind."""

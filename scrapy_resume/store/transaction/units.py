@@ -1,7 +1,7 @@
-"""What a transaction does to units: gathered by unit, and written once, at its end.
+"""What a transaction does to units: collected by unit, and written once, at its end.
 
-A unit's counts are those of its requests, kept in the transaction that changes them: so they
-are exact after any death, and nobody has to read the requests to know them.
+The counts of a unit are written in the transaction that changes its requests: so they are exact
+after any death, and reading them does not read the requests.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scrapy_resume.model import Kind, State, unit_state
 
 
 class UnitRow(NamedTuple):
-    """A unit as the store has it."""
+    """A unit as it is stored."""
 
     unit: int
     """As a request's: the id of the unit's root, or minus the id of its name."""
@@ -58,7 +58,7 @@ class UnitChange:
         self.trouble: Trouble | None = None
 
     def end(self, row: int, state: int, trouble: Trouble) -> None:
-        """An open request has come to its end."""
+        """An open request has ended."""
         states = self.states
         states[State.leased] -= 1
         states[state] += 1
@@ -69,11 +69,11 @@ class UnitChange:
             self.trouble = trouble
 
     def admit(self) -> None:
-        """An open request is there, leased or not."""
+        """An open request was added, leased or not."""
         self.states[State.pending] += 1
 
     def steer(self, state: int, to: State, count: int, items_failed: int) -> None:
-        """So many of its requests are told to be pending, or parked."""
+        """``count`` of its requests become pending or parked by a command."""
         self.states[state] -= count
         self.states[to] += count
         if to is State.pending:
@@ -109,25 +109,25 @@ class UnitChange:
 
 
 class UnitChanges:
-    """By unit; items that ``start()`` yielded are of none."""
+    """Changes by unit; items that ``start()`` yielded belong to no unit."""
 
     def __init__(self) -> None:
         self._changes: dict[int, UnitChange] = {}
         self.ends: list[tuple[int, int]] = []
         """Requests that have ended, and their states, in order."""
         self.completed: list[int] = []
-        """Units of which nothing is open any more."""
+        """Units that have no open request any more."""
 
     def end(
         self, unit: UnitChange, kind: int, row: int, state: int, trouble: Trouble = (None, None)
     ) -> None:
-        """An open row of a unit has come to its end."""
+        """An open row of a unit has ended."""
         unit.end(row, state, trouble)
         if kind == Kind.request:
             self.ends.append((row, state))
 
     def of(self, unit: int, kind: int) -> UnitChange:
-        """Where to note what a row of that unit and kind does to it."""
+        """The change of a unit, to be added to; that of rows that are no requests is dropped."""
         if kind != Kind.request:
             return UnitChange()
         change = self._changes.get(unit)
@@ -136,25 +136,25 @@ class UnitChanges:
         return change
 
     def take(self) -> dict[int, UnitChange]:
-        """What was noted so far, to be written."""
+        """Take the changes that were collected so far, to write them."""
         changes, self._changes = self._changes, {}
         return changes
 
 
 class UnitTables(Protocol):
-    """Of ``Tables``, what units need."""
+    """The part of ``Tables`` that units need."""
 
     units: UnitChanges
     """What the transaction does to units; written by ``settle_units``, at its end."""
 
     def units_of(self, rows: Sequence[int]) -> dict[int, int]:
-        """The units of requests; what is no request is left out."""
+        """The units of requests, by row; rows that are no requests are left out."""
 
     def hold_units(self, units: Sequence[int]) -> dict[int, UnitRow]:
-        """Those of these units (in order) that there are; nobody changes them meanwhile."""
+        """Those of these units (in order) that exist, locked against other workers."""
 
     def keep_units(self, rows: Sequence[UnitRow]) -> None:
-        """Units as the transaction leaves them, new ones too, in order."""
+        """Write units as the transaction leaves them, new ones too, in order."""
 
     def change_unit_tally(self, changes: Mapping[int, int]) -> None:
         """State of a unit → by how much the number of units in it changes."""
@@ -163,8 +163,8 @@ class UnitTables(Protocol):
 def settle_units(tables: UnitTables, now: float) -> None:
     """Write what the transaction has done to units.
 
-    The last that it does: other workers may wait for the units that it holds from here on, so
-    it must not wait for them any more.
+    The last step of a transaction: other workers may wait for the units that it locks here, so it
+    must not wait for them any more.
     """
     changes = tables.units.take()
     if not changes:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from itertools import count
 from typing import Any
 
 import pytest
@@ -10,8 +11,7 @@ from scrapy.statscollectors import MemoryStatsCollector
 from scrapy.utils.test import get_crawler
 
 from scrapy_resume.errors import ConfigurationError
-from scrapy_resume.reporting import custom_stats
-from scrapy_resume.reporting.custom_stats import CustomStats, check_total
+from scrapy_resume.reporting.custom_stats import ASKED_SECONDS, CustomStats, check_total
 from scrapy_resume.reporting.documents import summed_custom
 from scrapy_resume.store.contract import Batch
 
@@ -20,18 +20,15 @@ JOB = {"job": "books#1", "requests": {"done": 3}}
 
 def metrics_of(total: Any = None, expected: float | None = None) -> CustomStats:
     spider = Spider("books", resume_total=total)
-    return CustomStats(MemoryStatsCollector(get_crawler()), spider, expected)
+    seconds = count(step=ASKED_SECONDS)
+    stats = MemoryStatsCollector(get_crawler())
+    return CustomStats(stats, spider, expected, clock=lambda: next(seconds))
 
 
 def batch_of(found: CustomStats) -> Batch:
     batch = Batch(next_id=1)
     found.complete(batch, lambda: JOB)
     return batch
-
-
-@pytest.fixture(autouse=True)
-def ask_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(custom_stats, "ASKED_SECONDS", 0.0)
 
 
 def test_only_stats_under_custom_are_kept_and_only_when_they_change() -> None:
@@ -77,6 +74,18 @@ def test_a_function_is_given_the_job() -> None:
     found = metrics_of(lambda job: 10 * job["requests"]["done"])
     assert batch_of(found).progress.expected_total == 30.0
     assert batch_of(metrics_of(lambda job: None)).progress.expected_total is None
+
+
+def test_a_function_is_called_no_more_than_once_a_second() -> None:
+    now = 7.0
+    calls = []
+    spider = Spider("books", resume_total=calls.append)
+    found = CustomStats(MemoryStatsCollector(get_crawler()), spider, None, clock=lambda: now)
+    batch_of(found)
+    batch_of(found)
+    now += ASKED_SECONDS
+    batch_of(found)
+    assert calls == [JOB, JOB]
 
 
 @pytest.mark.parametrize("total", [lambda job: 1 / 0, lambda job: "many", lambda job: -1])

@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from scrapy_resume.reporting.forecast import UNKNOWN, Forecast, outlook, pages_by_minute, whole
+from scrapy_resume.reporting.forecast import (
+    UNKNOWN,
+    Forecast,
+    forecast_of,
+    outlook,
+    pages_by_minute,
+)
 
 START = 1_714_557_600.0
 
@@ -77,6 +85,21 @@ def test_silent_minutes_are_zeros_but_not_before_the_first() -> None:
     assert pages_by_minute([], after(4), 30) == []
 
 
-@pytest.mark.parametrize(("expected", "shown"), [(None, 300), (1_000.0, 1_000), (200, 300)])
-def test_the_whole_is_what_is_known_or_expected(expected: float | None, shown: int) -> None:
-    assert whole({"requests": {"total": 300}, "expected_total": expected}) == shown
+def answer(**more: Any) -> dict[str, Any]:
+    counts = {"pending": 490, "leased": 10}
+    known = {"status": "running", "requests": counts, "expected_total": None, "eta_seconds": 7.0}
+    return {**known, **more}
+
+
+def test_a_live_job_has_the_range_of_its_last_minutes() -> None:
+    assert forecast_of(answer(), minutes(*[100] * 5), after(5)) == Forecast(300.0, 300.0)
+
+
+def test_a_job_whose_spider_expects_a_total_has_the_eta_that_rests_on_it() -> None:
+    expecting = answer(expected_total=1_000.0)
+    assert forecast_of(expecting, minutes(*[100] * 5), after(5)) == Forecast(7.0, 7.0)
+
+
+@pytest.mark.parametrize("status", ["paused", "crashed", "completed"])
+def test_a_job_that_is_not_live_has_no_forecast(status: str) -> None:
+    assert forecast_of(answer(status=status), minutes(*[100] * 5), after(5)) == UNKNOWN

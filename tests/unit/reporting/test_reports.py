@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -87,9 +86,12 @@ class FakeReader:
         yield from ()
 
 
-def reports(*summaries: JobSummary, runs: list[dict] | None = None) -> Reports:
+def reports(
+    *summaries: JobSummary, runs: list[dict] | None = None, now: float = BEGAN + 3_600
+) -> Reports:
     first = summaries[0].key if summaries else None
-    return Reports(FakeReader(*summaries, runs={first: runs or []}), "/store")
+    reader = FakeReader(*summaries, runs={first: runs or []})
+    return Reports(reader, "/store", now=lambda: now)
 
 
 def job(name: str, number: int = 1, **changes: Any) -> JobSummary:
@@ -185,13 +187,13 @@ def test_elapsed_time_is_that_of_all_runs_and_a_dead_one_lasted_until_its_last_h
 
 
 def test_the_pace_of_a_live_job_is_that_of_its_present_run():
-    now = time.time()
+    now = BEGAN + 1_000
     runs = [run(1, BEGAN, BEGAN + 60, pages=1), run(2, now - 60, None, pages=60)]
     live = replace(BOOKS, status="running", reason=None, alive=True)
-    answer = reports(live, runs=runs).job()
-    assert answer["pages_per_minute"] == pytest.approx(60, rel=0.05)
-    assert answer["eta_seconds"] == pytest.approx(4, abs=0.5)
-    assert answer["elapsed_seconds"] == pytest.approx(120, abs=3)
+    answer = reports(live, runs=runs, now=now).job()
+    assert answer["pages_per_minute"] == 60
+    assert answer["eta_seconds"] == 4
+    assert answer["elapsed_seconds"] == 120
     assert answer["in_flight"] == ["http://a/1"]
 
 
@@ -257,6 +259,15 @@ def test_the_job_may_be_left_out_if_there_is_just_one():
         reports(job("other"), job("books")).find()
 
 
+def test_a_key_needs_no_look_up():
+    reader = FakeReader(job("c#7", 1), job("c", 7))
+    store = Reports(reader, "/store")
+    assert store.find(JobKey("c#7", 1)) == JobKey("c#7", 1)
+    assert store.job(JobKey("c#7", 1))["job"] == "c#7"
+    with pytest.raises(KeyError):
+        store.job(JobKey("gone", 1))
+
+
 def test_a_mistyped_name_suggests_the_nearest():
     store = reports(job("books"), job("quotes"))
     with pytest.raises(JobNotFoundError, match=r"no job boks in /store\. .*nearest: books\."):
@@ -284,7 +295,7 @@ def test_requests_are_those_of_the_job_in_the_state():
 
 
 def test_an_unknown_state_is_refused_with_those_that_there_are():
-    with pytest.raises(ValueError, match="'lost' is none of pending, leased"):
+    with pytest.raises(ValueError, match="unknown state 'lost'; use one of pending, leased"):
         reports(BOOKS).requests("books", state="lost")
 
 

@@ -10,18 +10,18 @@ WHERE table_schema = 'scrapy_resume' AND table_name = %(name)s ORDER BY ordinal_
 SELECT coalesce(max(id), 0) FROM scrapy_resume.item WHERE job = %(job)s;
 
 -- name: stop_items
--- Nobody is given the id of an item meanwhile.
+-- Locks the items: no other session can assign ids of items meanwhile.
 LOCK TABLE scrapy_resume.item IN EXCLUSIVE MODE;
 
 -- name: skip_items
--- Items that are to come have ids above those that are restored.
+-- New items get ids above those that are restored.
 SELECT setval(
     pg_get_serial_sequence('scrapy_resume.item', 'id'),
     greatest(%(last)s::bigint, (SELECT last_value FROM scrapy_resume.item_id_seq))
 );
 
 -- name: put_job
--- No row if there is one of its name and number.
+-- The restored job; no row if there is one of its name and number.
 INSERT INTO scrapy_resume.job (
     name, number, spider, status, reason, next_run, next_id, codec_version, created_at, updated_at,
     completed_at, arguments, metadata, input_hashes, launch, start_exhausted, start_run, start_over,
@@ -38,11 +38,11 @@ ON CONFLICT DO NOTHING
 RETURNING id, name, number;
 
 -- name: find_key
--- Whose job it is.
+-- The key of the job.
 SELECT name, number FROM restored_job;
 
 -- name: put_slot
--- Nobody's, under new ids.
+-- Slots without an owner, under new ids.
 INSERT INTO scrapy_resume.slot (job, key) SELECT %(job)s, key FROM restored_slot;
 
 -- name: put_unit
@@ -101,6 +101,6 @@ LEFT JOIN scrapy_resume.unit AS n ON n.job = %(job)s AND n.name = u.name;
 INSERT INTO scrapy_resume.event (job, run, payload)
 SELECT %(job)s, run, payload FROM restored_event ORDER BY id;
 
--- name: forget_processes
--- The runs are those of another time.
+-- name: clear_processes
+-- No process of the restored runs exists here.
 UPDATE scrapy_resume.run SET process = '' WHERE job = %(job)s;

@@ -24,13 +24,13 @@ WHERE r.job = %(job)s AND r.number = %(run)s
 FOR UPDATE OF r;
 
 -- name: known
--- Which identities the job has.
+-- Those of these identities that the job knows.
 SELECT identity, request, run FROM scrapy_resume.seen
 WHERE job = %(job)s AND identity = ANY(%(identities)s);
 
 -- name: claim_identities
--- Identities that this transaction takes for its rows, unless they are another's by now. In
--- order: two transactions that want the same wait for one another, never crosswise.
+-- Claims identities for rows of this transaction, unless they are taken by now. In order, so that two
+-- transactions that claim the same ones do not deadlock.
 INSERT INTO scrapy_resume.seen (job, identity, request, run)
 SELECT %(job)s, c.identity, c.request, %(run)s
 FROM unnest(%(identities)s::bytea[], %(requests)s::bigint[]) AS c (identity, request)
@@ -39,26 +39,26 @@ ON CONFLICT DO NOTHING
 RETURNING identity;
 
 -- name: unclaim_identities
--- Claims that came to nothing.
+-- Releases claims that were not used.
 DELETE FROM scrapy_resume.seen WHERE job = %(job)s AND identity = ANY(%(identities)s);
 
 -- name: reclaim_identities
--- Claims that another row of the transaction made use of.
+-- Assigns claims to other rows of the transaction.
 UPDATE scrapy_resume.seen AS s SET request = c.request
 FROM unnest(%(identities)s::bytea[], %(requests)s::bigint[]) AS c (identity, request)
 WHERE s.job = %(job)s AND s.identity = c.identity AND s.identity = ANY(%(identities)s);
 
--- name: meet
--- Earlier runs' rows arrived again in this run.
+-- name: arrive_again
+-- Rows of earlier runs arrived again in this run.
 UPDATE scrapy_resume.seen SET run = %(run)s
 WHERE job = %(job)s AND identity = ANY(%(identities)s);
 
 -- name: given
--- With which keys a request of an earlier number gave items.
+-- Those of these keys by which a request of an earlier number gave items.
 SELECT key FROM scrapy_resume.given WHERE job = %(job)s AND key = ANY(%(given_keys)s);
 
 -- name: leased
--- What a commit may change: rows that this run has leased, out of those that it names.
+-- The rows of a batch that this run has leased: a commit may change these.
 SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, r.items, r.unit, f.attempts
 FROM scrapy_resume.frontier AS f
 CROSS JOIN LATERAL (
@@ -94,7 +94,7 @@ SELECT
     CASE WHEN state = 1 THEN %(run)s ELSE 0 END, 0, 0, kind, every_run, 0, updated_at
 FROM new;
 
--- name: bury
+-- name: add_tombstones
 -- Rows that begin in their final state: tombstones of those that were not recorded while they
 -- were open, and what a delta crawl skips.
 WITH new AS (
@@ -120,7 +120,7 @@ SELECT
 FROM new;
 
 -- name: continue
--- Leased rows go on as other requests.
+-- Leased rows continue as other requests.
 WITH changed AS (
     SELECT * FROM json_to_recordset(%(rows)s::json) AS n (
         id bigint, url text, payload text, slot bigint, priority bigint, start smallint,
@@ -141,7 +141,7 @@ FROM changed AS c
 WHERE f.job = %(job)s AND f.run + 0 = %(run)s AND f.id = c.id AND f.id = ANY(%(ids)s);
 
 -- name: finish
--- The end of leased rows: they leave the frontier, and their rows have the outcome.
+-- Ends leased rows: they leave the frontier, and their requests get the outcome.
 WITH ended AS (
     SELECT * FROM json_to_recordset(%(rows)s::json) AS n (
         state smallint, attempts integer, http_status integer, error text, error_message text,
@@ -164,7 +164,7 @@ WITH ended AS (
 SELECT count(*) FROM gone;
 
 -- name: change_items
--- Items came to rows that have ended, or left them for other ones (by their key).
+-- Changes the number of items of rows that have ended: by key, an item may move to another row.
 UPDATE scrapy_resume.request AS r SET items = r.items + c.change
 FROM unnest(%(ids)s::bigint[], %(changes)s::integer[]) AS c (id, change)
 WHERE r.job = %(job)s AND r.id = c.id AND r.id = ANY(%(ids)s);
@@ -193,15 +193,15 @@ SELECT id, occurrence, payload, key FROM scrapy_resume.spill
 WHERE job = %(job)s AND request = %(request)s AND id > %(after)s ORDER BY id LIMIT %(count)s;
 
 -- name: drop_spills
--- The rows are finished, released or duplicates.
+-- Deletes the provisional items of rows that are finished, released or duplicates.
 DELETE FROM scrapy_resume.spill WHERE job = %(job)s AND request = ANY(%(ids)s);
 
 -- name: drop_items
--- What an earlier execution of the row gave.
+-- Deletes the items of an earlier execution of the row.
 DELETE FROM scrapy_resume.item WHERE job = %(job)s AND request = %(request)s;
 
 -- name: lock_item_keys
--- Who has items with keys of one kind waits for others who do, in order.
+-- Locks item keys, in order: transactions that store items with the same keys wait for one another.
 SELECT pg_advisory_xact_lock(%(job)s, kind)
 FROM (
     SELECT DISTINCT hashtext(key) & 255 AS kind FROM unnest(%(keys)s::text[]) AS k (key)
@@ -209,11 +209,11 @@ FROM (
 ) AS kinds;
 
 -- name: item_owners
--- Which of these keys there are items with, and whose they are.
+-- The rows of the items that have these keys.
 SELECT key, request FROM scrapy_resume.item WHERE job = %(job)s AND key = ANY(%(keys)s);
 
 -- name: store_items
--- Items become visible, in order; one replaces an item with its key, and comes last all the same.
+-- Makes items visible, in order; one replaces an item with its key, and gets a new id all the same.
 INSERT INTO scrapy_resume.item (job, run, request, occurrence, key, payload)
 SELECT %(job)s, %(run)s, n.row, n.occurrence, n.key, n.payload
 FROM ROWS FROM (json_to_recordset(%(rows)s::json) AS (
@@ -225,12 +225,12 @@ ON CONFLICT (job, key) WHERE key IS NOT NULL DO UPDATE SET
     occurrence = excluded.occurrence, payload = excluded.payload;
 
 -- name: items_after
--- What feeds read.
+-- Items in order, for feeds.
 SELECT id, payload FROM scrapy_resume.item
 WHERE job = %(job)s AND id > %(after)s AND id <= %(through)s ORDER BY id LIMIT %(count)s;
 
 -- name: items_of_run
--- What the part of one run in a feed reads: its ids ascend as it commits.
+-- Items of one run in order, for its part of a feed: their ids ascend from commit to commit.
 SELECT id, payload FROM scrapy_resume.item
 WHERE job = %(job)s AND run = %(of)s AND id > %(after)s ORDER BY id LIMIT %(count)s;
 
@@ -317,16 +317,16 @@ SELECT
 FROM scrapy_resume.units AS v WHERE v.job_id = %(job)s AND v.id = ANY(%(ids)s);
 
 -- name: add_event
--- Events of which nobody was told yet.
+-- Events that were not delivered.
 INSERT INTO scrapy_resume.event (job, run, payload) VALUES (%(job)s, %(run)s, %(payload)s)
 RETURNING id;
 
--- name: forget_events
--- They were told.
+-- name: delete_events
+-- Deletes events that were delivered.
 DELETE FROM scrapy_resume.event WHERE job = %(job)s AND id = ANY(%(ids)s);
 
 -- name: adopt_events
--- What runs that have ended did not tell is this run's to tell.
+-- Takes over the events that runs which have ended did not deliver.
 UPDATE scrapy_resume.event SET run = %(run)s
 WHERE job = %(job)s AND run NOT IN (
     SELECT number FROM scrapy_resume.run WHERE job = %(job)s AND status = 'running'
@@ -342,8 +342,8 @@ UPDATE scrapy_resume.run SET custom = %(custom)s WHERE job = %(job)s AND number 
 UPDATE scrapy_resume.job SET expected_total = %(expected_total)s WHERE id = %(job)s;
 
 -- name: claim_slots
--- Slots that nobody has, out of those that are wished for; and those that are the run's without
--- its knowledge, because the answer to its claim was lost.
+-- Claims those of these slots that are free; and those that the run owns without knowing it, because
+-- the answer to its claim was lost.
 UPDATE scrapy_resume.slot SET run = %(run)s
 WHERE id IN (
     SELECT id FROM scrapy_resume.slot
@@ -353,7 +353,7 @@ WHERE id IN (
 RETURNING id, key;
 
 -- name: find_open_slots
--- Slots that nobody has and that have rows to lease: the index is walked from slot to slot,
+-- Free slots with rows to lease: the index is walked from slot to slot,
 -- beginning anywhere, so that workers do not meet at the first. Each is looked up by its id: the
 -- hosts that are finished are free as well, and a join with all of them takes seconds.
 WITH RECURSIVE open_slot (slot) AS (
@@ -384,20 +384,20 @@ LIMIT %(count)s;
 SELECT min(id), max(id) FROM scrapy_resume.slot WHERE job = %(job)s;
 
 -- name: slots_of_others
--- Some slots with rows to lease that others have, for the log.
+-- Some slots with rows to lease that belong to other runs, for the log.
 SELECT s.key FROM scrapy_resume.slot AS s
 WHERE s.job = %(job)s AND s.run > 0 AND s.run <> %(run)s
 LIMIT 5;
 
 -- name: give_slots
--- Slots that the run has no more use for; nobody may take them before the delay is over.
+-- Gives slots away; no run may claim them before the delay is over.
 UPDATE scrapy_resume.slot AS s SET run = 0, free_at = %(now)s + g.seconds
 FROM unnest(%(keys)s::text[], %(seconds)s::double precision[]) AS g (key, seconds)
 WHERE s.job = %(job)s AND s.key = g.key AND s.run = %(run)s
 RETURNING s.id;
 
 -- name: lease_requests
--- The first rows of each slot that is wished for, in order.
+-- Leases the first rows of each slot, in order.
 WITH wish AS (
     SELECT * FROM unnest(%(slots)s::bigint[], %(counts)s::integer[])
     WITH ORDINALITY AS w (slot, count, place)
@@ -429,7 +429,7 @@ CROSS JOIN LATERAL (
 ORDER BY c.place, t.priority DESC, t.start, t.seq;
 
 -- name: lease_suspect
--- The suspect that was found first, of a slot that is this run's or that it may take.
+-- Leases the suspect that was found first, of a slot that this run owns or may claim.
 WITH chosen AS MATERIALIZED (
     SELECT f.id, f.slot FROM scrapy_resume.frontier AS f
     JOIN scrapy_resume.slot AS s ON s.id = f.slot
@@ -458,7 +458,7 @@ CROSS JOIN LATERAL (
 JOIN scrapy_resume.slot AS s ON s.id = t.slot;
 
 -- name: count_suspects
--- Suspects that this run could lease now.
+-- How many suspects this run can lease now.
 SELECT count(*) FROM scrapy_resume.frontier AS f
 JOIN scrapy_resume.slot AS s ON s.id = f.slot
 WHERE
@@ -496,7 +496,7 @@ SELECT not_before FROM scrapy_resume.frontier
 WHERE job = %(job)s AND run = 0 AND not_before > 0 ORDER BY not_before LIMIT 1;
 
 -- name: end_delays
--- From here on the rows can be leased.
+-- Makes delayed rows leasable.
 UPDATE scrapy_resume.frontier SET not_before = 0 WHERE job = %(job)s AND id = ANY(%(ids)s);
 
 -- name: others_at_work
@@ -551,7 +551,7 @@ SELECT
 FROM scrapy_resume.job AS j WHERE j.id = %(job)s;
 
 -- name: take_start
--- start() for the run that waits for it, if nobody has it. Says how it stands.
+-- Assigns start() to this run, if no run has it; and its state.
 WITH taken AS (
     UPDATE scrapy_resume.job SET start_run = %(run)s
     WHERE id = %(job)s AND start_run = 0 AND NOT start_over
@@ -560,8 +560,8 @@ WITH taken AS (
 SELECT EXISTS (SELECT FROM taken), start_over FROM scrapy_resume.job WHERE id = %(job)s;
 
 -- name: fair_share
--- How many slots each worker would have if all had as many; 0 unless another one looks for some
--- in vain.
+-- How many slots each worker would have if all had the same number; 0 unless another worker looks for
+-- slots and finds none.
 WITH workers AS (
     SELECT count(*) AS count, bool_or(starving AND number <> %(run)s) AS starving
     FROM scrapy_resume.run WHERE job = %(job)s AND status = 'running'
@@ -573,7 +573,7 @@ SELECT CASE WHEN w.starving THEN (
 FROM workers AS w;
 
 -- name: keep_hosts
--- What is the matter with hosts, in order.
+-- The records of hosts, in order.
 INSERT INTO scrapy_resume.host (job, key, run, changed_at, record)
 SELECT %(job)s, h.key, %(run)s, extract(epoch FROM clock_timestamp()), h.record
 FROM unnest(%(keys)s::text[], %(records)s::text[]) AS h (key, record) ORDER BY h.key
@@ -581,11 +581,11 @@ ON CONFLICT (job, key) DO UPDATE SET
     run = excluded.run, changed_at = excluded.changed_at, record = excluded.record;
 
 -- name: hosts_of_slots
--- What is the matter with the hosts of slots that this run has just taken.
+-- The records of the hosts of slots that this run has just claimed.
 SELECT key, record FROM scrapy_resume.host WHERE job = %(job)s AND key = ANY(%(keys)s);
 
 -- name: hosts_since
--- What others have written of hosts, where all ask the same ones.
+-- The records that others have written, where all runs fetch from the same hosts.
 SELECT key, record FROM scrapy_resume.host
 WHERE job = %(job)s AND run <> %(run)s AND changed_at > %(since)s;
 
@@ -638,16 +638,16 @@ UPDATE scrapy_resume.run SET
 WHERE job = %(job)s AND number = %(run)s;
 
 -- name: note_every_run
--- The job has requests that are to be fetched in every run.
+-- The job has requests that are fetched in every run.
 UPDATE scrapy_resume.job SET every_run = true WHERE id = %(job)s AND NOT every_run;
 
 -- name: note_start
--- start() has come to its end.
+-- start() is exhausted.
 UPDATE scrapy_resume.job SET start_exhausted = true, start_over = true
 WHERE id = %(job)s AND NOT start_over;
 
 -- name: beat
--- A heartbeat between commits; no news if a commit is under way, which is one.
+-- A heartbeat between commits; skipped while a commit is under way, which is one itself.
 UPDATE scrapy_resume.run SET beat_at = extract(epoch FROM clock_timestamp())
 WHERE (job, number) IN (
     SELECT job, number FROM scrapy_resume.run
@@ -656,6 +656,6 @@ WHERE (job, number) IN (
 );
 
 -- name: note_marks
--- What the engine holds, between commits.
+-- The marks, between commits.
 UPDATE scrapy_resume.run SET sent = %(sent)s, answered = %(answered)s
 WHERE job = %(job)s AND number = %(run)s AND status = 'running';

@@ -1,19 +1,19 @@
--- What commands tell the live runs of a job: flags in the rows of the runs, set in a transaction of
--- its own, so that nobody who holds other rows waits for a worker's commit.
+-- Orders of commands to the live runs of a job: flags in the rows of the runs, set in a separate
+-- transaction, so that no transaction that has locked other rows waits for a worker's commit.
 
 -- name: ask_to_stop
--- Runs that have not ended are to stop gracefully.
+-- Asks runs to stop gracefully.
 UPDATE scrapy_resume.run SET stop_asked = true
 WHERE job = %(job)s AND status = 'running' AND number = ANY(%(runs)s);
 
--- name: tell_of_retry
--- Runs are to look for what is pending, and to ask hosts again that did not answer.
+-- name: announce_retry
+-- Asks runs to look for pending rows, and to try hosts again that did not answer.
 UPDATE scrapy_resume.run SET retried = true WHERE job = %(job)s AND status = 'running';
 
 -- name: orders
--- What a run was told.
+-- The orders to a run.
 SELECT stop_asked, retried FROM scrapy_resume.run WHERE job = %(job)s AND number = %(run)s;
 
--- name: heard_of_retry
--- The run knows.
+-- name: acknowledge_retry
+-- The run has seen the order.
 UPDATE scrapy_resume.run SET retried = false WHERE job = %(job)s AND number = %(run)s;

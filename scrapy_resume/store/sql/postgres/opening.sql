@@ -1,40 +1,40 @@
--- How the schema is made, and how a job is created, opened, recovered, closed and deleted.
+-- Creating the schema; creating, opening, recovering and closing a job.
 
 -- name: lock_schema
--- One at a time makes or migrates the schema.
+-- One process at a time creates or migrates the schema.
 SELECT pg_advisory_xact_lock(hashtext('scrapy_resume schema'));
 
 -- name: has_schema
--- Whether there is one. (Asked of the catalogue's tables: to_regclass answers from a cache, which
--- a process that has waited for the lock finds as it was before.)
+-- Whether the schema exists. (By the catalogue's tables: to_regclass answers from a cache that may be
+-- outdated in a process that has waited for the lock.)
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_tables
     WHERE schemaname = 'scrapy_resume' AND tablename = 'migration'
 );
 
 -- name: schema_version
--- Its version.
+-- The version of the schema.
 SELECT max(version) FROM scrapy_resume.migration;
 
 -- name: record_version
--- The schema has a version from now on.
+-- Records the version of the schema.
 INSERT INTO scrapy_resume.migration (version, applied_at)
 VALUES (%(version)s, extract(epoch FROM clock_timestamp()));
 
 -- name: workers
--- Some runs of any job that show life.
+-- Some runs of any job that have sent a heartbeat lately.
 SELECT worker FROM scrapy_resume.run
 WHERE status = 'running' AND beat_at + orphan_seconds > extract(epoch FROM clock_timestamp())
 ORDER BY beat_at DESC LIMIT 3;
 
 -- name: pass_door
--- Held to the end of the transaction: one run at a time decides about a job's name. Nobody waits
--- for it here: behind a pooler those who wait would have all its sessions, and whoever is inside
+-- Held to the end of the transaction: one run at a time decides how to open a job of a name. Does not
+-- wait: behind a pooler the waiting runs would occupy all sessions, and the run that holds the lock
 -- would wait for one.
 SELECT pg_try_advisory_xact_lock(hashtext('scrapy_resume door'), hashtext(%(name)s));
 
 -- name: wait_at_most
--- For the locks of this transaction.
+-- Limits how long this transaction waits for a lock.
 SELECT set_config('lock_timeout', %(timeout)s, true);
 
 -- name: latest
@@ -55,19 +55,19 @@ ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- name: earlier_jobs
--- Earlier numbers, the latest first, and whether they have all that numbers before them knew.
+-- Earlier numbers, the latest first, and whether they have the keys of all numbers before them.
 SELECT id, keeps_given FROM scrapy_resume.job
 WHERE name = %(name)s AND number < %(number)s ORDER BY number DESC;
 
 -- name: keep_given
--- Whether the job skips what is in `given`, and whether that has all that earlier numbers knew.
+-- Whether the job skips the keys in `given`, and whether `given` has those of all earlier numbers.
 WITH emptied AS (
     DELETE FROM scrapy_resume.given WHERE job = %(job)s
 )
 UPDATE scrapy_resume.job SET delta = %(delta)s, keeps_given = %(keeps)s WHERE id = %(job)s;
 
 -- name: carry_given
--- What earlier numbers knew, and the keys (or else all identities) of their requests that are
+-- Copies the keys of earlier numbers, and those (or else all identities) of their requests that are
 -- done and gave items.
 INSERT INTO scrapy_resume.given (job, key)
 SELECT %(job)s, key FROM (
@@ -83,7 +83,7 @@ SELECT %(job)s, key FROM (
 ORDER BY key;
 
 -- name: hold_job
--- Whoever opens or leaves a job does so one at a time.
+-- Locks the job: one run at a time opens or leaves it.
 SELECT
     id, status, next_run, start_exhausted, start_over, every_run, delta, created_at,
     extract(epoch FROM clock_timestamp())::double precision
@@ -91,12 +91,12 @@ FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s
 FOR UPDATE;
 
 -- name: hold_open_job
--- Before a run is ended that has died: whoever opens the job takes the two rows in this order.
+-- Locks the job before a dead run is ended: an opening locks the two rows in this order too.
 SELECT id FROM scrapy_resume.job WHERE id = %(job)s FOR UPDATE;
 
 -- name: live_runs
--- Runs that have not ended, as far as anybody wrote down. While the server was not there, none
--- could beat: silence begins with its start.
+-- Runs whose end was not recorded. While the server was down, none could send a heartbeat: silence
+-- begins with its start.
 SELECT
     number, worker, process, beat_at, orphan_seconds, leaving, last,
     extract(epoch FROM clock_timestamp())::double precision
@@ -104,7 +104,7 @@ SELECT
 FROM scrapy_resume.run WHERE job = %(job)s AND status = 'running' ORDER BY number;
 
 -- name: silent_runs
--- Runs that have not shown life for too long, unless somebody sees to them already.
+-- Runs that were silent for too long, unless another worker is ending them already.
 SELECT number, worker FROM scrapy_resume.run
 WHERE
     job = %(job)s AND number <> %(run)s AND status = 'running'
@@ -114,25 +114,25 @@ ORDER BY number
 FOR UPDATE SKIP LOCKED;
 
 -- name: hold_run
--- A run, to the end of the transaction; waits for a commit that it has under way.
+-- Locks a run to the end of the transaction; waits for a commit of it that is under way.
 SELECT number FROM scrapy_resume.run
 WHERE job = %(job)s AND number = %(run)s AND status = 'running'
 FOR UPDATE;
 
 -- name: marks
--- What a run's engine held, as it was written last, and the suspect that ran alone then.
+-- The marks of a run as they were written last, and the suspect that ran alone then.
 SELECT sent, answered, alone_id, delay_seconds FROM scrapy_resume.run
 WHERE job = %(job)s AND number = %(run)s;
 
--- name: held_then
--- What a run that has ended still holds.
+-- name: orphaned_rows
+-- The rows that a run which has ended still holds.
 SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, f.crashes, r.unit
 FROM scrapy_resume.frontier AS f
 JOIN scrapy_resume.request AS r ON r.job = f.job AND r.id = f.id
 WHERE f.job = %(job)s AND f.run = %(run)s ORDER BY f.id;
 
 -- name: recover
--- leased → pending, with what is known about the death.
+-- leased → pending, with the outcome of the recovery.
 UPDATE scrapy_resume.frontier AS f SET
     run = 0, attempts = f.attempts + c.attempts, crashes = c.crashes, suspect = c.suspect,
     updated_at = %(now)s
@@ -142,7 +142,7 @@ FROM unnest(
 WHERE f.job = %(job)s AND f.run + 0 = %(run)s AND f.id = c.id AND f.id = ANY(%(ids)s);
 
 -- name: park
--- leased → parked: it ended the process while it ran alone.
+-- leased → parked: the process died while the row ran alone.
 WITH parked AS (
     DELETE FROM scrapy_resume.frontier
     WHERE job = %(job)s AND run + 0 = %(run)s AND id = %(id)s
@@ -160,23 +160,23 @@ FROM parked AS p WHERE r.job = %(job)s AND r.id = p.id AND r.id = %(id)s;
 DELETE FROM scrapy_resume.spill WHERE job = %(job)s AND run = %(run)s;
 
 -- name: free_slots
--- The slots of a run that has ended; nobody may take them before its delay is over.
+-- Frees the slots of a run that has ended; no run may claim them before its delay is over.
 UPDATE scrapy_resume.slot SET run = 0, free_at = %(free_at)s WHERE job = %(job)s AND run = %(run)s;
 
 -- name: free_start
--- start() is to be run by another, if it has not come to its end.
+-- Frees start() for another run, unless it is exhausted.
 UPDATE scrapy_resume.job SET start_run = 0
 WHERE id = %(job)s AND start_run = %(run)s AND NOT start_over;
 
 -- name: old_every_run
--- Requests that were to be fetched once in each run, and were not.
+-- Pending requests that are fetched once in each run.
 SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, r.unit
 FROM scrapy_resume.frontier AS f
 JOIN scrapy_resume.request AS r ON r.job = f.job AND r.id = f.id
 WHERE f.job = %(job)s AND f.every_run = 1 AND f.run = 0;
 
 -- name: supersede
--- pending → ignored: each run has requests of its own.
+-- pending → ignored: each run has its own requests of this kind.
 WITH gone AS (
     DELETE FROM scrapy_resume.frontier WHERE job = %(job)s AND id = ANY(%(ids)s)
     RETURNING id, attempts, crashes
@@ -194,14 +194,14 @@ UPDATE scrapy_resume.run SET
 WHERE job = %(job)s AND number = %(run)s;
 
 -- name: change_counters
--- What a recovery did to the job's counters.
+-- By how much a recovery has changed the job's counters.
 UPDATE scrapy_resume.run SET
     pending = pending + %(pending)s, leased = leased + %(leased)s, parked = parked + %(parked)s,
     ignored = ignored + %(ignored)s, delayed = delayed + %(delayed)s
 WHERE job = %(job)s AND number = %(run)s;
 
 -- name: fold_run
--- The counters of a run that has ended go into the job's.
+-- Adds the counters of a run that has ended to the job's.
 WITH folded AS (
     UPDATE scrapy_resume.run AS r SET
         pending = 0, leased = 0, done = 0, failed = 0, parked = 0, ignored = 0, delayed = 0,
@@ -231,7 +231,7 @@ SELECT
 FROM scrapy_resume.totals WHERE job = %(job)s;
 
 -- name: begin_run
--- A run of its own for each opening.
+-- Each opening begins a new run.
 INSERT INTO scrapy_resume.run (
     job, number, worker, process, status, started_at, beat_at, orphan_seconds, delay_seconds,
     next_id
@@ -241,7 +241,7 @@ INSERT INTO scrapy_resume.run (
 );
 
 -- name: open_job
--- The run may work from here on.
+-- The job is open: the run may work from here on.
 UPDATE scrapy_resume.job SET
     status = 'running', reason = NULL, completed_at = NULL, updated_at = %(now)s,
     next_run = %(run)s + 1, metadata = coalesce(%(metadata)s, metadata),
@@ -255,11 +255,11 @@ SELECT status FROM scrapy_resume.run WHERE job = %(job)s AND number < %(run)s
 ORDER BY number DESC LIMIT 1;
 
 -- name: start_run
--- Who has start().
+-- The run that has start().
 SELECT start_run FROM scrapy_resume.job WHERE id = %(job)s;
 
 -- name: ready_suspects
--- Suspects that wait.
+-- How many suspects are pending.
 SELECT count(*) FROM scrapy_resume.frontier
 WHERE job = %(job)s AND run = 0 AND suspect = 1 AND not_before = 0;
 
@@ -290,24 +290,24 @@ WHERE job = %(job)s AND run = (
 RETURNING jar, payload;
 
 -- name: share_cookies
--- Where no run has ended, a worker that joins begins with the others' sessions.
+-- The cookies of live workers, for a worker that joins while no run has ended.
 INSERT INTO scrapy_resume.cookies (job, run, jar, payload, updated_at)
 SELECT DISTINCT ON (jar) job, %(run)s, jar, payload, updated_at FROM scrapy_resume.cookies
 WHERE job = %(job)s ORDER BY jar, updated_at DESC
 RETURNING jar, payload;
 
 -- name: events
--- Events of which nobody was told yet.
+-- Events that were not delivered.
 SELECT id, payload FROM scrapy_resume.event WHERE job = %(job)s ORDER BY id;
 
 -- name: feeds
--- Files of feeds that a run may go on with.
+-- Files of feeds that a run may continue.
 SELECT name, batch, record, settled FROM scrapy_resume.feed
 WHERE job = %(job)s AND NOT settled ORDER BY name, batch;
 
 -- name: set_clock_back
--- The server's clock was set back: what was written before is not to lie in the future. A run
--- whose row is locked is beating.
+-- After the server's clock was set back: times that were written before must not lie in the future.
+-- (A run whose row is locked is sending a heartbeat.)
 UPDATE scrapy_resume.run SET beat_at = %(now)s
 WHERE (job, number) IN (
     SELECT job, number FROM scrapy_resume.run
@@ -316,7 +316,7 @@ WHERE (job, number) IN (
 );
 
 -- name: free_slots_earlier
--- The same of slots that nobody has.
+-- The same for free slots.
 UPDATE scrapy_resume.slot SET free_at = %(free_at)s
 WHERE id IN (
     SELECT id FROM scrapy_resume.slot
@@ -325,16 +325,16 @@ WHERE id IN (
 );
 
 -- name: feeds_left
--- Files of feeds that runs which have ended have not delivered.
+-- Files of feeds that runs which have ended did not deliver.
 SELECT name, batch, record, settled FROM scrapy_resume.feed
 WHERE job = %(job)s AND NOT settled ORDER BY name, batch;
 
 -- name: be_last
--- The run found the job finished, and nobody else on it: it delivers the feeds.
+-- The run found the job finished and no other run on it: it delivers the feeds.
 UPDATE scrapy_resume.run SET last = true WHERE job = %(job)s AND number = %(run)s;
 
 -- name: leave
--- The run found the job finished and closes: it does not count as at work any more.
+-- The run found the job finished and is about to close: it does not count as working any more.
 UPDATE scrapy_resume.run SET leaving = true WHERE job = %(job)s AND number = %(run)s;
 
 -- name: is_open
@@ -344,7 +344,7 @@ SELECT (
 ) IS NOT NULL;
 
 -- name: end_job
--- How the job stands when its last run closes.
+-- The status of the job when its last run closes.
 UPDATE scrapy_resume.job SET
     status = %(status)s, reason = %(reason)s, updated_at = %(now)s, start_run = 0,
     completed_at = CASE WHEN %(status)s = 'completed' THEN %(now)s END

@@ -36,7 +36,7 @@ FROM scrapy_resume.run WHERE job = %(job)s ORDER BY number;
 SELECT expected_total FROM scrapy_resume.job WHERE id = %(job)s;
 
 -- name: in_flight_urls
--- What the workers hold, through the index on leased rows.
+-- The rows that workers hold, through the index on leased rows.
 SELECT r.url FROM scrapy_resume.frontier AS f
 CROSS JOIN LATERAL (
     SELECT url FROM scrapy_resume.request WHERE job = f.job AND id = f.id OFFSET 0
@@ -121,7 +121,7 @@ CROSS JOIN LATERAL (SELECT key FROM scrapy_resume.slot WHERE id = l.slot OFFSET 
 ORDER BY l.total DESC, s.key;
 
 -- name: minutes
--- What each minute brought, over all runs, through the key.
+-- The counts of each minute, over all runs, through the key.
 SELECT
     minute::bigint * 60 AS at, sum(pages)::bigint AS pages, sum(items)::bigint AS items,
     sum(done)::bigint AS done, sum(failed)::bigint AS failed, sum(ignored)::bigint AS ignored,

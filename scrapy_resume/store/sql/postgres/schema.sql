@@ -4,11 +4,11 @@
 -- (it is in the frontier: pending or leased), 2 done, 3 failed, 4 parked, 5 ignored. People
 -- read the views at the end.
 --
--- What is open (frontier) is apart from what is remembered (seen, request, item): a queue table
--- full of rows that have ended rots. A request's row is written twice, when it arrives and when
+-- Open requests (frontier) are apart from what is kept (seen, request, item): a queue table full of
+-- rows that have ended slows down. A request's row is written twice, when it arrives and when
 -- it ends; the second time in place (no index has a column that changes then).
 
--- (Not IF NOT EXISTS, which wants the right to create schemas even where there is one.)
+-- (Not IF NOT EXISTS, which needs the right to create schemas even if the schema exists.)
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'scrapy_resume') THEN
@@ -62,12 +62,12 @@ CREATE TABLE scrapy_resume.job (
     UNIQUE (name, number)
 );
 
--- A worker's time on a job. Its row is the fence: as long as it is `running`, the run commits.
+-- A run of a worker. Its row is the fence: the run can commit as long as it is `running`.
 CREATE TABLE scrapy_resume.run (
     job integer NOT NULL,
     number integer NOT NULL,
     worker text NOT NULL,                 -- host:pid
-    process text NOT NULL,                -- tells on its own machine whether it is there
+    process text NOT NULL,                -- shows on its own machine whether it still exists
     status text NOT NULL,
     reason text,
     started_at double precision NOT NULL,
@@ -103,7 +103,7 @@ CREATE TABLE scrapy_resume.run (
     PRIMARY KEY (job, number)
 ) WITH (fillfactor = 40);
 
--- Download slots (a host, mostly), and the run that each belongs to.
+-- Download slots (mostly a host), and the run that owns each.
 CREATE TABLE scrapy_resume.slot (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job integer NOT NULL,
@@ -121,7 +121,7 @@ CREATE TABLE scrapy_resume.unit (
     UNIQUE (job, name)
 );
 
--- What has become of the requests of each unit; kept by every commit.
+-- The requests of each unit by state; written by every commit.
 CREATE TABLE scrapy_resume.unit_count (
     unit bigint NOT NULL,                 -- as in request
     open bigint NOT NULL,
@@ -153,7 +153,7 @@ CREATE TABLE scrapy_resume.unit_tally (
     PRIMARY KEY (job, run, state)
 );
 
--- Every identity that a request of the job has, or has taken on.
+-- Every identity of a request of the job, also those that it took on later.
 CREATE TABLE scrapy_resume.seen (
     request bigint NOT NULL,
     job integer NOT NULL,
@@ -199,7 +199,7 @@ CREATE TABLE scrapy_resume.given (
     PRIMARY KEY (job, key)
 );
 
--- Requests that have failed or are parked, to be found without an index on their state.
+-- Requests that have failed or are parked: found without an index on their state.
 CREATE TABLE scrapy_resume.trouble (
     job integer NOT NULL,
     state smallint NOT NULL,
@@ -226,7 +226,7 @@ CREATE TABLE scrapy_resume.frontier (
     PRIMARY KEY (job, id)
 ) WITH (
     fillfactor = 70,
-    -- Dead rows are what slows a queue down: they go as soon as there are some thousand.
+    -- Dead rows slow a queue down: they are vacuumed as soon as there are some thousand.
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
     autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000,
@@ -253,7 +253,7 @@ CREATE TABLE scrapy_resume.item (
 CREATE INDEX item_request ON scrapy_resume.item (job, request);
 CREATE UNIQUE INDEX item_key ON scrapy_resume.item (job, key) WHERE key IS NOT NULL;
 
--- Items of requests that are still open: nothing shows them.
+-- Provisional items of requests that are still open: no reader sees them.
 CREATE TABLE scrapy_resume.spill (
     id bigint GENERATED ALWAYS AS IDENTITY,
     request bigint NOT NULL,
@@ -267,7 +267,7 @@ CREATE TABLE scrapy_resume.spill (
 CREATE INDEX spill_run ON scrapy_resume.spill (run, job); -- so that nobody reads it by the job
 
 -- By run: each worker has a `spider.state` and cookies of its own. Those of a run that has ended
--- are taken up by the next one that opens the job.
+-- are adopted by the next run that opens the job.
 CREATE TABLE scrapy_resume.spider_state (
     job integer NOT NULL,
     run integer NOT NULL,
@@ -284,7 +284,7 @@ CREATE TABLE scrapy_resume.cookies (
     PRIMARY KEY (job, run, jar)
 );
 
--- Hosts that do not answer, or that have asked to be left alone for a while.
+-- Hosts that do not answer, or that have asked for a pause.
 CREATE TABLE scrapy_resume.host (
     job integer NOT NULL,
     key text NOT NULL,
@@ -304,8 +304,8 @@ CREATE TABLE scrapy_resume.feed (
     PRIMARY KEY (job, name, batch)
 );
 
--- What each minute brought, by the run that did it: for rates and plots. One row of a run that does
--- anything in a minute, however much it does.
+-- The counts of each minute by run, for rates and plots: one row for each minute in which a run did
+-- something.
 CREATE TABLE scrapy_resume.minute (
     job integer NOT NULL,
     minute integer NOT NULL,              -- since the epoch
@@ -319,11 +319,11 @@ CREATE TABLE scrapy_resume.minute (
     PRIMARY KEY (job, minute, run)
 ) WITH (fillfactor = 70);
 
--- Events of which nobody was told yet; kept only where somebody listens.
+-- Events that were not delivered yet; kept only if somebody listens.
 CREATE TABLE scrapy_resume.event (
     id bigint GENERATED ALWAYS AS IDENTITY,
     job integer NOT NULL,
-    run integer NOT NULL,                 -- that is to tell
+    run integer NOT NULL,                 -- that is to deliver it
     payload text NOT NULL,                -- JSON
     PRIMARY KEY (job, id)
 );

@@ -1,18 +1,18 @@
--- What people tell a job, whether or not somebody is crawling it: what nobody has leased.
+-- Retrying and parking requests of a job, whether it is crawled or not: those that are not leased.
 
 -- name: tried_again
--- Payloads, out of these rows, that may count retries.
+-- The payloads of these rows that may contain a count of retries.
 SELECT id, payload FROM scrapy_resume.request
 WHERE job = %(job)s AND id = ANY(%(ids)s) AND payload LIKE '%%"retry_times"%%';
 
 -- name: change_payloads
--- Requests as they were before they were tried again.
+-- Payloads without their counts of retries.
 UPDATE scrapy_resume.request AS r SET payload = c.payload
 FROM unnest(%(changed)s::bigint[], %(payloads)s::text[]) AS c (id, payload)
 WHERE r.job = %(job)s AND r.id = c.id AND r.id = ANY(%(changed)s);
 
 -- name: hold_open
--- Pending ones stay as they are to the end of the transaction; what is leased is not ours.
+-- Locks those that are pending to the end of the transaction; leased ones are left out.
 SELECT f.id, f.not_before, r.unit
 FROM scrapy_resume.frontier AS f
 JOIN scrapy_resume.request AS r ON r.job = f.job AND r.id = f.id
@@ -20,13 +20,13 @@ WHERE f.job = %(job)s AND f.id = ANY(%(ids)s) AND f.run = 0
 ORDER BY f.id FOR UPDATE OF f SKIP LOCKED;
 
 -- name: hold_ended
--- Others, and what the job's counters lose with them.
+-- Locks those that have ended, with what the counters need.
 SELECT id, state, items_failed, unit FROM scrapy_resume.request
 WHERE job = %(job)s AND id = ANY(%(ids)s) AND state IN (2, 3, 4, 5)
 ORDER BY id FOR UPDATE;
 
 -- name: leave_frontier
--- They are not to be fetched; what is known of their attempts goes with them.
+-- Takes rows out of the frontier; their attempts and crashes go to their requests.
 WITH gone AS (
     DELETE FROM scrapy_resume.frontier
     WHERE job = %(job)s AND id = ANY(%(ids)s) AND run = 0
@@ -36,12 +36,12 @@ UPDATE scrapy_resume.request AS r SET attempts = g.attempts, crashes = g.crashes
 FROM gone AS g WHERE r.job = %(job)s AND r.id = g.id AND r.id = ANY(%(ids)s);
 
 -- name: leave_trouble
--- They have not failed, nor are they parked.
+-- Takes rows off the list of failed and parked ones.
 DELETE FROM scrapy_resume.trouble
 WHERE job = %(job)s AND state IN (3, 4) AND id = ANY(%(ids)s);
 
 -- name: retry
--- From here on the rows wait to be fetched, and nothing is held against them.
+-- failed, parked, done or ignored → pending; crashes and errors are reset.
 WITH changed AS (
     UPDATE scrapy_resume.request SET
         tried_again_at = coalesce(tried_again_at, CASE WHEN state = 3 THEN updated_at END),
@@ -59,7 +59,7 @@ SELECT
 FROM changed;
 
 -- name: park
--- From here on the rows are not fetched.
+-- pending, failed → parked.
 WITH changed AS (
     UPDATE scrapy_resume.request SET
         state = 4, error = coalesce(error, %(error)s), updated_at = %(now)s
@@ -69,7 +69,7 @@ WITH changed AS (
 INSERT INTO scrapy_resume.trouble (job, state, id) SELECT %(job)s, 4, id FROM changed;
 
 -- name: count
--- The job's counters, and its status: with something to fetch it is not completed.
+-- The job's counters, and its status: with pending rows it is not completed.
 UPDATE scrapy_resume.job SET
     pending = pending + %(pending)s, delayed = delayed + %(delayed)s, done = done + %(done)s,
     failed = failed + %(failed)s, parked = parked + %(parked)s, ignored = ignored + %(ignored)s,
@@ -79,6 +79,6 @@ UPDATE scrapy_resume.job SET
     status = CASE WHEN status = 'completed' AND %(pending)s > 0 THEN 'paused' ELSE status END
 WHERE id = %(job)s;
 
--- name: forget_hosts
--- What was the matter with hosts: whoever retries believes that it is over.
+-- name: delete_hosts
+-- Deletes the records of hosts: a retry assumes that they answer again.
 DELETE FROM scrapy_resume.host WHERE job = %(job)s;

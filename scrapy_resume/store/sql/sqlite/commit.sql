@@ -13,35 +13,35 @@ SELECT
 FROM job;
 
 -- name: known_requests
--- Which identities (by their first 8 bytes) the job's rows have.
+-- The identities of rows, by their first 8 bytes.
 SELECT r.identity_head, r.identity_tail, r.id, r.run
 FROM json_each(?) AS j CROSS JOIN request AS r
 WHERE r.identity_head = j.value;
 
 -- name: known_aliases
--- Which identities the rows have taken on since.
+-- The identities that rows have taken on later, by their first 8 bytes.
 SELECT a.identity_head, a.identity_tail, a.request
 FROM json_each(?) AS j CROSS JOIN alias AS a
 WHERE a.identity_head = j.value;
 
 -- name: given
--- With which keys (by their first 8 bytes) a request of an earlier number gave items.
+-- The keys by which a request of an earlier number gave items, by their first 8 bytes.
 SELECT g.head, g.tail
 FROM json_each(?) AS j CROSS JOIN given AS g
 WHERE g.head = j.value;
 
 -- name: leased
--- What a commit may change: rows that are leased, out of those that it names.
+-- The rows of a batch that are leased: a commit may change these.
 SELECT r.id, r.kind, r.slot, r.suspect, r.not_before, r.items, r.unit, r.attempts
 FROM json_each(?) AS j CROSS JOIN request AS r
 WHERE r.id = j.value AND r.state = 1;
 
 -- name: add_payload
--- What several requests have in common.
+-- A payload that several requests share.
 INSERT INTO payload (text) VALUES (?) RETURNING id;
 
 -- name: add_beginning
--- What the URLs of several requests begin with.
+-- A beginning that the URLs of several requests share.
 INSERT INTO beginning (text) VALUES (?) RETURNING id;
 
 -- name: admit
@@ -52,7 +52,7 @@ INSERT INTO request (
     shared
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: bury
+-- name: add_tombstones
 -- A row that begins in its final state: the tombstone of one that was not recorded while it was
 -- open, or what a delta crawl skips.
 INSERT INTO request (
@@ -61,8 +61,8 @@ INSERT INTO request (
     attempts, http_status, error, error_message, items_failed
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: meet
--- An earlier run's row arrived again in this run.
+-- name: arrive_again
+-- A row of an earlier run arrived again in this run.
 UPDATE request SET run = ? WHERE id = ?;
 
 -- name: add_alias
@@ -70,7 +70,7 @@ UPDATE request SET run = ? WHERE id = ?;
 INSERT INTO alias (identity_head, identity_tail, request) VALUES (?, ?, ?);
 
 -- name: continue
--- A leased row goes on as another request.
+-- A leased row continues as another request.
 UPDATE request SET
     beginning = NULL, url = ?, payload = ?, shared = NULL, slot = ?, priority = ?, start = ?,
     seq = ?, attempts = ?, state = ?, not_before = ?, updated_at = ?,
@@ -78,7 +78,7 @@ UPDATE request SET
 WHERE id = ?;
 
 -- name: finish
--- The end of a leased row, which clears it of suspicion. Its time is kept in whole seconds, in 4
+-- Ends a leased row, which is no suspect any more. Its time is kept in whole seconds, in 4
 -- bytes in place of the 8 of an open row: state and status take 3 of these, and no page is split.
 UPDATE request SET
     state = ?, attempts = ?, http_status = ?, error = ?, error_message = ?,
@@ -87,7 +87,7 @@ UPDATE request SET
 WHERE id = ?;
 
 -- name: change_items
--- Items came to a row, or left it for another one (by their key).
+-- Changes the number of items of a row: by key, an item may move to another row.
 UPDATE request SET items = items + ? WHERE id = ?;
 
 -- name: release
@@ -103,21 +103,21 @@ INSERT INTO spill (request, occurrence, key, payload) VALUES (?, ?, ?, ?);
 SELECT occurrence, payload, key FROM spill WHERE request = ? ORDER BY id;
 
 -- name: drop_spills
--- The row is finished, released or a duplicate.
+-- Deletes the provisional items of a row that is finished, released or a duplicate.
 DELETE FROM spill WHERE request = ?;
 
 -- name: drop_items
--- What an earlier execution of the row gave.
+-- Deletes the items of an earlier execution of the row.
 DELETE FROM item WHERE request = ?;
 
 -- name: item_owners
--- Which of these keys there are items with, and whose they are.
+-- The rows of the items that have these keys.
 SELECT i.key, i.request
 FROM json_each(?) AS j CROSS JOIN item AS i
 WHERE i.key = j.value;
 
 -- name: store_item
--- An item becomes visible; it replaces an item with its key, and comes last all the same.
+-- Makes an item visible; it replaces an item with its key, and gets a new id all the same.
 INSERT INTO item (id, request, occurrence, key, payload) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (key) WHERE key IS NOT NULL DO UPDATE SET
     id = excluded.id, request = excluded.request, occurrence = excluded.occurrence, payload = excluded.payload;
@@ -133,7 +133,7 @@ ORDER BY not_before LIMIT ?;
 SELECT not_before FROM request WHERE state = 0 AND not_before > 0 ORDER BY not_before LIMIT 1;
 
 -- name: end_delay
--- From here on the row can be leased.
+-- Makes a delayed row leasable.
 UPDATE request SET not_before = 0 WHERE id = ?;
 
 -- name: lease_requests
@@ -166,7 +166,7 @@ ORDER BY r.id LIMIT 1;
 UPDATE request SET state = 1, updated_at = ? WHERE id = ?;
 
 -- name: count_suspects
--- Suspects that could run now.
+-- How many suspects can be leased now.
 SELECT count(*) FROM request WHERE state = 0 AND suspect = 1 AND not_before = 0;
 
 -- name: find_slots
@@ -230,11 +230,11 @@ SELECT
 FROM json_each(?) AS j CROSS JOIN units AS v WHERE v.id = j.value;
 
 -- name: add_event
--- Events of which nobody was told yet.
+-- Events that were not delivered.
 INSERT INTO event (payload) VALUES (?) RETURNING id;
 
--- name: forget_event
--- They were told.
+-- name: delete_event
+-- Deletes events that were delivered.
 DELETE FROM event WHERE id = ?;
 
 -- name: keep_custom
@@ -246,7 +246,7 @@ UPDATE run SET custom = ? WHERE number = ?;
 UPDATE job SET expected_total = ?;
 
 -- name: change_slot
--- What a commit did to the pending rows of a slot.
+-- By how much a commit has changed the pending rows of a slot.
 UPDATE slot SET pending = pending + ? WHERE id = ? RETURNING key, pending;
 
 -- name: slot_pending
@@ -269,12 +269,12 @@ INSERT INTO feed (name, batch, settled, record) VALUES (?, ?, ?, ?)
 ON CONFLICT (name, batch) DO UPDATE SET settled = excluded.settled, record = excluded.record;
 
 -- name: keep_host
--- What is the matter with a host.
+-- The record of a host.
 INSERT INTO host (key, record) VALUES (?, ?)
 ON CONFLICT (key) DO UPDATE SET record = excluded.record;
 
 -- name: items_after
--- What feeds read.
+-- Items in order, for feeds.
 SELECT id, payload FROM item WHERE id > ? AND id <= ? ORDER BY id LIMIT ?;
 
 -- name: keep_minute

@@ -48,15 +48,15 @@ PRAGMA page_count;
 PRAGMA page_size;
 
 -- name: begin
--- Takes the write lock at once: what the transaction reads stays true until it commits.
+-- Acquires the write lock at once: what the transaction reads stays true until it commits.
 BEGIN IMMEDIATE;
 
 -- name: commit
--- Keeps the transaction.
+-- Commits the transaction.
 COMMIT;
 
 -- name: rollback
--- Keeps nothing of the transaction.
+-- Rolls the transaction back.
 ROLLBACK;
 
 -- name: checkpoint
@@ -64,7 +64,7 @@ ROLLBACK;
 PRAGMA wal_checkpoint(TRUNCATE);
 
 -- name: busy_little
--- Before the checkpoint at close: a reader must not hold up the end of a crawl.
+-- Before the checkpoint at close: a reader must not delay the end of a crawl.
 PRAGMA busy_timeout = 250;
 
 -- name: needs_json
@@ -75,14 +75,14 @@ SELECT value FROM json_each('[1]');
 -- The real name of a job whose file name had to be cut.
 SELECT name FROM job;
 
--- name: configure_teller
--- Whoever writes one row for the live owner, and leaves its checkpoints to it.
+-- name: configure_sender
+-- The connection of a command that writes an order to the live owner, which does the checkpoints.
 PRAGMA synchronous = NORMAL;
 PRAGMA mmap_size = 0;
 PRAGMA wal_autocheckpoint = 0;
 
 -- name: job_key
--- Whose file it is.
+-- The key of the job.
 SELECT name, number FROM job;
 
 -- name: quick_check
@@ -94,5 +94,5 @@ PRAGMA quick_check(1);
 PRAGMA journal_mode = DELETE;
 
 -- name: begin_reading
--- What is read from here on is of one moment.
+-- Begins a snapshot: all that is read from here on is of one moment.
 BEGIN;

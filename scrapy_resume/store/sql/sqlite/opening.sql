@@ -1,4 +1,4 @@
--- How a job is created, opened, recovered, closed and cancelled.
+-- Creating, opening, recovering, closing and cancelling a job.
 
 -- name: create_job
 -- The one row of a new job's file.
@@ -11,20 +11,20 @@ INSERT INTO job (
 );
 
 -- name: keeps_given
--- Whether a job has all that earlier numbers knew.
+-- Whether a job has the keys of all earlier numbers.
 SELECT keeps_given FROM job;
 
 -- name: attach_earlier
--- An earlier number's file, beside the new one.
+-- Attaches an earlier number's file to the new one.
 ATTACH ? AS earlier;
 
 -- name: detach_earlier
--- It has been read.
+-- Detaches it.
 DETACH earlier;
 
 -- name: carry_given
--- What an earlier number knew, and the keys (or else all identities) of its requests that are
--- done and gave items, in the order in which they are kept.
+-- Copies the keys of an earlier number, and those (or else all identities) of its requests that are
+-- done and gave items, in the order of the primary key.
 INSERT INTO given (head, tail)
 SELECT head, tail FROM (
     SELECT head, tail FROM earlier.given
@@ -43,7 +43,7 @@ WHERE true ORDER BY head, tail
 ON CONFLICT (head, tail) DO NOTHING;
 
 -- name: keep_given
--- From here on the job has all that earlier numbers knew.
+-- From here on the job has the keys of all earlier numbers.
 UPDATE job SET delta = ?, keeps_given = 1;
 
 -- name: ownership
@@ -53,34 +53,34 @@ FROM job AS j
 LEFT JOIN run AS r ON r.number = (SELECT max(number) FROM run);
 
 -- name: take_over
--- A new epoch: from here on the run before cannot commit.
+-- A new epoch: from here on the previous run cannot commit.
 UPDATE job SET epoch = :epoch, status = :status, updated_at = :now;
 
 -- name: cancel_job
--- A job that nobody owns is not wanted any more.
+-- Cancels a job that has no owner.
 UPDATE job SET
     epoch = :epoch, status = 'cancelled', reason = 'cancelled', completed_at = NULL,
     updated_at = :now;
 
--- name: leased_rows
--- What the run before held when it ended, through the index on leased rows.
+-- name: orphaned_rows
+-- The rows that the previous run held when it ended, through the index on leased rows.
 SELECT id, kind, slot, suspect, not_before, crashes, unit FROM request
 WHERE state = 1 ORDER BY id;
 
 -- name: recover
--- leased → pending or parked, with what is known about the death.
+-- leased → pending or parked, with the outcome of the recovery.
 UPDATE request SET
     state = ?, attempts = attempts + ?, crashes = ?, suspect = ?, error = coalesce(?, error),
     error_message = coalesce(?, error_message), updated_at = ?
 WHERE id = ?;
 
 -- name: old_every_run
--- Requests of earlier runs that were to be fetched once in each run, and were not.
+-- Pending requests of earlier runs that are fetched once in each run.
 SELECT id, kind, slot, suspect, not_before, unit FROM request
 WHERE every_run = 1 AND state = 0 AND run < ?;
 
 -- name: supersede
--- pending → ignored: this run has one of its own.
+-- pending → ignored: each run has its own requests of this kind.
 UPDATE request SET
     state = 5, error = 'superseded', error_message = NULL, not_before = 0, suspect = 0,
     updated_at = ?
@@ -97,12 +97,12 @@ UPDATE run SET
 WHERE number = :number;
 
 -- name: begin_run
--- A run of its own for each opening.
+-- Each opening begins a new run.
 INSERT INTO run (number, epoch, worker, status, started_at, beat_at)
 VALUES (:number, :epoch, :worker, 'running', :now, :now);
 
 -- name: start_job
--- The run may work from here on.
+-- The job is open: the run may work from here on.
 UPDATE job SET
     status = 'running', reason = NULL, completed_at = NULL, updated_at = :now,
     metadata = coalesce(:metadata, metadata), launch = coalesce(:launch, launch);
@@ -114,19 +114,19 @@ UPDATE job SET
     failed = :failed, parked = :parked, ignored = :ignored, delayed = :delayed;
 
 -- name: change_slot
--- What a recovery did to the pending rows of a slot.
+-- By how much a recovery has changed the pending rows of a slot.
 UPDATE slot SET pending = pending + ? WHERE id = ?;
 
 -- name: events
--- Events of which nobody was told yet.
+-- Events that were not delivered.
 SELECT id, payload FROM event ORDER BY id;
 
 -- name: feeds
--- Files of feeds that a run may go on with.
+-- Files of feeds that a run may continue.
 SELECT name, batch, record, settled FROM feed WHERE settled = 0 ORDER BY name, batch;
 
 -- name: session
--- What the next run has to know.
+-- The job, for the run that opens it.
 SELECT
     next_id, start_exhausted, every_run, (SELECT payload FROM spider_state),
     (SELECT total(pages) FROM run), created_at,
@@ -138,7 +138,7 @@ FROM job;
 SELECT key, pending FROM slot WHERE pending > 0;
 
 -- name: hosts
--- What is the matter with hosts.
+-- The records of hosts.
 SELECT key, record FROM host;
 
 -- name: cookies
@@ -146,16 +146,16 @@ SELECT key, record FROM host;
 SELECT jar, payload FROM cookies;
 
 -- name: end_job
--- How the job stands when a run closes.
+-- The status of the job when a run closes.
 UPDATE job SET
     status = :status, reason = :reason, updated_at = :now,
     completed_at = CASE :status WHEN 'completed' THEN :now END;
 
 -- name: drop_orders
--- What the owner before was told, and did not take up, is nobody's.
+-- Deletes the orders that the previous owner did not execute.
 DELETE FROM control;
 
 -- name: end_recovered
--- The job at rest after a recovery that began no run.
+-- The status of the job after a recovery that began no run.
 UPDATE job SET
     epoch = :epoch, status = 'paused', reason = 'recovered', completed_at = NULL, updated_at = :now;

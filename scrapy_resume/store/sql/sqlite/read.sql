@@ -21,7 +21,7 @@ FROM run ORDER BY number;
 SELECT expected_total FROM job;
 
 -- name: in_flight_urls
--- What the live run holds, through the index on leased rows.
+-- The rows that the live run holds, through the index on leased rows.
 SELECT v.url FROM request AS r CROSS JOIN requests AS v
 WHERE r.state = 1 AND v.id = r.id ORDER BY r.id;
 
@@ -84,7 +84,7 @@ CROSS JOIN slot AS s ON s.id = l.slot
 GROUP BY l.slot ORDER BY count(*) DESC, s.key LIMIT :count;
 
 -- name: minutes
--- What each minute brought, over all runs, through the key.
+-- The counts of each minute, over all runs, through the key.
 SELECT
     minute * 60 AS at, sum(pages) AS pages, sum(items) AS items, sum(done) AS done,
     sum(failed) AS failed, sum(ignored) AS ignored, max(open) AS open

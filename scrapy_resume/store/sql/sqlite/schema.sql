@@ -14,7 +14,7 @@ CREATE TABLE job (
     status TEXT NOT NULL,
     reason TEXT,
     epoch INTEGER NOT NULL,              -- fences: a run commits only under its own epoch
-    commits INTEGER NOT NULL DEFAULT 0,  -- tells whether a commit whose answer was lost was kept
+    commits INTEGER NOT NULL DEFAULT 0,  -- shows whether an unconfirmed commit was kept
     next_id INTEGER NOT NULL,
     next_item INTEGER NOT NULL DEFAULT 1, -- ids of items are never used twice
     codec_version INTEGER NOT NULL DEFAULT 1,
@@ -59,7 +59,7 @@ CREATE TABLE run (
     custom TEXT                          -- JSON: custom metrics, written as they change
 );
 
--- Download slots (a host, mostly).
+-- Download slots (mostly a host).
 CREATE TABLE slot (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
@@ -72,7 +72,7 @@ CREATE TABLE unit (
     name TEXT NOT NULL UNIQUE
 );
 
--- What has become of the requests of each unit; kept by every commit.
+-- The requests of each unit by state; written by every commit.
 CREATE TABLE unit_count (
     unit INTEGER PRIMARY KEY,            -- as in request
     state INTEGER,                       -- 0 in_progress, 1 failed, 2 partial, 3 parked, 4 pending,
@@ -135,13 +135,13 @@ CREATE TABLE request (
     shared INTEGER                       -- the payload that it has in common with others
 );
 
--- What several requests have in common. Never changed: what becomes of one is in its own row.
+-- Payloads that several requests share. Never changed: a request that changes gets its own payload.
 CREATE TABLE payload (
     id INTEGER PRIMARY KEY,
     text TEXT NOT NULL                   -- JSON, as in request
 );
 
--- What the URLs of several requests begin with: a directory or an origin. Never changed, either.
+-- Beginnings that several URLs share: directories or origins. Never changed, either.
 CREATE TABLE beginning (
     id INTEGER PRIMARY KEY,
     text TEXT NOT NULL
@@ -181,7 +181,7 @@ CREATE TABLE item (
 CREATE INDEX item_request ON item (request);
 CREATE UNIQUE INDEX item_key ON item (key) WHERE key IS NOT NULL;
 
--- Items of requests that are still open: nothing shows them.
+-- Provisional items of requests that are still open: no reader sees them.
 CREATE TABLE spill (
     id INTEGER PRIMARY KEY,
     request INTEGER NOT NULL,
@@ -191,7 +191,7 @@ CREATE TABLE spill (
 );
 CREATE INDEX spill_request ON spill (request);
 
--- Apart from the job's row, which every commit writes.
+-- Not in the job's row, which every commit writes.
 CREATE TABLE spider_state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     payload TEXT NOT NULL
@@ -212,14 +212,14 @@ CREATE TABLE feed (
 ) WITHOUT ROWID;
 CREATE INDEX feed_unsettled ON feed (name, batch) WHERE settled = 0;
 
--- Hosts that do not answer, or that have asked to be left alone for a while.
+-- Hosts that do not answer, or that have asked for a pause.
 CREATE TABLE host (
     key TEXT PRIMARY KEY,
     record TEXT NOT NULL                 -- JSON
 ) WITHOUT ROWID;
 
--- What commands tell the live owner: all that anybody else writes while there is one. Rows of
--- another epoch are nobody's, and go with the next opening.
+-- Orders of commands to the live owner: all that other processes write while there is one. Rows of
+-- another epoch are void; the next opening deletes them.
 CREATE TABLE control (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     epoch INTEGER NOT NULL,
@@ -229,8 +229,8 @@ CREATE TABLE control (
     answer TEXT                          -- JSON; NULL: not taken up yet
 );
 
--- What each minute brought, by the run that did it: for rates and plots. One row of a run that does
--- anything in a minute, however much it does.
+-- The counts of each minute by run, for rates and plots: one row for each minute in which a run did
+-- something.
 CREATE TABLE minute (
     minute INTEGER NOT NULL,             -- since the epoch
     run INTEGER NOT NULL,
@@ -243,7 +243,7 @@ CREATE TABLE minute (
     PRIMARY KEY (minute, run)
 ) WITHOUT ROWID;
 
--- Events of which nobody was told yet; kept only where somebody listens.
+-- Events that were not delivered yet; kept only if somebody listens.
 CREATE TABLE event (
     id INTEGER PRIMARY KEY,
     payload TEXT NOT NULL                -- JSON

@@ -16,7 +16,7 @@ from scrapy_resume.store.contract import Opening
 
 pytest.importorskip("psycopg")
 
-from scrapy_resume.store.postgres.signs_of_life import PAUSE_SECONDS, Life, Marks
+from scrapy_resume.store.postgres.signs_of_life import PAUSE_SECONDS, Heartbeat, Marks
 from scrapy_resume.store.postgres.statements import OPENING
 
 
@@ -39,7 +39,7 @@ class Out:
 def test_heartbeats_in_vain_are_tried_again_at_leisure() -> None:
     link = Out()
     opening = Opening(spider="books", worker="h:1", heartbeat_seconds=0.01, orphan_seconds=1)
-    life = Life(link, 1, 1, opening, Marks(), careful=False)  # type: ignore[arg-type]
+    life = Heartbeat(link, 1, 1, opening, Marks(), careful=False)  # type: ignore[arg-type]
     began = time.monotonic()
     life.start()
     assert link.often.wait(20)
@@ -77,16 +77,16 @@ def link() -> Slow:
 
 
 @pytest.fixture
-def life(link: Slow) -> Iterator[Life]:
+def life(link: Slow) -> Iterator[Heartbeat]:
     opening = Opening(spider="books", worker="h:1")
-    life = Life(link, 1, 1, opening, Marks(), careful=True)  # type: ignore[arg-type]
+    life = Heartbeat(link, 1, 1, opening, Marks(), careful=True)  # type: ignore[arg-type]
     life.start()
     yield life
     link.go_on.set()
     life.stop()
 
 
-def marked(life: Life, row: int) -> threading.Event:
+def marked(life: Heartbeat, row: int) -> threading.Event:
     """Mark a row as answered; the event is set when its callback may go on."""
     told = threading.Event()
     life._marks.mark(row, Phase.answered)
@@ -95,7 +95,7 @@ def marked(life: Life, row: int) -> threading.Event:
     return told
 
 
-def test_a_callback_waits_until_the_server_knows_of_its_page(life: Life, link: Slow) -> None:
+def test_a_callback_waits_until_the_server_knows_of_its_page(life: Heartbeat, link: Slow) -> None:
     told = marked(life, 7)
     assert not told.wait(0.05)
     link.go_on.set()
@@ -103,14 +103,14 @@ def test_a_callback_waits_until_the_server_knows_of_its_page(life: Life, link: S
     assert link.kept[-1] == ([7], [7])
 
 
-def test_a_callback_does_not_wait_for_a_server_that_is_out(life: Life, link: Slow) -> None:
+def test_a_callback_does_not_wait_for_a_server_that_is_out(life: Heartbeat, link: Slow) -> None:
     link.out = True
     told = marked(life, 7)
     link.go_on.set()
     assert told.wait(20)
 
 
-def test_nobody_waits_for_a_life_that_has_ended(life: Life, link: Slow) -> None:
+def test_nobody_waits_for_a_life_that_has_ended(life: Heartbeat, link: Slow) -> None:
     early = marked(life, 7)
     link.go_on.set()
     life.stop()
@@ -120,11 +120,13 @@ def test_nobody_waits_for_a_life_that_has_ended(life: Life, link: Slow) -> None:
 
 def test_on_a_job_that_has_not_crashed_nobody_waits() -> None:
     opening = Opening(spider="books", worker="h:1")
-    life = Life(Slow(), 1, 1, opening, Marks(), careful=False)  # type: ignore[arg-type]
+    life = Heartbeat(Slow(), 1, 1, opening, Marks(), careful=False)  # type: ignore[arg-type]
     assert life.when_written(pytest.fail)
 
 
-def test_a_callback_waits_though_a_commit_has_taken_its_mark_along(life: Life, link: Slow) -> None:
+def test_a_callback_waits_though_a_commit_has_taken_its_mark_along(
+    life: Heartbeat, link: Slow
+) -> None:
     life._marks.mark(7, Phase.answered)
     life._marks.take()
     told = threading.Event()
@@ -136,7 +138,7 @@ def test_a_callback_waits_though_a_commit_has_taken_its_mark_along(life: Life, l
 
 
 def test_marks_that_a_rolled_back_commit_has_taken_along_are_written(
-    life: Life, link: Slow
+    life: Heartbeat, link: Slow
 ) -> None:
     link.go_on.set()
     link.out = True
@@ -149,11 +151,11 @@ def test_marks_that_a_rolled_back_commit_has_taken_along_are_written(
 
 
 def test_marks_that_waited_for_a_commit_do_not_replace_its_newer_ones(
-    life: Life, link: Slow
+    life: Heartbeat, link: Slow
 ) -> None:
     def commit() -> None:
         life._marks.mark(8, Phase.answered)
-        life._marks.keep(life._marks.take())
+        life._marks.written(life._marks.take())
 
     link.before_lock = commit
     link.go_on.set()

@@ -12,7 +12,7 @@ from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract import Opening
 from scrapy_resume.store.sqlite.migrations import SCHEMA, migrate
 from scrapy_resume.store.sqlite.store import SqliteStore
-from scrapy_resume.store.transaction.migrations import Migration, load_migrations
+from scrapy_resume.store.transaction.migrations import Migration
 from scrapy_resume.store.transaction.queries import read_sql
 
 KEY = JobKey("books", 1)
@@ -139,15 +139,3 @@ def test_the_migrations_of_the_package_set_their_versions() -> None:
 
 def test_the_schema_sets_the_newest_version() -> None:
     assert f"PRAGMA user_version = {SCHEMA.version};" in read_sql("sqlite", "schema.sql")
-
-
-def test_a_gap_between_migrations_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "migrations"
-    assert load_migrations(folder) == []
-    folder.mkdir()
-    (folder / "0002_colours.sql").write_text("SELECT 1;")
-    (folder / "README").touch()
-    assert [migration.version for migration in load_migrations(folder)] == [2]
-    (folder / "0004_shapes.sql").write_text("SELECT 1;")
-    with pytest.raises(ValueError, match="missing"):
-        load_migrations(folder)

@@ -1,4 +1,4 @@
-"""The report as one HTML file: no script, nothing from elsewhere; all text is escaped."""
+"""The report as one HTML file, without scripts and external resources; all text is escaped."""
 
 from __future__ import annotations
 
@@ -6,22 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
-from scrapy_resume.commands.call import percent
-from scrapy_resume.commands.plots import Part, columns, escaped, line, stacked
-from scrapy_resume.commands.reporttext import (
-    duration,
-    eta,
-    number,
-    rate,
-    trouble_of,
-)
+from scrapy_resume.commands.formats import duration, job_name_of, number, rate
+from scrapy_resume.commands.report_text import eta_of, trouble_of
+from scrapy_resume.commands.svg_plots import Part, columns, escaped, line, stacked
 from scrapy_resume.commands.units import summary
-from scrapy_resume.reporting.forecast import whole
+from scrapy_resume.reporting.progress import percent, progress_of
 
 TITLE: Final = "Crawl report"
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
-"""Held by the browser: whatever text came through, nothing of it is run or fetched."""
+"""Enforced by the browser: no script and no external resource of the page is ever loaded."""
 
 _BADGES: Final = {
     "completed": "good",
@@ -34,14 +28,14 @@ _BADGES: Final = {
 
 _ENDS: Final = ("done", "failed", "ignored")
 _FEWEST_SPANS: Final = 3
-"""That make a plot: fewer show nothing that the numbers do not."""
+"""A plot of fewer spans shows nothing that the numbers do not."""
 
 Stage = Mapping[str, Any]
 
 
 def page(document: Mapping[str, Any]) -> Iterator[str]:
-    """The file, in parts."""
-    style = files("scrapy_resume.commands").joinpath("reportpage.css").read_text(encoding="utf-8")
+    """The text of the file, in parts."""
+    style = files("scrapy_resume.commands").joinpath("report_page.css").read_text(encoding="utf-8")
     yield (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -100,14 +94,14 @@ def _table(stages: Sequence[Stage]) -> str:
 
 
 def _row(stage: Stage, at: int) -> str:
-    name = f'<td class="name"><a href="#job-{at}">{escaped(_name(stage))}</a></td>'
+    name = f'<td class="name"><a href="#job-{at}">{escaped(job_name_of(stage))}</a></td>'
     if stage["requests"] is None:
         return f'<tr>{name}<td>{_badge(stage)}</td><td colspan="6" class="muted">-</td></tr>'
     cells = (
         ("n", "success", percent(stage["success_rate"])),
         ("n", "items", number(stage["items"]["stored"])),
         ("n", "pages/min", rate(stage["pages_per_minute"])),
-        ("when", "ETA", eta(stage)),
+        ("when", "ETA", eta_of(stage)),
         ("when", "last progress", _moment(stage["progressed_at"])),
     )
     shown = "".join(
@@ -121,7 +115,7 @@ def _row(stage: Stage, at: int) -> str:
 
 def _card(stage: Stage, at: int) -> str:
     parts = [
-        f'<div class="head"><h2>{escaped(_name(stage))}</h2>{_badge(stage)}'
+        f'<div class="head"><h2>{escaped(job_name_of(stage))}</h2>{_badge(stage)}'
         f'<span class="muted small right">{escaped(_since(stage))}</span></div>'
     ]
     trouble = trouble_of(stage)
@@ -144,18 +138,17 @@ def _body(stage: Stage) -> Iterator[str]:
 
 
 def _parts(stage: Stage) -> list[Part]:
-    counts = stage["requests"]
-    ended = counts["total"] - counts["pending"] - counts["leased"]
+    counts, progress = stage["requests"], progress_of(stage)
     return [
         Part("done", counts["done"], "done"),
         Part("failed or parked", counts["failed"] + counts["parked"], "failed"),
         Part("ignored", counts["ignored"], "ignored"),
-        Part("open", max(0, whole(stage) - ended), "open"),
+        Part("open", progress.whole - progress.ended, "open"),
     ]
 
 
 def _bar(stage: Stage) -> str:
-    return stacked(_parts(stage), f"{percent(stage['progress'])} of what is known has ended")
+    return stacked(_parts(stage), f"{percent(stage['progress'])} of the requests have ended")
 
 
 def _keys(stage: Stage) -> str:
@@ -173,8 +166,8 @@ def _facts(stage: Stage) -> str:
         ("items", number(stage["items"]["stored"])),
         ("pages a minute", rate(stage["pages_per_minute"])),
         ("items a minute", rate(stage["items_per_minute"])),
-        ("at work for", f"{duration(stage['elapsed_seconds'])} in {runs} run{'s'[: runs != 1]}"),
-        ("ETA", eta(stage)),
+        ("time", f"{duration(stage['elapsed_seconds'])} in {runs} run{'s'[: runs != 1]}"),
+        ("ETA", eta_of(stage)),
         ("last progress", _moment(stage["progressed_at"])),
     ]
     facts += [(str(name), str(value)) for name, value in stage["metadata"].items()]
@@ -238,7 +231,7 @@ def _errors(stage: Stage) -> str:
 
 
 def _units(stage: Stage) -> str:
-    """Those at work or in trouble first; nothing where there is one at most."""
+    """A table of units, those in progress first; empty if there are fewer than two."""
     counts = summary(stage["units"])
     if counts is None:
         return ""
@@ -271,7 +264,7 @@ def _more(stage: Stage) -> str:
     shown = "".join(_listed(*block) for block in blocks if block[2])
     summary = "HTTP statuses, hosts, runs"
     if stage["counted"] < stage["requests"]["total"]:
-        summary += f" (counts of the {number(stage['counted'])} requests that were found last)"
+        summary += f" (counts of the {number(stage['counted'])} requests that were discovered last)"
     return (
         f'<details class="more"><summary>{summary}</summary><div class="plots">{shown}</div>'
         "</details>"
@@ -298,7 +291,7 @@ def _listed(title: str, headings: Sequence[str], rows: str) -> str:
 
 
 def _numbers(row: Mapping[str, Any], names: Sequence[str]) -> str:
-    """A cell for each of these."""
+    """A cell for each of the values."""
     return "".join(f'<td class="n">{number(row[name])}</td>' for name in names)
 
 
@@ -308,10 +301,6 @@ def _run(run: Mapping[str, Any]) -> str:
     ended = _moment(run["ended_at"]) if run["ended_at"] else "-"
     words = (run["status"] + reason, _moment(run["started_at"]), ended, run["worker"])
     return f"<tr>{numbers}{''.join(f'<td>{escaped(word)}</td>' for word in words)}</tr>"
-
-
-def _name(stage: Stage) -> str:
-    return f"{stage['job']}#{stage['number']}"
 
 
 def _badge(stage: Stage) -> str:

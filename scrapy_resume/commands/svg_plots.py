@@ -1,6 +1,6 @@
-"""Plots as inline SVG, stretched to the width that they get; their words are HTML beside them.
+"""Plots as inline SVG, stretched to the width of the page; their labels are HTML beside them.
 
-Everything that is passed in as text is escaped here.
+Text that is passed in is escaped here.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ import html
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from scrapy_resume.commands.terminal import printable
+from scrapy_resume.commands.terminal_output import printable
 
 HEIGHT: Final = 100
-"""Of a plot, in the units of its view; the page says how high it is."""
+"""The height of a plot in units of its view box; the style sheet scales it."""
 STEP: Final = 10
-"""The width of one span in those units."""
+"""The width of one span, in the same units."""
 GAP: Final = 1.5
 
 
 class Part(NamedTuple):
-    """A part of a bar: what it means, how much it is, and its class in the style sheet."""
+    """A part of a bar: its name, its amount, and its class in the style sheet."""
 
     name: str
     amount: float
@@ -27,12 +27,12 @@ class Part(NamedTuple):
 
 
 def escaped(words: object) -> str:
-    """Text for HTML, in an attribute too; control characters and what moves text are escapes."""
+    """Text for HTML, also in attributes; control and bidirectional characters are escaped."""
     return html.escape(printable(str(words)))
 
 
 def columns(values: Sequence[Sequence[Part]], labels: Sequence[str]) -> str:
-    """A column for each span, of parts on top of one another; a label shows under the mouse."""
+    """A column of stacked parts for each span; its label is shown as a tooltip."""
     highest = max((sum(part.amount for part in parts) for parts in values), default=0.0)
     drawn = []
     for at, (parts, label) in enumerate(zip(values, labels, strict=True)):
@@ -46,14 +46,14 @@ def columns(values: Sequence[Sequence[Part]], labels: Sequence[str]) -> str:
                     f'<rect class="{part.style}" x="{at * STEP + GAP / 2}" y="{top:.2f}"'
                     f' width="{STEP - GAP}" height="{height:.2f}"/>'
                 )
-        # The whole height answers to the mouse, not only what is drawn.
+        # The tooltip covers the whole height, not only the bars.
         area = f'<rect class="area" x="{at * STEP}" y="0" width="{STEP}" height="{HEIGHT}"/>'
         drawn.append(f"<g><title>{escaped(label)}</title>{area}{''.join(bars)}</g>")
     return _svg(len(values) * STEP, "".join(drawn))
 
 
 def line(values: Sequence[float], labels: Sequence[str]) -> str:
-    """One line over the spans, filled down to zero."""
+    """A line over the spans, filled down to zero; each span has its label as a tooltip."""
     highest = max(values, default=0.0) or 1.0
     points = [
         (at * STEP + STEP / 2, HEIGHT - HEIGHT * value / highest) for at, value in enumerate(values)
@@ -75,7 +75,7 @@ def line(values: Sequence[float], labels: Sequence[str]) -> str:
 
 
 def stacked(parts: Sequence[Part], label: str) -> str:
-    """One bar whose parts make up its whole length; a part that is not nothing can be seen."""
+    """A bar of parts that fill its whole length; every part that is not 0 is visible."""
     total = sum(part.amount for part in parts)
     drawn = "".join(
         f'<i class="{part.style}" style="flex:{part.amount / total:.6f} 0 0"'

@@ -1,8 +1,8 @@
-"""What the engine holds, in memory that outlives the process.
+"""The board: the rows that the engine holds, in memory that outlives the process.
 
 A file of fixed size is mapped into memory; marking a row is one store of eight bytes and no
 system call. When the process dies, in whatever way, the kernel keeps the pages. (Power loss
-may lose them: that is nobody's crash.)
+may lose them, and does not count as a crash.)
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from struct import Struct, error
 from typing import Final
 
 from scrapy_resume.model import Phase
-from scrapy_resume.store.transaction.file_identity import file_identity
-
-CAPACITY: Final = 4096
-"""Rows that can be marked at a time; those beyond are not, and count no crash."""
+from scrapy_resume.store.contract import MARKED_AT_MOST
+from scrapy_resume.store.sqlite.files import file_identity
 
 _HEADER: Final = Struct("=8sqq")
 _MAGIC: Final = b"srboard1"
 _HEADER_WORDS: Final = 3
-_BYTES: Final = 8 * (_HEADER_WORDS + 2 * CAPACITY)
+_BYTES: Final = 8 * (_HEADER_WORDS + 2 * MARKED_AT_MOST)
 
 
 class Board:
@@ -39,11 +37,11 @@ class Board:
         """Create the file anew; raises ``OSError``."""
         self.path = path
         # Written, not truncated to size: a store into a hole on a full disk kills the process.
-        # A file of its own: a fenced owner goes on marking in the one that it has.
+        # A new file: a fenced owner continues to write to the old one.
         fresh = path.with_name(path.name + ".new")
         descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            content = _HEADER.pack(_MAGIC, epoch, CAPACITY).ljust(_BYTES, b"\0")
+            content = _HEADER.pack(_MAGIC, epoch, MARKED_AT_MOST).ljust(_BYTES, b"\0")
             written = os.write(descriptor, content)
             if written != len(content):
                 raise OSError(ENOSPC, os.strerror(ENOSPC), os.fspath(fresh))
@@ -67,7 +65,7 @@ class Board:
         self._words[at + 1] = phase
 
     def unmark(self, row: int) -> None:
-        """The engine let go of the row."""
+        """The engine does not hold the row any more."""
         at = self._entries.pop(row, None)
         if at is not None:
             self._words[at + 1] = 0
@@ -80,7 +78,7 @@ class Board:
                 self.path.unlink()
 
     def close(self) -> None:
-        """Leave the file as it is; marks go nowhere from here on.
+        """Leave the file as it is; marks are dropped from here on.
 
         The map is not closed by hand: another thread may be within ``mark`` now.
         """
@@ -90,8 +88,8 @@ class Board:
 def read_board(path: Path, epoch: int) -> dict[int, Phase]:
     """The rows that were marked when the run of ``epoch`` ended.
 
-    None if the file is not there, is another epoch's, or is not whole: what is not known to
-    have been in flight has no crash counted.
+    Empty if the file does not exist, belongs to another epoch, or is not whole: a crash is
+    counted only for rows that are known to have been in flight.
     """
     try:
         content = path.read_bytes()
@@ -101,7 +99,7 @@ def read_board(path: Path, epoch: int) -> dict[int, Phase]:
         magic, written_by, capacity = _HEADER.unpack_from(content)
     except error:
         return {}
-    if (magic, written_by, capacity, len(content)) != (_MAGIC, epoch, CAPACITY, _BYTES):
+    if (magic, written_by, capacity, len(content)) != (_MAGIC, epoch, MARKED_AT_MOST, _BYTES):
         return {}
     words = memoryview(content).cast("q")
     phases = {phase.value: phase for phase in Phase}

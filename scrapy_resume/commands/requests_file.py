@@ -1,4 +1,4 @@
-"""Requests as a file: for spreadsheets (CSV) and for programs (JSON, JSON Lines)."""
+"""Writes requests to a file: CSV for spreadsheets, JSON or JSON Lines for programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FORMATS: Final = {".csv": "csv", ".json": "json", ".jsonl": "jsonlines", ".jl": 
 
 
 class Frame(NamedTuple):
-    """What stands around the requests of a file, and what if there are none."""
+    """The text around and between the requests of a file, and its content without any."""
 
     before: str
     between: str
@@ -29,20 +29,20 @@ _BEGINS_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def format_of(target: str) -> str:
-    """By the name of the file. Raises ``ValueError`` for a name that tells none."""
+    """The format by the file's extension. Raises ``ValueError`` for any other extension."""
     found = FORMATS.get(Path(target).suffix.lower())
     if found is None:
-        raise ValueError(f"{target}: the name has to end with one of {', '.join(FORMATS)}")
+        raise ValueError(f"{target}: the name must end with one of {', '.join(FORMATS)}")
     return found
 
 
 def write(file: IO[bytes], format_name: str, requests: Iterable[dict[str, Any]]) -> int:
-    """Write the requests one by one, however many they are; returns their number."""
+    """Write the requests one by one, in constant memory; returns how many there were."""
     text = TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
     frame = _FRAMES.get(format_name)
     count = _write_csv(text, requests) if frame is None else _write_json(text, requests, frame)
     text.flush()
-    text.detach()  # the file is closed by who has opened it
+    text.detach()  # the caller closes the file
     return count
 
 
@@ -68,7 +68,7 @@ def _write_json(file: TextIOWrapper, requests: Iterable[dict[str, Any]], frame: 
 
 
 def cell(value: object) -> object:
-    """What came from the web is text to a spreadsheet, never a formula: an apostrophe says so."""
+    """The value for CSV: text that a spreadsheet would take for a formula gets an apostrophe."""
     if isinstance(value, str) and value.lstrip(" ").startswith(_BEGINS_FORMULA):
         return f"'{value}"
     return value

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from scrapy_resume.model import Phase
-from scrapy_resume.store.transaction.board import CAPACITY, Board, read_board
+from scrapy_resume.store.contract import MARKED_AT_MOST
+from scrapy_resume.store.sqlite.board import Board, read_board
 
 
 @pytest.fixture
@@ -65,15 +66,15 @@ def test_a_cut_off_board_is_an_empty_one(path: Path) -> None:
 
 def test_what_is_beyond_its_capacity_is_not_marked(path: Path) -> None:
     board = Board(path, 1)
-    for row in range(1, CAPACITY + 100):
+    for row in range(1, MARKED_AT_MOST + 100):
         board.mark(row, Phase.sent)
-    assert len(read_board(path, 1)) == CAPACITY
-    for row in range(1, CAPACITY + 100):
+    assert len(read_board(path, 1)) == MARKED_AT_MOST
+    for row in range(1, MARKED_AT_MOST + 100):
         board.unmark(row)
     assert read_board(path, 1) == {}
-    for row in range(1, CAPACITY + 1):
+    for row in range(1, MARKED_AT_MOST + 1):
         board.mark(row, Phase.answered)
-    assert len(read_board(path, 1)) == CAPACITY
+    assert len(read_board(path, 1)) == MARKED_AT_MOST
 
 
 def test_marks_go_nowhere_after_the_end(path: Path) -> None:
@@ -89,7 +90,7 @@ def test_a_killed_process_leaves_its_marks(path: Path) -> None:
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from scrapy_resume.store.transaction.board import Board\n"
+        "from scrapy_resume.store.sqlite.board import Board\n"
         "board = Board(Path(sys.argv[1]), 3)\n"
         "board.mark(11, 1); board.mark(12, 2); board.mark(13, 1); board.unmark(13)\n"
         "os.kill(os.getpid(), 9)\n"

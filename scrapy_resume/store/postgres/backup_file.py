@@ -20,15 +20,8 @@ from scrapy_resume.errors import SchemaTooNewError, StoreDamagedError
 FORMAT: Final = "scrapy-resume backup"
 VERSION: Final = 1
 END_OF_TABLE: Final = b"\\.\n"
-GZIP: Final = b"\x1f\x8b"
 LEVEL: Final = 6
 """gzip's own default: a third of the size at a fraction of the time of 9."""
-
-
-def is_backup(path: Path) -> bool:
-    """Whether it is one of these files, as far as its first bytes tell."""
-    with path.open("rb") as file:
-        return file.read(len(GZIP)) == GZIP
 
 
 class BackupWriter:
@@ -63,7 +56,7 @@ class BackupWriter:
         self._file.write(END_OF_TABLE)
 
     def end(self) -> None:
-        """All is written: on the disk."""
+        """Finish the file, and sync it to the disk."""
         self._line({"rows": self._rows})
         self._file.close()
         self._raw.flush()
@@ -104,7 +97,7 @@ class BackupReader:
         return line
 
     def _check_end(self) -> None:
-        """Nothing follows but gzip's own checksum, and that is right."""
+        """Check that only gzip's checksum follows, and that it is right."""
         try:
             more = self._file.read(1)
         except (OSError, EOFError, zlib.error) as error:

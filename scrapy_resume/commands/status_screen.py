@@ -1,16 +1,15 @@
-"""The screen of one job: what ``status`` shows, on a terminal and in a pipe."""
+"""The screen that ``status`` shows for one job, on a terminal and in a pipe."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands import units
-from scrapy_resume.commands.call import percent, progress_share
-from scrapy_resume.commands.terminal import (
+from scrapy_resume.commands.formats import duration, eta, job_name_of, status_with_reason
+from scrapy_resume.commands.terminal_output import (
     bar,
     facts_table,
     section,
@@ -19,8 +18,9 @@ from scrapy_resume.commands.terminal import (
     text,
     words,
 )
-from scrapy_resume.model import LIVE_STATUSES
-from scrapy_resume.reporting.forecast import Forecast, outlook, pages_by_minute, whole
+from scrapy_resume.model import LIVE_STATUSES, JobKey
+from scrapy_resume.reporting.forecast import UNKNOWN, Forecast, forecast_of, pages_by_minute
+from scrapy_resume.reporting.progress import percent, progress_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -40,26 +40,18 @@ _LONGEST_MESSAGE: Final = 100
 
 @dataclass(frozen=True)
 class StatusScreen:
-    """A job's answer, and what the screen shows beside it."""
+    """What the screen shows."""
 
     answer: dict[str, Any]
+    """The job's document of ``status --json``."""
     failures: Sequence[dict[str, Any]]
     """Some of the failed and parked requests."""
-    paces: Sequence[float]
+    pages_by_minute: Sequence[float]
     """Pages in each of the last minutes; empty unless a run is live."""
-    outlook: Forecast
-
-    def heading(self) -> str:
-        """The job and its status."""
-        return f"{self.answer['job']}#{self.answer['number']}"
-
-    def ended(self) -> int:
-        """Requests that are no longer open."""
-        counts = self.answer["requests"]
-        return int(counts["total"] - counts["pending"] - counts["leased"])
+    forecast: Forecast
 
     def facts(self) -> Iterator[tuple[str, str]]:
-        """Names and what belongs to them, in order."""
+        """Labels and what they stand for, in order."""
         answer, counts = self.answer, self.answer["requests"]
         yield "requests", _counts(counts, ("done", "failed", "parked", "ignored"))
         yield "open", _counts(counts, ("pending", "delayed", "leased"))
@@ -68,9 +60,10 @@ class StatusScreen:
             yield "units", by_state
         yield "success", percent(answer["success_rate"])
         yield "rate", _rate(answer)
-        if self.paces:
-            peak = f"at most {max(self.paces):.0f} pages/min"
-            yield "pace", f"{sparkline(self.paces)} {peak} in the last {len(self.paces)} min"
+        if self.pages_by_minute:
+            peak, span = max(self.pages_by_minute), len(self.pages_by_minute)
+            spark = sparkline(self.pages_by_minute)
+            yield "pace", f"{spark} at most {peak:.0f} pages/min in the last {span} min"
         yield "time", self._time()
         if answer["metadata"]:
             pairs = (f"{key}={value}" for key, value in answer["metadata"].items())
@@ -80,7 +73,7 @@ class StatusScreen:
             yield "custom", "  ".join(islice(pairs, _SHOWN_CUSTOM))
 
     def sections(self) -> Iterator[tuple[str, list[str], str]]:
-        """Headings, the lines under them, and the style of those."""
+        """(heading, lines, style of the lines) of each section below the facts."""
         answer, counts = self.answer, self.answer["requests"]
         if answer["in_flight"]:
             live = answer["status"] in LIVE_STATUSES
@@ -101,56 +94,51 @@ class StatusScreen:
         return f"{line}, {self._eta()}"
 
     def _eta(self) -> str:
-        soonest, latest = self.outlook
-        known = self.answer["eta_seconds"]
-        if self.answer["expected_total"]:
-            return "no ETA yet" if known is None else f"ETA {duration(known)}"
-        if soonest is None:
-            if known is None:
-                return "no ETA yet"
-            return f"ETA {duration(known)} for what is known now"
-        if latest is None:
-            return f"ETA {duration(soonest)} at least: it finds as much as it fetches"
-        if duration(soonest) == duration(latest):
-            return f"ETA {duration(soonest)}"
-        return f"ETA {duration(soonest)} to {duration(latest)}"
+        """The ETA, and what it does not take into account."""
+        shown = eta(self.forecast, self.answer["eta_seconds"])
+        if shown is None:
+            return "no ETA yet"
+        if self.forecast.soonest is None:
+            return f"ETA {shown} for the requests known so far"
+        if self.forecast.latest is None:
+            return f"ETA {shown}: it discovers requests as fast as it ends them"
+        return f"ETA {shown}"
 
 
-def look(reports: Reports, job: str | None) -> StatusScreen:
+def look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
     """Ask the store. Raises ``JobNotFoundError`` and ``StoreError``."""
     with reports.together():
         return _look(reports, job)
 
 
-def _look(reports: Reports, job: str | None) -> StatusScreen:
+def _look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
     answer = reports.job(job)
-    name = f"{answer['job']}#{answer['number']}"
+    key = JobKey(answer["job"], answer["number"])
     counts = answer["requests"]
     failures: list[dict[str, Any]] = []
     for state in ("failed", "parked"):
         wanted = _SHOWN_FAILURES - len(failures)
         if counts[state] and wanted:
-            failures += reports.requests(name, state=state, limit=wanted)
+            failures += reports.requests(key, state=state, limit=wanted)
     if answer["status"] not in LIVE_STATUSES:
-        return StatusScreen(answer, failures, (), Forecast(None, None))
-    now = time.time()
-    minutes = reports.minutes(name, since=now - 60 * _SHOWN_MINUTES)
+        return StatusScreen(answer, failures, (), UNKNOWN)
+    now = reports.now()
+    minutes = reports.minutes(key, since=now - 60 * _SHOWN_MINUTES)
     return StatusScreen(
         answer=answer,
         failures=failures,
-        paces=pages_by_minute(minutes, now, _SHOWN_MINUTES),
-        outlook=outlook(counts["pending"] + counts["leased"], minutes, now),
+        pages_by_minute=pages_by_minute(minutes, now, _SHOWN_MINUTES),
+        forecast=forecast_of(answer, minutes, now),
     )
 
 
 def plain(screen: StatusScreen) -> Iterator[str]:
-    """The lines of the screen where nobody looks: whole ones, however long."""
+    """The screen as whole lines, for a pipe or a file."""
     answer = screen.answer
-    share = progress_share(answer)
-    filled = int(_BAR_WIDTH * (share or 0.0))
+    filled = int(_BAR_WIDTH * (progress_of(answer).share or 0.0))
     drawn = "#" * filled + "-" * (_BAR_WIDTH - filled)
-    yield f"{screen.heading()}  {_status(answer)}"
-    yield f"[{drawn}] {percent(share)} ({screen.ended()}/{whole(answer)})"
+    yield f"{job_name_of(answer)}  {_status(answer)}"
+    yield f"[{drawn}] {_progress(answer)}"
     yield ""
     yield from (f"{name:<10}{fact}" for name, fact in screen.facts())
     for heading, lines, _ in screen.sections():
@@ -160,17 +148,17 @@ def plain(screen: StatusScreen) -> Iterator[str]:
 
 
 def drawn(console: Console, screen: StatusScreen) -> RenderableType:
-    """The screen on a terminal: as wide as that is."""
+    """The screen on a terminal, as wide as the terminal."""
     from rich.console import Group
     from rich.text import Text
 
     answer, counts = screen.answer, screen.answer["requests"]
-    told = f" {percent(progress_share(answer))} ({screen.ended()}/{whole(answer)})"
-    width = max(8, min(console.width - len(told), _WIDEST_BAR))
+    progress, whole = f" {_progress(answer)}", progress_of(answer).whole
+    width = max(8, min(console.width - len(progress), _WIDEST_BAR))
     failed = counts["failed"] + counts["parked"]
     parts: list[RenderableType] = [
         _title(screen),
-        Text.assemble(bar(width, counts["done"], failed, counts["ignored"], whole(answer)), told),
+        Text.assemble(bar(width, counts["done"], failed, counts["ignored"], whole), progress),
         text(""),
         facts_table(screen.facts()),
     ]
@@ -182,11 +170,17 @@ def drawn(console: Console, screen: StatusScreen) -> RenderableType:
 def _title(screen: StatusScreen) -> Text:
     status, _, rest = _status(screen.answer).partition(" ")
     style = status_style(screen.answer["status"])
-    return words((screen.heading(), "bold"), ("  ", ""), (status, style), (f" {rest}", "dim"))
+    return words(
+        (job_name_of(screen.answer), "bold"), ("  ", ""), (status, style), (f" {rest}", "dim")
+    )
+
+
+def _progress(answer: dict[str, Any]) -> str:
+    progress = progress_of(answer)
+    return f"{percent(progress.share)} ({progress.ended}/{progress.whole})"
 
 
 def _status(answer: dict[str, Any]) -> str:
-    reason = f" ({answer['reason']})" if answer["reason"] else ""
     run = answer["runs"][-1] if answer["runs"] else None
     if run is None:
         return f"{answer['status']}, created {answer['created_at']}"
@@ -195,7 +189,7 @@ def _status(answer: dict[str, Any]) -> str:
         others = f" and {len(live) - 1} more" if len(live) > 1 else ""
         return f"{answer['status']} since {live[0]['started_at']} as {live[0]['worker']}{others}"
     when = answer["completed_at"] or run["ended_at"] or answer["updated_at"]
-    return f"{answer['status']}{reason} at {when}, was {run['worker']}"
+    return f"{status_with_reason(answer)} at {when}, was {run['worker']}"
 
 
 def _counts(counts: dict[str, int], names: Sequence[str]) -> str:
@@ -206,12 +200,6 @@ def _rate(answer: dict[str, Any]) -> str:
     if answer["pages_per_minute"] is None:
         return "-"
     return f"{answer['pages_per_minute']:.1f} pages/min, {answer['items_per_minute']:.1f} items/min"
-
-
-def duration(seconds: float) -> str:
-    """``3725`` → ``1:02:05``; hours are not turned into days."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def _failure(row: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""Text for people: through rich on a terminal, as whole plain lines anywhere else.
+"""Output for a terminal, drawn with rich: text, bars, sparklines, tables.
 
-rich is imported when something is printed on a terminal, never before.
+rich is imported only when something is printed on a terminal.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SPARKS_ASCII: Final = "_.-=+*%#"
 GAP: Final = 2
 """Columns between two columns of a table."""
 SMALLEST_FLEXIBLE: Final = 0.45
-"""The share of the width below which the flexible column makes others go."""
+"""Other columns are left out until the flexible one has this share of the width."""
 
 
 class Column(NamedTuple):
@@ -40,40 +40,40 @@ class Column(NamedTuple):
 
     heading: str
     rank: int = 0
-    """The columns with the highest rank go first where the width does not suffice; 0: never."""
+    """If the width does not suffice, columns with the highest rank are left out first; 0: never."""
     right: bool = False
     style: str = ""
 
 
 def is_terminal() -> bool:
-    """Whether a person looks at standard output."""
+    """Whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
 def terminal() -> Console:
-    """Standard output, which is a terminal. Colours as it can show them, and ``NO_COLOR`` says."""
+    """The console on standard output, which has to be a terminal. ``NO_COLOR`` is obeyed."""
     from rich.console import Console
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # What the terminal's encoding does not have is shown as escapes.
+        # Characters that the terminal's encoding lacks are shown as escapes.
         sys.stdout.reconfigure(errors="backslashreplace")
     return Console(markup=False, highlight=False, emoji=False)
 
 
 def speaks_unicode() -> bool:
-    """Whether bars and sparks can be drawn with more than ASCII."""
+    """Whether bars and sparklines may use characters beyond ASCII."""
     return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 def text(line: str, style: str = "") -> Text:
-    """One line: it is cut off at the edge, and what came from the web cannot steer anything."""
+    """One line, cut off at the edge of the terminal; control characters are escaped."""
     from rich.text import Text
 
     return Text(printable(line), style, no_wrap=True, overflow="ellipsis")
 
 
 def words(*parts: tuple[str, str]) -> Text:
-    """One line as ``text`` gives it, of parts with a style each."""
+    """One line as ``text`` gives it, made of parts with their own styles."""
     line = text("")
     for part, style in parts:
         line.append(printable(part), style)
@@ -81,12 +81,12 @@ def words(*parts: tuple[str, str]) -> Text:
 
 
 def status_style(status: str) -> str:
-    """The style in which a job's status, or that of a run, is shown."""
+    """The style for the status of a job or a run."""
     return STATUS_STYLES.get(status, TROUBLE)
 
 
 def bar(width: int, done: int, failed: int, ignored: int, total: int) -> Text:
-    """A bar of what has ended, by how; what is open is dashed."""
+    """A bar of done, failed and ignored requests, out of ``total``; the rest is dashed."""
     from rich.text import Text
 
     full, rest = ("━", "╌") if speaks_unicode() else ("#", "-")
@@ -94,7 +94,7 @@ def bar(width: int, done: int, failed: int, ignored: int, total: int) -> Text:
     for ended in (done, done + failed, done + failed + ignored):
         edges.append(int(width * ended / total) if total else 0)
     if failed and edges[2] == edges[1] and edges[1] > 0:
-        edges[1] -= 1  # a single failure among thousands is seen
+        edges[1] -= 1  # a single failure among thousands stays visible
     parts = [
         (full * (end - start), style)
         for start, end, style in zip(edges, edges[1:], ("green", "red", "blue"), strict=False)
@@ -103,7 +103,7 @@ def bar(width: int, done: int, failed: int, ignored: int, total: int) -> Text:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """One character for each value, by its share of the highest. Zero is the lowest one."""
+    """One character for each value, as high as its share of the highest value."""
     sparks = SPARKS if speaks_unicode() else SPARKS_ASCII
     highest = max(values, default=0.0)
     if highest <= 0:
@@ -119,10 +119,10 @@ def fitted_table(
     flexible: int,
     heading: bool = True,
 ) -> Table:
-    """A table that is no wider than the terminal, a line for each row.
+    """A table that is no wider than the terminal, with one line for each row.
 
-    The ``flexible`` column is cut off at the width that the others leave; if that is too
-    little, others are left out, those with the highest rank first.
+    The column with the index ``flexible`` is cut off at the width that the others leave. If that
+    is too little, other columns are left out, those with the highest rank first.
     """
     from rich.table import Table
     from rich.text import Text
@@ -159,7 +159,7 @@ def fitted_table(
 
 
 def facts_table(facts: Iterable[tuple[str, str | Text]]) -> Table:
-    """Names and what belongs to them, under one another; long ones are wrapped."""
+    """Labels and facts in two columns; long facts are wrapped."""
     from rich.table import Table
     from rich.text import Text
 
@@ -174,14 +174,14 @@ def facts_table(facts: Iterable[tuple[str, str | Text]]) -> Table:
 def section(
     heading: str, lines: Iterable[str], style: str = "", indent: str = "  "
 ) -> Iterator[RenderableType]:
-    """A heading and lines under it, each no longer than the terminal is wide."""
+    """A heading and the lines under it, cut off at the edge of the terminal."""
     yield text("")
     yield text(heading, "bold")
     yield from (text(indent + line, style) for line in lines)
 
 
 def printable(text: str) -> str:
-    """With escapes in place of control characters and of what moves or hides text."""
+    """The text with control characters, and those that move or hide text, escaped."""
     if text.isprintable():
         return text
     return "".join(

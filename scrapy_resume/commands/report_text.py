@@ -1,14 +1,15 @@
-"""The report in words: for a terminal, a pipe, a text file, and what the HTML page shares."""
+"""The report as text, for a terminal, a pipe or a file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.call import percent, table
-from scrapy_resume.commands.terminal import Column, bar, fitted_table, status_style, text
+from scrapy_resume.commands.formats import eta, job_name_of, number, rate, table
+from scrapy_resume.commands.terminal_output import Column, bar, fitted_table, status_style, text
 from scrapy_resume.commands.units import summary
-from scrapy_resume.reporting.forecast import whole
+from scrapy_resume.reporting.forecast import Forecast
+from scrapy_resume.reporting.progress import percent, progress_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -28,7 +29,7 @@ _COLUMNS: Final = (
     Column("ETA", rank=5),
 )
 _BAR: Final = 2
-"""Which of the columns only a terminal has."""
+"""The index of the column that only a terminal shows."""
 _BAR_WIDTH: Final = 12
 
 
@@ -66,7 +67,7 @@ def _summary(total: Mapping[str, Any]) -> str:
 
 
 def _row(stage: Stage) -> list[str]:
-    name = f"{stage['job']}#{stage['number']}"
+    name = job_name_of(stage)
     counts = stage["requests"]
     if counts is None:
         return [name, stage["status"], "", *["-"] * (len(_COLUMNS) - 3)]
@@ -79,7 +80,7 @@ def _row(stage: Stage) -> list[str]:
         number(stage["items"]["stored"]),
         number(counts["failed"] + counts["parked"]),
         rate(stage["pages_per_minute"]),
-        eta(stage),
+        eta_of(stage),
     ]
 
 
@@ -89,21 +90,21 @@ def _cells(stage: Stage) -> list[str | Text]:
     counts = stage["requests"]
     if counts is not None:
         failed = counts["failed"] + counts["parked"]
-        cells[_BAR] = bar(_BAR_WIDTH, counts["done"], failed, counts["ignored"], whole(stage))
+        cells[_BAR] = bar(
+            _BAR_WIDTH, counts["done"], failed, counts["ignored"], progress_of(stage).whole
+        )
     return cells
 
 
 def _units(stages: Sequence[Stage]) -> Iterator[str]:
-    """How the units of those stages stand that have several."""
+    """A line for each stage that has several units."""
     shown = [(stage, summary(stage["units"])) for stage in stages]
-    lines = [
-        f"{stage['job']}#{stage['number']}: units  {counts}" for stage, counts in shown if counts
-    ]
+    lines = [f"{job_name_of(stage)}: units  {counts}" for stage, counts in shown if counts]
     yield from ["", *lines] if lines else []
 
 
 def _remarks(stages: Sequence[Stage]) -> Iterator[str]:
-    """What needs a look, and the most frequent errors."""
+    """What is wrong with a stage, and its most frequent errors."""
     for stage in stages:
         lines = [trouble_of(stage)] if trouble_of(stage) else []
         for group in stage["failures"][:3]:
@@ -112,11 +113,11 @@ def _remarks(stages: Sequence[Stage]) -> Iterator[str]:
             lines.append(f"{number(group['count'])} x {group['error']}{status} {message}".rstrip())
         if lines:
             yield ""
-            yield from (f"{stage['job']}#{stage['number']}: {line}" for line in lines)
+            yield from (f"{job_name_of(stage)}: {line}" for line in lines)
 
 
 def trouble_of(stage: Stage) -> str:
-    """Why the stage needs a look; empty if it does not."""
+    """Why the stage needs attention; empty if it does not."""
     if stage["error"]:
         return str(stage["error"])
     if stage["stale"]:
@@ -124,36 +125,7 @@ def trouble_of(stage: Stage) -> str:
     return ""
 
 
-def number(amount: float) -> str:
-    """``12000`` → ``12,000``."""
-    return f"{amount:,.0f}"
-
-
-def rate(a_minute: float | None) -> str:
-    """A rate with as many digits as tell something; a dash for ``None``."""
-    if a_minute is None:
-        return "-"
-    return f"{a_minute:,.0f}" if a_minute >= 100 else f"{a_minute:.1f}"
-
-
-def eta(stage: Stage) -> str:
-    """When it may end: a range, a lower bound, or a dash."""
-    soonest, latest = stage["soonest_seconds"], stage["latest_seconds"]
-    if soonest is None:
-        known = stage["eta_seconds"]
-        return duration(known) if known else "-"
-    if latest is None:
-        return f"over {duration(soonest)}"
-    first, last = duration(soonest), duration(latest)
-    return first if first == last else f"{first} to {last}"
-
-
-def duration(seconds: float) -> str:
-    """``3725`` → ``1 h 2 min``: as exact as it matters."""
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours // 24} d {hours % 24} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+def eta_of(stage: Stage) -> str:
+    """When the stage may end; a dash without an ETA."""
+    forecast = Forecast(stage["soonest_seconds"], stage["latest_seconds"])
+    return eta(forecast, stage["eta_seconds"]) or "-"

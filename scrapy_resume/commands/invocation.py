@@ -1,0 +1,149 @@
+"""One invocation of a subcommand: its arguments, the store that it asks, and its output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from scrapy_resume.commands.formats import one_line
+from scrapy_resume.commands.terminal_output import is_terminal, printable, terminal
+from scrapy_resume.reporting import times
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from scrapy.settings import Settings
+
+    from scrapy_resume.model import JobKey
+    from scrapy_resume.reporting.reports import Reports
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time, as subcommands know it; tests hand in another one."""
+
+    now: Callable[[], float] = times.now
+    """Seconds since the epoch."""
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    """Waits so many seconds."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One invocation of a subcommand."""
+
+    arguments: Namespace
+    settings: Settings
+    clock: Clock = field(default_factory=Clock)
+
+    def store_location(self) -> str:
+        """The directory or URL that RESUME_STORE names. Raises ``ConfigurationError``."""
+        from scrapy_resume.settings.location import store_location
+
+        return store_location(self.settings)
+
+    def reports(self) -> Reports:
+        """The read side of the store that RESUME_STORE names. Raises ``ConfigurationError``."""
+        from scrapy_resume.reporting.reports import open_store
+        from scrapy_resume.settings.table import parse_setting
+
+        codecs = parse_setting("RESUME_CODECS", self.settings)
+        return open_store(self.store_location(), codecs=codecs, now=self.clock.now)
+
+    def find_job(self) -> JobKey:
+        """The job that the argument ``JOB`` names. Raises ``JobNotFoundError``."""
+        return self.reports().find(self.arguments.job)
+
+    def change_requests(
+        self, change: Callable[..., int], filters: dict[str, Any], changed: str
+    ) -> int:
+        """Call a function of ``steering`` and print how many requests it changed.
+
+        ``changed``: what they are then, the end of a sentence. Returns the exit code.
+        """
+        dry_run = self.arguments.dry_run
+        key = self.find_job()
+        try:
+            count = change(self.store_location(), key, dry_run=dry_run, **filters)
+        except ValueError as error:
+            self.usage_error(str(error))
+        if self.arguments.json:
+            self.print_json({"job": str(key), "requests": count, "dry_run": dry_run})
+        else:
+            verb = "would be" if dry_run else "are"
+            self.print_lines([f"{count} requests of {key} {verb} {changed}"])
+        return 0
+
+    def print_json(self, document: Any) -> None:
+        """Print one JSON document on standard output, whatever its encoding."""
+        self._print(_as_json(document, indent=2))
+
+    def print_json_array(self, rows: Iterable[Any]) -> None:
+        """Print one JSON array, element by element: there may be very many."""
+        opening = "["
+        for row in rows:
+            self._print(opening + _as_json(row), end="")
+            opening = ",\n "
+        self._print("]" if opening != "[" else "[]")
+
+    def print_lines(self, lines: Iterable[str]) -> None:
+        """Print lines for people; control characters from the web are escaped."""
+        encoding = sys.stdout.encoding or "utf-8"
+        for line in lines:
+            self._print(printable(line).encode(encoding, "backslashreplace").decode(encoding))
+
+    def print_screen(
+        self,
+        drawn: Callable[[Console], Iterable[RenderableType]],
+        plain: Callable[[], Iterable[str]],
+    ) -> None:
+        """Print what is ``drawn`` if standard output is a terminal, otherwise ``plain`` lines."""
+        if not is_terminal():
+            self.print_lines(plain())
+            return
+        from rich.console import Group
+
+        console = terminal()
+        with suppress(BrokenPipeError):
+            console.print(Group(*drawn(console)))
+
+    def _print(self, text: str, end: str = "\n") -> None:
+        # A reader that leaves early must not change the exit code of `status --check`.
+        with suppress(BrokenPipeError):
+            print(text, end=end)
+
+    def note(self, message: str) -> None:
+        """Print one line beside the output, on standard error."""
+        with suppress(BrokenPipeError):
+            print(printable(" ".join(message.split())), file=sys.stderr)
+
+    def fail(self, message: str) -> int:
+        """Print one line on standard error. Returns the exit code of a failure."""
+        self.note(f"scrapy resume: {message}")
+        return 1
+
+    def fail_if_unreadable(self, jobs: Iterable[dict[str, Any]]) -> int:
+        """Returns the exit code: 1 if one of the documents has an ``error``, which is printed."""
+        from scrapy_resume.errors import StoreError
+
+        unreadable = [job["error"] for job in jobs if job.get("error")]
+        if not unreadable:
+            return 0
+        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
+        return self.fail(one_line(StoreError(unreadable[0] + more)))
+
+    def usage_error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and end the process with exit code 2."""
+        self.arguments.usage_error(message)
+        raise SystemExit(2)
+
+
+def _as_json(document: Any, indent: int | None = None) -> str:
+    """JSON in printable ASCII: ``json`` does not escape DEL."""
+    return json.dumps(document, indent=indent).replace("\x7f", "\\u007f")

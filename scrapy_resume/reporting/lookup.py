@@ -1,0 +1,45 @@
+"""Which job a user means: the one place where ``JOB`` of the commands is resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Final
+
+from scrapy_resume.errors import JobNotFoundError
+from scrapy_resume.model import JobKey
+
+_SUGGESTIONS: Final = 3
+_NAMED_AT_MOST: Final = 10
+
+
+def find_job(keys: Iterable[JobKey], job: str | None, location: str) -> JobKey:
+    """The job that is meant, out of ``keys``, those of the store at ``location``.
+
+    ``job`` is ``name#number``; or ``name``, which means its highest number; or ``None``, which
+    means the highest number if all jobs have the same name. A name may contain ``#`` itself.
+    Raises ``JobNotFoundError``, which lists the nearest names.
+    """
+    known = sorted(keys, key=lambda key: key.number)
+    if not known:
+        raise JobNotFoundError(
+            f"There are no jobs in {location}. To use another store, pass -s RESUME_STORE=…"
+        )
+    latest = {key.name: key for key in known}
+    if job is None:
+        if len(latest) > 1:
+            raise JobNotFoundError(f"Which job? There are {_listed(sorted(latest))}.")
+        return known[-1]
+    name, number = JobKey.parse(job)
+    if number is not None and JobKey(name, number) in known:
+        return JobKey(name, number)
+    if job in latest:
+        return latest[job]
+    numbers = [str(key) for key in known if key.name == name]
+    near = numbers or get_close_matches(job, sorted(latest), n=_SUGGESTIONS) or sorted(latest)
+    raise JobNotFoundError(f"There is no job {job} in {location}. The nearest: {_listed(near)}.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = ", …" if len(names) > _NAMED_AT_MOST else ""
+    return ", ".join(names[:_NAMED_AT_MOST]) + more

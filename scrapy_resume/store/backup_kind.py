@@ -1,0 +1,18 @@
+"""Which kind of store has written a backup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+Kind = Literal["sqlite", "postgres"]
+
+_MAGIC: Final[dict[bytes, Kind]] = {b"SQLite format 3\0": "sqlite", b"\x1f\x8b": "postgres"}
+"""A store in a directory writes a database, one in PostgreSQL a gzipped file."""
+
+
+def backup_kind(path: Path) -> Kind | None:
+    """By the first bytes of a file; ``None``: no store has written it. Raises ``OSError``."""
+    with path.open("rb") as file:
+        start = file.read(max(map(len, _MAGIC)))
+    return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
