@@ -200,7 +200,7 @@ class Dispatcher:
     def stop_waiting_for(self, row: Row) -> None:
         """A row has ended, or is open only because of unrecorded rows below it: dispatch those that
         had to wait for it."""
-        self._frontier.ended(row)
+        self._frontier.every_run.ended(row.id)
         if row is self.alone:
             self.alone = None
 
@@ -223,7 +223,7 @@ class Dispatcher:
             and not self._frontier.pending_rows
             and not self.expected
             and not self.releasing
-            and not self._frontier.awaits_every_run
+            and not self._frontier.every_run.awaited
         )
 
     def has_pending(self) -> bool:
@@ -252,8 +252,7 @@ class Dispatcher:
     def stop_awaiting_every_run(self) -> bool:
         """Dispatch other requests, even if those that come first in every run have not arrived.
         Returns whether they had to wait for these."""
-        awaited, self._frontier.awaits_every_run = self._frontier.awaits_every_run, False
-        return awaited
+        return self._frontier.every_run.stop_awaiting()
 
     def only_waits(self) -> bool:
         """Whether all requests that are left are delayed."""

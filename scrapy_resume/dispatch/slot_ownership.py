@@ -39,7 +39,7 @@ class SlotOwnership:
 
         ``busy``: slots that have requests in the engine.
         """
-        if self._frontier.awaits_every_run:
+        if self._frontier.every_run.awaited:
             return 0
         active = sum(not is_resting(slot) for slot in self._slots_with_work(busy))
         return max(0, min(SLOTS_PER_BATCH, self._frontier.concurrency - active))

@@ -16,6 +16,7 @@ from bisect import insort
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from scrapy_resume.frontier.every_run import EveryRunGate
 from scrapy_resume.frontier.host_blocks import HostBlocks
 from scrapy_resume.frontier.slot_queue import SlotQueue, arrival_rank, may_leave, rank_of_entry
 from scrapy_resume.store.contract import Wish
@@ -45,7 +46,7 @@ class LeaseBuffer:
         by_slot: bool,
         pending: dict[str, int],
         owns_slots: bool = False,
-        awaits_every_run: bool = False,
+        every_run: EveryRunGate | None = None,
         robots: RobotsGate | None = None,
     ) -> None:
         self.concurrency = concurrency
@@ -61,10 +62,7 @@ class LeaseBuffer:
         self._last_slot = ""
         self.slots_to_refill: set[str] = set()
         """Slots whose queue runs low, while the store has more rows for it, or may have."""
-        self._every_run: set[int] = set()
-        """Ids of the rows that come first in this run and have not ended."""
-        self.awaits_every_run = awaits_every_run
-        """Dispatch nothing: the requests that come first in every run have not arrived yet."""
+        self.every_run = every_run or EveryRunGate()
         self.robots = robots
         """``None``: robots.txt is not obeyed."""
         self._blocks = HostBlocks(by_slot=by_slot)
@@ -170,21 +168,7 @@ class LeaseBuffer:
         insort(queue.rows, (row.rank, row), key=rank_of_entry)
         self.leased += 1
         if row.every_run:
-            self._every_run.add(row.id)
-            self.awaits_every_run = False
-
-    def ended(self, row: Row) -> None:
-        """A row has ended. If it came first in this run, others need no longer wait for it."""
-        self._every_run.discard(row.id)
-
-    def expect_every_run(self, row_id: int) -> None:
-        """A row that comes first in this run is on its way to the store."""
-        self._every_run.add(row_id)
-        self.awaits_every_run = False
-
-    def drop_every_run(self, row_id: int) -> None:
-        """A row that comes first in this run was found to be a duplicate."""
-        self._every_run.discard(row_id)
+            self.every_run.arrived(row.id)
 
     def overflow(self, slot: str) -> Iterator[Row]:
         """Take the last rows out of a queue that has more than twice its share."""
@@ -224,7 +208,7 @@ class LeaseBuffer:
         ``active`` gives the number of active downloads of a slot. Rows with the id
         ``arrived_before`` or a higher one are passed over, unless there are no others.
         """
-        if self.awaits_every_run:
+        if self.every_run.awaited:
             return None
         blocked, some_blocked = self.blocked, self._blocks.has_any
         best: tuple[SlotQueue, int] | None = None
@@ -246,7 +230,7 @@ class LeaseBuffer:
         return self._take(queue, place)
 
     def _may_go(self, row: Row) -> bool:
-        if self._every_run and not row.every_run:
+        if self.every_run.is_closed and not row.every_run:
             return False
         return self.robots is None or self.robots.lets_through(row)
 

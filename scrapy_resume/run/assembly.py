@@ -25,6 +25,7 @@ from scrapy_resume.engine.spider_state import SpiderState
 from scrapy_resume.events.commit_listeners import CommitListeners
 from scrapy_resume.events.signal_sender import SignalSender
 from scrapy_resume.frontier.dupefilter import DupeFilter
+from scrapy_resume.frontier.every_run import EveryRunGate
 from scrapy_resume.frontier.fingerprints import fingerprints
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
 from scrapy_resume.frontier.placement import Placement
@@ -165,7 +166,7 @@ def _frontier(plan: CrawlPlan) -> LeaseBuffer:
         by_slot=plan.order.by_slot,
         pending=session.frontier.pending,
         owns_slots=session.sharing.slots_owned,
-        awaits_every_run=session.frontier.every_run,
+        every_run=EveryRunGate(awaited=session.frontier.every_run),
         robots=RobotsGate() if scrapy_settings.getbool("ROBOTSTXT_OBEY") else None,
     )
 

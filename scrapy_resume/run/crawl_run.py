@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.engine.hooks import EngineHooks
 from scrapy_resume.events.signal_sender import COMMIT
+from scrapy_resume.frontier.every_run import AWAITED_SECONDS
 from scrapy_resume.model import JobKey, State
 from scrapy_resume.run.assembly import assemble
 from scrapy_resume.run.orders import OrderPolling
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from scrapy_resume.store.contract import Batch, Committed, Orders
 
 logger = logging.getLogger("scrapy_resume")
-
-EVERY_RUN_SECONDS: Final = 5.0
-"""How long a resumed run leases nothing but the requests that are fetched first in every run. They
-may never arrive: an earlier run's callback yielded them, or ``start()`` waits for something."""
 
 SILENCE_SHARE: Final = 0.5
 """Share of RESUME_ORPHAN_TIMEOUT that a worker goes on fetching without an answer of the store."""
@@ -79,8 +76,8 @@ class CrawlRun:
         assert engine is not None
         self.hooks.attach(engine)
         self.parts.breakers.restore(self.session.hosts)
-        if self.parts.frontier.awaits_every_run:
-            self.parts.clock.call_later(EVERY_RUN_SECONDS, self.tracker.stop_awaiting_every_run)
+        if self.parts.frontier.every_run.awaited:
+            self.parts.clock.call_later(AWAITED_SECONDS, self.tracker.stop_awaiting_every_run)
         self.parts.cookies.attach(engine, self.session.state.cookies)
 
     def send_undelivered_events(self) -> None:

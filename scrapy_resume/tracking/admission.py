@@ -13,10 +13,11 @@ docs/lineage.md).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scrapy_resume.errors import NotRecordableError
 from scrapy_resume.frontier.delta import given_key, may_be_skipped
+from scrapy_resume.frontier.every_run import is_for_every_run
 from scrapy_resume.frontier.retries import retries_of
 from scrapy_resume.frontier.row import (
     Row,
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.placement import Placement
     from scrapy_resume.tracking.arrival_log import ArrivalLog
     from scrapy_resume.tracking.row_ids import IdSequence
-
-EVERY_RUN_KEY: Final = "resume_every_run"
-"""The key of ``meta`` for requests that are fetched in every run, before all others."""
 
 
 class _Arrival(NamedTuple):
@@ -102,7 +100,7 @@ class Admissions:
         Returns False if the request is known to be a duplicate. The store finds other duplicates
         later: see ``found_duplicate``.
         """
-        every_run = bool(request.meta.get(EVERY_RUN_KEY))
+        every_run = is_for_every_run(request)
         fingerprint = self.dupefilter.fingerprint(request)
         ordinary = self.dupefilter.filters(request)
         skippable = self._delta and not every_run and may_be_skipped(request, parent)
@@ -148,7 +146,7 @@ class Admissions:
         slot = self._placement.slot_of(request)
         _, start, seq = self._placement.rank_of(request, row_id)
         if every_run:
-            self._frontier.expect_every_run(row_id)
+            self._frontier.every_run.arrived(row_id)
         self._frontier.expect(slot)
         self.expected[row_id] = request
         self._committer.begin_entry().arrivals.append(
@@ -193,7 +191,7 @@ class Admissions:
         row.unit = unit_of(request, parent, row_id)
         row.every_run = every_run
         if every_run:
-            self._frontier.expect_every_run(row_id)
+            self._frontier.every_run.arrived(row_id)
         if parent is not None and not parent.ended:
             row.anchor = parent
             parent.open_below += 1
@@ -296,7 +294,7 @@ class Admissions:
     def found_duplicate(self, arrival: Admission | Continuation, request: Request) -> None:
         """The store has found a duplicate, which the engine believes to be scheduled."""
         if isinstance(arrival, Admission):
-            self._frontier.drop_every_run(arrival.id)
+            self._frontier.every_run.ended(arrival.id)
             if arrival.parent == START:
                 self._log.known_start()
         if not request.dont_filter:

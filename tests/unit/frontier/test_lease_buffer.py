@@ -52,16 +52,16 @@ def test_what_comes_first_in_every_run_keeps_all_others_waiting_until_it_has_end
     buffer.push(row(3, "b"))
     buffer.push(login)
     assert drained(buffer) == [2]
-    buffer.ended(login)
+    buffer.every_run.ended(login.id)
     assert sorted(drained(buffer)) == [1, 3]
 
 
 def test_a_resumed_run_waits_for_what_comes_first() -> None:
     buffer = frontier()
-    buffer.awaits_every_run = True
+    buffer.every_run.awaited = True
     buffer.push(row(1))
     assert drained(buffer) == []
-    buffer.awaits_every_run = False
+    buffer.every_run.awaited = False
     assert drained(buffer) == [1]
 
 
