@@ -14,7 +14,7 @@ from scrapy_resume.engine.hooks import current_item
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
 from scrapy_resume.run.activation import opens_job
 from scrapy_resume.run.open_run import open_run
-from scrapy_resume.run.orders import POLL_SECONDS
+from scrapy_resume.run.order_polling import POLL_SECONDS
 from scrapy_resume.run.refuse import refuse
 from scrapy_resume.run.run_log import RunLog
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.errors import HostUnavailableError
 from scrapy_resume.frontier.retries import Backoff, seconds_until
 from scrapy_resume.politeness.host_state import Host
-from scrapy_resume.politeness.retry_after import retry_after
+from scrapy_resume.politeness.retry_after import delay, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,14 +116,14 @@ class HostBreakers:
         """A response has been downloaded. This is called before the downloader sends the next
         request of the slot, so that ``Retry-After`` applies to that one too."""
         if until := retry_after(response, self._clock.time()):
-            self._wait(self._host(row), until)
+            self._delay(self._host(row), until)
 
     def answered(self, row: Row, response: Response) -> bool:
         """A response has arrived. Returns whether the request must wait, as if it had not been
         sent."""
         row.retry_after = retry_after(response, self._clock.time())
         if row.retry_after:
-            self._wait(self._host(row), row.retry_after)
+            self._delay(self._host(row), row.retry_after)
         status = response.status
         if status == TOO_MANY_REQUESTS or status in SERVER_ERRORS:
             return self._failed(row, f"HTTP {status}")
@@ -295,9 +295,8 @@ class HostBreakers:
         elif not host.open_until and host.wait_until <= self._clock.time():
             self._hosts.pop(key)
 
-    def _wait(self, host: Host, until: float) -> None:
-        if until > host.wait_until:
-            host.wait_until = until
+    def _delay(self, host: Host, until: float) -> None:
+        if delay(host, until):
             self._changed[host.key] = host
             self._apply(host)
             self._hold_back(host)

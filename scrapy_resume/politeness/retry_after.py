@@ -1,7 +1,6 @@
-"""The ``Retry-After`` header: when a site wants to be asked again. No I/O.
+"""The ``Retry-After`` header: when a site wants to be asked again, which delays its host. No I/O.
 
-Until then the request is delayed (``frontier.retries``), and so is its whole host: see
-``HostBreakers.downloaded`` in ``host_breaker``.
+``HostBreakers`` blocks the host until then. The request itself is delayed by ``frontier.retries``.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from scrapy.http import Response
+
+    from scrapy_resume.politeness.host_state import Host
 
 LONGEST_RETRY_AFTER_SECONDS: Final = 86_400.0
 """Longer delays are shortened to a day."""
@@ -39,6 +40,17 @@ def retry_after(response: Response, now: float) -> float:
     else:
         return 0.0
     return now + min(seconds, LONGEST_RETRY_AFTER_SECONDS) if seconds > 0 else 0.0
+
+
+def delay(host: Host, until: float) -> bool:
+    """Delay the requests of a host until that time; an earlier one does not shorten the delay.
+
+    Returns whether the delay has grown, so that the host has to be blocked and stored.
+    """
+    if until <= host.wait_until:
+        return False
+    host.wait_until = until
+    return True
 
 
 def _header(response: Response, name: bytes) -> str:

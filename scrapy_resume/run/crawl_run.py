@@ -11,7 +11,7 @@ from scrapy_resume.events.signal_sender import COMMIT
 from scrapy_resume.frontier.every_run import AWAITED_SECONDS
 from scrapy_resume.model import JobKey, State
 from scrapy_resume.run.assembly import assemble
-from scrapy_resume.run.orders import OrderPolling
+from scrapy_resume.run.order_polling import OrderPolling
 from scrapy_resume.run.shutdown import Shutdown
 
 if TYPE_CHECKING:

@@ -22,7 +22,6 @@ again with the same arguments is right), ``LeaseLostError`` (never call again),
 
 from __future__ import annotations
 
-from scrapy_resume.store.contract.answer import Committed, LeasedRow, SharingAnswer, StartTurn
 from scrapy_resume.store.contract.batch import (
     Admission,
     Batch,
@@ -36,6 +35,7 @@ from scrapy_resume.store.contract.batch import (
     SharingReport,
     Wish,
 )
+from scrapy_resume.store.contract.committed import Committed, LeasedRow, SharingAnswer, StartTurn
 from scrapy_resume.store.contract.notes import (
     EventNote,
     FeedNote,

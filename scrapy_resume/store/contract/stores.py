@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from scrapy_resume.model import JobKey, JobSummary, Phase, Selection, State
-from scrapy_resume.store.contract.answer import Committed
 from scrapy_resume.store.contract.batch import Batch
+from scrapy_resume.store.contract.committed import Committed
 from scrapy_resume.store.contract.notes import EventNote, FeedNote, StoredItem
 from scrapy_resume.store.contract.session import (
     AskedRun,

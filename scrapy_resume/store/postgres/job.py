@@ -41,8 +41,8 @@ from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.apply import BatchWriter
 from scrapy_resume.store.transaction.arrivals import Transaction
 from scrapy_resume.store.transaction.events import closed, keep_events
+from scrapy_resume.store.transaction.parking import Death
 from scrapy_resume.store.transaction.queries import load_queries
-from scrapy_resume.store.transaction.recovery import Death
 from scrapy_resume.store.transaction.storable_text import as_json
 from scrapy_resume.store.transaction.units import settle_units
 

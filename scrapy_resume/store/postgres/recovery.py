@@ -14,7 +14,8 @@ from scrapy_resume.store.postgres.statements import OPENING
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.apply import end_delays
 from scrapy_resume.store.transaction.counters import Tally
-from scrapy_resume.store.transaction.recovery import Death, recover, supersede_every_run
+from scrapy_resume.store.transaction.parking import Death
+from scrapy_resume.store.transaction.recovery import recover, supersede_every_run
 from scrapy_resume.store.transaction.storable_text import storable
 
 log = logging.getLogger("scrapy_resume")

@@ -36,8 +36,8 @@ from scrapy_resume.store.postgres.schema import ensure_schema
 from scrapy_resume.store.postgres.statements import OPENING
 from scrapy_resume.store.postgres.steering import steer
 from scrapy_resume.store.postgres.tables import PostgresTables
+from scrapy_resume.store.transaction.delta_keys import up_to_first_keeper
 from scrapy_resume.store.transaction.events import noted
-from scrapy_resume.store.transaction.given import up_to_first_keeper
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.storable_text import as_json, storable
 

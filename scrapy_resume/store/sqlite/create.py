@@ -11,9 +11,9 @@ from pathlib import Path
 
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract import Opening
+from scrapy_resume.store.sqlite.delta_keys import carry
 from scrapy_resume.store.sqlite.files import CREATING, JobFile, beside, connect, leftovers, sync
 from scrapy_resume.store.sqlite.files import SQL as FILES
-from scrapy_resume.store.sqlite.given import carry
 from scrapy_resume.store.sqlite.migrations import SCHEMA, record_version, split_statements
 from scrapy_resume.store.sqlite.opening import transaction
 from scrapy_resume.store.sqlite.reader import read_summary

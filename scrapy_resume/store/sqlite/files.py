@@ -2,7 +2,7 @@
 
 A job is ``<name>#<number>.sqlite3`` in the store's directory; the name is percent-quoted,
 so any text is safe. Beside it, while it is open: SQLite's ``-wal`` and ``-shm``,
-``.inflight`` (see ``board``) and ``.epoch-<N>.lock`` (see ``locks``).
+``.inflight`` (see ``inflight_board``) and ``.epoch-<N>.lock`` (see ``locks``).
 
 A danger that this module exists to avoid: a process must never ``open()`` and close a
 database file itself while one of its connections uses it. Closing any descriptor of a file

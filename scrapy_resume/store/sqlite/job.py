@@ -21,18 +21,19 @@ from scrapy_resume.store.contract import (
     Session,
     StoredItem,
 )
-from scrapy_resume.store.sqlite.board import Board
 from scrapy_resume.store.sqlite.control import execute_orders, read_orders
 from scrapy_resume.store.sqlite.errors import REOPEN, result_code, translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import connect, file_identity
+from scrapy_resume.store.sqlite.inflight_board import Board
 from scrapy_resume.store.sqlite.locks import OwnerLock
 from scrapy_resume.store.sqlite.reader import reading
 from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, JobRow, Ownership
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.apply import BatchWriter
 from scrapy_resume.store.transaction.events import closed, keep_events
-from scrapy_resume.store.transaction.recovery import Death, recover
+from scrapy_resume.store.transaction.parking import Death
+from scrapy_resume.store.transaction.recovery import recover
 from scrapy_resume.store.transaction.storable_text import as_json
 
 

@@ -33,7 +33,6 @@ from scrapy_resume.store.contract import (
     StartState,
     UndeliveredEvents,
 )
-from scrapy_resume.store.sqlite.board import Board, read_board
 from scrapy_resume.store.sqlite.errors import DAMAGE_REMEDY, translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import (
@@ -44,6 +43,7 @@ from scrapy_resume.store.sqlite.files import (
     remove_locks,
     schema_version,
 )
+from scrapy_resume.store.sqlite.inflight_board import Board, read_board
 from scrapy_resume.store.sqlite.job import SqliteJob, holder
 from scrapy_resume.store.sqlite.locks import OwnerLock, is_held
 from scrapy_resume.store.sqlite.migrations import migrate
@@ -52,7 +52,8 @@ from scrapy_resume.store.sqlite.statements import OPENING, Ownership
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.apply import end_delays
 from scrapy_resume.store.transaction.events import AT_OPENING, keep_events, noted, opened
-from scrapy_resume.store.transaction.recovery import Death, recover, supersede_every_run
+from scrapy_resume.store.transaction.parking import Death
+from scrapy_resume.store.transaction.recovery import recover, supersede_every_run
 from scrapy_resume.store.transaction.storable_text import as_json
 
 

@@ -40,6 +40,7 @@ from scrapy_resume.store.sqlite.control import (
     send_order,
 )
 from scrapy_resume.store.sqlite.create import cleared, create_job, never_ran
+from scrapy_resume.store.sqlite.delta_keys import earlier_to_read
 from scrapy_resume.store.sqlite.errors import translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import (
@@ -56,7 +57,6 @@ from scrapy_resume.store.sqlite.files import (
     schema_version,
     sync,
 )
-from scrapy_resume.store.sqlite.given import earlier_to_read
 from scrapy_resume.store.sqlite.job import SqliteJob, holder
 from scrapy_resume.store.sqlite.locks import door_lock, is_held
 from scrapy_resume.store.sqlite.migrations import migrate

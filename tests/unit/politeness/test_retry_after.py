@@ -8,7 +8,8 @@ from email.utils import formatdate
 import pytest
 from scrapy.http import Response
 
-from scrapy_resume.politeness.retry_after import LONGEST_RETRY_AFTER_SECONDS, retry_after
+from scrapy_resume.politeness.host_state import Host
+from scrapy_resume.politeness.retry_after import LONGEST_RETRY_AFTER_SECONDS, delay, retry_after
 
 SLACK_SECONDS = 1.0
 
@@ -75,3 +76,11 @@ def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_a_host_is_delayed_until_the_latest_time_that_it_has_named() -> None:
+    host = Host("a")
+    assert delay(host, 100.0)
+    assert not delay(host, 50.0)
+    assert delay(host, 200.0)
+    assert host.blocked_until == 200.0

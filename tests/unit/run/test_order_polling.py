@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scrapy_resume.errors import LeaseLostError, StoreUnavailableError
-from scrapy_resume.run.orders import OrderPolling
+from scrapy_resume.run.order_polling import OrderPolling
 from scrapy_resume.store.contract import Orders
 
 STOP = Orders(stop=True)

@@ -15,7 +15,7 @@ from scrapy_resume.store.sqlite.files import JobFile
 from scrapy_resume.store.sqlite.opening import transaction
 from scrapy_resume.store.sqlite.reader import reading
 from scrapy_resume.store.sqlite.statements import OPENING
-from scrapy_resume.store.transaction.given import up_to_first_keeper
+from scrapy_resume.store.transaction.delta_keys import up_to_first_keeper
 
 log = logging.getLogger("scrapy_resume")
 

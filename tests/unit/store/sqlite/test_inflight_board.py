@@ -10,7 +10,7 @@ import pytest
 
 from scrapy_resume.model import Phase
 from scrapy_resume.store.contract import MARKED_AT_MOST
-from scrapy_resume.store.sqlite.board import Board, read_board
+from scrapy_resume.store.sqlite.inflight_board import Board, read_board
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_killed_process_leaves_its_marks(path: Path) -> None:
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from scrapy_resume.store.sqlite.board import Board\n"
+        "from scrapy_resume.store.sqlite.inflight_board import Board\n"
         "board = Board(Path(sys.argv[1]), 3)\n"
         "board.mark(11, 1); board.mark(12, 2); board.mark(13, 1); board.unmark(13)\n"
         "os.kill(os.getpid(), 9)\n"
