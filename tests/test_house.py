@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ NOT_OF_SCRAPY = {"_ElementUnicodeResult"}
 LONGEST_PARAMETER_LIST = 7
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -31,10 +33,11 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.endswith("__")
 
 
-def own_names(tree: ast.AST) -> set[str]:
+@cache
+def own_names(path: Path) -> set[str]:
     """Private names that a module itself gives: methods, fields, what it assigns on ``self``."""
     names = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names.add(node.name)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -49,7 +52,7 @@ def own_names(tree: ast.AST) -> set[str]:
 def foreign_private_names(path: Path) -> Iterator[str]:
     """Private names that a module uses of others: of any object but its own, or inherited from
     outside of its package."""
-    own = set().union(*(own_names(parsed(other)) for other in path.parent.glob("*.py")))
+    own = set().union(*(own_names(other) for other in path.parent.glob("*.py")))
     for node in ast.walk(parsed(path)):
         name, receiver = "", ""
         if isinstance(node, ast.Attribute):

@@ -39,17 +39,11 @@ IN_EVERY_MODE = [
 
 LEFT_ALONE = {
     "all_lambdas",
-    "async_generators",
-    "cookiejars",
     "crawl_spider",
     "dont_filter",
     "files",
     "many_items",
-    "no_dupefilter",
-    "pipeline_requests",
-    "raising",
     "start_items",
-    "two_hosts",
 }
 """One of each family. Every kind is crawled through two kills, which includes all that a crawl
 does that is left alone; the rest of these are left to the soak."""
