@@ -61,7 +61,7 @@ def forecast_of(
     """
     if answer["status"] not in LIVE_STATUSES:
         return UNKNOWN
-    if answer["expected_total"]:
+    if answer["expected_total"] is not None:
         return Forecast(answer["eta_seconds"], answer["eta_seconds"])
     counts = answer["requests"]
     return outlook(counts["pending"] + counts["leased"], minutes, now)

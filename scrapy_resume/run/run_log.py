@@ -144,12 +144,13 @@ class RunLog:
         """Of this run; in a shared store, of all workers since this one joined them.
 
         Only the job's counters tell what the others did: where they have grown by more than this
-        run committed, the difference is theirs.
+        run committed, the difference is theirs. Requests that end without having been sent
+        (``ignored``, ``parked``) are no pages.
         """
         pages, items = self._pages, self._items
         if self._run.session.sharing.shared:
             before = self._counts_before
-            pages = max(pages, (counts.total - counts.open) - (before.total - before.open))
+            pages = max(pages, (counts.done + counts.failed) - (before.done + before.failed))
             items = max(items, counts.items_stored - before.items_stored)
         return Throughput(pages, items, self._clock.monotonic() - self._run.opened_at)
 

@@ -1,4 +1,4 @@
-"""What is written down of a request, whatever becomes of it."""
+"""What is recorded of a request, whatever becomes of it."""
 
 from __future__ import annotations
 

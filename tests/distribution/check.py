@@ -68,7 +68,8 @@ def check(holds: bool, message: str) -> None:
 
 def built(target: Path) -> Path:
     """Builds sdist and wheel into ``target``, in the place of older ones; the wheel's path."""
-    shutil.rmtree(target, ignore_errors=True)
+    for older in target.glob("scrapy_resume-*"):
+        older.unlink()
     run([sys.executable, "-m", "build", "--outdir", target, REPO], REPO)
     [wheel], [sdist] = target.glob("*.whl"), target.glob("*.tar.gz")
     run([sys.executable, "-m", "twine", "check", "--strict", wheel, sdist], REPO)

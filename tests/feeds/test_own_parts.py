@@ -78,7 +78,7 @@ def test_an_item_at_which_a_filter_raises_is_told_and_left_out(new_crawl: NewCra
     "options",
     [
         {"item_filter": f"{PARTS}.EvenPages"},
-        pytest.param({"item_classes": ["tests.feeds.spider.Priced"]}, marks=pytest.mark.soak),
+        {"item_classes": ["tests.feeds.spider.Priced"]},
         {"fields": {"text": "words", "page": "p"}, "encoding": "latin-1"},
         pytest.param({"format": "json", "indent": 4}, marks=pytest.mark.soak),
         {"format": "csv", "item_export_kwargs": {"include_headers_line": False}},

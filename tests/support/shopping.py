@@ -20,7 +20,7 @@ class ShopSpider(Spider):
     By the last digit of its number a product
 
     - 0: gives nothing
-    - 1: is linked through a callback that cannot be written down
+    - 1: is linked through a callback that cannot be serialized
     - 2: is not filtered
     - 3: is always fetched
     - 4: has another URL in each ``-a visit=``, and a key of its own

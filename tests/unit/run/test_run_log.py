@@ -87,3 +87,12 @@ def test_a_line_is_due_after_so_many_pages_and_items(caplog: pytest.LogCaptureFi
         assert not caplog.records
         run.log.count()
     assert len(caplog.records) == 1
+
+
+def test_in_a_shared_store_what_was_never_sent_is_no_page(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run = Run(Counts(), shared=True)
+    after = Counts(pending=1_000, done=100, ignored=5_000, parked=5_000, items_stored=100)
+    run.commit(600, 100, 100, after)
+    assert run.line(caplog).endswith("| ETA 100.0 min")

@@ -27,7 +27,7 @@ class Attack(KindSpider):
 
 
 class SameObjectSpider(Attack):
-    """Yields each request object twice; half of them cannot be written down."""
+    """Yields each request object twice; half of them cannot be serialized."""
 
     name = "same_object"
 

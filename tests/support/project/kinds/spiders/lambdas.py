@@ -1,4 +1,4 @@
-"""Requests that cannot be written down: lambdas, closures, live objects in ``meta``."""
+"""Requests that cannot be serialized: lambdas, closures, live objects in ``meta``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kinds.base import KindSpider, page_item, path_of
 
 
 class AllLambdaSpider(KindSpider):
-    """No request of this spider can be written down."""
+    """No request of this spider can be serialized."""
 
     name = "all_lambdas"
 
