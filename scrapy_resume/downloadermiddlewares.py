@@ -55,6 +55,7 @@ class ResumeDownloaderMiddleware:
         Returns the request in place of the response if the response is a failure of the host (5xx,
         429) and the request is to wait for the host. That does not count as a retry.
         """
+        self._run.hooks.site_answers(request)
         self._run.response_received(request, response)
         row = self._run.tracker.row_of(request)
         if (

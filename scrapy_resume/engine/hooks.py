@@ -125,13 +125,15 @@ class EngineHooks:
         scraper.handle_spider_error = self._watch_error(scraper.handle_spider_error)
         scraper.handle_spider_output_async = self._watch_output(scraper.handle_spider_output_async)
         scraper.start_itemproc_async = self._watch_item(scraper.start_itemproc_async)
-        connect = engine.crawler.signals.connect
-        connect(self._site_answers, signals.headers_received)
-        connect(self._site_answers, signals.response_downloaded)
+        engine.crawler.signals.connect(self.site_answers, signals.headers_received)
 
-    def _site_answers(self, request: Request) -> None:
-        """The site has begun to answer, as the first of several signals shows: handlers of some
-        schemes report no headers before the body, and a cached response is not downloaded."""
+    def site_answers(self, request: Request) -> None:
+        """The site has begun to answer: what the process dies of from here on is the answer.
+
+        The one place that announces it. It is called when the headers are here; by the downloader
+        middleware, before any other one works on the response, since handlers of some schemes
+        report no headers and a cached response is not downloaded; and before the callback.
+        """
         self._dispatcher.mark_answered(request)
 
     def start_yields(self, request: Request) -> None:
@@ -206,7 +208,7 @@ class EngineHooks:
             if row is None:
                 return await call(result, request, *args, **kwargs)
             _current_row.set(row)
-            self._site_answers(request)
+            self.site_answers(request)
             await self._dispatcher.wait_until_marked()
             if isinstance(result, Failure) and result.value is not None:
                 if is_cancellation(result.value):

@@ -68,12 +68,15 @@ class EnginePort:
 
     def active_downloads(self, slot: str) -> int:
         """See ``Engine``."""
-        download_slot = self._downloader.slots.get(slot)
+        download_slot = self._download_slot(slot)
         return len(download_slot.active) if download_slot is not None else 0
+
+    def _download_slot(self, slot: str) -> Any:
+        return None if self._downloader is None else self._downloader.slots.get(slot)
 
     def is_resting(self, slot: str) -> bool:
         """See ``Engine``."""
-        download_slot = self._downloader.slots.get(slot)
+        download_slot = self._download_slot(slot)
         return (
             download_slot is not None
             and download_slot.latercall is not None
@@ -82,7 +85,7 @@ class EnginePort:
 
     def slot_key(self, request: Request) -> str:
         """See ``Engine``."""
-        key: str = self._downloader.get_slot_key(request)
+        key: str = "" if self._downloader is None else self._downloader.get_slot_key(request)
         return key
 
     def hold_back(self, is_meant: Callable[[Row], bool]) -> None:

@@ -134,42 +134,42 @@ class Admissions:
     def _record(self, arrival: _Arrival, payload: str) -> None:
         """Add an arrival to the batch. It becomes a row when the store has accepted it."""
         request, parent, fingerprint, identity, every_run, skippable = arrival
-        counted = False
-        if identity:
-            # If the store skips it, a later one for the same page that must not be skipped is new.
-            self.dupefilter.add(skipped_identity(identity) if skippable else identity)
-        else:
+        known_here, counted = identity, False
+        if not identity:
             identity, counted = self.dupefilter.of_unfiltered(
                 parent, fingerprint, every_run=every_run
             )
         row_id = self._ids.new()
         slot = self._placement.slot_of(request)
         _, start, seq = self._placement.rank_of(request, row_id)
+        # Values of ``meta`` may raise here. The request counts as known only after that.
+        admission = Admission(
+            id=row_id,
+            identity=identity,
+            parent=parent.id if parent is not None else NO_PARENT,
+            url=request.url,
+            payload=payload,
+            slot=slot,
+            priority=storable_priority(request),
+            start=start,
+            seq=seq,
+            unit=unit_of(request, parent, row_id),
+            depth=request.meta.get("depth", 0),
+            lease=every_run,
+            counted=counted,
+            every_run=every_run,
+            not_before=0.0 if every_run else self._placement.not_before(request, parent),
+            given_key=None if every_run else given_key(request, fingerprint, identity),
+            may_be_skipped=skippable,
+        )
+        if known_here:
+            # If the store skips it, a later one for the same page that must not be skipped is new.
+            self.dupefilter.add(skipped_identity(known_here) if skippable else known_here)
         if every_run:
             self._frontier.every_run.arrived(row_id)
         self._frontier.expect(slot)
         self.expected[row_id] = request
-        self._committer.begin_entry().arrivals.append(
-            Admission(
-                id=row_id,
-                identity=identity,
-                parent=parent.id if parent is not None else NO_PARENT,
-                url=request.url,
-                payload=payload,
-                slot=slot,
-                priority=storable_priority(request),
-                start=start,
-                seq=seq,
-                unit=unit_of(request, parent, row_id),
-                depth=request.meta.get("depth", 0),
-                lease=every_run,
-                counted=counted,
-                every_run=every_run,
-                not_before=0.0 if every_run else self._placement.not_before(request, parent),
-                given_key=None if every_run else given_key(request, fingerprint, identity),
-                may_be_skipped=skippable,
-            )
-        )
+        self._committer.begin_entry().arrivals.append(admission)
 
     def _run_from_memory(self, arrival: _Arrival, error: NotRecordableError) -> None:
         """Create the row of an arrival that cannot be serialized, because of ``error``."""

@@ -177,3 +177,12 @@ def test_a_request_from_memory_leaves_a_row_that_is_done(wanderings: Wanderings)
     assert (below["unit"], below["items"]) == (anchor["unit"], 1)
     assert wanderings.job()["requests"]["total"] == 2
     assert wanderings.titles() == {"leaf 1": 1, "leaf below": 1}
+
+
+def test_a_request_that_has_no_key_fails_the_callback_that_yields_it_and_nothing_waits_for_it(
+    wanderings: Wanderings,
+) -> None:
+    """Python makes no text of an integer with more than 4,300 digits."""
+    row = row_of(wanderings, "/leaf/1?do=badkey")
+    assert outcome(row) == ("failed", 200, "ValueError", 1)
+    assert [known["url"] for known in wanderings.requests()] == [row["url"]]

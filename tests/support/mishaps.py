@@ -17,9 +17,9 @@ class MishapSpider(Spider):
     """Asks for the paths in ``-a paths=/leaf/1,/missing/2`` of the site at ``-a site=URL``.
 
     What a path's query says is done with it: ``?do=raise`` in the callback, ``?do=errback``,
-    ``?do=lambda`` or ``?do=offsite`` for what it yields, ``?do=again`` for a retry of its own,
-    ``?do=refuse`` for what it redirects to, ``?do=first`` for what comes first in every run,
-    ``?do=post`` for a POST, of which the item has the body.
+    ``?do=lambda``, ``?do=offsite`` or ``?do=badkey`` for what it yields, ``?do=again`` for a retry
+    of its own, ``?do=refuse`` for what it redirects to, ``?do=first`` for what comes first in every
+    run, ``?do=post`` for a POST, of which the item has the body.
     """
 
     name = "mishaps"
@@ -64,6 +64,8 @@ class MishapSpider(Spider):
         if "do=lambda" in response.url:
             leaf = self.site + self.below
             yield Request(leaf, callback=lambda inner: self.parse(inner))
+        if "do=badkey" in response.url:
+            yield response.follow(self.below, meta={"resume_key": 10**5_000})
         if "do=offsite" in response.url:
             yield Request("http://elsewhere.invalid/page/1")
 

@@ -71,6 +71,9 @@ def test_without_an_engine_the_port_is_idle_and_does_nothing() -> None:
     port.hold_back(lambda _: True)
     assert port.is_idle()
     assert not port.closing
+    assert port.active_downloads(SLOT) == 0
+    assert not port.is_resting(SLOT)
+    assert port.slot_key(Request(f"http://{SLOT}/")) == ""
 
 
 def test_wake_has_the_engine_ask_for_a_request(port: EnginePort, engine: Engine) -> None:
