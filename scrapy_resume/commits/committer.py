@@ -279,19 +279,26 @@ class Committer:
         ``last_batch_committed``.
         """
         batch = self.batch
-        if not self.sealed and self._size:
+        # An empty batch says nothing, not even how many pages there were; and one that cannot be
+        # completed any more lacks the state that its finishes need.
+        completed = not self.sealed and bool(self._size)
+        if completed:
             self._participant.complete(batch)
         self.seal()
         self._thread.give_up_soon()
         self._thread.submit(
-            lambda: self._commit_and_close(batch, closing), _ignore, _log_error, _log_error
+            lambda: self._commit_and_close(batch, closing, completed=completed),
+            _ignore,
+            _log_error,
+            _log_error,
         )
         self._thread.stop()
 
-    def _commit_and_close(self, batch: Batch, closing: Closing) -> None:
+    def _commit_and_close(self, batch: Batch, closing: Closing, *, completed: bool) -> None:
         # The store must hold a prefix of what happened: if a batch before this one was not
         # committed, this one must not be either.
-        answer = self._job.commit(batch) if self._committed == self.sent else None
+        committable = completed and self._committed == self.sent
+        answer = self._job.commit(batch) if committable else None
         status = self._job.close(closing)
         self._participant.last_batch_committed(batch, answer, status, closing.reason)
 

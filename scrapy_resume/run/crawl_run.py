@@ -133,6 +133,16 @@ class CrawlRun:
     ) -> None:
         """A forced shutdown has closed the job. Called on the store thread."""
         self.listeners.last_batch_committed(batch, answer, status, reason)
+        counts = self.tracker.counts if answer is None else answer.counts
+        logger.warning(
+            "Job %s is %s (forced shutdown): %d done, %d pending, %d items. Its feeds may lack the "
+            "latest items. Run the same command again to resume it and to complete them",
+            self.session.job,
+            status,
+            counts.done,
+            counts.open,
+            counts.items_stored,
+        )
 
     def store_unavailable(self) -> None:
         """The store did not answer; the committer retries."""

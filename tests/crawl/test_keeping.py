@@ -195,7 +195,11 @@ def test_second_sigterm_ends_the_process_at_once_with_the_job_paused(
     run = wanderings.run(settings, kill=twice(5))
     assert run.killed_at is not None, run.tail()
     assert run.ended_at - run.killed_at < 4, "it neither waits for downloads nor for the store"
-    assert (wanderings.job()["status"], wanderings.job()["reason"]) == ("paused", "shutdown")
+    job = wanderings.job()
+    assert (job["status"], job["reason"]) == ("paused", "shutdown")
+    [first] = job["runs"]
+    assert first["pages"] >= first["items"] > 0
+    assert f"{job['items']['stored']} items. Its feeds may lack the latest items" in run.text
     assert {row["crashes"] for row in wanderings.requests()} == {0}
     assert wanderings.run(mode.settings).is_finished
     assert wanderings.titles() == wanderings.whole

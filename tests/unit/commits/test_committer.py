@@ -256,3 +256,25 @@ async def test_the_last_batch_does_not_follow_one_that_was_not_committed() -> No
     bench.thread.answer()
     assert bench.rows() == []
     assert [closing.status for closing in bench.job.closings] == ["paused"]
+
+
+@in_event_loop
+async def test_an_empty_last_batch_is_not_committed() -> None:
+    """It has not been completed: it would set the run's number of pages back to 0."""
+    bench = Bench()
+    bench.committer.send_last_batch(Closing("paused", "shutdown"))
+    bench.thread.answer()
+    assert bench.job.kept == []
+    assert [closing.status for closing in bench.job.closings] == ["paused"]
+
+
+@in_event_loop
+async def test_after_state_that_cannot_be_serialized_no_finish_is_committed_without_it() -> None:
+    bench = Bench()
+    bench.participant.trouble = StateNotRecordableError("spider.state['x']")
+    bench.release(1)
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(bench.sent(), 0.05)
+    bench.committer.send_last_batch(Closing("paused", "shutdown"))
+    bench.thread.answer()
+    assert bench.job.kept == []
