@@ -83,6 +83,14 @@ def ended_and_whole(counts: Counts, expected_total: float | None) -> tuple[int, 
     return counts.total - counts.open, _whole(counts.total, expected_total)
 
 
+def counts_at_end(counts: Counts) -> str:
+    """The counts of a job when a run of it has ended, for the log."""
+    return (
+        f"{counts.done} done, {counts.open} pending, {counts.failed} failed, "
+        f"{counts.items_stored} items"
+    )
+
+
 def percent(share: float | None) -> str:
     """``0.982`` → ``98.2%``; a dash for ``None``. Only a whole is shown as 100%."""
     if share is None:

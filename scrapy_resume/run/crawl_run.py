@@ -10,6 +10,7 @@ from scrapy_resume.engine.hooks import EngineHooks
 from scrapy_resume.events.signal_sender import COMMIT
 from scrapy_resume.frontier.every_run import AWAITED_SECONDS
 from scrapy_resume.model import JobKey, State
+from scrapy_resume.reporting.progress import counts_at_end
 from scrapy_resume.run.assembly import assemble
 from scrapy_resume.run.order_polling import OrderPolling
 from scrapy_resume.run.shutdown import Shutdown
@@ -135,13 +136,11 @@ class CrawlRun:
         self.listeners.last_batch_committed(batch, answer, status, reason)
         counts = self.tracker.counts if answer is None else answer.counts
         logger.warning(
-            "Job %s is %s (forced shutdown): %d done, %d pending, %d items. Its feeds may lack the "
-            "latest items. Run the same command again to resume it and to complete them",
+            "Job %s is %s (forced shutdown): %s. Its feeds may lack the latest items. Run the same "
+            "command again to resume it and to complete them",
             self.session.job,
             status,
-            counts.done,
-            counts.open,
-            counts.items_stored,
+            counts_at_end(counts),
         )
 
     def store_unavailable(self) -> None:

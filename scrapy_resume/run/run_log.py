@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from scrapy.utils.asyncio import create_looping_call
 
-from scrapy_resume.reporting.progress import LineSchedule, Progress, ended_and_whole
+from scrapy_resume.reporting.progress import LineSchedule, Progress, counts_at_end, ended_and_whole
 from scrapy_resume.reporting.progress_bar import ProgressBar, is_wanted
 from scrapy_resume.reporting.rates import Throughput
 from scrapy_resume.settings.masking import without_password
@@ -170,16 +170,12 @@ class RunLog:
             return
         self._log()
         next_step = _NEXT_STEP.get(kept, "run the same command again to resume it")
-        counts = self._run.tracker.counts
         logger.info(
-            "Job %s is %s (%s): %d done, %d pending, %d failed, %d items; %s",
+            "Job %s is %s (%s): %s; %s",
             job,
             kept,
             reason,
-            counts.done,
-            counts.open,
-            counts.failed,
-            counts.items_stored,
+            counts_at_end(self._run.tracker.counts),
             next_step,
         )
 

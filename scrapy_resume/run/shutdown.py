@@ -130,7 +130,7 @@ class Shutdown:
             return FinalState(drained=False, last_worker=False, feeds_delivered=False)
         last_worker = await self.is_last_worker()
         feeds_delivered = await self.close_feeds(last_worker=last_worker)
-        return FinalState(True, last_worker, feeds_delivered)
+        return FinalState(drained=True, last_worker=last_worker, feeds_delivered=feeds_delivered)
 
     async def is_last_worker(self) -> bool:
         """Whether no other worker is on the job. The last worker delivers the feeds.
@@ -301,12 +301,12 @@ class Shutdown:
 
     def _closing(self, status: str, reason: str, *, announce: bool) -> Closing:
         return Closing(
-            status,
-            reason,
-            self._stats(),
-            self._custom_stats.changed_custom(),
-            self._signal_sender.take_delivered(),
-            announce,
+            status=status,
+            reason=reason,
+            stats=self._stats(),
+            custom=self._custom_stats.changed_custom(),
+            delivered=self._signal_sender.take_delivered(),
+            announce=announce,
         )
 
     def _stats(self) -> dict[str, object]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from scrapy_resume.errors import JobLockedError, StoreDamagedError
@@ -83,24 +83,41 @@ def open_job(path: Path, key: JobKey, opening: Opening) -> SqliteJob:
 
 def recover_job(path: Path, key: JobKey, crash_limit: int) -> Recovery:
     """Take back what a dead run holds, without beginning another: the job is ``paused`` then."""
+    with connected(path) as (connection, version, before):
+        if is_held(lock_path(path, before.epoch)):
+            return Recovery(alive=(str(before.worker),))
+        if not before.died:
+            return Recovery()
+        with claimed(path, key, connection, version, before):
+            return _recover(path, key, connection, before, crash_limit)
+
+
+@contextmanager
+def connected(path: Path) -> Iterator[tuple[sqlite3.Connection, int, Ownership]]:
+    """A connection that may change a job, the version of its schema, and who owns it.
+
+    Nothing is locked or migrated yet: see ``claimed``. Errors are translated.
+    """
     with translated(path, lambda: holder(path)):
         check_not_empty(path)
-        connection = connect(path, FILES["configure_owner"], mode="rw")
-        try:
-            version = schema_version(connection, path)
-            before = ownership(connection, path)
-            if is_held(lock_path(path, before.epoch)):
-                return Recovery(alive=(str(before.worker),))
-            if not before.died:
-                return Recovery()
-            lock = claim(path, key, before)
-            try:
-                migrate(connection, version)
-                return _recover(path, key, connection, before, crash_limit)
-            finally:
-                lock.discard()
-        finally:
-            connection.close()
+        with closing(connect(path, FILES["configure_owner"], mode="rw")) as connection:
+            yield connection, schema_version(connection, path), ownership(connection, path)
+
+
+@contextmanager
+def claimed(
+    path: Path, key: JobKey, connection: sqlite3.Connection, version: int, before: Ownership
+) -> Iterator[None]:
+    """Hold the lock of a job's next epoch, so that nobody can open the job, and migrate it.
+
+    Raises ``JobLockedError`` if another process holds that lock.
+    """
+    lock = claim(path, key, before)
+    try:
+        migrate(connection, version)
+        yield
+    finally:
+        lock.discard()
 
 
 def _recover(

@@ -46,7 +46,6 @@ from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import (
     JobFile,
     check_library,
-    check_not_empty,
     connect,
     delete_job,
     door_path,
@@ -54,14 +53,14 @@ from scrapy_resume.store.sqlite.files import (
     job_path,
     lock_path,
     make_directory,
-    schema_version,
     sync,
 )
-from scrapy_resume.store.sqlite.job import SqliteJob, holder
+from scrapy_resume.store.sqlite.job import SqliteJob
 from scrapy_resume.store.sqlite.locks import door_lock, is_held
-from scrapy_resume.store.sqlite.migrations import migrate
 from scrapy_resume.store.sqlite.opening import (
     claim,
+    claimed,
+    connected,
     open_job,
     ownership,
     recover_job,
@@ -201,23 +200,11 @@ class SqliteStore:
     def _unowned(self, key: JobKey, what: str) -> Iterator[tuple[sqlite3.Connection, int]]:
         """A transaction on a job that nobody crawls or can open meanwhile; and its epoch."""
         path = self._existing(key)
-        with translated(path, lambda: holder(path)):
-            check_not_empty(path)
-            connection = connect(path, FILES["configure_owner"], mode="rw")
-            try:
-                version = schema_version(connection, path)
-                before = ownership(connection, path)
-                if is_held(lock_path(path, before.epoch)):
-                    raise JobLockedError.for_change(key, what, before.worker, before.started_at)
-                lock = claim(path, key, before)
-                try:
-                    migrate(connection, version)
-                    with transaction(connection):
-                        yield connection, before.epoch
-                finally:
-                    lock.discard()
-            finally:
-                connection.close()
+        with connected(path) as (connection, version, before):
+            if is_held(lock_path(path, before.epoch)):
+                raise JobLockedError.for_change(key, what, before.worker, before.started_at)
+            with claimed(path, key, connection, version, before), transaction(connection):
+                yield connection, before.epoch
 
     def backup(self, key: JobKey, target: Path) -> None:
         """Write the job as it is at one moment into a new file."""

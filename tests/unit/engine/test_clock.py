@@ -56,22 +56,25 @@ async def test_a_timer_that_was_cancelled_does_not_call() -> None:
 async def test_a_timer_that_has_called_may_be_cancelled() -> None:
     clock = ScrapyClock()
     waiter: Waiter[None] = clock.waiter()
-    timer = clock.call_later(0.0, waiter.set, None)
+    called: list[int] = []
+    timer = clock.call_later(0.0, called.append, 1)
+    clock.call_later(0.0, waiter.set, None)
     await waiter.wait()
     timer.cancel()
+    assert called == [1]
 
 
 @in_event_loop
 async def test_a_spawned_coroutine_runs() -> None:
     clock = ScrapyClock()
-    waiter: Waiter[None] = clock.waiter()
+    waiter: Waiter[str] = clock.waiter()
 
     async def work() -> None:
         await pause(clock, 0.0)
-        waiter.set(None)
+        waiter.set("done")
 
     clock.spawn(work())
-    await waiter.wait()
+    assert await waiter.wait() == "done"
 
 
 @in_event_loop
