@@ -27,6 +27,7 @@ from scrapy_resume.feeds.context import FeedContext, FeedPlan
 from scrapy_resume.feeds.feed import Feed
 from scrapy_resume.feeds.feed_record import FeedRecord, decode_record
 from scrapy_resume.model import digest
+from scrapy_resume.ports.clock import pause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,6 +50,9 @@ SHOWS_VALUES_ONLY: Final = frozenset(
 )
 """Exporters that write the same bytes for equal items. (Pickle and marshal write an object that an
 item holds twice only once.)"""
+
+LEAVING_POLL_SECONDS: Final = 0.2
+"""Interval at which the last worker asks the store whether others still deliver their parts."""
 
 # Since Scrapy 2.14.1 a URI may contain percent signs that are no placeholders.
 _fill_uri = getattr(feedexport, "apply_uri_params", operator.mod)
@@ -185,11 +189,21 @@ class ResumeFeedExporter(SlotMakingExporter):
         worker writes a part of its own, the parts of workers that have died are completed too.
         """
         if self._part:
-            self._complete_parts_of_dead_workers(await self._source.feeds_left())
+            self._complete_parts_of_dead_workers(await self._parts_left())
         elif self._run.session.sharing.shared:
             await self._source.look_up_last()
             self._begin_following(self._run.session.feeds)
         return await self._deliver(timeout_seconds)
+
+    async def _parts_left(self) -> list[FeedNote]:
+        """Wait until every other run has ended, then look which parts are not delivered.
+
+        A run that leaves the job delivers its own part: two that write one file would spoil it. It
+        ends, or is dead and is ended, within RESUME_CLOSE_TIMEOUT and RESUME_ORPHAN_TIMEOUT.
+        """
+        while (notes := await self._source.feeds_left()) is None:
+            await pause(self._run.parts.clock, LEAVING_POLL_SECONDS)
+        return notes
 
     async def leave(self, timeout_seconds: float) -> bool:
         """Leave the job while other workers go on with it: deliver this run's own parts only.

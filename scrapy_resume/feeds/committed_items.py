@@ -96,7 +96,7 @@ class CommittedItems:
         while self._kept > KEPT_ITEMS and len(self._recent) > 1:
             self._kept -= len(self._recent.popleft().records)
 
-    async def feeds_left(self) -> list[FeedNote]:
+    async def feeds_left(self) -> list[FeedNote] | None:
         """Empty: a job of one worker at a time goes on with its own files."""
         return []
 
@@ -173,7 +173,7 @@ class ItemsOfRun(CommittedItems):
         self._shared_job = job
         self._run = run
         self.last = 0
-        """The id of the last item that any feed has read."""
+        """The id of the last item that any feed has read, in this process or in an earlier one."""
         self._has_more = True
 
     def committed(self, batch: Batch, answer: Committed) -> None:
@@ -183,8 +183,9 @@ class ItemsOfRun(CommittedItems):
             self._has_more = True
             self._wake_feeds()
 
-    async def feeds_left(self) -> list[FeedNote]:
-        """The files that runs which have died did not complete, as the store has them."""
+    async def feeds_left(self) -> list[FeedNote] | None:
+        """The files that runs which have died did not complete, as the store has them; ``None``:
+        other runs still live."""
         return await self._ask(self._shared_job.feeds_left)
 
     async def after(self, item_id: int, through: int | None = None) -> Portion | None:
@@ -206,7 +207,9 @@ class ItemsOfRun(CommittedItems):
         job, run = self._shared_job, self._run
         rows = await self._ask(lambda: job.items_of_run(run, item_id, PORTION))
         self._has_more |= len(rows) == PORTION
-        self.last = max([self.last, *(row.id for row in rows)])
+        # ``item_id``: a file that earlier runs have written is read on from there, but if it has to
+        # be written again, from its first item.
+        self.last = max([self.last, item_id, *(row.id for row in rows)])
         wanted = [row for row in rows if through is None or row.id <= through]
         if not wanted:
             # Items that another feed has read were superseded since.

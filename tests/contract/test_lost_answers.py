@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scrapy_resume.errors import LeaseLostError, StoreUnavailableError
-from scrapy_resume.store.contract import Batch, Closing, Committed, Leasing, Wish
+from scrapy_resume.store.contract import Batch, Closing, Committed, FeedNote, Leasing, Wish
 from tests.support.postgres import PostgresServer
 
 from .conftest import Place
@@ -279,3 +279,48 @@ def test_an_opening_that_met_a_recovery_crosswise_is_begun_again(
     assert shared_place.resume().session.crashed
     assert len(met) == 2
     assert statuses(shared_place) == ["crashed", "running"]
+
+
+def parts(*runs: int) -> list[FeedNote]:
+    return [FeedNote(f"items.part-{run}.jsonl", 1, "{}", False) for run in runs]
+
+
+def test_the_last_one_leaves_the_parts_of_who_is_leaving_alone(shared_place: Place) -> None:
+    """Two that deliver one part at a time would spoil it."""
+    first, second = two(shared_place)
+    first.commit(start_exhausted=True, feeds=parts(1))
+    second.commit(feeds=parts(2))
+    assert second.job.is_last() is None
+    assert first.job.is_last()
+    assert second.job.is_last() is False
+    assert first.job.feeds_left() is None, "the second delivers its own"  # type: ignore[attr-defined]
+    second.close("completed", "finished")
+    assert first.job.feeds_left() == parts(1, 2), "it has not"  # type: ignore[attr-defined]
+
+
+def test_the_last_one_ends_who_dies_while_it_delivers_its_part(shared_place: Place) -> None:
+    first, second = two(shared_place, orphan_seconds=0.5)
+    first.commit(start_exhausted=True)
+    second.commit(feeds=parts(2))
+    assert second.job.is_last() is None
+    assert first.job.is_last()
+    fall_silent(second)
+    deadline = time.monotonic() + 20
+    while (left := first.job.feeds_left()) is None:  # type: ignore[attr-defined]
+        assert time.monotonic() < deadline
+    assert left == parts(2)
+    with pytest.raises(LeaseLostError):
+        second.commit(feeds=parts(2))
+
+
+def test_who_has_joined_since_the_last_one_paused_goes_on(shared_place: Place) -> None:
+    first = shared_place.begin()
+    first.admit(new(first, 1))
+    first.commit(feeds=parts(1))
+    assert first.job.is_last(), "it pauses, with a request open"
+    second = shared_place.resume()
+    assert first.job.feeds_left() == []  # type: ignore[attr-defined]
+    assert first.close("paused", "shutdown") == "running"
+    assert second.job.is_last()
+    assert second.job.feeds_left() == parts(1)  # type: ignore[attr-defined]
+    assert second.close("paused", "shutdown") == "paused"

@@ -93,8 +93,12 @@ class SharedJobStore(JobStore, Protocol):
     def items_of_run(self, run: int, item_id: int, count: int) -> list[StoredItem]:
         """The first ``count`` items of a run with ids above ``item_id``."""
 
-    def feeds_left(self) -> list[FeedNote]:
-        """The files of feeds that are not settled, of this run and of those that have ended."""
+    def feeds_left(self) -> list[FeedNote] | None:
+        """The files of feeds that are not settled, of this run and of those that have ended.
+
+        For the last run only. ``None``: a run that has left the job may still be delivering its
+        own: ask again. A run that has died is ended, so that it cannot go on with them.
+        """
 
 
 class Store(Protocol):

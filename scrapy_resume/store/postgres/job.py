@@ -247,12 +247,19 @@ class PostgresJob:
         self._tables.committed()
         return [StoredItem(*row) for row in rows]
 
-    def feeds_left(self) -> list[FeedNote]:
-        """Files of feeds that are not settled: of the last run's own, and of those that died."""
+    def feeds_left(self) -> list[FeedNote] | None:
+        """Files of feeds that are not settled; see ``SharedJobStore``."""
+        notes: list[FeedNote] | None = None
         with self._owned_transaction():
-            rows = self._tables.execute(OPENING["feeds_left"]).fetchall()
+            self._watch.end_dead_runs(self._tables, idle=True)
+            others = [run for run in live_runs(self._tables) if run.number != self.session.run]
+            if not others:
+                rows = self._tables.execute(OPENING["feeds_left"]).fetchall()
+                notes = [FeedNote(*row) for row in rows]
+            elif self._is_open() and not all(run.leaving for run in others):
+                notes = []  # one has joined since: it goes on, and will be the last
         self._tables.committed()
-        return [FeedNote(*row) for row in rows]
+        return notes
 
     def last_item(self) -> int:
         """The highest id that an item has. Others may still commit items with lower ones, so it
@@ -290,7 +297,10 @@ class PostgresJob:
         others = self._others_at_work()
         if others:
             settle_pending(tables)
-        goes_on = not self._last and (bool(others) or job_status == "completed")
+        # Others that find nothing open leave the job to its last run; if something is open they go
+        # on with it, also those that have joined since this run was the last one.
+        goes_on = bool(others) and (not self._last or self._is_open())
+        goes_on |= job_status == "completed" and not self._last
         status = closing.status
         if status == "completed" and not goes_on and self._is_open():
             status = "paused"
