@@ -1,19 +1,24 @@
-"""The identity of processes: whether one that has recorded its name still exists.
+"""The identity of processes: whether one that has recorded its name has certainly ended.
 
-On Linux a process is identified by the boot of the machine, its pid namespace, its pid and the time
-at which it was started: no other process ever has the same four. On other systems this is unknown,
-and only missing heartbeats show a death.
+A process that cannot be seen may be alive: in another container, of another user where ``/proc``
+hides those (``hidepid``), on another machine. So only a proof counts: the name was recorded on this
+machine, since it was booted, in this PID namespace, and the kernel knows no process of that pid
+(``kill(2)``: ESRCH; EPERM means that it is there), or shows one that has ended or was started at
+another time. Without a proof only missing heartbeats show a death.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
-_PID_NAMESPACE: Final = Path("/proc/self/ns/pid")
+_PROC: Final = Path("/proc")
+_SYSCTL: Final = "/usr/sbin/sysctl"
 _ENDED: Final = "ZX"
 """States of a process that has ended and was not waited for (proc(5))."""
 
@@ -22,10 +27,14 @@ _present: Final[set[str]] = set()
 
 
 class _Name(NamedTuple):
+    """Parts that are unknown are empty."""
+
     machine: str
+    """The boot of the machine and what bounds the sight of a process, see ``_machine``."""
     pid: str
     born: str
-    number: str
+    """Clock ticks from the boot to the start of the process."""
+    number: str = ""
     """Distinguishes the jobs that one process has open."""
 
 
@@ -33,8 +42,7 @@ class Presence:
     """The name of this process, recorded with a run from the opening of a job to its end."""
 
     def __init__(self) -> None:
-        self.name = "/".join((*_here(), str(next(_numbers))))
-        """Parts that are unknown are empty."""
+        self.name = "/".join(_here()._replace(number=str(next(_numbers))))
         _present.add(self.name)
 
     def end(self) -> None:
@@ -43,33 +51,81 @@ class Presence:
 
 
 def is_gone(name: str) -> bool:
-    """Whether the process of that name has certainly ended; false if it is unknown."""
+    """Whether the process of that name has certainly ended, or has given the job up; false if that
+    is not known."""
     if name in _present or name.count("/") != 3:
         return False
-    machine, pid, born, _ = _Name(*name.split("/"))
-    here = _here()
-    if not born or machine != here[0]:
+    then, here = _Name(*name.split("/")), _here()
+    if not then.machine or then.machine != here.machine or not then.pid.isdecimal():
         return False
-    return (pid, born) == here[1:] or _started(pid) != born
+    if then.pid == here.pid:
+        return True
+    return not _exists(int(then.pid)) or _has_ended(then)
 
 
-def _here() -> tuple[str, str, str]:
-    """(machine, pid, time of start) of this process."""
-    pid = str(os.getpid())
+def _exists(pid: int) -> bool:
+    """Whether there is a process of that pid in this namespace, which may be another user's."""
     try:
-        machine = f"{_BOOT.read_text().strip()} {os.readlink(_PID_NAMESPACE)}"
-    except OSError:
-        return "", pid, ""
-    return machine, pid, _started(pid)
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
-def _started(pid: str) -> str:
-    """Clock ticks between the boot and the start of the process; empty if there is none.
+def _has_ended(name: _Name) -> bool:
+    """Whether the process of that pid has ended, or is another one than that of the name."""
+    state, born = _shown(name.pid)
+    if not state or state in _ENDED:
+        return bool(state)
+    return bool(name.born) and born != name.born
 
-    The 22nd field of ``/proc/<pid>/stat`` (proc(5)); the second, the name, may hold anything.
+
+def _here() -> _Name:
+    """The name of this process."""
+    pid = str(os.getpid())
+    return _Name(_machine(), pid, _shown(pid)[1])
+
+
+def _machine() -> str:
+    """The boot of this machine, and the namespaces of this process; empty if they are unknown.
+
+    Processes of one PID namespace see one another by the same pids. The time namespace belongs to
+    it, since times of start are shown as of the namespace of the one who asks.
     """
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        namespaces = [os.readlink(_PROC / "self/ns/pid")]
+        if (_PROC / "self/ns/time").is_symlink():
+            namespaces.append(os.readlink(_PROC / "self/ns/time"))
     except OSError:
+        return _boot_session() if sys.platform == "darwin" else ""
+    return " ".join((boot, *namespaces))
+
+
+@cache
+def _boot_session() -> str:
+    """The boot of a machine with macOS, which has neither ``/proc`` nor PID namespaces."""
+    words = [_SYSCTL, "-n", "kern.bootsessionuuid"]
+    try:
+        asked = subprocess.run(words, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
         return ""
-    return "" if fields[0] in _ENDED else fields[19]
+    return asked.stdout.strip()
+
+
+def _shown(pid: str) -> tuple[str, str]:
+    """(state, clock ticks from the boot to the start) of a process, both empty if ``/proc`` does
+    not show it, or shows another PID namespace.
+
+    The 3rd and the 22nd field of ``/proc/<pid>/stat`` (proc(5)); the second, the name, may hold
+    anything.
+    """
+    try:
+        if os.readlink(_PROC / "self") != str(os.getpid()):
+            return "", ""
+        fields = (_PROC / pid / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "", ""
+    return fields[0], fields[19]
