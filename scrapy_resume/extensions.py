@@ -31,6 +31,10 @@ logger = logging.getLogger("scrapy_resume")
 TICK_SECONDS: Final = 1.0
 """The longest interval between two calls of ``CrawlRun.tick``."""
 
+HEARTBEATS_PER_TIMEOUT: Final = 6
+"""A worker without anything to commit sends a batch after two of these intervals at the latest:
+before ``LeaseGuard`` holds its requests back."""
+
 _RUNS_EMPTY: Final = "_SCRAPY_RESUME_RUNS_EMPTY"
 """Internal setting: the crawl runs without a request, because its job is completed."""
 
@@ -113,7 +117,8 @@ class ResumeExtension:
         settings = self.run.settings
         interval_seconds = settings.heartbeat_seconds
         if self.run.session.sharing.shared:
-            interval_seconds = min(interval_seconds, settings.orphan_timeout_seconds / 4)
+            longest_seconds = settings.orphan_timeout_seconds / HEARTBEATS_PER_TIMEOUT
+            interval_seconds = min(interval_seconds, longest_seconds)
         self._ticking.start(min(TICK_SECONDS, interval_seconds))
         self._order_polling.start(POLL_SECONDS)
         self._heartbeat.start(interval_seconds, now=False)

@@ -26,6 +26,7 @@ class ResumeScheduler(BaseScheduler):
         self._run = run
         run.begin()
         self._tracker = run.tracker
+        self._guard = run.parts.guard
         assert run.crawler.stats is not None
         self._stats = run.crawler.stats
 
@@ -50,8 +51,9 @@ class ResumeScheduler(BaseScheduler):
         await self._run.shutdown.drain()
 
     def has_pending_requests(self) -> bool:
-        """Whether a request is left in memory, in the store, or on its way there."""
-        return self._tracker.has_pending()
+        """Whether a request is left in memory, in the store, or on its way there; or may be, as
+        long as it is not known whether the leases are still this worker's."""
+        return self._guard.waits or self._tracker.has_pending()
 
     def enqueue_request(self, request: Request) -> bool:
         """Admit a request. Returns False if it is known to be a duplicate.
@@ -68,7 +70,7 @@ class ResumeScheduler(BaseScheduler):
     def next_request(self) -> Request | None:
         """The next request. ``None``: there is none now; the engine is woken when there is."""
         self._run.hooks.clear_context()
-        request = self._tracker.next_request()
+        request = self._tracker.next_request() if self._guard.may_send() else None
         if request is not None:
             self._stats.inc_value("scheduler/dequeued")
         return request

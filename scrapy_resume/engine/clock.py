@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from scrapy.utils.asyncio import call_later, is_asyncio_available
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
-from scrapy_resume.ports.clock import post_to
+from scrapy_resume.ports.clock import SteadyTime, elapsed_seconds, post_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -23,10 +22,10 @@ T = TypeVar("T")
 class ScrapyClock:
     """Implements ``ports.clock.Clock``."""
 
-    monotonic = staticmethod(time.monotonic)
-    time = staticmethod(time.time)
+    monotonic = staticmethod(elapsed_seconds)
 
     def __init__(self) -> None:
+        self.time = SteadyTime().now
         self._hand_over: Callable[..., object] | None = None
 
     def attach(self) -> None:

@@ -11,6 +11,8 @@ instances of one crawl; ``private_api`` verifies them when the spider opens:
 - ``engine._download``: a request that is scheduled while another one is downloaded is a child of
   that one.
 - ``engine.downloader.fetch``: a Request that it returns continues the one that was given.
+- ``engine.downloader._process_queue``: the last step before a request is sent. A slot's queue stays
+  as it is while this worker does not know whether its leases are its own (``LeaseGuard``).
 - ``engine.scraper``: ``call_spider_async`` gets every response and failure on its way to the
   callback or errback, ``handle_spider_error`` every exception that they raise,
   ``handle_spider_output_async`` everything that they yield (the output of errbacks does not pass
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.dispatch.dispatcher import Dispatcher
+    from scrapy_resume.dispatch.lease_guard import LeaseGuard
     from scrapy_resume.engine.port import EnginePort
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.tracking.items import OpenItems
@@ -93,6 +96,7 @@ class EngineHooks:
         dispatcher: Dispatcher,
         committer: Committer,
         port: EnginePort,
+        guard: LeaseGuard,
         ignored_http_codes: Collection[int],
         cancelled: Callable[[], None],
     ) -> None:
@@ -101,6 +105,7 @@ class EngineHooks:
         self._dispatcher = dispatcher
         self._committer = committer
         self._port = port
+        self._guard = guard
         self._ignored_http_codes = frozenset(ignored_http_codes)
         self._cancelled = cancelled
         self._yielding: Row | None = None
@@ -121,6 +126,7 @@ class EngineHooks:
         engine_parts: Any = engine
         engine_parts._download = self._watch_download(engine_parts._download)
         downloader.fetch = self._watch_fetch(downloader.fetch)
+        downloader._process_queue = self._watch_queue(downloader._process_queue)
         scraper.call_spider_async = self._watch_call(scraper.call_spider_async)
         scraper.handle_spider_error = self._watch_error(scraper.handle_spider_error)
         scraper.handle_spider_output_async = self._watch_output(scraper.handle_spider_output_async)
@@ -190,6 +196,17 @@ class EngineHooks:
             row = self._tracker.row_of(request)
             deferred = fetch(request, *args, **kwargs)
             return deferred if row is None else deferred.addBoth(self._fetched, row)
+
+        return watched
+
+    def _watch_queue(self, process_queue: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Send what waits in a slot of the downloader only if it may be sent."""
+
+        def watched(download_slot: Any) -> None:
+            if self._guard.may_send():
+                process_queue(download_slot)
+            elif self._guard.lost:
+                self._port.drop_queue(download_slot)
 
         return watched
 

@@ -4,6 +4,7 @@ These private parts are used; ``private_api`` verifies them when the spider open
 
 - ``engine._slot``: ``nextcall`` schedules a call in which the engine asks for requests; ``closing``
   is not ``None`` while the spider closes.
+- ``engine.downloader._process_queue`` sends what a slot's delay and concurrency allow now.
 - ``engine.downloader.slots``: requests in a slot's ``queue`` have not been sent yet; those in
   ``transferring`` are being downloaded; ``latercall`` is set from the sending of a request to the
   end of the slot's delay.
@@ -103,3 +104,23 @@ class EnginePort:
             for request, waiter in queued:
                 download_slot.queue.remove((request, waiter))
                 waiter.errback(HeldBackError(f"{request} waits for its host"))
+
+    def send_queued(self) -> None:
+        """See ``Engine``."""
+        for download_slot in self._download_slots():
+            self._downloader._process_queue(download_slot)
+
+    def drop_queued(self) -> None:
+        """See ``Engine``."""
+        for download_slot in self._download_slots():
+            self.drop_queue(download_slot)
+
+    def _download_slots(self) -> list[Any]:
+        return [] if self._downloader is None else list(self._downloader.slots.values())
+
+    def drop_queue(self, download_slot: Any) -> None:
+        """Remove everything from the queue of one of the downloader's slots."""
+        queued = list(download_slot.queue)
+        download_slot.queue.clear()
+        for request, waiter in queued:
+            waiter.errback(HeldBackError(f"{request} is not sent: this run has ended"))

@@ -30,7 +30,14 @@ NEEDED: Final = {
     # The engine calls remove_request, which removes a request from inprogress.
     "engine._slot": ("inprogress", "nextcall", "closing", "remove_request"),
     "engine._slot.nextcall": ("schedule",),
-    "engine.downloader": ("fetch", "active", "slots", "get_slot_key", "middleware"),
+    "engine.downloader": (
+        "fetch",
+        "active",
+        "slots",
+        "get_slot_key",
+        "middleware",
+        "_process_queue",
+    ),
     "engine.downloader.middleware": ("middlewares",),
     # A slot exists from its first request on: a test verifies these parts, ``verify`` cannot.
     DOWNLOAD_SLOT: ("active", "queue", "transferring", "latercall"),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -17,6 +18,35 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 T = TypeVar("T")
+
+
+def elapsed_seconds() -> float:
+    """Seconds on a clock that never goes back and counts the time during which the machine was
+    asleep, which ``time.monotonic`` leaves out; its zero has no meaning."""
+    return time.clock_gettime(_ELAPSED)
+
+
+_ELAPSED: Final[int] = getattr(
+    time,
+    # With macOS, CLOCK_MONOTONIC counts that time, and Python's monotonic() is another clock.
+    "CLOCK_MONOTONIC" if sys.platform == "darwin" else "CLOCK_BOOTTIME",
+    time.CLOCK_MONOTONIC,
+)
+
+
+class SteadyTime:
+    """The time of day as it was when this was made, plus the time that has passed since.
+
+    It does not leap when the machine's clock is set: a wait that has begun takes as long as it was
+    to take. What is stored is converted to the store's time, see ``commits.store_time``.
+    """
+
+    def __init__(self) -> None:
+        self._began = time.time() - elapsed_seconds()
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._began + elapsed_seconds()
 
 
 class Timer(Protocol):
@@ -40,10 +70,11 @@ class Clock(Protocol):
     """The time and the event loop of one run."""
 
     def time(self) -> float:
-        """Seconds since the epoch."""
+        """Seconds since the epoch, on a clock that is not set while the run lasts."""
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back; its zero has no meaning."""
+        """Seconds on a clock that never goes back, and counts the time during which the machine
+        was asleep; its zero has no meaning."""
 
     def call_later(self, seconds: float, call: Callable[..., object], *values: Any) -> Timer:
         """Call ``call(*values)`` in the event loop after ``seconds``."""
@@ -81,10 +112,10 @@ def post_to(
 class AsyncioClock:
     """A ``Clock`` on the running asyncio event loop. To be created within that loop."""
 
-    monotonic = staticmethod(time.monotonic)
-    time = staticmethod(time.time)
+    monotonic = staticmethod(elapsed_seconds)
 
     def __init__(self) -> None:
+        self.time = SteadyTime().now
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[object]] = set()
 

@@ -42,3 +42,10 @@ class Engine(Protocol):
         """Remove from the downloader's queues the unsent requests for whose row ``is_meant``
         returns true. They end with ``HeldBackError``. Requests without a row, and those that must
         not be retried (``dont_retry``), stay."""
+
+    def send_queued(self) -> None:
+        """Send what waits in the downloader's queues, as far as its slots allow it now."""
+
+    def drop_queued(self) -> None:
+        """Remove everything from the downloader's queues, unsent. It ends with
+        ``HeldBackError``."""

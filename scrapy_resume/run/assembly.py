@@ -16,6 +16,7 @@ from scrapy_resume.commits.committer import Committer
 from scrapy_resume.commits.store_thread import StoreThread
 from scrapy_resume.dispatch.delayed import DelayedRows
 from scrapy_resume.dispatch.dispatcher import Dispatcher
+from scrapy_resume.dispatch.lease_guard import LeaseGuard
 from scrapy_resume.dispatch.workers import Workers
 from scrapy_resume.engine.clock import ScrapyClock
 from scrapy_resume.engine.cookies import Cookies
@@ -78,6 +79,7 @@ class Parts:
     breakers: HostBreakers
     delayed: DelayedRows
     dispatcher: Dispatcher
+    guard: LeaseGuard
     workers: Workers
     items: OpenItems
     tracker: Tracker
@@ -128,6 +130,13 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         breakers=breakers,
         delayed=delayed,
         dispatcher=dispatcher,
+        guard=LeaseGuard(
+            shared=session.sharing.shared,
+            orphan_seconds=settings.orphan_timeout_seconds,
+            committer=committer,
+            engine=engine,
+            clock=clock,
+        ),
         workers=workers,
         items=items,
         tracker=tracker,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.engine.hooks import EngineHooks
 from scrapy_resume.events.signal_sender import COMMIT
 from scrapy_resume.frontier.every_run import AWAITED_SECONDS
 from scrapy_resume.model import JobKey, State
+from scrapy_resume.ports.clock import elapsed_seconds
 from scrapy_resume.reporting.progress import counts_at_end
 from scrapy_resume.run.assembly import assemble
 from scrapy_resume.run.order_polling import OrderPolling
@@ -24,16 +24,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("scrapy_resume")
 
-SILENCE_SHARE: Final = 0.5
-"""Share of RESUME_ORPHAN_TIMEOUT that a worker goes on fetching without an answer of the store."""
-
 
 class CrawlRun:
     """One run of a job. It is the ``commits.committer.CommitParticipant``: it completes the batches
     for the store and reads the answers. ``shutdown`` ends it."""
 
     def __init__(self, plan: CrawlPlan) -> None:
-        self.opened_at = time.monotonic()
+        self.opened_at = elapsed_seconds()
         """When the job was opened, on the monotonic clock: before the parts were built."""
         self.crawler = plan.crawler
         self.settings = plan.settings
@@ -55,6 +52,7 @@ class CrawlRun:
             parts.dispatcher,
             parts.committer,
             parts.engine,
+            parts.guard,
             plan.settings.ignored_http_codes,
             self.shutdown.forced_shutdown,
         )
@@ -114,6 +112,7 @@ class CrawlRun:
     def answered(self, batch: Batch, answer: Committed) -> None:
         """A batch was committed."""
         self.parts.sync.answered(batch, answer)
+        self.parts.guard.answered()
         self.listeners.committed(batch, answer)
         self.parts.signal_sender.send(answer.events)
         if COMMIT in batch.events.wanted:
@@ -152,6 +151,7 @@ class CrawlRun:
         self.shutdown.stop_timers()
         self.tracker.store_failed()
         self.shutdown.store_failed(error)
+        self.parts.guard.lose()
         self.parts.signal_sender.stop()
         self.listeners.abandon_feeds()
 
@@ -165,22 +165,9 @@ class CrawlRun:
     def tick(self) -> None:
         """Do what is due as time passes."""
         if self.session.sharing.shared:
-            self._show_life()
-        self.tracker.close_if_only_delayed()
-
-    def _show_life(self) -> None:
-        """Show the store that the event loop runs; hold the hand-out while the store is silent.
-
-        After RESUME_ORPHAN_TIMEOUT without a heartbeat other workers take over a worker's leases,
-        so it stops fetching before that.
-        """
-        self.job.show_life()
-        silence_seconds = self.parts.clock.monotonic() - self.committer.in_touch_at
-        out_of_touch = silence_seconds > self.settings.orphan_timeout_seconds * SILENCE_SHARE
-        if out_of_touch:
-            self.tracker.hold_dispatch("out of touch")
-        else:
-            self.tracker.resume_dispatch("out of touch")
+            self.job.show_life()
+        if self.parts.guard.may_send():
+            self.tracker.close_if_only_delayed()
 
     def _execute(self, orders: Orders) -> None:
         """Execute the orders of ``scrapy resume stop``, ``retry`` and ``park``."""

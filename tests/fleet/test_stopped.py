@@ -103,3 +103,33 @@ def test_worker_that_is_stopped_without_work_does_not_leave_the_job_undone(
     assert idle.exit_code in FENCED_OR_BACK, fleet.story()
     found = fleet.verdict()
     assert found.is_clean, f"{found}; {fleet.story()}"
+
+
+def test_worker_that_comes_back_sends_nothing_to_hosts_of_others(new_fleet: NewFleet) -> None:
+    """When it was stopped, requests waited in its downloader for the delay of their hosts."""
+    settings = {
+        "DOWNLOAD_DELAY": 0.5,
+        "CONCURRENT_REQUESTS": 24,
+        "CONCURRENT_REQUESTS_PER_DOMAIN": 4,
+        "RESUME_ORPHAN_TIMEOUT": 2,
+    }
+    fleet = new_fleet(HostGraph(hosts=12, pages=1_000), settings=settings)
+    fleet.start_together(2)
+    fleet.wait_for_hits(40)
+    worker, death = stopped_at_work(fleet, 0)
+
+    [other] = [one for one in fleet.workers if one is not worker]
+    fleet.wait_until(lambda: other.has_logged("are taken back"), f"end of {worker.name}'s leases")
+
+    def hosts_of_other() -> set[str]:
+        hits = fleet.site.hits_of(other.name)
+        return {hit.host for hit in hits if hit.asked_at > death.at + 1}
+
+    its_hosts = {hit.host for hit in fleet.site.hits_of(worker.name)}
+    fleet.wait_until(lambda: len(its_hosts & hosts_of_other()) > 2, "worker on its hosts")
+    back_at = worker.go_on()
+    fleet.wait_until(lambda: not worker.is_running, f"end of {worker.name}")
+    after = [hit for hit in fleet.site.hits_of(worker.name) if hit.asked_at > back_at]
+    assert not [hit for hit in after if hit.host in hosts_of_other()], fleet.story()
+    assert worker.exit_code == 1, fleet.story()
+    assert "was taken over" in worker.text

@@ -85,6 +85,8 @@ class StubEngine:
     """Rows whose requests wait in the downloader's queues."""
     held_back: list[Any] = field(default_factory=list)
     """Those of them that were taken out."""
+    queues_sent: int = 0
+    queues_dropped: int = 0
 
     def wake(self) -> None:
         self.woken += 1
@@ -106,3 +108,9 @@ class StubEngine:
 
     def hold_back(self, is_meant: Callable[[Any], bool]) -> None:
         self.held_back += [row for row in self.queued if is_meant(row)]
+
+    def send_queued(self) -> None:
+        self.queues_sent += 1
+
+    def drop_queued(self) -> None:
+        self.queues_dropped += 1

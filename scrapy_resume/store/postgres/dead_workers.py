@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import TYPE_CHECKING, Final
 
+from scrapy_resume.ports.clock import elapsed_seconds
 from scrapy_resume.store.postgres.recovery import SITE_SECONDS, end_dead_run, live_runs
 from scrapy_resume.store.postgres.statements import OPENING
 
@@ -37,7 +37,7 @@ class Watch:
         self._crash_limit = opening.crash_limit
         self._orphan_seconds = opening.orphan_seconds
         self._free_seconds = max(opening.slot_delay_seconds, SITE_SECONDS)
-        self._look_at = time.monotonic() + self._pause()
+        self._look_at = elapsed_seconds() + self._pause()
         self._patient_until = 0.0
         self._heard: tuple[float, float] | None = None
         """When the server last answered: (on this process's monotonic clock, on the server's)."""
@@ -69,7 +69,7 @@ class Watch:
         Looks ``LOOKS`` times within the orphan timeout, and always if the run is idle. No two
         runs end the same one.
         """
-        now = time.monotonic()
+        now = elapsed_seconds()
         if not idle and now < self._look_at:
             return False
         self._look_at = now + self._pause()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
@@ -11,6 +10,7 @@ from psycopg import Connection
 
 from scrapy_resume.errors import LeaseLostError
 from scrapy_resume.model import Phase
+from scrapy_resume.ports.clock import elapsed_seconds
 from scrapy_resume.store.contract import (
     Batch,
     Closing,
@@ -357,7 +357,7 @@ class PostgresJob:
     def _begin(self, connection: Connection[Any]) -> Fence:
         if self._opening.durable:
             connection.execute("SET LOCAL synchronous_commit = on")
-        self._asked_at = time.monotonic()
+        self._asked_at = elapsed_seconds()
         fence = self._fence(connection)
         if fence.status != "running":
             raise LeaseLostError(

@@ -192,3 +192,18 @@ def test_hold_back_leaves_a_request_without_a_row(port: EnginePort, queued: Queu
     port.hold_back(lambda _: True)
     assert queued.names() == ["robots.txt"]
     assert queued.errors == {}
+
+
+def test_queues_are_sent_or_dropped_whole(port: EnginePort, engine: Engine) -> None:
+    sent: list[Any] = []
+    engine.downloader._process_queue = sent.append
+    waiter: Deferred[Any] = Deferred()
+    failed: list[type[BaseException] | None] = []
+    waiter.addErrback(lambda failure: failed.append(failure.type))
+    robots = Request(f"http://{SLOT}/robots.txt", meta={"dont_retry": True})
+    engine.download_slot.queue.append((robots, waiter))
+    port.send_queued()
+    assert sent == [engine.download_slot]
+    port.drop_queued()
+    assert failed == [HeldBackError]
+    assert not engine.download_slot.queue
