@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.errors import HostUnavailableError
 from scrapy_resume.frontier.retries import Backoff, seconds_until
 from scrapy_resume.politeness.host_state import Host
-from scrapy_resume.politeness.retry_after import delay, retry_after
+from scrapy_resume.politeness.retry_after import (
+    LONGEST_RETRY_AFTER_SECONDS,
+    delay,
+    retry_after,
+)
+from scrapy_resume.store.contract import WaitLimits
+from scrapy_resume.store.contract.waits import bounded_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +71,16 @@ class BreakerRules:
     """Download errors that count as failures of the host (``RETRY_EXCEPTIONS``)."""
 
 
+def wait_limits(longest_retry_seconds: float, cooldown_seconds: float) -> WaitLimits:
+    """The longest waits that the settings RESUME_RETRY_DELAY_MAX and RESUME_BREAKER_COOLDOWN
+    allow."""
+    return WaitLimits(
+        retry_seconds=longest_retry_seconds,
+        cooldown_seconds=max(longest_retry_seconds, cooldown_seconds, LEAST_COOLDOWN_SECONDS),
+        retry_after_seconds=LONGEST_RETRY_AFTER_SECONDS,
+    )
+
+
 class HostBreakers:
     """The hosts that have failed lately, or have asked for a pause."""
 
@@ -78,9 +94,9 @@ class HostBreakers:
         clock: Clock,
     ) -> None:
         self._rules = rules
+        self._limits = wait_limits(rules.longest_cooldown_seconds, rules.cooldown_seconds)
         cooldown_seconds = max(rules.cooldown_seconds, LEAST_COOLDOWN_SECONDS)
-        longest_seconds = max(rules.longest_cooldown_seconds, cooldown_seconds)
-        self._cooldown = Backoff(cooldown_seconds, longest_seconds, clock)
+        self._cooldown = Backoff(cooldown_seconds, self._limits.cooldown_seconds, clock)
         self._put_off_seconds = min(PUT_OFF_SECONDS, cooldown_seconds / 4)
         self._frontier = frontier
         self._stats = stats
@@ -93,15 +109,31 @@ class HostBreakers:
 
     def restore(self, notes: Iterable[HostNote]) -> None:
         """Take over the state of hosts that other runs of this job, earlier or elsewhere, have
-        stored. To be called in the event loop."""
-        for key, record in notes:
-            host = self._hosts.setdefault(key, Host(key))
-            host.restore(record)
+        stored. To be called in the event loop.
+
+        No wait is longer than the settings allow from now on, whatever was stored.
+        """
+        now = self._clock.time()
+        for note in notes:
+            bounded = bounded_host(note, now, self._limits)
+            host = self._hosts.setdefault(note.key, Host(note.key))
+            host.restore(bounded.record)
+            if bounded is not note:
+                self._changed[host.key] = host
             self._apply(host)
+
+    def store_again(self) -> None:
+        """Store the state of all hosts that wait: the store's clock was set."""
+        self._changed.update(
+            (host.key, host) for host in self._hosts.values() if host.blocked_until
+        )
+        if self._changed:
+            self._committer.send_soon()
 
     def take_changes(self) -> list[HostNote]:
         """The state of the hosts that have changed since the last call, for the store."""
-        notes = [host.note() for host in self._changed.values()]
+        now = self._clock.time()
+        notes = [host.note(now) for host in self._changed.values()]
         self._changed.clear()
         return notes
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scrapy_resume.store.contract import HostNote
+from scrapy_resume.store.contract.waits import OPEN_UNTIL, STORED_AT, WAIT_UNTIL
 
 if TYPE_CHECKING:
     from scrapy_resume.frontier.row import Row
@@ -42,9 +43,9 @@ class Host:
     def restore(self, record: str) -> None:
         """Take over the state that the store keeps of the host: see ``note``."""
         values = json.loads(record)
-        self.open_until = values["open_until"]
+        self.open_until = values[OPEN_UNTIL]
         self.probes = values["probes"]
-        self.wait_until = values["wait_until"]
+        self.wait_until = values[WAIT_UNTIL]
 
     def close(self) -> None:
         """Forget all failures and waits, so that requests are sent again."""
@@ -52,11 +53,12 @@ class Host:
         self.open_until = self.wait_until = 0.0
         self.probe = None
 
-    def note(self) -> HostNote:
-        """The state that the store keeps of the host."""
+    def note(self, now: float) -> HostNote:
+        """The state that the store keeps of the host, and when it was so."""
         values = {
-            "open_until": self.open_until,
+            OPEN_UNTIL: self.open_until,
             "probes": self.probes,
-            "wait_until": self.wait_until,
+            WAIT_UNTIL: self.wait_until,
+            STORED_AT: now,
         }
         return HostNote(self.key, json.dumps(values))

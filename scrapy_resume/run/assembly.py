@@ -35,6 +35,7 @@ from scrapy_resume.frontier.robots import RobotsGate
 from scrapy_resume.politeness.host_breaker import BreakerRules, HostBreakers
 from scrapy_resume.reporting.custom_stats import CustomStats
 from scrapy_resume.run.batch_sync import BatchSync
+from scrapy_resume.run.store_time import StoreTime
 from scrapy_resume.tracking.admission import Admissions
 from scrapy_resume.tracking.arrival_log import ArrivalLog
 from scrapy_resume.tracking.items import OpenItems
@@ -84,6 +85,7 @@ class Parts:
     items: OpenItems
     tracker: Tracker
     sync: BatchSync
+    store_time: StoreTime
     custom_stats: CustomStats
     signal_sender: SignalSender
     listeners: CommitListeners
@@ -141,6 +143,7 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         items=items,
         tracker=tracker,
         sync=BatchSync(tracker, frontier, dispatcher, workers, breakers, ids, committer),
+        store_time=StoreTime(session.now, clock),
         custom_stats=CustomStats(stats, spider, session.progress.expected_total, clock.monotonic),
         signal_sender=SignalSender(crawler, session.job, tracker, clock),
         listeners=CommitListeners(session, tracker),

@@ -74,7 +74,8 @@ class CrawlRun:
         engine = self.crawler.engine
         assert engine is not None
         self.hooks.attach(engine)
-        self.parts.breakers.restore(self.session.hosts)
+        hosts = self.parts.store_time.hosts_from_store(self.session.hosts)
+        self.parts.breakers.restore(hosts)
         if self.parts.frontier.every_run.awaited:
             self.parts.clock.call_later(AWAITED_SECONDS, self.tracker.stop_awaiting_every_run)
         self.parts.cookies.attach(engine, self.session.state.cookies)
@@ -101,6 +102,7 @@ class CrawlRun:
             # What a callback yields may need the session that its response has just opened.
             parts.state.add_to(batch)
         parts.sync.complete(batch)
+        parts.store_time.to_store(batch)
         parts.custom_stats.complete(batch, self._progress)
         batch.events.delivered = parts.signal_sender.take_delivered()
         batch.events.wanted = parts.signal_sender.wanted()
@@ -111,6 +113,10 @@ class CrawlRun:
 
     def answered(self, batch: Batch, answer: Committed) -> None:
         """A batch was committed."""
+        store_time = self.parts.store_time
+        if store_time.answered(answer.now, self.committer.in_touch_at):
+            self.parts.breakers.store_again()
+        store_time.from_store(answer)
         self.parts.sync.answered(batch, answer)
         self.parts.guard.answered()
         self.listeners.committed(batch, answer)

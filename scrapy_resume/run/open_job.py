@@ -15,6 +15,7 @@ from scrapy_resume.errors import (
 )
 from scrapy_resume.events.log_files import remove_events
 from scrapy_resume.model import JobKey, Selection, State
+from scrapy_resume.politeness.host_breaker import wait_limits
 from scrapy_resume.run.launch import masked
 from scrapy_resume.run.worker_name import worker_name
 from scrapy_resume.settings.input_files import begins_new_job, changed_inputs, hash_inputs
@@ -57,6 +58,7 @@ class Candidate:
             durable=settings.durability == "full",
             force=settings.force,
             delta=settings.mode == "delta",
+            limits=wait_limits(settings.retry_delay_max_seconds, settings.breaker_cooldown_seconds),
             slots_shared=settings.hosts == "shared",
             slot_delay_seconds=self.slot_delay_seconds,
             heartbeat_seconds=settings.heartbeat_seconds,

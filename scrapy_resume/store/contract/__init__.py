@@ -61,6 +61,7 @@ from scrapy_resume.store.contract.session import (
     UndeliveredEvents,
 )
 from scrapy_resume.store.contract.stores import MARKED_AT_MOST, JobStore, SharedJobStore, Store
+from scrapy_resume.store.contract.waits import WaitLimits
 
 __all__ = [
     "MARKED_AT_MOST",
@@ -101,5 +102,6 @@ __all__ = [
     "Store",
     "StoredItem",
     "UndeliveredEvents",
+    "WaitLimits",
     "Wish",
 ]

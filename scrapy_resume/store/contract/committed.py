@@ -85,6 +85,9 @@ class Committed:
     counts: Counts = field(default_factory=Counts)
     next_due: float = 0.0
     """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
+    now: float = 0.0
+    """The time of the commit by the store's clock, in seconds since the epoch; 0: unknown. Times in
+    batches and answers are by this clock."""
     items: ItemPosition = field(default_factory=ItemPosition)
     events: list[EventNote] = field(default_factory=list)
     """Those of this batch that the run wants; and those that workers which died left

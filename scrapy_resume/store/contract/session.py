@@ -14,6 +14,7 @@ from scrapy_resume.store.contract.notes import (
     ItemPosition,
     SavedState,
 )
+from scrapy_resume.store.contract.waits import NO_LIMITS, WaitLimits
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Opening:
     """Take the job over from a live owner, who is fenced."""
     delta: bool = False
     """The new number skips requests that gave items in earlier ones."""
+    limits: WaitLimits = NO_LIMITS
+    """Stored waits end no later than this allows, counted from the opening."""
     # For stores that several workers share.
     slots_shared: bool = False
     """Several workers may lease from one slot at a time."""
@@ -139,6 +142,8 @@ class Session:
     created_at: float = 0.0
     """When the job began, in seconds since the epoch: distinguishes it from a deleted job of the
     same name and number."""
+    now: float = 0.0
+    """The time of the opening by the store's clock, in seconds since the epoch; 0: unknown."""
     delta: bool = False
     """The job skips what gave items in earlier numbers."""
     counts: Counts = field(default_factory=Counts)

@@ -70,7 +70,7 @@ class PostgresJob:
         self._job = job
         self._opening = opening
         self._tables = PostgresTables(job, session.run, opening.slots_shared)
-        self._writer = BatchWriter(session.run, self._tables)
+        self._writer = BatchWriter(session.run, self._tables, opening.limits)
         self._commits = 0
         self._asked_at = 0.0
         """When the current transaction began, on the monotonic clock."""

@@ -9,7 +9,8 @@ from typing import Any
 from psycopg import Connection
 
 from scrapy_resume.store.contract import LeasedRow, Wish
-from scrapy_resume.store.postgres.statements import COMMIT, Statements
+from scrapy_resume.store.contract.waits import FOR_EVER
+from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Statements
 from scrapy_resume.store.transaction.tables import DueRow, as_leased
 
 
@@ -44,6 +45,12 @@ class PostgresLeases(Statements):
         """When the first delayed row is due; 0: none is delayed."""
         found = self.execute(COMMIT["next_due"]).fetchall()
         return float(found[0][0]) if found else 0.0
+
+    def bound_delays(self, bound: float) -> None:
+        """Have rows that are delayed beyond that time wait until then, unless their host waits for
+        longer."""
+        if bound < FOR_EVER:
+            self.execute(OPENING["bound_delays"], bound=bound)
 
     def end_delays(self, rows: Sequence[int]) -> None:
         """Delayed rows can be leased from here on."""

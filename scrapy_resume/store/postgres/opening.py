@@ -38,6 +38,7 @@ from scrapy_resume.store.postgres.recovery import (
 )
 from scrapy_resume.store.postgres.statements import OPENING
 from scrapy_resume.store.postgres.tables import PostgresTables
+from scrapy_resume.store.transaction.apply import bound_waits
 from scrapy_resume.store.transaction.events import AT_OPENING, keep_events, opened
 from scrapy_resume.store.transaction.storable_text import as_json
 from scrapy_resume.store.transaction.units import settle_units
@@ -85,6 +86,7 @@ def _open(link: Link, key: JobKey, opening: Opening, presence: Presence) -> Post
             raise JobNotFoundError(f"there is no job {key} in {link.place}")
         tables = PostgresTables(job.id, job.next_run, any_owner=opening.slots_shared)
         tables.begin(connection, job.now)
+        bound_waits(tables, opening.limits, job.now)
         found = _end_the_dead(tables, opening)
         session = _begin_run(tables, key, opening, job, found, presence.name)
         settle_units(tables, job.now)
@@ -157,6 +159,7 @@ def _begin_run(
         began=job.next_run == 1,
         crashed=crashed,
         created_at=job.created_at,
+        now=job.now,
         delta=job.delta,
         counts=Counts(*counters),
         ids=RowIds(first=first_id, step=ID_STEP),

@@ -258,6 +258,10 @@ class PostgresTables(Statements):
         """The records of the hosts of these slots."""
         return [HostNote(*row) for row in self.execute(COMMIT["hosts_of_slots"], keys=list(keys))]
 
+    def waiting_hosts(self, now: float) -> list[HostNote]:
+        """The records of hosts that wait for a time after ``now``."""
+        return [HostNote(*row) for row in self.execute(OPENING["waiting_hosts"], after=now)]
+
     def hosts_since(self, since: float) -> list[HostNote]:
         """The records of hosts that others have written since that time, by the server's clock."""
         return [HostNote(*row) for row in self.execute(COMMIT["hosts_since"], since=since)]

@@ -17,6 +17,7 @@ from scrapy_resume.store.contract import (
     Closing,
     Committed,
     EventNote,
+    Opening,
     Orders,
     Session,
     StoredItem,
@@ -59,17 +60,17 @@ class SqliteJob:
         lock: OwnerLock,
         board: Board,
         session: Session,
-        durable: bool,
+        opening: Opening,
     ) -> None:
         self.path = path
         self.session = session
         self._connection: sqlite3.Connection | None = connection
         self._lock = lock
         self._board = board
-        self._durable = durable
+        self._durable = opening.durable
         self._file = file_identity(path)
         self._tables = SqliteTables()
-        self._writer = BatchWriter(session.run, self._tables)
+        self._writer = BatchWriter(session.run, self._tables, opening.limits)
         self._unconfirmed: UnconfirmedCommit | None = None
         self._ordered = False
         """There are orders to retry or park requests."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scrapy_resume.store.contract import LeasedRow, Wish
-from scrapy_resume.store.sqlite.statements import COMMIT, IDENTITY, Statements
+from scrapy_resume.store.contract.waits import FOR_EVER
+from scrapy_resume.store.sqlite.statements import COMMIT, IDENTITY, OPENING, Statements
 from scrapy_resume.store.transaction.tables import DueRow, as_leased
 
 
@@ -21,6 +22,12 @@ class SqliteLeases(Statements):
         """When the first delayed row is due; 0: none is delayed."""
         found = self._run(COMMIT["next_due"]).fetchall()
         return float(found[0][0]) if found else 0.0
+
+    def bound_delays(self, bound: float) -> None:
+        """Have rows that are delayed beyond that time wait until then, unless their host waits for
+        longer."""
+        if bound < FOR_EVER:
+            self._run(OPENING["bound_delays"], {"bound": bound})
 
     def end_delays(self, rows: Sequence[int]) -> None:
         """Delayed rows can be leased from here on."""

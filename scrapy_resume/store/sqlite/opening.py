@@ -50,7 +50,7 @@ from scrapy_resume.store.sqlite.migrations import migrate
 from scrapy_resume.store.sqlite.reader import READ
 from scrapy_resume.store.sqlite.statements import OPENING, Ownership
 from scrapy_resume.store.sqlite.tables import SqliteTables
-from scrapy_resume.store.transaction.apply import end_delays
+from scrapy_resume.store.transaction.apply import bound_waits, end_delays
 from scrapy_resume.store.transaction.events import AT_OPENING, keep_events, noted, opened
 from scrapy_resume.store.transaction.parking import Death
 from scrapy_resume.store.transaction.recovery import recover, supersede_every_run
@@ -207,6 +207,7 @@ def _open(
         recovered = recover(tables, tally, death, now)
         supersede_every_run(tables, tally, run, now)
         if tally.delayed:
+            bound_waits(tables, opening.limits, now)
             end_delays(tables, tally, now)
         tables.keep_tally(tally, now)
         if before.died:
@@ -220,7 +221,8 @@ def _open(
     if opening.durable:
         connection.executescript(FILES["durable"])
     session = _session(connection, key, run, before, recovered)
-    return SqliteJob(path, connection, lock, board, session, opening.durable)
+    session.now = now
+    return SqliteJob(path, connection, lock, board, session, opening)
 
 
 def _end_dead_run(connection: sqlite3.Connection, run: int | None, reason: str | None) -> None:

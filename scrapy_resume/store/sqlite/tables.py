@@ -226,6 +226,10 @@ class SqliteTables(Statements):
 
     # Recovery
 
+    def waiting_hosts(self, now: float) -> list[HostNote]:
+        """The records of hosts that wait for a time after ``now``."""
+        return [HostNote(*row) for row in self._run(OPENING["waiting_hosts"], (now, now))]
+
     def orphaned_rows(self) -> list[OrphanedRow]:
         """The rows that the previous run still holds."""
         return [OrphanedRow(*columns) for columns in self._run(OPENING["orphaned_rows"])]

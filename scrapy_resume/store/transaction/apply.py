@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from scrapy_resume.model import Kind, State
-from scrapy_resume.store.contract import Batch, Continuation, Wish
+from scrapy_resume.store.contract import Batch, Continuation, WaitLimits, Wish
+from scrapy_resume.store.contract.waits import NO_LIMITS, bounded_host
 from scrapy_resume.store.transaction.arrivals import Arrivals, Occurrences, Transaction
 from scrapy_resume.store.transaction.counters import Names, Tally
 from scrapy_resume.store.transaction.finishes import Finishes
@@ -14,13 +15,18 @@ from scrapy_resume.store.transaction.tables import Tables
 
 DUE_AT_ONCE: Final = 10_000
 
+BOUND_SECONDS: Final = 10.0
+"""How often a run looks for stored delays that are longer than they may be."""
+
 
 class BatchWriter:
     """Applies the batches of one run. Its memory does not grow with the crawl."""
 
-    def __init__(self, run: int, tables: Tables) -> None:
+    def __init__(self, run: int, tables: Tables, limits: WaitLimits = NO_LIMITS) -> None:
         self._run = run
         self._tables = tables
+        self._limits = limits
+        self._bounded_at = 0.0
         self._slots = Names(tables.find_slots, tables.add_slots)
         self._units = Names(tables.find_units, tables.add_units)
         self._occurrences = Occurrences()
@@ -52,6 +58,9 @@ class BatchWriter:
         if batch.hosts:
             tables.keep_hosts(batch.hosts)
         if tally.delayed:
+            if batch.hosts or not 0.0 <= now - self._bounded_at < BOUND_SECONDS:
+                self._bounded_at = now
+                tables.leases.bound_delays(now + self._limits.retry_seconds)
             end_delays(tables, tally, now)
         _grant(transaction, batch.leasing.wishes)
         if batch.leasing.suspect_wish:
@@ -78,6 +87,16 @@ def _named(batch: Batch) -> list[int]:
     ids += [finish.id for finish in batch.finishes if finish.tombstone is None]
     ids += [release.id for release in batch.releases]
     return ids
+
+
+def bound_waits(tables: Tables, limits: WaitLimits, now: float) -> None:
+    """Have rows and hosts wait no longer than the limits allow from now on, whatever was stored."""
+    notes = tables.waiting_hosts(now)
+    bounded = [bounded_host(note, now, limits) for note in notes]
+    changed = [note for note, before in zip(bounded, notes, strict=True) if note is not before]
+    if changed:
+        tables.keep_hosts(changed)
+    tables.leases.bound_delays(now + limits.retry_seconds)
 
 
 def end_delays(tables: Tables, tally: Tally, now: float) -> None:
@@ -124,6 +143,7 @@ def _report(transaction: Transaction) -> None:
         committed.pending.update(tables.leases.pending(tally.slots))
     committed.suspects = tables.leases.count_suspects()
     committed.counts = tally.counts()
+    committed.now = transaction.now
     committed.next_due = tables.leases.next_due() if tally.delayed else 0.0
     committed.items.given = transaction.items_taken
     committed.items.superseded = tally.superseded

@@ -185,6 +185,10 @@ class Leases(Protocol):
     def next_due(self) -> float:
         """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
 
+    def bound_delays(self, bound: float) -> None:
+        """Have rows that are delayed beyond that time wait until then, unless their host waits for
+        longer."""
+
     def end_delays(self, rows: Sequence[int]) -> None:
         """Delayed rows can be leased from here on."""
 
@@ -298,6 +302,9 @@ class Tables(EventTables, UnitTables, Protocol):
 
     def keep_hosts(self, notes: Sequence[HostNote]) -> None:
         """Save the records of hosts."""
+
+    def waiting_hosts(self, now: float) -> list[HostNote]:
+        """The records of hosts that wait for a time after ``now``."""
 
     # Recovery
 

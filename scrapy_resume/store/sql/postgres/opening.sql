@@ -186,6 +186,39 @@ UPDATE scrapy_resume.request AS r SET
     error_message = NULL, updated_at = %(now)s
 FROM gone AS g WHERE r.job = %(job)s AND r.id = g.id AND r.id = ANY(%(ids)s);
 
+-- name: waiting_hosts
+-- The records of hosts that wait.
+SELECT key, record FROM scrapy_resume.host
+WHERE
+    job = %(job)s
+    AND greatest(
+        (record::json ->> 'open_until')::double precision,
+        (record::json ->> 'wait_until')::double precision
+    ) > %(after)s
+ORDER BY key;
+
+-- name: bound_delays
+-- No row waits beyond a time, unless its host does (of any host, where one queue has the rows of
+-- all): the clock may have been wrong when the delay was stored.
+UPDATE scrapy_resume.frontier SET not_before = %(bound)s
+WHERE job = %(job)s AND id IN (
+    SELECT f.id FROM scrapy_resume.frontier AS f
+    WHERE
+        f.job = %(job)s AND f.run = 0 AND f.not_before > 0 AND f.not_before > %(bound)s
+        AND NOT EXISTS (
+            SELECT FROM scrapy_resume.slot AS s
+            JOIN scrapy_resume.host AS h ON h.job = f.job AND (h.key = s.key OR s.key = '')
+            WHERE
+                s.id = f.slot
+                AND greatest(
+                    (h.record::json ->> 'open_until')::double precision,
+                    (h.record::json ->> 'wait_until')::double precision
+                ) >= f.not_before - 1
+        )
+    ORDER BY f.id
+    FOR UPDATE SKIP LOCKED
+);
+
 -- name: end_run
 -- How a run ended, by itself or by its death.
 UPDATE scrapy_resume.run SET

@@ -90,6 +90,36 @@ WHERE id = ?;
 -- Provisional items end with the run.
 DELETE FROM spill;
 
+-- name: waiting_hosts
+-- The records of hosts that wait.
+SELECT key, record FROM host
+WHERE json_extract(record, '$.open_until') > ? OR json_extract(record, '$.wait_until') > ?;
+
+-- name: bound_delays
+-- No row waits beyond a time, unless its host does (of any host, where one queue has the rows of
+-- all): the clock may have been wrong when the delay was stored.
+UPDATE request SET not_before = :bound
+WHERE
+    state = 0 AND not_before > 0 AND not_before > :bound
+    AND not_before - 1 > (
+        SELECT coalesce(max(max(
+            coalesce(json_extract(h.record, '$.open_until'), 0),
+            coalesce(json_extract(h.record, '$.wait_until'), 0)
+        )), 0)
+        FROM slot AS s CROSS JOIN host AS h
+        WHERE s.id = request.slot AND h.key = s.key
+    )
+    AND (
+        slot <> coalesce((SELECT id FROM slot WHERE key = ''), 0)
+        OR not_before - 1 > (
+            SELECT coalesce(max(max(
+                coalesce(json_extract(record, '$.open_until'), 0),
+                coalesce(json_extract(record, '$.wait_until'), 0)
+            )), 0)
+            FROM host
+        )
+    );
+
 -- name: end_run
 -- How a run ended, by itself or by its death.
 UPDATE run SET
