@@ -6,7 +6,12 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.ports.clock import elapsed_seconds
-from scrapy_resume.store.postgres.recovery import SITE_SECONDS, end_dead_run, live_runs
+from scrapy_resume.store.postgres.recovery import (
+    SITE_SECONDS,
+    clock_was_set_back,
+    end_dead_run,
+    live_runs,
+)
 from scrapy_resume.store.postgres.statements import OPENING
 
 if TYPE_CHECKING:
@@ -20,8 +25,8 @@ OUT_SHARE: Final = 0.5
 """Share of the orphan timeout: after so long without an answer of the server, other runs may have
 had none either."""
 
-SET_BACK_SECONDS: Final = 2.0
-"""A server's clock that lags by more than this was set back."""
+LEAP_SECONDS: Final = 2.0
+"""A server's clock that has moved by more than this against the time that has passed was set."""
 
 
 class Watch:
@@ -54,10 +59,12 @@ class Watch:
         here, there = (now - before for now, before in zip(self._hearing, self._heard, strict=True))
         if max(here, there) > self._orphan_seconds * OUT_SHARE:
             self._patient_until = asked_at + self._orphan_seconds
-        if there < here - SET_BACK_SECONDS:
-            tables.execute(OPENING["set_clock_back"])
-            free_at = tables.now + self._free_seconds
-            tables.execute(OPENING["free_slots_earlier"], free_at=free_at)
+        if abs(there - here) > LEAP_SECONDS:
+            values = {"leap": there - here, "minutes": round((there - here) / 60)}
+            for name in ("shift_minutes", "settle_minutes", "shift_run"):
+                tables.execute(OPENING[name], **values)
+        if there < here - LEAP_SECONDS:
+            clock_was_set_back(tables, self._free_seconds)
 
     def committed(self) -> None:
         """The transaction was committed."""

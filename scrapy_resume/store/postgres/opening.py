@@ -31,6 +31,7 @@ from scrapy_resume.store.postgres.reader import READ
 from scrapy_resume.store.postgres.recovery import (
     JobRow,
     LiveRun,
+    bound_times,
     end_dead_run,
     hold_job,
     live_runs,
@@ -86,6 +87,7 @@ def _open(link: Link, key: JobKey, opening: Opening, presence: Presence) -> Post
             raise JobNotFoundError(f"there is no job {key} in {link.place}")
         tables = PostgresTables(job.id, job.next_run, any_owner=opening.slots_shared)
         tables.begin(connection, job.now)
+        bound_times(tables)
         bound_waits(tables, opening.limits, job.now)
         found = _end_the_dead(tables, opening)
         session = _begin_run(tables, key, opening, job, found, presence.name)

@@ -84,6 +84,19 @@ def live_runs(tables: PostgresTables) -> list[LiveRun]:
     return [LiveRun(*columns) for columns in tables.execute(OPENING["live_runs"])]
 
 
+def clock_was_set_back(tables: PostgresTables, free_seconds: float) -> None:
+    """Have no time lie in the future at which a worker was alive, or later than ``free_seconds``
+    from now at which a slot is free. (Does nothing unless there are such times.)"""
+    tables.execute(OPENING["set_clock_back"])
+    tables.execute(OPENING["free_slots_earlier"], free_at=tables.now + free_seconds)
+
+
+def bound_times(tables: PostgresTables) -> None:
+    """Before a job is opened or recovered: the server's clock may have been set back meanwhile."""
+    ((delay_seconds,),) = tables.execute(OPENING["longest_delay"]).fetchall()
+    clock_was_set_back(tables, max(delay_seconds, SITE_SECONDS))
+
+
 def end_dead_run(
     tables: PostgresTables,
     run: LiveRun,
@@ -131,6 +144,7 @@ def recover_job(
 
     A job that nobody is on any more is ``paused``. ``blames``: as for ``Death``.
     """
+    bound_times(tables)
     runs = live_runs(tables)
     dead = [
         run

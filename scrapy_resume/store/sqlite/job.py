@@ -22,6 +22,7 @@ from scrapy_resume.store.contract import (
     Session,
     StoredItem,
 )
+from scrapy_resume.store.sqlite.clock_watch import ClockWatch
 from scrapy_resume.store.sqlite.control import execute_orders, read_orders
 from scrapy_resume.store.sqlite.errors import REOPEN, result_code, translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
@@ -71,6 +72,7 @@ class SqliteJob:
         self._file = file_identity(path)
         self._tables = SqliteTables()
         self._writer = BatchWriter(session.run, self._tables, opening.limits)
+        self._clock = ClockWatch()
         self._unconfirmed: UnconfirmedCommit | None = None
         self._ordered = False
         """There are orders to retry or park requests."""
@@ -93,6 +95,7 @@ class SqliteJob:
                 committed = transaction.committed
                 self._unconfirmed = UnconfirmedCommit(batch, job.commits + 1, committed)
         self._unconfirmed = None
+        self._clock.committed()
         self._ordered = False
         self._writer.committed()
         return committed
@@ -172,6 +175,8 @@ class SqliteJob:
                         f"{self.session.job} was taken over by another process; this one "
                         "stops, and nothing that it does from here on is kept"
                     )
+                if leap_seconds := self._clock.leap():
+                    self._tables.shift_times(self.session.run, leap_seconds)
                 yield connection, job
                 connection.execute(FILES["commit"])
             except BaseException as error:

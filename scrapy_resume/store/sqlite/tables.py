@@ -224,6 +224,12 @@ class SqliteTables(Statements):
         """Save the records of hosts."""
         self._run_many(COMMIT["keep_host"], [(storable(key), record) for key, record in notes])
 
+    def shift_times(self, run: int, leap_seconds: float) -> None:
+        """The clock was set while the run lasts: have its times, and what waits, follow it."""
+        values = {"run": run, "leap": leap_seconds, "minutes": round(leap_seconds / 60)}
+        for name in ("shift_minutes", "settle_minutes", "shift_run", "shift_delays"):
+            self._run(OPENING[name], values)
+
     # Recovery
 
     def waiting_hosts(self, now: float) -> list[HostNote]:

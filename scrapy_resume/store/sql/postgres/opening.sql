@@ -96,11 +96,15 @@ SELECT id FROM scrapy_resume.job WHERE id = %(job)s FOR UPDATE;
 
 -- name: live_runs
 -- Runs whose end was not recorded. While the server was down, none could send a heartbeat: silence
--- begins with its start.
+-- begins with its start, unless that is in the future, because the clock was set back since.
 SELECT
     number, worker, process, beat_at, orphan_seconds, leaving, last,
     extract(epoch FROM clock_timestamp())::double precision
-    - greatest(beat_at, extract(epoch FROM pg_postmaster_start_time()))
+    - greatest(
+        beat_at,
+        CASE WHEN pg_postmaster_start_time() <= clock_timestamp()
+            THEN extract(epoch FROM pg_postmaster_start_time()) END
+    )
 FROM scrapy_resume.run WHERE job = %(job)s AND status = 'running' ORDER BY number;
 
 -- name: silent_runs
@@ -108,7 +112,11 @@ FROM scrapy_resume.run WHERE job = %(job)s AND status = 'running' ORDER BY numbe
 SELECT number, worker FROM scrapy_resume.run
 WHERE
     job = %(job)s AND number <> %(run)s AND status = 'running'
-    AND greatest(beat_at, extract(epoch FROM pg_postmaster_start_time())) + orphan_seconds
+    AND greatest(
+        beat_at,
+        CASE WHEN pg_postmaster_start_time() <= clock_timestamp()
+            THEN extract(epoch FROM pg_postmaster_start_time()) END
+    ) + orphan_seconds
     < extract(epoch FROM clock_timestamp())
 ORDER BY number
 FOR UPDATE SKIP LOCKED;
@@ -118,6 +126,10 @@ FOR UPDATE SKIP LOCKED;
 SELECT number FROM scrapy_resume.run
 WHERE job = %(job)s AND number = %(run)s AND status = 'running'
 FOR UPDATE;
+
+-- name: longest_delay
+-- The longest time, in seconds, for which a run has left its slots alone.
+SELECT coalesce(max(delay_seconds), 0) FROM scrapy_resume.run WHERE job = %(job)s;
 
 -- name: marks
 -- The marks of a run as they were written last, and the suspect that ran alone then.
@@ -348,8 +360,29 @@ WHERE (job, number) IN (
     FOR UPDATE SKIP LOCKED
 );
 
+-- name: shift_minutes
+-- After the server's clock was set: the minutes of a run that goes on, by the clock as it is now; out
+-- of the way of those that are not shifted yet.
+UPDATE scrapy_resume.minute SET minute = -(minute + %(minutes)s)
+WHERE
+    job = %(job)s AND run = %(run)s
+    AND minute >= (
+        SELECT floor(least(started_at, beat_at) / 60) FROM scrapy_resume.run
+        WHERE job = %(job)s AND number = %(run)s
+    );
+
+-- name: settle_minutes
+-- They are shifted.
+UPDATE scrapy_resume.minute SET minute = -minute
+WHERE job = %(job)s AND minute < 0 AND run = %(run)s;
+
+-- name: shift_run
+-- The same for the start of the run.
+UPDATE scrapy_resume.run SET started_at = started_at + %(leap)s
+WHERE job = %(job)s AND number = %(run)s;
+
 -- name: free_slots_earlier
--- The same for free slots.
+-- After the server's clock was set back: no free slot has to wait for longer than a delay.
 UPDATE scrapy_resume.slot SET free_at = %(free_at)s
 WHERE id IN (
     SELECT id FROM scrapy_resume.slot

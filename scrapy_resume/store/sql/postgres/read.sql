@@ -28,7 +28,11 @@ SELECT
     number, worker, process, status, reason, started_at, beat_at, ended_at, pages, items, stats,
     custom, orphan_seconds,
     extract(epoch FROM clock_timestamp())::double precision
-    - greatest(beat_at, extract(epoch FROM pg_postmaster_start_time())) AS silence
+    - greatest(
+        beat_at,
+        CASE WHEN pg_postmaster_start_time() <= clock_timestamp()
+            THEN extract(epoch FROM pg_postmaster_start_time()) END
+    ) AS silence
 FROM scrapy_resume.run WHERE job = %(job)s ORDER BY number;
 
 -- name: expected_total

@@ -120,6 +120,27 @@ WHERE
         )
     );
 
+-- name: shift_run
+-- After the clock was set: the times of the run that goes on, by the clock as it is now.
+UPDATE run SET started_at = started_at + :leap, beat_at = beat_at + :leap WHERE number = :run;
+
+-- name: shift_delays
+-- The same for delayed rows: they wait as long as they were to wait.
+UPDATE request SET not_before = max(not_before + :leap, 1) WHERE state = 0 AND not_before > 0;
+
+-- name: shift_minutes
+-- The same for the minutes of the run, out of the way of those that are not shifted yet.
+UPDATE minute SET minute = -(minute + :minutes)
+WHERE
+    run = :run
+    AND minute >= (
+        SELECT CAST(min(started_at, beat_at) / 60 AS INTEGER) FROM run WHERE number = :run
+    );
+
+-- name: settle_minutes
+-- They are shifted.
+UPDATE minute SET minute = -minute WHERE minute < 0 AND run = :run;
+
 -- name: end_run
 -- How a run ended, by itself or by its death.
 UPDATE run SET
