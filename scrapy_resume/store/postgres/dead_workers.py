@@ -60,9 +60,9 @@ class Watch:
         if max(here, there) > self._orphan_seconds * OUT_SHARE:
             self._patient_until = asked_at + self._orphan_seconds
         if abs(there - here) > LEAP_SECONDS:
-            values = {"leap": there - here, "minutes": round((there - here) / 60)}
-            for name in ("shift_minutes", "settle_minutes", "shift_run"):
-                tables.execute(OPENING[name], **values)
+            tables.execute(OPENING["shift_minutes"], minutes=round((there - here) / 60))
+            tables.execute(OPENING["settle_minutes"])
+            tables.execute(OPENING["shift_run"], leap=there - here)
         if there < here - LEAP_SECONDS:
             clock_was_set_back(tables, self._free_seconds)
 

@@ -72,7 +72,7 @@ class SqliteJob:
         self._file = file_identity(path)
         self._tables = SqliteTables()
         self._writer = BatchWriter(session.run, self._tables, opening.limits)
-        self._clock = ClockWatch()
+        self._clock_watch = ClockWatch()
         self._unconfirmed: UnconfirmedCommit | None = None
         self._ordered = False
         """There are orders to retry or park requests."""
@@ -95,7 +95,7 @@ class SqliteJob:
                 committed = transaction.committed
                 self._unconfirmed = UnconfirmedCommit(batch, job.commits + 1, committed)
         self._unconfirmed = None
-        self._clock.committed()
+        self._clock_watch.committed()
         self._ordered = False
         self._writer.committed()
         return committed
@@ -175,7 +175,7 @@ class SqliteJob:
                         f"{self.session.job} was taken over by another process; this one "
                         "stops, and nothing that it does from here on is kept"
                     )
-                if leap_seconds := self._clock.leap():
+                if leap_seconds := self._clock_watch.leap():
                     self._tables.shift_times(self.session.run, leap_seconds)
                 yield connection, job
                 connection.execute(FILES["commit"])

@@ -227,8 +227,10 @@ class SqliteTables(Statements):
     def shift_times(self, run: int, leap_seconds: float) -> None:
         """The clock was set while the run lasts: have its times, and what waits, follow it."""
         values = {"run": run, "leap": leap_seconds, "minutes": round(leap_seconds / 60)}
-        for name in ("shift_minutes", "settle_minutes", "shift_run", "shift_delays"):
-            self._run(OPENING[name], values)
+        self._run(OPENING["shift_minutes"], values)
+        self._run(OPENING["settle_minutes"], values)
+        self._run(OPENING["shift_run"], values)
+        self._run(OPENING["shift_delays"], values)
 
     # Recovery
 

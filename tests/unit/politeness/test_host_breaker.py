@@ -317,3 +317,41 @@ def test_a_breaker_s_opening_and_closing_are_events_once_each(clock: ManualClock
     watched.hosts.answered(probe, Response(probe.url))
     assert watched.hosts.take_events() == [{"event": "breaker_closed", "host": "a"}]
     assert watched.hosts.take_events() == []
+
+
+# Clocks that were wrong
+
+
+def test_breaker_that_a_fast_clock_has_opened_blocks_no_longer_than_its_cooldown(
+    clock: ManualClock,
+) -> None:
+    fast = ManualClock(NOW + 18_000)
+    watched = Watched(fast)
+    watched.open()
+    other = Watched(clock, notes=watched.hosts.take_changes())
+    other.add("a", 2)
+    assert other.take() is None
+    assert 0 < other.hosts.next_due - NOW <= COOLDOWN * 1.25
+    clock.move(COOLDOWN * 1.25 + 0.1)
+    assert other.take() is not None
+    assert other.hosts.take_changes(), "what was wrong is stored anew"
+
+
+def test_time_that_nobody_can_have_meant_is_bounded_by_the_settings(clock: ManualClock) -> None:
+    record = '{"open_until": 9e12, "probes": 1, "wait_until": 9e12}'
+    other = Watched(clock, notes=[HostNote("a", record)])
+    other.add("a")
+    host = other.hosts._hosts["a"]
+    assert host.open_until == NOW + 600
+    assert host.wait_until == NOW + 86_400
+
+
+def test_hosts_that_wait_are_stored_again_when_the_stores_clock_was_set(
+    clock: ManualClock,
+) -> None:
+    watched = Watched(clock)
+    watched.open()
+    watched.fail(*watched.add("b", 1))
+    assert [note.key for note in watched.hosts.take_changes()] == ["a"]
+    watched.hosts.store_again()
+    assert [note.key for note in watched.hosts.take_changes()] == ["a"]
