@@ -12,6 +12,7 @@ from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.reset import delete, print_deleted
 from scrapy_resume.commands.writable_store import writable_store
 from scrapy_resume.errors import JobNotFoundError, StoreError
+from scrapy_resume.reporting.times import iso
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobSummary
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 HELP: Final = "delete jobs that were completed more than N days ago"
 
 DAY_SECONDS: Final = 86_400
+
+FUTURE_SECONDS: Final = 3_600.0
+"""A job that was completed later than so long after now has its time from a clock that was wrong:
+it would never be old enough."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -49,9 +54,23 @@ def run(call: Invocation) -> int:
         for summary in _without_latest(completed, keep)
         if summary.completed_at is not None and summary.completed_at < completed_before
     ]
+    unreadable += [_from_the_future(summary) for summary in completed if _is_future(summary, call)]
     if call.arguments.dry_run:
         return print_deleted(call, [str(key) for key in old], unreadable, verb="would be")
     return delete(call, store, old, completed_before=completed_before, unreadable=unreadable)
+
+
+def _is_future(summary: JobSummary, call: Invocation) -> bool:
+    return (summary.completed_at or 0.0) > call.clock.now() + FUTURE_SECONDS
+
+
+def _from_the_future(summary: JobSummary) -> dict[str, Any]:
+    completed_at = iso(summary.completed_at or 0.0)
+    error = (
+        f"it was completed at {completed_at}, which is yet to come: a clock is or was wrong; "
+        f"`scrapy resume reset '{summary.key}'` deletes it"
+    )
+    return {"job": str(summary.key), "error": error}
 
 
 def _completed(store: Store) -> tuple[list[JobSummary], list[dict[str, Any]]]:

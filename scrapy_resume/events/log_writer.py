@@ -26,6 +26,7 @@ import msgspec
 
 from scrapy_resume.events.log_files import compressed_path, segment_path
 from scrapy_resume.model import Counts, Kind, State
+from scrapy_resume.ports.clock import elapsed_seconds
 from scrapy_resume.reporting.times import iso
 from scrapy_resume.settings.masking import without_password
 from scrapy_resume.store.contract import Batch, Committed, Continuation, Finish, HostNote
@@ -63,6 +64,8 @@ class _Queued(NamedTuple):
     """A committed batch, or other events, since ``at`` (seconds since the epoch)."""
 
     at: float
+    elapsed: float
+    """The same moment, on a clock that is never set."""
     batch: Batch | None
     answer: Committed | None
     events: tuple[tuple[str, Fields], ...] = ()
@@ -85,7 +88,7 @@ class EventLogWriter:
     ) -> None:
         self._known = {"job": str(session.job), "run": session.run, "worker": worker}
         self._heartbeat_seconds = heartbeat_seconds
-        self._beat_at = time.time()
+        self._beat_at = elapsed_seconds()
         self._open_hosts = {note.key for note in session.hosts if _open_until(note)}
         self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
         self._lost = 0
@@ -136,7 +139,7 @@ class EventLogWriter:
         if self._lost:
             events = (*events, ("events_lost", {"requests": self._lost}))
             self._lost = 0
-        self._queue.put(_Queued(time.time(), batch, answer, events))
+        self._queue.put(_Queued(time.time(), elapsed_seconds(), batch, answer, events))
 
     def _join(self) -> None:
         self.end()
@@ -184,8 +187,8 @@ class EventLogWriter:
             yield from self._host_changed(note)
         if batch.start_exhausted:
             yield "start_exhausted", {}
-        if queued.at - self._beat_at >= self._heartbeat_seconds:
-            self._beat_at = queued.at
+        if queued.elapsed - self._beat_at >= self._heartbeat_seconds:
+            self._beat_at = queued.elapsed
             yield "heartbeat", {"pages": batch.progress.pages, **_counts(queued.answer.counts)}
 
     def _host_changed(self, note: HostNote) -> Iterator[tuple[str, Fields]]:

@@ -83,6 +83,12 @@ def pages_by_minute(minutes: Sequence[Mapping[str, Any]], now: float, count: int
     return series
 
 
+def past(minutes: Sequence[Mapping[str, Any]], now: float) -> Sequence[Mapping[str, Any]]:
+    """The minutes that have begun. Others were counted while a clock was fast: when what they
+    count happened is not known."""
+    return [row for row in minutes if row["at"] <= now]
+
+
 def outlook(open_count: int, minutes: Sequence[Mapping[str, Any]], now: float) -> Forecast:
     """How long ``open_count`` open requests may take, with what the crawl discovers meanwhile.
 

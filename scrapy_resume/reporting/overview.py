@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from scrapy_resume.errors import StoreError
 from scrapy_resume.model import LIVE_STATUSES, JobKey
-from scrapy_resume.reporting.forecast import forecast_of
+from scrapy_resume.reporting.forecast import forecast_of, past
 from scrapy_resume.reporting.progress import progress_of
 from scrapy_resume.reporting.reports import Reports
 from scrapy_resume.reporting.times import iso, seconds_of
@@ -84,8 +84,8 @@ def _stage(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, An
 
 def _details(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, Any]:
     key = JobKey(answer["job"], answer["number"])
-    minutes = reports.minutes(key, since=now - LONGEST_PLOT_SECONDS)
-    progressed_at = minutes[-1]["at"] if minutes else seconds_of(answer["updated_at"])
+    minutes = past(reports.minutes(key, since=now - LONGEST_PLOT_SECONDS), now)
+    progressed_at = minutes[-1]["at"] if minutes else _last_change(answer, now)
     details = reports.details(key, hosts=HOSTS_SHOWN)
     soonest, latest = forecast_of(answer, minutes, now)
     step = _step(minutes, now if answer["status"] in LIVE_STATUSES else None)
@@ -103,6 +103,15 @@ def _details(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, 
         "span_minutes": step,
         "spans": list(_spans(minutes, step)),
     }
+
+
+def _last_change(answer: Mapping[str, Any], now: float) -> float:
+    """The latest time of the job that is not in the future, where a clock that was fast has put
+    it; ``now`` if all are."""
+    runs = [run[name] for run in answer["runs"] for name in ("started_at", "ended_at")]
+    moments = [answer["updated_at"], answer["created_at"], *runs]
+    seconds = [seconds_of(moment) for moment in moments if moment is not None]
+    return max((moment for moment in seconds if moment <= now), default=now)
 
 
 def _step(minutes: Sequence[Mapping[str, Any]], now: float | None) -> int:

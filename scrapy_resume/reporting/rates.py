@@ -51,11 +51,14 @@ class Rates:
     """The rate of a job, its ETA, and the time that its runs took, from what the store kept."""
 
     def __init__(self, summary: JobSummary, runs: Sequence[Mapping[str, Any]], now: float) -> None:
-        """``runs``: as ``Reader.runs`` gives them; ``now``: seconds since the epoch."""
+        """``runs``: as ``Reader.runs`` gives them; ``now``: seconds since the epoch, unless the
+        store's clock is another one, whose time the runs have."""
         live = [run for run in runs if is_live(run, runs, summary)]
         live_numbers = {run["number"] for run in live}
         spans = {
-            run["number"]: _span(run, now if run["number"] in live_numbers else None)
+            run["number"]: _span(
+                run, run.get("now", now) if run["number"] in live_numbers else None
+            )
             for run in runs
         }
         counted = live or runs

@@ -110,8 +110,13 @@ class SetClock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead_seconds = 0.0
-        real = time.time
-        monkeypatch.setattr(time, "time", lambda: real() + self.ahead_seconds)
+        real, any_clock = time.time, time.clock_gettime
+
+        def ahead(clock: int = time.CLOCK_REALTIME) -> float:
+            return self.ahead_seconds if clock == time.CLOCK_REALTIME else 0.0
+
+        monkeypatch.setattr(time, "time", lambda: real() + ahead())
+        monkeypatch.setattr(time, "clock_gettime", lambda clock: any_clock(clock) + ahead(clock))
 
 
 @pytest.fixture

@@ -13,8 +13,13 @@ ADDONS = '{"tests.support.wrong_clock.WrongClock": 1, "scrapy_resume.Addon": 500
 
 
 class WrongClock:
-    """Takes the place of ``time.time``."""
+    """Takes the place of the system's clock."""
 
     def update_settings(self, settings: Any) -> None:
-        file, real = Path(settings[CLOCK_FILE]), time.time
-        time.time = lambda: real() + float(file.read_text())
+        file, real, any_clock = Path(settings[CLOCK_FILE]), time.time, time.clock_gettime
+
+        def ahead(clock: int = time.CLOCK_REALTIME) -> float:
+            return float(file.read_text()) if clock == time.CLOCK_REALTIME else 0.0
+
+        time.time = lambda: real() + ahead()
+        time.clock_gettime = lambda clock: any_clock(clock) + ahead(clock)

@@ -71,8 +71,9 @@ class PostgresReader:
 
         Keys: ``number``, ``worker`` (host:pid), ``status``, ``alive`` (it is at work now),
         ``reason``, ``started_at``, ``beat_at`` and ``ended_at`` (seconds since the epoch;
-        ``ended_at`` may be ``None``), ``pages``, ``items``, ``stats`` (a dict, or ``None``:
-        it did not close), and ``custom`` (its custom metrics, a dict).
+        ``ended_at`` may be ``None``), ``now`` (by the server's clock), ``pages``, ``items``,
+        ``stats`` (a dict, or ``None``: it did not close), and ``custom`` (its custom metrics, a
+        dict).
         """
         with self._job(key) as (connection, job):
             return _runs(connection, job)

@@ -13,10 +13,13 @@ be slewed, by half a second in a thousand at most.)"""
 
 
 class Reading(NamedTuple):
-    """The time of day, and that of a clock that cannot be set, at one moment."""
+    """What the clocks show at one moment, in seconds."""
 
     now: float
+    system: float
+    """The system's clock. It differs from ``now`` where a program has replaced ``time.time``."""
     elapsed: float
+    """A clock that is never set."""
 
 
 class ClockWatch:
@@ -27,13 +30,19 @@ class ClockWatch:
         self._next = self._last
 
     def _read(self) -> Reading:
-        return Reading(time.time(), elapsed_seconds())
+        return Reading(time.time(), time.clock_gettime(time.CLOCK_REALTIME), elapsed_seconds())
 
     def leap(self) -> float:
-        """By how many seconds the clock was set since the last commit; 0: it was not."""
-        self._next = self._read()
-        now, elapsed = self._next
-        leap_seconds = (now - self._last.now) - (elapsed - self._last.elapsed)
+        """By how many seconds the clock was set since the last commit; 0: it was not.
+
+        A leap forward that the system's clock has not made is taken for time that has passed.
+        """
+        reading = self._read()
+        now, system, elapsed = (new - old for new, old in zip(reading, self._last, strict=True))
+        leap_seconds = now - elapsed
+        if leap_seconds > LEAP_SECONDS and system - elapsed <= LEAP_SECONDS:
+            return 0.0
+        self._next = reading
         return leap_seconds if abs(leap_seconds) > LEAP_SECONDS else 0.0
 
     def committed(self) -> None:
