@@ -73,3 +73,16 @@ def test_the_age_has_to_be_given_and_a_number(shelf, call):
     for words in ([], ["--days=-1"], ["--days", "nan"], ["--days", "1", "--keep", "-1"]):
         assert call("clean", *words).code == 2
     assert names(shelf) == ["books#1"]
+
+
+def test_a_job_that_was_completed_in_the_future_is_told_and_left(aged, call):
+    """Its time is from a clock that was wrong: it would never be old enough."""
+    aged.age("fresh#1", -400)
+    aged.age("books#3", -0.01)
+    answer = call("clean", "--days", "35")
+    assert answer.code == 1
+    assert answer.out.splitlines() == ["books#1 is deleted", "quotes#1 is deleted"]
+    assert "fresh#1 is left alone: it was completed at 20" in answer.err
+    assert "scrapy resume reset 'fresh#1'" in answer.err
+    assert "books#3" not in answer.err, "clocks of two machines may differ a little"
+    assert "fresh#1" in names(aged)

@@ -142,6 +142,36 @@ def test_a_long_crawl_has_no_more_spans_than_a_plot_can_show(shelf, call, clock)
     assert found["span_minutes"] == 240
 
 
+def test_a_clock_that_was_fast_keeps_no_job_from_getting_stale(shelf, call, clock):
+    began = shelf.begin("books")
+    shelf.crawl(began, done=[[]], pending=1)
+    shelf.close(began, "paused", "shutdown")
+    clock.go_on(365 * 24 * 3_600)
+    job = shelf.store.resume(began.session.job, shelf.opening())
+    shelf.open_jobs.append(job)
+    job.session.ids.first = 10
+    shelf.crawl(job, done=[[]], pages=7)
+    shelf.close(job, "paused", "shutdown")
+    clock.now = EPOCH + 25 * 3_600
+    found = stages(call)["books"]
+    assert found["stale"]
+    assert found["progressed_at"] == "2024-05-01T10:00:00Z"
+    assert len(found["spans"]) == 1, "what was counted in the future is not plotted"
+    clock.now = EPOCH + 23 * 3_600
+    assert not stages(call)["books"]["stale"]
+
+
+def test_a_job_whose_times_are_all_in_the_future_is_not_stale(shelf, call, clock):
+    clock.go_on(365 * 24 * 3_600)
+    job = shelf.begin("books")
+    shelf.crawl(job, done=[[]], pending=1)
+    shelf.close(job, "paused", "shutdown")
+    clock.now = EPOCH
+    found = stages(call)["books"]
+    assert (found["stale"], found["progressed_at"]) == (False, "2024-05-01T10:00:00Z")
+    assert found["spans"] == []
+
+
 def test_a_damaged_job_does_not_keep_the_others_from_the_report(shelf, call, tmp_path):
     for name in ("books", "quotes"):
         job = shelf.begin(name)

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -235,6 +236,19 @@ def test_a_heartbeat_comes_with_a_commit_when_it_is_due(new_log: NewLog, tmp_pat
     )
     (beat,) = told(log, tmp_path)
     assert (beat["type"], beat["pages"], beat["counts"]["leased"]) == ("heartbeat", 3, 1)
+
+
+def test_heartbeats_go_on_when_the_clock_was_set_back(
+    new_log: NewLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elapsed = [1_000.0]
+    monkeypatch.setattr("scrapy_resume.events.log_writer.elapsed_seconds", lambda: elapsed[0])
+    log = new_log(heartbeat=60)
+    monkeypatch.setattr(time, "time", lambda: 1.7e9)
+    for _ in range(3):
+        elapsed[0] += 61
+        log.committed(Batch(next_id=1), Committed())
+    assert [event["type"] for event in told(log, tmp_path)] == ["heartbeat"] * 3
 
 
 def test_large_files_are_compressed_and_read_in_order(new_log: NewLog, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from scrapy_resume.reporting.forecast import (
     forecast_of,
     outlook,
     pages_by_minute,
+    past,
 )
 
 START = 1_714_557_600.0
@@ -103,3 +104,12 @@ def test_a_job_whose_spider_expects_a_total_has_the_eta_that_rests_on_it() -> No
 @pytest.mark.parametrize("status", ["paused", "crashed", "completed"])
 def test_a_job_that_is_not_live_has_no_forecast(status: str) -> None:
     assert forecast_of(answer(status=status), minutes(*[100] * 5), after(5)) == UNKNOWN
+
+
+def test_minutes_in_the_future_say_nothing_about_the_present() -> None:
+    """They were counted while the clock was fast."""
+    found = minutes(100, 100, 100, 100, 100)
+    assert pages_by_minute(found, START - 18_000, 10) == []
+    assert outlook(500, found, START - 18_000) == UNKNOWN
+    assert past(found, after(2)) == found[:3]
+    assert past(found, START - 1) == []

@@ -90,3 +90,18 @@ def test_before_the_first_page_there_is_no_eta_and_before_time_passes_no_rate() 
 def test_a_completed_job_has_nothing_left() -> None:
     completed = replace(PAUSED, status="completed")
     assert Rates(completed, [run(1, 0, 60, 10)], NOW).eta_seconds == 0.0
+
+
+def test_a_live_run_has_lasted_until_now_by_the_clock_of_its_store() -> None:
+    ahead = 18_000.0
+    live = run(1, ahead, None, 50, now=BEGAN + ahead + 600)
+    assert Rates(LIVE, [live], NOW).elapsed_seconds == 600.0
+    assert Rates(LIVE, [live], NOW).throughput.pages_per_minute == 5.0
+
+
+def test_a_run_that_began_in_the_future_has_no_negative_time() -> None:
+    for began, ended in ((18_000, None), (18_000, 10)):
+        rates = Rates(LIVE, [run(1, began, ended, 50)], NOW)
+        assert rates.elapsed_seconds == 0.0
+        assert rates.throughput.pages_per_minute is None
+        assert rates.eta_seconds is None
