@@ -218,6 +218,7 @@ def test_heartbeat_in_the_future_does_not_keep_a_dead_worker_alive(
     monkeypatch.setattr("scrapy_resume.store.postgres.recovery.is_gone", lambda name: False)
     run = shared_place.begin(worker="a:1", heartbeat_seconds=60, orphan_seconds=0.5)
     run.admit(admission(1, lease=True))
+    run.job._heartbeat.stop()  # type: ignore[attr-defined]
     server_was_fast(run)
     run.die()
     if by == "recover":
