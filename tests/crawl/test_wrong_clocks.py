@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.support.wrong_clock import ADDONS, CLOCK_FILE
 HOURS = 5 * 3600
 LATE_SECONDS = 10.0
 FAILS_ONCE = "/flaky/1?times=1"
+WITH_ADDON = '{"scrapy_resume.Addon": 500}'
+TAKES_OVER = {"RESUME_FORCE": True, "CLOSESPIDER_PAGECOUNT": 6}
 LIMITED_ONCE = "/limited/1?times=1&after=2"
 
 
@@ -99,3 +102,33 @@ def test_clock_that_is_set_while_a_page_waits_changes_nothing(
     assert job["status"] == "completed"
     assert 1.9 < job["elapsed_seconds"] < 3 + LATE_SECONDS
     assert job["pages_per_minute"] > 0
+
+
+# A process that was frozen
+
+
+def test_frozen_process_whose_job_was_taken_over_sends_nothing_more(
+    wanderings: Wanderings,
+) -> None:
+    """When it was stopped, requests waited in its downloader for the delay of their host."""
+    paths = ",".join(f"/leaf/{number}" for number in range(200))
+    words = ["-s", f"ADDONS={WITH_ADDON}", "-a", f"paths={paths}"]
+    settings = {
+        "DOWNLOAD_DELAY": 0.2,
+        "CONCURRENT_REQUESTS_PER_DOMAIN": 8,
+        "RESUME_ORPHAN_TIMEOUT": 2,
+    }
+    sent: list[int] = []
+
+    def freeze(live: Live) -> None:
+        assert live.until(lambda: live.hits() >= 5)
+        live.send(signal.SIGSTOP)
+        took_over = wanderings.run({**settings, **TAKES_OVER}, *words, launcher=None)
+        assert took_over.exit_code == 0, took_over.tail()
+        sent.append(len(wanderings.site.hits()))
+        live.send(signal.SIGCONT)
+
+    run = wanderings.run(settings, *words, kill=freeze)
+    assert run.exit_code == 1, run.tail()
+    assert "was taken over by another process" in run.text
+    assert sent == [len(wanderings.site.hits())], "it sent something after it came back"

@@ -87,9 +87,18 @@ def test_worker_that_was_fenced_never_sends_again(guarded: Guarded) -> None:
     assert guarded.engine.queues_sent == 0
 
 
-def test_job_with_one_owner_at_a_time_does_not_ask_its_store() -> None:
+def test_job_with_one_owner_is_asked_for_after_a_freeze_alone() -> None:
     guarded = Guarded(shared=False)
-    guarded.clock.move(1e6)
+    for _ in range(100):
+        guarded.clock.move(LIMIT_SECONDS - 1)
+        assert guarded.guard.may_send(), "a store that is out holds nothing back"
+    guarded.clock.move(LIMIT_SECONDS + 1)
+    assert not guarded.guard.may_send()
+    guarded.clock.move(0.1)
+    guarded.answered(sent_ago=1)
+    assert not guarded.guard.may_send(), "that was sent before"
+    guarded.answered()
     assert guarded.guard.may_send()
+    assert guarded.engine.queues_sent == 1
     guarded.guard.lose()
     assert not guarded.guard.may_send()
