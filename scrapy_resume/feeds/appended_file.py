@@ -39,7 +39,7 @@ class AppendedFile:
             return rewound(record)
         if self._fence:
             fence_off(self._path, self._note_file)
-        committed = cut_back(self._path, self._note_file, record)
+        committed = cut_back(self._path, self._note_file, record, overwrites=self._overwrite)
         if not committed.ranges:
             return rewound(record)
         self._file = SharedFileAppender(self._path, self._note_file, committed)

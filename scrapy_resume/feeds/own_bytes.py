@@ -1,9 +1,9 @@
 """Finds all bytes in a local file that are the job's, committed or not.
 
-As long as the machine runs, the ownership note names them. After a power cut the store, the note and
-the feed may each be as they were at another moment, and parts of the feed may be missing or blank.
-The store decides then: what it knows to be committed stays if its digest is right, and all other
-bytes that may be the job's are taken for such.
+As long as the machine runs, the ownership note names them. After a power cut the store, the note
+and the feed may each be as they were at another moment, and parts of the feed may be missing or
+blank. The store decides then: what it knows to be committed stays if its digest is right, and all
+other bytes that may be the job's are taken for such.
 """
 
 from __future__ import annotations
@@ -17,6 +17,15 @@ from scrapy_resume.feeds.ownership_note import FoundNote, OwnershipNote
 from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
 
 
+class Kind(NamedTuple):
+    """How a file is written."""
+
+    placed: bool = False
+    """All the job's bytes come into the file at once, by a rename."""
+    overwrites: bool = False
+    """What was in the file before the job began was to go."""
+
+
 class OwnBytes(NamedTuple):
     """What a job has in a file."""
 
@@ -28,32 +37,32 @@ class OwnBytes(NamedTuple):
 
 
 def own_bytes(
-    file: SharedFileEditor, found: FoundNote | None, record: FeedRecord, *, placed: bool = False
+    file: SharedFileEditor, found: FoundNote | None, record: FeedRecord, kind: Kind
 ) -> OwnBytes:
-    """Find the job's bytes. ``placed``: they come into the file at once, by a rename.
+    """Find the job's bytes.
 
     Raises ``FeedFileChangedError`` if the job's bytes cannot be told from others', or if somebody
     has changed them.
     """
     if found is None:
-        return _without_note(file, record, placed=placed)
+        return _without_note(file, record, kind)
     note, known = found.note, record.claim
-    if found.is_current and (placed or note.reduced or note.size >= known.size):
+    if found.is_current and (kind.placed or note.reduced or note.size >= known.size):
         own = file.proven(note)
         lost = own is not None and own.size < known.size and not note.reduced
-        if own is not None and (placed or not lost or file.contents.is_cut(known)):
+        if own is not None and (kind.placed or not lost or file.contents.is_cut(known)):
             return OwnBytes(own, file.contents.first_bytes(known, own))
-        if placed or not _shows_power_cut(file, note):
+        if kind.placed or not _shows_power_cut(file, note):
             raise file.changed()
-    return _after_power_cut(file, note, record, placed=placed)
+    return _after_power_cut(file, note, record, kind)
 
 
-def _without_note(file: SharedFileEditor, record: FeedRecord, *, placed: bool) -> OwnBytes:
+def _without_note(file: SharedFileEditor, record: FeedRecord, kind: Kind) -> OwnBytes:
     """A job without a note has written nothing, or was completed."""
     claim = record.claim
     if record.noted:
         # The note was removed when the job was completed, and this store is older than that.
-        return _after_power_cut(file, OwnershipNote(), record, placed=placed)
+        return _after_power_cut(file, OwnershipNote(), record, kind)
     if record.ending is None:
         ended = claim
     else:
@@ -67,17 +76,17 @@ def _without_note(file: SharedFileEditor, record: FeedRecord, *, placed: bool) -
 
 
 def _after_power_cut(
-    file: SharedFileEditor, note: OwnershipNote, record: FeedRecord, *, placed: bool
+    file: SharedFileEditor, note: OwnershipNote, record: FeedRecord, kind: Kind
 ) -> OwnBytes:
     known, held = record.claim, file.contents.held(note) or Claim()
-    if placed and (held.ranges or (known.ranges and file.contents.holds(known))):
+    if kind.placed and (held.ranges or (known.ranges and file.contents.holds(known))):
         own = held if held.ranges else known
     else:
         own = file.own_after_power_cut(note, record.base, known)
     committed = file.contents.first_bytes(known, own)
     if minus(committed.ranges, own.ranges):
         committed = Claim()
-    if known.ranges and not committed.ranges and not placed:
+    if known.ranges and not committed.ranges and not (kind.placed or kind.overwrites):
         lost = own.size < known.size or overlap(known.ranges, file.others)
         if not (lost or _shows_power_cut(file, own)):
             raise file.changed()

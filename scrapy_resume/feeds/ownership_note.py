@@ -11,10 +11,10 @@ The note outlives the process. Because it lies beside the feed, it also remains 
 copy of the store is restored. It is removed when the job is completed.
 
 It need not survive a power cut, which may leave an older note beside a newer feed. So each note
-says in which boot and when it was written. Only a note that was written in the present boot, and not
-put there by others since, names *all* the job's bytes (``FoundNote.is_current``); so does one that
-was synced when the job came to rest. Any other note still proves what its digests prove, but the
-job may have written more.
+says in which boot and when it was written. Only a note that was written in the present boot, and
+not put there by others since, names *all* the job's bytes (``FoundNote.is_current``); so does one
+that was synced when the job came to rest. Any other note still proves what its digests prove, but
+the job may have written more.
 
 The file has two lines. The first was synced, with the directory, when the process wrote its first
 note. The second is overwritten in place without a sync, and may be torn by a power cut; then the
@@ -190,8 +190,8 @@ class NoteFile:
         """Write the note, signed with the id of this process. Raises ``OSError``.
 
         The first note of the process is synced, before any byte of the feed is written; later ones
-        if they are to be ``synced``. A new file is made then: a process that had the job before, and
-        may still live, keeps the old one.
+        if they are to be ``synced``. A new file is made then: a process that had the job before,
+        and may still live, keeps the old one.
         """
         note = replace(note, by=self.by)
         if synced or self._file is None:
@@ -200,7 +200,9 @@ class NoteFile:
             # Many ranges. If a power cut leaves nothing of it, the store decides.
             self._replace(note, synced=False)
 
-    def _replace(self, note: OwnershipNote, is_current: bool = True, *, synced: bool = True) -> None:
+    def _replace(
+        self, note: OwnershipNote, is_current: bool = True, *, synced: bool = True
+    ) -> None:
         self.close()
         signed = replace(note, by=self.by)
         self._file, self._first_line = _replaced(

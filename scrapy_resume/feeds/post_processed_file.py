@@ -16,7 +16,7 @@ from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds.byte_ranges import Range
 from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.feed_record import FeedRecord, rewound
-from scrapy_resume.feeds.own_bytes import own_bytes
+from scrapy_resume.feeds.own_bytes import Kind, own_bytes
 from scrapy_resume.feeds.ownership_note import NoteFile, note_of
 from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
 from scrapy_resume.feeds.thread_call import InThread
@@ -52,7 +52,7 @@ class PostProcessedFile:
 
     def _own_bytes(self, file: SharedFileEditor, record: FeedRecord) -> Claim:
         """The job's bytes that are in the file. Raises ``FeedFileChangedError``."""
-        return own_bytes(file, self._note_file.read(), record, placed=True).all
+        return own_bytes(file, self._note_file.read(), record, Kind(placed=True)).all
 
     def planned(self, record: FeedRecord) -> FeedRecord:
         """The record with the offset at which the job's bytes will be."""

@@ -11,22 +11,26 @@ from pathlib import Path
 from scrapy_resume.feeds.byte_ranges import minus
 from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.feed_record import FeedRecord
-from scrapy_resume.feeds.own_bytes import own_bytes
+from scrapy_resume.feeds.own_bytes import Kind, own_bytes
 from scrapy_resume.feeds.ownership_note import NoteFile
 from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
 
 logger = logging.getLogger("scrapy_resume")
 
 
-def cut_back(path: Path, note_file: NoteFile, record: FeedRecord) -> Claim:
+def cut_back(
+    path: Path, note_file: NoteFile, record: FeedRecord, *, overwrites: bool = False
+) -> Claim:
     """Remove what the job has written to the file after its last commit, the end of the format
     included. Returns the claim on the committed bytes, as far as the file still has them.
+
+    ``overwrites``: what was in the file before the job began was to go.
 
     Raises ``FeedFileChangedError`` if the job's bytes cannot be told from others'; the file is
     unchanged then.
     """
     with SharedFileEditor(path, note_file) as file:
-        own = own_bytes(file, note_file.read(), record)
+        own = own_bytes(file, note_file.read(), record, Kind(overwrites=overwrites))
         if own.all.ranges or note_file.path.exists():
             file.drop(minus(own.all.ranges, own.committed.ranges), own.all, own.committed)
     if own.doubtful:
