@@ -8,7 +8,8 @@ At any moment one of the two claims is true, and their digests tell which. A job
 bytes from the middle of a feed updates the notes of the other jobs, whose bytes move.
 
 The note outlives the process. Because it lies beside the feed, it also remains true when an older
-copy of the store is restored. It is removed when the job is completed.
+copy of the store is restored. It is removed when the job is completed, and with it all other jobs
+that write the same feed.
 
 It need not survive a power cut, which may leave an older note beside a newer feed. So each note
 says in which boot and when it was written. Only a note that was written in the present boot, and
@@ -81,6 +82,9 @@ class OwnershipNote(Claim):
     reduced: bool = False
     """Another job has decided, after a power cut, which bytes are this job's. The store may know
     of more; those are lost."""
+    completed: bool = False
+    """The job is completed. The note is kept for other jobs, which may have to find out later which
+    bytes are not theirs."""
 
     @property
     def claim(self) -> Claim:
@@ -233,9 +237,18 @@ class NoteFile:
 
     def remove(self) -> None:
         """Delete the note and the temporary files: nothing tells the job's bytes from others' any
-        more, except the store."""
+        more, except the store.
+
+        While other jobs that write the same feed are not completed, their notes and this one stay;
+        the last one deletes them all.
+        """
+        found, others = self.read(), list(self.others())
+        done = [self.path, *(path for path, other in others if other.note.completed)]
+        if found is not None and found.is_current and len(done) <= len(others):
+            self.write(replace(found.note, at_rest=True, completed=True), synced=True)
+            done = []
         self.close()
-        for path in (self._new, self.copy, self.path):
+        for path in (self._new, self.copy, *done):
             with suppress(OSError):
                 path.unlink()
 

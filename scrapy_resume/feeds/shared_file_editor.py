@@ -125,23 +125,26 @@ class SharedFileEditor:
 
     # ---- after a power cut
 
-    def own_after_power_cut(
-        self, note: OwnershipNote, base: int | None, committed: Claim | None = None
-    ) -> Claim:
-        """All bytes that may be a job's if its note may be older than the file: those from its
-        first one on that are not proven to be others'.
+    def own_after_power_cut(self, note: OwnershipNote, base: int | None, committed: Claim) -> Claim:
+        """All bytes that may be this job's if its note may be older than the file.
 
         ``base``: the offset at which the job began, if the note does not say. ``committed``: what
         the store knows to be the job's, which need not be true.
         """
-        contents, held = self.contents, self.contents.held(note) or Claim()
-        known = committed if committed is not None and contents.holds(committed) else Claim()
+        known = committed if self.contents.holds(committed) else Claim()
+        return self.contents.claim_on(self._possible(note, base, known, self.others))
+
+    def _possible(
+        self, note: OwnershipNote, base: int | None, known: Claim, others: Sequence[Range]
+    ) -> list[Range]:
+        """The bytes from a job's first one on that are not proven to be others'."""
+        held = self.contents.held(note) or Claim()
         starts = [claim.ranges[0][0] for claim in (held, known) if claim.ranges]
         start = min(starts, default=base if note.start is None else note.start)
         if start is None:
-            return Claim()
-        foreign = [*gaps_of(held.ranges), *gaps_of(known.ranges), *self.others]
-        return contents.claim_on(minus([(start, contents.size)], foreign))
+            return []
+        foreign = [*gaps_of(held.ranges), *gaps_of(known.ranges), *others]
+        return minus([(start, self.contents.size)], foreign)
 
     def settle_others(self, own: Sequence[Range] = ()) -> None:
         """Write into each note that may be older than the file which bytes are its job's: all that
@@ -150,22 +153,22 @@ class SharedFileEditor:
         A byte that may be of several jobs is given to one of them; the store of each knows what the
         job lacks then.
         """
-        settled: list[tuple[Path, FoundNote]] = []
-        for path, found in self._notes:
+        held = {path: self.contents.held(found.note) or Claim() for path, found in self._notes}
+        for number, (path, found) in enumerate(self._notes):
             note = found.note
-            if not found.is_current and note.start is not None:
-                taken = [*own, *(piece for _, other in settled for piece in other.note.ranges)]
-                claim = self.own_after_power_cut(note, None)
-                note = self._reduce(path, note, minus(claim.ranges, taken))
-                found = FoundNote(note, is_current=True)
-            settled.append((path, found))
-        self._notes = settled
+            if found.is_current or note.start is None:
+                continue
+            others = [piece for one in held if one != path for piece in held[one].ranges]
+            ranges = self._possible(note, None, Claim(), [*own, *others])
+            reduced = self._reduce(path, note, ranges)
+            held[path] = reduced.claim
+            self._notes[number] = path, FoundNote(reduced, is_current=True)
 
     def _reduce(self, path: Path, note: OwnershipNote, ranges: Sequence[Range]) -> OwnershipNote:
         """Write a note of a job that is not running: the ranges are its bytes, and all of them."""
         base = None if ranges else self.contents.size
         reduced = note_of(self.contents.claim_on(ranges), base=base)
-        reduced = replace(reduced, at_rest=True, reduced=True)
+        reduced = replace(reduced, at_rest=True, reduced=True, completed=note.completed)
         self._note_file.write_other(path, reduced, note.by)
         return reduced
 
@@ -214,7 +217,12 @@ class SharedFileEditor:
             base = None if note.start is None else place_after(note.start, drop, inserted)
             if ranges != tuple(claim.ranges) or (not ranges and base != note.start):
                 carried = note_of(replace(claim, ranges=ranges), before=claim, base=base)
-                carried = replace(carried, at_rest=note.at_rest, reduced=note.reduced)
+                carried = replace(
+                    carried,
+                    at_rest=note.at_rest,
+                    reduced=note.reduced,
+                    completed=note.completed,
+                )
                 self._note_file.write_other(path, carried, note.by)
 
 
