@@ -53,8 +53,11 @@ class AppendedFile:
         base = 0 if overwrites or not self._path.exists() else self._path.stat().st_size
         return replace(record, base=base, noted=self._note_file.path.exists())
 
-    def open(self, record: FeedRecord) -> FeedRecord:
+    async def open(self, record: FeedRecord) -> FeedRecord:
         """Open the file; if the feed overwrites and the job has not begun it, empty it first."""
+        return await self._in_thread(lambda: self._begin(record))
+
+    def _begin(self, record: FeedRecord) -> FeedRecord:
         make_directories(self._path.parent)
         # The note is evidence of a beginning that the store does not know yet.
         begun = record.begun or self._note_file.path.exists()

@@ -56,7 +56,7 @@ class Destination(Protocol):
     def planned(self, record: FeedRecord) -> FeedRecord:
         """The record that the store has to have, synced, before the file is opened."""
 
-    def open(self, record: FeedRecord) -> FeedRecord:
+    async def open(self, record: FeedRecord) -> FeedRecord:
         """Begin the file. The store has the record already. Raises ``OSError``."""
 
     @property

@@ -199,7 +199,7 @@ class FeedFile:
         await self._save(self.record)
         while True:
             try:
-                self.record = self._destination.open(self.record)
+                self.record = await self._destination.open(self.record)
                 break
             except OSError as error:
                 await self._context.wait_or_raise(self.record.uri, error)

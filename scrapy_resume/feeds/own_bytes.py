@@ -88,7 +88,7 @@ def _after_power_cut(
         committed = Claim()
     if known.ranges and not committed.ranges and not (kind.placed or kind.overwrites):
         lost = own.size < known.size or overlap(known.ranges, file.others)
-        if not (lost or _shows_power_cut(file, own)):
+        if not (lost or file.contents.is_cut(known) or _shows_power_cut(file, own)):
             raise file.changed()
     doubtful = sum(end - start for start, end in minus(own.ranges, [*held.ranges, *known.ranges]))
     return OwnBytes(own, committed, doubtful)

@@ -62,8 +62,11 @@ class PostProcessedFile:
         base = 0 if self._overwrite and not record.begun else size
         return replace(record, base=base, noted=record.noted and self._note_file.path.exists())
 
-    def open(self, record: FeedRecord) -> FeedRecord:
+    async def open(self, record: FeedRecord) -> FeedRecord:
         """Begin the temporary file."""
+        return await self._in_thread(lambda: self._begin(record))
+
+    def _begin(self, record: FeedRecord) -> FeedRecord:
         make_directories(self._path.parent)
         size = self._path.stat().st_size if self._path.exists() else 0
         if not self._is_placed:

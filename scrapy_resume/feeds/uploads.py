@@ -37,7 +37,7 @@ class Upload:
         """The record unchanged."""
         return record
 
-    def open(self, record: FeedRecord) -> FeedRecord:
+    async def open(self, record: FeedRecord) -> FeedRecord:
         """Have the storage open a file, in most cases a temporary one."""
         self._file = self._storage.open(self._spider)
         return record

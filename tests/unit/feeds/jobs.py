@@ -47,7 +47,7 @@ class Job:
         assert self.record is not None
         if not self.opened:
             self.stored = self.record = self.target.planned(self.record)
-            self.record = self.target.updated(self.target.open(self.record))
+            self.record = self.target.updated(result_of(self.target.open(self.record)))
             self.opened = True
         through = min(self.record.through + count, len(self.lines))
         text = b"".join(self.lines[self.record.through : through])

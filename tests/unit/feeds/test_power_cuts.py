@@ -62,7 +62,7 @@ def note_path(path: Path, job: str) -> Path:
     return NoteFile(path, job).path
 
 
-# One job: feed × note × record
+# One job: feed, note, record
 
 
 @dataclass
@@ -431,7 +431,8 @@ def test_a_note_is_synced_before_the_feed_has_a_byte(
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "write", written)
     target = AppendedFile(path, "one", threaded, overwrite=False, fence=False)
-    record = target.open(target.planned(target.resume(FeedRecord("items", "00"))))
+    planned = target.planned(target.resume(FeedRecord("items", "00")))
+    record = result_of(target.open(planned))
     target.write(b"one\n")
     folder, new = path.parent.name, NoteFile(path, "one")._new.name
     assert done == [f"sync {new}", f"sync {folder}", f"write {path.name}"]
