@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 def write_files_atomically(engine: ExecutionEngine, *, durable: bool = False) -> None:
     """Have the HTTP cache and the media pipelines of a crawl write their files atomically.
 
-    ``durable``: a file that is there is whole after a power cut too. Only Scrapy's own storages of the local file system are changed; subclasses and others are not.
+    ``durable``: a file that is there is whole after a power cut too.
+
+    Only Scrapy's own storages of the local file system are changed; subclasses and others are not.
     Raises ``ScrapyChangedError``.
     """
     for middleware in engine.downloader.middleware.middlewares:
