@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from scrapy_resume import disk
+from scrapy_resume.commands.output_file import output_file
 from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds import ownership_note
 from scrapy_resume.feeds.appended_file import AppendedFile
@@ -401,6 +402,40 @@ def test_an_older_note_that_was_put_back_is_not_believed(path: Path) -> None:
     assert contents(path) == expected(one, others=[])
 
 
+@pytest.mark.parametrize("size", [700, 1_900, 2_600])
+def test_a_note_older_than_the_record_is_not_believed_whenever_it_was_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(ownership_note, "CLOCK_SECONDS", 3_600)
+    one = Job(path, "one", lines_of("one", 300))
+    one.start()
+    one.write(2)
+    older = note_path(path, "one").read_bytes()
+    one.write(5)
+    one.commit()
+    one.write(2)
+    one.die()
+    note_path(path, "one").write_bytes(older)
+    found = NoteFile(path, "one").read()
+    assert found is not None
+    assert found.is_current
+    path.write_bytes(path.read_bytes()[:size])
+    one.complete()
+    assert contents(path) == expected(one, others=[])
+
+
+@pytest.mark.parametrize("damage", [blank_at_its_end, blank_in_the_middle, blank])
+def test_blank_bytes_that_a_current_note_claims_are_written_again(
+    path: Path, damage: Damage
+) -> None:
+    add(path, BEFORE)
+    one = Job(path, "one", lines_of("one", 300))
+    interrupted(one, 4, 3)
+    path.write_bytes(damage(path.read_bytes(), len(BEFORE)))
+    one.complete()
+    assert contents(path) == expected(one, others=[BEFORE])
+
+
 def until_later(at: int) -> None:
     """The clock's next tick that can be told from ``at``."""
     import time
@@ -441,6 +476,85 @@ def test_a_note_is_synced_before_the_feed_has_a_byte(
     result_of(target.deliver(replace(record), 0))
     target.rest()
     assert done[4:] == [f"sync {path.name}", f"sync {new}", f"sync {folder}"]
+
+
+class Syncs:
+    """The names of what is synced, and of what is renamed or truncated."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[str] = []
+        truncate, replaces = os.ftruncate, Path.replace
+
+        def synced(file: int) -> None:
+            self.done.append(f"sync {self._kind(Path(os.readlink(f'/proc/self/fd/{file}')))}")
+
+        def truncated(file: int, size: int) -> None:
+            self.done.append("truncate")
+            truncate(file, size)
+
+        def renamed(path: Path, target: Path) -> Path:
+            self.done.append(f"rename {self._kind(path)}")
+            return replaces(path, target)
+
+        monkeypatch.setattr(os, "fsync", synced)
+        monkeypatch.setattr(os, "ftruncate", truncated)
+        monkeypatch.setattr(Path, "replace", renamed)
+
+    @staticmethod
+    def _kind(path: Path) -> str:
+        kinds = {".new": "note", ".copy": "copy", ".jsonl": "feed", ".part": "part"}
+        return kinds.get(path.suffix, "folder")
+
+
+NOTE = ["sync note", "rename note", "sync folder"]
+
+
+def test_what_is_cut_off_is_synced_before_the_note_forgets_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Job(path, "one", lines_of("one"))
+    interrupted(one, 2, 2)
+    syncs = Syncs(monkeypatch)
+    one.start()
+    assert syncs.done == [*NOTE, "truncate", "sync feed", *NOTE]
+    one.die()
+    interrupted(one, 2, 2)
+    add(path, b"theirs\n")
+    syncs.done.clear()
+    one.start()
+    assert syncs.done == [*NOTE, "sync copy", "rename copy", "sync folder", *NOTE]
+
+
+def test_what_is_overwritten_is_gone_for_good_before_the_note_says_that_the_job_has_begun(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(path, BEFORE)
+    one = Job(path, "one", lines_of("one"), overwrite=True)
+    one.start()
+    syncs = Syncs(monkeypatch)
+    one.write(1)
+    assert syncs.done == ["truncate", "sync feed", *NOTE]
+
+
+def test_a_placed_file_is_synced_between_two_notes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Job(path, "one", lines_of("one"), placed=True)
+    one.start()
+    one.write(3)
+    syncs = Syncs(monkeypatch)
+    assert one.record is not None
+    result_of(one.target.deliver(one.record, 0))
+    assert syncs.done == [*NOTE, "sync copy", "rename copy", "sync folder", *NOTE]
+
+
+def test_a_file_that_a_command_has_written_keeps_its_name(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs = Syncs(monkeypatch)
+    with output_file(str(path.with_name("new") / "items.jsonl"), overwrite=False) as file:
+        file.write(b"one")
+    assert syncs.done == ["sync folder", "sync part", "rename part", "sync folder"]
 
 
 def test_directories_that_are_made_are_synced(
