@@ -8,6 +8,8 @@ other bytes that may be the job's are taken for such.
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
 from typing import NamedTuple
 
 from scrapy_resume.feeds.byte_ranges import minus, overlap
@@ -15,6 +17,8 @@ from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.feed_record import FeedRecord
 from scrapy_resume.feeds.ownership_note import FoundNote, OwnershipNote
 from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
+
+logger = logging.getLogger("scrapy_resume")
 
 
 class Kind(NamedTuple):
@@ -55,6 +59,18 @@ def own_bytes(
         if kind.placed or not _shows_power_cut(file, note):
             raise file.changed()
     return _after_power_cut(file, note, record, kind)
+
+
+def warn_of_doubt(path: Path, own: OwnBytes) -> None:
+    """Say that bytes are removed from a feed which may be somebody else's, if there are any."""
+    if own.doubtful:
+        logger.warning(
+            "Feed %s: %d bytes behind what is committed are removed. They were written before a "
+            "power cut, a restart or a copy of the files, so nothing tells this job's bytes from "
+            "another program's; this job writes its own again.",
+            path,
+            own.doubtful,
+        )
 
 
 def _without_note(file: SharedFileEditor, record: FeedRecord, kind: Kind) -> OwnBytes:

@@ -53,7 +53,8 @@ CLOCK_SECONDS: Final = 0.02
 """The kernel stamps a file with a clock that may lag behind by a tick, at most 0.01 s."""
 
 MOST_STAMPS: Final = 3
-"""How often a note is written again because the process was held up while it wrote it."""
+"""How often a note is written again, because the process was held up while it wrote it or the file
+system has a clock of its own."""
 
 
 @dataclass(frozen=True)
@@ -256,8 +257,9 @@ class NoteFile:
 def _write_over(file: int, first_line: int, note: OwnershipNote) -> bool:
     """Overwrite the second line in place, if either the old text or the new one survives a death
     of the process. Returns whether it did; otherwise nothing was written."""
+    at = time.time_ns()
     for _ in range(MOST_STAMPS):
-        stamped = _stamped(note)
+        stamped = _stamped(note, at)
         text = _encoded(stamped)
         length = max(len(text), os.fstat(file).st_size - first_line)
         if first_line + length > PAGE:
@@ -265,6 +267,7 @@ def _write_over(file: int, first_line: int, note: OwnershipNote) -> bool:
         _write_at(file, text.ljust(length), first_line)
         if _is_current(stamped, file):
             break
+        at = os.fstat(file).st_ctime_ns  # a server's clock may be another one
     return True
 
 
@@ -284,7 +287,7 @@ def _replaced(
         if synced:
             _write_at(file, first_line, 0)
             os.fsync(file)
-        stamped = _stamped(note)
+        stamped = _stamped(note, time.time_ns())
         if is_current:
             _write_at(file, _encoded(stamped), len(first_line))
         new.replace(path)  # this too changes the time of change
@@ -298,8 +301,8 @@ def _replaced(
     return file, len(first_line)
 
 
-def _stamped(note: OwnershipNote) -> OwnershipNote:
-    return replace(note, boot=boot_id(), at=time.time_ns())
+def _stamped(note: OwnershipNote, at: int) -> OwnershipNote:
+    return replace(note, boot=boot_id(), at=at)
 
 
 def _encoded(note: OwnershipNote) -> bytes:
@@ -314,7 +317,7 @@ def _checksum(text: bytes) -> bytes:
 def _decoded(line: bytes) -> OwnershipNote | None:
     """``None`` if the line is torn."""
     line = line.strip(b" \0")
-    # A note of version 0.x has no checksum.
+    # A note of an earlier version has no checksum.
     checksum, _, text = line.partition(b" ") if not line.startswith(b"{") else (b"", b"", line)
     if checksum and checksum != _checksum(text):
         return None

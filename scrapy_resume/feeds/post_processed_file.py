@@ -16,7 +16,7 @@ from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds.byte_ranges import Range
 from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.feed_record import FeedRecord, rewound
-from scrapy_resume.feeds.own_bytes import Kind, own_bytes
+from scrapy_resume.feeds.own_bytes import Kind, OwnBytes, own_bytes, warn_of_doubt
 from scrapy_resume.feeds.ownership_note import NoteFile, note_of
 from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
 from scrapy_resume.feeds.thread_call import InThread
@@ -43,16 +43,18 @@ class PostProcessedFile:
         """Find the job's bytes, which are to be replaced. Raises ``FeedFileChangedError``."""
         if self._path.exists():
             with SharedFileEditor(self._path, self._note_file) as file:
-                own = self._own_bytes(file, record)
+                found = self._found(file, record)
+                warn_of_doubt(self._path, found)
+                own = found.all
                 if own.ranges:
                     file.settle_others(own.ranges)
                     self._note_file.write(note_of(own))
             self._is_placed = bool(own.ranges)
         return replace(rewound(record), claim=record.claim)
 
-    def _own_bytes(self, file: SharedFileEditor, record: FeedRecord) -> Claim:
+    def _found(self, file: SharedFileEditor, record: FeedRecord) -> OwnBytes:
         """The job's bytes that are in the file. Raises ``FeedFileChangedError``."""
-        return own_bytes(file, self._note_file.read(), record, Kind(placed=True)).all
+        return own_bytes(file, self._note_file.read(), record, Kind(placed=True))
 
     def planned(self, record: FeedRecord) -> FeedRecord:
         """The record with the offset at which the job's bytes will be."""
@@ -105,7 +107,7 @@ class PostProcessedFile:
         with SharedFileEditor(self._path, self._note_file) as file:
             if self._note_file.is_lost():
                 raise FeedFileChangedError(f"another process writes to {self._path}")
-            own = self._own_bytes(file, record)
+            own = self._found(file, record).all
             claim = file.put(own, self._overwritten or own.ranges, self._file)
         self.close()
         self._is_placed, self._overwritten = True, ()

@@ -5,17 +5,14 @@ Only the job's own bytes are removed; see ``own_bytes``.
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from scrapy_resume.feeds.byte_ranges import minus
 from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.feed_record import FeedRecord
-from scrapy_resume.feeds.own_bytes import Kind, own_bytes
+from scrapy_resume.feeds.own_bytes import Kind, own_bytes, warn_of_doubt
 from scrapy_resume.feeds.ownership_note import NoteFile
 from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
-
-logger = logging.getLogger("scrapy_resume")
 
 
 def cut_back(
@@ -33,12 +30,5 @@ def cut_back(
         own = own_bytes(file, note_file.read(), record, Kind(overwrites=overwrites))
         if own.all.ranges or note_file.path.exists():
             file.drop(minus(own.all.ranges, own.committed.ranges), own.all, own.committed)
-    if own.doubtful:
-        logger.warning(
-            "Feed %s: %d bytes behind what is committed are removed. They were written before a "
-            "power cut, a restart or a copy of the files, so nothing tells this job's bytes from "
-            "another program's; this job writes its own again.",
-            path,
-            own.doubtful,
-        )
+    warn_of_doubt(path, own)
     return own.committed
