@@ -111,7 +111,8 @@ class ResumeExtension:
     def spider_opened(self, spider: Spider) -> None:
         """Log which job it is; start the heartbeat, the ticks and the polling of orders."""
         assert self._crawler.engine is not None
-        write_files_atomically(self._crawler.engine)
+        durable = self.run.settings.durability == "full"
+        write_files_atomically(self._crawler.engine, durable=durable)
         self._log.log_start()
         self._log.start()
         settings = self.run.settings

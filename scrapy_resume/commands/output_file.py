@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from scrapy_resume.disk import make_directories, sync_directory
+
 
 @contextmanager
 def output_file(target: str, overwrite: bool) -> Iterator[IO[bytes]]:
@@ -27,12 +29,13 @@ def output_path(target: str, overwrite: bool) -> Iterator[Path]:
     """As ``output_file``, for what writes a file by itself: the path of a file to create."""
     path = Path(os.path.realpath(target))
     _refuse_existing(path, target, overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directories(path.parent)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield unfinished
         _refuse_existing(path, target, overwrite)
         unfinished.replace(path)
+        sync_directory(path.parent)
     finally:
         with suppress(FileNotFoundError):
             unfinished.unlink()

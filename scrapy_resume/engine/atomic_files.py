@@ -2,12 +2,16 @@
 
 Scrapy writes them in place: after a SIGKILL an incomplete cache entry is read as an empty page, an
 incomplete image counts as up to date. Here each is written under another name, then renamed.
+
+With RESUME_DURABILITY = "full" they are also synced before that: otherwise a power cut may leave an
+empty file under the new name, if it was written in the last half minute or so.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +20,7 @@ from scrapy.downloadermiddlewares.httpcache import HttpCacheMiddleware
 from scrapy.extensions.httpcache import FilesystemCacheStorage
 from scrapy.pipelines.files import FilesPipeline, FSFilesStore
 
+from scrapy_resume.disk import sync_directory, sync_file
 from scrapy_resume.engine.private_api import require
 from scrapy_resume.model import digest
 
@@ -25,8 +30,10 @@ if TYPE_CHECKING:
     from scrapy.http import Response
 
 
-def write_files_atomically(engine: ExecutionEngine) -> None:
+def write_files_atomically(engine: ExecutionEngine, *, durable: bool = False) -> None:
     """Have the HTTP cache and the media pipelines of a crawl write their files atomically.
+
+    ``durable``: a file that is there is whole after a power cut too.
 
     Only Scrapy's own storages of the local file system are changed; subclasses and others are not.
     Raises ``ScrapyChangedError``.
@@ -35,12 +42,12 @@ def write_files_atomically(engine: ExecutionEngine) -> None:
         storage = getattr(middleware, "storage", None)
         if isinstance(middleware, HttpCacheMiddleware) and type(storage) is FilesystemCacheStorage:
             require("FilesystemCacheStorage", storage)
-            _AtomicCacheEntries(storage).install()
+            _AtomicCacheEntries(storage, durable=durable).install()
     for pipeline in engine.scraper.itemproc.middlewares:
         store = getattr(pipeline, "store", None)
         if isinstance(pipeline, FilesPipeline) and type(store) is FSFilesStore:
             require("FSFilesStore", store)
-            _AtomicMediaFiles(store).install()
+            _AtomicMediaFiles(store, durable=durable).install()
 
 
 def _part_of(path: Path) -> Path:
@@ -50,11 +57,17 @@ def _part_of(path: Path) -> Path:
     return path.with_name(f".{name}.{os.getpid()}.part")
 
 
+def _sync_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        (sync_directory if path.is_dir() else sync_file)(path)
+
+
 class _AtomicCacheEntries:
     """Entries of ``FilesystemCacheStorage``: each is a directory of files."""
 
-    def __init__(self, storage: Any) -> None:
+    def __init__(self, storage: Any, *, durable: bool) -> None:
         self._storage = storage
+        self._durable = durable
         self._path_of = storage._get_request_path
         self._store = storage.store_response
         self._writing: Path | None = None
@@ -77,6 +90,8 @@ class _AtomicCacheEntries:
             self._store(spider, request, response)
         finally:
             self._writing = None
+        if self._durable:
+            _sync_all([*part.iterdir(), part])
         if whole.exists():
             # A directory cannot be replaced in one step. Between the steps there is no entry, and
             # the page is fetched.
@@ -87,13 +102,16 @@ class _AtomicCacheEntries:
             shutil.rmtree(old, ignore_errors=True)
         else:
             part.rename(whole)
+        if self._durable:
+            _sync_all([whole.parent, whole.parent.parent])
 
 
 class _AtomicMediaFiles:
     """Files of ``FSFilesStore``."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, *, durable: bool) -> None:
         self._store = store
+        self._durable = durable
         self._persist = store.persist_file
 
     def install(self) -> None:
@@ -104,4 +122,8 @@ class _AtomicMediaFiles:
         part = _part_of(whole)
         relative = part.relative_to(self._store.basedir)
         self._persist(str(relative).replace(os.sep, "/"), buf, info, *args, **kwargs)
+        if self._durable:
+            _sync_all([part])
         os.replace(part, whole)
+        if self._durable:
+            _sync_all([whole.parent, whole.parent.parent])

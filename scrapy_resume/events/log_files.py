@@ -106,7 +106,8 @@ class RunTail:
 
         with Reader(self._lines(), loads=json.loads) as reader:
             for event in reader.iter(type=dict, skip_invalid=True, skip_empty=True):
-                self.ended = self.ended or event.get("type") == "run_closed"
+                # After a power cut the store may have forgotten a run: the next one has its number.
+                self.ended = event.get("type") == "run_closed"
                 yield event
 
     def _lines(self) -> Iterator[bytes]:

@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 import jsonlines
 import msgspec
 
+from scrapy_resume.disk import sync_directory, sync_file
 from scrapy_resume.events.log_files import compressed_path, segment_path
 from scrapy_resume.model import Counts, Kind, State
 from scrapy_resume.ports.clock import elapsed_seconds
@@ -253,7 +254,9 @@ class _RotatedFile:
             gzip.GzipFile(whole.name, "wb", COMPRESS_LEVEL, raw) as packed,
         ):
             shutil.copyfileobj(plain, packed, 1 << 20)
+        sync_file(unfinished)
         unfinished.replace(compressed_path(whole))
+        sync_directory(whole.parent)
         whole.unlink()
 
     def flush(self) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from scrapy_resume.disk import make_directories
+from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.feed_record import FeedRecord, rewound
-from scrapy_resume.feeds.ownership_note import NoteFile
+from scrapy_resume.feeds.ownership_note import NoteFile, note_of
 from scrapy_resume.feeds.shared_file_appender import SharedFileAppender
 from scrapy_resume.feeds.shared_file_editor import SharedFileEditor, fence_off
 from scrapy_resume.feeds.thread_call import InThread
@@ -28,6 +30,8 @@ class AppendedFile:
         self._in_thread = in_thread
         self._fence = fence
         self._file: SharedFileAppender | None = None
+        self._delivered: Claim | None = None
+        """The job's bytes in the file when it was delivered, those that end the format included."""
 
     def resume(self, record: FeedRecord) -> FeedRecord:
         """Cut the file back to what is committed. Raises ``FeedFileChangedError``."""
@@ -35,25 +39,37 @@ class AppendedFile:
             return rewound(record)
         if self._fence:
             fence_off(self._path, self._note_file)
-        committed = cut_back(self._path, self._note_file, record)
+        committed = cut_back(self._path, self._note_file, record, overwrites=self._overwrite)
         if not committed.ranges:
             return rewound(record)
         self._file = SharedFileAppender(self._path, self._note_file, committed)
         return replace(record, claim=committed, noted=True)
 
-    def open(self, record: FeedRecord) -> FeedRecord:
+    def planned(self, record: FeedRecord) -> FeedRecord:
+        """The record with the offset at which the job is about to begin. Without a note there are
+        none of its bytes in the file then."""
+        begun = record.begun or self._note_file.path.exists()
+        overwrites = self._overwrite and not begun
+        base = 0 if overwrites or not self._path.exists() else self._path.stat().st_size
+        return replace(record, base=base, noted=self._note_file.path.exists())
+
+    async def open(self, record: FeedRecord) -> FeedRecord:
         """Open the file; if the feed overwrites and the job has not begun it, empty it first."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return await self._in_thread(lambda: self._begin(record))
+
+    def _begin(self, record: FeedRecord) -> FeedRecord:
+        make_directories(self._path.parent)
         # The note is evidence of a beginning that the store does not know yet.
         begun = record.begun or self._note_file.path.exists()
-        if self._overwrite and not begun and self._path.exists():
+        if self._path.exists():
             with SharedFileEditor(self._path, self._note_file, wait=False) as file:
-                file.empty()
+                if self._overwrite and not begun:
+                    file.empty()
+                else:
+                    file.settle_others()
         if self._file is None:
             self._file = SharedFileAppender(self._path, self._note_file)
-        self._file.begin()
-        base = self._file.size if record.base is None else record.base
-        return replace(record, base=base, noted=True)
+        return replace(record, base=self._file.begin(), noted=True)
 
     @property
     def offset(self) -> int:
@@ -80,8 +96,17 @@ class AppendedFile:
             ended = self._file.claim
             ending = (ended.end - ending_bytes, ended.end)
             record = replace(record, ending=ending, ended=ended.digest)
+        self._delivered = self._file.claim
         self.close()
         return record
+
+    def rest(self) -> None:
+        """Write into the note that the file, which was delivered, stays as it is: whatever others
+        append from now on is theirs, over a restart of the machine too. Raises ``OSError``."""
+        if self._delivered is not None:
+            note = note_of(self._delivered)
+            self._note_file.write(replace(note, at_rest=True), synced=True)
+            self._note_file.close()
 
     def close(self) -> None:
         """Close the file."""

@@ -67,3 +67,16 @@ def moved(ranges: Iterable[Range], drop: Sequence[Range], inserted: int) -> list
         shift = (inserted if start >= drop[0][0] else 0) - gone
         result.append((start + shift, end + shift))
     return joined(result)
+
+
+def gaps_of(ranges: Sequence[Range]) -> list[Range]:
+    """What lies between the ranges, which must be sorted."""
+    return minus([(ranges[0][0], ranges[-1][1])], ranges) if ranges else []
+
+
+def place_after(offset: int, drop: Sequence[Range], inserted: int) -> int:
+    """Where an offset is after ``drop`` was removed and replaced, as in ``moved``."""
+    if not drop:
+        return offset
+    gone = sum(min(high, offset) - low for low, high in drop if low < offset)
+    return offset - gone + (inserted if offset >= drop[0][0] else 0)

@@ -88,6 +88,11 @@ class Contents:
         (start, end), *_ = claim.ranges
         return head.startswith(self._text(start, min(end - start, len(head))))
 
+    def is_blank_within(self, ranges: Iterable[Range]) -> bool:
+        """Whether there are NUL bytes in the ranges: a power cut leaves them in place of what was
+        not synced. (Formats of text have none; those of bytes may.)"""
+        return any(b"\0" in chunk for start, end in ranges for chunk in self._chunks(start, end))
+
     def first_bytes(self, claim: Claim, of: Claim) -> Claim:
         """Find the bytes of a claim: as the first bytes of ``of``, a larger claim that is true, or
         at the claim's own ranges. An empty claim: they are in neither place."""

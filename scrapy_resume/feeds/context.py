@@ -97,6 +97,8 @@ class FeedContext:
         self._thread = StoreThread("scrapy-resume feeds", clock)
         self._unsaved: dict[tuple[str, int], tuple[FeedRecord, bool]] = {}
         """Feed and batch → its record, and whether it is settled."""
+        self._durable = False
+        """The next batch has to survive a power cut."""
         self._blocked: dict[str, float] = {}
         """URI of a feed that cannot be written → seconds to wait before the next attempt."""
         self._writers: dict[str, tuple[Path, int]] = {}
@@ -134,9 +136,21 @@ class FeedContext:
 
     # ---- the store
 
-    def save(self, feed: FeedPlan, record: FeedRecord, *, settled: bool = False) -> None:
-        """Put the record into the next batch. ``settled``: no later run needs it."""
+    def save(
+        self,
+        feed: FeedPlan,
+        record: FeedRecord,
+        *,
+        settled: bool = False,
+        durable: bool = False,
+    ) -> None:
+        """Put the record into the next batch.
+
+        ``settled``: no later run needs it. ``durable``: the batch has to survive a power cut,
+        because what is done to the file afterwards may.
+        """
         self._unsaved[feed.name, record.batch] = (record, settled)
+        self._durable |= durable
 
     async def saved(self) -> None:
         """Wait until the store has committed what was saved. Raises ``FeedsAbandonedError``."""
@@ -147,7 +161,9 @@ class FeedContext:
     def complete(self, batch: Batch) -> None:
         """Add the feeds' records to a batch that is about to be sent to the store."""
         unsaved, self._unsaved = self._unsaved, {}
-        batch.feeds = [
+        durable, self._durable = self._durable, False
+        batch.durable |= durable
+        batch.feeds += [
             FeedNote(feed=name, batch=batch_id, record=encode_record(record), settled=settled)
             for (name, batch_id), (record, settled) in unsaved.items()
         ]

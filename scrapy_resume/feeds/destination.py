@@ -53,7 +53,10 @@ class Destination(Protocol):
         Raises ``FeedFileChangedError`` if somebody else has changed the file.
         """
 
-    def open(self, record: FeedRecord) -> FeedRecord:
+    def planned(self, record: FeedRecord) -> FeedRecord:
+        """The record that the store has to have, synced, before the file is opened."""
+
+    async def open(self, record: FeedRecord) -> FeedRecord:
         """Begin the file. The store has the record already. Raises ``OSError``."""
 
     @property
@@ -72,6 +75,10 @@ class Destination(Protocol):
 
         Raises ``OSError``, after which it may be called again.
         """
+
+    def rest(self) -> None:
+        """The file was delivered, and is left as it is until the job is resumed. Raises
+        ``OSError``."""
 
     def close(self) -> None:
         """Release all resources, whether the file was delivered or not."""

@@ -80,6 +80,7 @@ class Feed:
                 await self._deliver_batch(self.file, None)
             else:
                 await self._deliver(self.file)
+                await self.file.rest()
             for delivery in self._deliveries:
                 await maybe_deferred_to_future(delivery)
         except FeedsAbandonedError:

@@ -187,17 +187,19 @@ class FeedFile:
         return bool(self._limit) and self.record.count >= self._limit
 
     async def _save(self, record: FeedRecord) -> None:
-        """Wait until the store has committed the record."""
-        self._context.save(self._feed, record)
+        """Wait until the store has committed the record, and has synced it: what is done to the
+        file next may survive a power cut."""
+        self._context.save(self._feed, record, durable=True)
         await self._context.saved()
 
     async def _open(self, superseded: int) -> None:
         """Begin the file, after the store has committed its record."""
-        self.record = replace(self.record, phase=Phase.open, superseded=superseded)
+        planned = self._destination.planned(self.record)
+        self.record = replace(planned, phase=Phase.open, superseded=superseded)
         await self._save(self.record)
         while True:
             try:
-                self.record = self._destination.open(self.record)
+                self.record = await self._destination.open(self.record)
                 break
             except OSError as error:
                 await self._context.wait_or_raise(self.record.uri, error)
@@ -258,8 +260,21 @@ class FeedFile:
         if self._destination.keeps_deliveries:
             record = replace(record, start=record.through)
         self.record = replace(record, phase=Phase.stored)
-        self._context.save(self._feed, self.record)
+        # An upload that the store forgets would be repeated.
+        self._context.save(self._feed, self.record, durable=True)
         return True
+
+    async def rest(self) -> None:
+        """The file, if it was delivered, is left as it is until the job is resumed."""
+        try:
+            await self._context.in_thread(self._destination.rest)
+        except OSError as error:
+            logger.warning(
+                "Feed %s is whole, but the note beside it cannot be written: %s. What other "
+                "programs append to it may be lost if the job is resumed after a restart.",
+                self.record.uri,
+                error,
+            )
 
     def close(self) -> None:
         """Release all resources."""
@@ -269,7 +284,7 @@ class FeedFile:
         """Save a record that does not need the ownership note: the job is completed, or the file
         is never opened again."""
         self.record = replace(self.record, noted=False)
-        self._context.save(self._feed, self.record)
+        self._context.save(self._feed, self.record, durable=True)
 
     def remove_note(self) -> None:
         """Remove the ownership note, after the store has committed ``save_without_note``."""

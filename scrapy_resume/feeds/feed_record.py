@@ -51,8 +51,9 @@ class FeedRecord:
     base: int | None = None
     """The offset in a local file at which the job began to write; ``None``: it has not begun."""
     noted: bool = True
-    """An ownership note lies beside a local file that was begun; false once the job is completed
-    and the note is removed."""
+    """An ownership note lies beside a local file. False before the file is begun, and once the job
+    is completed and the note is removed: if there is no note then, the bytes that are the job's are
+    those of ``claim`` and ``ending``."""
     begun: bool = False
     """The job has begun to write the file; if the feed overwrites, what was there is gone."""
     claim: Claim = field(default_factory=Claim)

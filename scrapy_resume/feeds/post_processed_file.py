@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from scrapy_resume.disk import make_directories
 from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds.byte_ranges import Range
 from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.feed_record import FeedRecord, rewound
+from scrapy_resume.feeds.own_bytes import Kind, OwnBytes, own_bytes, warn_of_doubt
 from scrapy_resume.feeds.ownership_note import NoteFile, note_of
 from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
 from scrapy_resume.feeds.thread_call import InThread
@@ -41,35 +43,41 @@ class PostProcessedFile:
         """Find the job's bytes, which are to be replaced. Raises ``FeedFileChangedError``."""
         if self._path.exists():
             with SharedFileEditor(self._path, self._note_file) as file:
-                own = self._own_bytes(file, record)
+                found = self._found(file, record)
+                warn_of_doubt(self._path, found)
+                own = found.all
                 if own.ranges:
+                    file.settle_others(own.ranges)
                     self._note_file.write(note_of(own))
             self._is_placed = bool(own.ranges)
         return replace(rewound(record), claim=record.claim)
 
-    def _own_bytes(self, file: SharedFileEditor, record: FeedRecord) -> Claim:
+    def _found(self, file: SharedFileEditor, record: FeedRecord) -> OwnBytes:
         """The job's bytes that are in the file. Raises ``FeedFileChangedError``."""
-        note, claim = self._note_file.read(), record.claim
-        own = None if note is None else file.proven(note)
-        if own is not None:
-            return own
-        if claim.ranges and file.contents.holds(claim):
-            return claim
-        if note is None and record.noted and record.base is not None:
-            # The note was removed when the job was completed, and this store is an older copy.
-            return file.contents.claim_on(file.unclaimed_after(record.base))
-        if note is None and not claim.ranges:
-            return claim
-        return file.remainder_of(claim)
+        return own_bytes(file, self._note_file.read(), record, Kind(placed=True))
 
-    def open(self, record: FeedRecord) -> FeedRecord:
+    def planned(self, record: FeedRecord) -> FeedRecord:
+        """The record with the offset at which the job's bytes will be."""
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if self._is_placed:
+            return record
+        base = 0 if self._overwrite and not record.begun else size
+        return replace(record, base=base, noted=record.noted and self._note_file.path.exists())
+
+    async def open(self, record: FeedRecord) -> FeedRecord:
         """Begin the temporary file."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return await self._in_thread(lambda: self._begin(record))
+
+    def _begin(self, record: FeedRecord) -> FeedRecord:
+        make_directories(self._path.parent)
         size = self._path.stat().st_size if self._path.exists() else 0
         if not self._is_placed:
-            self._note_file.write(note_of(Claim()))
             if self._overwrite and not record.begun:
                 self._overwritten, size = ((0, size),), 0
+            elif size:
+                with SharedFileEditor(self._path, self._note_file) as file:
+                    file.settle_others()
+            self._note_file.write(note_of(Claim(), base=size))
         # A new file, as a process that had the job before may still write to the old one.
         self._note_file.part.unlink(missing_ok=True)
         self._file = self._note_file.part.open("wb+")
@@ -99,11 +107,14 @@ class PostProcessedFile:
         with SharedFileEditor(self._path, self._note_file) as file:
             if self._note_file.is_lost():
                 raise FeedFileChangedError(f"another process writes to {self._path}")
-            own = self._own_bytes(file, record)
+            own = self._found(file, record).all
             claim = file.put(own, self._overwritten or own.ranges, self._file)
         self.close()
         self._is_placed, self._overwritten = True, ()
         return replace(record, claim=claim, begun=True)
+
+    def rest(self) -> None:
+        """Nothing to do: the note was synced when the file was put into its place."""
 
     def close(self) -> None:
         """Delete the temporary file."""

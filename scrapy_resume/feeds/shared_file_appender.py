@@ -118,11 +118,11 @@ class SharedFileAppender:
         file = os.open(self.path, os.O_RDWR | os.O_APPEND)
         try:
             take_turn(file, wait=False)
-            note, own = self._note_file.read(), self.claim
+            beside, own = self._note_file.read(), self.claim
             found = Claim()
             # If another process has signed the note, this one has lost the job.
-            if note is not None and note.by == self._note_file.by:
-                found = Contents(file).held(note) or found
+            if beside is not None and beside.note.by == self._note_file.by:
+                found = Contents(file).held(beside.note) or found
             if found.size != own.size or (own.size and found.digest != own.digest):
                 raise FeedFileChangedError(f"{self.path} was replaced by another file")
         except BaseException:
@@ -132,12 +132,15 @@ class SharedFileAppender:
         self._file = file
         self._ranges = list(found.ranges)
 
-    def begin(self) -> None:
-        """Give up the claim: the job begins the file anew at its present end."""
+    def begin(self) -> int:
+        """Give up the claim: the job begins the file anew at its present end, which is returned.
+        The note that says so is synced."""
         self._hash = new_hash()
         self._ranges = []
         self._head = self._waiting = b""
-        self._note_file.write(note_of(Claim()))
+        base = self.size
+        self._note_file.write(note_of(Claim(), base=base), synced=True)
+        return base
 
     def sync(self) -> None:
         """Flush the file to the disk (``fsync``)."""

@@ -33,7 +33,11 @@ class Upload:
         """Start with the first item: the storage's temporary file ended with its process."""
         return rewound(record)
 
-    def open(self, record: FeedRecord) -> FeedRecord:
+    def planned(self, record: FeedRecord) -> FeedRecord:
+        """The record unchanged."""
+        return record
+
+    async def open(self, record: FeedRecord) -> FeedRecord:
         """Have the storage open a file, in most cases a temporary one."""
         self._file = self._storage.open(self._spider)
         return record
@@ -60,6 +64,9 @@ class Upload:
         except Exception as error:
             raise FeedNotStoredError(f"{type(error).__name__}: {error}") from error
         return record
+
+    def rest(self) -> None:
+        """Nothing to do: the storage has the file."""
 
     def close(self) -> None:
         """Close the storage's file unless it was stored."""

@@ -268,6 +268,32 @@ def test_every_commit_of_a_durable_run_is_synced(
     assert job._connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_durable_batch_is_synced_in_a_run_whose_other_batches_are_not(
+    place: Place, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    run = place.begin()
+    job: Any = run.job
+    said: list[str] = []
+    job._connection.set_trace_callback(said.append)
+    batch = Batch(next_id=2, arrivals=[admission(1)], durable=True)
+    if fails:
+        with monkeypatch.context() as patch:
+            patch.setattr(job._writer, "apply", no_room)
+            with pytest.raises(StoreUnavailableError, match="disk is full"):
+                job.commit(batch)
+    job.commit(batch)
+    wanted = (
+        "PRAGMA synchronous = FULL",
+        "BEGIN IMMEDIATE",
+        "COMMIT",
+        "PRAGMA synchronous = NORMAL",
+    )
+    said = [text.strip(" ;\n") for text in said]
+    assert tuple(text for text in said if text in wanted)[-4:] == wanted
+    assert job._connection.execute("PRAGMA synchronous").fetchone() == (1,)
+
+
 def test_memory_does_not_grow_with_what_is_known(place: Place) -> None:
     run = place.begin()
     ids = iter(range(1, 10**9))

@@ -218,3 +218,6 @@ class Batch:
     progress: RunProgress = field(default_factory=RunProgress)
     events: EventReport = field(default_factory=EventReport)
     sharing: SharingReport = field(default_factory=SharingReport)
+    durable: bool = False
+    """The batch, and with it all earlier ones, survives a power cut once it is committed, whatever
+    ``Opening.durable`` says."""

@@ -94,6 +94,8 @@ class PostgresJob:
         """Keep a batch, whole or not at all; also a heartbeat."""
         self._taken = None
         with self._owned_transaction() as fence:
+            if batch.durable:
+                self._tables.connection.execute("SET LOCAL synchronous_commit = on")
             committed = self._kept_before(batch, fence)
             if committed is None:
                 self._unconfirmed = None

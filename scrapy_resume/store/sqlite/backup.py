@@ -9,11 +9,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from scrapy_resume.disk import sync_file
 from scrapy_resume.errors import StoreDamagedError
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract.verification import Verdict, violations
 from scrapy_resume.store.sqlite.files import SQL as FILES
-from scrapy_resume.store.sqlite.files import connect, sync
+from scrapy_resume.store.sqlite.files import connect
 from scrapy_resume.store.sqlite.reader import reading
 from scrapy_resume.store.transaction.queries import load_queries
 
@@ -41,7 +42,7 @@ def copy_job(source: Path, target: Path) -> None:
                     "`scrapy resume verify` shows details"
                 )
             copy.execute(FILES["use_no_wal"]).fetchall()
-        sync(target)
+        sync_file(target)
     except BaseException:
         target.unlink(missing_ok=True)
         raise

@@ -9,10 +9,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from scrapy_resume.disk import sync_directory, sync_file
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract import Opening
 from scrapy_resume.store.sqlite.delta_keys import carry
-from scrapy_resume.store.sqlite.files import CREATING, JobFile, beside, connect, leftovers, sync
+from scrapy_resume.store.sqlite.files import CREATING, JobFile, beside, connect, leftovers
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.migrations import SCHEMA, record_version, split_statements
 from scrapy_resume.store.sqlite.opening import transaction
@@ -48,9 +49,9 @@ def create_job(path: Path, key: JobKey, opening: Opening, earlier: Sequence[JobF
         connection.execute(FILES["use_wal"]).fetchall()
     finally:
         connection.close()
-    sync(fresh)
+    sync_file(fresh)
     fresh.rename(path)
-    sync(path.parent)
+    sync_directory(path.parent)
 
 
 def cleared(path: Path) -> Path:

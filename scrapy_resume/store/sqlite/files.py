@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
+from scrapy_resume.disk import make_directories, sync_directory
 from scrapy_resume.errors import ConfigurationError, SchemaTooNewError, StoreDamagedError
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.sqlite.errors import DAMAGE_REMEDY
@@ -94,7 +95,7 @@ def make_directory(directory: Path) -> None:
     """Create the store's directory, readable by its owner only and ignored by git."""
     if directory.is_dir():
         return
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directories(directory, mode=0o700)
     (directory / ".gitignore").write_text("*\n")
 
 
@@ -129,25 +130,18 @@ def delete_job(path: Path) -> None:
     """
     gone = beside(path, ".deleted")
     path.rename(gone)
+    sync_directory(path.parent)
     for found in leftovers(path):
         found.unlink(missing_ok=True)
     remove_locks(path)
     gone.unlink()
+    sync_directory(path.parent)
 
 
 def file_identity(path: Path) -> tuple[int, int]:
     """Device and inode: distinguishes a file from another one that has taken its name."""
     found = path.stat()
     return found.st_dev, found.st_ino
-
-
-def sync(path: Path) -> None:
-    """Make a file, or a directory's entries, survive power loss."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def job_files(directory: Path, name: str | None = None) -> list[JobFile]:

@@ -81,7 +81,10 @@ class SqliteJob:
 
     def commit(self, batch: Batch) -> Committed:
         """Keep a batch, whole or not at all; also a heartbeat."""
-        with self._owned_transaction() as (connection, job):
+        with (
+            self._synced(wanted=batch.durable),
+            self._owned_transaction() as (connection, job),
+        ):
             committed = self._kept_before(batch, job)
             if committed is None:
                 self._unconfirmed = None
@@ -182,6 +185,21 @@ class SqliteJob:
             except BaseException as error:
                 self._undo(connection, error)
                 raise
+
+    @contextmanager
+    def _synced(self, *, wanted: bool) -> Iterator[None]:
+        """If it is ``wanted``, the commit within the context is synced, and all before it."""
+        if not wanted or self._durable:
+            yield
+            return
+        with translated(self.path, self._holder):
+            self._connected().executescript(FILES["durable"])
+            try:
+                yield
+            finally:
+                # After an error there may be no connection any more: the next one is configured.
+                if self._connection is not None:
+                    self._connection.executescript(FILES["not_durable"])
 
     def _kept_before(self, batch: Batch, job: JobRow) -> Committed | None:
         """The answer of a batch that is sent again although it was kept.

@@ -16,6 +16,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from scrapy_resume.disk import sync_directory, sync_file
 from scrapy_resume.errors import (
     ConfigurationError,
     JobError,
@@ -53,7 +54,6 @@ from scrapy_resume.store.sqlite.files import (
     job_path,
     lock_path,
     make_directory,
-    sync,
 )
 from scrapy_resume.store.sqlite.job import SqliteJob
 from scrapy_resume.store.sqlite.locks import door_lock, is_held
@@ -231,9 +231,9 @@ class SqliteStore:
                 copy_job(source, fresh)
                 with closing(connect(fresh, FILES["configure_creator"], mode="rw")) as connection:
                     connection.execute(FILES["use_wal"]).fetchall()
-                sync(fresh)
+                sync_file(fresh)
                 fresh.rename(path)
-                sync(path.parent)
+                sync_directory(path.parent)
             # Nobody died: there is no board, and no crash is counted.
             recover_job(path, key, crash_limit=1)
         return key

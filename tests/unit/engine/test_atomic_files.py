@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -90,6 +91,43 @@ def dying_at(count: int, opens: Callable[..., Any]) -> Callable[..., Any]:
         return file
 
     return dying
+
+
+# -- power cuts
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_what_is_renamed_was_synced_if_the_run_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    synced: list[str] = []
+
+    def sync(file: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{file}")).name)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    pipeline = FilesPipeline.__new__(FilesPipeline)
+    pipeline.store = FSFilesStore(str(tmp_path / "files"))
+    settings = {"HTTPCACHE_ENABLED": True, "HTTPCACHE_DIR": str(tmp_path / "cache")}
+    middleware = HttpCacheMiddleware(
+        Settings({**settings, "HTTPCACHE_STORAGE": FilesystemCacheStorage}), None
+    )
+    engine = engine_of(middlewares=[middleware], pipelines=[pipeline])
+    write_files_atomically(engine, durable=durable)
+    middleware.storage.open_spider(SPIDER)
+    middleware.storage.store_response(SPIDER, BOOK, page("whole"))
+    assert kept(middleware.storage) == "whole"
+    cached = set(synced)
+    synced.clear()
+    pipeline.store.persist_file("full/a.jpg", BytesIO(b"image"), None)
+    assert (tmp_path / "files" / "full" / "a.jpg").read_bytes() == b"image"
+    if durable:
+        assert {"pickled_meta", "response_body", "response_headers", "meta"} < cached
+        assert synced[0].endswith(".part")
+        assert synced[1:] == ["full", "files"]
+    else:
+        assert not cached
+        assert not synced
 
 
 # -- the HTTP cache

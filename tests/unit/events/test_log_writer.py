@@ -419,3 +419,58 @@ def test_a_job_deleted_elsewhere_keeps_its_log_apart(new_log: NewLog, tmp_path: 
         log._join()
     assert [file.number for file in segments(tmp_path / "events", BOOKS)] == [1, 2]
     assert len(list(read_events(tmp_path / "events", BOOKS))) == 2
+
+
+# After a power cut
+
+
+@pytest.mark.parametrize("blank", [0, 1, 4_096])
+def test_what_a_power_cut_has_left_of_a_log_is_read_and_a_run_of_the_same_number_goes_on(
+    new_log: NewLog, tmp_path: Path, blank: int
+) -> None:
+    log = new_log()
+    log.started(session(), "books")
+    for row in (1, 2):
+        log.committed(Batch(next_id=9, finishes=[finished(row)]), Committed())
+    log.closed("paused", "shutdown", Counts(), 2)
+    log._join()
+    (segment,) = segments(tmp_path / "events", BOOKS)
+    whole = segment.path.read_bytes()
+    ends = [number + 1 for number, byte in enumerate(whole) if byte == ord("\n")]
+    for size in (0, ends[0], ends[0] + 7, ends[2] - 1, len(whole)):
+        segment.path.write_bytes(whole[:size] + b"\0" * blank)
+        for later in segments(tmp_path / "events", BOOKS)[1:]:
+            later.path.unlink()
+        again = new_log()  # the store does not know of the run that was cut off
+        again.started(session(), "books")
+        again._join()
+        tail = JobTail(tmp_path / "events", BOOKS)
+        types = [event["type"] for event in tail.events()]
+        assert types == [
+            *["run_started", "request_done", "request_done", "run_closed"][
+                : sum(e <= size for e in ends)
+            ],
+            "run_started",
+        ]
+        more = new_log()
+        more.closed("completed", "finished", Counts(), 0)
+        more._join()
+        assert [event["type"] for event in tail.events()] == ["run_closed"]
+
+
+def test_a_block_that_a_power_cut_has_left_blank_hides_its_own_lines_only(
+    new_log: NewLog, tmp_path: Path
+) -> None:
+    log = new_log()
+    for row in range(100):
+        log.committed(Batch(next_id=999, finishes=[finished(row)]), Committed())
+    log._join()
+    (segment,) = segments(tmp_path / "events", BOOKS)
+    content = bytearray(segment.path.read_bytes())
+    assert len(content) > 3 * 4_096
+    content[4_096:8_192] = b"\0" * 4_096
+    segment.path.write_bytes(content)
+    lines = bytes(content).split(b"\n")
+    intact = [json.loads(line)["url"] for line in lines if line and b"\0" not in line]
+    assert [event["url"] for event in read_events(tmp_path / "events", BOOKS)] == intact
+    assert 40 < len(intact) < 100

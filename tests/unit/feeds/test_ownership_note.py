@@ -12,7 +12,7 @@ def test_a_name_of_any_length_has_a_note(tmp_path: Path) -> None:
     note_file.write(note_of(Claim([(0, 1)], "00", "00")))
     noted = note_file.read()
     assert noted is not None
-    assert list(noted.ranges) == [(0, 1)]
+    assert list(noted.note.ranges) == [(0, 1)]
     like_it = NoteFile(tmp_path / ("é" * 120 + ".jsonlines"), "books#1")
     assert like_it.read() is None
     assert list(like_it.others()) == []
@@ -38,4 +38,4 @@ def test_a_note_of_many_ranges_comes_in_one_piece(tmp_path: Path) -> None:
         note_file.write(note_of(claim))
         noted = note_file.read()
         assert noted is not None
-        assert [*noted.ranges] == [*claim.ranges]
+        assert [*noted.note.ranges] == [*claim.ranges]

@@ -68,8 +68,8 @@ def test_the_note_knows_of_bytes_before_they_are_written(
         file.append(b"two")
     noted = NoteFile(path, "books#1").read()
     assert noted is not None
-    assert list(noted.ranges) == [(6, 12)]
-    assert bytes.fromhex(noted.head) == b"onetwo"
+    assert list(noted.note.ranges) == [(6, 12)]
+    assert bytes.fromhex(noted.note.head) == b"onetwo"
     assert NoteFile(path, "books#2").read() is None
 
 

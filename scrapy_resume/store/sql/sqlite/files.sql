@@ -15,6 +15,10 @@ PRAGMA journal_size_limit = 33554432;
 -- RESUME_DURABILITY = "full": every commit is synced to the disk.
 PRAGMA synchronous = FULL;
 
+-- name: not_durable
+-- After a single commit that had to be synced.
+PRAGMA synchronous = NORMAL;
+
 -- name: configure_creator
 -- A new job's file, until it has its name.
 PRAGMA journal_mode = DELETE;
