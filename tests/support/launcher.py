@@ -71,10 +71,15 @@ class Program:
     module = __name__
     """What Python runs."""
 
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        """``variables``: what this process itself has in its environment, in addition."""
+        self._variables = variables or {}
+
     def __enter__(self: P) -> P:
         self._program = subprocess.Popen(
             [sys.executable, "-m", self.module],
             cwd=Path(__file__).resolve().parents[2],
+            env={**os.environ, **self._variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
