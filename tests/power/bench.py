@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from tests.power.crawls import Crawls, Plain, plain
-from tests.power.images import Judge
+from tests.power.crawls import JOB, Crawls, Plain, plain
+from tests.power.judges import BACKUPS, RESET, RESTORE, CommandJudge, Judge
 from tests.power.recorder import compiled, preloaded
 from tests.power.recordings import LATENCY_SECONDS, Recorded, Recording
 from tests.support.kills import at_hits
@@ -22,20 +24,22 @@ KILLED_AT, STOPPED_AT = 15, 12
 
 B = TypeVar("B", bound="Bench")
 
+COMMANDS = "commands"
+"""The recording of backup, reset and restore."""
+
 
 class Bench:
-    """Records and judges in a folder; what takes time is made when it is asked for first."""
+    """Records and judges in a folder; what takes time is made when it is asked for first.
+
+    Recordings are kept in the folder: the next bench in it has the same images.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self._open = ExitStack()
-        self._recordings: dict[str, Recording] = {}
 
     def __enter__(self: B) -> B:
         self.folder.mkdir(parents=True, exist_ok=True)
-        site = Site(self.folder / "site", pages=PAGES)
-        self.site = self._open.enter_context(site)
-        self.launcher = self._open.enter_context(Launcher())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -47,9 +51,14 @@ class Bench:
         return compiled(self.folder)
 
     @cached_property
-    def recording_launcher(self) -> Launcher:
-        """A launcher whose processes can be recorded."""
+    def launcher(self) -> Launcher:
+        """Its processes can be recorded: each is, if its environment says where."""
         return self._open.enter_context(Launcher(preloaded(self.library)))
+
+    @cached_property
+    def site(self) -> Site:
+        """The local site."""
+        return self._open.enter_context(Site(self.folder / "site", pages=PAGES))
 
     @cached_property
     def plain(self) -> Plain:
@@ -57,36 +66,53 @@ class Bench:
         folder = self.folder / "plain"
         return plain(folder / "disk", folder / "aside", self.site, self.launcher)
 
-    def crawls(self, durability: str, launcher: Launcher | None = None) -> Crawls:
-        """The crawls of one durability, all on one disk."""
-        folder = self.folder / durability
-        return Crawls(
-            folder / "disk", folder / "aside", self.site, launcher or self.launcher, durability
-        )
-
-    def judge(self, durability: str) -> Judge:
-        """Lets jobs of one durability go on."""
+    def judge(self, name: str) -> Judge:
+        """Lets the jobs of a recording go on."""
+        judge = CommandJudge if name == COMMANDS else Judge
+        plain = self.plain
         self.site.begin(self.folder / "hits.jsonl", latency=0)
-        return Judge(self.crawls(durability), self.plain, durability == "full")
+        return judge(self._crawls(name), plain)
 
-    def recording(self, durability: str) -> Recording:
-        """A crawl that is killed, goes on, is stopped gracefully, and goes on to its end."""
-        if durability not in self._recordings:
-            self._recordings[durability] = self._recorded(durability)
-        return self._recordings[durability]
-
-    def _recorded(self, durability: str) -> Recording:
-        crawls = self.crawls(durability, self.recording_launcher)
-        crawls.prepare()
-        self.site.begin(self.folder / f"hits-{durability}.jsonl", latency=LATENCY_SECONDS)
-        recorded = Recorded(crawls, self.folder / durability)
-        killed = recorded.crawl("killed", recorded.killed(KILLED_AT))
-        assert killed.killed_at is not None, killed.tail()
-        stopped = recorded.crawl("stopped", at_hits(STOPPED_AT, signum=signal.SIGTERM))
-        assert stopped.exit_code == 0, stopped.tail()
-        completed = recorded.crawl("completed")
-        assert completed.is_finished, completed.tail()
-        recording = recorded.recording()
-        found = [end.jobs[0]["status"] for end in recording.ends]
-        assert found == ["crashed", "paused", "completed"], found
+    def recording(self, name: str) -> Recording:
+        """The recording of a crawl with a durability (``normal``, ``full``), or ``COMMANDS``."""
+        kept = self.folder / f"recording-{name}.pickle"
+        if not kept.exists():
+            recording = self._of_commands() if name == COMMANDS else self._of_crawl(name)
+            kept.write_bytes(pickle.dumps(recording))
+        recording = pickle.loads(kept.read_bytes())
         return recording
+
+    def _crawls(self, name: str) -> Crawls:
+        folder = self.folder / name
+        durability = "normal" if name == COMMANDS else name
+        return Crawls(folder / "disk", folder / "aside", self.site, self.launcher, durability)
+
+    def _begun(self, name: str) -> Recorded:
+        crawls = self._crawls(name)
+        crawls.prepare()
+        self.site.begin(self.folder / f"hits-{name}.jsonl", latency=LATENCY_SECONDS)
+        return Recorded(crawls, self.folder / name)
+
+    def _of_crawl(self, name: str) -> Recording:
+        """A crawl that is killed, goes on, is stopped gracefully, and goes on to its end."""
+        recorded = self._begun(name)
+        recorded.crawl("killed", recorded.killed(KILLED_AT))
+        recorded.crawl("stopped", at_hits(STOPPED_AT, signum=signal.SIGTERM))
+        recorded.crawl("completed")
+        return recorded.recording(["crashed", "paused", "completed"])
+
+    def _of_commands(self) -> Recording:
+        """A job is backed up when it was killed, and when it was stopped; it is deleted, restored,
+        and goes on to its end."""
+        recorded = self._begun(COMMANDS)
+        recorded.crawl("killed", recorded.killed(KILLED_AT))
+        recorded.command(BACKUPS[0], "backup", JOB, BACKUPS[0])
+        recorded.crawl("stopped", at_hits(STOPPED_AT, signum=signal.SIGTERM))
+        recorded.command(BACKUPS[1], "backup", JOB, BACKUPS[1])
+        recorded.command(RESET, "reset", JOB, "--yes")
+        recorded.command(RESTORE, "restore", BACKUPS[1])
+        recorded.crawl("completed")
+        statuses = ["crashed", "crashed", "paused", "paused", None, "paused", "completed"]
+        recording = recorded.recording(statuses, first="killed")
+        # And a little of the crawl that goes on with what was restored.
+        return replace(recording, last=recording.ends[-2].count + 200)

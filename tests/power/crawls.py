@@ -15,15 +15,14 @@ from tests.feeds.runs import GZIP, parsed
 from tests.power.disk import Tree
 from tests.support.launcher import Launcher
 from tests.support.runs import (
-    PROJECT,
     Run,
+    Workplace,
     crawl_words,
     options_of,
     reach_project,
     recorded_items,
     watched,
 )
-from tests.support.runs import Workplace
 from tests.support.site import Site
 
 SPIDER = "soak"
@@ -90,7 +89,12 @@ class Crawls:
     def prepare(self) -> None:
         """An empty disk, but for what others wrote to feeds before."""
         put(
-            {"shared": None, "shared/shared.jsonl": FOREIGN, "shared/overwritten.jsonl": FOREIGN},
+            {
+                "backups": None,
+                "shared": None,
+                "shared/overwritten.jsonl": FOREIGN,
+                "shared/shared.jsonl": FOREIGN,
+            },
             self.disk,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,22 @@ class Recording:
     before: Snapshot
     events: list[Event]
     ends: list[Ended]
+    first: int = 1
+    """The power goes after so many events at the earliest, and at the latest after ``last``."""
+    last: int = 1
 
     def disk(self, count: int) -> Disk:
         """The disk after so many events."""
         return Disk(self.before, self.events[:count])
+
+    def ended(self, count: int) -> set[str]:
+        """The processes that had ended after so many events."""
+        return {end.what for end in self.ends if end.count <= count}
+
+    def begun(self, count: int) -> set[str]:
+        """The processes that had begun by then."""
+        starts = [0, *(end.count for end in self.ends)]
+        return {e.what for e, start in zip(self.ends, starts, strict=False) if start < count}
 
     def answers(self, disk: Disk) -> dict[str, int]:
         """How much of the job had been answered as kept: the last line of the answers."""
@@ -57,6 +70,7 @@ class Recorded:
     def crawl(self, what: str, kill: Kill | None = None) -> Run:
         """One ``scrapy crawl``."""
         run = self.crawls.run(kill=kill, variables=self._recorder.variables())
+        assert run.exit_code == (-signal.SIGKILL if what == "killed" else 0), run.tail()
         self._ended(what)
         return run
 
@@ -82,10 +96,18 @@ class Recorded:
 
         return kill
 
-    def recording(self) -> Recording:
-        """All of it. Fails if the events do not tell how the disk came to be as it is."""
+    def recording(self, statuses: Sequence[str | None], first: str | None = None) -> Recording:
+        """All of it; the power goes after the process ``first`` has ended.
+
+        Fails if the events do not tell how the disk came to be as it is, or if the job had other
+        statuses after its processes (``None``: there is no job).
+        """
+        found = [end.jobs[0]["status"] if end.jobs else None for end in self._ends]
+        assert found == list(statuses), found
         recorder = self._recorder
-        recording = Recording(recorder.before, list(recorder.events()), self._ends)
+        events = list(recorder.events())
+        begin = max((end.count for end in self._ends if end.what == first), default=1)
+        recording = Recording(recorder.before, events, self._ends, begin, len(events))
         seen = recording.disk(len(recording.events)).seen()
         mapped = recording.disk(len(recording.events)).mapped()
         real = {n: found and found[1] for n, found in snapshot(self.crawls.disk).items()}
