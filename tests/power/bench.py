@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from tests.power.crawls import JOB, Crawls, Plain, plain
 from tests.power.judges import BACKUPS, RESET, RESTORE, CommandJudge, Judge
@@ -77,10 +77,9 @@ class Bench:
         """The recording of a crawl with a durability (``normal``, ``full``), or ``COMMANDS``."""
         kept = self.folder / f"recording-{name}.pickle"
         if not kept.exists():
-            recording = self._of_commands() if name == COMMANDS else self._of_crawl(name)
-            kept.write_bytes(pickle.dumps(recording))
-        recording = pickle.loads(kept.read_bytes())
-        return recording
+            made = self._of_commands() if name == COMMANDS else self._of_crawl(name)
+            kept.write_bytes(pickle.dumps(made))
+        return cast("Recording", pickle.loads(kept.read_bytes()))
 
     def _crawls(self, name: str) -> Crawls:
         folder = self.folder / name

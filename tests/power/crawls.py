@@ -66,6 +66,7 @@ class Crawls:
         return self.disk / "store"
 
     def words(self, *, plain: bool = False) -> list[str]:
+        """What follows ``scrapy``, for a crawl."""
         given: dict[str, Any] = {
             "FEEDS": json.dumps(FEEDS),
             "ITEM_PIPELINES": json.dumps({"kinds.pipelines.Lengthen": 500}),
@@ -83,8 +84,7 @@ class Crawls:
             }
             given |= own
         place = Workplace(self.aside)
-        words = crawl_words(SPIDER, place, plain=plain, settings=given)
-        return words
+        return crawl_words(SPIDER, place, plain=plain, settings=given)
 
     def prepare(self) -> None:
         """An empty disk, but for what others wrote to feeds before."""

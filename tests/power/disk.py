@@ -367,12 +367,13 @@ def differences(seen: Tree, left: Tree) -> list[str]:
         if name not in left:
             found.append(f"{name} is gone")
         elif content is not None and there is not None and content != there:
-            same = next((n for n, (a, b) in enumerate(zip(content, there)) if a != b), None)
-            as_it_was = min(len(content), len(there)) if same is None else same
+            pairs = enumerate(zip(content, there, strict=False))
+            shorter = min(len(content), len(there))
+            same = next((at for at, (one, other) in pairs if one != other), shorter)
             nul = sum(not any(there[at : at + BLOCK]) for at in range(0, len(there), BLOCK))
             found.append(
-                f"{name} has {len(there)} bytes of {len(content)}, the first {as_it_was} of them "
-                f"right, {nul} blocks of NUL"
+                f"{name} has {len(there)} bytes of {len(content)}, the first {same} of them right"
+                + (f", {nul} blocks of NUL" if nul else "")
             )
     return sorted(found)
 

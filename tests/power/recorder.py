@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.support.skips import not_started
+import pytest
+
+from tests.support.skips import not_started, other_platform
 
 SOURCE = Path(__file__).with_name("recorder.c")
 OPTIONS = ("-shared", "-fPIC", "-O1", "-nostdlib", "-Werror=return-type")
@@ -70,9 +72,9 @@ def snapshot(folder: Path) -> Snapshot:
 
 def compiled(folder: Path) -> Path:
     """The library, built in a folder. Ends the test if there is no compiler."""
-    library = folder / "recorder.so"
     if sys.platform != "linux":
-        not_started("the recorder of writes", "it is loaded with LD_PRELOAD of Linux")
+        pytest.skip(other_platform("the recorder is loaded with LD_PRELOAD of Linux"))
+    library = folder / "recorder.so"
     if find_spec("ziglang"):
         compiler = [sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=all"]
     elif shutil.which("cc"):

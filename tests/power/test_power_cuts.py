@@ -6,10 +6,14 @@ messages of a failure name image and seed; ``python -m tests.power.again`` makes
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.power.bench import COMMANDS, Bench
-from tests.power.images import image
+from tests.power.crawls import ANSWERS
+from tests.power.disk import Tree
+from tests.power.images import Image, image
 
 pytestmark = pytest.mark.sqlite("it is about the files of a job")
 
@@ -43,5 +47,46 @@ def test_after_any_power_cut_all_is_whole(name: str, seed: int, bench: Bench) ->
     assert judged(bench, name, seed, IN_SOAK) == []
 
 
-def test_the_judge_finds_what_is_wrong(bench: Bench) -> None:
-    """A judge that lets everything pass would make the other tests worthless."""
+def seen(bench: Bench, name: str, ended: str | None = None, changed: Tree | None = None) -> Image:
+    """The disk as processes saw it when a process had ended (the last one), with other feeds;
+    ``None`` takes one away."""
+    recording = bench.recording(name)
+    counts = [end.count for end in recording.ends if ended in (None, end.what)]
+    disk = recording.disk(counts[-1])
+    tree = {**disk.seen(), **(changed or {})}
+    kept = {path: found for path, found in tree.items() if path not in (changed or {}) or found}
+    del kept[ANSWERS]
+    answers, what = recording.answers(disk), tuple(changed or ())
+    return replace(image(recording, SEED, 0), tree=kept, answers=answers, losses=what)
+
+
+def test_the_judge_lets_pass_what_is_whole(bench: Bench) -> None:
+    judge = bench.judge("normal")
+    assert judge.judged([seen(bench, "normal"), seen(bench, "normal", "stopped")]) == []
+
+
+def test_the_judge_finds_what_is_lost_twice_or_torn(bench: Bench) -> None:
+    whole = seen(bench, "normal").tree
+    lines = (whole["out/items.jsonl"] or b"").splitlines(keepends=True)
+    judge = bench.judge("normal")
+    for feed, content, fault in (
+        ("out/items.jsonl", b"".join(lines[1:]), "1 of 36 lost, 0 too many"),
+        ("out/items.jsonl", b"".join([*lines, lines[0]]), "0 of 36 lost, 1 too many"),
+        ("out/items.jsonl", b"".join(lines)[:-1], "not whole"),
+        ("out/items.json", (whole["out/items.json"] or b"")[:-2], "not whole"),
+        ("out/items.csv", None, "not whole: FileNotFoundError"),
+        ("out/items.jsonl.gz", b"\0" * 4096, "not whole"),
+        ("shared/shared.jsonl", b"".join(lines), "2 of 38 lost, 0 too many"),
+    ):
+        found = judge.judged([seen(bench, "normal", changed={feed: content})])
+        assert len(found) == 1, feed
+        assert fault in found[0].partition(feed)[2].partition(feed)[2], found
+
+
+def test_the_judge_finds_answered_commits_that_are_lost(bench: Bench) -> None:
+    """The store as it was when the first run was killed, the answers of the second."""
+    killed, stopped = (seen(bench, "full", what) for what in ("killed", "stopped"))
+    assert killed.answers["done"] < stopped.answers["done"]
+    found = bench.judge("full").judged([killed, replace(killed, answers=stopped.answers)])
+    assert len(found) == 1
+    assert "answered commits were lost: {'done'" in found[0]
