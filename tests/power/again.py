@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.power.bench import COMMANDS, Bench
+from tests.power.bench import NAMES, Bench
 from tests.power.crawls import put
 from tests.power.images import image
 
@@ -44,7 +44,7 @@ def seen_again(options: argparse.Namespace, folder: Path) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recording", choices=["normal", "full", COMMANDS], default="normal")
+    parser.add_argument("--recording", default="normal", help=f"{NAMES}, or full+7")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--numbers", type=int, nargs="*", help="these images")
     parser.add_argument("--first", type=int, default=0, help="or so many from this one on")

@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar, cast
 
-from tests.power.crawls import JOB, Crawls, Plain, plain
+from tests.power.crawls import FEEDS, JOB, Crawls, Plain, plain, put
+from tests.power.images import image
 from tests.power.judges import BACKUPS, RESET, RESTORE, CommandJudge, Judge
 from tests.power.recorder import compiled, preloaded
 from tests.power.recordings import LATENCY_SECONDS, Recorded, Recording
@@ -26,6 +27,11 @@ B = TypeVar("B", bound="Bench")
 
 COMMANDS = "commands"
 """The recording of backup, reset and restore."""
+
+RETRIED = "retried"
+"""The recording of a job that was completed, and whose failed pages are fetched again."""
+
+NAMES = ("normal", "full", COMMANDS, RETRIED)
 
 
 class Bench:
@@ -74,17 +80,29 @@ class Bench:
         return judge(self._crawls(name), plain)
 
     def recording(self, name: str) -> Recording:
-        """The recording of a crawl with a durability (``normal``, ``full``), or ``COMMANDS``."""
+        """One of ``NAMES``: a crawl with a durability, or what commands do. ``full+7``: how a job
+        goes on with image 7 of ``full`` (seed 0)."""
         kept = self.folder / f"recording-{name}.pickle"
         if not kept.exists():
-            made = self._of_commands() if name == COMMANDS else self._of_crawl(name)
-            kept.write_bytes(pickle.dumps(made))
+            kept.write_bytes(pickle.dumps(self._made(name)))
         return cast("Recording", pickle.loads(kept.read_bytes()))
 
+    def _made(self, name: str) -> Recording:
+        first, _, number = name.partition("+")
+        if number:
+            return self._of_second_cut(first, int(number))
+        made = {COMMANDS: self._of_commands, RETRIED: self._of_retry}
+        return made[name]() if name in made else self._of_crawl(name)
+
     def _crawls(self, name: str) -> Crawls:
-        folder = self.folder / name
-        durability = "normal" if name == COMMANDS else name
-        return Crawls(folder / "disk", folder / "aside", self.site, self.launcher, durability)
+        name = name.partition("+")[0]
+        crawls = Crawls(
+            self.folder / name / "disk", self.folder / name / "aside", self.site, self.launcher
+        )
+        if name == RETRIED:
+            # What is fetched again is in the last batch, and in the one that was full before.
+            return replace(crawls, feeds=FEEDS)
+        return replace(crawls, durability="full") if name == "full" else crawls
 
     def _begun(self, name: str) -> Recorded:
         crawls = self._crawls(name)
@@ -115,3 +133,22 @@ class Bench:
         recording = recorded.recording(statuses, first="killed")
         # And a little of the crawl that goes on with what was restored.
         return replace(recording, last=recording.ends[-2].count + 200)
+
+    def _of_retry(self) -> Recording:
+        """A job is completed, with pages that failed; they are fetched again, and what they gave
+        before is replaced."""
+        recorded = self._begun(RETRIED)
+        recorded.crawl("first", broken=True)
+        recorded.command("retry", "retry", JOB)
+        recorded.crawl("completed")
+        return recorded.recording(["completed", "paused", "completed"], first="first")
+
+    def _of_second_cut(self, name: str, number: int) -> Recording:
+        """A job goes on after one power cut; the power goes again meanwhile."""
+        one = image(self.recording(name), 0, number)
+        crawls = self._crawls(name)
+        put(one.tree, crawls.disk)
+        self.site.begin(self.folder / "hits.jsonl", latency=0)
+        recorded = Recorded(crawls, self.folder / name)
+        recorded.crawl("completed")
+        return recorded.recording(["completed"])

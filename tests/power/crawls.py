@@ -25,8 +25,8 @@ from tests.support.runs import (
 )
 from tests.support.site import Site
 
-SPIDER = "soak"
-JOB = "soak#1"
+SPIDER = "power"
+JOB = "power#1"
 ANSWERS = "answers.jsonl"
 """Below the disk's folder, but never part of an image: it says what was answered until then."""
 
@@ -38,13 +38,23 @@ FEEDS: Mapping[str, Mapping[str, Any]] = {
     "out/items.json": {"format": "json"},
     "out/items.csv": {
         "format": "csv",
-        "fields": ["seed", "path", "status", "title", "missed", "text"],
+        "fields": ["seed", "path", "status", "title", "missed", "second", "text"],
     },
     "out/items.xml": {"format": "xml"},
     "out/items.jsonl.gz": {"format": "jsonlines", "postprocessing": [GZIP]},
     "shared/shared.jsonl": {"format": "jsonlines"},
     "shared/overwritten.jsonl": {"format": "jsonlines", "overwrite": True},
 }
+
+BATCHES: Mapping[str, Mapping[str, Any]] = {
+    "batches/%(batch_id)d.jsonl": {"format": "jsonlines", "batch_item_count": 9},
+    "batches/%(batch_id)d.xml.gz": {
+        "format": "xml",
+        "batch_item_count": 14,
+        "postprocessing": [GZIP],
+    },
+}
+"""Feeds of many files, each of which is left alone when it is full."""
 
 Feeds = Mapping[str, "Counter[str] | str"]
 """The items of each feed; a text that says what is wrong, if it is not whole."""
@@ -59,7 +69,7 @@ class Crawls:
     site: Site
     launcher: Launcher
     durability: str = "normal"
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    feeds: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {**FEEDS, **BATCHES})
 
     @property
     def store(self) -> Path:
@@ -68,10 +78,9 @@ class Crawls:
     def words(self, *, plain: bool = False) -> list[str]:
         """What follows ``scrapy``, for a crawl."""
         given: dict[str, Any] = {
-            "FEEDS": json.dumps(FEEDS),
+            "FEEDS": json.dumps(self.feeds),
             "ITEM_PIPELINES": json.dumps({"kinds.pipelines.Lengthen": 500}),
             "CONCURRENT_REQUESTS": 6,
-            **self.settings,
         }
         if not plain:
             own = {
@@ -91,6 +100,7 @@ class Crawls:
         put(
             {
                 "backups": None,
+                "batches": None,
                 "shared": None,
                 "shared/overwritten.jsonl": FOREIGN,
                 "shared/shared.jsonl": FOREIGN,
@@ -130,9 +140,9 @@ class Crawls:
             **how,
         )
 
-    def feeds(self) -> Feeds:
+    def contents(self) -> Feeds:
         """What is in the feeds."""
-        return {name: items_of(self.disk / name, options) for name, options in FEEDS.items()}
+        return {name: items_of(self.disk, name, options) for name, options in self.feeds.items()}
 
     def jobs(self) -> list[dict[str, Any]]:
         """What the store shows, which is not opened itself: a reader leaves its traces."""
@@ -166,20 +176,24 @@ def plain(disk: Path, aside: Path, site: Site, launcher: Launcher) -> Plain:
     site.begin(aside / "hits.jsonl", latency=0)
     run = crawls.run(plain=True)
     assert run.is_finished, run.tail()
-    feeds = crawls.feeds()
+    feeds = crawls.contents()
     assert all(isinstance(items, Counter) and len(items) > 20 for items in feeds.values()), feeds
     return Plain(recorded_items(Workplace(aside)), feeds)
 
 
-def items_of(path: Path, options: Mapping[str, Any]) -> Counter[str] | str:
-    """The items of a feed; a text that says why it is not whole."""
-    try:
-        content = path.read_bytes()
-        if "postprocessing" in options:
-            content = gzip.decompress(content)
-        return Counter(parsed(content, options["format"]))
-    except Exception as error:  # whatever the parsers say of a file that is not whole
-        return f"{type(error).__name__}: {error}"[:200]
+def items_of(disk: Path, feed: str, options: Mapping[str, Any]) -> Counter[str] | str:
+    """The items of all files of a feed; a text that says why one is not whole."""
+    paths = sorted(disk.glob(feed.replace("%(batch_id)d", "*"))) or [disk / feed]
+    items: Counter[str] = Counter()
+    for path in paths:
+        try:
+            content = path.read_bytes()
+            if "postprocessing" in options:
+                content = gzip.decompress(content)
+            items.update(parsed(content, options["format"]))
+        except Exception as error:  # whatever the parsers say of a file that is not whole
+            return f"{path.name}: {type(error).__name__}: {error}"[:200]
+    return items
 
 
 def put(tree: Tree, disk: Path) -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from tests.power.crawls import ANSWERS
+from tests.power.crawls import ANSWERS, JOB
 from tests.power.disk import MODELS, Policies, Tree, differences
 from tests.power.recordings import Recording
 
-GROUPS = (("store/soak#1.sqlite3",), ("out/items", "shared/"), ("out/.", "shared/."), ("events/",))
+GROUPS = (
+    (f"store/{JOB}.sqlite3",),
+    ("out/items", "shared/s", "shared/o", "batches/1", "batches/2", "batches/3"),
+    ("out/.", "shared/.", "batches/."),
+    ("events/",),
+)
 """The store, the feeds, the notes beside them, the event log."""
 
 

@@ -97,7 +97,7 @@ class Judge:
             yield "the event log has lines that are no events"
 
     def _feeds(self) -> Iterator[str]:
-        for name, there in self.crawls.feeds().items():
+        for name, there in self.crawls.contents().items():
             items = self.plain.feeds[name]
             if not isinstance(there, Counter):
                 yield f"{name} is not whole: {there}"

@@ -67,9 +67,10 @@ class Recorded:
         self._recorder = Recorder.begin(aside / "record", crawls.disk)
         self._ends: list[Ended] = []
 
-    def crawl(self, what: str, kill: Kill | None = None) -> Run:
-        """One ``scrapy crawl``."""
-        run = self.crawls.run(kill=kill, variables=self._recorder.variables())
+    def crawl(self, what: str, kill: Kill | None = None, *, broken: bool = False) -> Run:
+        """One ``scrapy crawl``; of a ``broken`` one some callbacks fail."""
+        variables = {**self._recorder.variables(), "KINDS_BROKEN": "1" if broken else ""}
+        run = self.crawls.run(kill=kill, variables=variables)
         assert run.exit_code == (-signal.SIGKILL if what == "killed" else 0), run.tail()
         self._ended(what)
         return run
