@@ -153,6 +153,11 @@ class Crawls:
         shutil.copytree(self.store, copy, ignore=shutil.ignore_patterns("*-shm"))
         return self.jobs_of(copy)
 
+    def status(self) -> str | None:
+        """That of the latest job; ``None``: there is none."""
+        jobs = self.jobs()
+        return str(jobs[0]["status"]) if jobs else None
+
     @staticmethod
     def jobs_of(store: Path) -> list[dict[str, Any]]:
         reach_project()

@@ -72,8 +72,7 @@ class Judge:
 
     def _resumed(self) -> Iterator[str]:
         """As the user does: the same command again, unless the job is completed already."""
-        jobs = self.crawls.jobs()
-        if not (jobs and jobs[0]["status"] == "completed"):
+        if self.crawls.status() != "completed":
             run = self.crawls.run()
             if run.exit_code != 0:
                 yield f"exit code {run.exit_code}: {last_words(run.text)}"
