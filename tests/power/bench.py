@@ -20,8 +20,8 @@ from tests.support.kills import at_hits
 from tests.support.launcher import Launcher
 from tests.support.site import Site
 
-PAGES = 20
-KILLED_AT, STOPPED_AT = 15, 12
+PAGES = 12
+KILLED_AT, STOPPED_AT = 10, 9
 """Pages that the first run asks for before it is killed, and the second before it is stopped."""
 
 B = TypeVar("B", bound="Bench")

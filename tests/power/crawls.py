@@ -81,6 +81,7 @@ class Crawls:
             "FEEDS": json.dumps(self.feeds),
             "ITEM_PIPELINES": json.dumps({"kinds.pipelines.Lengthen": 500}),
             "CONCURRENT_REQUESTS": 6,
+            "SPIDER_MODULES": "kinds.spiders.crash",
         }
         if not plain:
             own = {
