@@ -35,7 +35,7 @@ lint: $(DEVELOP)  ## style, types, direction of imports
 test-postgres: $(DEVELOP)  ## the crawl, crash and feed tests on PostgreSQL
 	$(BIN)/python -m pytest -n 2 --store postgres tests/crawl tests/crash tests/feeds
 
-soak: $(DEVELOP)  ## SIGKILL at random moments, over and over (SEEDS=30), and the slow tests
+soak: $(DEVELOP)  ## SIGKILL at random moments, over and over (SEEDS=30); images of power cuts; the slow tests
 	$(BIN)/python -m tests.crash.soak --seeds $(SEEDS)
 	$(BIN)/python -m pytest -n 2 -m soak
 

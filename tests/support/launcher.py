@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import subprocess
@@ -27,7 +28,11 @@ P = TypeVar("P", bound="Program")
 MODULES = [  # as far as they are installed: older Scrapys need fewer
     "scrapy.cmdline",
     "scrapy.commands.crawl",
+    "scrapy.core.downloader.handlers.datauri",
+    "scrapy.core.downloader.handlers.file",
+    "scrapy.core.downloader.handlers.ftp",
     "scrapy.core.downloader.handlers.http11",
+    "scrapy.core.downloader.handlers.s3",
     "scrapy.core.downloader.tls",
     "scrapy.core.engine",
     "scrapy.core.scheduler",
@@ -39,7 +44,26 @@ MODULES = [  # as far as they are installed: older Scrapys need fewer
     "attrs",
     "pydantic",
     "tldextract",
+    "aiohttp.web",
+    "jsonlines",
+    "mmap",
+    "queuelib",
+    "scrapy.logformatter",
+    "scrapy.pqueues",
+    "scrapy.squeues",
+    "scrapy.statscollectors",
+    "sqlite3",
+    "twisted.conch.telnet",
+    "twisted.internet.asyncioreactor",
 ]
+
+DEFAULTS = "scrapy.settings.default_settings"
+
+PACKAGES = ("scrapy.commands", "scrapy_resume")
+"""All their modules."""
+
+COMPONENTS = ("DOWNLOADER_MIDDLEWARES_BASE", "EXTENSIONS_BASE", "SPIDER_MIDDLEWARES_BASE")
+"""Settings that name what every crawl makes."""
 
 
 class Forked:
@@ -71,10 +95,15 @@ class Program:
     module = __name__
     """What Python runs."""
 
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        """``variables``: what this process itself has in its environment, in addition."""
+        self._variables = variables or {}
+
     def __enter__(self: P) -> P:
         self._program = subprocess.Popen(
             [sys.executable, "-m", self.module],
             cwd=Path(__file__).resolve().parents[2],
+            env={**os.environ, **self._variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
@@ -147,10 +176,22 @@ def become_scrapy(order: dict[str, Any]) -> NoReturn:
     raise SystemExit(code)
 
 
-def main() -> None:
+def import_all() -> None:
+    """Imports what a crawl would import, so that no forked process has to."""
     for module in MODULES:
         if find_spec(module.partition(".")[0]):
             importlib.import_module(module)
+    for setting in COMPONENTS:
+        for component in getattr(importlib.import_module(DEFAULTS), setting):
+            importlib.import_module(component.rpartition(".")[0])
+    for package in PACKAGES:
+        path = importlib.import_module(package).__path__
+        for found in pkgutil.walk_packages(path, f"{package}."):
+            importlib.import_module(found.name)
+
+
+def main() -> None:
+    import_all()
     assert "twisted.internet.reactor" not in sys.modules, "a reactor was installed too early"
     for line in sys.stdin:
         pid = os.fork()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -47,3 +48,22 @@ class SignalRequests:
             assert self.crawler.engine is not None
             url = spider.url(f"/leaf/signalled-{item['path'].rpartition('/')[2]}")
             self.crawler.engine.crawl(Request(url, callback=spider.parse_signalled))
+
+
+class Answers:
+    """Appends to the file ``ANSWERS`` how much of the job is kept, each time that a commit is."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Answers:
+        from scrapy_resume.signals import commit_done
+
+        answers = cls(crawler.settings["ANSWERS"])
+        crawler.signals.connect(answers.committed, commit_done)
+        return answers
+
+    def committed(self, requests: Any, items: Any) -> None:
+        with open(self.path, "ab", buffering=0) as file:
+            file.write(json.dumps({**requests, **items}).encode() + b"\n")

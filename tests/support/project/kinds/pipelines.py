@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from scrapy import Request
@@ -56,3 +57,12 @@ class DetailRequests:
             url = spider.url(f"/leaf/detail-{name}")
             self.crawler.engine.crawl(Request(url, callback=spider.parse_detail))
         return item
+
+
+class Lengthen:
+    """Makes items long, so that a few of them fill a block of a disk, and hard to compress."""
+
+    def process_item(self, item: Any) -> Any:
+        known = repr(sorted(item.items()))
+        digests = (sha256(f"{known} {n}".encode()).hexdigest() for n in range(20))
+        return {**item, "text": '<é&,"\n' + "".join(digests)}

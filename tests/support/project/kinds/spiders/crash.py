@@ -67,6 +67,19 @@ class SoakSpider(KindSpider):
         yield self.ask(f"/leaf/{path.rpartition('/')[2]}-missed", callback=self.parse_leaf)
 
 
+class PowerSpider(SoakSpider):
+    """As the soak spider; with ``KINDS_BROKEN=1`` in the environment callbacks of some pages fail
+    after they have yielded their items."""
+
+    name = "power"
+
+    def parse_leaf(self, response: Response) -> Iterator[Any]:
+        yield page_item(response)
+        yield {**page_item(response), "second": True}
+        if os.environ.get("KINDS_BROKEN") == "1":
+            raise ValueError("broken, as the test wants it")
+
+
 class PoisonSpider(KindSpider):
     """One page ends the process, unless ``-a harmless=1``."""
 
