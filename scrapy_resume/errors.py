@@ -19,6 +19,7 @@
     ├── CallbackMissingError        a stored request names something that the code no longer has
     ├── HostUnavailableError        a host failed all probes of its circuit breaker
     ├── HeldBackError               a request was not sent, because its host is to be left alone
+    ├── StartInterruptedError       ``start()`` was ended by an error that Scrapy does not catch
     ├── FeedFileChangedError        a feed's file was changed by somebody else
     ├── FeedNotStoredError          a storage did not accept a feed
     └── ScrapyChangedError          a private part of Scrapy is not where it was
@@ -143,6 +144,10 @@ class HostUnavailableError(ResumeError):
 
 class HeldBackError(ResumeError):
     """The request was due but was not sent: its host is to be left alone for now."""
+
+
+class StartInterruptedError(ResumeError):
+    """``start()`` was ended by an error that is no ``Exception``, so Scrapy does not catch it."""
 
 
 class FeedFileChangedError(ResumeError):

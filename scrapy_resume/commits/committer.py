@@ -145,6 +145,8 @@ class Committer:
             self._wake_in(0)
 
     def _wake_in(self, delay_seconds: float) -> None:
+        if self.sealed:
+            return
         self._timer_due = self._clock.monotonic() + delay_seconds
         self._timer = self._clock.call_later(delay_seconds, self._send)
 
@@ -282,6 +284,7 @@ class Committer:
         # An empty batch says nothing, not even how many pages there were; and one that cannot be
         # completed any more lacks the state that its finishes need.
         completed = not self.sealed and bool(self._size)
+        self.sealed = True  # what is added meanwhile sets no timer: the event loop may be closed
         if completed:
             self._participant.complete(batch)
         self.seal()

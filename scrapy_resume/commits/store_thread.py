@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from scrapy_resume.errors import StoreUnavailableError
+from scrapy_resume.errors import ResumeError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +59,10 @@ class StoreThread:
                 result = self._repeat(call, unavailable)
             except Exception as error:
                 self._clock.post(failed, error)
+            except BaseException as error:  # of user code that a storage calls: the thread goes on
+                raised = ResumeError(f"{type(error).__name__}: {error}")
+                raised.__cause__ = error
+                self._clock.post(failed, raised)
             else:
                 self._clock.post(done, result)
 

@@ -66,7 +66,11 @@ class ItemPool:
             await self._room
         finally:
             timer.cancel()
-        self._tasks = [task for task in self._tasks if not task.done() or task.exception()]
+        self._tasks = [
+            task
+            for task in self._tasks
+            if not task.done() or (not task.cancelled() and task.exception())
+        ]
 
     def _add_workers(self, room: asyncio.Future[None], turns: int) -> None:
         if room.done():
@@ -84,4 +88,6 @@ class ItemPool:
             await self._wait_for_room()
         if self._tasks:
             await asyncio.wait(self._tasks)  # all of them, also where one raises
-        await asyncio.gather(*self._tasks)
+        for task in self._tasks:
+            if not task.cancelled():
+                task.result()

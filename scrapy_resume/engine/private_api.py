@@ -25,16 +25,25 @@ NEEDED: Final = {
         "crawler",
         "spider",
         "crawl",
+        "running",
         "close_spider_async",
     ),
     # The engine calls remove_request, which removes a request from inprogress.
     "engine._slot": ("inprogress", "nextcall", "closing", "remove_request"),
     "engine._slot.nextcall": ("schedule",),
-    "engine.downloader": ("fetch", "active", "slots", "get_slot_key", "middleware"),
+    "engine.downloader": (
+        "fetch",
+        "active",
+        "slots",
+        "get_slot_key",
+        "middleware",
+        "_wait_for_download",
+    ),
     "engine.downloader.middleware": ("middlewares",),
     # A slot exists from its first request on: a test verifies these parts, ``verify`` cannot.
     DOWNLOAD_SLOT: ("active", "queue", "transferring", "latercall"),
     "engine.scraper": (
+        "_scrape",
         "call_spider_async",
         "handle_spider_error",
         "handle_spider_output_async",

@@ -56,7 +56,8 @@ class CrawlRun:
             parts.committer,
             parts.engine,
             plan.settings.ignored_http_codes,
-            self.shutdown.forced_shutdown,
+            self.shutdown.torn_down,
+            parts.clock.post,
         )
 
     # ---- opening
