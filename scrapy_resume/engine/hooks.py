@@ -75,7 +75,7 @@ class EngineHooks:
         ``post``: has the event loop call a function; other threads may use it."""
         self._post = post
         self._tracker = tracker
-        self.uncaught = UncaughtErrors(tracker, torn_down)
+        self.uncaught = UncaughtErrors(tracker, torn_down, post)
         self._dispatcher = dispatcher
         self._committer = committer
         self._port = port

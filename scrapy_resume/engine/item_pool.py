@@ -51,6 +51,7 @@ class ItemPool:
                 self._notify()
         finally:
             self._running -= 1
+            self._start_workers()  # in place of this one, if an item has ended it
             self._notify()
 
     def _notify(self) -> None:
@@ -83,11 +84,11 @@ class ItemPool:
         self._notify()
 
     async def end(self) -> None:
-        """Wait until all items are processed. Raises the first error of ``process``."""
+        """Wait until all items are processed. Raises the first ``Exception`` of ``process``."""
         while self._waiting and self._running:
             await self._wait_for_room()
         if self._tasks:
             await asyncio.wait(self._tasks)  # all of them, also where one raises
         for task in self._tasks:
-            if not task.cancelled():
+            if not task.cancelled() and isinstance(task.exception(), Exception):
                 task.result()

@@ -44,6 +44,7 @@ NEEDED: Final = {
     DOWNLOAD_SLOT: ("active", "queue", "transferring", "latercall"),
     "engine.scraper": (
         "_scrape",
+        "_wait_for_processing",
         "call_spider_async",
         "handle_spider_error",
         "handle_spider_output_async",

@@ -8,7 +8,8 @@ the request that it belongs to, and the crawl goes on.
 
 These private parts of Scrapy are wrapped; ``private_api`` verifies them when the spider opens:
 
-- ``engine.scraper._scrape`` calls the spider middlewares and the callback or errback.
+- ``engine.scraper._wait_for_processing`` is the task of a response or failure, and
+  ``engine.scraper._scrape`` what it calls: the spider middlewares and the callback or errback.
 - ``engine.downloader._wait_for_download`` downloads, and sends the signals of a download.
 - ``engine.crawl`` schedules a request, and sends ``request_scheduled``.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from scrapy.utils.log import failure_to_exc_info, logformatter_adapter
 from twisted.python.failure import Failure
@@ -36,15 +37,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("scrapy_resume")
 
+_DROPPED: Final = "it waited for what nothing can resolve any more, since nothing refers to it"
+
 
 class UncaughtErrors:
     """Turns errors that Scrapy does not catch into outcomes."""
 
-    def __init__(self, tracker: Tracker, torn_down: Callable[[], bool]) -> None:
+    def __init__(
+        self, tracker: Tracker, torn_down: Callable[[], bool], post: Callable[..., object]
+    ) -> None:
         """``torn_down``: whether the event loop is being torn down, which cancels all tasks. What
-        they raise then is a release, not an outcome."""
+        they raise then is a release, not an outcome. ``post``: has the event loop call a function;
+        other threads may use it."""
         self._tracker = tracker
         self._torn_down = torn_down
+        self._post = post
         self._engine: ExecutionEngine
 
     def attach(self, engine: ExecutionEngine, is_start: Callable[[Request], bool]) -> None:
@@ -55,6 +62,7 @@ class UncaughtErrors:
         downloader: Any = engine.downloader
         engine_parts: Any = engine
         scraper._scrape = self._watch_scrape(scraper._scrape)
+        scraper._wait_for_processing = self._watch_processing(scraper._wait_for_processing)
         downloader._wait_for_download = self._watch_download(downloader._wait_for_download)
         engine_parts.crawl = self._watch_crawl(engine_parts.crawl, is_start)
 
@@ -75,24 +83,50 @@ class UncaughtErrors:
         return self._engine.running and self.is_outcome(error)
 
     def _watch_scrape(self, scrape: Callable[..., Any]) -> Callable[..., Any]:
+        """An error that leaves Scrapy's own handling of errors is the outcome. Scrapy logs it."""
+
         async def watched(result: Any, request: Request) -> None:
-            row = self._tracker.row_of(request)
-            current_row.set(row)
             try:
                 await scrape(result, request)
             except Exception as error:
+                row = self._tracker.row_of(request)
                 if row is not None:
                     self._tracker.callback_failed(row, error)
-                raise  # Scrapy logs it, and ends the request
-            except BaseException as error:
-                if not self.is_outcome(error, own_context=current_row.get() is row):
-                    raise
-                if isinstance(result, Failure) and error is result.value:
-                    self._log_download_error(result, request)
-                else:
-                    self.handle(error, request, result)
+                raise
 
         return watched
+
+    def _watch_processing(self, process: Callable[..., Any]) -> Callable[..., Any]:
+        # It has to be the task itself: a GeneratorExit that a future raises closes all coroutines
+        # below the task, whatever they do with it.
+        async def watched(result: Any, request: Request, waiter: Any) -> None:
+            row = self._tracker.row_of(request)
+            current_row.set(row)
+            try:
+                await process(result, request, waiter)
+            except BaseException as error:
+                own_context = current_row.get() is row
+                if waiter.called:
+                    raise
+                if self.is_outcome(error, own_context=own_context):
+                    self._end_request(error, result, request, waiter)
+                    return
+                if not own_context:
+                    self._post(self._end_request, GeneratorExit(_DROPPED), result, request, waiter)
+                raise
+
+        return watched
+
+    def _end_request(
+        self, error: BaseException, result: Any, request: Request, waiter: Any
+    ) -> None:
+        """An error has ended the processing of a response or failure, and with it the request."""
+        if isinstance(result, Failure) and error is result.value:
+            self._log_download_error(result, request)
+        else:
+            self.handle(error, request, result)
+        if not waiter.called:
+            waiter.callback(None)
 
     def handle(self, error: BaseException, request: Request, response: Any) -> None:
         """Handle an error as Scrapy handles an ``Exception`` of a callback."""
