@@ -160,3 +160,17 @@ class FeedNotStoredError(ResumeError):
 
 class ScrapyChangedError(ResumeError):
     """A private part of Scrapy that this package relies on is not where it was."""
+
+
+def describe(error: BaseException) -> str:
+    """Class and message of an error."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def as_exception(error: BaseException) -> Exception:
+    """The error, or a ``ResumeError`` that it has caused if it is no ``Exception``."""
+    if isinstance(error, Exception):
+        return error
+    raised = ResumeError(describe(error))
+    raised.__cause__ = error
+    return raised

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy import Request
 from scrapy.exceptions import CloseSpider, NotConfigured
 
-from scrapy_resume.engine.uncaught import describe
-from scrapy_resume.errors import ItemNotRecordableError, StartInterruptedError
+from scrapy_resume.errors import ItemNotRecordableError, StartInterruptedError, describe
 from scrapy_resume.extensions import run_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from scrapy_resume.errors import ResumeError
+from scrapy_resume.errors import as_exception
+from scrapy_resume.ports.clock import leaves_event_loop
 from scrapy_resume.store.contract import Batch
 
 if TYPE_CHECKING:
@@ -160,8 +161,10 @@ class Committer:
         began = time.perf_counter()
         try:
             self._participant.complete(batch)
-        except ResumeError as error:
-            self.fail(error)
+        except BaseException as error:  # of the user's codecs too, for values in spider.state
+            if leaves_event_loop(error):
+                raise
+            self.fail(as_exception(error))
             return
         self._snapshot_seconds = time.perf_counter() - began
         self.batch = Batch(next_id=batch.next_id)

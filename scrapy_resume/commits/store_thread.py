@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from scrapy_resume.errors import ResumeError, StoreUnavailableError
+from scrapy_resume.errors import StoreUnavailableError, as_exception
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,12 +57,8 @@ class StoreThread:
         def run() -> None:
             try:
                 result = self._repeat(call, unavailable)
-            except Exception as error:
-                self._clock.post(failed, error)
-            except BaseException as error:  # of user code that a storage calls: the thread goes on
-                raised = ResumeError(f"{type(error).__name__}: {error}")
-                raised.__cause__ = error
-                self._clock.post(failed, raised)
+            except BaseException as error:  # of the user's feed storages too: the thread goes on
+                self._clock.post(failed, as_exception(error))
             else:
                 self._clock.post(done, result)
 

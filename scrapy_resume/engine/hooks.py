@@ -38,7 +38,8 @@ from scrapy_resume.engine.current import ItemInPipelines, current_row
 from scrapy_resume.engine.item_pool import ItemPool
 from scrapy_resume.engine.outcomes import outcome_of
 from scrapy_resume.engine.private_api import InProgress, verify
-from scrapy_resume.engine.uncaught import UncaughtErrors, absorb, describe
+from scrapy_resume.engine.uncaught import UncaughtErrors, absorb
+from scrapy_resume.errors import describe
 from scrapy_resume.model import Kind
 
 if TYPE_CHECKING:

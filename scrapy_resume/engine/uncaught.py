@@ -24,7 +24,7 @@ from scrapy.utils.log import failure_to_exc_info, logformatter_adapter
 from twisted.python.failure import Failure
 
 from scrapy_resume.engine.current import current_row
-from scrapy_resume.errors import StartInterruptedError
+from scrapy_resume.errors import StartInterruptedError, describe
 from scrapy_resume.ports.clock import leaves_event_loop
 
 if TYPE_CHECKING:
@@ -179,11 +179,6 @@ class UncaughtErrors:
                 ) from error
 
         return watched
-
-
-def describe(error: BaseException) -> str:
-    """Class and message of an error."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def absorb(error: BaseException) -> None:
