@@ -98,10 +98,11 @@ class Raiser:
     """Raises the error of a case at its place."""
 
     ordinary = False
+    armed = True
 
     def now(self, place: str, case: str) -> None:
         name = "ordinary" if self.ordinary else case.partition("/")[2]
-        if place_of(case) == place and name != "task":
+        if self.armed and place_of(case) == place and name != "task":
             raise ERRORS[name](case)
 
     async def later(self, place: str, case: str) -> None:
@@ -318,11 +319,11 @@ class StartSpider(Spider):
 
     async def start(self) -> AsyncIterator[Any]:
         raiser.ordinary = False
+        raiser.armed = bool(self.error)
         yield Request("data:,page", meta={"case": "page/"})
-        yield {"case": f"{self.place}/{self.error}" if self.error else "", "what": "start"}
+        yield {"case": f"{self.place}/interrupt", "what": "start"}
         await sleep(0.2)
-        if self.error:
-            await raiser.later("start", f"{self.place}/{self.error}")
+        raiser.now("start", f"{self.place}/{self.error}")
 
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
         yield {"case": "page/", "what": "page"}
