@@ -58,6 +58,7 @@ class ResumeSpiderMiddleware:
                 if isinstance(output, Request):
                     run.hooks.start_yields(output)
                     yield output
+                    run.hooks.uncaught.check_start()
                 elif output is None or await self._admit_item(output):
                     yield output
             exhausted = True

@@ -53,6 +53,8 @@ class UncaughtErrors:
         self._torn_down = torn_down
         self._post = post
         self._engine: ExecutionEngine
+        self._not_scheduled: tuple[Request, BaseException] | None = None
+        """A request of ``start()``, and why it could not be scheduled."""
 
     def attach(self, engine: ExecutionEngine, is_start: Callable[[Request], bool]) -> None:
         """Wrap the methods of an engine whose parts were verified. ``is_start``: whether
@@ -170,15 +172,24 @@ class UncaughtErrors:
                 crawl(request)
             except BaseException as error:
                 self._tracker.not_scheduled(request, error)
-                if isinstance(error, Exception) or not is_start(request):
+                if (
+                    isinstance(error, Exception)
+                    or not is_start(request)
+                    or not self.is_outcome(error)
+                ):
                     raise
-                if not self.is_outcome(error):
-                    raise
-                raise StartInterruptedError(
-                    f"{request} of start() could not be scheduled: {describe(error)}"
-                ) from error
+                self._not_scheduled = request, error
 
         return watched
+
+    def check_start(self) -> None:
+        """Raises ``StartInterruptedError`` if the request that ``start()`` has yielded last could
+        not be scheduled. To be called in ``start()``: the engine has no error of its own for it."""
+        if self._not_scheduled is not None:
+            (request, error), self._not_scheduled = self._not_scheduled, None
+            raise StartInterruptedError(
+                f"{request} of start() could not be scheduled: {describe(error)}"
+            ) from error
 
 
 def absorb(error: BaseException) -> None:

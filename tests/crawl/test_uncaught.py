@@ -149,17 +149,20 @@ def whats(place: Workplace, spider: str) -> list[str]:
 
 
 @every_mode
-@pytest.mark.parametrize("error", ["cancelled", "own"])
+@pytest.mark.parametrize(
+    ("where", "error"), [("start", "cancelled"), ("start", "own"), ("request_scheduled", "own")]
+)
 def test_start_that_is_interrupted_ends_as_one_that_raises(
-    crawls: Crawls, place: Workplace, mode: Mode, error: str
+    crawls: Crawls, place: Workplace, mode: Mode, where: str, error: str
 ) -> None:
-    run = crawls(place, "interrupted_start", mode=mode, args={"error": error})
+    args = {"error": error, "place": where}
+    run = crawls(place, "interrupted_start", mode=mode, args=args)
     assert run.exit_code == 0, run.tail()
-    assert "start() was ended by" in run.text
+    assert "StartInterruptedError" in run.text
     assert state_of(place) == ("failed", "start_error")
-    run = crawls(place, "interrupted_start", mode=mode)
+    run = crawls(place, "interrupted_start", mode=mode, args={"place": where})
     assert run.is_finished, run.tail()
-    assert whats(place, "interrupted_start") == ["page", "start"]
+    assert whats(place, "interrupted_start") == ["page", "page", "start"]
 
 
 @pytest.mark.parametrize("mode", [ASYNCIO, NO_REACTOR], ids=lambda mode: mode.name)
@@ -173,7 +176,7 @@ def test_interrupt_ends_the_process_and_is_no_outcome(
     assert state_of(place) == ("paused", "shutdown")
     run = crawls(place, "interrupted_start", mode=mode, args={"place": where})
     assert run.is_finished, run.tail()
-    assert whats(place, "interrupted_start") == ["page", "start"]
+    assert whats(place, "interrupted_start") == ["page", "page", "start"]
 
 
 @pytest.mark.skipif(bool(NO_REACTOR.unavailable), reason=str(NO_REACTOR.unavailable))

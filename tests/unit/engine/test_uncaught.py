@@ -181,7 +181,7 @@ async def test_download_that_is_interrupted_fails() -> None:
 
 
 @in_event_loop
-async def test_start_request_that_cannot_be_scheduled_stops_the_engine() -> None:
+async def test_start_request_that_cannot_be_scheduled_ends_start() -> None:
     world, request = World(interrupt), Request("http://x/")
 
     def raise_own() -> None:
@@ -191,8 +191,10 @@ async def test_start_request_that_cannot_be_scheduled_stops_the_engine() -> None
     with pytest.raises(GeneratorExit):
         world.engine.crawl(request)
     world.start_request = request
+    world.engine.crawl(request)
     with pytest.raises(StartInterruptedError, match="GeneratorExit: handler"):
-        world.engine.crawl(request)
+        world.uncaught.check_start()
+    world.uncaught.check_start()
     assert [type(error) for error in world.tracker.unscheduled] == [GeneratorExit] * 2
 
 

@@ -317,6 +317,16 @@ class StartSpider(Spider):
     error = ""
     place = "start"
 
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> StartSpider:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        crawler.signals.connect(spider.scheduled, signals.request_scheduled)
+        return spider
+
+    def scheduled(self, request: Request) -> None:
+        if request.url == "data:,second":
+            raiser.now("request_scheduled", f"{self.place}/{self.error}")
+
     async def start(self) -> AsyncIterator[Any]:
         raiser.ordinary = False
         raiser.armed = bool(self.error)
@@ -324,9 +334,10 @@ class StartSpider(Spider):
         yield {"case": f"{self.place}/interrupt", "what": "start"}
         await sleep(0.2)
         raiser.now("start", f"{self.place}/{self.error}")
+        yield Request("data:,second", meta={"case": "second/"})
 
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
-        yield {"case": "page/", "what": "page"}
+        yield {"case": case_of(response.request), "what": "page"}
 
 
 class SurvivorSpider(Spider):
