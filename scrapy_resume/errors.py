@@ -19,6 +19,7 @@
     ├── CallbackMissingError        a stored request names something that the code no longer has
     ├── HostUnavailableError        a host failed all probes of its circuit breaker
     ├── HeldBackError               a request was not sent, because its host is to be left alone
+    ├── StartInterruptedError       ``start()`` was ended by an error that Scrapy does not catch
     ├── FeedFileChangedError        a feed's file was changed by somebody else
     ├── FeedNotStoredError          a storage did not accept a feed
     └── ScrapyChangedError          a private part of Scrapy is not where it was
@@ -145,6 +146,10 @@ class HeldBackError(ResumeError):
     """The request was due but was not sent: its host is to be left alone for now."""
 
 
+class StartInterruptedError(ResumeError):
+    """``start()`` was ended by an error that is no ``Exception``, so Scrapy does not catch it."""
+
+
 class FeedFileChangedError(ResumeError):
     """A feed's file is not as this job left it: it was deleted, cut, replaced or altered."""
 
@@ -155,3 +160,17 @@ class FeedNotStoredError(ResumeError):
 
 class ScrapyChangedError(ResumeError):
     """A private part of Scrapy that this package relies on is not where it was."""
+
+
+def describe(error: BaseException) -> str:
+    """Class and message of an error."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def as_exception(error: BaseException) -> Exception:
+    """The error, or a ``ResumeError`` that it has caused if it is no ``Exception``."""
+    if isinstance(error, Exception):
+        return error
+    raised = ResumeError(describe(error))
+    raised.__cause__ = error
+    return raised

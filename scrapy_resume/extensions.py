@@ -10,7 +10,7 @@ from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import create_looping_call
 
 from scrapy_resume.engine.atomic_files import write_files_atomically
-from scrapy_resume.engine.hooks import current_item
+from scrapy_resume.engine.current import current_item
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
 from scrapy_resume.run.activation import opens_job
 from scrapy_resume.run.open_run import open_run
@@ -148,6 +148,7 @@ class ResumeExtension:
         current = current_item()
         if current is not None:
             self.run.tracker.item_scraped(current.row, current.occurrence, item)
+            current.settled = True
             self._log.count()
 
     def item_dropped(self) -> None:
@@ -155,12 +156,14 @@ class ResumeExtension:
         current = current_item()
         if current is not None:
             current.row.items_dropped += 1
+            current.settled = True
 
     def item_error(self, failure: Failure) -> None:
         """A pipeline raised: the error is recorded with the request, which does not fail."""
         current = current_item()
         if current is not None:
             current.row.item_failed(current.occurrence, failure.value)
+            current.settled = True
 
     async def spider_closed(self, spider: Spider, reason: str) -> None:
         """Finish the work of the run, and close the job with the status of the close reason."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy import Request
 from scrapy.exceptions import CloseSpider, NotConfigured
 
-from scrapy_resume.errors import ItemNotRecordableError
+from scrapy_resume.errors import ItemNotRecordableError, StartInterruptedError, describe
 from scrapy_resume.extensions import run_of
 
 if TYPE_CHECKING:
@@ -53,11 +53,12 @@ class ResumeSpiderMiddleware:
             return
         exhausted = False
         try:
-            async for output in start:
+            async for output in self._outputs(start):
                 await run.tracker.start.wait_for_room()
                 if isinstance(output, Request):
                     run.hooks.start_yields(output)
                     yield output
+                    run.hooks.uncaught.check_start()
                 elif output is None or await self._admit_item(output):
                     yield output
             exhausted = True
@@ -68,6 +69,22 @@ class ResumeSpiderMiddleware:
             raise
         finally:
             run.tracker.start_ended(exhausted=exhausted)
+
+    async def _outputs(self, start: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+        """What ``start()`` yields. An error that Scrapy does not catch, so that its engine would
+        wait for ``start()`` for ever, becomes one that it does."""
+        while True:
+            try:
+                output = await anext(start)
+            except StopAsyncIteration:
+                return
+            except Exception:
+                raise
+            except BaseException as error:
+                if not self._run.hooks.uncaught.ends_start(error):
+                    raise
+                raise StartInterruptedError(f"start() was ended by {describe(error)}") from error
+            yield output
 
     async def _admit_item(self, item: Any) -> bool:
         """Whether the item is to pass the pipelines: it is new, and can be serialized."""

@@ -11,7 +11,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from scrapy_resume.errors import ResumeError
+from scrapy_resume.errors import as_exception
+from scrapy_resume.ports.clock import leaves_event_loop
 from scrapy_resume.store.contract import Batch
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ class Committer:
             self._wake_in(0)
 
     def _wake_in(self, delay_seconds: float) -> None:
+        if self.sealed:
+            return
         self._timer_due = self._clock.monotonic() + delay_seconds
         self._timer = self._clock.call_later(delay_seconds, self._send)
 
@@ -158,8 +161,10 @@ class Committer:
         began = time.perf_counter()
         try:
             self._participant.complete(batch)
-        except ResumeError as error:
-            self.fail(error)
+        except BaseException as error:  # of the user's codecs too, for values in spider.state
+            if leaves_event_loop(error):
+                raise
+            self.fail(as_exception(error))
             return
         self._snapshot_seconds = time.perf_counter() - began
         self.batch = Batch(next_id=batch.next_id)
@@ -282,6 +287,7 @@ class Committer:
         # An empty batch says nothing, not even how many pages there were; and one that cannot be
         # completed any more lacks the state that its finishes need.
         completed = not self.sealed and bool(self._size)
+        self.sealed = True  # what is added meanwhile sets no timer: the event loop may be closed
         if completed:
             self._participant.complete(batch)
         self.seal()

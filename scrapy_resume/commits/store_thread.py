@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from scrapy_resume.errors import StoreUnavailableError
+from scrapy_resume.errors import StoreUnavailableError, as_exception
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +57,8 @@ class StoreThread:
         def run() -> None:
             try:
                 result = self._repeat(call, unavailable)
-            except Exception as error:
-                self._clock.post(failed, error)
+            except BaseException as error:  # of the user's feed storages too: the thread goes on
+                self._clock.post(failed, as_exception(error))
             else:
                 self._clock.post(done, result)
 

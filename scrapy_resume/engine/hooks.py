@@ -17,27 +17,31 @@ instances of one crawl; ``private_api`` verifies them when the spider opens:
   callback or errback, ``handle_spider_error`` every exception that they raise,
   ``handle_spider_output_async`` everything that they yield (the output of errbacks does not pass
   the spider middlewares), ``start_itemproc_async`` every item on its way into the pipelines.
+
+``uncaught`` wraps three more, for errors that Scrapy does not catch.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
-from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from scrapy import Request, signals
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 from scrapy.utils.asyncio import is_asyncio_available
-from scrapy.utils.reactor import is_reactor_installed
-from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 
+from scrapy_resume.engine import current
+from scrapy_resume.engine.current import ItemInPipelines, current_row
 from scrapy_resume.engine.item_pool import ItemPool
 from scrapy_resume.engine.outcomes import outcome_of
 from scrapy_resume.engine.private_api import InProgress, verify
+from scrapy_resume.engine.uncaught import UncaughtErrors, absorb
+from scrapy_resume.errors import describe
 from scrapy_resume.model import Kind
 
 if TYPE_CHECKING:
@@ -50,41 +54,12 @@ if TYPE_CHECKING:
     from scrapy_resume.dispatch.lease_guard import LeaseGuard
     from scrapy_resume.engine.port import EnginePort
     from scrapy_resume.frontier.row import Row
-    from scrapy_resume.tracking.items import OpenItems
     from scrapy_resume.tracking.tracker import Tracker
 
 ROOM_CHECK_REQUESTS: Final = 32
 """After so many requests of a callback it is checked whether the committer has room for more."""
 
-_current_row: ContextVar[Row | None] = ContextVar("scrapy_resume_row", default=None)
-_current_item: ContextVar[ItemInPipelines | None] = ContextVar("scrapy_resume_item", default=None)
-
-_CANCELLED: Final = (CancelledError, asyncio.CancelledError)
-
-
-class ItemInPipelines(NamedTuple):
-    """An item on its way through the pipelines."""
-
-    items: OpenItems
-    row: Row
-    occurrence: int
-    """From 0, among the items of the row."""
-
-
-def current_item() -> ItemInPipelines | None:
-    """The item whose pipelines have called this code. ``None``: it was not called by a pipeline."""
-    return _current_item.get()
-
-
-def is_cancellation(error: BaseException | None) -> bool:
-    """Whether an error means that the event loop is being torn down: then it is no outcome of the
-    request.
-
-    That happens without a reactor only. A reactor that stops cancels nothing, so with one a
-    cancellation has another cause (a page over DOWNLOAD_MAXSIZE in older versions of Scrapy), and
-    is an outcome.
-    """
-    return isinstance(error, _CANCELLED) and not is_reactor_installed()
+logger = logging.getLogger("scrapy_resume")
 
 
 class EngineHooks:
@@ -98,16 +73,19 @@ class EngineHooks:
         port: EnginePort,
         guard: LeaseGuard,
         ignored_http_codes: Collection[int],
-        cancelled: Callable[[], None],
+        torn_down: Callable[[], bool],
+        post: Callable[..., object],
     ) -> None:
-        """``cancelled`` is called when the event loop is torn down (see ``is_cancellation``)."""
+        """``torn_down``: whether the event loop is being torn down (see ``UncaughtErrors``).
+        ``post``: has the event loop call a function; other threads may use it."""
+        self._post = post
         self._tracker = tracker
+        self.uncaught = UncaughtErrors(tracker, torn_down, post)
         self._dispatcher = dispatcher
         self._committer = committer
         self._port = port
         self._guard = guard
         self._ignored_http_codes = frozenset(ignored_http_codes)
-        self._cancelled = cancelled
         self._yielding: Row | None = None
         self._tags: dict[int, list[tuple[Any, Row]]] = {}
         self._engine: ExecutionEngine
@@ -118,6 +96,7 @@ class EngineHooks:
         """Wrap the engine's methods. Raises ``ScrapyChangedError`` if a private part is missing."""
         verify(engine)
         self._engine = engine
+        self._crawl = engine.crawl
         self._port.attach(engine, self._tracker.row_of)
         engine_slot: Any = engine._slot
         engine_slot.inprogress = InProgress(engine_slot.inprogress, self._tracker.engine_done)
@@ -131,6 +110,7 @@ class EngineHooks:
         scraper.handle_spider_error = self._watch_error(scraper.handle_spider_error)
         scraper.handle_spider_output_async = self._watch_output(scraper.handle_spider_output_async)
         scraper.start_itemproc_async = self._watch_item(scraper.start_itemproc_async)
+        self.uncaught.attach(engine, lambda request: self._start_request is request)
         engine.crawler.signals.connect(self.site_answers, signals.headers_received)
 
     def site_answers(self, request: Request) -> None:
@@ -153,8 +133,7 @@ class EngineHooks:
         the code that woke it, for instance of a callback; a request that a handler of
         ``spider_idle`` schedules must not become a child of that callback's request.
         """
-        _current_row.set(None)
-        _current_item.set(None)
+        current.clear()
 
     def parent_of(self, request: Request) -> Row | None:
         """The row whose callback, middleware or pipeline schedules the request. ``None``: none."""
@@ -163,8 +142,7 @@ class EngineHooks:
             return self._tracker.start.row
         if self._yielding is not None:
             return self._yielding
-        item = _current_item.get()
-        return item.row if item is not None else _current_row.get()
+        return current.row_of_code()
 
     def tag(self, output: Any, row: Row) -> None:
         """Remember the row of an item until the item reaches the pipelines."""
@@ -173,7 +151,7 @@ class EngineHooks:
     def _untag(self, output: Any) -> Row | None:
         tagged = self._tags.get(id(output))
         if not tagged:
-            return _current_row.get()
+            return None
         _, row = tagged.pop(0)
         if not tagged:
             del self._tags[id(output)]
@@ -183,11 +161,11 @@ class EngineHooks:
         """Requests that middlewares or signal handlers schedule meanwhile are its children."""
 
         def watched(request: Request) -> Any:
-            token = _current_row.set(self._tracker.row_of(request) or _current_row.get())
+            token = current_row.set(self._tracker.row_of(request) or current_row.get())
             try:
                 return download(request)
             finally:
-                _current_row.reset(token)
+                current_row.reset(token)
 
         return watched
 
@@ -215,8 +193,6 @@ class EngineHooks:
             self._tracker.continue_as(row, result)
         elif isinstance(result, Response):
             self._tracker.response_received(row, result.status)
-        elif isinstance(result, Failure) and is_cancellation(result.value):
-            self._cancelled()
         return result
 
     def _watch_call(self, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -224,15 +200,11 @@ class EngineHooks:
             row = self._tracker.row_of(request)
             if row is None:
                 return await call(result, request, *args, **kwargs)
-            _current_row.set(row)
             self.site_answers(request)
             await self._dispatcher.wait_until_marked()
             if isinstance(result, Failure) and result.value is not None:
-                if is_cancellation(result.value):
-                    self._cancelled()
-                else:
-                    outcome = outcome_of(result.value, self._ignored_http_codes)
-                    self._tracker.download_failed(row, outcome)
+                outcome = outcome_of(result.value, self._ignored_http_codes)
+                self._tracker.download_failed(row, outcome)
             return await call(result, request, *args, **kwargs)
 
         return watched
@@ -240,11 +212,9 @@ class EngineHooks:
     def _watch_error(self, handle: Callable[..., Any]) -> Callable[..., Any]:
         def watched(failure: Failure, request: Request, *args: Any, **kwargs: Any) -> Any:
             row = self._tracker.row_of(request)
-            if row is not None and failure.value is not None:
-                if is_cancellation(failure.value):
-                    self._cancelled()
-                elif not isinstance(failure.value, CloseSpider):
-                    self._tracker.callback_failed(row, failure.value)
+            error = failure.value
+            if row is not None and error is not None and not isinstance(error, CloseSpider):
+                self._tracker.callback_failed(row, error)
             return handle(failure, request, *args, **kwargs)
 
         return watched
@@ -262,51 +232,94 @@ class EngineHooks:
             row = self._tracker.row_of(request)
             if row is None:
                 return await handle(result, request, response, *args, **kwargs)
-            _current_row.set(row)
-            outputs = self._outputs(result, row)
+            outputs = self._outputs(result, row, request, response)
             if is_asyncio_available():
-                return await self._process(outputs, request, response)
+                return await self._process(outputs, row, request, response)
             return await handle(outputs, request, response, *args, **kwargs)
 
         return watched
 
     async def _process(
-        self, outputs: AsyncGenerator[Any, None], request: Request, response: Any
+        self, outputs: AsyncGenerator[Any, None], row: Row, request: Request, response: Any
     ) -> None:
-        """Send the items of a callback through the pipelines, up to CONCURRENT_ITEMS at a time."""
+        """Send the items of a callback through the pipelines, up to CONCURRENT_ITEMS at a time.
+
+        All of them have passed when this returns, even if the callback was cancelled meanwhile.
+        """
         scraper: Any = self._engine.scraper
         process = partial(scraper.start_itemproc_async, response=response)
         pipelines = ItemPool(process, scraper.concurrent_items)
         try:
             async for item in outputs:
                 await pipelines.add(item)
-        except Exception:
-            scraper.handle_spider_error(Failure(), request, response)  # type: ignore[no-untyped-call]
-        await pipelines.end()
+        except BaseException as error:
+            self._end_callback(error, row, request, response)
+        while True:
+            try:
+                return await pipelines.end()
+            except asyncio.CancelledError as error:
+                self._end_callback(error, row, request, response)
 
-    async def _outputs(self, result: Any, row: Row) -> AsyncGenerator[Any, None]:
+    def _end_callback(
+        self, error: BaseException, row: Row, request: Request, response: Any
+    ) -> None:
+        """An error has ended a callback, or the middlewares that its output passes. Raises it again
+        if it is no outcome."""
+        if not self.uncaught.is_outcome(error, own_context=current_row.get() is row):
+            raise error
+        absorb(error)
+        self.uncaught.handle(error, request, response)
+
+    async def _outputs(
+        self, result: Any, row: Row, request: Request, response: Any
+    ) -> AsyncGenerator[Any, None]:
         """Schedule the requests that a callback yields, and yield its items.
 
         A request is scheduled at once, while its parent is known. While the committer is full, the
         callback waits.
         """
-        crawl = self._engine.crawl
         committer = self._committer
         requests = 0
         outputs = result if isinstance(result, AsyncIterator) else self._step(result, row)
-        async for output in outputs:
+        while True:
+            current_row.set(row)  # without asyncio, each call has a context of its own
+            try:
+                output = await anext(outputs)
+            except StopAsyncIteration:
+                return
+            except BaseException as error:
+                if isinstance(error, Exception):
+                    raise
+                self._end_callback(error, row, request, response)
+                return
             if isinstance(output, Request):
-                self._yielding = row
-                try:
-                    crawl(output)
-                finally:
-                    self._yielding = None
+                self._schedule(output, row)
                 requests += 1
             elif output is not None:
                 self.tag(output, row)
                 yield output
             if requests % ROOM_CHECK_REQUESTS == 0 and committer.full:
                 await committer.wait_for_room()
+
+    def _schedule(self, request: Request, row: Row) -> None:
+        """Schedule a request that the row's callback has yielded. If that raises, the row fails,
+        and the callback goes on, as in Scrapy."""
+        self._yielding = row
+        try:
+            self._crawl(request)
+        except BaseException as error:
+            if not self.uncaught.is_outcome(error):
+                raise
+            self._tracker.callback_failed(row, error)
+            logger.error(
+                "%s, which %s has yielded, could not be scheduled: %s",
+                request,
+                row.url,
+                describe(error),
+                exc_info=error,
+            )
+        finally:
+            self._yielding = None
 
     async def _step(self, result: Iterable[Any], row: Row) -> AsyncGenerator[Any, None]:
         """The outputs of a plain iterable. Requests that its code schedules itself are the row's
@@ -324,21 +337,38 @@ class EngineHooks:
 
     def _watch_item(self, start_itemproc: Callable[..., Any]) -> Callable[..., Any]:
         async def watched(item: Any, *args: Any, **kwargs: Any) -> Any:
-            row = self._untag(item)
+            yielded_by = self._untag(item)
+            row = yielded_by or current_row.get()
             if row is None or row.ended:
                 row = self._tracker.start.orphan_item()
-            token = _current_item.set(
-                ItemInPipelines(self._tracker.items, row, self._tracker.items.begin(row))
-            )
+            in_pipelines = ItemInPipelines(self._tracker.items, row)
+            in_pipelines.enter()
             try:
-                return await start_itemproc(item, *args, **kwargs)
-            except asyncio.CancelledError as error:
-                if is_cancellation(error):
-                    self._cancelled()
-                raise
-            finally:
-                _current_item.reset(token)
-                if row.kind is Kind.start_item:
-                    self._tracker.end_start_item(row)
+                await start_itemproc(item, *args, **kwargs)
+            except BaseException as error:
+                is_current = in_pipelines.is_current
+                if not self.uncaught.is_outcome(error, own_context=is_current):
+                    if not is_current:
+                        self._post(self._end_item, in_pipelines, error)
+                    raise
+                self._end_item(in_pipelines, error)
+                if yielded_by is None:
+                    raise  # to the user's code, which has called the pipelines itself
+                absorb(error)
+            else:
+                self._end_item(in_pipelines)
 
         return watched
+
+    def _end_item(self, item: ItemInPipelines, error: BaseException | None = None) -> None:
+        """An item has left the pipelines, with an error that Scrapy has not caught or without."""
+        item.leave()
+        row = item.row
+        if error is not None:
+            if not item.settled:
+                row.item_failed(item.occurrence, error)
+            origin = row.url or "start()"
+            what = describe(error)
+            logger.error("%s left the pipelines with an item of %s", what, origin, exc_info=error)
+        if row.kind is Kind.start_item:
+            self._tracker.end_start_item(row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scrapy_resume.engine.hooks import current_item
+from scrapy_resume.engine.current import current_item
 
 
 def item_key(item: Any) -> str | None:

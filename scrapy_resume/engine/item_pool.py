@@ -51,6 +51,7 @@ class ItemPool:
                 self._notify()
         finally:
             self._running -= 1
+            self._start_workers()  # in place of this one, if an item has ended it
             self._notify()
 
     def _notify(self) -> None:
@@ -66,7 +67,11 @@ class ItemPool:
             await self._room
         finally:
             timer.cancel()
-        self._tasks = [task for task in self._tasks if not task.done() or task.exception()]
+        self._tasks = [
+            task
+            for task in self._tasks
+            if not task.done() or (not task.cancelled() and task.exception())
+        ]
 
     def _add_workers(self, room: asyncio.Future[None], turns: int) -> None:
         if room.done():
@@ -79,9 +84,11 @@ class ItemPool:
         self._notify()
 
     async def end(self) -> None:
-        """Wait until all items are processed. Raises the first error of ``process``."""
+        """Wait until all items are processed. Raises the first ``Exception`` of ``process``."""
         while self._waiting and self._running:
             await self._wait_for_room()
         if self._tasks:
             await asyncio.wait(self._tasks)  # all of them, also where one raises
-        await asyncio.gather(*self._tasks)
+        for task in self._tasks:
+            if not task.cancelled() and isinstance(task.exception(), Exception):
+                task.result()

@@ -25,6 +25,7 @@ NEEDED: Final = {
         "crawler",
         "spider",
         "crawl",
+        "running",
         "close_spider_async",
     ),
     # The engine calls remove_request, which removes a request from inprogress.
@@ -37,11 +38,14 @@ NEEDED: Final = {
         "get_slot_key",
         "middleware",
         "_process_queue",
+        "_wait_for_download",
     ),
     "engine.downloader.middleware": ("middlewares",),
     # A slot exists from its first request on: a test verifies these parts, ``verify`` cannot.
     DOWNLOAD_SLOT: ("active", "queue", "transferring", "latercall"),
     "engine.scraper": (
+        "_scrape",
+        "_wait_for_processing",
         "call_spider_async",
         "handle_spider_error",
         "handle_spider_output_async",

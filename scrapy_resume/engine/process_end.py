@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from scrapy.utils.reactor import is_reactor_installed
@@ -12,26 +14,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class ProcessEnd:
-    """Calls ``reactor_stops`` when the reactor stops, and ``at_exit`` when the interpreter exits.
+logger = logging.getLogger("scrapy_resume")
 
-    Twisted waits for neither: what is begun in ``reactor_stops`` has to be awaited in ``at_exit``,
-    which may block. The event loop does not run any more then.
+
+class ProcessEnd:
+    """Calls ``loop_stops`` when the event loop stops, and ``at_exit`` when the interpreter exits.
+
+    Neither is waited for: what is begun in ``loop_stops`` has to be awaited in ``at_exit``, which
+    may block. The event loop does not run any more then.
+
+    Without a reactor, the end of the event loop is that all its tasks are cancelled. One task of
+    our own waits for nothing else: a task that somebody cancels alone does not end the process.
     """
 
-    def __init__(self, reactor_stops: Callable[[], None], at_exit: Callable[[], None]) -> None:
-        self._reactor_stops = reactor_stops
+    def __init__(self, loop_stops: Callable[[], None], at_exit: Callable[[], None]) -> None:
+        self._loop_stops = loop_stops
         self._at_exit = at_exit
         self._trigger: Any = None
+        self._canary: _Canary | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def watch(self) -> None:
         """Begin to watch. Called in the event loop."""
         atexit.register(self._at_exit)
         if is_reactor_installed():
             # Scrapy closes spiders gracefully in the phase "before", which ends before this one.
-            self._trigger = _reactor().addSystemEventTrigger(
-                "during", "shutdown", self._reactor_stops
-            )
+            self._trigger = _reactor().addSystemEventTrigger("during", "shutdown", self._loop_stops)
+        else:
+            loop = asyncio.get_running_loop()
+            self._canary = _Canary(self._loop_stops, loop)
+            self._task = loop.create_task(_wait(self._canary))
+
+    @property
+    def loop_torn_down(self) -> bool:
+        """All tasks of the event loop are cancelled, because it is about to be closed."""
+        return self._canary is not None and self._canary.cancelled()
 
     def unwatch(self) -> None:
         """Stop watching, because the job is closed."""
@@ -40,6 +57,33 @@ class ProcessEnd:
             with contextlib.suppress(KeyError, ValueError):  # the reactor runs its triggers now
                 _reactor().removeSystemEventTrigger(self._trigger)
             self._trigger = None
+        if self._canary is not None and not self._canary.done():
+            self._canary.set_result(None)
+
+
+class _Canary(asyncio.Future[None]):
+    """A future that nobody but the task that waits for it cancels.
+
+    It calls ``cancelled`` before any other task notices that it was cancelled too.
+    """
+
+    def __init__(self, cancelled: Callable[[], None], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._call = cancelled
+
+    def cancel(self, msg: Any = None) -> bool:
+        """The task is cancelled."""
+        cancelled = super().cancel(msg)
+        if cancelled:
+            try:
+                self._call()
+            except Exception:  # whoever closes the loop has more to do
+                logger.exception("The shutdown was not complete; the next run recovers the job")
+        return cancelled
+
+
+async def _wait(canary: _Canary) -> None:
+    await canary
 
 
 def _reactor() -> Any:

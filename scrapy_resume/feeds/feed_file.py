@@ -22,6 +22,7 @@ from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds.destination import destination_of, free_name, local_path
 from scrapy_resume.feeds.export_buffer import BufferStorage, ExportBuffer
 from scrapy_resume.feeds.feed_record import FeedRecord, Phase, rewound
+from scrapy_resume.ports.clock import leaves_event_loop
 
 if TYPE_CHECKING:
     from scrapy.extensions.feedexport import FeedSlot
@@ -146,8 +147,10 @@ class FeedFile:
     def _accepts(self, item: Any) -> bool:
         try:
             return bool(self.slot.filter.accepts(item))
-        except Exception:
+        except BaseException as error:
             # The user's filter raised. As in Scrapy, the item is left out and the log says so.
+            if leaves_event_loop(error):
+                raise
             self._context.item_failed(self.record.uri)
             return False
 
@@ -176,8 +179,10 @@ class FeedFile:
         assert self.slot.exporter is not None
         try:
             self.slot.exporter.export_item(item)
-        except Exception:
+        except BaseException as error:
             # As in Scrapy, the item is left out of this feed and the log says so.
+            if leaves_event_loop(error):
+                raise
             self._buffer.undo(mark)
             self._context.item_failed(self.record.uri)
 

@@ -91,6 +91,21 @@ class Clock(Protocol):
         loop has been closed, the call is discarded without an error."""
 
 
+def leaves_event_loop(error: BaseException) -> bool:
+    """Whether an error that user code raises leaves the event loop, which ends the process.
+
+    asyncio lets ``KeyboardInterrupt`` and ``SystemExit`` pass. Without a running asyncio loop it
+    is Twisted that calls the code: it catches them like any other error, and goes on.
+    """
+    if not isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 async def pause(clock: Clock, seconds: float) -> None:
     """Wait for ``seconds``."""
     waiter: Waiter[None] = clock.waiter()

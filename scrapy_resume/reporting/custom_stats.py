@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.errors import ConfigurationError
+from scrapy_resume.ports.clock import leaves_event_loop
 from scrapy_resume.reporting.documents import CUSTOM
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ class CustomStats:
         total = getattr(self._spider, TOTAL, None)
         try:
             return _checked(total(job()) if callable(total) else total, self._spider)
-        except Exception:
+        except BaseException as error:
+            if leaves_event_loop(error):
+                raise
             if not self._complained:
                 self._complained = True
                 logger.exception(

@@ -54,7 +54,8 @@ class CrawlRun:
             parts.engine,
             parts.guard,
             plan.settings.ignored_http_codes,
-            self.shutdown.forced_shutdown,
+            self.shutdown.torn_down,
+            parts.clock.post,
         )
 
     # ---- opening

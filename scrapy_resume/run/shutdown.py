@@ -98,6 +98,10 @@ class Shutdown:
         self._abandon = weakref.finalize(plan.crawler, plan.job.abandon)
         self._abandon.atexit = False
 
+    def torn_down(self) -> bool:
+        """Whether the event loop is being torn down by force: errors are no outcomes any more."""
+        return self._process_end.loop_torn_down
+
     def watch(self) -> None:
         """Force a shutdown if the process ends before the job is closed."""
         self._process_end.watch()

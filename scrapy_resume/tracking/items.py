@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.errors import ItemNotRecordableError
+from scrapy_resume.errors import ItemNotRecordableError, describe
 from scrapy_resume.model import EVERY_RUN_ITEM, State, digest
+from scrapy_resume.ports.clock import leaves_event_loop
 from scrapy_resume.store.contract import ItemRecord
 
 if TYPE_CHECKING:
@@ -86,11 +87,19 @@ class OpenItems:
         try:
             payload = self._codec.encode_item(item)
             key = self._key(item)
-        except ItemNotRecordableError as error:
+        except BaseException as error:  # of the user's codec or RESUME_ITEM_KEY too
+            if leaves_event_loop(error):
+                raise
             row.set_outcome(State.failed, type(error).__name__, str(error))
             row.items_failed += 1
             self._stats.inc_value("resume/items/not_recordable")
-            logger.error("An item of %s cannot be serialized: %s", row.url or "start()", error)
+            known = isinstance(error, ItemNotRecordableError)
+            logger.error(
+                "An item of %s cannot be serialized: %s",
+                row.url or "start()",
+                error if known else describe(error),
+                exc_info=None if known else error,
+            )
             return
         if key is None and row.every_run:
             key = EVERY_RUN_ITEM + self.key_of(row, occurrence)

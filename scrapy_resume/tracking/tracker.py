@@ -83,7 +83,11 @@ class Tracker:
         if row is None:
             return self.admissions.admit(request, parent)
         row.awaits_continuation = False
-        row.continued = self.admissions.continue_row(row, request)
+        try:
+            row.continued = self.admissions.continue_row(row, request)
+        except BaseException as error:
+            self.callback_failed(row, error)
+            raise
         self.wake()
         return row.continued
 
@@ -203,8 +207,16 @@ class Tracker:
         row.set_outcome(outcome.state, outcome.error, outcome.message, outcome.http_status)
 
     def callback_failed(self, row: Row, error: BaseException) -> None:
-        """The callback or the errback has raised an error."""
+        """User code that belongs to the row has raised an error: a callback, an errback, a
+        middleware, a signal handler."""
         row.set_outcome(State.failed, type(error).__name__, str(error))
+
+    def not_scheduled(self, request: Request, error: BaseException) -> None:
+        """A request could not be scheduled: a handler of ``request_scheduled`` has raised an error
+        that Scrapy does not catch. If it continues a row, that is the row's outcome."""
+        row = self._continuations.get(request)
+        if row is not None:
+            self.callback_failed(row, error)
 
     def engine_done(self, request: Request) -> None:
         """The engine is done with the request."""

@@ -63,7 +63,7 @@ class Participant:
     def __init__(self) -> None:
         self.answers = 0
         self.errors: list[Exception] = []
-        self.trouble: Exception | None = None
+        self.trouble: BaseException | None = None
 
     def complete(self, batch: Batch) -> None:
         if self.trouble is not None:
@@ -229,6 +229,41 @@ async def test_a_batch_is_not_sent_without_state_that_cannot_be_serialized() -> 
         await asyncio.wait_for(bench.sent(), 0.05)
     assert bench.participant.errors == [bench.participant.trouble]
     assert bench.job.kept == []
+
+
+@pytest.mark.parametrize("trouble", [ValueError("codec"), asyncio.CancelledError("codec")])
+@in_event_loop
+async def test_a_batch_that_user_code_cannot_complete_ends_the_commits(
+    trouble: BaseException,
+) -> None:
+    bench = Bench()
+    bench.participant.trouble = trouble
+    bench.release(1)
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(bench.sent(), 0.05)
+    [error] = bench.participant.errors
+    assert trouble in (error, error.__cause__)
+    assert bench.committer.sealed
+
+
+@in_event_loop
+async def test_the_last_batch_sets_no_timer_while_it_is_completed() -> None:
+    """The event loop may be closed by then."""
+    bench = Bench()
+    bench.release(1)
+
+    def no_timers(*values: Any) -> Any:
+        raise RuntimeError("no running event loop")
+
+    def complete(batch: Batch) -> None:
+        bench.release(2)
+        bench.committer.send_soon()
+
+    bench.committer._clock.call_later = no_timers  # type: ignore[method-assign]
+    bench.participant.complete = complete  # type: ignore[method-assign]
+    bench.committer.send_last_batch(Closing("paused", "shutdown"))
+    bench.thread.answer()
+    assert bench.rows() == [[1, 2]]
 
 
 @in_event_loop

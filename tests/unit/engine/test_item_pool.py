@@ -94,3 +94,20 @@ async def test_an_item_that_raises_stops_no_other_and_is_raised_at_the_end() -> 
     with pytest.raises(ValueError, match="three"):
         await run(100, 10, fail_once)
     assert len(done) == 99
+
+
+@in_event_loop
+async def test_a_worker_that_an_item_cancels_stops_no_other_item() -> None:
+    done: list[int] = []
+
+    async def cancel_some(item: int) -> None:
+        await asyncio.sleep(0)
+        if item % 3 == 0:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        await asyncio.sleep(0)
+        done.append(item)
+
+    await run(60, 2, cancel_some)
+    assert sorted(done) == [item for item in range(60) if item % 3]

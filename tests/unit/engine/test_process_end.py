@@ -108,21 +108,66 @@ def test_a_job_may_be_closed_while_the_reactor_runs_its_triggers(
 
 
 PROGRAM = """
+import asyncio
+
 from scrapy_resume.engine.process_end import ProcessEnd
 
-end = ProcessEnd(lambda: None, lambda: print("shut down"))
-end.watch()
-if {unwatched}:
-    end.unwatch()
+end = ProcessEnd(lambda: print("loop", end.loop_torn_down), lambda: print("exit"))
+
+
+async def watch():
+    end.watch()
+    await asyncio.sleep(0)
+    {then}
+
+
+{run}(watch())
 """
+"""What ends without a reactor, and what is called then."""
 
 
-@pytest.mark.parametrize(("unwatched", "printed"), [(False, "shut down"), (True, "")])
-def test_an_interpreter_that_exits_without_a_reactor_shuts_down(
-    unwatched: bool, printed: str
-) -> None:
-    program = PROGRAM.format(unwatched=unwatched)
+def printed_by(then: str = "", run: str = "asyncio.run") -> list[str]:
+    program = PROGRAM.format(then=then, run=run)
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert ended.stdout.strip() == printed
+    return ended.stdout.splitlines()
+
+
+def test_an_interpreter_that_exits_without_a_reactor_shuts_down() -> None:
+    assert printed_by(run="asyncio.new_event_loop().run_until_complete") == ["exit"]
+
+
+def test_nothing_is_called_without_a_reactor_after_unwatch() -> None:
+    assert printed_by(then="end.unwatch()") == []
+
+
+def test_a_loop_whose_tasks_are_all_cancelled_calls_before_any_task_notices() -> None:
+    then = """
+    async def survive():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            print("cancelled")
+
+    end.task = asyncio.ensure_future(survive())
+    await asyncio.sleep(0)
+    """
+    assert printed_by(then) == ["loop True", "cancelled", "exit"]
+
+
+def test_a_task_that_is_cancelled_alone_ends_nothing() -> None:
+    then = """
+    task = asyncio.ensure_future(asyncio.sleep(60))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    print(task.cancelled(), end.loop_torn_down)
+    end.unwatch()
+    """
+    assert printed_by(then) == ["True False"]
+
+
+def test_a_shutdown_that_raises_does_not_keep_the_loop_from_closing() -> None:
+    then = "end._canary._call = lambda: 1 / 0"
+    assert printed_by(then) == ["exit"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from itertools import count
@@ -88,7 +89,13 @@ def test_a_function_is_called_no_more_than_once_a_second() -> None:
     assert calls == [JOB, JOB]
 
 
-@pytest.mark.parametrize("total", [lambda job: 1 / 0, lambda job: "many", lambda job: -1])
+def cancelled(job: Any) -> float:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    "total", [lambda job: 1 / 0, lambda job: "many", lambda job: -1, cancelled]
+)
 def test_a_function_that_fails_is_logged_once_and_the_crawl_goes_on(
     total: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
