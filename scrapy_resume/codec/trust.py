@@ -48,9 +48,12 @@ class Trust:
     @classmethod
     def in_spider(cls, spider: object | None, packages: Iterable[str] = ()) -> Trust:
         """Trust the modules of the spider's class and its base classes, and ``packages``."""
-        if spider is None:
-            return cls((), packages)
-        own, *bases = type(spider).__mro__
+        return cls((), packages) if spider is None else cls.in_class(type(spider), packages)
+
+    @classmethod
+    def in_class(cls, kind: type, packages: Iterable[str] = ()) -> Trust:
+        """The same for a spider's class."""
+        own, *bases = kind.__mro__
         modules = [base.__module__ for base in bases if not _is_standard(base.__module__)]
         return cls([own.__module__, *modules], packages)
 
@@ -65,6 +68,10 @@ class Trust:
             )
             self._covered[module] = covered
         return covered
+
+    def is_loaded(self, path: str) -> bool:
+        """Whether the module of a path is loaded."""
+        return path.partition(":")[0] in sys.modules
 
     def defines(self, target: Any) -> bool:
         """Whether a function or a class is defined in a trusted module; for a class method, both

@@ -82,7 +82,7 @@ def _is_exception(kind: object) -> bool:
 
 _TAGGED_TYPES = (*scalars(), *containers())
 
-_PLAIN_CLASSES: Final = {
+PLAIN_CLASSES: Final = {
     f"{kind.__module__}:{kind.__qualname__}": kind
     for kind in (
         *(row.type for row in _TAGGED_TYPES),
@@ -123,7 +123,7 @@ def _write_class(writer: Writer, value: type, depth: int) -> Any:
     if is_item_type(value):
         return {"$class": writer.type_path(value)}
     path = writer.path_of(value)
-    if path not in _PLAIN_CLASSES:
+    if path not in PLAIN_CLASSES:
         writer.trust.refuse_to_name(value, path)
     return {"$class": path}
 
@@ -131,7 +131,7 @@ def _write_class(writer: Writer, value: type, depth: int) -> Any:
 def _read_class(reader: Reader, tree: dict[str, Any]) -> Any:
     """A plain class, an item type, or a class of a trusted module, imported if necessary."""
     path = tree["$class"]
-    plain = _PLAIN_CLASSES.get(path)
+    plain = PLAIN_CLASSES.get(path)
     if plain is not None:
         return plain
     try:

@@ -182,6 +182,14 @@ class Reports:
             for payload in self._reader.item_payloads(key)
         )
 
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job without its requests, as the store has it."""
+        return self._reader.summary(key)
+
+    def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
+        """What the codec has written of the job; see ``store.contract.Reader``."""
+        return self._reader.recorded_texts(key)
+
     def requests(
         self,
         job: str | JobKey | None = None,
