@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scrapy import Request
 
 from scrapy_resume.codec.callables import Callables
-from scrapy_resume.codec.json_text import TAG_MARK, dumps, loads, plain_text
+from scrapy_resume.codec.json_text import TAG_MARK, dumps, loads, plain_text, refuse_long
 from scrapy_resume.codec.registered_codecs import registered_types
 from scrapy_resume.codec.requests import check_layout, request_from_text, request_text
 from scrapy_resume.codec.trust import Trust, TrustAll
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.codec.values import ItemWriter, LenientReader, ValueReader, ValueWriter
-from scrapy_resume.errors import ItemNotRecordableError, NotRecordableError, ResumeError
+from scrapy_resume.errors import (
+    ItemNotRecordableError,
+    NotRecordableError,
+    ResumeError,
+    StoreDamagedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -65,8 +70,8 @@ class Codec:
         kind = type(request)
         try:
             if kind in self._registered:
-                return dumps(self._requests.write(request))
-            text = request_text(self._requests, request)
+                return refuse_long(dumps(self._requests.write(request)))
+            text = refuse_long(request_text(self._requests, request))
         except UnserializableError as error:
             raise NotRecordableError(error.describe()) from error
         except RecursionError as error:
@@ -136,7 +141,7 @@ class Codec:
 
 def _text(writer: Writer, value: Any) -> str:
     try:
-        return plain_text(value) or dumps(writer.write(value))
+        return refuse_long(plain_text(value) or dumps(writer.write(value)))
     except RecursionError as error:
         raise UnserializableError("is nested too deeply") from error
 
@@ -144,4 +149,12 @@ def _text(writer: Writer, value: Any) -> str:
 def _read(reader: Reader, text: str) -> Any:
     """The value. In text without a tag the tree is the value."""
     tree = loads(text)
-    return reader.read(tree) if TAG_MARK in text else tree
+    if TAG_MARK not in text:
+        return tree
+    try:
+        return reader.read(tree)
+    except RecursionError as error:
+        raise StoreDamagedError(
+            "a record in the store is nested deeper than any that is written; restore the job from "
+            "a backup, or begin a new one"
+        ) from error

@@ -53,6 +53,7 @@ from scrapy_resume.store.sqlite.files import (
     job_path,
     lock_path,
     make_directory,
+    schema_version,
     sync,
 )
 from scrapy_resume.store.sqlite.job import SqliteJob
@@ -254,6 +255,7 @@ class SqliteStore:
             with translated(path):
                 connection = connect(path, FILES["configure_owner"], mode="rw")
                 try:
+                    schema_version(connection, path)
                     with transaction(connection):
                         rows = [(event,) for event in events]
                         connection.executemany(COMMIT["delete_event"], rows)

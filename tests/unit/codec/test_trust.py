@@ -25,6 +25,7 @@ from scrapy_resume.codec import Codec
 from scrapy_resume.codec.trust import Trust
 from scrapy_resume.errors import (
     CallbackMissingError,
+    ItemNotRecordableError,
     NotRecordableError,
     ResumeError,
     StoreDamagedError,
@@ -486,3 +487,27 @@ def test_the_types_of_the_codec_itself_can_be_forged_into_no_call():
         with pytest.raises(UntrustedNameError):
             Codec().decode_value(json.dumps(tree))
     assert Codec().decode_value('{"$namespace":{"a":1}}') == SimpleNamespace(a=1)
+
+
+@pytest.mark.parametrize("depth", [5_000, 200_000])
+@pytest.mark.parametrize("opening", ["[", '{"a":', '{"$tuple":[', '{"$request":"a","meta":{"a":'])
+def test_a_record_that_is_nested_too_deeply_is_an_error_of_the_store(opening, depth):
+    closing = {"[": "]", '{"a":': "}", '{"$tuple":[': "]}"}.get(opening, "}}")
+    text = opening * depth + "1" + closing * depth
+    codec = Codec(TrustedSpider())
+    for read in (
+        lambda: codec.decode_value('{"$tuple":[' + text + "]}"),
+        lambda: codec.decode_item('{"$tuple":[' + text + "]}"),
+        lambda: codec.decode_request(URL, f'{{"meta":{{"b":{{"$tuple":[]}},"a":{text}}}}}'),
+    ):
+        with pytest.raises(StoreDamagedError):
+            read()
+
+
+def test_a_record_that_is_too_long_is_refused_when_it_is_written(monkeypatch):
+    monkeypatch.setattr("scrapy_resume.codec.json_text.LONGEST_TEXT", 100)
+    codec = Codec(TrustedSpider())
+    with pytest.raises(NotRecordableError, match="198 characters"):
+        codec.encode_request(Request(URL, meta={"a": "b" * 181}))
+    with pytest.raises(ItemNotRecordableError, match="100 are the most"):
+        codec.encode_item({"a": "b" * 200})
