@@ -18,9 +18,6 @@ from tests.support.stores import on_postgres
 pytestmark = pytest.mark.skipif(on_postgres(), reason="a job's file is of a store in a directory")
 
 SPIDER = """
-from pydoc import plain  # a foreign function: plain(text) gives text
-from operator import itemgetter
-
 import scrapy
 from scrapy.exceptions import CloseSpider
 
@@ -123,3 +120,56 @@ def test_a_forged_callback_is_held_and_said_loudly_and_the_rest_is_crawled(crawl
     assert len(crawl.items()) == 4
     (held,) = json.loads(crawl.scrapy("resume", "requests", "--state", "pending", "--json").text)
     assert (held["attempts"], held["crashes"]) == (0, 0)
+
+
+def test_a_forged_feed_record_writes_no_other_file(crawl: Crawl) -> None:
+    feeds = json.dumps({"out.jsonl": {"format": "jsonlines", "overwrite": True}})
+    first = crawl.crawl(stop="yes", RESUME_JOB="hostile", CONCURRENT_REQUESTS=1, FEEDS=feeds)
+    assert first.exit_code == 0, first.tail()
+    precious = crawl.folder / "precious.jsonl"
+    precious.write_text("precious")
+    before = (crawl.folder / "out.jsonl").read_text()
+    crawl.change("UPDATE feed SET record = json_set(record, '$.path', ?)", str(precious))
+    run = crawl.crawl(RESUME_JOB="hostile", FEEDS=feeds)
+    assert run.exit_code == 1, run.tail()
+    assert str(precious) in run.text
+    assert precious.read_text() == "precious"
+    assert (crawl.folder / "out.jsonl").read_text() == before
+    assert crawl.job()["status"] == "paused"
+    assert len(crawl.items()) == 5
+
+
+def test_forged_state_is_refused_before_anything_is_fetched(crawl: Crawl) -> None:
+    paused(crawl)
+    crawl.change(
+        "INSERT OR REPLACE INTO spider_state (one, payload) VALUES (1, ?)",
+        json.dumps({"a": {"$class": "subprocess:Popen"}}),
+    )
+    assert "subprocess:Popen is named by 1 spider.state" in crawl.scrapy("resume", "verify").text
+    run = crawl.crawl(RESUME_JOB="hostile")
+    assert run.exit_code == 1
+    assert "RESUME_TRUSTED = ['subprocess']" in run.text
+    assert crawl.job()["requests"]["done"] == 1
+
+
+def test_a_foreign_callback_runs_from_memory_and_gives_the_same_items(crawl: Crawl) -> None:
+    spider = crawl.folder / "hostile.py"
+    (crawl.folder / "vendor_parsers.py").write_text(
+        "def parse_there(response):\n    yield {'there': response.url}\n"
+    )
+    text = spider.read_text().replace(
+        'yield scrapy.Request("data:,here", parse_here)',
+        'yield scrapy.Request("data:,there", parse_there)\n'
+        '        yield scrapy.Request("data:,also", parse_there)',
+    )
+    spider.write_text(f"from vendor_parsers import parse_there\n{text}")
+    run = crawl.crawl(RESUME_JOB="hostile")
+    assert run.exit_code == 0, run.tail()
+    assert run.text.count("RESUME_TRUSTED = ['vendor_parsers']") == 1, run.tail()
+    assert "'resume/unrecorded': 2" in run.text
+    found = sorted(json.dumps(item) for item in crawl.items())
+    assert len(found) == 6
+    again = crawl.crawl(RESUME_JOB="hostile", RESUME_TRUSTED="vendor_parsers")
+    assert again.exit_code == 0, again.tail()
+    assert "resume/unrecorded" not in again.text
+    assert sorted(json.dumps(item) for item in crawl.items()) == found
