@@ -109,6 +109,12 @@ def test_a_forged_callback_is_held_and_said_loudly_and_the_rest_is_crawled(crawl
     assert verified.exit_code == 1
     assert "pydoc:pipepager" in verified.text
     assert "1 request" in verified.text
+    copy = str(crawl.folder / "copy")
+    assert crawl.scrapy("resume", "backup", "hostile", copy).exit_code == 0
+    assert crawl.scrapy("resume", "reset", "hostile", "--yes").exit_code == 0
+    restored = crawl.scrapy("resume", "restore", copy)
+    assert restored.exit_code == 0
+    assert "pydoc:pipepager is named by 1 request" in restored.text
 
     run = crawl.crawl(RESUME_JOB="hostile")
     assert run.exit_code == 1, run.tail()
