@@ -122,6 +122,7 @@ def test_a_forged_callback_is_held_and_said_loudly_and_the_rest_is_crawled(crawl
     assert not mark.exists()
     job = crawl.job()
     assert (job["status"], job["reason"]) == ("paused", "callback_missing")
+    assert "scrapy resume verify hostile#1" in crawl.scrapy("resume", "status").text
     assert (job["requests"]["pending"], job["requests"]["failed"]) == (1, 0)
     assert len(crawl.items()) == 4
     (held,) = json.loads(crawl.scrapy("resume", "requests", "--state", "pending", "--json").text)
