@@ -17,6 +17,7 @@
     ├── ItemNotRecordableError      an item that cannot be serialized
     ├── StateNotRecordableError     a value in ``spider.state`` that cannot be serialized
     ├── CallbackMissingError        a stored request names something that the code no longer has
+    │   └── UntrustedNameError      or something that RESUME_TRUSTED does not cover
     ├── HostUnavailableError        a host failed all probes of its circuit breaker
     ├── HeldBackError               a request was not sent, because its host is to be left alone
     ├── StartInterruptedError       ``start()`` was ended by an error that Scrapy does not catch
@@ -136,6 +137,21 @@ class StateNotRecordableError(ResumeError):
 
 class CallbackMissingError(ResumeError):
     """A stored request names a callback, class or function that the code no longer has."""
+
+
+class UntrustedNameError(CallbackMissingError):
+    """A stored record names code that is neither the spider's nor the project's, and that
+    RESUME_TRUSTED does not cover. It was not imported and not called."""
+
+    def __init__(self, path: str) -> None:
+        """``path``: the name, such as ``pkg.mod:name``."""
+        self.path = path
+        module = path.partition(":")[0]
+        super().__init__(
+            f"a stored record names {path}, which is neither the spider's nor the project's code; "
+            "it was not imported and not called. If your crawl uses it, set RESUME_TRUSTED = "
+            f"[{module!r}]; if not, somebody else has written to the job"
+        )
 
 
 class HostUnavailableError(ResumeError):

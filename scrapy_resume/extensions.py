@@ -17,6 +17,7 @@ from scrapy_resume.run.open_run import open_run
 from scrapy_resume.run.order_polling import POLL_SECONDS
 from scrapy_resume.run.refuse import refuse
 from scrapy_resume.run.run_log import RunLog
+from scrapy_resume.tracking.held import REASON as HELD_REASON
 
 if TYPE_CHECKING:
     from scrapy import Request, Spider
@@ -181,13 +182,18 @@ class ResumeExtension:
         if run.start_failed and reason == "finished":
             # Scrapy before 2.19 closes the spider as finished after start() raised.
             reason = "start_error"
+        if run.tracker.held and reason == "finished":
+            reason = HELD_REASON
         new_status = await run.shutdown.close(reason, final)
         self._feeds_failed = not final.feeds_delivered
+        run.tracker.held.log()
         self._log.log_end(new_status, reason)
 
     def engine_stopped(self) -> None:
-        """Have the process end with exit code 1 if a commit or a feed has failed."""
-        if self.run.shutdown.failure is not None or self._feeds_failed:
+        """Have the process end with exit code 1 if a commit or a feed has failed, or requests are
+        held."""
+        run = self.run
+        if run.shutdown.failure is not None or self._feeds_failed or run.tracker.held:
             # Scrapy's commands exit with code 1 if the crawler has no spider.
             self._crawler.spider = None
 

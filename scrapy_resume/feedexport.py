@@ -26,6 +26,7 @@ from scrapy_resume.feeds.committed_items import CommittedItems, ItemsOfRun
 from scrapy_resume.feeds.context import FeedContext, FeedPlan
 from scrapy_resume.feeds.feed import Feed
 from scrapy_resume.feeds.feed_record import FeedRecord, decode_record
+from scrapy_resume.feeds.recorded_place import is_of_feed
 from scrapy_resume.model import digest
 from scrapy_resume.ports.clock import pause
 
@@ -81,6 +82,8 @@ class ResumeFeedExporter(SlotMakingExporter):
         self._source = self._source_of(self._part)
         self._context = self._new_context(self._source, fence=run.settings.force)
         self._followers: list[Feed] = []
+        self._refused = False
+        """The store has recorded a file that is none of a feed's."""
         self._following: list[Deferred[None]] = []
         run.listeners.attach_feeds(self)
         formats = {self.exporters[options["format"]] for options in self.feeds.values()}
@@ -148,9 +151,27 @@ class ResumeFeedExporter(SlotMakingExporter):
         )
 
     def _follow(self, context: FeedContext, plan: FeedPlan, records: Sequence[FeedRecord]) -> None:
+        foreign = [record for record in records if not self._is_of_feed(record, plan)]
+        if foreign:
+            self._refused = True
+            logger.error(
+                "Feed %s: the store has recorded %s for it, which is no file of that feed: "
+                "somebody else has written to the job. Nothing is written. Restore the job from a "
+                "backup, or export its items: scrapy resume export",
+                plan.name,
+                foreign[0].path or foreign[0].uri,
+            )
+            return
         feed = Feed(context, plan, records, self._slot_ended)
         self._followers.append(feed)
         self._following.append(deferred_from_coro(feed.follow()))
+
+    def _is_of_feed(self, record: FeedRecord, plan: FeedPlan) -> bool:
+        def filled(text: str) -> str:
+            uri: str = _fill_uri(text, self.uri_parameters(plan.options, None))
+            return uri
+
+        return is_of_feed(record, plan.name, filled)
 
     def _complete_parts_of_dead_workers(self, notes: Iterable[FeedNote]) -> None:
         """Cut back, complete and deliver the parts of workers that have died."""
@@ -218,7 +239,7 @@ class ResumeFeedExporter(SlotMakingExporter):
             await maybe_deferred_to_future(feed)
         self._close_contexts()
         await self.crawler.signals.send_catch_log_async(signals.feed_exporter_closed)
-        return not any(feed.failed for feed in self._followers)
+        return not self._refused and not any(feed.failed for feed in self._followers)
 
     def _close_contexts(self) -> None:
         for context in self._contexts:

@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scrapy import Request
 
 from scrapy_resume.codec.callables import Callables
-from scrapy_resume.codec.json_text import TAG_MARK, dumps, loads, plain_text
+from scrapy_resume.codec.json_text import TAG_MARK, dumps, loads, plain_text, refuse_long
 from scrapy_resume.codec.registered_codecs import registered_types
 from scrapy_resume.codec.requests import check_layout, request_from_text, request_text
+from scrapy_resume.codec.trust import Trust, TrustAll
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.codec.values import ItemWriter, LenientReader, ValueReader, ValueWriter
-from scrapy_resume.errors import ItemNotRecordableError, NotRecordableError, ResumeError
+from scrapy_resume.errors import (
+    ItemNotRecordableError,
+    NotRecordableError,
+    ResumeError,
+    StoreDamagedError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from scrapy import Spider
 
@@ -29,10 +35,14 @@ class Codec:
     """The version of the format. The store keeps it with the job; the records do not have it."""
 
     def __init__(
-        self, spider: Spider | None = None, codecs: Mapping[str, str] | None = None
+        self,
+        spider: Spider | None = None,
+        codecs: Mapping[str, str] | None = None,
+        packages: Collection[str] = (),
     ) -> None:
         """``spider``: the one whose methods callbacks are; ``None`` for readers, who cannot restore
-        callbacks. ``codecs``: the setting ``RESUME_CODECS``.
+        callbacks. ``codecs``: the setting ``RESUME_CODECS``. ``packages``: prefixes of the modules
+        that are trusted beside the spider's (see ``trust``).
 
         Raises ConfigurationError for an entry of ``codecs`` that cannot be used.
         """
@@ -41,12 +51,15 @@ class Codec:
         # ``__main__`` is another module in other processes. A request that refers to it is refused
         # and can run from memory. An item cannot, and the same command will find its class again.
         other = ("__main__",)
-        self._requests = ValueWriter(Callables(spider, other), registered, other)
-        self._values = ValueWriter(Callables(spider), registered)
-        self._items = ItemWriter(Callables(spider), registered)
+        trust = Trust.in_spider(spider, packages)
+        callables = Callables(spider, trust)
+        self._requests = ValueWriter(Callables(spider, trust, other), registered, trust, other)
+        self._values = ValueWriter(callables, registered, trust)
+        # What a crawl gives must not depend on who may name it.
+        self._items = ItemWriter(Callables(spider, TrustAll()), registered, TrustAll())
         self._registered = registered
-        self._reader = ValueReader(Callables(spider), registered)
-        self._lenient_reader = LenientReader(Callables(spider), registered)
+        self._reader = ValueReader(callables, registered, trust)
+        self._lenient_reader = LenientReader(callables, registered, trust)
         self._proven: set[type] = {Request}
 
     def encode_request(self, request: Request) -> str:
@@ -57,8 +70,8 @@ class Codec:
         kind = type(request)
         try:
             if kind in self._registered:
-                return dumps(self._requests.write(request))
-            text = request_text(self._requests, request)
+                return refuse_long(dumps(self._requests.write(request)))
+            text = refuse_long(request_text(self._requests, request))
         except UnserializableError as error:
             raise NotRecordableError(error.describe()) from error
         except RecursionError as error:
@@ -128,7 +141,7 @@ class Codec:
 
 def _text(writer: Writer, value: Any) -> str:
     try:
-        return plain_text(value) or dumps(writer.write(value))
+        return refuse_long(plain_text(value) or dumps(writer.write(value)))
     except RecursionError as error:
         raise UnserializableError("is nested too deeply") from error
 
@@ -136,4 +149,12 @@ def _text(writer: Writer, value: Any) -> str:
 def _read(reader: Reader, text: str) -> Any:
     """The value. In text without a tag the tree is the value."""
     tree = loads(text)
-    return reader.read(tree) if TAG_MARK in text else tree
+    if TAG_MARK not in text:
+        return tree
+    try:
+        return reader.read(tree)
+    except RecursionError as error:
+        raise StoreDamagedError(
+            "a record in the store is nested deeper than any that is written; restore the job from "
+            "a backup, or begin a new one"
+        ) from error

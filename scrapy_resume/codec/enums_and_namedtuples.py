@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, EnumMeta
 from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.codec.containers import read_entries, write_fields
-from scrapy_resume.codec.import_paths import resolve_class
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.errors import CallbackMissingError
 
@@ -20,9 +19,9 @@ def enum_or_namedtuple_writer(writer: Writer, kind: type) -> Write | None:
     Raises UnserializableError if the class's import path does not lead back to it.
     """
     if _is_enum(kind):
-        return _enum_writer(writer.path_of(kind))
+        return _enum_writer(writer.type_path(kind))
     if _is_namedtuple(kind):
-        return _namedtuple_writer(writer.path_of(kind))
+        return _namedtuple_writer(writer.type_path(kind))
     return None
 
 
@@ -31,12 +30,15 @@ def read_enum(reader: Reader, tree: dict[str, Any]) -> Any:
 
     Raises CallbackMissingError if there is neither.
     """
-    kind: Any = resolve_class(tree["$enum"], _is_enum, "an enum")
+    kind: Any = reader.trust.resolve_type(tree["$enum"], _is_enum, "an enum")
     if tree["name"] in kind.__members__:
         return kind.__members__[tree["name"]]
     try:
-        return kind(reader.read(tree["value"]))
-    except (KeyError, ValueError) as error:
+        value = reader.read(tree["value"])
+        if not reader.trust.defines(kind) and not _finds_members_as_usual(kind):
+            return next(member for member in kind if member.value == value)
+        return kind(value)
+    except (KeyError, ValueError, StopIteration) as error:
         raise CallbackMissingError(
             f"a stored record names {type_name(kind)}.{tree['name']}, which does not exist any "
             "more; put it back, or begin a new job"
@@ -48,7 +50,7 @@ def read_namedtuple(reader: Reader, tree: dict[str, Any]) -> Any:
 
     Raises CallbackMissingError if the class has other fields now.
     """
-    kind: Any = resolve_class(tree["$namedtuple"], _is_namedtuple, "a named tuple")
+    kind: Any = reader.trust.resolve_type(tree["$namedtuple"], _is_namedtuple, "a named tuple")
     fields = {**kind._field_defaults, **read_entries(reader, tree["fields"])}
     if fields.keys() != set(kind._fields):
         raise CallbackMissingError(
@@ -91,3 +93,9 @@ def _is_namedtuple(kind: type) -> bool:
 
 def _is_enum(kind: type) -> bool:
     return issubclass(kind, Enum)
+
+
+def _finds_members_as_usual(kind: Any) -> bool:
+    """Whether looking up a member by its value runs no code but that of ``enum``."""
+    own = (base for base in kind.__mro__ if base.__module__ != "enum")
+    return type(kind) is EnumMeta and not any("_missing_" in vars(base) for base in own)

@@ -11,7 +11,7 @@ from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.errors import CallbackMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
 
 def path_of(target: Any, unnameable: Collection[str] = ()) -> str:
@@ -19,10 +19,7 @@ def path_of(target: Any, unnameable: Collection[str] = ()) -> str:
 
     Raises UnserializableError if there is none, or if its module is in ``unnameable``.
     """
-    if isinstance(target, MethodType) and isinstance(target.__self__, type):
-        path = f"{path_of(target.__self__, unnameable)}.{target.__name__}"
-    else:
-        path = _own_path(target, unnameable)
+    path = own_path(target, unnameable)
     module_name, _, qualname = path.partition(":")
     try:
         found = _walk(sys.modules[module_name], qualname)
@@ -34,35 +31,24 @@ def path_of(target: Any, unnameable: Collection[str] = ()) -> str:
 
 
 def resolve(path: str) -> Any:
-    """The object at the path. Loaded modules are searched first, so that the file that ``scrapy
-    runspider`` has imported is found under its stem.
-
-    Raises CallbackMissingError if the module cannot be imported or lacks the name.
+    """The object at a path that a setting names, not the store (see ``trust``). Loaded modules are
+    searched first. Raises CallbackMissingError if the module cannot be imported or lacks the name.
     """
     module_name, _, qualname = path.partition(":")
     try:
         module = sys.modules.get(module_name) or import_module(module_name)
         return _walk(module, qualname)
     except Exception as error:
-        raise CallbackMissingError(
-            f"a stored record names {path}, which cannot be loaded ({error!r}); put it back "
-            "under that name, or begin a new job"
-        ) from error
+        raise CallbackMissingError(f"{path} cannot be loaded ({error!r})") from error
 
 
-def resolve_class(path: str, fits: Callable[[type], bool], what: str) -> type[Any]:
-    """The class at the path. Raises CallbackMissingError if there is none, or if it does not fit.
+def own_path(target: Any, unnameable: Collection[str] = ()) -> str:
+    """The path that an object itself says is its own; nothing is looked up there.
 
-    So a store that somebody else has written cannot instantiate any class it likes. ``what``
-    describes the expected class in the error.
+    Raises UnserializableError if it has none, or if its module is in ``unnameable``.
     """
-    found = resolve(path)
-    if not isinstance(found, type) or not fits(found):
-        raise CallbackMissingError(f"a stored record names {path}, which is not {what} now")
-    return found
-
-
-def _own_path(target: Any, unnameable: Collection[str]) -> str:
+    if isinstance(target, MethodType) and isinstance(target.__self__, type):
+        return f"{own_path(target.__self__, unnameable)}.{target.__name__}"
     module_name = getattr(target, "__module__", None)
     qualname = getattr(target, "__qualname__", None)
     if type(module_name) is not str or type(qualname) is not str:

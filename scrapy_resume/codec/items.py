@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 from scrapy import Item
 
 from scrapy_resume.codec.containers import read_entries, write_entries, write_fields
-from scrapy_resume.codec.import_paths import resolve_class
 from scrapy_resume.codec.instance_state import blank, set_state, slots_of, state_of
 from scrapy_resume.codec.unserializable import type_name
-from scrapy_resume.errors import CallbackMissingError
+from scrapy_resume.errors import CallbackMissingError, UntrustedNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 _MODEL_SLOTS = ("__pydantic_fields_set__", "__fields_set__")
 _ITEM_VALUES = "_values"
+_PLAIN_FACTORIES = (list, dict, set, tuple, frozenset)
 
 
 def item_writer(writer: Writer, kind: type) -> Write | None:
@@ -33,7 +33,7 @@ def item_writer(writer: Writer, kind: type) -> Write | None:
 
     Raises UnserializableError if the class's import path does not lead back to it.
     """
-    if not _has_fields(kind):
+    if not is_item_type(kind):
         return None
     write = _item_writer if issubclass(kind, Item) else _instance_writer
     return write(writer.class_path(kind))
@@ -41,7 +41,7 @@ def item_writer(writer: Writer, kind: type) -> Write | None:
 
 def read_item(reader: Reader, tree: dict[str, Any]) -> Any:
     """The instance. Fields that were added to its class since it was stored have their defaults."""
-    kind = resolve_class(tree["$item"], _has_fields, "a class with fields")
+    kind = reader.trust.resolve_type(tree["$item"], is_item_type, "a class with fields")
     fields = read_entries(reader, tree["fields"])
     attributes = read_entries(reader, tree.get("attributes", {}))
     instance = blank(kind)
@@ -53,7 +53,7 @@ def read_item(reader: Reader, tree: dict[str, Any]) -> Any:
     if _is_model(kind):
         attributes = {**_model_defaults(kind, fields), **attributes}
     set_state(instance, {**fields, **attributes})
-    _fill_new_fields(instance, fields)
+    _fill_new_fields(reader, instance, fields)
     return instance
 
 
@@ -101,41 +101,51 @@ def _check_declared(item: Item, fields: dict[str, Any]) -> None:
         )
 
 
-def _fill_new_fields(instance: Any, known: dict[str, Any]) -> None:
-    """Set fields that were added to the class since the record was written to their defaults."""
-    for name, make_default in _field_defaults(instance):
-        if name not in known and not hasattr(instance, name):
-            set_state(instance, {name: make_default()})
+def _fill_new_fields(reader: Reader, instance: Any, known: dict[str, Any]) -> None:
+    """Set fields that were added to the class since the record was written to their defaults.
+
+    Raises UntrustedNameError if that takes a call of code that is not trusted.
+    """
+    kind = type(instance)
+    trusted = reader.trust.defines(kind)
+    for name, make_default, called in _field_defaults(instance):
+        if name in known or hasattr(instance, name):
+            continue
+        if not (trusted or called is None or called in _PLAIN_FACTORIES):
+            raise UntrustedNameError(f"{kind.__module__}:{kind.__qualname__}.{name}")
+        set_state(instance, {name: make_default()})
 
 
-def _field_defaults(instance: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Field name → function that makes the default. Of a ``scrapy.Item`` none: it may lack any
-    field.
+def _field_defaults(instance: Any) -> Iterator[tuple[str, Callable[[], Any], Any]]:
+    """Field name → function that makes the default, and the function of the class that it calls
+    (``None``: it calls none). Of a ``scrapy.Item`` nothing: it may lack any field.
     """
     kind = type(instance)
     if dataclasses.is_dataclass(kind):
         for field in dataclasses.fields(kind):
             if field.default is not dataclasses.MISSING:
-                yield field.name, partial(_same, field.default)
+                yield field.name, partial(_same, field.default), None
             elif field.default_factory is not dataclasses.MISSING:
-                yield field.name, field.default_factory
+                yield field.name, field.default_factory, field.default_factory
     for attribute in getattr(kind, "__attrs_attrs__", ()):
         default = attribute.default
         if hasattr(default, "takes_self"):
             arguments = (instance,) if default.takes_self else ()
-            yield attribute.name, partial(default.factory, *arguments)
+            yield attribute.name, partial(default.factory, *arguments), default.factory
         elif default is not sys.modules["attr"].NOTHING:
-            yield attribute.name, partial(_same, default)
+            yield attribute.name, partial(_same, default), None
     for name, field in getattr(kind, "model_fields", {}).items():
         if not field.is_required():
-            yield name, partial(field.get_default, call_default_factory=True)
+            default = partial(field.get_default, call_default_factory=True)
+            yield name, default, field.default_factory
 
 
 def _same(value: Any) -> Any:
     return value
 
 
-def _has_fields(kind: type) -> bool:
+def is_item_type(kind: type) -> bool:
+    """Whether a class is a ``scrapy.Item``, a dataclass, an attrs class or a pydantic model."""
     return (
         issubclass(kind, Item)
         or dataclasses.is_dataclass(kind)

@@ -7,13 +7,28 @@ from typing import Any
 
 import msgspec
 
+from scrapy_resume.codec.unserializable import UnserializableError
 from scrapy_resume.errors import StoreDamagedError
 
 MAX_DEPTH = 200
 """Levels of nesting. Reading takes two stack frames a level, of Python's limit of 1,000."""
 
+LONGEST_TEXT = 1 << 26
+"""Characters of a record; see ``store.sqlite.files.LARGEST_RECORD``."""
+
 TAG_MARK = '"$'
 """Occurs in every text in which a key begins with ``$``, and seldom in others."""
+
+
+def refuse_long(text: str) -> str:
+    """The text. Raises UnserializableError if it is longer than a record may be."""
+    if len(text) > LONGEST_TEXT:
+        raise UnserializableError(
+            f"takes {len(text):,} characters, and {LONGEST_TEXT:,} are the most that are stored; "
+            "keep it in a file, and the file's name instead"
+        )
+    return text
+
 
 _SCALARS = frozenset({str, int, bool, type(None)})
 
@@ -30,6 +45,11 @@ def loads(text: str) -> Any:
     """The tree. Raises StoreDamagedError if the text is not JSON."""
     try:
         return _decode(text)
+    except RecursionError as error:
+        raise StoreDamagedError(
+            f"a record in the store is nested deeper than any that is written: {text[:80]!r}; "
+            "restore the job from a backup, or begin a new one"
+        ) from error
     except (msgspec.DecodeError, ValueError) as error:
         raise StoreDamagedError(
             f"a record in the store is not valid JSON ({error}): {text[:80]!r}; "

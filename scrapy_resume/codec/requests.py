@@ -22,7 +22,6 @@ from scrapy import Request
 from scrapy.http.headers import Headers
 
 from scrapy_resume.codec.containers import headers_from, headers_tree
-from scrapy_resume.codec.import_paths import resolve_class
 from scrapy_resume.codec.instance_state import blank, set_state, state_of
 from scrapy_resume.codec.json_text import MAX_DEPTH, TAG_MARK, dumps, loads, plain_text
 from scrapy_resume.codec.scalars import bytes_tree
@@ -32,7 +31,6 @@ from scrapy_resume.errors import ResumeError, ScrapyChangedError, StoreDamagedEr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scrapy_resume.codec.callables import Callables
     from scrapy_resume.codec.writer_reader import Reader, Writer
 
 _NESTED_DEPTH = 4
@@ -87,7 +85,7 @@ def request_from_text(reader: Reader, url: str, text: str, priority: int) -> Req
             if "$codec" in fields:
                 return _registered_request(reader, fields, priority)
             fields = untagged(reader, fields)
-        return _restore(reader.callables, fields, url, priority)
+        return _restore(reader, fields, url, priority)
     except ResumeError:
         raise
     except Exception as error:
@@ -114,7 +112,7 @@ def read_request(reader: Reader, tree: dict[str, Any]) -> Request:
     """Reads what ``write_request`` wrote."""
     fields = untagged(reader, tree)
     url, priority = reader.read(fields.pop("$request")), reader.read(fields.pop("priority", 0))
-    return _restore(reader.callables, fields, url, priority)
+    return _restore(reader, fields, url, priority)
 
 
 def _fields_of(writer: Writer, request: Request) -> dict[str, Any]:
@@ -172,10 +170,10 @@ def untagged(reader: Reader, fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _restore(callables: Callables, fields: dict[str, Any], url: str, priority: int) -> Request:
+def _restore(reader: Reader, fields: dict[str, Any], url: str, priority: int) -> Request:
     kind = Request
     if "class" in fields:
-        kind = resolve_class(fields["class"], _is_request, "a request class")
+        kind = reader.trust.resolve_type(fields["class"], _is_request, "a request class")
     state = _FRESH.copy()
     for name, make in _MUTABLE.items():
         state[name] = make()
@@ -186,7 +184,7 @@ def _restore(callables: Callables, fields: dict[str, Any], url: str, priority: i
     state["priority"] = priority
     for name, value in fields.items():
         if name in _CALLABLES:
-            state[name] = callables.find(value)
+            state[name] = reader.callables.find(value)
         elif name in _VALUES:
             state[_ATTRIBUTE[name]] = value
         elif name == "body":

@@ -40,9 +40,11 @@ with the state that they had, without running ``__init__``.
 
 from __future__ import annotations
 
+import builtins
+from contextlib import suppress
 from dataclasses import is_dataclass
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lxml.etree import _ElementUnicodeResult  # type: ignore[import-untyped]
 from scrapy import Request
@@ -53,8 +55,7 @@ from scrapy_resume.codec.enums_and_namedtuples import (
     read_enum,
     read_namedtuple,
 )
-from scrapy_resume.codec.import_paths import resolve_class
-from scrapy_resume.codec.items import item_writer, read_item
+from scrapy_resume.codec.items import is_item_type, item_writer, read_item
 from scrapy_resume.codec.requests import read_request, untagged, write_request
 from scrapy_resume.codec.scalars import (
     PLAIN_OF,
@@ -65,15 +66,31 @@ from scrapy_resume.codec.scalars import (
 )
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.codec.writer_reader import Read, Reader, Write, Writer
-from scrapy_resume.errors import CallbackMissingError, ResumeError
+from scrapy_resume.errors import CallbackMissingError, ResumeError, UntrustedNameError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from scrapy_resume.codec.callables import Callables
     from scrapy_resume.codec.registered_codecs import RegisteredCodec
+    from scrapy_resume.codec.trust import Trust
+
+
+def _is_exception(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseException)
+
 
 _TAGGED_TYPES = (*scalars(), *containers())
+
+PLAIN_CLASSES: Final = {
+    f"{kind.__module__}:{kind.__qualname__}": kind
+    for kind in (
+        *(row.type for row in _TAGGED_TYPES),
+        *(object, type(None), bool, list),
+        *(kind for kind in vars(builtins).values() if _is_exception(kind)),
+    )
+}
+"""Classes that can be named by everybody: the types of plain values, and Python's exceptions."""
 
 _REMEDIES = {
     "scrapy.http.response.Response": "keep its url, its text or what was parsed of it instead",
@@ -103,12 +120,29 @@ def _read_callable(reader: Reader, tree: dict[str, Any]) -> Any:
 
 
 def _write_class(writer: Writer, value: type, depth: int) -> Any:
-    return {"$class": writer.path_of(value)}
+    if is_item_type(value):
+        return {"$class": writer.type_path(value)}
+    path = writer.path_of(value)
+    if path not in PLAIN_CLASSES:
+        writer.trust.refuse_to_name(value, path)
+    return {"$class": path}
 
 
 def _read_class(reader: Reader, tree: dict[str, Any]) -> Any:
-    """Imports the class's module if necessary."""
-    return resolve_class(tree["$class"], lambda kind: True, "a class")
+    """A plain class, an item type, or a class of a trusted module, imported if necessary."""
+    path = tree["$class"]
+    plain = PLAIN_CLASSES.get(path)
+    if plain is not None:
+        return plain
+    try:
+        found = reader.trust.resolve(path)
+    except UntrustedNameError:
+        with suppress(CallbackMissingError):
+            return reader.trust.resolve_type(path, is_item_type, "an item type")
+        raise
+    if not isinstance(found, type):
+        raise CallbackMissingError(f"a stored record names {path}, which is not a class now")
+    return found
 
 
 _WRITERS: dict[type, Write] = {
@@ -140,11 +174,12 @@ class ValueWriter(Writer):
         self,
         callables: Callables,
         registered: Mapping[type, RegisteredCodec],
+        trust: Trust,
         unnameable: Collection[str] = (),
     ) -> None:
         """``unnameable``: modules whose classes are refused."""
         own = {kind: _registered_writer(codec) for kind, codec in registered.items()}
-        super().__init__(callables, {**_WRITERS, **own}, unnameable)
+        super().__init__(callables, {**_WRITERS, **own}, trust, unnameable)
 
     def writer_for(self, kind: type) -> Write:
         """The function for a class that is not in the table. Raises UnserializableError."""
@@ -186,8 +221,10 @@ class ItemWriter(ValueWriter):
 class ValueReader(Reader):
     """Reads what a ValueWriter wrote. It is an error if a class or function is missing."""
 
-    def __init__(self, callables: Callables, registered: Mapping[type, RegisteredCodec]) -> None:
-        super().__init__(callables, {**_READERS, "$codec": _registered_reader(registered)})
+    def __init__(
+        self, callables: Callables, registered: Mapping[type, RegisteredCodec], trust: Trust
+    ) -> None:
+        super().__init__(callables, {**_READERS, "$codec": _registered_reader(registered)}, trust)
 
 
 class LenientReader(ValueReader):

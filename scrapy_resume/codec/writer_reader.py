@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from scrapy_resume.codec.callables import Callables
+    from scrapy_resume.codec.trust import Trust
 
 Write: TypeAlias = "Callable[[Writer, Any, int], Any]"
 """(writer, value, levels of nesting that may follow) → tree. Raises UnserializableError."""
@@ -41,10 +42,15 @@ class Writer(ABC):
     """Writes values as trees of JSON's own types, by their exact type."""
 
     def __init__(
-        self, callables: Callables, writers: Mapping[type, Write], unnameable: Collection[str] = ()
+        self,
+        callables: Callables,
+        writers: Mapping[type, Write],
+        trust: Trust,
+        unnameable: Collection[str] = (),
     ) -> None:
         """``unnameable``: modules whose classes are refused."""
         self.callables = callables
+        self.trust = trust
         self._unnameable = unnameable
         self._class_paths: dict[type, str] = {}
         self._writers = dict(writers)
@@ -68,9 +74,16 @@ class Writer(ABC):
     def writer_for(self, kind: type) -> Write:
         """The function for a type that is not in the table. Raises UnserializableError."""
 
-    def path_of(self, target: Any) -> str:
-        """The import path of a class or function. Raises UnserializableError if it has none."""
+    def path_of(self, target: type) -> str:
+        """The import path of a class. Raises UnserializableError if it has none."""
         return path_of(target, self._unnameable)
+
+    def type_path(self, kind: type) -> str:
+        """The import path of a data type. Raises UnserializableError if it has none, or if a later
+        run may not know the type."""
+        path = self.path_of(kind)
+        self.trust.refuse_to_name_type(kind, path)
+        return path
 
     def class_path(self, kind: type) -> str:
         """The import path of a class whose instances consist of their attributes only.
@@ -80,15 +93,16 @@ class Writer(ABC):
         path = self._class_paths.get(kind)
         if path is None:
             refuse_unless_blank(kind)
-            path = self._class_paths[kind] = self.path_of(kind)
+            path = self._class_paths[kind] = self.type_path(kind)
         return path
 
 
 class Reader:
     """Reads what a Writer wrote."""
 
-    def __init__(self, callables: Callables, readers: Mapping[str, Read]) -> None:
+    def __init__(self, callables: Callables, readers: Mapping[str, Read], trust: Trust) -> None:
         self.callables = callables
+        self.trust = trust
         self._readers = readers
 
     def read(self, tree: Any) -> Any:

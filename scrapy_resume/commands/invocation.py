@@ -52,9 +52,11 @@ class Invocation:
         """The read side of the store that RESUME_STORE names. Raises ``ConfigurationError``."""
         from scrapy_resume.reporting.reports import open_store
         from scrapy_resume.settings.table import parse_setting
+        from scrapy_resume.settings.trusted import trusted_packages
 
         codecs = parse_setting("RESUME_CODECS", self.settings)
-        return open_store(self.store_location(), codecs=codecs, now=self.clock.now)
+        trusted = trusted_packages(self.settings)
+        return open_store(self.store_location(), codecs, self.clock.now, trusted)
 
     def find_job(self) -> JobKey:
         """The job that the argument ``JOB`` names. Raises ``JobNotFoundError``."""

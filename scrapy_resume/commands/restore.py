@@ -9,6 +9,7 @@ from typing import Final
 from scrapy_resume.commands.arguments import add_json
 from scrapy_resume.commands.formats import status_with_reason
 from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.refused_names import refused_names
 from scrapy_resume.commands.writable_store import writable_store
 
 HELP: Final = "restore a job from a backup, never over an existing job"
@@ -21,7 +22,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(call: Invocation) -> int:
-    """Restore the job under its own name and number: completely, or not at all."""
+    """Restore the job under its own name and number: completely, or not at all. What its crawl
+    would refuse to restore is named on standard error."""
     key = writable_store(call).restore(Path(call.arguments.file))
     answer = call.reports().job(key)
     if call.arguments.json:
@@ -36,4 +38,6 @@ def run(call: Invocation) -> int:
     else:
         counts = f"{answer['requests']['total']} requests, {answer['items']['stored']} items"
         call.print_lines([f"{key} is restored ({counts}): it is {status_with_reason(answer)}"])
+    for sentence in refused_names(call, key):
+        call.note(f"scrapy resume: {sentence}")
     return 0

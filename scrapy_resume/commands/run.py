@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.arguments import add_job, add_json
@@ -18,6 +19,7 @@ from scrapy_resume.errors import ConfigurationError, JobError, JobLockedError
 if TYPE_CHECKING:
     from scrapy_resume.model import JobSummary
     from scrapy_resume.run.launch import Launch
+    from scrapy_resume.run.recorded_launch import Surroundings
 
 HELP: Final = "resume a job with its recorded spider, arguments, settings and feeds"
 
@@ -50,15 +52,19 @@ def run(call: Invocation) -> int:
     from scrapy_resume.settings.masking import without_password
 
     _refuse_if_not_resumable(call, summary)
-    words, directory = _command(call, summary, given)
+    words, directory, doubtful = _command(call, summary, given)
     if call.arguments.dry_run:
         words = [without_password(word) for word in words]
         if call.arguments.json:
             call.print_json({"job": str(key), "directory": directory, "command": words})
         else:
             call.print_lines([f"cd {shlex.quote(directory)}", shlex.join(words)])
+            if doubtful:
+                call.print_lines([f"# {_refusal(summary, doubtful)}"])
         return 0
-    program = program_of(words)
+    if doubtful:
+        raise ConfigurationError(_refusal(summary, doubtful))
+    program = program_of(words, standalone=words[1] == "runspider")
     if not call.arguments.json:
         sys.stdout.flush()
         os.chdir(directory)
@@ -110,9 +116,12 @@ def _refuse_if_not_resumable(call: Invocation, summary: JobSummary) -> None:
         raise JobError(f"{key} cannot be resumed: {latest.key} has begun since. Resume that one")
 
 
-def _command(call: Invocation, summary: JobSummary, given: dict[str, str]) -> tuple[list[str], str]:
-    """(the words of the command, the directory that it is run in)."""
+def _command(
+    call: Invocation, summary: JobSummary, given: dict[str, str]
+) -> tuple[list[str], str, list[str]]:
+    """(the words of the command, the directory that it is run in, what of it is doubtful)."""
     from scrapy_resume.run.launch import given_settings, launch_from
+    from scrapy_resume.run.recorded_launch import doubts
     from scrapy_resume.run.restart import restart_directory, scrapy_words
 
     launch = launch_from(summary.launch or {})
@@ -126,7 +135,42 @@ def _command(call: Invocation, summary: JobSummary, given: dict[str, str]) -> tu
     except ConfigurationError as error:
         raise ConfigurationError(f"{summary.key} cannot be resumed: {error}") from error
     words += ["-s", f"RESUME_JOB={summary.key.name}", "-s", "RESUME_MODE=resume"]
-    return ["scrapy", *words, *_store_words(call)], directory
+    doubtful = doubts(launch, summary.spider, settings, _surroundings(call, summary, directory))
+    return ["scrapy", *words, *_store_words(call)], directory, list(doubtful)
+
+
+def _surroundings(call: Invocation, summary: JobSummary, directory: str) -> Surroundings:
+    from scrapy.utils.conf import closest_scrapy_cfg
+
+    from scrapy_resume.feeds.ownership_note import NoteFile
+    from scrapy_resume.run.recorded_launch import Surroundings
+    from scrapy_resume.settings.trusted import trusted_packages
+
+    roots = [Path.cwd()]
+    cfg = closest_scrapy_cfg()
+    if cfg:
+        roots.append(Path(cfg).parent)
+    store = None
+    if "://" not in call.store_location():
+        store = Path(call.store_location()).resolve()
+        above = store.parent
+        roots.append(above.parent if above.name == ".scrapy" else above)
+    owner = f"{summary.key} of {summary.created_at!r}"
+    return Surroundings(
+        directory=Path(directory),
+        roots=[root.resolve() for root in roots],
+        store=store,
+        packages=trusted_packages(call.settings),
+        is_own_feed=lambda path: NoteFile(path.resolve(), owner).path.is_file(),
+    )
+
+
+def _refusal(summary: JobSummary, doubtful: list[str]) -> str:
+    return (
+        f"{summary.key} is not resumed on its store's word alone, which names code, files or "
+        f"addresses that may not be yours: {' '.join(doubtful)}. If they are, give the settings "
+        "again (-s NAME=VALUE), or run the command that --dry-run shows"
+    )
 
 
 def _refuse_if_unknown(summary: JobSummary, launch: Launch) -> None:

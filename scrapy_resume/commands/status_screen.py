@@ -38,6 +38,10 @@ _SHOWN_CUSTOM: Final = 12
 _LONGEST_MESSAGE: Final = 100
 
 
+_HELD_REASON: Final = "callback_missing"
+"""The reason of a run that could not restore what was left (see ``tracking.held``)."""
+
+
 @dataclass(frozen=True)
 class StatusScreen:
     """What the screen shows."""
@@ -75,6 +79,16 @@ class StatusScreen:
     def sections(self) -> Iterator[tuple[str, list[str], str]]:
         """(heading, lines, style of the lines) of each section below the facts."""
         answer, counts = self.answer, self.answer["requests"]
+        if answer["reason"] == _HELD_REASON:
+            job = job_name_of(answer)
+            yield (
+                "held",
+                [
+                    "requests that name code which is not trusted are pending",
+                    f"which code, and what to do: scrapy resume verify {job}",
+                ],
+                "red",
+            )
         if answer["in_flight"]:
             live = answer["status"] in LIVE_STATUSES
             heading = "in flight" if live else "in flight at the end"

@@ -8,10 +8,11 @@ from typing import Final
 from scrapy_resume.commands.arguments import add_job, add_json
 from scrapy_resume.commands.formats import one_line
 from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.refused_names import refused_names
 from scrapy_resume.commands.writable_store import writable_store
 from scrapy_resume.errors import StoreDamagedError
 
-HELP: Final = "check that a job is undamaged and consistent"
+HELP: Final = "check that a job is undamaged, consistent, and names only code that is trusted"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def run(call: Invocation) -> int:
     key = call.find_job()
     try:
         checks, violations = writable_store(call).verify(key)
+        checks, violations = checks + 1, violations + refused_names(call, key)
     except StoreDamagedError as error:
         checks, violations = 1, [one_line(error)]
     if call.arguments.json:

@@ -30,6 +30,9 @@ HOLD_REASON: Final = "events wait for their handlers"
 
 COMMIT: Final = "commit_done"
 
+RESERVED: Final = frozenset({"event", "signal", "sender", "spider", "job", "dont_log"})
+"""Names in an event that are no details of it."""
+
 
 class _QueuedNote(NamedTuple):
     job: str
@@ -131,7 +134,7 @@ class SignalSender:
         signal = BY_NAME.get(event["event"])
         if signal is None:  # a newer version of the package has stored it
             return
-        details = {name: value for name, value in event.items() if name != "event"}
+        details = {name: value for name, value in event.items() if name not in RESERVED}
         await self._crawler.signals.send_catch_log_async(
             signal, spider=self._crawler.spider, job=job, **details
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
+from scrapy_resume.errors import UntrustedNameError
 from scrapy_resume.feeds.thread_call import call_in_thread
 
 if TYPE_CHECKING:
@@ -147,7 +148,12 @@ class CommittedItems:
     def _item(self, record: ItemRecord) -> Any:
         """The object that left the pipelines, unless it was changed since: pickle and marshal
         write whether two of its values are the same object."""
-        item = self._codec.decode_item(record.payload)
+        try:
+            item = self._codec.decode_item(record.payload)
+        except UntrustedNameError:
+            if self._codec.encode_item(record.original) != record.payload:
+                raise
+            return record.original
         return record.original if _same(record.original, item) else item
 
     async def _stored(self, item_id: int, through: int | None) -> Portion:

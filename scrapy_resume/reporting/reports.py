@@ -7,7 +7,7 @@ are ISO 8601 in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from operator import itemgetter
 from os import PathLike, fspath
@@ -31,6 +31,7 @@ from scrapy_resume.reporting.documents import (
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
 from scrapy_resume.settings.masking import without_password
+from scrapy_resume.settings.trusted import project_packages
 from scrapy_resume.store.location import is_postgres, needed_for_postgres
 
 if TYPE_CHECKING:
@@ -45,23 +46,26 @@ def open_store(
     location: str | PathLike[str],
     codecs: Mapping[str, Any] | None = None,
     now: Callable[[], float] = times.now,
+    trusted: Sequence[str] | None = None,
 ) -> Reports:
     """The read side of a store: what ``RESUME_STORE`` names.
 
     ``codecs`` is what ``RESUME_CODECS`` was when the items were stored; it is needed only to
     decode values of a user's own types. A directory that does not exist is a store without jobs;
-    it is not created. ``now`` gives the present time, in seconds since the epoch. Raises
-    ``ConfigurationError``.
+    it is not created. ``now`` gives the present time, in seconds since the epoch. ``trusted``:
+    packages from which classes of items are imported; ``None``: the package of the project in
+    whose directory the process runs. Raises ``ConfigurationError``.
     """
     place = fspath(location)
+    packages = project_packages() if trusted is None else trusted
     if is_postgres(place):
         with needed_for_postgres():
             from scrapy_resume.store.postgres.reader import PostgresReader
-        return Reports(PostgresReader(place), without_password(place), codecs, now)
+        return Reports(PostgresReader(place), without_password(place), codecs, now, packages)
     require_posix()  # a lock says whether a job is live
     from scrapy_resume.store.sqlite.reader import SqliteReader
 
-    return Reports(SqliteReader(Path(place)), place, codecs, now)
+    return Reports(SqliteReader(Path(place)), place, codecs, now, packages)
 
 
 # One parameter for each filter: their names are public, as keywords of ``Reports.requests``.
@@ -115,13 +119,15 @@ class Reports:
         location: str,
         codecs: Mapping[str, Any] | None = None,
         now: Callable[[], float] = times.now,
+        trusted: Sequence[str] = (),
     ) -> None:
         """``location`` is shown in messages: without a password. ``now``: seconds since the
-        epoch."""
+        epoch. ``trusted``: packages from which classes of items are imported."""
         self.location = location
         self.now = now
         self._reader = reader
         self._codecs = codecs
+        self._trusted = trusted
 
     def together(self) -> AbstractContextManager[None]:
         """Within it, questions to a database share one connection.
@@ -165,16 +171,24 @@ class Reports:
         """The stored items, in the order in which they became visible.
 
         ``lenient``: an item whose class cannot be imported is returned as a dict; otherwise
-        it raises an error.
+        it raises an error. Only modules of the project, and of ``trusted``, are imported.
         """
         from scrapy_resume.codec import Codec
 
         key = self.find(job)
-        codec = Codec(codecs=dict(self._codecs or {}))
+        codec = Codec(codecs=dict(self._codecs or {}), packages=self._trusted)
         return (
             codec.decode_item(payload, lenient=lenient)
             for payload in self._reader.item_payloads(key)
         )
+
+    def summary(self, key: JobKey) -> JobSummary:
+        """The job without its requests, as the store has it."""
+        return self._reader.summary(key)
+
+    def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
+        """What the codec has written of the job; see ``store.contract.Reader``."""
+        return self._reader.recorded_texts(key)
 
     def requests(
         self,

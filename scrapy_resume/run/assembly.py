@@ -38,6 +38,7 @@ from scrapy_resume.run.batch_sync import BatchSync
 from scrapy_resume.run.store_time import StoreTime
 from scrapy_resume.tracking.admission import Admissions
 from scrapy_resume.tracking.arrival_log import ArrivalLog
+from scrapy_resume.tracking.held import HeldRequests
 from scrapy_resume.tracking.items import OpenItems
 from scrapy_resume.tracking.row_ids import IdSequence
 from scrapy_resume.tracking.start import Start
@@ -120,7 +121,10 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     backoff = Backoff(settings.retry_delay_seconds, settings.retry_delay_max_seconds, clock)
     placement = Placement(plan.order, frontier, backoff, engine)
     admissions = _admissions(plan, ids, placement, dispatcher, committer)
-    tracker = Tracker(session.counts, dispatcher, admissions, items, start, workers, committer)
+    held = HeldRequests(stats)
+    tracker = Tracker(
+        session.counts, dispatcher, admissions, items, start, workers, committer, held
+    )
     return Parts(
         clock=clock,
         engine=engine,

@@ -12,11 +12,14 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from scrapy.settings import SETTINGS_PRIORITIES
 from scrapy.utils.conf import closest_scrapy_cfg
+
+from scrapy_resume.errors import StoreDamagedError
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -98,11 +101,35 @@ def launch_of(crawler: Crawler, arguments: Mapping[str, object]) -> dict[str, ob
 
 
 def launch_from(recorded: Mapping[str, Any]) -> Launch:
-    """The launch that the store has recorded. Fields of a newer version are ignored."""
+    """The launch that the store has recorded. Fields of a newer version are ignored.
+
+    Raises ``StoreDamagedError`` for a command that is none of ``COMMANDS``, and for fields of
+    other types.
+    """
     fields = {name: recorded[name] for name in Launch.__dataclass_fields__ if name in recorded}
-    for name in ("withheld_settings", "withheld_arguments"):
-        fields[name] = tuple(fields.get(name, ()))
-    return Launch(**fields)
+    try:
+        found = msgspec.convert(fields, Launch)
+    except msgspec.ValidationError as error:
+        raise StoreDamagedError(f"the job's recorded start cannot be read ({error})") from error
+    # Another program may have written it: what is never recorded is not taken, either.
+    arguments, withheld_arguments = _split(found.arguments)
+    settings, withheld_settings = _split(found.settings)
+    launch = replace(
+        found,
+        arguments=arguments,
+        settings={name: value for name, value in settings.items() if name not in JOB_SETTINGS},
+        withheld_arguments=_together(found.withheld_arguments, withheld_arguments),
+        withheld_settings=_together(found.withheld_settings, withheld_settings),
+    )
+    if launch.command not in ("", *COMMANDS.values()):
+        raise StoreDamagedError(
+            f"the job's recorded command is {launch.command!r}, which starts no crawl"
+        )
+    return launch
+
+
+def _together(*names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for some in names for name in some))
 
 
 def masked(arguments: Mapping[str, object]) -> dict[str, object]:

@@ -18,6 +18,7 @@ from scrapy_resume.settings.job_name import job_name
 from scrapy_resume.settings.parse import parse_settings, with_spider
 from scrapy_resume.settings.queue_order import queue_order
 from scrapy_resume.settings.slot_delay import longest_slot_delay
+from scrapy_resume.settings.trusted import trusted_packages
 from scrapy_resume.store import open_location
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def open_run(crawler: Crawler) -> CrawlRun:
     settings = with_spider(parse_settings(crawler.settings), spider)
     check_total(spider)
     order = queue_order(crawler.settings)
-    codec = Codec(spider, settings.codecs)
+    codec = Codec(spider, settings.codecs, trusted_packages(crawler.settings))
     arguments = spider_arguments(crawler)
     candidate = Candidate(
         name=job_name(spider.name, arguments, settings.job),

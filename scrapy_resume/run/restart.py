@@ -45,9 +45,14 @@ def scrapy_words(
     return words
 
 
-def program_of(words: list[str]) -> list[str]:
-    """The program and its arguments that run ``words`` (``scrapy …``) with this Python."""
-    return [sys.executable, "-m", *words]
+def program_of(words: list[str], *, standalone: bool = False) -> list[str]:
+    """The program and its arguments that run ``words`` (``scrapy …``) with this Python.
+
+    ``standalone``: no module of the working directory is imported: that of the spider's file is
+    searched by Scrapy.
+    """
+    isolated = ["-P"] if standalone and sys.version_info >= (3, 11) else []
+    return [sys.executable, *isolated, "-m", *words]
 
 
 def _setting_text(value: object) -> str:
@@ -83,7 +88,7 @@ def restart_directory(launch: Launch) -> str:
 def _project_directories(launch: Launch, here: str) -> Iterator[str]:
     """Existing directories to start the crawl in, the best first; ``here`` is the project's."""
     if launch.project is None or os.path.realpath(launch.project) == os.path.realpath(here):
-        if os.path.isdir(launch.directory):
+        if os.path.isdir(launch.directory) and _is_in_line(launch.directory, here):
             yield launch.directory
     else:
         inside = os.path.relpath(launch.directory, launch.project)
@@ -91,6 +96,12 @@ def _project_directories(launch: Launch, here: str) -> Iterator[str]:
         if not inside.startswith(os.pardir) and os.path.isdir(moved):
             yield moved
     yield here
+
+
+def _is_in_line(directory: str, here: str) -> bool:
+    """Whether one of them is in the other: what runs in a directory finds modules there first."""
+    one, other = os.path.realpath(directory), os.path.realpath(here)
+    return os.path.commonpath([one, other]) in (one, other)
 
 
 def _standalone_directory(launch: Launch) -> str:

@@ -151,6 +151,17 @@ def codec_paths(value: object) -> dict[str, Any]:
     return dict(plain)
 
 
+def module_prefixes(value: object) -> tuple[str, ...]:
+    """Names of modules or packages: a list, or text separated by commas."""
+    parts = _parts(value)
+    if parts is None or not all(
+        isinstance(part, str) and all(name.isidentifier() for name in part.split("."))
+        for part in parts
+    ):
+        raise ValueError("a list of names of modules or packages, such as ['shop.parsers']")
+    return tuple(parts)
+
+
 def item_key(value: object) -> ItemKey:
     """A function that returns an item's key, from a field, a list of fields or a function.
 

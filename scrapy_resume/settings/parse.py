@@ -47,6 +47,8 @@ class ResumeSettings:
     ignored_http_codes: frozenset[int]
     codecs: Mapping[str, Any]
     """Type path → codec path."""
+    trusted: tuple[str, ...]
+    """Prefixes of modules."""
     close_timeout_seconds: float
     stall_timeout_seconds: float
     keep: int

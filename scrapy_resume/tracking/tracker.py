@@ -15,7 +15,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.errors import ResumeError
+from scrapy_resume.errors import ResumeError, UntrustedNameError
 from scrapy_resume.frontier.row import Row, admission_of
 from scrapy_resume.model import START, State
 from scrapy_resume.store.contract import Finish
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scrapy_resume.dispatch.workers import Workers
     from scrapy_resume.model import Counts, Outcome
     from scrapy_resume.tracking.admission import Admissions
+    from scrapy_resume.tracking.held import HeldRequests
     from scrapy_resume.tracking.items import OpenItems
     from scrapy_resume.tracking.start import Start
 
@@ -50,7 +51,9 @@ class Tracker:
         start: Start,
         workers: Workers,
         committer: Committer,
+        held: HeldRequests,
     ) -> None:
+        # Eight: what a request passes on its way, in this order.
         self._dispatcher = dispatcher
         self._dispatched = dispatcher.dispatched
         self.admissions = admissions
@@ -58,6 +61,7 @@ class Tracker:
         self.start = start
         self._workers = workers
         self._committer = committer
+        self.held = held
         self._continuations: dict[Request, Row] = {}
         self.frozen = False
         """Nothing that happens from now on is an outcome."""
@@ -118,12 +122,18 @@ class Tracker:
         return None
 
     def _request_of(self, row: Row) -> Request | None:
-        """The request of a row; ``None``: it cannot be restored, and the row has failed."""
+        """The request of a row; ``None``: it cannot be restored. The row has failed, or is held
+        if it names code that is not trusted."""
         if row.request is not None:
             request, row.request = row.request, None
             return self._distinct(request)
         try:
             return self.admissions.restore(row)
+        except UntrustedNameError as error:
+            self._dispatcher.not_sent(row)
+            self._dispatcher.stop_waiting_for(row)
+            self.held.add(row.url, error)
+            return None
         except (ResumeError, ValueError, TypeError) as error:
             logger.error("%s cannot be restored: %s", row.url, error)
             self._fail(row, error)
@@ -149,7 +159,7 @@ class Tracker:
             or self._dispatcher.has_pending()
             or self.start.items_in_hand
             or self.counts.delayed
-            or self._workers.others_at_work
+            or (self._workers.others_at_work and not self.held)
         )
 
     def close_if_only_delayed(self) -> None:

@@ -55,3 +55,7 @@ class Reader(Protocol):
 
     def item_payloads(self, key: JobKey) -> Iterator[str]:
         """The job's visible items, encoded, in the order in which they became visible."""
+
+    def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
+        """What the codec has written: ``request`` (those that are open, failed or parked),
+        ``item``, ``state`` or ``cookies``, and the text. Memory does not grow with their number."""

@@ -20,6 +20,13 @@ from scrapy_resume.errors import SchemaTooNewError, StoreDamagedError
 FORMAT: Final = "scrapy-resume backup"
 VERSION: Final = 1
 END_OF_TABLE: Final = b"\\.\n"
+LONGEST_LINE: Final = 1 << 29
+"""Bytes of a row, as COPY writes it."""
+LONGEST_HEADER: Final = 1 << 20
+"""Bytes of a line of JSON."""
+MOST_GROWTH: Final = 300
+"""How many times as long as the file its contents may be, beyond ``LONGEST_LINE``: gzip itself
+manages 1,032 times for a file of nothing but zeros."""
 LEVEL: Final = 6
 """gzip's own default: a third of the size at a fraction of the time of 9."""
 
@@ -73,8 +80,11 @@ class BackupReader:
         self._path = path
         self._file = gzip.GzipFile(path, "rb")
         self._rows = 0
+        self._left = LONGEST_LINE + MOST_GROWTH * path.stat().st_size
+        """Bytes that the contents may still have."""
         self.header = self._json()
-        if self.header.get("format") != FORMAT:
+        numbers = (self.header.get("version"), self.header.get("schema"))
+        if self.header.get("format") != FORMAT or not all(type(n) is int for n in numbers):
             raise self._damaged("it is no backup of a job")
         if self.header["version"] > VERSION or self.header["schema"] > schema:
             raise SchemaTooNewError(
@@ -87,13 +97,16 @@ class BackupReader:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _next(self) -> bytes:
+    def _next(self, longest: int = LONGEST_LINE) -> bytes:
+        longest = min(longest, self._left)
         try:
-            line = self._file.readline()
+            line = self._file.readline(longest)
         except (OSError, EOFError, zlib.error) as error:
             raise self._damaged(str(error)) from error
+        self._left -= len(line)
         if not line.endswith(b"\n"):
-            raise self._damaged("its end is missing")
+            why = "it unpacks to more than any backup" if len(line) == longest else ""
+            raise self._damaged(why or "its end is missing")
         return line
 
     def _check_end(self) -> None:
@@ -107,8 +120,8 @@ class BackupReader:
 
     def _json(self) -> dict[str, Any]:
         try:
-            value = json.loads(self._next())
-        except ValueError as error:
+            value = json.loads(self._next(LONGEST_HEADER))
+        except (ValueError, RecursionError) as error:
             raise self._damaged(str(error)) from error
         if not isinstance(value, dict):
             raise self._damaged("it is no backup of a job")
@@ -126,7 +139,10 @@ class BackupReader:
                     raise self._damaged(f"it has {self._rows} rows, of {line['rows']}")
                 self._check_end()
                 return
-            yield line["table"], line["columns"], self._table()
+            name, columns = line.get("table"), line.get("columns")
+            if type(name) is not str or type(columns) is not list:
+                raise self._damaged("a table has no name")
+            yield name, [str(column) for column in columns], self._table()
 
     def _table(self) -> Iterator[bytes]:
         while (line := self._next()) != END_OF_TABLE:

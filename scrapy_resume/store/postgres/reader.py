@@ -163,6 +163,12 @@ class PostgresReader:
             for row in _streamed(connection, READ["item_payloads"], {"job": job}):
                 yield row["payload"]
 
+    def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
+        """What the codec has written; see ``Reader.recorded_texts``."""
+        with self._job(key) as (connection, job):
+            for row in _streamed(connection, READ["recorded_texts"], {"job": job}):
+                yield row["kind"], row["text"]
+
     def _listed(self, key: JobKey, name: str, **values: int) -> list[dict[str, Any]]:
         with self._job(key) as (connection, job):
             return _dicts(connection, READ[name], {**values, "job": job})

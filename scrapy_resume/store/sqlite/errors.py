@@ -25,6 +25,7 @@ CORRUPT: Final = 11
 FULL: Final = 13
 CANTOPEN: Final = 14
 PROTOCOL: Final = 15
+TOOBIG: Final = 18
 NOTADB: Final = 26
 
 _TEXTS: Final = (
@@ -37,6 +38,7 @@ _TEXTS: Final = (
     ("database or disk is full", FULL),
     ("unable to open database file", CANTOPEN),
     ("locking protocol", PROTOCOL),
+    ("string or blob too big", TOOBIG),
     ("file is not a database", NOTADB),
 )
 """SQLite's messages: Python 3.10 gives no error codes."""
@@ -84,6 +86,10 @@ def store_error(
     if code in (CORRUPT, NOTADB):
         kind = "is not a database" if code == NOTADB else "is damaged"
         return StoreDamagedError(f"{path} {kind} ({error}); {DAMAGE_REMEDY}")
+    if code == TOOBIG:
+        return StoreDamagedError(
+            f"{path} has a record that is larger than scrapy-resume writes any; {DAMAGE_REMEDY}"
+        )
     if code in _REMEDIES:
         return StoreUnavailableError(f"{path}: {_REMEDIES[code]} ({error})")
     return StoreError(f"{path}: SQLite refused a statement ({error}); please report this")

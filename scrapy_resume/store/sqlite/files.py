@@ -13,15 +13,24 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
+from contextlib import closing
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
 from scrapy_resume.disk import make_directories, sync_directory
-from scrapy_resume.errors import ConfigurationError, SchemaTooNewError, StoreDamagedError
+from scrapy_resume.errors import (
+    ConfigurationError,
+    SchemaTooNewError,
+    StoreDamagedError,
+    StoreError,
+)
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.sqlite.errors import DAMAGE_REMEDY
+from scrapy_resume.store.sqlite.foreign_schema import refuse_foreign_schema
 from scrapy_resume.store.sqlite.migrations import SCHEMA
 from scrapy_resume.store.transaction.queries import load_queries
 
@@ -44,6 +53,9 @@ OLDEST_SQLITE: Final = (3, 35, 0)
 BUSY_SECONDS: Final = 10.0
 """How long a statement waits for another process's lock. Readers wait only while a job's file is
 being opened or closed."""
+
+LARGEST_RECORD: Final = 1 << 28
+"""Bytes of the largest row that is read or written; the codec refuses larger records before."""
 
 SQL: Final = load_queries("sqlite", "files.sql")
 
@@ -175,8 +187,9 @@ def _name_of(stem: str, path: Path) -> str:
     except (sqlite3.Error, OSError):
         return stem
     try:
+        schema_version(connection, path)
         row = connection.execute(SQL["job_name"]).fetchone()
-    except sqlite3.Error:
+    except (sqlite3.Error, OSError, StoreError):
         return stem
     finally:
         connection.close()
@@ -200,11 +213,36 @@ def connect(
         cached_statements=256,
     )
     try:
+        _harden(connection)
         connection.executescript(configuration)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _harden(connection: sqlite3.Connection) -> None:
+    """Limit what a file that somebody else has written can do, as far as this Python can."""
+    if _can_distrust():
+        connection.execute(SQL["distrust"])
+    if sys.version_info >= (3, 11):
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_RECORD)
+    if sys.version_info >= (3, 12):
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)
+
+
+@lru_cache(maxsize=1)
+def _can_distrust() -> bool:
+    """Whether this SQLite lets views call JSON functions though their schema is not trusted."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        try:
+            connection.execute(SQL["distrust"])
+            connection.execute(SQL["json_view"])
+            connection.execute(SQL["read_json_view"]).fetchall()
+        except sqlite3.OperationalError:
+            return False
+    return True
 
 
 def check_library() -> None:
@@ -253,8 +291,8 @@ def check_whole(connection: sqlite3.Connection, path: Path) -> None:
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:
     """The version of the file's schema.
 
-    Raises ``StoreDamagedError`` if it is another program's database or is cut off, and
-    ``SchemaTooNewError`` if it is newer than this package's.
+    Raises ``StoreDamagedError`` if it is another program's database, is cut off, or has in its
+    schema what is not this package's, and ``SchemaTooNewError`` if it is newer.
     """
     (application,) = connection.execute(SQL["application_id"]).fetchone()
     if application != APPLICATION_ID:
@@ -269,4 +307,5 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
             f"{path} was written by a newer version of scrapy-resume (its schema has version "
             f"{version}, this one knows {SCHEMA.version}): upgrade scrapy-resume"
         )
+    refuse_foreign_schema(connection, path, version)
     return int(version)

@@ -176,6 +176,13 @@ class SqliteReader:
                 for (payload,) in rows:
                     yield payload
 
+    def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
+        """What the codec has written; see ``Reader.recorded_texts``."""
+        with reading(self.path(key)) as connection:
+            cursor = connection.execute(READ["recorded_texts"])
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                yield from rows
+
 
 def read_summary(path: Path) -> JobSummary:
     """The summary of the job in a file; see ``SqliteReader`` for the errors."""

@@ -54,6 +54,7 @@ from scrapy_resume.store.sqlite.files import (
     job_path,
     lock_path,
     make_directory,
+    schema_version,
 )
 from scrapy_resume.store.sqlite.job import SqliteJob
 from scrapy_resume.store.sqlite.locks import door_lock, is_held
@@ -254,6 +255,7 @@ class SqliteStore:
             with translated(path):
                 connection = connect(path, FILES["configure_owner"], mode="rw")
                 try:
+                    schema_version(connection, path)
                     with transaction(connection):
                         rows = [(event,) for event in events]
                         connection.executemany(COMMIT["delete_event"], rows)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from scrapy_resume.errors import StoreDamagedError
 from scrapy_resume.model import State
 from scrapy_resume.store.contract import EventNote
 from scrapy_resume.store.transaction.units import UnitChanges
@@ -89,5 +90,20 @@ def closed(run: int, status: str, reason: str) -> list[dict[str, Any]]:
 
 
 def noted(rows: Sequence[Sequence[Any]]) -> list[EventNote]:
-    """Notes out of the store's rows (id, payload)."""
-    return [EventNote(number, json.loads(payload)) for number, payload in rows]
+    """Notes out of the store's rows (id, payload). Raises ``StoreDamagedError`` for what is no list
+    of events."""
+    return [EventNote(number, _events(number, payload)) for number, payload in rows]
+
+
+def _events(number: int, payload: str) -> list[dict[str, Any]]:
+    try:
+        events = json.loads(payload)
+    except (ValueError, RecursionError):
+        events = None
+    if not isinstance(events, list) or not all(
+        isinstance(event, dict) and isinstance(event.get("event"), str) for event in events
+    ):
+        raise StoreDamagedError(
+            f"the event {number} of the job cannot be read; restore the job from a backup"
+        )
+    return events

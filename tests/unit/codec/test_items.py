@@ -29,7 +29,7 @@ from scrapy_resume.errors import (
     StoreDamagedError,
 )
 
-CODEC = Codec()
+CODEC = Codec(packages=[__name__])
 RUNS = []
 T = typing.TypeVar("T")
 

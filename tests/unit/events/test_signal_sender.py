@@ -160,3 +160,15 @@ async def test_an_event_of_a_newer_version_is_passed_over(
     signal_sender.send([EventNote(1, [{"event": "from_the_future"}])])
     await run_what_is_ready()
     assert signal_sender.take_delivered() == [1]
+
+
+@in_event_loop
+async def test_a_stored_event_cannot_stand_for_another_sender_or_job(
+    signal_sender: SignalSender, sent: Sent
+) -> None:
+    forged = {"signal": 1, "sender": 2, "spider": 3, "job": 4, "dont_log": 5}
+    signal_sender.send([EventNote(1, [{"event": "job_closed", "run": 7, **forged}])])
+    await run_what_is_ready()
+    assert sent.runs == [7]
+    await sent.let_through()
+    assert signal_sender.take_delivered() == [1]

@@ -124,6 +124,17 @@ FROM (
 CROSS JOIN LATERAL (SELECT key FROM scrapy_resume.slot WHERE id = l.slot OFFSET 0) AS s
 ORDER BY l.total DESC, s.key;
 
+-- name: recorded_texts
+-- What the codec has written, except of requests that are not fetched again.
+SELECT 'request' AS kind, payload AS text FROM scrapy_resume.request
+WHERE job = %(job)s AND kind = 0 AND state IN (0, 1, 3, 4)
+UNION ALL SELECT 'item', payload FROM scrapy_resume.item WHERE job = %(job)s
+UNION ALL
+SELECT 'state', payload FROM scrapy_resume.spider_state
+WHERE job = %(job)s AND payload IS NOT NULL
+UNION ALL SELECT 'cookies', jar FROM scrapy_resume.cookies WHERE job = %(job)s
+UNION ALL SELECT 'cookies', payload FROM scrapy_resume.cookies WHERE job = %(job)s;
+
 -- name: minutes
 -- The counts of each minute, over all runs, through the key.
 SELECT

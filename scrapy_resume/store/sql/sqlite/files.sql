@@ -39,6 +39,22 @@ PRAGMA mmap_size = 0;
 -- Tells a job's file from another program's database.
 PRAGMA application_id;
 
+-- name: schema
+-- All that the file defines.
+SELECT type, name, sql FROM sqlite_master;
+
+-- name: distrust
+-- The schema may be somebody else's: it may call harmless functions only.
+PRAGMA trusted_schema = OFF;
+
+-- name: json_view
+-- Fails after ``distrust`` where SQLite takes its JSON functions for harmful, which views call.
+CREATE VIEW probe AS SELECT json_extract('{}', '$.a') AS a;
+
+-- name: read_json_view
+-- The second half of the probe.
+SELECT a FROM probe;
+
 -- name: schema_version
 -- The version of the schema, as the last migration left it.
 PRAGMA user_version;

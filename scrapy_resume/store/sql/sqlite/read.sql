@@ -83,6 +83,16 @@ FROM (SELECT slot, state FROM request WHERE kind = 0 ORDER BY id DESC LIMIT :bou
 CROSS JOIN slot AS s ON s.id = l.slot
 GROUP BY l.slot ORDER BY count(*) DESC, s.key LIMIT :count;
 
+-- name: recorded_texts
+-- What the codec has written, except of requests that are not fetched again.
+SELECT 'request', coalesce(p.text, r.payload) FROM request AS r
+LEFT JOIN payload AS p ON p.id = r.shared
+WHERE r.kind = 0 AND r.state IN (0, 1, 3, 4)
+UNION ALL SELECT 'item', payload FROM item
+UNION ALL SELECT 'state', payload FROM spider_state
+UNION ALL SELECT 'cookies', jar FROM cookies
+UNION ALL SELECT 'cookies', payload FROM cookies;
+
 -- name: minutes
 -- The counts of each minute, over all runs, through the key.
 SELECT
