@@ -30,10 +30,19 @@ NEEDED: Final = {
     # The engine calls remove_request, which removes a request from inprogress.
     "engine._slot": ("inprogress", "nextcall", "closing", "remove_request"),
     "engine._slot.nextcall": ("schedule",),
-    "engine.downloader": ("fetch", "active", "slots", "get_slot_key", "middleware"),
+    "engine.downloader": (
+        "fetch",
+        "active",
+        "slots",
+        "get_slot_key",
+        "middleware",
+        "total_concurrency",
+        "domain_concurrency",
+        "per_slot_settings",
+    ),
     "engine.downloader.middleware": ("middlewares",),
     # A slot exists from its first request on: a test verifies these parts, ``verify`` cannot.
-    DOWNLOAD_SLOT: ("active", "queue", "transferring", "latercall"),
+    DOWNLOAD_SLOT: ("active", "queue", "transferring", "latercall", "concurrency", "delay"),
     "engine.scraper": (
         "call_spider_async",
         "handle_spider_error",

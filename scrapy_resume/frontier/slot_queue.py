@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from scrapy_resume.frontier.row import rank_of
@@ -52,6 +53,10 @@ class SlotQueue:
     def has_any(self, arrived_before: int) -> bool:
         """Whether a row has an id below ``arrived_before``."""
         return any(abs(rank[2]) < arrived_before for rank, _ in self.rows)
+
+    def count_before(self, rank: Rank) -> int:
+        """Number of leased rows that are dispatched before one with that rank."""
+        return bisect_left(self.rows, rank, key=rank_of_entry)
 
     @property
     def can_be_moved(self) -> bool:

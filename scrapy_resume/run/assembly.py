@@ -28,6 +28,7 @@ from scrapy_resume.frontier.dupefilter import DupeFilter
 from scrapy_resume.frontier.every_run import EveryRunGate
 from scrapy_resume.frontier.fingerprints import fingerprints
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
+from scrapy_resume.frontier.lease_quota import LeaseQuota
 from scrapy_resume.frontier.placement import Placement
 from scrapy_resume.frontier.retries import Backoff
 from scrapy_resume.frontier.robots import RobotsGate
@@ -98,12 +99,12 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     assert stats is not None
     session = job.session
     clock = ScrapyClock()
-    engine = EnginePort()
+    engine = EnginePort(has_delays=plan.slot_delay_seconds > 0)
     thread = StoreThread(f"scrapy-resume {session.job}", clock)
     committer = Committer(job, thread, participant, settings.commit_interval_seconds, clock)
     cookies = Cookies(codec)
     state = SpiderState(spider, codec, cookies, session.state.spider_state)
-    frontier = _frontier(plan)
+    frontier = _frontier(plan, engine, clock)
     breakers = HostBreakers(_breaker_rules(plan), frontier, stats, committer, engine, clock)
     delayed = DelayedRows(settings.retry_wait_seconds, breakers, committer, engine, clock)
     dispatcher = Dispatcher(job, frontier, delayed, breakers, committer, engine, clock)
@@ -159,15 +160,18 @@ def _admissions(
     )
 
 
-def _frontier(plan: CrawlPlan) -> LeaseBuffer:
+def _frontier(plan: CrawlPlan, engine: EnginePort, clock: ScrapyClock) -> LeaseBuffer:
     scrapy_settings, session = plan.crawler.settings, plan.job.session
+    concurrency = scrapy_settings.getint("CONCURRENT_REQUESTS")
+    shares_slots = session.sharing.shared and not session.sharing.slots_owned
     return LeaseBuffer(
-        concurrency=scrapy_settings.getint("CONCURRENT_REQUESTS"),
+        concurrency=concurrency,
         by_slot=plan.order.by_slot,
         pending=session.frontier.pending,
         owns_slots=session.sharing.slots_owned,
         every_run=EveryRunGate(awaited=session.frontier.every_run),
         robots=RobotsGate() if scrapy_settings.getbool("ROBOTSTXT_OBEY") else None,
+        quota=LeaseQuota(concurrency, engine, clock) if shares_slots else None,
     )
 
 

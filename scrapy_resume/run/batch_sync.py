@@ -58,13 +58,19 @@ class BatchSync:
         batch.progress.pages = self._tracker.pages
         batch.hosts = self._breakers.take_changes()
         self._workers.choose_slots_to_give()
+        self._frontier.look_for_room()
+        for row in self._frontier.take_unsendable():
+            self._release(batch, row)
         self._frontier.lease_arrivals(batch.arrivals, self._dispatcher.arrived_before)
+        for row in self._frontier.take_displaced():
+            self._release(batch, row)
         batch.leasing.wishes = self._frontier.wishes()
         batch.leasing.suspect_wish = self._dispatcher.wants_suspect()
         self._workers.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:
         """A batch was committed: settle its arrivals, and queue the rows that were leased."""
+        self._frontier.begin_answer()
         self._workers.answered(batch, answer)
         self._breakers.restore(answer.sharing.hosts)
         touched = self._settle_arrivals(batch, answer)

@@ -166,6 +166,7 @@ class CrawlRun:
         """Do what is due as time passes."""
         if self.session.sharing.shared:
             self._show_life()
+            self.parts.workers.listen()
         self.tracker.close_if_only_delayed()
 
     def _show_life(self) -> None:
