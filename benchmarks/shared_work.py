@@ -37,7 +37,7 @@ from tests.support.tables import table
 
 LATENCY_SECONDS = 0.2
 LIMIT_SECONDS = 300.0
-RELEASED = "resume/leases/released"
+RELEASED = "resume/released_unsent"
 HEADINGS = ("case", "workers", "pages by worker", "seconds", "ideal", "ratio", "released")
 
 
@@ -64,6 +64,7 @@ def chains(count: int, pages: int, hosts: int = 1) -> HostGraph:
 
 
 ONE_OF_EACH_HOST = {"CONCURRENT_REQUESTS": 16, "CONCURRENT_REQUESTS_PER_DOMAIN": 1}
+HALF_A_SECOND = {"CONCURRENT_REQUESTS": 8, "DOWNLOAD_DELAY": 0.5}
 BY_PRIORITY = {"SCHEDULER_PRIORITY_QUEUE": "scrapy.pqueues.ScrapyPriorityQueue"}
 
 CASES = [
@@ -74,6 +75,8 @@ CASES = [
     Case("one at a time of each host", chains(12, 144), settings=ONE_OF_EACH_HOST),
     Case("by priority first", chains(12, 144), settings=BY_PRIORITY),
     Case("a tree", HostGraph(1, 144)),
+    Case("a tree, eight at a time", HostGraph(1, 1_200), concurrency=8),
+    Case("each host every half second", chains(12, 48, hosts=3), settings=HALF_A_SECOND),
 ]
 
 

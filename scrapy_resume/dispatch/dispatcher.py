@@ -91,8 +91,8 @@ class Dispatcher:
         row = self._frontier.next_row(self._engine.active_downloads, self.arrived_before)
         if row is not None:
             self._breakers.claim_probe(row)
-        elif self._frontier.full_delay_seconds is not None:
-            self._ask_again_after(self._frontier.full_delay_seconds)
+        elif self._frontier.delay_seconds:
+            self._ask_again_after(self._frontier.delay_seconds)
         self._stop_waiting_for_store()
         return row
 

@@ -10,14 +10,15 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from scrapy_resume.dispatch.slot_ownership import SLOTS_PER_BATCH, SlotOwnership
+from scrapy_resume.dispatch.shared_slots import SharedSlots
+from scrapy_resume.dispatch.slot_ownership import SlotOwnership
+from scrapy_resume.frontier.shared_lease_buffer import SharedLeaseBuffer
 from scrapy_resume.store.contract import Release, StartTurn
 
 if TYPE_CHECKING:
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.dispatch.dispatcher import Dispatcher
     from scrapy_resume.frontier.lease_buffer import LeaseBuffer
-    from scrapy_resume.frontier.lease_quota import LeaseQuota
     from scrapy_resume.ports.clock import Clock, Timer, Waiter
     from scrapy_resume.ports.engine import Engine
     from scrapy_resume.store.contract import Batch, Committed, Session
@@ -28,13 +29,9 @@ POLL_SECONDS: Final = 0.5
 """How often a run that has too little to do asks for more. Each pause is between half and one and a
 half times as long, so that a hundred workers do not ask at once."""
 
-FIRST_POLL_SECONDS: Final = 0.1
-"""The first of these pauses, where slots are shared and others may release a request any moment.
-Each one is twice as long as the one before it."""
-
 LISTEN_SECONDS: Final = 1.0
-"""How often a run that holds leased requests unsent hears at least of others that look for some in
-vain."""
+"""How often at least a worker that holds leased requests unsent hears of workers that look for some
+in vain, or for slots."""
 
 WANT_SECONDS: Final = 0.2
 """The pause after slots were asked for in vain."""
@@ -81,6 +78,12 @@ class Workers:
         self._committer = committer
         self._engine = engine
         self._clock = clock
+        self._shared_slots = (
+            SharedSlots(frontier, dispatcher, clock, session.sharing.others)
+            if isinstance(frontier, SharedLeaseBuffer)
+            else None
+        )
+        """``None``: each slot belongs to one worker."""
         self._start_waiter: Waiter[bool] | None = None
         self._poll: Timer | None = None
         self._reported_idle = False
@@ -88,9 +91,6 @@ class Workers:
         self._fair_share = 0
         """Slots with requests that this run may keep while another worker has none; 0: all have
         some."""
-        if (quota := self._quota) is not None:
-            quota.set_others(session.sharing.others, one_starves=False)
-        self._polls_in_vain = 0
         self._want_at = 0.0
         self._gave_at = 0.0
         self._logged_at = 0.0
@@ -142,8 +142,12 @@ class Workers:
         if not batch.sharing.idle:
             self.others_at_work = True
             self.only_waits = False
+        # Who ends needs nothing more, and must not keep others from leasing ahead.
         batch.sharing.slots_enough = self._ended
-        if not self._ended:
+        if self._shared_slots is not None:
+            if not self._ended:
+                self._shared_slots.want(batch)
+        elif not self._ended:
             busy = self._busy()
             busy.update(arrival.slot for arrival in batch.arrivals if arrival.lease)
             self._give_slots(batch, busy)
@@ -176,15 +180,9 @@ class Workers:
             self.others_at_work = answer.sharing.others_at_work
             self.only_waits = answer.sharing.only_delayed
         self._fair_share = answer.sharing.fair_share
-        if (quota := self._quota) is not None:
-            quota.set_others(answer.sharing.others, one_starves=answer.sharing.one_starves)
-            quota.refresh()
         self._take_turn(answer.sharing.start)
-        if answer.leased:
-            self._polls_in_vain = 0
-        if quota is not None:
-            if batch.sharing.slots_enough and not answer.sharing.slots_found:
-                self._want_at = self._clock.monotonic() + WANT_MORE_SECONDS
+        if self._shared_slots is not None:
+            self._shared_slots.answered(batch, answer)
         elif batch.sharing.slots_wanted and not answer.sharing.slots_found:
             at_work = self.slots.slots_at_work(self._busy())
             is_rich = at_work >= self._frontier.concurrency
@@ -205,25 +203,24 @@ class Workers:
             self._poll = self._clock.call_later(pause_seconds, self._ask_again)
 
     def _wants_more(self) -> bool:
-        if self._quota is not None:
-            return self._rows_wanted() > 0
+        if self._shared_slots is not None:
+            return self._shared_slots.rows_wanted() > 0
         return self._slots_wanted(self._busy()) > 0
 
     def _poll_seconds(self) -> float:
-        if self._quota is None or not self._starves():
-            return POLL_SECONDS
-        return min(POLL_SECONDS, FIRST_POLL_SECONDS * 2.0 ** min(self._polls_in_vain, 8))
+        if self._shared_slots is not None:
+            return self._shared_slots.poll_seconds(POLL_SECONDS)
+        return POLL_SECONDS
 
     def listen(self) -> None:
-        """If leased requests are unsent, hear now and then whether another worker looks for some.
-        To be called about once a second."""
+        """Hear of workers that have too little to do, if this one holds requests that it has not
+        sent. To be called about once a second."""
         silence_seconds = self._clock.monotonic() - self._committer.in_touch_at
-        if self.shared and self._frontier.leased and silence_seconds >= LISTEN_SECONDS:
+        if self._frontier.leased and silence_seconds >= LISTEN_SECONDS and not self._ended:
             self._committer.send_soon()
 
     def _ask_again(self) -> None:
         self._poll = None
-        self._polls_in_vain += 1
         self.slots.refill_empty_slots()
         self._committer.send_soon()
 
@@ -259,48 +256,11 @@ class Workers:
 
     def _want_slots(self, batch: Batch, busy: Counter[str]) -> None:
         """Ask for more slots, if it was not in vain a moment ago."""
-        if (quota := self._quota) is not None:
-            self._want_rows(batch, quota)
-            return
         wanted = self._slots_wanted(busy)
         batch.sharing.slots_enough = not wanted
         if self._clock.monotonic() >= self._want_at:
             batch.sharing.slots_wanted = wanted
             batch.sharing.slot_share = self.slots.share
-
-    # ---- where slots are shared
-
-    @property
-    def _quota(self) -> LeaseQuota | None:
-        """``None``: each slot belongs to one worker."""
-        return self._frontier.shared_quota
-
-    def _rows_wanted(self) -> int:
-        """How many more requests the engine would send at once, beyond those that are leased."""
-        quota = self._quota
-        if quota is None or self._frontier.every_run.awaited or self._dispatcher.alone is not None:
-            return 0
-        return max(0, min(quota.size, quota.room.total) - self._frontier.leased)
-
-    def _starves(self) -> bool:
-        """Whether this run can send more requests and has none. If one of its slots is full, it has
-        no more than others that are as busy."""
-        quota = self._quota
-        assert quota is not None
-        return bool(
-            self._rows_wanted() and not self._frontier.ready_rows and not quota.full_slots()
-        )
-
-    def _want_rows(self, batch: Batch, quota: LeaseQuota) -> None:
-        coming = self._frontier.coming
-        wanted = self._rows_wanted() - coming
-        starves = not coming and self._starves()
-        batch.sharing.slots_enough = not starves
-        if wanted > 0 and (starves or self._clock.monotonic() >= self._want_at):
-            batch.sharing.slots_wanted = min(SLOTS_PER_BATCH, wanted)
-            batch.sharing.rows_wanted = wanted
-            batch.sharing.slot_share = self._frontier.new_slot_share(quota)
-            batch.sharing.slots_passed_over = [*quota.full_slots(), *self._frontier.blocked]
 
     def _slots_wanted(self, busy: Counter[str]) -> int:
         return self.slots.slots_wanted(busy, self._engine.is_resting)

@@ -7,8 +7,7 @@ settings say.
 
 Invariant, for each queue, at each commit: no pending row in the store ranks before the last leased
 row of the queue. Which arrivals stay leased is decided when their batch is sent: only then the
-result of the batch before it is known. (Where other workers lease from the same slots, it holds for
-what this run knows of: they may add rows at any time.)
+result of the batch before it is known.
 """
 
 from __future__ import annotations
@@ -25,15 +24,11 @@ from scrapy_resume.store.contract import Wish
 from scrapy_resume.store.transaction.storable_text import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from scrapy_resume.frontier.lease_quota import LeaseQuota
     from scrapy_resume.frontier.robots import RobotsGate
     from scrapy_resume.frontier.row import Rank, Row
     from scrapy_resume.store.contract import Admission, Continuation
-
-NO_SLOT: Final = ""
-"""The key of no download slot that a request with a host has."""
 
 REFILLS_PER_BATCH: Final = 500
 """Slots that are leased from in one batch: 20,000 at once take more than a second."""
@@ -51,13 +46,11 @@ class LeaseBuffer:
         owns_slots: bool = False,
         every_run: EveryRunGate | None = None,
         robots: RobotsGate | None = None,
-        quota: LeaseQuota | None = None,
     ) -> None:
         self.concurrency = concurrency
         """Number of requests that the engine may hold."""
         self.size = max(MINIMUM_BUFFER, 2 * concurrency)
-        """Number of rows that are kept leased, about, if no quota limits them."""
-        self._quota = quota
+        """Number of rows that are kept leased, about."""
         self.owned: set[str] | None = set() if owns_slots else None
         """Slots that this run owns; ``None``: it may lease from all."""
         self.by_slot = by_slot
@@ -73,14 +66,9 @@ class LeaseBuffer:
         self._blocks = HostBlocks(by_slot=by_slot)
         self.blocked = self._blocks.blocked
         """Hosts (see ``host_of``) to which nothing may be dispatched."""
-        self.displaced: list[Row] = []
-        """Rows that arrivals have overtaken, to be released with the batch of these."""
-        self._coming: Counter[str] = Counter()
-        """Slot → rows that the last batch leases: arrivals, and what it wishes. Empty once the batch
-        is answered."""
-        self.full_delay_seconds: float | None = None
-        """The shortest delay of the slots that ``next_row`` has passed over because one of their
-        requests waits in the downloader already; ``None``: it has passed over none."""
+        self.delay_seconds = 0.0
+        """The shortest delay of the slots that ``next_row`` has passed over since one of their
+        requests waits in the downloader already; 0: it has passed over none."""
         self.put_off: list[Row] = []
         """Rows of blocked hosts, taken out of the one queue of all, to be released."""
         self.leased = 0
@@ -113,24 +101,8 @@ class LeaseBuffer:
     def _is_own(self, slot: str) -> bool:
         return self.owned is not None and slot in self.owned
 
-    @property
-    def quota(self) -> LeaseQuota | None:
-        """The limit to what is leased; ``None``: no other worker wants these rows."""
-        return self._quota if self._quota is not None and self._quota.limited else None
-
-    @property
-    def shared_quota(self) -> LeaseQuota | None:
-        """The same, also while no other worker is there; ``None``: slots are not shared."""
-        return self._quota if self.owned is None else None
-
-    def new_slot_share(self, quota: LeaseQuota) -> int:
-        """Number of rows to lease from a slot that has no queue here."""
-        return max(1, self._depth(NO_SLOT) if self.by_slot else quota.depth_of_all())
-
     def _depth(self, slot: str) -> int:
-        """Number of rows that a queue keeps leased."""
-        if (quota := self.quota) is not None:
-            return quota.depth(slot) if self.by_slot else quota.depth_of_all()
+        """Number of rows that a slot's queue keeps leased."""
         return max(1, self.size // max(1, len(self.queues)))
 
     def expect(self, slot: str) -> None:
@@ -146,55 +118,55 @@ class LeaseBuffer:
 
     def lease_arrivals(
         self, arrivals: Iterable[Admission | Continuation], arrived_before: int | None = None
-    ) -> None:
+    ) -> list[Row]:
         """Decide which arrivals of a batch that is about to be sent stay leased by this run.
 
         Those that must stay leased are marked already. No other batch is in flight, so it is known
         which rows are leased and which are pending, and the former keep ranking before the latter.
         If ``arrived_before`` is given, each slot keeps at least one row with a lower id, if it has
-        one: that row is dispatched next, whatever has arrived since.
+        one: that row is dispatched next, whatever has arrived since. Returns rows that were leased
+        and are to be released with the batch.
         """
+        released: list[Row] = []
         by_slot: dict[str, list[Admission | Continuation]] = {}
         leased: Counter[str] = Counter()
-        self._coming = leased
         for arrival in arrivals:
             if arrival.lease:
                 leased[arrival.slot] += 1
             elif not arrival.not_before:
                 by_slot.setdefault(arrival.slot, []).append(arrival)
-        limited = self.quota is not None
         for slot, newcomers in by_slot.items():
             queue = self.queues[slot]
             if queue.leaving or not self._may_lease(slot) or not self._blocks.is_open(slot):
                 continue
-            depth = self._depth(slot)
-            if limited:
-                depth = min(depth, self._left() + len(queue.rows) + leased[slot])
-            room = 0 if queue.pending else depth - len(queue.rows) - leased[slot]
-            for arrival in sorted(newcomers, key=arrival_rank):
-                overtakes = bool(queue.rows) and arrival_rank(arrival) < queue.rows[-1][0]
-                if overtakes and limited:
-                    overtakes = queue.count_before(arrival_rank(arrival)) + leased[slot] < depth
-                if not overtakes and room <= 0:
-                    if limited:
-                        self._displace(queue, arrival_rank(arrival))
-                    break
-                arrival.lease = True
-                leased[slot] += 1
-                room -= 1
+            newcomers.sort(key=arrival_rank)
+            released += self._lease_first(queue, newcomers, leased[slot])
             if arrived_before is not None and not queue.has_any(arrived_before):
                 early = [a for a in newcomers if abs(a.seq) < arrived_before]
                 if early:
-                    min(early, key=arrival_rank).lease = True
+                    early[0].lease = True
+        return released
 
-    @property
-    def coming(self) -> int:
-        """Number of rows that the last batch leases, if the store has them."""
-        return self._coming.total()
+    def _lease_first(
+        self, queue: SlotQueue, newcomers: Sequence[Admission | Continuation], leased: int
+    ) -> list[Row]:
+        """Decide how many of a slot's arrivals, which are sorted by rank, stay leased, beside those
+        that must. Returns rows that are to be released."""
+        room = 0 if queue.pending else self._depth(queue.slot) - len(queue.rows) - leased
+        for arrival in newcomers:
+            overtakes = bool(queue.rows) and arrival_rank(arrival) < queue.rows[-1][0]
+            if not overtakes and room <= 0:
+                break
+            arrival.lease = True
+            room -= 1
+        return []
+
+    def look_for_room(self) -> None:
+        """A batch is about to be sent, or a row to be dispatched: see how many rows may be leased
+        now."""
 
     def begin_answer(self) -> None:
         """The last batch was answered: what it has leased is pushed next."""
-        self._coming = Counter()
 
     def set_pending(self, slot: str, count: int) -> None:
         """The store has ``count`` pending rows of the slot, without delayed ones."""
@@ -237,57 +209,13 @@ class LeaseBuffer:
                 kept.append(entry)
         queue.rows.extend(reversed(kept))
 
-    def _displace(self, queue: SlotQueue, rank: Rank) -> None:
-        """Where the number of leased rows is limited: a row with that rank stays in the store, so
-        those that rank after it go back there."""
-        taken = [entry for entry in queue.rows if entry[0] > rank and may_leave(entry[1])]
-        if taken:
-            self.displaced += [row for _, row in taken]
-            queue.rows[:] = [entry for entry in queue.rows if entry not in taken]
-            self._went_back(queue, len(taken))
-
     def _went_back(self, queue: SlotQueue, count: int) -> None:
-        """Rows of a queue are about to be released. Arrivals from now on must not overtake them."""
+        """Rows of a queue are released with the next batch. Arrivals from now on must not overtake
+        them."""
         self.leased -= count
         queue.pending += count
         if queue.slot not in self.blocked:
             self.pending_rows += count
-
-    def take_unsendable(self) -> list[Row]:
-        """While another worker looks for requests in vain: take out the rows that could not be
-        sent at once, but not those that have to run in this process. They are released."""
-        quota = self.quota
-        if quota is None or not quota.yields or not self.leased:
-            return []
-        taken: list[Row] = []
-        kept: Counter[str] = Counter()
-        for queue in self.queues.values():
-            staying = []
-            for entry in queue.rows:
-                row = entry[1]
-                host = self.host_of(row)
-                if not may_leave(row) or (
-                    kept[host] < quota.room.of(host) and kept.total() < quota.room.total
-                ):
-                    kept[host] += 1
-                    staying.append(entry)
-                else:
-                    taken.append(row)
-            self._went_back(queue, len(queue.rows) - len(staying))
-            queue.rows[:] = staying
-        return taken
-
-    def take_displaced(self) -> list[Row]:
-        """Take out the rows that arrivals of this batch have overtaken. They are released."""
-        rows, self.displaced = self.displaced, []
-        return rows
-
-    def _left(self) -> int:
-        """How many more rows may be leased, of all slots together."""
-        quota = self.quota
-        if quota is None:
-            return self.size
-        return quota.total - self.leased - self._coming.total()
 
     def take_all(self, queue: SlotQueue) -> list[Row]:
         """Take all rows out of a queue."""
@@ -306,15 +234,12 @@ class LeaseBuffer:
         """
         if self.every_run.awaited:
             return None
-        blocked, some_blocked = self.blocked, self._blocks.has_any
-        quota = self.quota
-        self.full_delay_seconds = None
+        self.delay_seconds = 0.0
+        passed_over, some_blocked = self._passed_over(), self._blocks.has_any
         best: tuple[SlotQueue, int] | None = None
         best_key: tuple[int, bool, str] | None = None
         for slot, queue in self.queues.items():
-            if queue.leaving or slot in blocked:
-                continue
-            if quota is not None and self.by_slot and self._finds_no_room(quota, slot):
+            if queue.leaving or slot in passed_over:
                 continue
             closed = self._put_off_rows(queue) if some_blocked else ()
             place = queue.first(arrived_before, closed, self._may_go)
@@ -329,28 +254,18 @@ class LeaseBuffer:
         self._last_slot = queue.slot
         return self._take(queue, place)
 
+    def _passed_over(self) -> Collection[str]:
+        """The slots of which nothing is dispatched now."""
+        return self.blocked
+
     def _may_go(self, row: Row) -> bool:
         if self.every_run.is_closed and not row.every_run:
             return False
-        quota = self.quota
-        if quota is not None and not self.by_slot and self._finds_no_room(quota, self.host_of(row)):
-            return False
         return self.robots is None or self.robots.lets_through(row)
-
-    def _finds_no_room(self, quota: LeaseQuota, slot: str) -> bool:
-        if quota.room.of(slot) > 0:
-            return False
-        delay_seconds = quota.room.delay_seconds(slot)
-        if delay_seconds:
-            before = self.full_delay_seconds
-            self.full_delay_seconds = min(delay_seconds, before or delay_seconds)
-        return True
 
     def _take(self, queue: SlotQueue, place: int) -> Row:
         _, row = queue.rows.pop(place)
         self.leased -= 1
-        if self._quota is not None:
-            self._quota.taken()
         if self._runs_low(queue):
             self.slots_to_refill.add(queue.slot)
         if queue.empty:
@@ -376,20 +291,15 @@ class LeaseBuffer:
         """What to lease next for the queues that run low, of ``REFILLS_PER_BATCH`` slots at most;
         the other slots follow with the next calls."""
         found = []
-        limited, left = self.quota is not None, self._left()
-        asking = sorted(self.slots_to_refill, key=self._turn if limited else None)
-        del asking[REFILLS_PER_BATCH:]
+        asking = self._in_turn(self.slots_to_refill)[:REFILLS_PER_BATCH]
         for slot in asking:
             queue = self.queues.get(slot)
             if queue is None or queue.leaving or slot in self.blocked:
                 continue
-            count = (1 if slot in self._blocks.probed else self._depth(slot)) - len(queue.rows)
-            if limited:
-                count = min(count - self._coming[slot], left)
-            if count > 0 and (queue.pending or queue.arriving or self._is_own(slot)):
-                found.append(Wish(slot, count))
-                left -= count
-                self._coming[slot] += count
+            if queue.pending or queue.arriving or self._is_own(slot):
+                count = self._count_to_lease(queue)
+                if count > 0:
+                    found.append(Wish(slot, count))
         self.slots_to_refill.difference_update(asking)
         return found
 
@@ -400,27 +310,22 @@ class LeaseBuffer:
             if not queue.rows and self._runs_low(queue):
                 self.slots_to_refill.add(slot)
 
-    def look_for_room(self) -> None:
-        """Where other workers want the rows: see what the downloader has room for, and ask for rows
-        for the queues that run low."""
-        if (quota := self.quota) is not None:
-            quota.refresh()
-            self.slots_to_refill.update(
-                slot for slot, queue in self.queues.items() if self._runs_low(queue)
-            )
-
     def _runs_low(self, queue: SlotQueue) -> bool:
-        """Whether more rows should be leased for a queue, and the store has some."""
-        if not queue.pending or queue.slot in self.blocked:
-            return False
-        depth = self._depth(queue.slot)
-        if self.quota is not None and (not depth or self._left() <= 0):
-            return False
-        return 2 * len(queue.rows) <= depth
+        """Whether more rows are to be leased for a queue, and the store has some."""
+        return (
+            bool(queue.pending)
+            and queue.slot not in self.blocked
+            and 2 * len(queue.rows) <= self._depth(queue.slot)
+        )
 
-    def _turn(self, slot: str) -> tuple[bool, str]:
-        """Slots take turns, after the one that was chosen last."""
-        return slot <= self._last_slot, slot
+    def _count_to_lease(self, queue: SlotQueue) -> int:
+        """Number of rows to ask the store for."""
+        depth = 1 if queue.slot in self._blocks.probed else self._depth(queue.slot)
+        return depth - len(queue.rows)
+
+    def _in_turn(self, slots: Iterable[str]) -> list[str]:
+        """The order in which slots are leased from."""
+        return sorted(slots)
 
     # ---- blocked hosts
 

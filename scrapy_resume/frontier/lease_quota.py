@@ -21,7 +21,9 @@ MINIMUM_BUFFER: Final = 16
 """Rows that a run alone keeps leased at least, if there are so many."""
 
 AHEAD_SECONDS: Final = 0.2
-"""What is sent in this time is leased ahead: two commits, each of which waits for the other one."""
+"""Of what is sent in this time, all but one row is leased ahead: an answer of the store takes that
+long where the commit before it has to be waited for. A worker that sends a row or two in it leases
+nothing ahead, and waits for the store as it does where requests are sent one by one."""
 
 PACE_SECONDS: Final = 1.0
 """The pace is that of the last interval of this length."""
@@ -81,7 +83,7 @@ class LeaseQuota:
             return 0
         now = self._clock.monotonic()
         current = self._taken / max(now - self._since, PACE_SECONDS)
-        return int(max(self._pace, current) * AHEAD_SECONDS)
+        return max(0, int(max(self._pace, current) * AHEAD_SECONDS) - 1)
 
     @property
     def total(self) -> int:

@@ -8,7 +8,7 @@ another, the upper one calls the lower one, and the committer calls back through
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scrapy.utils.misc import load_object
 
@@ -32,6 +32,7 @@ from scrapy_resume.frontier.lease_quota import LeaseQuota
 from scrapy_resume.frontier.placement import Placement
 from scrapy_resume.frontier.retries import Backoff
 from scrapy_resume.frontier.robots import RobotsGate
+from scrapy_resume.frontier.shared_lease_buffer import SharedLeaseBuffer
 from scrapy_resume.politeness.host_breaker import BreakerRules, HostBreakers
 from scrapy_resume.reporting.custom_stats import CustomStats
 from scrapy_resume.run.batch_sync import BatchSync
@@ -163,16 +164,16 @@ def _admissions(
 def _frontier(plan: CrawlPlan, engine: EnginePort, clock: ScrapyClock) -> LeaseBuffer:
     scrapy_settings, session = plan.crawler.settings, plan.job.session
     concurrency = scrapy_settings.getint("CONCURRENT_REQUESTS")
-    shares_slots = session.sharing.shared and not session.sharing.slots_owned
-    return LeaseBuffer(
-        concurrency=concurrency,
-        by_slot=plan.order.by_slot,
-        pending=session.frontier.pending,
-        owns_slots=session.sharing.slots_owned,
-        every_run=EveryRunGate(awaited=session.frontier.every_run),
-        robots=RobotsGate() if scrapy_settings.getbool("ROBOTSTXT_OBEY") else None,
-        quota=LeaseQuota(concurrency, engine, clock) if shares_slots else None,
-    )
+    options: dict[str, Any] = {
+        "concurrency": concurrency,
+        "by_slot": plan.order.by_slot,
+        "pending": session.frontier.pending,
+        "every_run": EveryRunGate(awaited=session.frontier.every_run),
+        "robots": RobotsGate() if scrapy_settings.getbool("ROBOTSTXT_OBEY") else None,
+    }
+    if session.sharing.shared and not session.sharing.slots_owned:
+        return SharedLeaseBuffer(LeaseQuota(concurrency, engine, clock), **options)
+    return LeaseBuffer(owns_slots=session.sharing.slots_owned, **options)
 
 
 def _breaker_rules(plan: CrawlPlan) -> BreakerRules:

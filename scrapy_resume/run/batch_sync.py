@@ -47,6 +47,9 @@ class BatchSync:
         self._breakers = breakers
         self._ids = ids
         self._committer = committer
+        self.released_unsent = 0
+        """Number of leased rows that went back to the store, so that other rows, or other workers,
+        come first."""
 
     def release_blocked(self, batch: Batch) -> None:
         """Release the rows of hosts whose breaker is open with a batch that is about to be sent."""
@@ -59,10 +62,9 @@ class BatchSync:
         batch.hosts = self._breakers.take_changes()
         self._workers.choose_slots_to_give()
         self._frontier.look_for_room()
-        for row in self._frontier.take_unsendable():
-            self._release(batch, row)
-        self._frontier.lease_arrivals(batch.arrivals, self._dispatcher.arrived_before)
-        for row in self._frontier.take_displaced():
+        arrived_before = self._dispatcher.arrived_before
+        for row in self._frontier.lease_arrivals(batch.arrivals, arrived_before):
+            self.released_unsent += 1
             self._release(batch, row)
         batch.leasing.wishes = self._frontier.wishes()
         batch.leasing.suspect_wish = self._dispatcher.wants_suspect()
@@ -90,6 +92,7 @@ class BatchSync:
         self._ids.advance_to(answer.sharing.next_id)
         for slot in touched:
             for row in self._frontier.overflow(slot):
+                self.released_unsent += 1
                 self._release(self._committer.begin_entry(), row)
         self._frontier.refill_empty_queues()
         ready = self._frontier.leased or self._dispatcher.alone is not None
