@@ -118,9 +118,7 @@ class Course:
         return sorted(shares.values(), reverse=True), asked[-1] - asked[0], released
 
     def _released(self, url: str) -> int:
-        rows = self._server.query(
-            "SELECT stats FROM scrapy_resume.run", database=database_of(url)
-        )
+        rows = self._server.query("SELECT stats FROM scrapy_resume.run", database=database_of(url))
         return sum(json.loads(stats or "{}").get(RELEASED, 0) for (stats,) in rows)
 
 
@@ -145,7 +143,7 @@ def main() -> None:
                     print(case.name, workers, *found[-1], load(), file=sys.stderr, flush=True)
                 rows.append(row(case, workers, found))
     print(table(HEADINGS, rows))
-    print(f"{options.rounds} crawls each: the shares of the slowest one, seconds as median and most")
+    print(f"{options.rounds} crawls each: shares of the slowest, seconds: median to most")
     print(f"{before} before, {load()} after")
 
 

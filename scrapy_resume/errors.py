@@ -18,7 +18,7 @@
     ├── StateNotRecordableError     a value in ``spider.state`` that cannot be serialized
     ├── CallbackMissingError        a stored request names something that the code no longer has
     ├── HostUnavailableError        a host failed all probes of its circuit breaker
-    ├── HeldBackError               a request was not sent, because its host is to be left alone
+    ├── HeldBackError               a request was not sent: its host, or another worker, has to wait
     ├── FeedFileChangedError        a feed's file was changed by somebody else
     ├── FeedNotStoredError          a storage did not accept a feed
     └── ScrapyChangedError          a private part of Scrapy is not where it was
@@ -142,7 +142,8 @@ class HostUnavailableError(ResumeError):
 
 
 class HeldBackError(ResumeError):
-    """The request was due but was not sent: its host is to be left alone for now."""
+    """The request was due but was not sent: its host is to be left alone for now, or another worker
+    can send it earlier."""
 
 
 class FeedFileChangedError(ResumeError):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.dispatch.slot_ownership import SLOTS_PER_BATCH
+from scrapy_resume.frontier.slot_queue import may_leave
 
 if TYPE_CHECKING:
     from scrapy_resume.dispatch.dispatcher import Dispatcher
+    from scrapy_resume.frontier.row import Row
     from scrapy_resume.frontier.shared_lease_buffer import SharedLeaseBuffer
     from scrapy_resume.ports.clock import Clock
+    from scrapy_resume.ports.engine import Engine
     from scrapy_resume.store.contract import Batch, Committed
 
 FIRST_POLL_SECONDS: Final = 0.1
@@ -24,11 +27,17 @@ class SharedSlots:
     """Asks for requests that the engine can send at once, and hears of workers that have none."""
 
     def __init__(
-        self, frontier: SharedLeaseBuffer, dispatcher: Dispatcher, clock: Clock, others: int
+        self,
+        frontier: SharedLeaseBuffer,
+        dispatcher: Dispatcher,
+        engine: Engine,
+        clock: Clock,
+        others: int,
     ) -> None:
         self._frontier = frontier
         self._quota = frontier.quota
         self._dispatcher = dispatcher
+        self._engine = engine
         self._clock = clock
         self._more_at = 0.0
         self._polls_in_vain = 0
@@ -70,10 +79,26 @@ class SharedSlots:
         sharing = answer.sharing
         self._quota.set_others(sharing.others, one_starves=sharing.one_starves)
         self._quota.refresh()
+        if self._quota.yields:
+            self._release_queued()
         if answer.leased:
             self._polls_in_vain = 0
         elif batch.sharing.slots_wanted and batch.sharing.slots_enough:
             self._more_at = self._clock.monotonic() + MORE_SECONDS
+
+    def _release_queued(self) -> None:
+        """Take back the requests that wait in the downloader's queues. (From now on no others are
+        handed out that would wait there.) Of a slot with a delay the first one stays."""
+        room, delayed = self._quota.room, set[str]()
+
+        def is_meant(row: Row) -> bool:
+            slot = self._frontier.host_of(row)
+            if room.delay_seconds(slot) and slot not in delayed:
+                delayed.add(slot)
+                return False
+            return may_leave(row) and row is not self._dispatcher.alone
+
+        self._engine.hold_back(is_meant)
 
     def poll_seconds(self, longest_seconds: float) -> float:
         """The pause before the store is asked again."""

@@ -30,8 +30,8 @@ POLL_SECONDS: Final = 0.5
 half times as long, so that a hundred workers do not ask at once."""
 
 LISTEN_SECONDS: Final = 1.0
-"""How often at least a worker that holds leased requests unsent hears of workers that look for some
-in vain, or for slots."""
+"""How often at least a worker that holds requests hears of others that look for some in vain, or
+for slots."""
 
 WANT_SECONDS: Final = 0.2
 """The pause after slots were asked for in vain."""
@@ -79,7 +79,7 @@ class Workers:
         self._engine = engine
         self._clock = clock
         self._shared_slots = (
-            SharedSlots(frontier, dispatcher, clock, session.sharing.others)
+            SharedSlots(frontier, dispatcher, engine, clock, session.sharing.others)
             if isinstance(frontier, SharedLeaseBuffer)
             else None
         )
@@ -213,10 +213,11 @@ class Workers:
         return POLL_SECONDS
 
     def listen(self) -> None:
-        """Hear of workers that have too little to do, if this one holds requests that it has not
-        sent. To be called about once a second."""
+        """Hear of workers that have too little to do, if this one holds requests, some of which it
+        may not have sent. To be called about once a second."""
         silence_seconds = self._clock.monotonic() - self._committer.in_touch_at
-        if self._frontier.leased and silence_seconds >= LISTEN_SECONDS and not self._ended:
+        holds_any = self._frontier.leased or self._dispatcher.dispatched
+        if holds_any and silence_seconds >= LISTEN_SECONDS and not self._ended:
             self._committer.send_soon()
 
     def _ask_again(self) -> None:

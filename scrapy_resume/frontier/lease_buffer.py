@@ -67,8 +67,8 @@ class LeaseBuffer:
         self.blocked = self._blocks.blocked
         """Hosts (see ``host_of``) to which nothing may be dispatched."""
         self.delay_seconds = 0.0
-        """The shortest delay of the slots that ``next_row`` has passed over since one of their
-        requests waits in the downloader already; 0: it has passed over none."""
+        """The shortest delay of the slots of which ``next_row`` has chosen no row since one waits
+        in the downloader already; 0: there are none."""
         self.put_off: list[Row] = []
         """Rows of blocked hosts, taken out of the one queue of all, to be released."""
         self.leased = 0
@@ -150,8 +150,8 @@ class LeaseBuffer:
     def _lease_first(
         self, queue: SlotQueue, newcomers: Sequence[Admission | Continuation], leased: int
     ) -> list[Row]:
-        """Decide how many of a slot's arrivals, which are sorted by rank, stay leased, beside those
-        that must. Returns rows that are to be released."""
+        """Decide how many of a slot's arrivals, sorted by rank, stay leased, beside ``leased`` that
+        must. Returns rows to be released."""
         room = 0 if queue.pending else self._depth(queue.slot) - len(queue.rows) - leased
         for arrival in newcomers:
             overtakes = bool(queue.rows) and arrival_rank(arrival) < queue.rows[-1][0]
@@ -162,8 +162,7 @@ class LeaseBuffer:
         return []
 
     def look_for_room(self) -> None:
-        """A batch is about to be sent, or a row to be dispatched: see how many rows may be leased
-        now."""
+        """See how many rows may be leased, before a batch is sent or a row is dispatched."""
 
     def begin_answer(self) -> None:
         """The last batch was answered: what it has leased is pushed next."""
@@ -210,8 +209,7 @@ class LeaseBuffer:
         queue.rows.extend(reversed(kept))
 
     def _went_back(self, queue: SlotQueue, count: int) -> None:
-        """Rows of a queue are released with the next batch. Arrivals from now on must not overtake
-        them."""
+        """Rows of a queue are to be released. Arrivals from now on must not overtake them."""
         self.leased -= count
         queue.pending += count
         if queue.slot not in self.blocked:
@@ -398,7 +396,5 @@ class LeaseBuffer:
     @property
     def ready_rows(self) -> int:
         """Number of leased rows that may be dispatched."""
-        if not self.blocked:
-            return self.leased
         queues = [self.queues[host] for host in self.blocked if host in self.queues]
         return self.leased - sum(len(queue.rows) for queue in queues)

@@ -29,8 +29,8 @@ PACE_SECONDS: Final = 1.0
 """The pace is that of the last interval of this length."""
 
 YIELD_SECONDS: Final = 2.0
-"""How long nothing is leased ahead after another worker has looked in vain: so that leases do not go
-back and forth while little is open."""
+"""How long nothing is leased ahead after another worker has looked in vain: so that leases do not
+go back and forth while little is open."""
 
 
 class LeaseQuota:

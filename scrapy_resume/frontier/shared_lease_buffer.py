@@ -39,8 +39,8 @@ class SharedLeaseBuffer(LeaseBuffer):
         """``options``: those of ``LeaseBuffer``."""
         self.quota = quota
         self._coming: Counter[str] = Counter()
-        """Slot → rows that the last batch leases: arrivals, and what it wishes. Empty once the batch
-        is answered."""
+        """Slot → rows that the last batch leases: arrivals, and what it wishes. Empty once the
+        batch is answered."""
         super().__init__(**options)
 
     # ---- how many rows

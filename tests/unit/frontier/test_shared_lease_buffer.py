@@ -108,7 +108,9 @@ def test_all_slots_together_lease_what_the_downloader_takes(bench: Bench) -> Non
 def test_a_worker_that_sends_fast_leases_ahead_by_its_pace(bench: Bench) -> None:
     bench.send(51, PACE_SECONDS)
     bench.room.total = 0
-    assert len(bench.leased_of(*map(arrival, range(1, 31)))) == 9, "what it sends in 0.2 s, but for one"
+    assert len(bench.leased_of(*map(arrival, range(1, 31)))) == 9, (
+        "what it sends in 0.2 s, but for one"
+    )
 
 
 def test_a_worker_that_sends_slowly_leases_nothing_ahead(bench: Bench) -> None:
