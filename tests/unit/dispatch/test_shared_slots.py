@@ -214,6 +214,19 @@ def test_one_request_waits_on_for_the_delay_of_its_slot(worker: Worker) -> None:
     assert [one.id for one in worker.engine.held_back] == [2, 3]
 
 
+def test_the_engine_is_woken_when_the_delay_of_a_slot_is_over(worker: Worker) -> None:
+    """The downloader sends what waits in the slot, and nobody asks for the next one then."""
+    worker.frontier.push(row(1))
+    worker.room.by_slot[SLOT], worker.room.delays[SLOT] = 0, 0.5
+    assert worker.dispatcher.next_row() is None
+    assert worker.dispatcher.next_row() is None
+    woken = worker.engine.woken
+    worker.clock.move(0.24)
+    assert worker.engine.woken == woken
+    worker.clock.move(0.02)
+    assert worker.engine.woken == woken + 1, "once, and no later than half of the delay"
+
+
 @pytest.mark.parametrize("where", ["lease buffer", "downloader"])
 def test_who_holds_leased_requests_hears_of_the_others(worker: Worker, where: str) -> None:
     """Pages that take long send no batch."""
