@@ -19,7 +19,7 @@
     ├── CallbackMissingError        a stored request names something that the code no longer has
     │   └── UntrustedNameError      or something that RESUME_TRUSTED does not cover
     ├── HostUnavailableError        a host failed all probes of its circuit breaker
-    ├── HeldBackError               a request was not sent, because its host is to be left alone
+    ├── HeldBackError               a request was not sent: its host, or another worker, has to wait
     ├── StartInterruptedError       ``start()`` was ended by an error that Scrapy does not catch
     ├── FeedFileChangedError        a feed's file was changed by somebody else
     ├── FeedNotStoredError          a storage did not accept a feed
@@ -159,7 +159,8 @@ class HostUnavailableError(ResumeError):
 
 
 class HeldBackError(ResumeError):
-    """The request was due but was not sent: its host is to be left alone for now."""
+    """The request was due but was not sent: its host is to be left alone for now, or another worker
+    can send it earlier."""
 
 
 class StartInterruptedError(ResumeError):

@@ -26,6 +26,10 @@ LONGEST_WAIT_SECONDS: Final = 5.0
 only in a job that has crashed)."""
 
 
+SHORTEST_PAUSE_SECONDS: Final = 0.05
+"""How often the engine is woken at most because the delay of a slot is over."""
+
+
 class Dispatcher:
     """Chooses rows from the lease buffer, and tracks the requests that the engine holds."""
 
@@ -61,6 +65,8 @@ class Dispatcher:
         """Number of suspects that wait in the store."""
         self.expected: dict[int, Request] = {}
         """By id: requests whose arrival the store has not answered yet."""
+        self._asks_again = False
+        """The engine will be woken, since a slot's delay will be over."""
         self.releasing = 0
         """Number of rows that are being released to the store."""
 
@@ -79,13 +85,29 @@ class Dispatcher:
                 or alone.not_before > self._clock.time()
             )
             return None if waits else alone
+        self._frontier.look_for_room()
         if self._must_wait_for_store():
             return None
         row = self._frontier.next_row(self._engine.active_downloads, self.arrived_before)
         if row is not None:
             self._breakers.claim_probe(row)
+        elif self._frontier.delay_seconds:
+            self._ask_again_after(self._frontier.delay_seconds)
         self._stop_waiting_for_store()
         return row
+
+    def _ask_again_after(self, delay_seconds: float) -> None:
+        """A slot has one request waiting in the downloader, which is sent when its delay is over:
+        nothing tells the engine that there is room for the next one then. The delay varies from a
+        half of its length on."""
+        if not self._asks_again:
+            self._asks_again = True
+            pause_seconds = max(delay_seconds / 2, SHORTEST_PAUSE_SECONDS)
+            self._clock.call_later(pause_seconds, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._asks_again = False
+        self._engine.wake()
 
     def error_for(self, row: Row) -> HostUnavailableError | None:
         """The error with which a row fails without being sent; ``None``: it may be sent."""

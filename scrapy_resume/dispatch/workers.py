@@ -10,7 +10,9 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from scrapy_resume.dispatch.shared_slots import SharedSlots
 from scrapy_resume.dispatch.slot_ownership import SlotOwnership
+from scrapy_resume.frontier.shared_lease_buffer import SharedLeaseBuffer
 from scrapy_resume.store.contract import Release, StartTurn
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ logger = logging.getLogger("scrapy_resume")
 POLL_SECONDS: Final = 0.5
 """How often a run that has too little to do asks for more. Each pause is between half and one and a
 half times as long, so that a hundred workers do not ask at once."""
+
+LISTEN_SECONDS: Final = 1.0
+"""How often at least a worker that holds requests hears of others that look for some in vain, or
+for slots."""
 
 WANT_SECONDS: Final = 0.2
 """The pause after slots were asked for in vain."""
@@ -72,6 +78,12 @@ class Workers:
         self._committer = committer
         self._engine = engine
         self._clock = clock
+        self._shared_slots = (
+            SharedSlots(frontier, dispatcher, engine, clock, session.sharing.others)
+            if isinstance(frontier, SharedLeaseBuffer)
+            else None
+        )
+        """``None``: each slot belongs to one worker."""
         self._start_waiter: Waiter[bool] | None = None
         self._poll: Timer | None = None
         self._reported_idle = False
@@ -130,7 +142,12 @@ class Workers:
         if not batch.sharing.idle:
             self.others_at_work = True
             self.only_waits = False
-        if not self._ended:
+        # Who ends needs nothing more, and must not keep others from leasing ahead.
+        batch.sharing.slots_enough = self._ended
+        if self._shared_slots is not None:
+            if not self._ended:
+                self._shared_slots.want(batch)
+        elif not self._ended:
             busy = self._busy()
             busy.update(arrival.slot for arrival in batch.arrivals if arrival.lease)
             self._give_slots(batch, busy)
@@ -164,7 +181,9 @@ class Workers:
             self.only_waits = answer.sharing.only_delayed
         self._fair_share = answer.sharing.fair_share
         self._take_turn(answer.sharing.start)
-        if batch.sharing.slots_wanted and not answer.sharing.slots_found:
+        if self._shared_slots is not None:
+            self._shared_slots.answered(batch, answer)
+        elif batch.sharing.slots_wanted and not answer.sharing.slots_found:
             at_work = self.slots.slots_at_work(self._busy())
             is_rich = at_work >= self._frontier.concurrency
             self._want_at = self._clock.monotonic() + (
@@ -178,10 +197,28 @@ class Workers:
         if not self.shared or self._poll is not None or self._ended:
             return
         wants = self._start_waiter is not None or self.others_at_work
-        if wants and self._slots_wanted(self._busy()):
+        if wants and self._wants_more():
             at_once = not self._reported_idle and self._has_nothing()
-            pause_seconds = 0 if at_once else POLL_SECONDS * random.uniform(0.5, 1.5)
+            pause_seconds = 0 if at_once else self._poll_seconds() * random.uniform(0.5, 1.5)
             self._poll = self._clock.call_later(pause_seconds, self._ask_again)
+
+    def _wants_more(self) -> bool:
+        if self._shared_slots is not None:
+            return self._shared_slots.rows_wanted() > 0
+        return self._slots_wanted(self._busy()) > 0
+
+    def _poll_seconds(self) -> float:
+        if self._shared_slots is not None:
+            return self._shared_slots.poll_seconds(POLL_SECONDS)
+        return POLL_SECONDS
+
+    def listen(self) -> None:
+        """Hear of workers that have too little to do, if this one holds requests, some of which it
+        may not have sent. To be called about once a second."""
+        silence_seconds = self._clock.monotonic() - self._committer.in_touch_at
+        holds_any = self._frontier.leased or self._dispatcher.dispatched
+        if holds_any and silence_seconds >= LISTEN_SECONDS and not self._ended:
+            self._committer.send_soon()
 
     def _ask_again(self) -> None:
         self._poll = None

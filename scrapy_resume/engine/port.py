@@ -7,30 +7,100 @@ These private parts are used; ``private_api`` verifies them when the spider open
 - ``engine.downloader._process_queue`` sends what a slot's delay and concurrency allow now.
 - ``engine.downloader.slots``: requests in a slot's ``queue`` have not been sent yet; those in
   ``transferring`` are being downloaded; ``latercall`` is set from the sending of a request to the
-  end of the slot's delay.
+  end of the slot's delay; ``concurrency`` and ``delay`` are the slot's limits.
+- ``engine.downloader.active``: all requests between their hand-out and the end of their download,
+  also those that no slot has yet. ``total_concurrency`` limits them; ``domain_concurrency`` and
+  ``per_slot_settings`` are the limits of slots that do not exist yet.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
 
 from scrapy.utils.defer import deferred_from_coro
 
 from scrapy_resume.errors import HeldBackError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from scrapy import Request
     from scrapy.core.engine import ExecutionEngine
 
     from scrapy_resume.frontier.row import Row
+    from scrapy_resume.ports.engine import Room
+
+
+UNLIMITED: Final = 1 << 30
+"""The room where CONCURRENT_REQUESTS is 0."""
+
+
+class DownloaderRoom:
+    """Implements ``ports.engine.Room``."""
+
+    def __init__(self, downloader: Any, *, has_delays: bool) -> None:
+        self._downloader = downloader
+        self._has_delays = has_delays
+        self._active = Counter(map(downloader.get_slot_key, downloader.active))
+
+    @property
+    def total(self) -> int:
+        """See ``Room``."""
+        limit: int = self._downloader.total_concurrency
+        return limit - len(self._downloader.active) if limit > 0 else UNLIMITED
+
+    def of(self, slot: str) -> int:
+        """See ``Room``."""
+        download_slot = self._downloader.slots.get(slot)
+        if download_slot is None:
+            return self._default(slot) - self._active[slot]
+        free: int = download_slot.concurrency - self._active[slot]
+        if download_slot.delay:
+            unsent = self._active[slot] - len(download_slot.transferring)
+            return min(free, 1 - unsent)
+        return free
+
+    def _default(self, slot: str) -> int:
+        downloader = self._downloader
+        if self._has_delays:
+            return 1
+        settings = downloader.per_slot_settings.get(slot, {})
+        by_address = getattr(downloader, "ip_concurrency", 0)
+        return int(settings.get("concurrency", by_address or downloader.domain_concurrency))
+
+    def delay_seconds(self, slot: str) -> float:
+        """See ``Room``."""
+        download_slot = self._downloader.slots.get(slot)
+        return float(download_slot.delay) if download_slot is not None else 0.0
+
+    @property
+    def active(self) -> Collection[str]:
+        """See ``Room``."""
+        return self._active.keys()
+
+
+class NoRoom:
+    """Implements ``ports.engine.Room`` while there is no engine."""
+
+    total = 0
+    active: Collection[str] = ()
+
+    def of(self, slot: str) -> int:
+        """See ``Room``."""
+        return 0
+
+    def delay_seconds(self, slot: str) -> float:
+        """See ``Room``."""
+        return 0.0
 
 
 class EnginePort:
     """Implements ``ports.engine.Engine``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_delays: bool = False) -> None:
+        """``has_delays``: some download slots have a delay, or may get one."""
+        self._has_delays = has_delays
         self._engine: ExecutionEngine | None = None
         self._downloader: Any = None
         self._row_of: Callable[[Request], Row | None] = lambda _: None
@@ -83,6 +153,12 @@ class EnginePort:
             and download_slot.latercall is not None
             and not download_slot.transferring
         )
+
+    def room(self) -> Room:
+        """See ``Engine``."""
+        if self._downloader is None:
+            return NoRoom()
+        return DownloaderRoom(self._downloader, has_delays=self._has_delays)
 
     def slot_key(self, request: Request) -> str:
         """See ``Engine``."""

@@ -37,12 +37,15 @@ NEEDED: Final = {
         "slots",
         "get_slot_key",
         "middleware",
+        "total_concurrency",
+        "domain_concurrency",
+        "per_slot_settings",
         "_process_queue",
         "_wait_for_download",
     ),
     "engine.downloader.middleware": ("middlewares",),
     # A slot exists from its first request on: a test verifies these parts, ``verify`` cannot.
-    DOWNLOAD_SLOT: ("active", "queue", "transferring", "latercall"),
+    DOWNLOAD_SLOT: ("active", "queue", "transferring", "latercall", "concurrency", "delay"),
     "engine.scraper": (
         "_scrape",
         "_wait_for_processing",

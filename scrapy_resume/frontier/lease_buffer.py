@@ -18,19 +18,17 @@ from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.frontier.every_run import EveryRunGate
 from scrapy_resume.frontier.host_blocks import HostBlocks
+from scrapy_resume.frontier.lease_quota import MINIMUM_BUFFER
 from scrapy_resume.frontier.slot_queue import SlotQueue, arrival_rank, may_leave, rank_of_entry
 from scrapy_resume.store.contract import Wish
 from scrapy_resume.store.transaction.storable_text import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from scrapy_resume.frontier.robots import RobotsGate
     from scrapy_resume.frontier.row import Rank, Row
     from scrapy_resume.store.contract import Admission, Continuation
-
-MINIMUM_BUFFER: Final = 16
-"""Rows that are kept leased at least, if there are so many."""
 
 REFILLS_PER_BATCH: Final = 500
 """Slots that are leased from in one batch: 20,000 at once take more than a second."""
@@ -68,6 +66,9 @@ class LeaseBuffer:
         self._blocks = HostBlocks(by_slot=by_slot)
         self.blocked = self._blocks.blocked
         """Hosts (see ``host_of``) to which nothing may be dispatched."""
+        self.delay_seconds = 0.0
+        """The shortest delay of the slots of which ``next_row`` has chosen no row since one waits
+        in the downloader already; 0: there are none."""
         self.put_off: list[Row] = []
         """Rows of blocked hosts, taken out of the one queue of all, to be released."""
         self.leased = 0
@@ -100,8 +101,8 @@ class LeaseBuffer:
     def _is_own(self, slot: str) -> bool:
         return self.owned is not None and slot in self.owned
 
-    def _depth(self) -> int:
-        """Number of rows that each queue keeps leased."""
+    def _depth(self, slot: str) -> int:
+        """Number of rows that a slot's queue keeps leased."""
         return max(1, self.size // max(1, len(self.queues)))
 
     def expect(self, slot: str) -> None:
@@ -117,14 +118,16 @@ class LeaseBuffer:
 
     def lease_arrivals(
         self, arrivals: Iterable[Admission | Continuation], arrived_before: int | None = None
-    ) -> None:
+    ) -> list[Row]:
         """Decide which arrivals of a batch that is about to be sent stay leased by this run.
 
         Those that must stay leased are marked already. No other batch is in flight, so it is known
         which rows are leased and which are pending, and the former keep ranking before the latter.
         If ``arrived_before`` is given, each slot keeps at least one row with a lower id, if it has
-        one: that row is dispatched next, whatever has arrived since.
+        one: that row is dispatched next, whatever has arrived since. Returns rows that were leased
+        and are to be released with the batch.
         """
+        released: list[Row] = []
         by_slot: dict[str, list[Admission | Continuation]] = {}
         leased: Counter[str] = Counter()
         for arrival in arrivals:
@@ -136,17 +139,33 @@ class LeaseBuffer:
             queue = self.queues[slot]
             if queue.leaving or not self._may_lease(slot) or not self._blocks.is_open(slot):
                 continue
-            room = 0 if queue.pending else self._depth() - len(queue.rows) - leased[slot]
-            for arrival in sorted(newcomers, key=arrival_rank):
-                overtakes = bool(queue.rows) and arrival_rank(arrival) < queue.rows[-1][0]
-                if not overtakes and room <= 0:
-                    break
-                arrival.lease = True
-                room -= 1
+            newcomers.sort(key=arrival_rank)
+            released += self._lease_first(queue, newcomers, leased[slot])
             if arrived_before is not None and not queue.has_any(arrived_before):
                 early = [a for a in newcomers if abs(a.seq) < arrived_before]
                 if early:
-                    min(early, key=arrival_rank).lease = True
+                    early[0].lease = True
+        return released
+
+    def _lease_first(
+        self, queue: SlotQueue, newcomers: Sequence[Admission | Continuation], leased: int
+    ) -> list[Row]:
+        """Decide how many of a slot's arrivals, sorted by rank, stay leased, beside ``leased`` that
+        must. Returns rows to be released."""
+        room = 0 if queue.pending else self._depth(queue.slot) - len(queue.rows) - leased
+        for arrival in newcomers:
+            overtakes = bool(queue.rows) and arrival_rank(arrival) < queue.rows[-1][0]
+            if not overtakes and room <= 0:
+                break
+            arrival.lease = True
+            room -= 1
+        return []
+
+    def look_for_room(self) -> None:
+        """See how many rows may be leased, before a batch is sent or a row is dispatched."""
+
+    def begin_answer(self) -> None:
+        """The last batch was answered: what it has leased is pushed next."""
 
     def set_pending(self, slot: str, count: int) -> None:
         """The store has ``count`` pending rows of the slot, without delayed ones."""
@@ -159,7 +178,7 @@ class LeaseBuffer:
         queue.pending = count
         if queue.empty:
             self._remove(queue)
-        elif count and not queue.rows and not blocked:
+        elif not queue.rows and self._runs_low(queue):
             self.slots_to_refill.add(slot)
 
     def push(self, row: Row) -> None:
@@ -173,8 +192,8 @@ class LeaseBuffer:
     def overflow(self, slot: str) -> Iterator[Row]:
         """Take the last rows out of a queue that has more than twice its share."""
         queue = self.queues.get(slot)
-        share = self._depth()
-        if queue is None or len(queue.rows) <= 2 * share:
+        share = self._depth(slot)
+        if queue is None or len(queue.rows) <= max(1, 2 * share):
             return
         kept: list[tuple[Rank, Row]] = []
         excess = len(queue.rows) - share
@@ -183,15 +202,18 @@ class LeaseBuffer:
             row = entry[1]
             if may_leave(row):
                 excess -= 1
-                self.leased -= 1
-                # It is released with the next batch. Arrivals from now on must not overtake it.
-                queue.pending += 1
-                if slot not in self.blocked:
-                    self.pending_rows += 1
+                self._went_back(queue, 1)
                 yield row
             else:
                 kept.append(entry)
         queue.rows.extend(reversed(kept))
+
+    def _went_back(self, queue: SlotQueue, count: int) -> None:
+        """Rows of a queue are to be released. Arrivals from now on must not overtake them."""
+        self.leased -= count
+        queue.pending += count
+        if queue.slot not in self.blocked:
+            self.pending_rows += count
 
     def take_all(self, queue: SlotQueue) -> list[Row]:
         """Take all rows out of a queue."""
@@ -210,11 +232,12 @@ class LeaseBuffer:
         """
         if self.every_run.awaited:
             return None
-        blocked, some_blocked = self.blocked, self._blocks.has_any
+        self.delay_seconds = 0.0
+        passed_over, some_blocked = self._passed_over(), self._blocks.has_any
         best: tuple[SlotQueue, int] | None = None
         best_key: tuple[int, bool, str] | None = None
         for slot, queue in self.queues.items():
-            if queue.leaving or slot in blocked:
+            if queue.leaving or slot in passed_over:
                 continue
             closed = self._put_off_rows(queue) if some_blocked else ()
             place = queue.first(arrived_before, closed, self._may_go)
@@ -229,6 +252,10 @@ class LeaseBuffer:
         self._last_slot = queue.slot
         return self._take(queue, place)
 
+    def _passed_over(self) -> Collection[str]:
+        """The slots of which nothing is dispatched now."""
+        return self.blocked
+
     def _may_go(self, row: Row) -> bool:
         if self.every_run.is_closed and not row.every_run:
             return False
@@ -237,7 +264,7 @@ class LeaseBuffer:
     def _take(self, queue: SlotQueue, place: int) -> Row:
         _, row = queue.rows.pop(place)
         self.leased -= 1
-        if queue.pending and 2 * len(queue.rows) <= self._depth():
+        if self._runs_low(queue):
             self.slots_to_refill.add(queue.slot)
         if queue.empty:
             self._remove(queue)
@@ -261,16 +288,16 @@ class LeaseBuffer:
     def wishes(self) -> list[Wish]:
         """What to lease next for the queues that run low, of ``REFILLS_PER_BATCH`` slots at most;
         the other slots follow with the next calls."""
-        share = self._depth()
         found = []
-        asking = sorted(self.slots_to_refill)[:REFILLS_PER_BATCH]
+        asking = self._in_turn(self.slots_to_refill)[:REFILLS_PER_BATCH]
         for slot in asking:
             queue = self.queues.get(slot)
             if queue is None or queue.leaving or slot in self.blocked:
                 continue
-            count = (1 if slot in self._blocks.probed else share) - len(queue.rows)
-            if count > 0 and (queue.pending or queue.arriving or self._is_own(slot)):
-                found.append(Wish(slot, count))
+            if queue.pending or queue.arriving or self._is_own(slot):
+                count = self._count_to_lease(queue)
+                if count > 0:
+                    found.append(Wish(slot, count))
         self.slots_to_refill.difference_update(asking)
         return found
 
@@ -278,8 +305,25 @@ class LeaseBuffer:
         """After an answer of the store: ask again for queues that are still empty while the store
         has rows for them."""
         for slot, queue in self.queues.items():
-            if not queue.rows and queue.pending and slot not in self.blocked:
+            if not queue.rows and self._runs_low(queue):
                 self.slots_to_refill.add(slot)
+
+    def _runs_low(self, queue: SlotQueue) -> bool:
+        """Whether more rows are to be leased for a queue, and the store has some."""
+        return (
+            bool(queue.pending)
+            and queue.slot not in self.blocked
+            and 2 * len(queue.rows) <= self._depth(queue.slot)
+        )
+
+    def _count_to_lease(self, queue: SlotQueue) -> int:
+        """Number of rows to ask the store for."""
+        depth = 1 if queue.slot in self._blocks.probed else self._depth(queue.slot)
+        return depth - len(queue.rows)
+
+    def _in_turn(self, slots: Iterable[str]) -> list[str]:
+        """The order in which slots are leased from."""
+        return sorted(slots)
 
     # ---- blocked hosts
 
@@ -352,7 +396,5 @@ class LeaseBuffer:
     @property
     def ready_rows(self) -> int:
         """Number of leased rows that may be dispatched."""
-        if not self.blocked:
-            return self.leased
         queues = [self.queues[host] for host in self.blocked if host in self.queues]
         return self.leased - sum(len(queue.rows) for queue in queues)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from scrapy_resume.frontier.row import rank_of
@@ -53,6 +54,10 @@ class SlotQueue:
         """Whether a row has an id below ``arrived_before``."""
         return any(abs(rank[2]) < arrived_before for rank, _ in self.rows)
 
+    def count_of_priority(self, rank: Rank) -> int:
+        """Number of leased rows that have the priority of that rank, or a higher one."""
+        return bisect_right(self.rows, rank[:2], key=_priority_of_entry)
+
     @property
     def can_be_moved(self) -> bool:
         """Whether no row has to run in this process."""
@@ -67,6 +72,10 @@ class SlotQueue:
 def rank_of_entry(entry: tuple[Rank, Row]) -> Rank:
     """The rank of a queue's entry."""
     return entry[0]
+
+
+def _priority_of_entry(entry: tuple[Rank, Row]) -> tuple[int, int]:
+    return entry[0][:2]
 
 
 def arrival_rank(arrival: Admission | Continuation) -> Rank:

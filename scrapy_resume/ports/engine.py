@@ -5,9 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from scrapy import Request
+
+
+class Room(Protocol):
+    """How many more requests the downloader would send at once, as of one moment.
+
+    A request that would wait in the downloader's queue (for another one of its slot to end, or for
+    the slot's delay) finds no room. Of a slot with a delay one may wait, to be sent when the delay
+    is over.
+    """
+
+    @property
+    def total(self) -> int:
+        """Of all slots together. Zero or less: the downloader takes no more requests."""
+
+    def of(self, slot: str) -> int:
+        """Of one slot, whatever the others have; zero or less: none."""
+
+    def delay_seconds(self, slot: str) -> float:
+        """The slot's delay between two requests; 0: it has none."""
+
+    @property
+    def active(self) -> Collection[str]:
+        """The slots that have active downloads."""
 
 
 class Engine(Protocol):
@@ -34,6 +57,9 @@ class Engine(Protocol):
 
     def is_resting(self, slot: str) -> bool:
         """Whether a slot downloads nothing now, and nothing before its delay has passed."""
+
+    def room(self) -> Room:
+        """How many more requests would be sent at once."""
 
     def slot_key(self, request: Request) -> str:
         """The slot of a request."""

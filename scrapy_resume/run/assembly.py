@@ -8,7 +8,7 @@ another, the upper one calls the lower one, and the committer calls back through
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scrapy.utils.misc import load_object
 
@@ -29,9 +29,11 @@ from scrapy_resume.frontier.dupefilter import DupeFilter
 from scrapy_resume.frontier.every_run import EveryRunGate
 from scrapy_resume.frontier.fingerprints import fingerprints
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
+from scrapy_resume.frontier.lease_quota import LeaseQuota
 from scrapy_resume.frontier.placement import Placement
 from scrapy_resume.frontier.retries import Backoff
 from scrapy_resume.frontier.robots import RobotsGate
+from scrapy_resume.frontier.shared_lease_buffer import SharedLeaseBuffer
 from scrapy_resume.politeness.host_breaker import BreakerRules, HostBreakers
 from scrapy_resume.reporting.custom_stats import CustomStats
 from scrapy_resume.run.batch_sync import BatchSync
@@ -103,12 +105,12 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     assert stats is not None
     session = job.session
     clock = ScrapyClock()
-    engine = EnginePort()
+    engine = EnginePort(has_delays=plan.slot_delay_seconds > 0)
     thread = StoreThread(f"scrapy-resume {session.job}", clock)
     committer = Committer(job, thread, participant, settings.commit_interval_seconds, clock)
     cookies = Cookies(codec)
     state = SpiderState(spider, codec, cookies, session.state.spider_state)
-    frontier = _frontier(plan)
+    frontier = _frontier(plan, engine, clock)
     breakers = HostBreakers(_breaker_rules(plan), frontier, stats, committer, engine, clock)
     delayed = DelayedRows(settings.retry_wait_seconds, breakers, committer, engine, clock)
     dispatcher = Dispatcher(job, frontier, delayed, breakers, committer, engine, clock)
@@ -175,16 +177,19 @@ def _admissions(
     )
 
 
-def _frontier(plan: CrawlPlan) -> LeaseBuffer:
+def _frontier(plan: CrawlPlan, engine: EnginePort, clock: ScrapyClock) -> LeaseBuffer:
     scrapy_settings, session = plan.crawler.settings, plan.job.session
-    return LeaseBuffer(
-        concurrency=scrapy_settings.getint("CONCURRENT_REQUESTS"),
-        by_slot=plan.order.by_slot,
-        pending=session.frontier.pending,
-        owns_slots=session.sharing.slots_owned,
-        every_run=EveryRunGate(awaited=session.frontier.every_run),
-        robots=RobotsGate() if scrapy_settings.getbool("ROBOTSTXT_OBEY") else None,
-    )
+    concurrency = scrapy_settings.getint("CONCURRENT_REQUESTS")
+    options: dict[str, Any] = {
+        "concurrency": concurrency,
+        "by_slot": plan.order.by_slot,
+        "pending": session.frontier.pending,
+        "every_run": EveryRunGate(awaited=session.frontier.every_run),
+        "robots": RobotsGate() if scrapy_settings.getbool("ROBOTSTXT_OBEY") else None,
+    }
+    if session.sharing.shared and not session.sharing.slots_owned:
+        return SharedLeaseBuffer(LeaseQuota(concurrency, engine, clock), **options)
+    return LeaseBuffer(owns_slots=session.sharing.slots_owned, **options)
 
 
 def _breaker_rules(plan: CrawlPlan) -> BreakerRules:

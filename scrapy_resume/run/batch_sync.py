@@ -47,6 +47,9 @@ class BatchSync:
         self._breakers = breakers
         self._ids = ids
         self._committer = committer
+        self.released_unsent = 0
+        """Number of leased rows that went back to the store, so that other rows, or other workers,
+        come first."""
 
     def release_blocked(self, batch: Batch) -> None:
         """Release the rows of hosts whose breaker is open with a batch that is about to be sent."""
@@ -58,13 +61,18 @@ class BatchSync:
         batch.progress.pages = self._tracker.pages
         batch.hosts = self._breakers.take_changes()
         self._workers.choose_slots_to_give()
-        self._frontier.lease_arrivals(batch.arrivals, self._dispatcher.arrived_before)
+        self._frontier.look_for_room()
+        arrived_before = self._dispatcher.arrived_before
+        for row in self._frontier.lease_arrivals(batch.arrivals, arrived_before):
+            self.released_unsent += 1
+            self._release(batch, row)
         batch.leasing.wishes = self._frontier.wishes()
         batch.leasing.suspect_wish = self._dispatcher.wants_suspect()
         self._workers.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:
         """A batch was committed: settle its arrivals, and queue the rows that were leased."""
+        self._frontier.begin_answer()
         self._workers.answered(batch, answer)
         self._breakers.restore(answer.sharing.hosts)
         touched = self._settle_arrivals(batch, answer)
@@ -84,6 +92,7 @@ class BatchSync:
         self._ids.advance_to(answer.sharing.next_id)
         for slot in touched:
             for row in self._frontier.overflow(slot):
+                self.released_unsent += 1
                 self._release(self._committer.begin_entry(), row)
         self._frontier.refill_empty_queues()
         ready = self._frontier.leased or self._dispatcher.alone is not None

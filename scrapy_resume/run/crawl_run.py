@@ -173,6 +173,7 @@ class CrawlRun:
         """Do what is due as time passes."""
         if self.session.sharing.shared:
             self.job.show_life()
+            self.parts.workers.listen()
         if self.parts.guard.may_send():
             self.tracker.close_if_only_delayed()
 

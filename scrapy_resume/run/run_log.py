@@ -197,6 +197,7 @@ class RunLog:
             "pending": counts.open,
             "runs": run.session.run,
         }
+        stats.set_value("resume/released_unsent", run.parts.sync.released_unsent)
         for name, value in totals.items():
             stats.set_value(f"resume/total/{name}", value)
 

@@ -106,6 +106,7 @@ VALUES: dict[str, Any] = {
     "first": 500,
     "id": 8,
     "any_owner": False,
+    "passed_over": [4],
     "free_at": 0.0,
     "states": [0, 1],
     "state": 1,
@@ -126,7 +127,8 @@ HOT = [
     "item_owners items_after items_of_run last_item",
     "find_slots find_units claim_slots find_open_slots slot_range slots_of_others give_slots",
     "lease_requests lease_suspect count_suspects pending due_requests next_due end_delays",
-    "keep_hosts hosts_of_slots others_at_work units_of hold_units keep_units change_unit_tally",
+    "keep_hosts hosts_of_slots others_at_work other_workers",
+    "units_of hold_units keep_units change_unit_tally",
     "describe_requests describe_units delete_events keep_minute",
 ]
 READ = "summary runs in_flight_urls failures statuses hosts"

@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from scrapy_resume.errors import JobLockedError, LeaseLostError, StoreUnavailableError
-from scrapy_resume.store.contract import Batch, Committed, HostNote, ItemRecord, StartTurn, Wish
+from scrapy_resume.store.contract import (
+    Batch,
+    Committed,
+    HostNote,
+    ItemRecord,
+    Release,
+    StartTurn,
+    Wish,
+)
 
 from .conftest import Place
 from .records import BOOKS, SLOT, Run, admission, finish
@@ -115,6 +124,59 @@ def test_shared_slots_are_leased_from_by_all(shared_place: Place) -> None:
     assert len(set(ids)) == 4
     first.admit(new(first, "later"))
     assert len(second.commit(slots_wanted=8).leased) == 1
+
+
+def leased_ids(committed: Committed) -> list[int]:
+    return sorted(row.id for row in committed.leased)
+
+
+def test_no_more_rows_are_leased_from_shared_slots_than_are_wanted(shared_place: Place) -> None:
+    first, second = two(shared_place, slots_shared=True)
+    first.admit(*(new(first, (n, s), slot=f"s{s}") for s in range(3) for n in range(4)))
+    wanted = {"slots_wanted": 8, "slot_share": 3}
+    assert len(second.commit(rows_wanted=2, **wanted).leased) == 2
+    from_each = Counter(row.slot for row in second.commit(rows_wanted=6, **wanted).leased)
+    assert set(from_each.values()) == {2}
+    assert len(second.commit(rows_wanted=100, **wanted).leased) == 4, "no more is left"
+
+
+def test_slots_that_are_passed_over_are_not_leased_from(shared_place: Place) -> None:
+    first, second = two(shared_place, slots_shared=True)
+    first.admit(*(new(first, n, slot=f"s{n}") for n in range(3)))
+    passed_over = ["s0", "s2", "never heard of"]
+    answer = second.commit(slots_wanted=8, rows_wanted=8, slots_passed_over=passed_over)
+    assert [row.slot for row in answer.leased] == ["s1"]
+
+
+def test_who_looks_for_requests_in_vain_is_known_where_slots_are_shared(
+    shared_place: Place,
+) -> None:
+    first, second = two(shared_place, slots_shared=True)
+    assert (first.commit().sharing.others, first.commit().sharing.one_starves) == (1, False)
+    first.admit(*(new(first, n) for n in range(2)))
+    held = first.lease()
+    second.commit(slots_wanted=8, rows_wanted=2)
+    assert first.commit().sharing.one_starves
+    assert not second.commit().sharing.one_starves, "the other one does not"
+    released = held[0].id
+    first.commit(releases=[Release(released, 0)])
+    assert leased_ids(second.commit(slots_wanted=8, rows_wanted=2)) == [released]
+    assert not first.commit().sharing.one_starves
+
+
+def test_who_is_busy_and_finds_nothing_does_not_starve(shared_place: Place) -> None:
+    first, second = two(shared_place, slots_shared=True)
+    second.commit(slots_wanted=8, rows_wanted=2)
+    second.commit(slots_wanted=8, rows_wanted=2, slots_enough=True)
+    assert not first.commit().sharing.one_starves
+
+
+def test_a_worker_that_has_left_is_not_counted(shared_place: Place) -> None:
+    first, second = two(shared_place, slots_shared=True)
+    second.commit(slots_wanted=8, rows_wanted=2)
+    second.close()
+    answer = first.commit()
+    assert (answer.sharing.others, answer.sharing.one_starves) == (0, False)
 
 
 def test_who_looks_for_slots_in_vain_is_known_to_the_others(shared_place: Place) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,28 @@ class ManualClock:
 
 
 @dataclass
+class StubRoom:
+    """See ``ports.engine.Room``."""
+
+    total: int = 16
+    by_slot: dict[str, int] = field(default_factory=dict)
+    """Of slots with active downloads."""
+    others: int = 8
+    """Of each other slot."""
+    delays: dict[str, float] = field(default_factory=dict)
+
+    def of(self, slot: str) -> int:
+        return self.by_slot.get(slot, self.others)
+
+    def delay_seconds(self, slot: str) -> float:
+        return self.delays.get(slot, 0.0)
+
+    @property
+    def active(self) -> Collection[str]:
+        return self.by_slot
+
+
+@dataclass
 class StubEngine:
     """See ``ports.engine.Engine``."""
 
@@ -79,6 +101,7 @@ class StubEngine:
     closing: bool = False
     resting: bool = False
     active: dict[str, int] = field(default_factory=dict)
+    sendable: StubRoom = field(default_factory=StubRoom)
     woken: int = 0
     closed: list[str] = field(default_factory=list)
     queued: list[Any] = field(default_factory=list)
@@ -102,6 +125,9 @@ class StubEngine:
 
     def is_resting(self, slot: str) -> bool:
         return self.resting
+
+    def room(self) -> StubRoom:
+        return self.sendable
 
     def slot_key(self, request: Request) -> str:
         return request.url.split("/")[2]

@@ -24,13 +24,15 @@ class HostGraph:
     """``pages`` numbered from 0, all reachable from page 0.
 
     ``uneven``: a few hosts have most pages; each host has one at least. ``chain``: each page
-    links to the next one only, so that never more than one request is open.
+    links to the next one only, so that never more than one request is open. With several
+    ``chains`` the pages 0, 1, … each begin one; they are as many start requests.
     """
 
     hosts: int = 20
     pages: int = 300
     spread: Spread = "even"
     links: Links = "tree"
+    chains: int = 1
 
     def __post_init__(self) -> None:
         assert 0 < self.hosts <= min(MOST_HOSTS, self.pages), "hosts without a page, or too many"
@@ -38,12 +40,12 @@ class HostGraph:
     @classmethod
     def parse(cls, text: str) -> HostGraph:
         """Back from ``str``, as spiders and the site's process are given it."""
-        hosts, pages, spread, links = text.split(",")
-        chosen: Any = {"spread": spread, "links": links}
+        hosts, pages, spread, links, chains = text.split(",")
+        chosen: Any = {"spread": spread, "links": links, "chains": int(chains)}
         return cls(int(hosts), int(pages), **chosen)
 
     def __str__(self) -> str:
-        return f"{self.hosts},{self.pages},{self.spread},{self.links}"
+        return f"{self.hosts},{self.pages},{self.spread},{self.links},{self.chains}"
 
     @cached_property
     def host_names(self) -> list[str]:
@@ -64,7 +66,7 @@ class HostGraph:
     def links_of(self, page: int) -> list[int]:
         """Children first, then a page that is likely to be known: on the same host, if even."""
         if self.links == "chain":
-            return [page + 1] if page + 1 < self.pages else []
+            return [page + self.chains] if page + self.chains < self.pages else []
         children = [3 * page + place for place in (1, 2, 3)]
         across = [(page + self.hosts) % self.pages, (page * 7 + 3) % self.pages]
         return [*(child for child in children if child < self.pages), *across]

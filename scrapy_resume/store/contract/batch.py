@@ -188,9 +188,13 @@ class SharingReport:
     slots_wanted: int = 0
     """Claim up to so many slots that no run has, and lease ``slot_share`` rows from each."""
     slots_enough: bool = False
-    """This run has no use for more slots. (If false and ``slots_wanted`` is 0, it has asked in
-    vain and waits before it asks again.)"""
+    """This run does not lack requests, even if no slot is found. (If false and ``slots_wanted`` is
+    0, it has asked in vain and waits before it asks again.)"""
     slot_share: int = 1
+    rows_wanted: int | None = None
+    """Where slots are shared: lease so many rows at most from all of these slots together."""
+    slots_passed_over: list[str] = field(default_factory=list)
+    """Where slots are shared: slots that are not meant by ``slots_wanted``."""
     slots_given: dict[str, float] = field(default_factory=dict)
     """Slots that this run has no more use for → seconds before another may claim them."""
 

@@ -57,6 +57,10 @@ class SharingAnswer:
     fair_share: int = 0
     """How many slots each worker would have if all had the same number; 0 unless another worker
     looks for slots and finds none."""
+    others: int = 0
+    """Where slots are shared: how many other runs are at work."""
+    one_starves: bool = False
+    """Where slots are shared: one of them looks for requests and finds none."""
     blocked_by: list[str] = field(default_factory=list)
     """Some slots of other workers, if this run looked for slots and found none."""
     others_at_work: bool = False

@@ -75,21 +75,39 @@ class PostgresLeases(Statements):
     def lease_from_new_slots(self, count: int, share: int) -> list[LeasedRow]:
         """Claim up to ``count`` free slots, and lease up to ``share`` rows from each."""
         slots = self.open_slots(count)
-        keys = self.claim(set(slots))
-        if self._any_owner:
-            names = list(self.pending(dict.fromkeys(slots, 0)))
-            found = self.execute(COMMIT["find_slots"], names=names).fetchall()
-            keys = {slot: key for key, slot in found}
+        keys = self._keys(slots) if self._any_owner else self.claim(set(slots))
         return self._lease(dict.fromkeys(keys, share), keys) if keys else []
 
-    def open_slots(self, count: int) -> list[int]:
-        """Some slots that this run may claim and that have rows to lease."""
+    def lease_from_shared_slots(
+        self, count: int, share: int, total: int, passed_over: Sequence[int]
+    ) -> list[LeasedRow]:
+        """Lease from up to ``count`` slots with pending rows: up to ``share`` rows from each, and
+        ``total`` from all. ``passed_over``: ids of slots that are not leased from."""
+        keys = self._keys(self.open_slots(min(count, total), passed_over))
+        if not keys:
+            return []
+        share = min(share, max(1, total // len(keys)))
+        return self._lease(dict.fromkeys(keys, share), keys)
+
+    def _keys(self, slots: Sequence[int]) -> dict[int, str]:
+        names = list(self.pending(dict.fromkeys(slots, 0)))
+        found = self.execute(COMMIT["find_slots"], names=names).fetchall()
+        return {slot: key for key, slot in found}
+
+    def open_slots(self, count: int, passed_over: Sequence[int] = ()) -> list[int]:
+        """Some slots that this run may claim and that have rows to lease, but for those that are
+        passed over."""
         ((first, last),) = self.execute(COMMIT["slot_range"]).fetchall()
         if first is None:
             return []
         slots: list[int] = []
         for start in (random.randint(first, last), first):
-            values = {"first": start, "count": count, "any_owner": self._any_owner}
+            values = {
+                "first": start,
+                "count": count,
+                "any_owner": self._any_owner,
+                "passed_over": list(passed_over),
+            }
             found = self.execute(COMMIT["find_open_slots"], **values)
             slots += [slot for (slot,) in found if slot not in slots]
             if len(slots) >= count:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from scrapy_resume.model import State
-from scrapy_resume.store.contract import HostNote, SharingReport, StartTurn
+from scrapy_resume.store.contract import HostNote, LeasedRow, SharingReport, StartTurn
 from scrapy_resume.store.postgres.statements import COMMIT
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.arrivals import Transaction
@@ -33,7 +33,7 @@ class OtherWorkers:
                 self.starving = False
             return
         committed, tally = transaction.committed, transaction.tally
-        rows = self._tables.leases.lease_from_new_slots(report.slots_wanted, report.slot_share)
+        rows = self._lease(report)
         tally.states[State.pending] -= len(rows)
         tally.states[State.leased] += len(rows)
         committed.leased += rows
@@ -42,7 +42,19 @@ class OtherWorkers:
         if slots:
             committed.pending.update(self._tables.leases.pending(dict.fromkeys(slots.values(), 0)))
         committed.sharing.slots_found = len(slots)
-        self.starving = not slots
+        self.starving = not (slots or report.slots_enough)
+
+    def _lease(self, report: SharingReport) -> list[LeasedRow]:
+        leases = self._tables.leases
+        if self._slots_shared and report.rows_wanted is not None:
+            passed_over = self._tables.find_slots(report.slots_passed_over)
+            return leases.lease_from_shared_slots(
+                report.slots_wanted,
+                report.slot_share,
+                report.rows_wanted,
+                list(passed_over.values()),
+            )
+        return leases.lease_from_new_slots(report.slots_wanted, report.slot_share)
 
     def hosts(self, claimed: list[str], now: float) -> list[HostNote]:
         """The records of other runs about the hosts that this run may fetch from."""
@@ -65,8 +77,12 @@ class OtherWorkers:
             ((starting, is_open, ready),) = tables.execute(COMMIT["others_at_work"]).fetchall()
             answer.others_at_work = starting or is_open
             answer.only_delayed = not (starting or ready)
-        if not self._slots_shared:
+        if self._slots_shared:
+            ((answer.others, answer.one_starves),) = tables.execute(
+                COMMIT["other_workers"]
+            ).fetchall()
+        else:
             ((answer.fair_share,),) = tables.execute(COMMIT["fair_share"]).fetchall()
-        if self.starving:
+        if self.starving and not self._slots_shared:
             rows = tables.execute(COMMIT["slots_of_others"]).fetchall()
             answer.blocked_by = [key for (key,) in rows]

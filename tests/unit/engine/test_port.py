@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from scrapy import Request
@@ -26,12 +26,20 @@ class Engine:
         self.scheduled = 0
         self.close_reasons: list[str] = []
         self.download_slot = SimpleNamespace(
-            active=set(), transferring=set(), queue=deque(), latercall=None
+            active=set(),
+            transferring=set(),
+            queue=deque(),
+            latercall=None,
+            concurrency=2,
+            delay=0.0,
         )
         self.downloader = SimpleNamespace(
             active=set(),
             slots={SLOT: self.download_slot},
             get_slot_key=lambda request: request.meta["download_slot"],
+            total_concurrency=4,
+            domain_concurrency=8,
+            per_slot_settings={"narrow.test": {"concurrency": 1}},
         )
         self._slot: Any = SimpleNamespace(
             closing=None, nextcall=SimpleNamespace(schedule=self._schedule)
@@ -134,6 +142,53 @@ def test_a_slot_rests_from_a_response_to_the_end_of_its_delay(
     engine.download_slot.transferring.add(Request("http://shop.test/"))
     assert not port.is_resting(SLOT)
     assert not port.is_resting("other.test")
+
+
+def hand_out(engine: Engine, *slots: str) -> None:
+    """The engine has a request of each of these slots, which no download slot has yet."""
+    for slot in slots:
+        engine.downloader.active.add(Request(f"http://{slot}/", meta={"download_slot": slot}))
+
+
+def test_there_is_room_for_what_the_downloader_would_send_at_once(
+    port: EnginePort, engine: Engine
+) -> None:
+    assert (port.room().total, port.room().of(SLOT)) == (4, 2)
+    hand_out(engine, SLOT, SLOT)
+    assert (port.room().total, port.room().of(SLOT)) == (2, 0)
+    assert list(port.room().active) == [SLOT]
+
+
+def test_a_slot_that_does_not_exist_yet_has_the_room_of_its_settings(
+    port: EnginePort, engine: Engine
+) -> None:
+    assert (port.room().of("new.test"), port.room().of("narrow.test")) == (8, 1)
+    hand_out(engine, "new.test", "narrow.test")
+    assert (port.room().of("new.test"), port.room().of("narrow.test")) == (7, 0)
+
+
+def test_a_slot_with_a_delay_has_room_for_one_that_waits(port: EnginePort, engine: Engine) -> None:
+    engine.download_slot.delay = 0.5
+    assert (port.room().of(SLOT), port.room().delay_seconds(SLOT)) == (1, 0.5)
+    hand_out(engine, SLOT)
+    assert port.room().of(SLOT) == 0
+    engine.download_slot.transferring.update(engine.downloader.active)
+    assert port.room().of(SLOT) == 1
+    hand_out(engine, SLOT)
+    assert port.room().of(SLOT) == 0, "it may have two at a time, and one of them waits"
+
+
+def test_where_slots_have_delays_a_new_one_has_room_for_one(engine: Engine) -> None:
+    port = EnginePort(has_delays=True)
+    assert (port.room().total, port.room().of("new.test")) == (0, 0), "there is no engine yet"
+    port.attach(cast(Any, engine), lambda _: None)
+    assert port.room().of("new.test") == 1
+
+
+def test_without_a_limit_there_is_always_room(port: EnginePort, engine: Engine) -> None:
+    engine.downloader.total_concurrency = 0
+    hand_out(engine, *map(str, range(50)))
+    assert port.room().total > 1_000
 
 
 def test_the_slot_of_a_request_is_the_downloader_s(port: EnginePort) -> None:

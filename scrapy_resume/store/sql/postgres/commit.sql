@@ -375,7 +375,10 @@ WITH RECURSIVE open_slot (slot) AS (
 SELECT s.id FROM open_slot AS o
 CROSS JOIN LATERAL (
     SELECT id FROM scrapy_resume.slot
-    WHERE id = o.slot AND (%(any_owner)s OR (run = 0 AND free_at <= %(now)s)) OFFSET 0
+    WHERE
+        id = o.slot AND (%(any_owner)s OR (run = 0 AND free_at <= %(now)s))
+        AND id <> ALL(%(passed_over)s::bigint[])
+    OFFSET 0
 ) AS s
 LIMIT %(count)s;
 
@@ -571,6 +574,11 @@ SELECT CASE WHEN w.starving THEN (
     FROM scrapy_resume.slot AS s WHERE s.job = %(job)s AND s.run > 0
 ) ELSE 0 END
 FROM workers AS w;
+
+-- name: other_workers
+-- How many other runs are at work, and whether one of them looks for requests in vain.
+SELECT count(*), coalesce(bool_or(starving), false) FROM scrapy_resume.run
+WHERE job = %(job)s AND status = 'running' AND number <> %(run)s;
 
 -- name: keep_hosts
 -- The records of hosts, in order.
