@@ -74,6 +74,7 @@ def _try(connection: sqlite3.Connection, migration: Migration) -> None:
         return
 
 
+@lru_cache(maxsize=512)
 def _plain(text: str | None) -> str:
     """A definition without comments and line breaks."""
     return " ".join(re.sub(r"--[^\n]*", "", text or "").split())
