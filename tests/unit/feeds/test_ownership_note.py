@@ -39,3 +39,19 @@ def test_a_note_of_many_ranges_comes_in_one_piece(tmp_path: Path) -> None:
         noted = note_file.read()
         assert noted is not None
         assert [*noted.note.ranges] == [*claim.ranges]
+
+
+def test_notes_of_completed_jobs_stay_until_the_last_job_beside_the_feed_is_completed(
+    tmp_path: Path,
+) -> None:
+    notes = [NoteFile(tmp_path / "items.jsonl", f"books#{number}") for number in range(3)]
+    for note in notes:
+        note.write(note_of(Claim()))
+    for left in (3, 3, 0):
+        notes.pop().remove()
+        assert len(list(tmp_path.iterdir())) == left
+
+
+def test_a_note_in_a_folder_that_was_never_made_needs_no_removal(tmp_path: Path) -> None:
+    NoteFile(tmp_path / "out" / "items.jsonl", "books#1").remove()
+    assert not (tmp_path / "out").exists()
