@@ -243,11 +243,13 @@ class NoteFile:
         While other jobs that write the same feed are not completed, their notes and this one stay;
         the last one deletes them all.
         """
-        found, others = self.read(), list(self.others())
+        found = self.read()
+        others = [] if found is None else list(self.others())
         done = [self.path, *(path for path, other in others if other.note.completed)]
         if found is not None and found.is_current and len(done) <= len(others):
-            self.write(replace(found.note, at_rest=True, completed=True), synced=True)
             done = []
+            with suppress(OSError):  # the note stays as it is
+                self.write(replace(found.note, at_rest=True, completed=True), synced=True)
         self.close()
         for path in (self._new, self.copy, *done):
             with suppress(OSError):

@@ -39,3 +39,33 @@ def test_a_note_of_many_ranges_comes_in_one_piece(tmp_path: Path) -> None:
         noted = note_file.read()
         assert noted is not None
         assert [*noted.note.ranges] == [*claim.ranges]
+
+
+def test_notes_of_completed_jobs_stay_until_the_last_job_beside_the_feed_is_completed(
+    tmp_path: Path,
+) -> None:
+    notes = [NoteFile(tmp_path / "items.jsonl", f"books#{number}") for number in range(3)]
+    for note in notes:
+        note.write(note_of(Claim()))
+    for left in (3, 3, 0):
+        notes.pop().remove()
+        assert len(list(tmp_path.iterdir())) == left
+
+
+def test_a_note_in_a_folder_that_was_never_made_needs_no_removal(tmp_path: Path) -> None:
+    NoteFile(tmp_path / "out" / "items.jsonl", "books#1").remove()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_second_line_that_is_torn_between_two_notes_does_not_count(tmp_path: Path) -> None:
+    note_file = NoteFile(tmp_path / "items.jsonl", "books#1")
+    note_file.write(note_of(Claim([(0, 100)], "00", "00")))
+    note_file.write(note_of(Claim([(0, 200)], "00", "00")))
+    found = note_file.read()
+    assert found is not None
+    assert (list(found.note.ranges), found.is_current) == ([(0, 200)], True)
+    first, second = note_file.path.read_bytes().split(b"\n")
+    note_file.path.write_bytes(first + b"\n" + second.replace(b"[0,200]", b"[0,201]"))
+    found = note_file.read()
+    assert found is not None
+    assert (list(found.note.ranges), found.is_current) == ([(0, 100)], False)

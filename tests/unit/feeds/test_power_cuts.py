@@ -337,17 +337,21 @@ def test_after_a_pause_what_others_append_stays_over_a_restart(
     assert contents(path) == expected(one, others=[b"theirs\n"])
 
 
+@pytest.mark.parametrize("restarts", ["before", "after", "before and after"])
 @pytest.mark.parametrize("committed", [0, 2])
-def test_a_job_that_begins_after_a_restart_does_not_lose_its_lines_to_one_that_was_killed_before(
-    path: Path, machine: Machine, committed: int
+def test_a_completed_job_does_not_lose_its_lines_to_one_that_was_killed_before_it(
+    path: Path, machine: Machine, committed: int, restarts: str
 ) -> None:
     one, other = Job(path, "one", lines_of("one")), Job(path, "other", lines_of("other"))
     interrupted(one, committed, 3)
-    machine.restart()
+    if "before" in restarts:
+        machine.restart()
     other.complete()
-    machine.restart()
+    if "after" in restarts:
+        machine.restart()
     one.complete()
     assert contents(path) == expected(one, other, others=[])
+    assert leftovers(path) == []
 
 
 def test_without_a_restart_what_others_append_after_a_kill_stays(path: Path) -> None:
