@@ -103,6 +103,10 @@ class Judge:
             elif isinstance(items, Counter) and there != items:
                 lost, more = (items - there).total(), (there - items).total()
                 yield f"{name}: {lost} of {items.total()} lost, {more} too many"
+        folders = {(self.crawls.disk / name).parent for name in self.crawls.feeds}
+        left = [path.name for folder in sorted(folders) for path in folder.glob(".*")]
+        if left:
+            yield f"left beside the feeds of a completed job: {left}"
 
 
 class CommandJudge(Judge):

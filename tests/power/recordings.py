@@ -15,7 +15,7 @@ from tests.power.recorder import Event, Recorder, Snapshot, snapshot
 from tests.support.kills import Kill, Live
 from tests.support.runs import Run
 
-LATENCY_SECONDS = 0.03
+LATENCY_SECONDS = 0.06
 
 
 @dataclass(frozen=True)

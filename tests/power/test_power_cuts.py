@@ -85,6 +85,13 @@ def test_the_judge_finds_what_is_lost_twice_or_torn(bench: Bench) -> None:
         assert fault in found[0].partition(feed)[2].partition(feed)[2], found
 
 
+def test_the_judge_finds_what_is_left_beside_a_feed(bench: Bench) -> None:
+    left = seen(bench, "normal", changed={"out/.items.jsonl.0123abcd.resume": b"{}"})
+    found = bench.judge("normal").judged([left])
+    assert len(found) == 1
+    assert "left beside the feeds of a completed job" in found[0]
+
+
 def test_the_judge_finds_answered_commits_that_are_lost(bench: Bench) -> None:
     """The store as it was when the first run was killed, the answers of the second."""
     killed, stopped = (seen(bench, "full", what) for what in ("killed", "stopped"))
