@@ -25,6 +25,9 @@ def output_file(target: str, overwrite: bool) -> Iterator[IO[bytes]]:
 @contextmanager
 def output_path(target: str, overwrite: bool) -> Iterator[Path]:
     """As ``output_file``, for what writes a file by itself: the path of a file to create."""
+    from scrapy_resume.settings.location import check_file_name
+
+    check_file_name(target)
     path = Path(os.path.realpath(target))
     _refuse_existing(path, target, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ import msgspec
 from scrapy_resume.events.log_files import compressed_path, segment_path
 from scrapy_resume.model import Counts, Kind, State
 from scrapy_resume.reporting.times import iso
-from scrapy_resume.settings.masking import without_password
+from scrapy_resume.settings.masking import masked_text
 from scrapy_resume.store.contract import Batch, Committed, Continuation, Finish, HostNote
 
 if TYPE_CHECKING:
@@ -282,7 +282,7 @@ def _finish_fields(finish: Finish) -> Fields:
         fields["items_failed"] = finish.items_failed
     if finish.error is not None:
         fields["error"] = finish.error
-        fields["error_message"] = finish.error_message
+        fields["error_message"] = finish.error_message and masked_text(finish.error_message)
     return fields
 
 
@@ -297,7 +297,7 @@ def _continuation_event(arrival: Continuation, *, duplicate: bool) -> tuple[str,
 
 
 def _url(url: str) -> str:
-    return without_password(url) if "@" in url else url
+    return masked_text(url)
 
 
 def _open_until(note: HostNote) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from operator import itemgetter
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,8 +30,9 @@ from scrapy_resume.reporting.documents import (
 )
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
+from scrapy_resume.settings.location import parsed_location
 from scrapy_resume.settings.masking import without_password
-from scrapy_resume.store.location import is_postgres, needed_for_postgres
+from scrapy_resume.store.location import needed_for_postgres
 
 if TYPE_CHECKING:
     from scrapy_resume.store.contract import Reader
@@ -53,8 +54,8 @@ def open_store(
     it is not created. ``now`` gives the present time, in seconds since the epoch. Raises
     ``ConfigurationError``.
     """
-    place = fspath(location)
-    if is_postgres(place):
+    place = parsed_location(location)
+    if place.is_database:
         with needed_for_postgres():
             from scrapy_resume.store.postgres.reader import PostgresReader
         return Reports(PostgresReader(place), without_password(place), codecs, now)
