@@ -53,7 +53,7 @@ def run(call: Invocation) -> int:
         call.usage_error("--json and -o - both write to standard output: name a file")
     reports = call.reports()
     key = call.find_job()
-    output = _standard_output() if to_stdout else output_file(target, call.arguments.overwrite)
+    output = _standard_output() if to_stdout else output_file(call, target)
     with output as file:
         exporter = _exporter(exporters[format_name], call.settings, file)
         if _is_csv_without_fields(exporter):

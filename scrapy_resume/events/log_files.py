@@ -58,6 +58,11 @@ def compressed_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.gz")
 
 
+def unfinished_path(path: Path) -> Path:
+    """The path of the compressed file until it is complete."""
+    return path.with_name(f"{path.name}.part")
+
+
 def segments(directory: Path, key: JobKey) -> list[Segment]:
     """The files of a job, by run and number. Empty if there is no directory.
 
@@ -80,7 +85,7 @@ def remove_events(directory: Path, key: JobKey) -> None:
     """Delete the log of a job. Symbolic links are left alone."""
     for segment in segments(directory, key):
         plain = segment.path.with_name(segment.path.name.removesuffix(".gz"))
-        for path in (segment.path, plain):
+        for path in (segment.path, plain, unfinished_path(plain)):
             if path.is_file() and not path.is_symlink():
                 path.unlink(missing_ok=True)
 

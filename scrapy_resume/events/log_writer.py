@@ -24,8 +24,9 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 import jsonlines
 import msgspec
 
-from scrapy_resume.events.log_files import compressed_path, segment_path
+from scrapy_resume.events.log_files import compressed_path, segment_path, unfinished_path
 from scrapy_resume.model import Counts, Kind, State
+from scrapy_resume.private_files import create_file
 from scrapy_resume.reporting.times import iso
 from scrapy_resume.settings.masking import masked_text
 from scrapy_resume.store.contract import Batch, Committed, Continuation, Finish, HostNote
@@ -243,10 +244,10 @@ class _RotatedFile:
         self._file.close()
         whole = self._path
         self._file = self._open()
-        unfinished = whole.with_name(f"{whole.name}.part")
+        unfinished = unfinished_path(whole)
         with (
             whole.open("rb") as plain,
-            open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw,
+            os.fdopen(create_file(unfinished, os.O_WRONLY), "wb") as raw,
             gzip.GzipFile(whole.name, "wb", COMPRESS_LEVEL, raw) as packed,
         ):
             shutil.copyfileobj(plain, packed, 1 << 20)

@@ -28,6 +28,12 @@ import msgspec
 from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.file_lock import is_at
+from scrapy_resume.private_files import (
+    PlantedFileError,
+    create_file,
+    open_existing,
+    read_existing,
+)
 
 LONGEST_NAME: Final = 180
 """Bytes of the feed's name that the note's name may contain: file systems allow 255 in all."""
@@ -94,9 +100,11 @@ class NoteFile:
     def read(self) -> OwnershipNote | None:
         """The note; ``None`` if there is none. Raises ``FeedFileChangedError`` if it is damaged."""
         try:
-            text = self.path.read_bytes()
+            text = read_existing(self.path)
         except FileNotFoundError:
             return None
+        except PlantedFileError as error:
+            raise FeedFileChangedError(f"the note {self.path} cannot be read: {error}") from error
         # A power failure may have left the file with zeros in place of its bytes.
         return self._decoded(text) if text.strip(b"\0") else None
 
@@ -113,7 +121,7 @@ class NoteFile:
         copied to the new one.
         """
         try:
-            old = self.path.open("rb")
+            old = os.fdopen(open_existing(self.path), "rb")
         except FileNotFoundError:
             yield
             return
@@ -131,7 +139,7 @@ class NoteFile:
             path = self.path.with_name(name)
             if path != self.path:
                 with suppress(OSError, msgspec.DecodeError):
-                    yield path, msgspec.json.decode(path.read_bytes(), type=OwnershipNote)
+                    yield path, msgspec.json.decode(read_existing(path), type=OwnershipNote)
 
     def write(self, note: OwnershipNote) -> None:
         """Write the note, signed with the id of this process. Raises ``OSError``."""
@@ -145,7 +153,7 @@ class NoteFile:
     def write_other(self, path: Path, note: OwnershipNote) -> None:
         """Write the note of another job, whose process may have the file open."""
         text = msgspec.json.encode(note)
-        file = os.open(path, os.O_WRONLY)
+        file = open_existing(path, os.O_WRONLY)
         try:
             if not _written_over(file, text):
                 os.close(_replaced(path, self._new, text))
@@ -188,7 +196,7 @@ def _written_over(file: int, text: bytes) -> bool:
 
 def _replaced(path: Path, new: Path, text: bytes) -> int:
     """Write the text to ``new`` and rename it to ``path``. Returns the open file."""
-    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    file = create_file(new, os.O_WRONLY)
     try:
         os.write(file, text)
         new.replace(path)

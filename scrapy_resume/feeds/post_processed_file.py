@@ -6,6 +6,7 @@ a temporary file beside the feed, which then takes the place of the job's earlie
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from scrapy_resume.feeds.feed_record import FeedRecord, rewound
 from scrapy_resume.feeds.ownership_note import NoteFile, note_of
 from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
 from scrapy_resume.feeds.thread_call import InThread
+from scrapy_resume.private_files import create_file
 
 
 class PostProcessedFile:
@@ -71,8 +73,7 @@ class PostProcessedFile:
             if self._overwrite and not record.begun:
                 self._overwritten, size = ((0, size),), 0
         # A new file, as a process that had the job before may still write to the old one.
-        self._note_file.part.unlink(missing_ok=True)
-        self._file = self._note_file.part.open("wb+")
+        self._file = os.fdopen(create_file(self._note_file.part), "wb+")
         return replace(record, base=size if record.base is None else record.base, noted=True)
 
     @property
