@@ -133,7 +133,10 @@ def _settle(path: Path, forget: Forget) -> Iterator[Leftover]:
     if DELETING in suffixes:
         key = key_of_file(path, beside(path, DELETING))
         _finish_deletion(path, key, forget)
-        yield Leftover(f"The deletion of {key}, which was interrupted, is completed", key)
+        if os.path.lexists(path):  # it has begun anew since
+            yield Leftover(f"The file of an earlier {key} is removed: its deletion was interrupted")
+        else:
+            yield Leftover(f"The deletion of {key}, which was interrupted, is completed", key)
         suffixes = _found(path.parent).get(path, set())
     kept = [
         suffix
