@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.model import State
 from scrapy_resume.reporting.reports import open_store, selection
-from scrapy_resume.settings.location import parsed_location
+from scrapy_resume.settings.parse_location import parsed_location
 from scrapy_resume.store import open_location
 from scrapy_resume.store.transaction.steering import to_park, to_retry
 

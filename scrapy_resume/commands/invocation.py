@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from scrapy_resume.model import JobKey
     from scrapy_resume.reporting.reports import Reports
-    from scrapy_resume.settings.location import StoreLocation
+    from scrapy_resume.settings.parse_location import StoreLocation
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ def output_file(call: Invocation, target: str) -> Iterator[IO[bytes]]:
 @contextmanager
 def output_path(call: Invocation, target: str) -> Iterator[Path]:
     """As ``output_file``, for what writes a file by itself: the path of a file to create."""
-    from scrapy_resume.private_files import private_directory, remove_abandoned_directories
-    from scrapy_resume.settings.location import check_file_name
+    from scrapy_resume.privatefiles import private_directory, remove_abandoned_directories
+    from scrapy_resume.settings.parse_location import check_file_name
 
     check_file_name(target)
     path = Path(os.path.realpath(target))

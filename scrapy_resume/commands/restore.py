@@ -22,7 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(call: Invocation) -> int:
     """Restore the job under its own name and number: completely, or not at all."""
-    from scrapy_resume.settings.location import check_file_name
+    from scrapy_resume.settings.parse_location import check_file_name
 
     check_file_name(call.arguments.file)
     key = writable_store(call).restore(Path(call.arguments.file))

@@ -24,9 +24,14 @@ from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 import jsonlines
 import msgspec
 
-from scrapy_resume.events.log_files import compressed_path, segment_path, unfinished_path
+from scrapy_resume.events.log_files import (
+    compressed_path,
+    remove_abandoned_parts,
+    segment_path,
+    unfinished_path,
+)
 from scrapy_resume.model import Counts, Kind, State
-from scrapy_resume.private_files import create_file
+from scrapy_resume.privatefiles import create_file
 from scrapy_resume.reporting.times import iso
 from scrapy_resume.settings.masking import masked_text
 from scrapy_resume.store.contract import Batch, Committed, Continuation, Finish, HostNote
@@ -225,6 +230,9 @@ class _RotatedFile:
 
     def _open(self) -> IO[bytes]:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._number:
+            for path in remove_abandoned_parts(self._directory, self._job):
+                logger.info("%s was left by a process that died; it is removed", path)
         while True:
             self._number += 1
             self._path = segment_path(self._directory, self._job, self._run, self._number)

@@ -28,11 +28,12 @@ import msgspec
 from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.file_lock import is_at
-from scrapy_resume.private_files import (
+from scrapy_resume.privatefiles import (
     PlantedFileError,
     create_file,
     open_existing,
     read_existing,
+    remove_abandoned,
 )
 
 LONGEST_NAME: Final = 180
@@ -87,6 +88,7 @@ class NoteFile:
             stem = f"{name[:LONGEST_NAME].decode(errors='ignore')}~{name_hash}"
         self._beside = f".{stem}.{owner_hash}"
         self._all = re.compile(re.escape(f".{stem}.") + r"[0-9a-f]{8}\.resume")
+        self._temporary = re.compile(re.escape(f".{stem}.") + r"[0-9a-f]{8}\.(?:copy|new|part)")
         self.path = feed.with_name(f"{self._beside}.resume")
         self.copy = feed.with_name(f"{self._beside}.copy")
         """A rewritten copy of the feed that is about to replace it."""
@@ -140,6 +142,16 @@ class NoteFile:
             if path != self.path:
                 with suppress(OSError, msgspec.DecodeError):
                     yield path, msgspec.json.decode(read_existing(path), type=OwnershipNote)
+
+    def remove_abandoned(self) -> list[Path]:
+        """Remove the temporary files beside the feed whose processes have died, whichever job they
+        had; returns which. No item is lost with them: feeds are made of the store's."""
+        try:
+            names = sorted(entry.name for entry in os.scandir(self.path.parent))
+        except OSError:
+            return []
+        found = [self.path.with_name(name) for name in names if self._temporary.fullmatch(name)]
+        return [path for path in found if remove_abandoned(path)]
 
     def write(self, note: OwnershipNote) -> None:
         """Write the note, signed with the id of this process. Raises ``OSError``."""

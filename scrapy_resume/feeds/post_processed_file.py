@@ -19,7 +19,7 @@ from scrapy_resume.feeds.feed_record import FeedRecord, rewound
 from scrapy_resume.feeds.ownership_note import NoteFile, note_of
 from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
 from scrapy_resume.feeds.thread_call import InThread
-from scrapy_resume.private_files import create_file
+from scrapy_resume.privatefiles import create_file
 
 
 class PostProcessedFile:

@@ -23,7 +23,7 @@ from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.claim_verification import CHUNK, Contents
 from scrapy_resume.feeds.file_lock import is_at, take_turn
 from scrapy_resume.feeds.ownership_note import NoteFile, OwnershipNote, note_of
-from scrapy_resume.private_files import create_file
+from scrapy_resume.privatefiles import create_file
 
 
 class SharedFileEditor:

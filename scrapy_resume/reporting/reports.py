@@ -30,8 +30,8 @@ from scrapy_resume.reporting.documents import (
 )
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
-from scrapy_resume.settings.location import parsed_location
 from scrapy_resume.settings.masking import without_password
+from scrapy_resume.settings.parse_location import parsed_location
 from scrapy_resume.store.location import needed_for_postgres
 
 if TYPE_CHECKING:
@@ -130,6 +130,10 @@ class Reports:
         All of them have to come from one thread, and every iterator has to be exhausted.
         """
         return self._reader.together()
+
+    def half_deleted(self) -> list[str]:
+        """Jobs whose deletion was interrupted, and which are in no other answer."""
+        return [str(key) for key in self._reader.half_deleted()]
 
     def jobs(self) -> list[dict[str, Any]]:
         """All jobs as ``job`` gives them, the most recently updated first.

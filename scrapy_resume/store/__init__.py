@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scrapy_resume.posix import require_posix
-from scrapy_resume.settings.location import parsed_location
+from scrapy_resume.settings.parse_location import parsed_location
 from scrapy_resume.store.location import needed_for_postgres
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from scrapy_resume.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from scrapy_resume.private_files import PlantedFileError
+from scrapy_resume.privatefiles import PlantedFileError
 
 BUSY: Final = 5
 LOCKED: Final = 6

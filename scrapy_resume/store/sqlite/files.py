@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote
 
 from scrapy_resume.errors import ConfigurationError, SchemaTooNewError, StoreDamagedError
 from scrapy_resume.model import JobKey
-from scrapy_resume.private_files import PlantedFileError, create_file
+from scrapy_resume.privatefiles import PlantedFileError, create_file
 from scrapy_resume.store.sqlite.errors import DAMAGE_REMEDY
 from scrapy_resume.store.sqlite.migrations import SCHEMA
 from scrapy_resume.store.transaction.queries import load_queries
@@ -35,6 +35,7 @@ SMALLEST_PAGE: Final = 512
 
 SUFFIX: Final = ".sqlite3"
 CREATING: Final = ".new"
+DELETING: Final = ".deleted"
 SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 """Of the files that SQLite puts beside a database."""
 LONGEST_STEM: Final = 100
@@ -168,6 +169,19 @@ def job_files(directory: Path, name: str | None = None) -> list[JobFile]:
         path = directory / entry
         found.append(JobFile(JobKey(name or _name_of(base, path), int(number)), path))
     return sorted(found, key=lambda job: (job.key.name, job.key.number))
+
+
+def half_deleted(directory: Path) -> list[JobKey]:
+    """The jobs whose deletion was interrupted, by name and number."""
+    ending = SUFFIX + DELETING
+    try:
+        found = [entry.name for entry in os.scandir(directory) if entry.name.endswith(ending)]
+    except OSError:
+        return []
+    files = [directory / name.removesuffix(DELETING) for name in sorted(found) if "#" in name]
+    return [
+        key_of_file(path, beside(path, DELETING)) for path in files if not os.path.lexists(path)
+    ]
 
 
 def key_of_file(path: Path, content: Path) -> JobKey:

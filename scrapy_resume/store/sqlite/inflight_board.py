@@ -16,7 +16,7 @@ from struct import Struct, error
 from typing import Final
 
 from scrapy_resume.model import Phase
-from scrapy_resume.private_files import create_file, read_existing
+from scrapy_resume.privatefiles import create_file, read_existing
 from scrapy_resume.store.contract import MARKED_AT_MOST
 from scrapy_resume.store.sqlite.files import file_identity
 

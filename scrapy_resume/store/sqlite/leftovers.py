@@ -20,6 +20,7 @@ from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract.leftovers import Forget, Leftover
 from scrapy_resume.store.sqlite.files import (
     CREATING,
+    DELETING,
     SUFFIX,
     beside,
     door_of,
@@ -30,8 +31,6 @@ from scrapy_resume.store.sqlite.files import (
 from scrapy_resume.store.sqlite.locks import door_lock, is_held
 
 log = logging.getLogger("scrapy_resume")
-
-DELETING: Final = ".deleted"
 
 _OF_CREATION: Final = (CREATING, *(f"{CREATING}{end}" for end in ("-journal", "-wal", "-shm")))
 _OF_OPENING: Final = (".inflight.new",)
@@ -82,15 +81,6 @@ def cleared(path: Path) -> Path:
             leftover.unlink()
             log.warning("%s was left behind without its job's file; it is removed", leftover)
     return beside(path, CREATING)
-
-
-def half_deleted(directory: Path) -> list[JobKey]:
-    """The jobs whose deletion was interrupted. Changes nothing."""
-    return [
-        key_of_file(path, beside(path, DELETING))
-        for path, suffixes in sorted(_found(directory).items())
-        if DELETING in suffixes and not os.path.lexists(path)
-    ]
 
 
 def remove_leftovers(directory: Path, forget: Forget) -> list[Leftover]:

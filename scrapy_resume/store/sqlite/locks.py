@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from scrapy_resume.errors import StoreUnavailableError
 from scrapy_resume.posix import try_lock_shared
-from scrapy_resume.private_files import open_existing
+from scrapy_resume.privatefiles import open_existing
 
 DOOR_SECONDS: Final = 10.0
 """How long a run waits for another run that is opening the same job."""

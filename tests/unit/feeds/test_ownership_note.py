@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.ownership_note import NoteFile, note_of
+from scrapy_resume.privatefiles import PlantedFileError, create_file
 
 
 def test_a_name_of_any_length_has_a_note(tmp_path: Path) -> None:
@@ -39,3 +45,32 @@ def test_a_note_of_many_ranges_comes_in_one_piece(tmp_path: Path) -> None:
         noted = note_file.read()
         assert noted is not None
         assert [*noted.ranges] == [*claim.ranges]
+
+
+def test_temporary_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    feed = tmp_path / "items.jsonl"
+    mine, others = NoteFile(feed, "books#1 of 2"), NoteFile(feed, "maps#7 of 9")
+    live = create_file(others.part)
+    for path in (others.copy, mine.part, others.path, tmp_path / ".items.jsonl.new"):
+        path.write_bytes(b"x")
+    near = NoteFile(tmp_path / "items.jsonl.gz", "books#1 of 2").part
+    near.write_bytes(b"x")
+    assert sorted(mine.remove_abandoned()) == sorted([others.copy, mine.part])
+    left = {others.part, others.path, near, tmp_path / ".items.jsonl.new"}
+    assert set(tmp_path.iterdir()) == left
+    os.close(live)
+    assert mine.remove_abandoned() == [others.part]
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, lambda path: os.symlink("/etc/hosts", path)])
+def test_a_note_that_somebody_else_has_planted_is_not_read(
+    tmp_path: Path, plant: Callable[[Path], None]
+) -> None:
+    feed = tmp_path / "items.jsonl"
+    note, other = NoteFile(feed, "books#1 of 2"), NoteFile(feed, "maps#7 of 9")
+    plant(other.path)
+    assert list(note.others()) == []
+    with pytest.raises(PlantedFileError):
+        note.write_other(other.path, note_of(Claim()))
+    with pytest.raises(FeedFileChangedError, match="remove it"):
+        other.read()

@@ -12,8 +12,9 @@ from scrapy.settings import Settings
 
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.reporting.reports import open_store
-from scrapy_resume.settings.location import event_directory, parsed_location, store_location
+from scrapy_resume.settings.location import event_directory, store_location
 from scrapy_resume.settings.masking import masked_text
+from scrapy_resume.settings.parse_location import parsed_location
 from scrapy_resume.steering import retry
 from scrapy_resume.store import open_location
 from scrapy_resume.store.sqlite.store import SqliteStore

@@ -9,7 +9,7 @@ import pytest
 
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract import Closing
-from scrapy_resume.store.sqlite.leftovers import half_deleted
+from scrapy_resume.store.sqlite.files import half_deleted
 from scrapy_resume.store.sqlite.store import SqliteStore
 from tests.contract.records import BOOKS, opening
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scrapy_resume.private_files import (
+from scrapy_resume.privatefiles import (
     PlantedFileError,
     create_file,
     open_existing,

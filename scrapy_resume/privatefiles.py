@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from scrapy_resume.posix import try_lock_exclusive
 
@@ -87,6 +87,18 @@ def open_existing(path: Path, flags: int = os.O_RDONLY) -> int:
         os.close(file)
         raise
     return file
+
+
+def open_to_read(path: Path) -> IO[bytes]:
+    """Open an ordinary file, through a symbolic link too; never waits, as for a FIFO.
+
+    Raises ``OSError``.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise PlantedFileError(path, "no ordinary file")
+    return os.fdopen(file, "rb")
 
 
 def read_existing(path: Path) -> bytes:
