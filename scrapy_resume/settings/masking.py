@@ -20,6 +20,12 @@ _USERINFO: Final = re.compile(
 """User and password before the host of a URL. In the second form the password has an unescaped
 ``/``, ``?`` or ``#``: what follows the colon is no port."""
 
+_AUTHORITY: Final = re.compile(r"(?<![^\s\"'(<])(?!mailto:)([\w.%+-]+):[^\s@/]+@(?=[\w\[])")
+"""The same without a scheme, as errors' messages have it: ``invalid hostname: me:secret@host``."""
+
+_EXAMPLE: Final = "user:password@"
+"""In messages that say what a URL looks like."""
+
 _NAMED_SECRET: Final = re.compile(
     r"(?is)(\w*(?:pass|secret|token)\w*\s*=\s*)"
     r"('(?:[^'\\]|\\.)*'?|.*?(?=[\s&]+\w+\s*=|$))"
@@ -45,8 +51,9 @@ def masked_text(text: str) -> str:
 
     What is not known to be a password stays as it is. Masking twice changes nothing.
     """
-    if "//" in text and "@" in text:
-        text = _USERINFO.sub(rf"\1:{MASK}@", text)
+    if "@" in text and ":" in text:
+        text = _USERINFO.sub(_without_userinfo, text)
+        text = _AUTHORITY.sub(_without_userinfo, text)
     if "=" in text and "pass" in unquote(text).lower():
         text = _PARAMETER.sub(_without_secret, text)
     return text
@@ -82,6 +89,10 @@ def _parted(text: str, separator: str) -> tuple[str, str, str]:
     """``str.partition`` by a regular expression."""
     found = re.search(separator, text)
     return (text[: found.start()], found[0], text[found.end() :]) if found else (text, "", "")
+
+
+def _without_userinfo(found: re.Match[str]) -> str:
+    return found[0] if found[0] == _EXAMPLE else f"{found[1]}:{MASK}@"
 
 
 def _without_secret(parameter: re.Match[str]) -> str:
