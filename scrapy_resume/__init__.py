@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,15 @@ _HOME = {
     "item_key": "scrapy_resume.engine.item_key",
     "open_store": "scrapy_resume.reporting.reports",
 }
+
+
+def _masked(record: logging.LogRecord) -> bool:
+    from scrapy_resume.settings.log_masking import mask_record
+
+    return mask_record(record)
+
+
+logging.getLogger("scrapy_resume").addFilter(_masked)
 
 
 def __getattr__(name: str) -> Any:

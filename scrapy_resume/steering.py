@@ -9,12 +9,13 @@ The commands ``scrapy resume retry`` and ``park`` do the same.
 
 from __future__ import annotations
 
-from os import PathLike, fspath
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.model import State
 from scrapy_resume.reporting.reports import open_store, selection
+from scrapy_resume.settings.parse_location import parsed_location
 from scrapy_resume.store import open_location
 from scrapy_resume.store.transaction.steering import to_park, to_retry
 
@@ -73,6 +74,6 @@ def _steer(
     to: State,
     dry_run: bool,
 ) -> int:
-    place = fspath(location)
+    place = parsed_location(location)
     key = open_store(place).find(job)
     return open_location(place).steer(key, chosen, to, dry_run=dry_run)

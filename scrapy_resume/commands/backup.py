@@ -24,7 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Invocation) -> int:
     """Write the copy: the complete file or, if anything fails, none."""
     target = call.arguments.file
-    with output_path(target, call.arguments.overwrite) as unfinished:
+    with output_path(call, target) as unfinished:
         key = call.find_job()
         writable_store(call).backup(key, unfinished)
         size = unfinished.stat().st_size

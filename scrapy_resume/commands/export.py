@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 from scrapy_resume.commands.arguments import add_job, add_json, add_overwrite
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.output_file import output_file
-from scrapy_resume.commands.terminal_output import is_terminal, printable
+from scrapy_resume.commands.terminal_output import escaped_controls, is_terminal
 from scrapy_resume.errors import ConfigurationError, ItemNotRecordableError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(call: Invocation) -> int:
         call.usage_error("--json and -o - both write to standard output: name a file")
     reports = call.reports()
     key = call.find_job()
-    output = _standard_output() if to_stdout else output_file(target, call.arguments.overwrite)
+    output = _standard_output() if to_stdout else output_file(call, target)
     with output as file:
         exporter = _exporter(exporters[format_name], call.settings, file)
         if _is_csv_without_fields(exporter):
@@ -157,7 +157,7 @@ class _OnTerminal(RawIOBase):
 
     def write(self, written: Any) -> int:
         words = self._decoder.decode(bytes(written)).replace("\r\n", "\n")
-        shown = re.sub(r"[^\t\n]+", lambda found: printable(found[0]), words)
+        shown = re.sub(r"[^\t\n]+", lambda found: escaped_controls(found[0]), words)
         shown = shown.encode(self._encoding, "backslashreplace").decode(self._encoding)
         sys.stdout.write(shown)
         return len(written)

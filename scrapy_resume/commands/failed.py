@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.arguments import add_job, add_json
+from scrapy_resume.commands.formats import shortened
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.terminal_output import text, words
 
@@ -56,7 +57,7 @@ def _lines(groups: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _message(group: dict[str, Any]) -> str:
-    return " ".join(group["error_message"].split())[:200]
+    return shortened(group["error_message"], 200)
 
 
 def _drawn(console: Console, groups: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:

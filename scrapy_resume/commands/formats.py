@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.commands.terminal_output import printable
+from scrapy_resume.settings.masking import masked_text
 
 if TYPE_CHECKING:
     from scrapy_resume.reporting.forecast import Forecast
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lines with aligned columns; the last column is not padded."""
+    """Lines with aligned columns; the last column is not padded. The cells are made printable, so
+    that the columns stay aligned."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -25,6 +28,11 @@ def one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return printable(" ".join(text.split()) or type(error).__name__)
+
+
+def shortened(message: str | None, longest: int) -> str:
+    """An error's message on one line, without passwords, cut after ``longest`` characters."""
+    return " ".join(masked_text(message or "").split())[:longest]
 
 
 def status_with_reason(answer: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from scrapy_resume.model import JobKey
     from scrapy_resume.reporting.reports import Reports
+    from scrapy_resume.settings.parse_location import StoreLocation
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Invocation:
     settings: Settings
     clock: Clock = field(default_factory=Clock)
 
-    def store_location(self) -> str:
+    def store_location(self) -> StoreLocation:
         """The directory or URL that RESUME_STORE names. Raises ``ConfigurationError``."""
         from scrapy_resume.settings.location import store_location
 
@@ -94,8 +95,13 @@ class Invocation:
             opening = ",\n "
         self._print("]" if opening != "[" else "[]")
 
+    def print_json_line(self, document: Any) -> None:
+        """Print one JSON document in one line."""
+        self._print(_as_json(document))
+
     def print_lines(self, lines: Iterable[str]) -> None:
-        """Print lines for people; control characters from the web are escaped."""
+        """Print lines for people; control characters from the web are escaped, and passwords in
+        URLs are masked."""
         encoding = sys.stdout.encoding or "utf-8"
         for line in lines:
             self._print(printable(line).encode(encoding, "backslashreplace").decode(encoding))
@@ -142,7 +148,7 @@ class Invocation:
 
     def usage_error(self, message: str) -> NoReturn:
         """Print the usage and the message, and end the process with exit code 2."""
-        self.arguments.usage_error(message)
+        self.arguments.usage_error(printable(message))
         raise SystemExit(2)
 
 

@@ -57,6 +57,8 @@ def run(call: Invocation) -> int:
         )
     else:
         call.print_lines([f"There are no jobs in {reports.location}."])
+    for job in reports.half_deleted():
+        call.note(f"{job} is half deleted: `scrapy resume reset {job} --yes` completes it")
     return call.fail_if_unreadable(jobs)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
@@ -71,7 +70,7 @@ def _print(call: Invocation, events: Iterator[dict[str, Any]], lines: bool) -> N
     elif lines:
         # JSON Lines: an array would never be closed.
         for event in events:
-            call.print_lines([json.dumps(event)])
+            call.print_json_line(event)
     else:
         call.print_json_array(events)
 

@@ -44,7 +44,7 @@ def run(call: Invocation) -> int:
     format_name = None if target is None else _format_of(call, target)
     document = overview(call.reports(), call.arguments.jobs)
     if target is not None and format_name is not None:
-        with output_file(target, call.arguments.overwrite) as file:
+        with output_file(call, target) as file:
             for part in _parts(document, format_name):
                 file.write(part.encode("utf-8", "backslashreplace"))
         _confirm(call, document, target, format_name)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
-from scrapy_resume.commands.formats import duration, job_name_of, number, rate
+from scrapy_resume.commands.formats import duration, job_name_of, number, rate, shortened
 from scrapy_resume.commands.report_text import eta_of, trouble_of
 from scrapy_resume.commands.svg_plots import Part, columns, escaped, line, stacked
 from scrapy_resume.commands.units import summary
@@ -219,12 +219,12 @@ def _errors(stage: Stage) -> str:
     rows = []
     for group in groups:
         status = f" HTTP {group['http_status']}" if group["http_status"] else ""
-        message = " ".join((group["error_message"] or "").split())
+        message = shortened(group["error_message"], 160)
         urls = "".join(f"<li><code>{escaped(url)}</code></li>" for url in group["examples"])
         rows.append(
             f"<li><b>{number(group['count'])}</b> {escaped(group['error'])}{status}"
             f'<div class="meter" style="width:{100 * group["count"] / most:.1f}%"></div>'
-            f"<details><summary>{escaped(message[:160]) or 'pages'}</summary>"
+            f"<details><summary>{escaped(message) or 'pages'}</summary>"
             f'<ul class="urls">{urls}</ul></details></li>'
         )
     return f'<div><h3>Failures by error</h3><ul class="errors">{"".join(rows)}</ul></div>'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.formats import eta, job_name_of, number, rate, table
+from scrapy_resume.commands.formats import eta, job_name_of, number, rate, shortened, table
 from scrapy_resume.commands.terminal_output import Column, bar, fitted_table, status_style, text
 from scrapy_resume.commands.units import summary
 from scrapy_resume.reporting.forecast import Forecast
@@ -109,7 +109,7 @@ def _remarks(stages: Sequence[Stage]) -> Iterator[str]:
         lines = [trouble_of(stage)] if trouble_of(stage) else []
         for group in stage["failures"][:3]:
             status = f" HTTP {group['http_status']}" if group["http_status"] else ""
-            message = " ".join((group["error_message"] or "").split())[:80]
+            message = shortened(group["error_message"], 80)
             lines.append(f"{number(group['count'])} x {group['error']}{status} {message}".rstrip())
         if lines:
             yield ""

@@ -106,7 +106,7 @@ def _write(call: Invocation, limit: int | None) -> int:
         rows = call.reports().requests(key, limit=limit, **filters_of(call.arguments))
     except ValueError as error:
         call.usage_error(str(error))
-    with output_file(target, call.arguments.overwrite) as file:
+    with output_file(call, target) as file:
         written = requests_file.write(file, format_name, rows)
     if call.arguments.json:
         document = {"job": str(key), "requests": written, "file": target, "format": format_name}

@@ -11,7 +11,7 @@ from scrapy_resume.commands.arguments import JOB_HELP, add_json
 from scrapy_resume.commands.formats import one_line
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.terminal_output import printable
-from scrapy_resume.commands.writable_store import writable_store
+from scrapy_resume.commands.writable_store import forgetting, tidied_store
 from scrapy_resume.errors import JobError, StoreError
 
 if TYPE_CHECKING:
@@ -37,11 +37,15 @@ def run(call: Invocation) -> int:
     arguments = call.arguments
     if bool(arguments.jobs) == arguments.all:
         call.usage_error("name the jobs to delete, or give --all")
-    reports, store = call.reports(), writable_store(call)
+    reports = call.reports()
+    store, completed = tidied_store(call)
     if arguments.all:
         keys = store.jobs()
     else:
-        keys = list(dict.fromkeys(reports.find(job) for job in arguments.jobs))
+        jobs = _without(arguments.jobs, completed)
+        keys = list(dict.fromkeys(reports.find(job) for job in jobs))
+    if not keys and completed:
+        return print_deleted(call, [str(key) for key in completed], ())
     if not keys:
         if arguments.json:
             call.print_json({"deleted": [], "left": []})
@@ -52,6 +56,12 @@ def run(call: Invocation) -> int:
         call.note("Nothing was deleted.")
         return 1
     return delete(call, store, keys)
+
+
+def _without(jobs: Sequence[str], completed: Sequence[JobKey]) -> list[str]:
+    """The jobs that are named, without those that an interrupted deletion has left half there."""
+    gone = {str(key) for key in completed}
+    return [job for job in jobs if job not in gone]
 
 
 def _confirmed(call: Invocation, keys: Sequence[JobKey]) -> bool:
@@ -77,17 +87,13 @@ def delete(
     ``completed_before`` (seconds since the epoch): only jobs that were completed before that.
     ``unreadable``: jobs that are reported as left alone, as ``print_deleted`` takes them.
     """
-    from scrapy_resume.events.log_files import remove_events
-    from scrapy_resume.settings.location import event_directory
-
-    events = event_directory(call.settings)
+    forget = forgetting(call)
     deleted: list[str] = []
     left = list(unreadable)
     for key in keys:
         try:
-            if store.delete(key, completed_before=completed_before):
+            if store.delete(key, completed_before=completed_before, forget=forget):
                 deleted.append(str(key))
-                remove_events(events, key)
         except (JobError, StoreError) as error:
             left.append({"job": str(key), "error": one_line(error)})
     return print_deleted(call, deleted, left)

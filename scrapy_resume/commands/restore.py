@@ -24,6 +24,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Invocation) -> int:
     """Restore the job under its own name and number: completely, or not at all. What its crawl
     would refuse to restore is named on standard error."""
+    from scrapy_resume.settings.parse_location import check_file_name
+
+    check_file_name(call.arguments.file)
     key = writable_store(call).restore(Path(call.arguments.file))
     answer = call.reports().job(key)
     if call.arguments.json:

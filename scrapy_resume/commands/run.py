@@ -192,7 +192,7 @@ def _store_words(call: Invocation) -> list[str]:
     """The option that names the store. The URL of a database may contain a password, which every
     user could read in the list of processes: it is passed on only if it was given there."""
     location = call.store_location()
-    if "://" not in location:
+    if not location.is_database:
         return ["-s", f"RESUME_STORE={location}"]
     given: Any = call.settings.getpriority("RESUME_STORE")
     return ["-s", f"RESUME_STORE={location}"] if given == _CMDLINE else []

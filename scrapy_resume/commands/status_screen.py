@@ -8,7 +8,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands import units
-from scrapy_resume.commands.formats import duration, eta, job_name_of, status_with_reason
+from scrapy_resume.commands.formats import (
+    duration,
+    eta,
+    job_name_of,
+    shortened,
+    status_with_reason,
+)
 from scrapy_resume.commands.terminal_output import (
     bar,
     facts_table,
@@ -218,7 +224,7 @@ def _rate(answer: dict[str, Any]) -> str:
 
 def _failure(row: dict[str, Any]) -> str:
     status = f" {row['http_status']}" if row["http_status"] else ""
-    message = " ".join((row["error_message"] or "").split())[:_LONGEST_MESSAGE]
+    message = shortened(row["error_message"], _LONGEST_MESSAGE)
     return f"{row['url']}  {row['state']}: {row['error'] or '-'}{status} {message}".rstrip()
 
 

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from scrapy_resume.settings.masking import masked_text
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
@@ -181,6 +183,12 @@ def section(
 
 
 def printable(text: str) -> str:
+    """The text as it may be shown to people: without the passwords of the URLs in it, and with
+    control characters, and those that move or hide text, escaped."""
+    return escaped_controls(masked_text(text))
+
+
+def escaped_controls(text: str) -> str:
     """The text with control characters, and those that move or hide text, escaped."""
     if text.isprintable():
         return text

@@ -62,6 +62,15 @@ def _sync_all(paths: Iterable[Path]) -> None:
         (sync_directory if path.is_dir() else sync_file)(path)
 
 
+def _clear(path: Path) -> None:
+    """Remove what has the name: a dead process of this number may have left it, or somebody may
+    have put a link there, which Scrapy would follow."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 class _AtomicCacheEntries:
     """Entries of ``FilesystemCacheStorage``: each is a directory of files."""
 
@@ -84,7 +93,7 @@ class _AtomicCacheEntries:
     def _store_response(self, spider: Spider, request: Request, response: Response) -> None:
         whole = Path(self._path_of(spider, request))
         part = _part_of(whole)
-        shutil.rmtree(part, ignore_errors=True)
+        _clear(part)
         self._writing = part
         try:
             self._store(spider, request, response)
@@ -96,7 +105,7 @@ class _AtomicCacheEntries:
             # A directory cannot be replaced in one step. Between the steps there is no entry, and
             # the page is fetched.
             old = part.with_suffix(".old")
-            shutil.rmtree(old, ignore_errors=True)
+            _clear(old)
             whole.rename(old)
             part.rename(whole)
             shutil.rmtree(old, ignore_errors=True)
@@ -120,6 +129,7 @@ class _AtomicMediaFiles:
     def _persist_file(self, path: Any, buf: BytesIO, info: Any, *args: Any, **kwargs: Any) -> None:
         whole = self._store._get_filesystem_path(path)
         part = _part_of(whole)
+        _clear(part)
         relative = part.relative_to(self._store.basedir)
         self._persist(str(relative).replace(os.sep, "/"), buf, info, *args, **kwargs)
         if self._durable:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
 from scrapy_resume.model import JobKey
+from scrapy_resume.privatefiles import open_to_read, remove_abandoned
 from scrapy_resume.store.sqlite.files import quoted
 
 TYPES: Final = (
@@ -58,6 +59,11 @@ def compressed_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.gz")
 
 
+def unfinished_path(path: Path) -> Path:
+    """The path of the compressed file until it is complete."""
+    return path.with_name(f"{path.name}.part")
+
+
 def segments(directory: Path, key: JobKey) -> list[Segment]:
     """The files of a job, by run and number. Empty if there is no directory.
 
@@ -80,9 +86,17 @@ def remove_events(directory: Path, key: JobKey) -> None:
     """Delete the log of a job. Symbolic links are left alone."""
     for segment in segments(directory, key):
         plain = segment.path.with_name(segment.path.name.removesuffix(".gz"))
-        for path in (segment.path, plain):
+        for path in (segment.path, plain, unfinished_path(plain)):
             if path.is_file() and not path.is_symlink():
                 path.unlink(missing_ok=True)
+
+
+def remove_abandoned_parts(directory: Path, key: JobKey) -> list[Path]:
+    """Remove compressed files of a job that a process which died has not completed; returns which.
+    The file that was compressed is there."""
+    stem = f"{quoted(key.name)}#{key.number}.run-"
+    found = [path for path in directory.iterdir() if path.name.startswith(stem)]
+    return [path for path in found if path.suffix == ".part" and remove_abandoned(path)]
 
 
 class RunTail:
@@ -141,13 +155,25 @@ class RunTail:
     def _open(self, number: int) -> IO[bytes] | None:
         plain, packed = self._paths(number)
         try:
-            return plain.open("rb")
+            return open_to_read(plain)
         except FileNotFoundError:
             pass
         try:
-            return cast("IO[bytes]", gzip.open(packed, "rb"))
+            return cast("IO[bytes]", _Packed(packed))
         except FileNotFoundError:
             return None
+
+
+class _Packed(gzip.GzipFile):
+    """A compressed file, which is closed with what decompresses it."""
+
+    def __init__(self, path: Path) -> None:
+        self._raw = open_to_read(path)
+        super().__init__(fileobj=self._raw, mode="rb")
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
 
 
 def read_events(directory: Path, key: JobKey) -> Iterator[dict[str, Any]]:

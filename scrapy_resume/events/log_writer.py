@@ -25,11 +25,17 @@ import jsonlines
 import msgspec
 
 from scrapy_resume.disk import sync_directory, sync_file
-from scrapy_resume.events.log_files import compressed_path, segment_path
+from scrapy_resume.events.log_files import (
+    compressed_path,
+    remove_abandoned_parts,
+    segment_path,
+    unfinished_path,
+)
 from scrapy_resume.model import Counts, Kind, State
 from scrapy_resume.ports.clock import elapsed_seconds
+from scrapy_resume.privatefiles import create_file
 from scrapy_resume.reporting.times import iso
-from scrapy_resume.settings.masking import without_password
+from scrapy_resume.settings.masking import masked_text
 from scrapy_resume.store.contract import Batch, Committed, Continuation, Finish, HostNote
 
 if TYPE_CHECKING:
@@ -228,6 +234,9 @@ class _RotatedFile:
 
     def _open(self) -> IO[bytes]:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._number:
+            for path in remove_abandoned_parts(self._directory, self._job):
+                logger.info("%s was left by a process that died; it is removed", path)
         while True:
             self._number += 1
             self._path = segment_path(self._directory, self._job, self._run, self._number)
@@ -247,10 +256,10 @@ class _RotatedFile:
         self._file.close()
         whole = self._path
         self._file = self._open()
-        unfinished = whole.with_name(f"{whole.name}.part")
+        unfinished = unfinished_path(whole)
         with (
             whole.open("rb") as plain,
-            open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw,
+            os.fdopen(create_file(unfinished, os.O_WRONLY), "wb") as raw,
             gzip.GzipFile(whole.name, "wb", COMPRESS_LEVEL, raw) as packed,
         ):
             shutil.copyfileobj(plain, packed, 1 << 20)
@@ -288,7 +297,7 @@ def _finish_fields(finish: Finish) -> Fields:
         fields["items_failed"] = finish.items_failed
     if finish.error is not None:
         fields["error"] = finish.error
-        fields["error_message"] = finish.error_message
+        fields["error_message"] = finish.error_message and masked_text(finish.error_message)
     return fields
 
 
@@ -303,7 +312,7 @@ def _continuation_event(arrival: Continuation, *, duplicate: bool) -> tuple[str,
 
 
 def _url(url: str) -> str:
-    return without_password(url) if "@" in url else url
+    return masked_text(url)
 
 
 def _open_until(note: HostNote) -> float:

@@ -103,6 +103,8 @@ class FeedContext:
         """URI of a feed that cannot be written → seconds to wait before the next attempt."""
         self._writers: dict[str, tuple[Path, int]] = {}
         """Feed → the local file that it writes, and how many feeds of the job wrote it before."""
+        self._known: set[str] = set()
+        """The feeds that have asked for a destination."""
         self.deadline: float | None = None
         """The time on the monotonic clock after which a closing crawl stops waiting; ``None``: the
         crawl is not closing."""
@@ -111,6 +113,8 @@ class FeedContext:
 
     def destination_options(self, feed: FeedPlan) -> DestinationOptions:
         """The options for a destination of the feed's."""
+        is_first = feed.name not in self._known
+        self._known.add(feed.name)
         return DestinationOptions(
             spider=self._spider,
             owner=partial(self._owner_of, feed.name),
@@ -118,6 +122,7 @@ class FeedContext:
             post_processed="postprocessing" in feed.options,
             overwrite=bool(feed.options.get("overwrite", False)),
             fence=self._fence,
+            is_first=is_first,
         )
 
     def _owner_of(self, feed: str, path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scrapy.extensions.feedexport import FileFeedStorage, StdoutFeedStorage
 
 from scrapy_resume.feeds.appended_file import AppendedFile
+from scrapy_resume.feeds.ownership_note import NoteFile
 from scrapy_resume.feeds.post_processed_file import PostProcessedFile
 from scrapy_resume.feeds.uploads import Stream, Upload
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from scrapy_resume.feeds.feed_record import FeedRecord
     from scrapy_resume.feeds.thread_call import InThread
+
+logger = logging.getLogger("scrapy_resume")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class DestinationOptions:
     """What the file holds when the job begins is dropped."""
     fence: bool
     """The job was taken over by force: a live process may still be writing to the file."""
+    is_first: bool
+    """No destination of the feed was made in this run yet."""
 
 
 class Destination(Protocol):
@@ -94,6 +100,9 @@ def destination_of(storage: Any, options: DestinationOptions, record: FeedRecord
         streams = path is not None or isinstance(storage, StdoutFeedStorage)
         return (Stream if streams else Upload)(storage, options.spider)
     owner, overwrite = options.owner(path), options.overwrite
+    if options.is_first:
+        for abandoned in NoteFile(path, owner).remove_abandoned():
+            logger.info("%s was left by a process that died; it is removed", abandoned)
     if options.post_processed:
         return PostProcessedFile(path, owner, options.in_thread, overwrite=overwrite)
     return AppendedFile(path, owner, options.in_thread, overwrite=overwrite, fence=options.fence)

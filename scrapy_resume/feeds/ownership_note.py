@@ -39,8 +39,15 @@ from typing import Final, NamedTuple
 import msgspec
 
 from scrapy_resume.disk import boot_id, sync_directory
+from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.file_lock import is_at
+from scrapy_resume.privatefiles import (
+    PlantedFileError,
+    create_file,
+    open_existing,
+    remove_abandoned,
+)
 
 LONGEST_NAME: Final = 180
 """Bytes of the feed's name that the note's name may contain: file systems allow 255 in all."""
@@ -134,6 +141,7 @@ class NoteFile:
             stem = f"{name[:LONGEST_NAME].decode(errors='ignore')}~{name_hash}"
         self._beside = f".{stem}.{owner_hash}"
         self._all = re.compile(re.escape(f".{stem}.") + r"[0-9a-f]{8}\.resume")
+        self._temporary = re.compile(re.escape(f".{stem}.") + r"[0-9a-f]{8}\.(?:copy|new|part)")
         self.path = feed.with_name(f"{self._beside}.resume")
         self.copy = feed.with_name(f"{self._beside}.copy")
         """A rewritten copy of the feed that is about to replace it."""
@@ -149,9 +157,11 @@ class NoteFile:
     def read(self) -> FoundNote | None:
         """The note; ``None`` if there is none."""
         try:
-            file = os.open(self.path, os.O_RDONLY)
+            file = open_existing(self.path)
         except FileNotFoundError:
             return None
+        except PlantedFileError as error:
+            raise FeedFileChangedError(f"the note {self.path} cannot be read: {error}") from error
         try:
             return _found(file)
         finally:
@@ -164,7 +174,7 @@ class NoteFile:
         copied to the new one.
         """
         try:
-            old = os.open(self.path, os.O_RDONLY)
+            old = open_existing(self.path)
         except FileNotFoundError:
             yield
             return
@@ -184,12 +194,22 @@ class NoteFile:
             if path == self.path:
                 continue
             with suppress(OSError):
-                file = os.open(path, os.O_RDONLY)
+                file = open_existing(path)
                 try:
                     found = _found(file)
                 finally:
                     os.close(file)
                 yield path, found
+
+    def remove_abandoned(self) -> list[Path]:
+        """Remove the temporary files beside the feed whose processes have died, whichever job they
+        had; returns which. No item is lost with them: feeds are made of the store's."""
+        try:
+            names = sorted(entry.name for entry in os.scandir(self.path.parent))
+        except OSError:
+            return []
+        found = [self.path.with_name(name) for name in names if self._temporary.fullmatch(name)]
+        return [path for path in found if remove_abandoned(path)]
 
     def write(self, note: OwnershipNote, *, synced: bool = False) -> None:
         """Write the note, signed with the id of this process. Raises ``OSError``.
@@ -284,7 +304,7 @@ def _replaced(
     """Write a note to ``new`` and rename that to ``path``. Returns the open file, and the length of
     its first line."""
     first_line = _encoded(replace(note, boot="", at=0)) + b"\n" if synced else b""
-    file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    file = create_file(new, os.O_RDWR)
     try:
         if synced:
             _write_at(file, first_line, 0)

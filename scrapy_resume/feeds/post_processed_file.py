@@ -6,6 +6,7 @@ a temporary file beside the feed, which then takes the place of the job's earlie
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from scrapy_resume.feeds.own_bytes import Kind, OwnBytes, own_bytes, warn_of_dou
 from scrapy_resume.feeds.ownership_note import NoteFile, note_of
 from scrapy_resume.feeds.shared_file_editor import SharedFileEditor
 from scrapy_resume.feeds.thread_call import InThread
+from scrapy_resume.privatefiles import create_file
 
 
 class PostProcessedFile:
@@ -79,8 +81,7 @@ class PostProcessedFile:
                     file.settle_others()
             self._note_file.write(note_of(Claim(), base=size))
         # A new file, as a process that had the job before may still write to the old one.
-        self._note_file.part.unlink(missing_ok=True)
-        self._file = self._note_file.part.open("wb+")
+        self._file = os.fdopen(create_file(self._note_file.part), "wb+")
         return replace(record, base=size if record.base is None else record.base, noted=True)
 
     @property

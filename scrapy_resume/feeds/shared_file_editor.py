@@ -27,6 +27,7 @@ from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.claim_verification import CHUNK, Contents
 from scrapy_resume.feeds.file_lock import is_at, take_turn
 from scrapy_resume.feeds.ownership_note import FoundNote, NoteFile, OwnershipNote, note_of
+from scrapy_resume.privatefiles import create_file
 
 
 class SharedFileEditor:
@@ -260,16 +261,18 @@ def rewrite(
     size = path.stat().st_size if path.exists() else 0
     offset = drop[0][0] if drop else size
     try:
-        with copy.open("wb") as target:
+        # A new feed has the mode of any new file, a copy that of the feed.
+        mode = 0o600 if path.exists() else 0o666
+        with os.fdopen(create_file(copy, os.O_WRONLY, mode), "wb") as target:
             _copy_ranges(path, minus([(0, offset)], drop), target)
             if insert is not None:
                 shutil.copyfileobj(insert, target, CHUNK)
             _copy_ranges(path, minus([(offset, size)], drop), target)
             target.flush()
             os.fsync(target.fileno())
-        if path.exists():
-            shutil.copymode(path, copy)
-        copy.replace(path)
+            if path.exists():
+                shutil.copymode(path, copy)
+            copy.replace(path)
         sync_directory(path.parent)
     except OSError:
         copy.unlink(missing_ok=True)  # if the disk is full, the room is needed

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from operator import itemgetter
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,8 +31,9 @@ from scrapy_resume.reporting.documents import (
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
 from scrapy_resume.settings.masking import without_password
+from scrapy_resume.settings.parse_location import parsed_location
 from scrapy_resume.settings.trusted import project_packages
-from scrapy_resume.store.location import is_postgres, needed_for_postgres
+from scrapy_resume.store.location import needed_for_postgres
 
 if TYPE_CHECKING:
     from scrapy_resume.store.contract import Reader
@@ -56,9 +57,9 @@ def open_store(
     packages from which classes of items are imported; ``None``: the package of the project in
     whose directory the process runs. Raises ``ConfigurationError``.
     """
-    place = fspath(location)
+    place = parsed_location(location)
     packages = project_packages() if trusted is None else trusted
-    if is_postgres(place):
+    if place.is_database:
         with needed_for_postgres():
             from scrapy_resume.store.postgres.reader import PostgresReader
         return Reports(PostgresReader(place), without_password(place), codecs, now, packages)
@@ -135,6 +136,10 @@ class Reports:
         All of them have to come from one thread, and every iterator has to be exhausted.
         """
         return self._reader.together()
+
+    def half_deleted(self) -> list[str]:
+        """Jobs whose deletion was interrupted, and which are in no other answer."""
+        return [str(key) for key in self._reader.half_deleted()]
 
     def jobs(self) -> list[dict[str, Any]]:
         """All jobs as ``job`` gives them, the most recently updated first.

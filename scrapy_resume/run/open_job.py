@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,8 @@ def open_job(store: Store, candidate: Candidate) -> JobStore:
     that is refused changes nothing in the store.
     """
     settings = candidate.settings
+    for leftover in store.remove_leftovers(partial(remove_events, Path(settings.event_directory))):
+        logger.warning("%s", leftover.line)
     with store.door(candidate.name):
         latest = store.latest(candidate.name)
         finished = latest is None or latest.status == "completed"
@@ -163,7 +166,7 @@ def _begin(
             job.session.events.of_previous_job = store.undelivered_events(latest.key)
         except StoreError as error:
             logger.warning("The undelivered events of %s cannot be read: %s", latest.key, error)
-    for key in store.prune(candidate.name, candidate.settings.keep):
-        remove_events(Path(candidate.settings.event_directory), key)
+    forget = partial(remove_events, Path(candidate.settings.event_directory))
+    for key in store.prune(candidate.name, candidate.settings.keep, forget):
         logger.info("%s is deleted: RESUME_KEEP keeps %d", key, candidate.settings.keep)
     return job

@@ -86,16 +86,16 @@ def text(value: object) -> str:
     return value
 
 
-def location(value: object) -> str:
-    """A path or a URL, as text."""
+def location(value: object) -> object:
+    """Text or a path, to be parsed elsewhere: see ``settings.location``."""
     try:
-        return text(fspath(value) if isinstance(value, PathLike) else value)
+        return value if isinstance(value, PathLike) else text(value)
     except ValueError:
         raise ValueError("a directory or a postgresql:// URL") from None
 
 
 def switch_or_directory(value: object) -> bool | str:
-    """``True``, ``False``, or a directory as text."""
+    """``True``, ``False``, or a directory as text, to be checked elsewhere."""
     try:
         return boolean(value)
     except ValueError:

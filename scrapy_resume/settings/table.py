@@ -10,7 +10,7 @@ from scrapy.settings import BaseSettings
 
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.settings import convert as to
-from scrapy_resume.settings.masking import without_password
+from scrapy_resume.settings.masking import masked_value
 
 
 class Setting(NamedTuple):
@@ -85,7 +85,7 @@ def parse_setting(name: str, settings: BaseSettings) -> Any:
         converted = row.convert(row.default if given is None else given)
     except ValueError as error:
         raise ConfigurationError(
-            f"{row.name} is {without_password(repr(given))}, but it must be {error}."
+            f"{row.name} is {masked_value(given)}, but it must be {error}."
             f" Correct it, or remove it to use the default ({row.default!r})."
         ) from error
     return MappingProxyType(converted) if isinstance(converted, dict) else converted

@@ -7,17 +7,19 @@ backends in ``sqlite`` and ``postgres``, their SQL in ``sql``. What a run does w
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scrapy_resume.posix import require_posix
-from scrapy_resume.store.location import is_postgres, needed_for_postgres
+from scrapy_resume.settings.parse_location import parsed_location
+from scrapy_resume.store.location import needed_for_postgres
 
 if TYPE_CHECKING:
     from scrapy_resume.store.contract import Store
 
 
-def open_location(location: str | Path) -> Store:
+def open_location(location: str | PathLike[str]) -> Store:
     """The store that ``RESUME_STORE`` names: a directory, for SQLite, or the URL of a PostgreSQL
     database.
 
@@ -26,11 +28,11 @@ def open_location(location: str | Path) -> Store:
     """
     require_posix()
     # Imported here, so that a process imports only the backend that it uses.
-    text = str(location)
-    if is_postgres(text):
+    place = parsed_location(location)
+    if place.is_database:
         with needed_for_postgres():
             from scrapy_resume.store.postgres.store import PostgresStore
-        return PostgresStore(text)
+        return PostgresStore(place)
     from scrapy_resume.store.sqlite.store import SqliteStore
 
-    return SqliteStore(Path(text).expanduser())
+    return SqliteStore(Path(place))

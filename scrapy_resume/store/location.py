@@ -1,4 +1,4 @@
-"""Which kind of store a location names."""
+"""The driver of a database that a location names."""
 
 from __future__ import annotations
 
@@ -6,18 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from scrapy_resume.errors import ConfigurationError
-
-
-def is_postgres(location: str) -> bool:
-    """Whether it is a database's URL; a directory otherwise. Raises ``ConfigurationError``."""
-    if "://" not in location:
-        return False
-    scheme = location.partition("://")[0]
-    if scheme in ("postgres", "postgresql"):
-        return True
-    raise ConfigurationError(
-        f"RESUME_STORE: no store for {scheme}:// URLs; use a directory, or postgresql://"
-    )
 
 
 @contextmanager

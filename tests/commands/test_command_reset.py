@@ -135,3 +135,26 @@ def _content(path: Path) -> bytes | str | None:
     if path.is_symlink():
         return str(path.readlink())
     return path.read_bytes() if path.is_file() and "live" not in path.name else None
+
+
+def test_a_half_deleted_job_is_listed_and_its_deletion_completed(shelf, call):
+    shelf.close(shelf.begin())
+    path = shelf.directory / "books#1.sqlite3"
+    path.rename(f"{path}.deleted")
+    answer = call("list")
+    assert (answer.code, answer.err.count("\n")) == (0, 1)
+    assert "books#1 is half deleted: `scrapy resume reset books#1 --yes`" in answer.err
+    answer = call("reset", "books#1", "--yes", "--json")
+    assert json.loads(answer.out) == {"deleted": ["books#1"], "left": []}
+    assert "deletion of books#1, which was interrupted, is completed" in answer.err
+    assert call("list").err == ""
+
+
+def test_a_deletion_takes_the_event_log_of_the_job_alone(shelf, call):
+    shelf.close(shelf.begin())
+    events = shelf.directory / "events"
+    events.mkdir()
+    for name in ("books#1.run-1.0001.jsonl", "books#1.run-1.0001.jsonl.part", "books#11.x"):
+        (events / name).write_text("{}\n")
+    assert call("reset", "books", "--yes").code == 0
+    assert [path.name for path in events.iterdir()] == ["books#11.x"]

@@ -18,6 +18,9 @@ class Reader(Protocol):
     def keys(self) -> list[JobKey]:
         """All jobs, damaged ones too. Empty if there is no store yet."""
 
+    def half_deleted(self) -> list[JobKey]:
+        """Jobs whose deletion was interrupted: ``Store.remove_leftovers`` completes it."""
+
     def summary(self, key: JobKey) -> JobSummary:
         """The job without its requests. Raises ``JobNotFoundError`` and ``StoreError``."""
 

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from scrapy_resume.model import JobKey, JobSummary, Phase, Selection, State
 from scrapy_resume.store.contract.batch import Batch
 from scrapy_resume.store.contract.committed import Committed
+from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
 from scrapy_resume.store.contract.notes import EventNote, FeedNote, StoredItem
 from scrapy_resume.store.contract.session import (
     AskedRun,
@@ -163,12 +164,27 @@ class Store(Protocol):
         dead; ``None``: as it asked for itself. Raises ``JobNotFoundError``.
         """
 
-    def delete(self, key: JobKey, *, completed_before: float | None = None) -> bool:
+    def delete(
+        self,
+        key: JobKey,
+        *,
+        completed_before: float | None = None,
+        forget: Forget = forget_nothing,
+    ) -> bool:
         """Delete a job that nobody crawls.
 
         With ``completed_before`` only if it was completed before that time (seconds since the
         epoch), and is still; false: it is not. Raises ``JobNotFoundError``, ``JobLockedError``,
         and ``StoreDamagedError`` or ``SchemaTooNewError`` for what is not known to be a job's.
+        If the process dies meanwhile, the job is there, or ``remove_leftovers`` goes on.
+        """
+
+    def remove_leftovers(self, forget: Forget = forget_nothing) -> list[Leftover]:
+        """Complete deletions that were interrupted, and remove what dead processes have left.
+
+        What belongs to a live process is left alone: locks tell. What may hold commits, and whose
+        deletion nobody has asked for, is kept and named. Never waits, creates nothing, and does
+        not fail where nothing may be written.
         """
 
     def backup(self, key: JobKey, target: Path) -> None:
@@ -195,5 +211,5 @@ class Store(Protocol):
     def delete_events(self, key: JobKey, events: Sequence[int]) -> None:
         """Delete events that were delivered after the end of the run. The job may be gone."""
 
-    def prune(self, name: str, keep: int) -> list[JobKey]:
+    def prune(self, name: str, keep: int, forget: Forget = forget_nothing) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

@@ -51,6 +51,10 @@ class PostgresReader:
             finally:
                 self._shared = None
 
+    def half_deleted(self) -> list[JobKey]:
+        """None: a deletion is one transaction."""
+        return []
+
     def keys(self) -> list[JobKey]:
         """All jobs by name and number; none if nothing was ever crawled into the database."""
         with self._reading() as connection:

@@ -25,6 +25,7 @@ from scrapy_resume.errors import (
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
+from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
 from scrapy_resume.store.contract.verification import Verdict
 from scrapy_resume.store.postgres.backup import read_job, verify_job, write_job
 from scrapy_resume.store.postgres.connections import Link
@@ -171,7 +172,13 @@ class PostgresStore:
             tables, _ = self._hold(connection, key)
             return recover_job(tables, crash_limit, timeout_seconds)
 
-    def delete(self, key: JobKey, *, completed_before: float | None = None) -> bool:
+    def delete(
+        self,
+        key: JobKey,
+        *,
+        completed_before: float | None = None,
+        forget: Forget = forget_nothing,
+    ) -> bool:
         """Delete a job that nobody is on: whole, or not at all."""
         with self._ready() as connection, connection.transaction():
             connection.execute(OPENING["wait_at_most"], {"timeout": HOLD_TIMEOUT})
@@ -185,7 +192,12 @@ class PostgresStore:
                     return False
             for statement in DELETE.values():
                 tables.execute(statement)
+            forget(key)
         return True
+
+    def remove_leftovers(self, forget: Forget = forget_nothing) -> list[Leftover]:
+        """Nothing is left: what changes a database is done whole, or not at all."""
+        return []
 
     def backup(self, key: JobKey, target: Path) -> None:
         """Write the job as it is at one moment into a new file."""
@@ -214,7 +226,7 @@ class PostgresStore:
             tables, _ = self._hold(connection, key)
             tables.delete_events(events)
 
-    def prune(self, name: str, keep: int) -> list[JobKey]:
+    def prune(self, name: str, keep: int, forget: Forget = forget_nothing) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""
         if keep <= 0:
             return []
@@ -224,7 +236,7 @@ class PostgresStore:
             found = connection.execute(OPENING["prunable"], values).fetchall()
         for (number,) in found:
             try:
-                if self.delete(JobKey(name, number), completed_before=math.inf):
+                if self.delete(JobKey(name, number), completed_before=math.inf, forget=forget):
                     pruned.append(JobKey(name, number))
             except (JobError, StoreUnavailableError) as error:
                 log.warning("%s#%d is left alone: %s", name, number, error)

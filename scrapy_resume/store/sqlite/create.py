@@ -13,8 +13,9 @@ from scrapy_resume.disk import sync_directory, sync_file
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract import Opening
 from scrapy_resume.store.sqlite.delta_keys import carry
-from scrapy_resume.store.sqlite.files import CREATING, JobFile, beside, connect, leftovers
 from scrapy_resume.store.sqlite.files import SQL as FILES
+from scrapy_resume.store.sqlite.files import JobFile, connect
+from scrapy_resume.store.sqlite.leftovers import cleared
 from scrapy_resume.store.sqlite.migrations import SCHEMA, record_version, split_statements
 from scrapy_resume.store.sqlite.opening import transaction
 from scrapy_resume.store.sqlite.reader import read_summary
@@ -52,17 +53,6 @@ def create_job(path: Path, key: JobKey, opening: Opening, earlier: Sequence[JobF
     sync_file(fresh)
     fresh.rename(path)
     sync_directory(path.parent)
-
-
-def cleared(path: Path) -> Path:
-    """The name under which a job's file is created; deletes leftovers of other files beside it."""
-    fresh = beside(path, CREATING)
-    for leftover in leftovers(path):
-        # Of a start that died here nothing is missed; the rest belonged to a job.
-        if not leftover.name.startswith(fresh.name):
-            log.warning("%s was left behind without its job's file; it is removed", leftover)
-        leftover.unlink()
-    return fresh
 
 
 def _fill(connection: sqlite3.Connection, key: JobKey, opening: Opening) -> None:

@@ -15,6 +15,7 @@ from scrapy_resume.errors import (
     StoreError,
     StoreUnavailableError,
 )
+from scrapy_resume.privatefiles import PlantedFileError
 
 BUSY: Final = 5
 LOCKED: Final = 6
@@ -133,4 +134,6 @@ def file_error(error: OSError, path: Path) -> StoreError | ConfigurationError:
         return StoreUnavailableError(f"{name}: {_REMEDIES[PROTOCOL]} ({error.strerror})")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StoreUnavailableError(f"{name}: {_REMEDIES[READONLY]} ({error.strerror})")
+    if error.errno == errno.ELOOP and not isinstance(error, PlantedFileError):
+        return StoreUnavailableError(f"{name}: it is a symbolic link; remove it")
     return StoreUnavailableError(f"{name}: {error.strerror or error}")

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
-from scrapy_resume.disk import make_directories, sync_directory
+from scrapy_resume.disk import make_directories
 from scrapy_resume.errors import (
     ConfigurationError,
     SchemaTooNewError,
@@ -29,6 +30,7 @@ from scrapy_resume.errors import (
     StoreError,
 )
 from scrapy_resume.model import JobKey
+from scrapy_resume.privatefiles import PlantedFileError, create_file
 from scrapy_resume.store.sqlite.errors import DAMAGE_REMEDY
 from scrapy_resume.store.sqlite.foreign_schema import refuse_foreign_schema
 from scrapy_resume.store.sqlite.migrations import SCHEMA
@@ -42,6 +44,9 @@ SMALLEST_PAGE: Final = 512
 
 SUFFIX: Final = ".sqlite3"
 CREATING: Final = ".new"
+DELETING: Final = ".deleted"
+SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
+"""Of the files that SQLite puts beside a database."""
 LONGEST_STEM: Final = 100
 KEPT_OF_LONG_STEM: Final = 80
 CUT_MARK: Final = "~"
@@ -88,6 +93,11 @@ def door_path(directory: Path, name: str) -> Path:
     return directory / f"{quoted(name)}.door.lock"
 
 
+def door_of(path: Path) -> Path:
+    """The lock file for opening jobs of the name that the job in ``path`` has."""
+    return path.with_name(f"{path.name.rpartition('#')[0]}.door.lock")
+
+
 def lock_path(path: Path, epoch: int) -> Path:
     """The owner lock of an epoch of the job in ``path``."""
     return beside(path, f".epoch-{epoch}.lock")
@@ -108,16 +118,21 @@ def make_directory(directory: Path) -> None:
     if directory.is_dir():
         return
     make_directories(directory, mode=0o700)
-    (directory / ".gitignore").write_text("*\n")
+    with os.fdopen(create_file(directory / ".gitignore", os.O_WRONLY), "w") as file:
+        file.write("*\n")
 
 
-def leftovers(path: Path) -> list[Path]:
-    """The files beside the name of a job whose own file does not exist.
-
-    Above all a WAL: SQLite would take it for that of a new file.
-    """
-    suffixes = ("-wal", "-shm", "-journal", ".inflight", CREATING, f"{CREATING}-journal")
-    return [found for suffix in suffixes if (found := beside(path, suffix)).exists()]
+def lock_files(path: Path, below: int | None = None) -> list[Path]:
+    """The lock files of epochs below one, or all."""
+    mark = f"{path.name}.epoch-"
+    found = []
+    for entry in os.scandir(path.parent):
+        epoch = entry.name.removeprefix(mark).removesuffix(".lock")
+        if not (entry.name.startswith(mark) and epoch.isdecimal()):
+            continue
+        if below is None or int(epoch) < below:
+            found.append(Path(entry.path))
+    return found
 
 
 def remove_locks(path: Path, below: int | None = None) -> None:
@@ -126,28 +141,8 @@ def remove_locks(path: Path, below: int | None = None) -> None:
     Nobody asks for the lock of an epoch that is over, not even a fenced process that still
     holds it.
     """
-    mark = f"{path.name}.epoch-"
-    for entry in os.scandir(path.parent):
-        epoch = entry.name.removeprefix(mark).removesuffix(".lock")
-        if not (entry.name.startswith(mark) and epoch.isdecimal()):
-            continue
-        if below is None or int(epoch) < below:
-            Path(entry.path).unlink(missing_ok=True)
-
-
-def delete_job(path: Path) -> None:
-    """Delete a job's files.
-
-    The database loses its name first: a death in between never leaves it without its WAL.
-    """
-    gone = beside(path, ".deleted")
-    path.rename(gone)
-    sync_directory(path.parent)
-    for found in leftovers(path):
-        found.unlink(missing_ok=True)
-    remove_locks(path)
-    gone.unlink()
-    sync_directory(path.parent)
+    for lock in lock_files(path, below):
+        lock.unlink(missing_ok=True)
 
 
 def file_identity(path: Path) -> tuple[int, int]:
@@ -179,6 +174,25 @@ def job_files(directory: Path, name: str | None = None) -> list[JobFile]:
     return sorted(found, key=lambda job: (job.key.name, job.key.number))
 
 
+def half_deleted(directory: Path) -> list[JobKey]:
+    """The jobs whose deletion was interrupted, by name and number."""
+    ending = SUFFIX + DELETING
+    try:
+        found = [entry.name for entry in os.scandir(directory) if entry.name.endswith(ending)]
+    except OSError:
+        return []
+    files = [directory / name.removesuffix(DELETING) for name in sorted(found) if "#" in name]
+    return [
+        key_of_file(path, beside(path, DELETING)) for path in files if not os.path.lexists(path)
+    ]
+
+
+def key_of_file(path: Path, content: Path) -> JobKey:
+    """The key of the job whose file is or was ``path``; ``content``: where that file is now."""
+    stem, _, number = path.name.removesuffix(SUFFIX).rpartition("#")
+    return JobKey(_name_of(stem, content), int(number))
+
+
 def _name_of(stem: str, path: Path) -> str:
     if CUT_MARK not in stem:
         return unquote(stem, errors="surrogatepass")
@@ -203,6 +217,7 @@ def connect(
 
     ``mode`` is SQLite's: ``ro``, or ``rw`` (which does not create the file).
     """
+    check_not_planted(path, writable=mode != "ro")
     options = f"mode={mode}" + ("&immutable=1" if immutable else "")
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{options}",
@@ -243,6 +258,27 @@ def _can_distrust() -> bool:
         except sqlite3.OperationalError:
             return False
     return True
+
+
+def check_not_planted(path: Path, *, writable: bool) -> None:
+    """Check that SQLite will not write to what somebody has put beside the name of a job's file.
+
+    SQLite itself follows no links there, but does write to a file that has a second name. (Copies
+    of a whole store by hard links are left alone: there the job's file has two names as well.)
+    Raises ``PlantedFileError``.
+    """
+    try:
+        main = path.lstat()
+    except FileNotFoundError:
+        return
+    if writable and not stat.S_ISREG(main.st_mode):
+        raise PlantedFileError(path, "no ordinary file")
+    for suffix in SQLITE_SUFFIXES:
+        beside_it = beside(path, suffix)
+        with suppress(FileNotFoundError):
+            found = beside_it.lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > max(1, main.st_nlink):
+                raise PlantedFileError(beside_it, "a link, or no ordinary file")
 
 
 def check_library() -> None:

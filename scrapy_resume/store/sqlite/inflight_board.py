@@ -16,6 +16,7 @@ from struct import Struct, error
 from typing import Final
 
 from scrapy_resume.model import Phase
+from scrapy_resume.privatefiles import create_file, read_existing
 from scrapy_resume.store.contract import MARKED_AT_MOST
 from scrapy_resume.store.sqlite.files import file_identity
 
@@ -39,7 +40,7 @@ class Board:
         # Written, not truncated to size: a store into a hole on a full disk kills the process.
         # A new file: a fenced owner continues to write to the old one.
         fresh = path.with_name(path.name + ".new")
-        descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = create_file(fresh)
         try:
             content = _HEADER.pack(_MAGIC, epoch, MARKED_AT_MOST).ljust(_BYTES, b"\0")
             written = os.write(descriptor, content)
@@ -92,7 +93,7 @@ def read_board(path: Path, epoch: int) -> dict[int, Phase]:
     counted only for rows that are known to have been in flight.
     """
     try:
-        content = path.read_bytes()
+        content = read_existing(path)
     except FileNotFoundError:
         return {}
     try:

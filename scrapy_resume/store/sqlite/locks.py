@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from scrapy_resume.errors import StoreUnavailableError
 from scrapy_resume.posix import try_lock_shared
+from scrapy_resume.privatefiles import open_existing
 
 DOOR_SECONDS: Final = 10.0
 """How long a run waits for another run that is opening the same job."""
@@ -86,7 +87,7 @@ def is_held(path: Path) -> bool:
     do not mistake one another for the owner. Nothing is created or written.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_existing(path)
     except FileNotFoundError:
         return False
     try:

@@ -25,6 +25,7 @@ from scrapy_resume.store.sqlite.files import (
     beside,
     check_not_empty,
     connect,
+    half_deleted,
     job_files,
     job_path,
     lock_path,
@@ -59,6 +60,10 @@ class SqliteReader:
         """All jobs, damaged ones included, by name and number; none if there is no directory."""
         with translated(self.directory):
             return [job.key for job in job_files(self.directory)]
+
+    def half_deleted(self) -> list[JobKey]:
+        """The jobs whose deletion was interrupted, and which no other question finds."""
+        return half_deleted(self.directory)
 
     def path(self, key: JobKey) -> Path:
         """The job's file, whether it exists or not."""

@@ -29,6 +29,7 @@ from scrapy_resume.errors import (
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.backup_kind import backup_kind
 from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
+from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
 from scrapy_resume.store.contract.verification import Verdict
 from scrapy_resume.store.sqlite.backup import copy_job, key_of, verify_job
 from scrapy_resume.store.sqlite.control import (
@@ -40,7 +41,7 @@ from scrapy_resume.store.sqlite.control import (
     send_and_wait,
     send_order,
 )
-from scrapy_resume.store.sqlite.create import cleared, create_job, never_ran
+from scrapy_resume.store.sqlite.create import create_job, never_ran
 from scrapy_resume.store.sqlite.delta_keys import earlier_to_read
 from scrapy_resume.store.sqlite.errors import translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
@@ -48,7 +49,6 @@ from scrapy_resume.store.sqlite.files import (
     JobFile,
     check_library,
     connect,
-    delete_job,
     door_path,
     job_files,
     job_path,
@@ -57,6 +57,7 @@ from scrapy_resume.store.sqlite.files import (
     schema_version,
 )
 from scrapy_resume.store.sqlite.job import SqliteJob
+from scrapy_resume.store.sqlite.leftovers import cleared, delete_job, remove_leftovers
 from scrapy_resume.store.sqlite.locks import door_lock, is_held
 from scrapy_resume.store.sqlite.opening import (
     claim,
@@ -130,7 +131,7 @@ class SqliteStore:
             if path.exists():
                 if not never_ran(path):
                     raise JobExistsError(f"{key} exists already, in {path}")
-                delete_job(path)
+                delete_job(path, key, forget_nothing)
             earlier = [job for job in self._files(key.name) if job.key.number < key.number]
             create_job(path, key, opening, earlier_to_read(earlier, opening.delta))
         return open_job(path, key, opening)
@@ -191,11 +192,21 @@ class SqliteStore:
         """Take back the rows of a dead run. The lock shows at once that it is dead."""
         return recover_job(self._existing(key), key, crash_limit)
 
-    def delete(self, key: JobKey, *, completed_before: float | None = None) -> bool:
+    def delete(
+        self,
+        key: JobKey,
+        *,
+        completed_before: float | None = None,
+        forget: Forget = forget_nothing,
+    ) -> bool:
         """Delete the files of a job that nobody crawls; its feeds stay."""
         path = self._existing(key)
         with self.door(key.name):
-            return _delete(path, key, completed_before)
+            return _delete(path, key, completed_before, forget)
+
+    def remove_leftovers(self, forget: Forget = forget_nothing) -> list[Leftover]:
+        """Complete deletions that were interrupted, and remove what dead processes have left."""
+        return remove_leftovers(self.directory, forget)
 
     @contextmanager
     def _unowned(self, key: JobKey, what: str) -> Iterator[tuple[sqlite3.Connection, int]]:
@@ -262,10 +273,10 @@ class SqliteStore:
                 finally:
                     connection.close()
 
-    def prune(self, name: str, keep: int) -> list[JobKey]:
+    def prune(self, name: str, keep: int, forget: Forget = forget_nothing) -> list[JobKey]:
         """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all.
 
-        Damaged files are left alone.
+        Under the door lock. Damaged files are left alone.
         """
         if keep <= 0:
             return []
@@ -273,7 +284,7 @@ class SqliteStore:
         pruned = []
         for job in completed[:-keep]:
             try:
-                if _delete(job.path, job.key, math.inf):
+                if _delete(job.path, job.key, math.inf, forget):
                     pruned.append(job.key)
             except (JobError, StoreError) as error:
                 log.warning("%s is left alone: %s", job.key, error)
@@ -309,7 +320,7 @@ def _owned(path: Path) -> Ownership | None:
         return found if is_held(lock_path(path, found.epoch)) else None
 
 
-def _delete(path: Path, key: JobKey, completed_before: float | None) -> bool:
+def _delete(path: Path, key: JobKey, completed_before: float | None, forget: Forget) -> bool:
     """Delete a job, under the lock of its next epoch; see ``Store.delete``.
 
     Nothing but an ordinary file that is known to be a job's is ever deleted.
@@ -331,7 +342,7 @@ def _delete(path: Path, key: JobKey, completed_before: float | None) -> bool:
                 summary.status == "completed" and (summary.completed_at or 0) < completed_before
             ):
                 return False
-            delete_job(path)
+            delete_job(path, key, forget)
         finally:
             lock.discard()
     return True

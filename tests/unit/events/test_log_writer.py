@@ -16,9 +16,16 @@ from typing import Any
 import pytest
 
 from scrapy_resume.events import log_writer
-from scrapy_resume.events.log_files import JobTail, read_events, remove_events, segments
+from scrapy_resume.events.log_files import (
+    JobTail,
+    read_events,
+    remove_abandoned_parts,
+    remove_events,
+    segments,
+)
 from scrapy_resume.events.log_writer import EventLogWriter
 from scrapy_resume.model import Counts, JobKey, Kind, State
+from scrapy_resume.privatefiles import PlantedFileError, create_file
 from scrapy_resume.store.contract import (
     Admission,
     Batch,
@@ -474,3 +481,23 @@ def test_a_block_that_a_power_cut_has_left_blank_hides_its_own_lines_only(
     intact = [json.loads(line)["url"] for line in lines if line and b"\0" not in line]
     assert [event["url"] for event in read_events(tmp_path / "events", BOOKS)] == intact
     assert 40 < len(intact) < 100
+
+
+def test_what_a_dead_process_left_of_a_compressed_file_is_removed(tmp_path: Path) -> None:
+    books = JobKey("books", 1)
+    left = tmp_path / "books#1.run-1.0001.jsonl.part"
+    left.write_bytes(b"torn")
+    live = tmp_path / "books#1.run-2.0001.jsonl.part"
+    file = create_file(live)
+    other = tmp_path / "books#10.run-1.0001.jsonl.part"
+    other.write_bytes(b"torn")
+    assert remove_abandoned_parts(tmp_path, books) == [left]
+    assert sorted(tmp_path.iterdir()) == [live, other]
+    os.close(file)
+
+
+def test_a_log_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    books = JobKey("books", 1)
+    os.mkfifo(tmp_path / "books#1.run-1.0001.jsonl")
+    with pytest.raises(PlantedFileError):
+        list(read_events(tmp_path, books))

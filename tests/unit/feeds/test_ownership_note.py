@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.ownership_note import NoteFile, note_of
+from scrapy_resume.privatefiles import create_file
 
 
 def test_a_name_of_any_length_has_a_note(tmp_path: Path) -> None:
@@ -69,3 +75,33 @@ def test_a_second_line_that_is_torn_between_two_notes_does_not_count(tmp_path: P
     found = note_file.read()
     assert found is not None
     assert (list(found.note.ranges), found.is_current) == ([(0, 100)], False)
+
+
+def test_temporary_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    feed = tmp_path / "items.jsonl"
+    mine, others = NoteFile(feed, "books#1 of 2"), NoteFile(feed, "maps#7 of 9")
+    live = create_file(others.part)
+    for path in (others.copy, mine.part, others.path, tmp_path / ".items.jsonl.new"):
+        path.write_bytes(b"x")
+    near = NoteFile(tmp_path / "items.jsonl.gz", "books#1 of 2").part
+    near.write_bytes(b"x")
+    assert sorted(mine.remove_abandoned()) == sorted([others.copy, mine.part])
+    left = {others.part, others.path, near, tmp_path / ".items.jsonl.new"}
+    assert set(tmp_path.iterdir()) == left
+    os.close(live)
+    assert mine.remove_abandoned() == [others.part]
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, lambda path: os.symlink("/etc/hosts", path)])
+def test_a_note_that_somebody_else_has_planted_is_not_read(
+    tmp_path: Path, plant: Callable[[Path], None]
+) -> None:
+    feed = tmp_path / "items.jsonl"
+    note, other = NoteFile(feed, "books#1 of 2"), NoteFile(feed, "maps#7 of 9")
+    plant(other.path)
+    assert list(note.others()) == []
+    with pytest.raises(FeedFileChangedError, match="remove it"):
+        other.read()
+    note.write_other(other.path, note_of(Claim()), by="another process")
+    assert not other.path.is_symlink()
+    assert [path for path, _ in note.others()] == [other.path]
