@@ -29,6 +29,9 @@ PLACES: list[Callable[[object], object]] = [
 
 
 class BytesPath:
+    def __repr__(self) -> str:
+        return "BytesPath()"  # in the name of a test, which is the same in each process
+
     def __fspath__(self) -> bytes:
         return b"postgres:s3cret@host/db"
 
