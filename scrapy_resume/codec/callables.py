@@ -58,7 +58,10 @@ class Callables:
             name is not None
             and name not in self._unsteady
             and getattr(self._spider, name, None) == function
-            and self._is_own(function)
+            and (
+                (type(function) is MethodType and function.__self__ is self._spider)
+                or self._is_own(function)
+            )
         ):
             return name  # type: ignore[no-any-return]
         try:

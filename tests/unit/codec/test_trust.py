@@ -511,3 +511,9 @@ def test_a_record_that_is_too_long_is_refused_when_it_is_written(monkeypatch):
         codec.encode_request(Request(URL, meta={"a": "b" * 181}))
     with pytest.raises(ItemNotRecordableError, match="100 are the most"):
         codec.encode_item({"a": "b" * 200})
+
+
+def test_a_name_is_not_even_looked_up_in_a_module_that_was_imported():
+    for path in (f"{__name__}:sys.no_such_name", f"{__name__}:json.no_such_name"):
+        with pytest.raises(UntrustedNameError):
+            Codec(TrustedSpider()).decode_value(json.dumps({"$callable": f"function:{path}"}))
