@@ -61,12 +61,9 @@ class AppendedFile:
         make_directories(self._path.parent)
         # The note is evidence of a beginning that the store does not know yet.
         begun = record.begun or self._note_file.path.exists()
-        if self._path.exists():
+        if self._overwrite and not begun and self._path.exists():
             with SharedFileEditor(self._path, self._note_file, wait=False) as file:
-                if self._overwrite and not begun:
-                    file.empty()
-                else:
-                    file.settle_others()
+                file.empty()
         if self._file is None:
             self._file = SharedFileAppender(self._path, self._note_file)
         return replace(record, base=self._file.begin(), noted=True)

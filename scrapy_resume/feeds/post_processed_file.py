@@ -49,7 +49,6 @@ class PostProcessedFile:
                 warn_of_doubt(self._path, found)
                 own = found.all
                 if own.ranges:
-                    file.settle_others(own.ranges)
                     self._note_file.write(note_of(own))
             self._is_placed = bool(own.ranges)
         return replace(rewound(record), claim=record.claim)
@@ -76,9 +75,6 @@ class PostProcessedFile:
         if not self._is_placed:
             if self._overwrite and not record.begun:
                 self._overwritten, size = ((0, size),), 0
-            elif size:
-                with SharedFileEditor(self._path, self._note_file) as file:
-                    file.settle_others()
             self._note_file.write(note_of(Claim(), base=size))
         # A new file, as a process that had the job before may still write to the old one.
         self._file = os.fdopen(create_file(self._note_file.part), "wb+")

@@ -147,9 +147,9 @@ class SharedFileEditor:
         foreign = [*gaps_of(held.ranges), *gaps_of(known.ranges), *others]
         return minus([(start, self.contents.size)], foreign)
 
-    def settle_others(self, own: Sequence[Range] = ()) -> None:
+    def _settle_others(self, own: Sequence[Range]) -> None:
         """Write into each note that may be older than the file which bytes are its job's: all that
-        may be, without those in ``own``. What is appended from now on is not.
+        may be, without those in ``own``.
 
         A byte that may be of several jobs is given to one of them; the store of each knows what the
         job lacks then.
@@ -181,7 +181,6 @@ class SharedFileEditor:
         ``own``: the proven claim on all the job's bytes; ``rest``: the claim that remains.
         """
         drop = within(ranges, self.contents.size)
-        self.settle_others(own.ranges)
         if drop:
             assert self._file is not None
             self._note_file.write(note_of(rest, before=own), synced=True)
@@ -199,7 +198,6 @@ class SharedFileEditor:
         end if there is none). ``own``: the claim before. Returns the claim on the new bytes."""
         drop = within(drop, self.contents.size)
         claim = claim_of(insert, drop[0][0] if drop else self.contents.size)
-        self.settle_others(own.ranges)
         self._note_file.write(note_of(claim, before=own), synced=True)
         self._carry(own, drop, claim.size)
         insert.seek(0)
@@ -209,6 +207,7 @@ class SharedFileEditor:
 
     def _carry(self, own: Claim, drop: Sequence[Range], inserted: int) -> None:
         """Update the notes of other jobs with the ranges that their bytes are about to have."""
+        self._settle_others(own.ranges)
         for path, found in self._notes:
             note = found.note
             claim = self.contents.proven(note, own.ranges)

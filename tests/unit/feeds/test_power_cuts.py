@@ -318,6 +318,27 @@ def test_a_feed_that_two_jobs_append_to_becomes_whole_very_often(
     shared_feed_becomes_whole(path, machine, random.Random(seed))
 
 
+def test_a_job_that_moves_bytes_whose_note_is_old_leaves_all_that_may_be_the_others(
+    path: Path, machine: Machine
+) -> None:
+    one, other = Job(path, "one", lines_of("one")), Job(path, "other", lines_of("other"))
+    one.start()
+    one.write(1)
+    other.start()
+    other.write(1)
+    other.commit()
+    older = note_path(path, "other").read_bytes()
+    for job in (one, other, one):
+        job.write(1)
+    one.die()
+    other.die()
+    note_path(path, "other").write_bytes(older)
+    machine.restart()
+    one.complete()  # its record knows nothing: all its bytes are taken out from between the others
+    other.complete()
+    assert contents(path) == expected(one, other, others=[])
+
+
 # What is others' stays
 
 
