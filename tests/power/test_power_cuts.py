@@ -76,7 +76,7 @@ def test_the_judge_finds_what_is_lost_twice_or_torn(bench: Bench) -> None:
         ("out/items.jsonl", b"".join([*lines, lines[0]]), f"0 of {total} lost, 1 too many"),
         ("out/items.jsonl", b"".join(lines)[:-1], "not whole"),
         ("out/items.json", (whole["out/items.json"] or b"")[:-2], "not whole"),
-        ("out/items.csv", None, "not whole: FileNotFoundError"),
+        ("out/items.csv", None, "not whole: items.csv: FileNotFoundError"),
         ("out/items.jsonl.gz", b"\0" * 4096, "not whole"),
         ("shared/shared.jsonl", b"".join(lines), f"2 of {total + 2} lost, 0 too many"),
     ):
