@@ -76,6 +76,7 @@ class EngineHooks:
         torn_down: Callable[[], bool],
         post: Callable[..., object],
     ) -> None:
+        # Eight: the parts that hear of what the engine does, and two ways to the event loop.
         """``torn_down``: whether the event loop is being torn down (see ``UncaughtErrors``).
         ``post``: has the event loop call a function; other threads may use it."""
         self._post = post

@@ -39,6 +39,7 @@ class Store:
             post_processed=False,
             overwrite=feed.options["overwrite"],
             fence=False,
+            is_first=True,
         )
 
     async def in_thread(self, call: Callable[[], Any]) -> Any:

@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -576,9 +577,10 @@ def test_a_file_that_a_command_has_written_keeps_its_name(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     syncs = Syncs(monkeypatch)
-    with output_file(str(path.with_name("new") / "items.jsonl"), overwrite=False) as file:
+    call: Any = SimpleNamespace(arguments=SimpleNamespace(overwrite=False))
+    with output_file(call, str(path.with_name("new") / "items.jsonl")) as file:
         file.write(b"one")
-    assert syncs.done == ["sync folder", "sync part", "rename part", "sync folder"]
+    assert syncs.done == ["sync folder", "sync feed", "rename feed", "sync folder"]
 
 
 def test_directories_that_are_made_are_synced(
