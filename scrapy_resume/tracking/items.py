@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.errors import ItemNotRecordableError
+from scrapy_resume.errors import ItemNotRecordableError, message_of
 from scrapy_resume.model import EVERY_RUN_ITEM, State, digest
 from scrapy_resume.store.contract import ItemRecord
 
@@ -81,16 +81,24 @@ class OpenItems:
     def add(self, row: Row, occurrence: int, item: Any) -> None:
         """An item has passed the pipelines.
 
-        If it cannot be serialized, its request fails, with an error that names type and field.
+        If it cannot be serialized, its request fails, with an error that names type and field. So
+        it does with any other error, of the item's own code or for want of memory: the handlers of
+        ``item_scraped`` are called where an error is logged, and nothing else comes of it.
         """
         try:
             payload = self._codec.encode_item(item)
             key = self._key(item)
-        except ItemNotRecordableError as error:
-            row.set_outcome(State.failed, type(error).__name__, str(error))
+        except Exception as error:
+            row.set_outcome(State.failed, type(error).__name__, message_of(error))
             row.items_failed += 1
             self._stats.inc_value("resume/items/not_recordable")
-            logger.error("An item of %s cannot be serialized: %s", row.url or "start()", error)
+            known = isinstance(error, ItemNotRecordableError)
+            logger.error(
+                "An item of %s cannot be serialized: %s",
+                row.url or "start()",
+                message_of(error),
+                exc_info=None if known else error,
+            )
             return
         if key is None and row.every_run:
             key = EVERY_RUN_ITEM + self.key_of(row, occurrence)
@@ -111,7 +119,8 @@ class OpenItems:
         except Exception as error:
             raise ItemNotRecordableError(
                 f"RESUME_ITEM_KEY gives no key for a {type(item).__name__}: "
-                f"{type(error).__name__}: {error}. Every item needs one, or a key of None."
+                f"{type(error).__name__}: {message_of(error)}. Every item needs one, or a key of "
+                "None."
             ) from error
 
     def start_waiting(self, row: Row) -> None:

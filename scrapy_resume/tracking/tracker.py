@@ -15,7 +15,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.errors import ResumeError
+from scrapy_resume.errors import ResumeError, message_of
 from scrapy_resume.frontier.row import Row, admission_of
 from scrapy_resume.model import START, State
 from scrapy_resume.store.contract import Finish
@@ -128,7 +128,7 @@ class Tracker:
     def _fail(self, row: Row, error: Exception) -> None:
         """A row fails without being sent."""
         self._dispatcher.not_sent(row)
-        row.set_outcome(State.failed, type(error).__name__, str(error))
+        row.set_outcome(State.failed, type(error).__name__, message_of(error))
         self.finish(row)
 
     def _distinct(self, request: Request) -> Request:
@@ -204,7 +204,7 @@ class Tracker:
 
     def callback_failed(self, row: Row, error: BaseException) -> None:
         """The callback or the errback has raised an error."""
-        row.set_outcome(State.failed, type(error).__name__, str(error))
+        row.set_outcome(State.failed, type(error).__name__, message_of(error))
 
     def engine_done(self, request: Request) -> None:
         """The engine is done with the request."""
