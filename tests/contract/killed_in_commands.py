@@ -1,10 +1,11 @@
-"""Ends a process at the n-th step of a command that changes a job's file, for many n or for every one.
+"""Ends a process at the n-th step of a command that changes a job's file, for many n or for all.
 
 A step is an SQL statement, or a call that opens, renames or removes a file. Run as a program with a
-directory and a stride: for each command it forks a child for each n (it has one thread, so that is safe), which
-ends by ``os._exit``: no ``finally``, no ``atexit``, no close. The job must then be as it was before
-the command or as it is after it, and whole; the command, run again, and then the crawl must come to
-the same end as if nobody had been killed. Prints one line for each command: how many steps it has.
+directory and a stride: for each command it forks a child for each n (it has one thread, so that is
+safe), which ends by ``os._exit``: no ``finally``, no ``atexit``, no close. The job must then be as
+it was before the command or as it is after it, and whole; the command, run again, and then the
+crawl must come to the same end as if nobody had been killed. Prints one line for each command: how
+many steps it has.
 """
 
 from __future__ import annotations
