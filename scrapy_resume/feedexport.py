@@ -21,6 +21,7 @@ from scrapy.extensions.feedexport import FeedSlot
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
 from scrapy_resume.engine.feed_slots import SlotMakingExporter
+from scrapy_resume.errors import message_of
 from scrapy_resume.extensions import run_of
 from scrapy_resume.feeds.committed_items import CommittedItems, ItemsOfRun
 from scrapy_resume.feeds.context import FeedContext, FeedPlan
@@ -81,6 +82,7 @@ class ResumeFeedExporter(SlotMakingExporter):
         self._source = self._source_of(self._part)
         self._context = self._new_context(self._source, fence=run.settings.force)
         self._followers: list[Feed] = []
+        self._unopened: list[str] = []
         self._following: list[Deferred[None]] = []
         run.listeners.attach_feeds(self)
         formats = {self.exporters[options["format"]] for options in self.feeds.values()}
@@ -148,7 +150,20 @@ class ResumeFeedExporter(SlotMakingExporter):
         )
 
     def _follow(self, context: FeedContext, plan: FeedPlan, records: Sequence[FeedRecord]) -> None:
-        feed = Feed(context, plan, records, self._slot_ended)
+        try:
+            feed = Feed(context, plan, records, self._slot_ended)
+        except Exception as error:
+            # A name that no file can have, or a storage or function of the user's that raises. An
+            # error of this handler would be logged only: the job would be completed without it.
+            self._unopened.append(plan.name)
+            logger.error(
+                "Feed %s cannot be opened: %s. Its items are in the store: when the cause is "
+                "removed, the same command writes it.",
+                plan.name,
+                message_of(error),
+                exc_info=None if isinstance(error, OSError) else error,
+            )
+            return
         self._followers.append(feed)
         self._following.append(deferred_from_coro(feed.follow()))
 
@@ -218,7 +233,7 @@ class ResumeFeedExporter(SlotMakingExporter):
             await maybe_deferred_to_future(feed)
         self._close_contexts()
         await self.crawler.signals.send_catch_log_async(signals.feed_exporter_closed)
-        return not any(feed.failed for feed in self._followers)
+        return not (self._unopened or any(feed.failed for feed in self._followers))
 
     def _close_contexts(self) -> None:
         for context in self._contexts:
