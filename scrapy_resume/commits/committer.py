@@ -11,7 +11,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from scrapy_resume.errors import ResumeError
 from scrapy_resume.store.contract import Batch
 
 if TYPE_CHECKING:
@@ -39,7 +38,11 @@ serializing the spider's state."""
 
 
 class CommitParticipant(Protocol):
-    """Completes batches before they are sent, and reads the answers."""
+    """Completes batches before they are sent, and reads the answers.
+
+    Whatever ``complete`` or ``answered`` raises ends the run: a batch or an answer of which a part
+    was missed would be missing for good, in the frontier or in a feed.
+    """
 
     def complete(self, batch: Batch) -> None:
         """Add to a batch that is about to be sent: lease wishes, state. Raises ``ResumeError``."""
@@ -158,7 +161,7 @@ class Committer:
         began = time.perf_counter()
         try:
             self._participant.complete(batch)
-        except ResumeError as error:
+        except Exception as error:
             self.fail(error)
             return
         self._snapshot_seconds = time.perf_counter() - began
@@ -188,7 +191,11 @@ class Committer:
                 self._clock.monotonic() - self.unavailable_since,
             )
             self.unavailable_since = None
-        self._participant.answered(batch, answer)
+        try:
+            self._participant.answered(batch, answer)
+        except Exception as error:
+            self.fail(error)
+            return
         self._notify_committed()
         if (
             self._send_next_at_once
@@ -283,7 +290,11 @@ class Committer:
         # completed any more lacks the state that its finishes need.
         completed = not self.sealed and bool(self._size)
         if completed:
-            self._participant.complete(batch)
+            try:
+                self._participant.complete(batch)
+            except Exception as error:
+                completed = False
+                logger.error("The last batch is not committed: %s", error, exc_info=error)
         self.seal()
         self._thread.give_up_soon()
         self._thread.submit(
