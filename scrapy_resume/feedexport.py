@@ -97,7 +97,8 @@ class ResumeFeedExporter(SlotMakingExporter):
 
     def _new_context(self, source: CommittedItems, *, fence: bool) -> FeedContext:
         run = self._run
-        owner = f"{run.session.job} of {run.session.created_at!r}"
+        job = str(run.session.job).encode("utf-8", "backslashreplace").decode()
+        owner = f"{job} of {run.session.created_at!r}"
         context = FeedContext(
             self._spider,
             source,

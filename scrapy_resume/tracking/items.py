@@ -51,7 +51,7 @@ class OpenItems:
         committer: Committer,
         clock: Clock,
     ) -> None:
-        self._job_key = str(job).encode()
+        self._job_key = str(job).encode("utf-8", "surrogatepass")
         self._codec = codec
         self._stats = stats
         self._item_key = item_key

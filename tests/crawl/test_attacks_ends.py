@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import Any
 
@@ -45,6 +46,22 @@ def test_error_that_cannot_be_shown_fails_its_request(attack: Any, place: Workpl
     assert sorted(failed) == ["callback", "download"]
     [job] = job_store(place).jobs()
     assert job["items"] == {"stored": 2, "dropped": 0, "failed": 1}
+
+
+def test_job_whose_name_is_not_utf8_is_crawled(attack: Any, place: Workplace) -> None:
+    """On the command line its bytes become lone surrogates."""
+    feed = place.path / "items.jsonl"
+    settings = {
+        "RESUME_JOB": "caf\udce9",
+        "RESUME_EVENT_LOG": True,
+        "FEEDS": json.dumps({str(feed): {"format": "jsonlines"}}),
+    }
+    run = attack("no_text", settings, args={"city": "K\udcf6ln"})
+    assert run.is_finished, run.tail()
+    assert len(feed.read_bytes().splitlines()) == 2
+    assert "not written any more" not in run.text
+    [job] = job_store(place).jobs()
+    assert job["status"] == "completed"
 
 
 def test_process_that_a_pipeline_forks_leaves_the_job_to_its_parent(
