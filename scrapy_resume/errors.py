@@ -30,7 +30,29 @@ Messages say what happened and what the reader can do about it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
+
+
+def message_of(error: BaseException | None) -> str:
+    """What an error of somebody else's code says: ``str(error)``, which may itself raise.
+
+    An error without a message is an error all the same: what it means for a request, an item or a
+    feed must not depend on its text.
+    """
+    return _text_of(error, str)
+
+
+def repr_of(error: BaseException) -> str:
+    """``repr(error)``; see ``message_of``."""
+    return _text_of(error, repr)
+
+
+def _text_of(error: BaseException | None, render: Callable[[object], str]) -> str:
+    try:
+        return render(error)
+    except Exception as failure:
+        return f"(no message: its {render.__name__}() raises {type(failure).__name__})"
 
 
 class ResumeError(Exception):
@@ -181,7 +203,8 @@ class ScrapyChangedError(ResumeError):
 
 def describe(error: BaseException) -> str:
     """Class and message of an error."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    message = message_of(error)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def as_exception(error: BaseException) -> Exception:

@@ -21,6 +21,7 @@ from scrapy.extensions.feedexport import FeedSlot
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
 from scrapy_resume.engine.feed_slots import SlotMakingExporter
+from scrapy_resume.errors import message_of
 from scrapy_resume.extensions import run_of
 from scrapy_resume.feeds.committed_items import CommittedItems, ItemsOfRun
 from scrapy_resume.feeds.context import FeedContext, FeedPlan
@@ -84,6 +85,7 @@ class ResumeFeedExporter(SlotMakingExporter):
         self._followers: list[Feed] = []
         self._refused = False
         """The store has recorded a file that is none of a feed's."""
+        self._unopened: list[str] = []
         self._following: list[Deferred[None]] = []
         run.listeners.attach_feeds(self)
         formats = {self.exporters[options["format"]] for options in self.feeds.values()}
@@ -98,7 +100,8 @@ class ResumeFeedExporter(SlotMakingExporter):
 
     def _new_context(self, source: CommittedItems, *, fence: bool) -> FeedContext:
         run = self._run
-        owner = f"{run.session.job} of {run.session.created_at!r}"
+        job = str(run.session.job).encode("utf-8", "backslashreplace").decode()
+        owner = f"{job} of {run.session.created_at!r}"
         context = FeedContext(
             self._spider,
             source,
@@ -162,7 +165,20 @@ class ResumeFeedExporter(SlotMakingExporter):
                 foreign[0].path or foreign[0].uri,
             )
             return
-        feed = Feed(context, plan, records, self._slot_ended)
+        try:
+            feed = Feed(context, plan, records, self._slot_ended)
+        except Exception as error:
+            # A name that no file can have, or a storage or function of the user's that raises. An
+            # error of this handler would be logged only: the job would be completed without it.
+            self._unopened.append(plan.name)
+            logger.error(
+                "Feed %s cannot be opened: %s. Its items are in the store: when the cause is "
+                "removed, the same command writes it.",
+                plan.name,
+                message_of(error),
+                exc_info=None if isinstance(error, OSError) else error,
+            )
+            return
         self._followers.append(feed)
         self._following.append(deferred_from_coro(feed.follow()))
 
@@ -239,7 +255,8 @@ class ResumeFeedExporter(SlotMakingExporter):
             await maybe_deferred_to_future(feed)
         self._close_contexts()
         await self.crawler.signals.send_catch_log_async(signals.feed_exporter_closed)
-        return not self._refused and not any(feed.failed for feed in self._followers)
+        failed = any(feed.failed for feed in self._followers)
+        return not (self._refused or self._unopened or failed)
 
     def _close_contexts(self) -> None:
         for context in self._contexts:

@@ -10,7 +10,7 @@ from scrapy.utils.misc import load_object
 
 from scrapy_resume.codec.import_paths import resolve
 from scrapy_resume.codec.unserializable import type_name
-from scrapy_resume.errors import ConfigurationError
+from scrapy_resume.errors import ConfigurationError, repr_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,6 +74,6 @@ def _load(path: Any, what: str) -> Any:
             return import_module(path)
     except Exception as error:
         raise ConfigurationError(
-            f"RESUME_CODECS: {path!r} does not lead to {what} ({error!r}); give an import path "
-            "such as 'shop.codecs.PriceCodec', and see that the module can be imported"
+            f"RESUME_CODECS: {path!r} does not lead to {what} ({repr_of(error)}); give an "
+            "import path such as 'shop.codecs.PriceCodec', and see that the module can be imported"
         ) from error

@@ -66,7 +66,12 @@ from scrapy_resume.codec.scalars import (
 )
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.codec.writer_reader import Read, Reader, Write, Writer
-from scrapy_resume.errors import CallbackMissingError, ResumeError, UntrustedNameError
+from scrapy_resume.errors import (
+    CallbackMissingError,
+    ResumeError,
+    UntrustedNameError,
+    repr_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -257,7 +262,8 @@ def _registered_writer(codec: RegisteredCodec) -> Write:
             encoded = codec.encode(value)
         except Exception as error:
             raise UnserializableError(
-                f"is a {type_name(type(value))}, and its codec in RESUME_CODECS failed: {error!r}"
+                f"is a {type_name(type(value))}, and its codec in RESUME_CODECS failed: "
+                f"{repr_of(error)}"
             ) from error
         return {"$codec": codec.path, "value": writer.write(encoded, depth - 1)}
 
@@ -281,7 +287,7 @@ def _registered_reader(registered: Mapping[type, RegisteredCodec]) -> Read:
         except Exception as error:
             raise CallbackMissingError(
                 f"the codec for {codec.path} in RESUME_CODECS cannot read what it wrote "
-                f"({error!r}); let decode() read earlier values too"
+                f"({repr_of(error)}); let decode() read earlier values too"
             ) from error
 
     return read

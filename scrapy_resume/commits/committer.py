@@ -40,7 +40,11 @@ serializing the spider's state."""
 
 
 class CommitParticipant(Protocol):
-    """Completes batches before they are sent, and reads the answers."""
+    """Completes batches before they are sent, and reads the answers.
+
+    Whatever ``complete`` or ``answered`` raises ends the run: a batch or an answer of which a part
+    was missed would be missing for good, in the frontier or in a feed.
+    """
 
     def complete(self, batch: Batch) -> None:
         """Add to a batch that is about to be sent: lease wishes, state. Raises ``ResumeError``."""
@@ -193,7 +197,11 @@ class Committer:
                 self._clock.monotonic() - self.unavailable_since,
             )
             self.unavailable_since = None
-        self._participant.answered(batch, answer)
+        try:
+            self._participant.answered(batch, answer)
+        except Exception as error:
+            self.fail(error)
+            return
         self._notify_committed()
         if (
             self._send_next_at_once
@@ -289,7 +297,11 @@ class Committer:
         completed = not self.sealed and bool(self._size)
         self.sealed = True  # what is added meanwhile sets no timer: the event loop may be closed
         if completed:
-            self._participant.complete(batch)
+            try:
+                self._participant.complete(batch)
+            except Exception as error:
+                completed = False
+                logger.error("The last batch is not committed: %s", error, exc_info=error)
         self.seal()
         self._thread.give_up_soon()
         self._thread.submit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from scrapy_resume.errors import StoreUnavailableError, as_exception
@@ -58,9 +59,9 @@ class StoreThread:
             try:
                 result = self._repeat(call, unavailable)
             except BaseException as error:  # of the user's feed storages too: the thread goes on
-                self._clock.post(failed, as_exception(error))
+                self._post(failed, as_exception(error))
             else:
-                self._clock.post(done, result)
+                self._post(done, result)
 
         self._calls.put(run)
 
@@ -74,9 +75,19 @@ class StoreThread:
             except StoreUnavailableError as error:
                 if self._giving_up.is_set():
                     raise
-                self._clock.post(unavailable, error)
+                self._post(unavailable, error)
             self._giving_up.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _post(self, call: Callable[[T], None], value: T) -> None:
+        """Hand an answer to the event loop. Someone waits for each, so none is lost for want of
+        memory: that is tried again."""
+        while True:
+            try:
+                self._clock.post(call, value)
+                return
+            except MemoryError:
+                time.sleep(FIRST_PAUSE_SECONDS)
 
     def give_up_soon(self) -> None:
         """From now on, do not repeat calls that find the store unavailable. A call that waits to be

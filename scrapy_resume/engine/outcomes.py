@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scrapy.exceptions import IgnoreRequest
 from scrapy.spidermiddlewares.httperror import HttpError
 
+from scrapy_resume.errors import message_of
 from scrapy_resume.model import Outcome, State
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def outcome_of(error: BaseException, ignored_http_codes: Collection[int]) -> Out
     ``ignored_http_codes``, otherwise ``failed``. Any other ``IgnoreRequest`` is ``ignored``, any
     other error is ``failed``.
     """
-    name, message = type(error).__name__, str(error)
+    name, message = type(error).__name__, message_of(error)
     if isinstance(error, HttpError):
         status = error.response.status
         state = State.ignored if status in ignored_http_codes else State.failed

@@ -6,6 +6,8 @@ import asyncio
 import atexit
 import contextlib
 import logging
+import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scrapy.utils.reactor import is_reactor_installed
@@ -20,6 +22,9 @@ logger = logging.getLogger("scrapy_resume")
 class ProcessEnd:
     """Calls ``loop_stops`` when the event loop stops, and ``at_exit`` when the interpreter exits.
 
+    Neither is called in a process that a pipeline or callback has forked: its end is not that of
+    the crawl, and the job is its parent's.
+
     Neither is waited for: what is begun in ``loop_stops`` has to be awaited in ``at_exit``, which
     may block. The event loop does not run any more then.
 
@@ -33,16 +38,20 @@ class ProcessEnd:
         self._trigger: Any = None
         self._canary: _Canary | None = None
         self._task: asyncio.Task[None] | None = None
+        self._pid = 0
 
     def watch(self) -> None:
         """Begin to watch. Called in the event loop."""
-        atexit.register(self._at_exit)
+        self._pid = os.getpid()
+        atexit.register(self._call, self._at_exit)
         if is_reactor_installed():
             # Scrapy closes spiders gracefully in the phase "before", which ends before this one.
-            self._trigger = _reactor().addSystemEventTrigger("during", "shutdown", self._loop_stops)
+            self._trigger = _reactor().addSystemEventTrigger(
+                "during", "shutdown", partial(self._call, self._loop_stops)
+            )
         else:
             loop = asyncio.get_running_loop()
-            self._canary = _Canary(self._loop_stops, loop)
+            self._canary = _Canary(partial(self._call, self._loop_stops), loop)
             self._task = loop.create_task(_wait(self._canary))
 
     @property
@@ -50,9 +59,13 @@ class ProcessEnd:
         """All tasks of the event loop are cancelled, because it is about to be closed."""
         return self._canary is not None and self._canary.cancelled()
 
+    def _call(self, end: Callable[[], None]) -> None:
+        if os.getpid() == self._pid:
+            end()
+
     def unwatch(self) -> None:
         """Stop watching, because the job is closed."""
-        atexit.unregister(self._at_exit)
+        atexit.unregister(self._call)
         if self._trigger is not None:
             with contextlib.suppress(KeyError, ValueError):  # the reactor runs its triggers now
                 _reactor().removeSystemEventTrigger(self._trigger)

@@ -279,8 +279,12 @@ class _RotatedFile:
 
 def _dumps(event: Mapping[str, Any]) -> str:
     """One line of JSON. All characters beyond ASCII are escaped, so that no control character of
-    a page reaches a terminal."""
-    line = _encode(event)
+    a page reaches a terminal. Lone surrogates (an error's message may have them) are escaped too.
+    """
+    try:
+        line = _encode(event)
+    except UnicodeEncodeError:
+        return json.dumps(event, separators=(",", ":"))
     return line.decode() if line.isascii() else json.dumps(event, separators=(",", ":"))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy.extensions.feedexport import FTPFeedStorage
 from scrapy.utils.defer import ensure_awaitable
 
-from scrapy_resume.errors import FeedNotStoredError
+from scrapy_resume.errors import FeedNotStoredError, message_of
 from scrapy_resume.feeds.feed_record import FeedRecord, rewound
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Upload:
         try:
             await ensure_awaitable(self._storage.store(file))
         except Exception as error:
-            raise FeedNotStoredError(f"{type(error).__name__}: {error}") from error
+            raise FeedNotStoredError(f"{type(error).__name__}: {message_of(error)}") from error
         return record
 
     def rest(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from scrapy_resume.errors import message_of
 from scrapy_resume.model import NO_PARENT, START, Kind, State, child_identity, digest
 from scrapy_resume.store.contract import Admission
 from scrapy_resume.store.transaction.selection import UNRECORDED
@@ -199,7 +200,7 @@ class Row:
         self.items_failed += 1
         if self.error is None:
             self.error = type(error).__name__
-            self.error_message = f"item {occurrence + 1}: {error}"[:LONGEST_MESSAGE]
+            self.error_message = f"item {occurrence + 1}: {message_of(error)}"[:LONGEST_MESSAGE]
 
     def repeat_attempt(self, request: Request) -> Request:
         """The request to schedule after an attempt that does not count: an unchanged copy.

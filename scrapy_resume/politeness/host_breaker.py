@@ -17,7 +17,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.errors import HostUnavailableError
+from scrapy_resume.errors import HostUnavailableError, message_of
 from scrapy_resume.frontier.retries import Backoff, seconds_until
 from scrapy_resume.politeness.host_state import Host
 from scrapy_resume.politeness.retry_after import (
@@ -167,7 +167,7 @@ class HostBreakers:
         sent."""
         if not isinstance(error, self._rules.errors):
             return False
-        return self._failed(row, f"{type(error).__name__}: {error}")
+        return self._failed(row, f"{type(error).__name__}: {message_of(error)}")
 
     def held_back(self, row: Row) -> None:
         """A request was dispatched, but not sent: that was no attempt."""

@@ -13,6 +13,7 @@ from scrapy_resume.errors import (
     ResumeError,
     StateNotRecordableError,
     StoreUnavailableError,
+    message_of,
 )
 from scrapy_resume.ports.clock import pause
 from scrapy_resume.store import open_location
@@ -223,10 +224,11 @@ class Shutdown:
     def store_failed(self, error: Exception) -> None:
         """Nothing more can be committed: log why, and close the spider."""
         self.failure = error
+        known = isinstance(error, ResumeError)
         logger.error(
             "%s. The spider is closed; what was not committed is fetched again by the next run.",
-            error,
-            exc_info=None if isinstance(error, ResumeError) else error,
+            error if known else f"{type(error).__name__}: {message_of(error)}",
+            exc_info=None if known else error,
         )
         self._engine.close_spider(_reason_of(error))
 

@@ -29,7 +29,9 @@ def job_name(spider_name: str, arguments: Mapping[str, object], explicit: str | 
             f"No job name can be derived from the spider arguments ({error})."
             " Set a name with RESUME_JOB."
         ) from error
-    return f"{spider_name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+    # An argument of the command line that is not UTF-8 has lone surrogates.
+    text = canonical.encode("utf-8", "surrogatepass")
+    return f"{spider_name}-{hashlib.sha256(text).hexdigest()[:8]}"
 
 
 def _as_text(value: object) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.errors import ItemNotRecordableError, describe
+from scrapy_resume.errors import ItemNotRecordableError, describe, message_of
 from scrapy_resume.model import EVERY_RUN_ITEM, State, digest
 from scrapy_resume.ports.clock import leaves_event_loop
 from scrapy_resume.store.contract import ItemRecord
@@ -52,7 +52,7 @@ class OpenItems:
         committer: Committer,
         clock: Clock,
     ) -> None:
-        self._job_key = str(job).encode()
+        self._job_key = str(job).encode("utf-8", "surrogatepass")
         self._codec = codec
         self._stats = stats
         self._item_key = item_key
@@ -82,7 +82,9 @@ class OpenItems:
     def add(self, row: Row, occurrence: int, item: Any) -> None:
         """An item has passed the pipelines.
 
-        If it cannot be serialized, its request fails, with an error that names type and field.
+        If it cannot be serialized, its request fails, with an error that names type and field. So
+        it does with any other error, of the item's own code or for want of memory: the handlers of
+        ``item_scraped`` are called where an error is logged, and nothing else comes of it.
         """
         try:
             payload = self._codec.encode_item(item)
@@ -90,7 +92,7 @@ class OpenItems:
         except BaseException as error:  # of the user's codec or RESUME_ITEM_KEY too
             if leaves_event_loop(error):
                 raise
-            row.set_outcome(State.failed, type(error).__name__, str(error))
+            row.set_outcome(State.failed, type(error).__name__, message_of(error))
             row.items_failed += 1
             self._stats.inc_value("resume/items/not_recordable")
             known = isinstance(error, ItemNotRecordableError)
@@ -120,7 +122,8 @@ class OpenItems:
         except Exception as error:
             raise ItemNotRecordableError(
                 f"RESUME_ITEM_KEY gives no key for a {type(item).__name__}: "
-                f"{type(error).__name__}: {error}. Every item needs one, or a key of None."
+                f"{type(error).__name__}: {message_of(error)}. Every item needs one, or a key of "
+                "None."
             ) from error
 
     def start_waiting(self, row: Row) -> None:

@@ -15,7 +15,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.errors import ResumeError, UntrustedNameError
+from scrapy_resume.errors import ResumeError, UntrustedNameError, message_of
 from scrapy_resume.frontier.row import Row, admission_of
 from scrapy_resume.model import START, State
 from scrapy_resume.store.contract import Finish
@@ -142,7 +142,7 @@ class Tracker:
     def _fail(self, row: Row, error: Exception) -> None:
         """A row fails without being sent."""
         self._dispatcher.not_sent(row)
-        row.set_outcome(State.failed, type(error).__name__, str(error))
+        row.set_outcome(State.failed, type(error).__name__, message_of(error))
         self.finish(row)
 
     def _distinct(self, request: Request) -> Request:
@@ -219,7 +219,7 @@ class Tracker:
     def callback_failed(self, row: Row, error: BaseException) -> None:
         """User code that belongs to the row has raised an error: a callback, an errback, a
         middleware, a signal handler."""
-        row.set_outcome(State.failed, type(error).__name__, str(error))
+        row.set_outcome(State.failed, type(error).__name__, message_of(error))
 
     def not_scheduled(self, request: Request, error: BaseException) -> None:
         """A request could not be scheduled: a handler of ``request_scheduled`` has raised an error

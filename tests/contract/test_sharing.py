@@ -400,6 +400,27 @@ def test_a_database_that_lost_commits_is_noticed(shared_place: Place) -> None:
         run.commit()
 
 
+def test_a_run_whose_number_a_database_without_it_gave_away_is_noticed(
+    shared_place: Place,
+) -> None:
+    """The failover lost that a worker joined; the next one to join has its number, and more commits
+    than the first, who has not noticed yet."""
+    shared_place.begin().commit()
+    lost = shared_place.resume(worker="b:2")
+    with lost.job._link.alone() as connection:  # type: ignore[attr-defined]
+        connection.execute("DELETE FROM scrapy_resume.run WHERE number = 2")
+        connection.execute("UPDATE scrapy_resume.job SET next_run = 2")
+    with pytest.raises(LeaseLostError, match="deleted"):
+        lost.commit()
+    other = shared_place.resume(worker="b:2")
+    assert other.session.run == lost.session.run
+    other.admit(new(other, "a", lease=True))
+    other.commit()
+    with pytest.raises(LeaseLostError, match="lost commits"):
+        lost.commit()
+    other.commit()
+
+
 def test_a_live_job_cannot_be_cancelled(shared_place: Place) -> None:
     run = shared_place.begin(worker="tokyo:4711")
     with pytest.raises(JobLockedError, match="tokyo:4711"):

@@ -139,3 +139,13 @@ def test_pages_that_are_torn_are_found(exclusive_place: Place, directory: Path) 
     except StoreDamagedError:
         return
     assert any(text.startswith("the file: ") for text in found), found
+
+
+def test_a_cancelled_job_whose_last_run_died_passes(place: Place) -> None:
+    job_with_all(place).die()
+    place.store.cancel(BOOKS)
+    assert place.store.verify(BOOKS).violations == []
+    run = place.resume()
+    assert run.session.crashed
+    run.close()
+    assert place.store.verify(BOOKS).violations == []

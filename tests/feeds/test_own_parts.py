@@ -292,3 +292,32 @@ def test_a_feed_where_nothing_can_be_written_is_told_at_once_and_nothing_is_lost
     (crawl.folder / "out").unlink()
     crawl.run_to_the_end()
     assert crawl.items().total() == 120
+
+
+def test_a_feed_that_cannot_be_opened_leaves_the_job_to_be_gone_on_with(
+    new_crawl: NewCrawl,
+) -> None:
+    crawl = new_crawl(feed=f"{'n' * 250}.jsonl")  # a byte more than a file's name may have
+    log = crawl.run(code=1)
+    assert "nn.jsonl cannot be opened: [Errno 36] File name too long" in log
+    assert "the same command writes it" in log
+    assert not crawl.is_completed()
+    crawl.feed = "out/items.jsonl"
+    crawl.run_to_the_end()
+    assert crawl.items().total() == 120
+
+
+def test_a_feed_whose_uri_cannot_be_made_costs_no_other_feed_its_items(new_crawl: NewCrawl) -> None:
+    feeds = {
+        "out/%(shop)s.jsonl": {"format": "jsonlines", "uri_params": f"{PARTS}.no_shop"},
+        "out/items.jsonl": {"format": "jsonlines"},
+    }
+    crawl = new_crawl(settings={"FEEDS": json.dumps(feeds)})
+    log = crawl.run(code=1)
+    assert "Feed out/%(shop)s.jsonl cannot be opened: no shop yet" in log
+    assert not crawl.is_completed()
+    assert crawl.items().total() == 120
+    (crawl.folder / "shop").write_text("corner")
+    crawl.run_to_the_end()
+    assert crawl.items().total() == 120
+    assert len((crawl.folder / "out" / "corner.jsonl").read_bytes().splitlines()) == 120

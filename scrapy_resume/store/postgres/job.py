@@ -361,26 +361,34 @@ class PostgresJob:
             connection.execute("SET LOCAL synchronous_commit = on")
         self._asked_at = elapsed_seconds()
         fence = self._fence(connection)
+        if not fence.own or fence.commits < self._commits:
+            raise LeaseLostError(
+                f"{self.session.job}: the database has lost commits that it had confirmed (a "
+                "failover to a standby that lagged behind?). This worker stops; run the same "
+                "command again: what was lost is fetched again."
+            )
         if fence.status != "running":
             raise LeaseLostError(
                 f"{self.session.job} was taken over, or this worker gave no sign of life for too "
                 "long and others took its requests; it stops, and nothing that it does from here "
                 "on is kept. Run the same command again to join the others, or to go on."
             )
-        if fence.commits < self._commits:
-            raise LeaseLostError(
-                f"{self.session.job}: the database has lost commits that it had confirmed (a "
-                "failover to a standby that lagged behind?). This worker stops; run the same "
-                "command again: what was lost is fetched again."
-            )
         self._tables.begin(connection, fence.now)
         return fence
 
     def _fence(self, connection: Connection[Any]) -> Fence:
-        values = {"job": self._job, "run": self.session.run}
+        values = {
+            "job": self._job,
+            "run": self.session.run,
+            "worker": self._opening.worker,
+            "process": self._presence.name,
+        }
         row = connection.execute(COMMIT["fence"], values).fetchone()
         if row is None:
-            raise LeaseLostError(f"{self.session.job} was deleted; this worker stops")
+            raise LeaseLostError(
+                f"{self.session.job} was deleted, or the database has lost this run of it (a "
+                "failover to a standby that lagged behind?). This worker stops."
+            )
         return Fence(*row)
 
     def _kept_before(self, batch: Batch, fence: Fence) -> Committed | None:

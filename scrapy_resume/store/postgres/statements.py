@@ -18,6 +18,8 @@ class Fence(NamedTuple):
     """The columns of the statement ``fence``."""
 
     status: str
+    own: bool
+    """The row is this run's, not another's of that number."""
     commits: int
     alone_id: int
     now: float

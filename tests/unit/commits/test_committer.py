@@ -64,12 +64,15 @@ class Participant:
         self.answers = 0
         self.errors: list[Exception] = []
         self.trouble: BaseException | None = None
+        self.trouble_with_answers: Exception | None = None
 
     def complete(self, batch: Batch) -> None:
         if self.trouble is not None:
             raise self.trouble
 
     def answered(self, batch: Batch, answer: Committed) -> None:
+        if self.trouble_with_answers is not None:
+            raise self.trouble_with_answers
         self.answers += 1
 
     def store_unavailable(self) -> None:
@@ -264,6 +267,44 @@ async def test_the_last_batch_sets_no_timer_while_it_is_completed() -> None:
     bench.committer.send_last_batch(Closing("paused", "shutdown"))
     bench.thread.answer()
     assert bench.rows() == [[1, 2]]
+
+
+@in_event_loop
+async def test_whatever_a_batch_cannot_be_completed_for_ends_the_run() -> None:
+    bench = Bench()
+    bench.participant.trouble = MemoryError()
+    bench.release(1)
+    assert not await asyncio.wait_for(bench.committer.wait_committed(), 5)
+    assert bench.participant.errors == [bench.participant.trouble]
+    assert bench.job.kept == []
+
+
+@in_event_loop
+async def test_whatever_an_answer_cannot_be_applied_for_ends_the_run() -> None:
+    bench = Bench()
+    bench.participant.trouble_with_answers = MemoryError()
+    bench.release(1)
+    waiting = asyncio.ensure_future(bench.committer.wait_committed())
+    await bench.sent()
+    bench.release(2)
+    bench.thread.answer()
+    assert not await asyncio.wait_for(waiting, 5)
+    assert bench.participant.errors == [bench.participant.trouble_with_answers]
+    await asyncio.sleep(0.03)
+    assert bench.rows() == [[1]]
+
+
+@in_event_loop
+async def test_a_last_batch_that_cannot_be_completed_does_not_keep_the_job_from_being_closed() -> (
+    None
+):
+    bench = Bench()
+    bench.release(1)
+    bench.participant.trouble = MemoryError()
+    bench.committer.send_last_batch(Closing("paused", "shutdown"))
+    bench.thread.answer()
+    assert bench.job.kept == []
+    assert [closing.status for closing in bench.job.closings] == ["paused"]
 
 
 @in_event_loop

@@ -45,6 +45,21 @@ def test_anything_else_is_a_failure_with_its_name(error: Exception) -> None:
     assert outcome_of(error, {404}) == (State.failed, type(error).__name__, str(error), None)
 
 
+class NoText(Exception):
+    """An error whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise AttributeError("no text")
+
+
+def test_an_error_without_a_text_is_an_error_all_the_same() -> None:
+    said = "(no message: its str() raises AttributeError)"
+    assert outcome_of(NoText(), {404}) == (State.failed, "NoText", said, None)
+    row = Row(1, b"", recorded=True)
+    row.item_failed(0, NoText())
+    assert (row.items_failed, row.error, row.error_message) == (1, "NoText", f"item 1: {said}")
+
+
 def test_the_first_trouble_stays_whatever_the_errback_does() -> None:
     row = Row(1, b"", recorded=True)
     row.set_outcome(State.failed, "TimeoutError", "after 3 s")

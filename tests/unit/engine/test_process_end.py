@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -105,6 +106,35 @@ def test_a_job_may_be_closed_while_the_reactor_runs_its_triggers(
     reactor.addSystemEventTrigger("during", "shutdown", end.unwatch)
     reactor.stop()
     assert reactor.stopped
+
+
+def test_the_end_of_a_forked_process_is_not_that_of_the_crawl(
+    monkeypatch: pytest.MonkeyPatch, reactor: Reactor, end: ProcessEnd, shutdown: Shutdown
+) -> None:
+    monkeypatch.setattr(process_end, "is_reactor_installed", lambda: True)
+    end.watch()
+    child = os.fork()
+    if child == 0:
+        reactor.stop()
+        os._exit(shutdown.stops)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+FORKING = """
+import os, sys
+import twisted.internet.reactor
+from scrapy_resume.engine.process_end import ProcessEnd
+
+end = ProcessEnd(lambda: None, lambda: os.write(1, b"shut down "))
+end.watch()
+if child := os.fork():
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_that_exits_shuts_nothing_down() -> None:
+    ended = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, check=True)
+    assert ended.stdout == b"shut down "
 
 
 PROGRAM = """

@@ -290,6 +290,17 @@ def test_lines_are_ascii_and_move_no_terminal(new_log: NewLog, tmp_path: Path) -
     assert b"\x1b" not in content
 
 
+def test_an_error_with_half_a_character_in_its_message_does_not_end_the_log(
+    new_log: NewLog, tmp_path: Path
+) -> None:
+    log = new_log()
+    for message in ("\ud800", "whole"):
+        end = finished(1, state=State.failed, error="E", error_message=message)
+        log.committed(Batch(next_id=1, finishes=[end]), Committed())
+    events = written(log, tmp_path)
+    assert [event["error_message"] for event in events] == ["\ud800", "whole"]
+
+
 def test_a_torn_last_line_is_left_out(new_log: NewLog, tmp_path: Path) -> None:
     log = new_log()
     log.committed(Batch(next_id=1, finishes=[finished(1), finished(2)]), Committed())

@@ -254,6 +254,7 @@ def test_arguments_are_part_of_the_name():
     name = job_name("books", {"category": "poetry"}, None)
     assert re.fullmatch(r"books-[0-9a-f]{8}", name)
     assert name != job_name("books", {"category": "travel"}, None)
+    assert name != job_name("books", {"category": "po\udce9sie"}, None)  # a byte that is not UTF-8
 
 
 def test_the_order_of_arguments_does_not_count():

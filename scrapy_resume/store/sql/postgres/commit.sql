@@ -13,9 +13,10 @@
 
 -- name: fence
 -- Holds the run's own row to the end of the transaction: as long as it is running, nobody else
--- may take what it holds. With the server's clock and the counters of the whole job.
+-- may take what it holds. With the server's clock and the counters of the whole job. A server that
+-- has lost the run may have given its number to another one: ``own`` tells.
 SELECT
-    r.status, r.commits, r.alone_id, extract(epoch FROM clock_timestamp())::double precision,
+    r.status, (r.worker, r.process) = (%(worker)s, %(process)s) AS own, r.commits, r.alone_id, extract(epoch FROM clock_timestamp())::double precision,
     t.pending, t.leased, t.done, t.failed, t.parked, t.ignored, t.delayed,
     t.items_stored, t.items_dropped, t.items_failed, t.superseded, t.next_id
 FROM scrapy_resume.run AS r

@@ -43,9 +43,10 @@ SELECT i.id, 1, 0 FROM item AS i
 WHERE NOT EXISTS (SELECT 1 FROM request AS r WHERE r.id = i.request) LIMIT 20;
 
 -- name: provisional
--- Provisional items end with the run that gave them.
+-- Provisional items end with the run that gave them, or when its death is recovered: a job may be
+-- cancelled before that.
 SELECT s.id, 0, 1 FROM spill AS s
-WHERE (SELECT status FROM job) NOT IN ('running', 'recovering') LIMIT 20;
+WHERE NOT EXISTS (SELECT 1 FROM run WHERE status = 'running') LIMIT 20;
 
 -- name: identities
 -- No identity is two requests'.
@@ -73,10 +74,10 @@ SELECT 'item', j.next_item, (SELECT max(id) FROM item) FROM job AS j
 WHERE j.next_item <= (SELECT max(id) FROM item);
 
 -- name: held
--- Nothing is leased of a job at rest.
+-- What is leased is leased by a live run, or by a dead one that was not recovered yet.
 SELECT coalesce((SELECT text FROM beginning WHERE id = r.beginning), '') || r.url, 0, 1
 FROM request AS r
-WHERE r.state = 1 AND (SELECT status FROM job) NOT IN ('running', 'recovering') LIMIT 20;
+WHERE r.state = 1 AND NOT EXISTS (SELECT 1 FROM run WHERE status = 'running') LIMIT 20;
 
 -- name: open
 -- Nothing is open of a completed job.

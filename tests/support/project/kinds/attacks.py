@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -184,6 +186,67 @@ class BadLogSpider(Attack):
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
         for field in ("good", "bad", "better"):
             yield {field: response.url.rpartition("/")[2]}
+
+
+class NoText(Exception):
+    """An error that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise AttributeError("no text")
+
+
+class RaisesNoText:
+    def process_request(self, request: Request) -> None:
+        if "download" in request.url:
+            raise NoText
+
+    def process_item(self, item: Any) -> Any:
+        if "pipeline" in item["path"]:
+            raise NoText
+        return item
+
+
+class NoTextSpider(Attack):
+    """Errors whose text cannot be had, wherever one may come from."""
+
+    name = "no_text"
+    custom_settings = {
+        "DOWNLOADER_MIDDLEWARES": {RaisesNoText: 600},
+        "ITEM_PIPELINES": {RaisesNoText: 1},
+    }
+
+    async def start(self) -> AsyncIterator[Any]:
+        for name in ("callback", "download", "pipeline", "good"):
+            yield self.ask(f"/leaf/{name}")
+
+    def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
+        yield page_item(response)
+        if "callback" in response.url:
+            raise NoText
+
+
+class Forks:
+    """Forks a process when the spider opens; it ends as a Python program does."""
+
+    def open_spider(self) -> None:
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+        else:
+            atexit._run_exitfuncs()
+            os._exit(0)
+
+    def process_item(self, item: Any) -> Any:
+        return item
+
+
+class ForksSpider(Attack):
+    name = "forks"
+    custom_settings = {"ITEM_PIPELINES": {Forks: 1}}
+
+    async def start(self) -> AsyncIterator[Any]:
+        for number in range(3):
+            yield self.ask(f"/slow/{number}?seconds=0.5")
 
 
 class SlowPipeline:
