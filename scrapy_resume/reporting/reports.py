@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +19,7 @@ from scrapy_resume.errors import (
     StoreDamagedError,
     StoreError,
 )
-from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State
+from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State, digest
 from scrapy_resume.posix import require_posix
 from scrapy_resume.reporting import times
 from scrapy_resume.reporting.documents import (
@@ -34,6 +34,7 @@ from scrapy_resume.settings.masking import without_password
 from scrapy_resume.store.location import is_postgres, needed_for_postgres
 
 if TYPE_CHECKING:
+    from scrapy_resume.codec import Codec
     from scrapy_resume.store.contract import Reader
 
 COUNTED_AT_MOST: Final = 100_000
@@ -167,14 +168,38 @@ class Reports:
         ``lenient``: an item whose class cannot be imported is returned as a dict; otherwise
         it raises an error.
         """
+        key = self.find(job)
+        codec = self._item_codec()
+        return (
+            codec.decode_item(payload, lenient=lenient) for _, payload in self._reader.items(key)
+        )
+
+    def items_of_all_numbers(
+        self, job: str | JobKey | None = None, lenient: bool = True
+    ) -> Iterator[Any]:
+        """The stored items of all numbers of a job, those of the latest number first.
+
+        Of items with the same ``RESUME_ITEM_KEY`` only the latest; the keys are held in memory.
+        ``lenient``: as for ``items``.
+        """
+        name = self.find(job).name
+        numbers = (key for key in self._reader.keys() if key.name == name)  # noqa: SIM118
+        keys = sorted(numbers, key=attrgetter("number"), reverse=True)
+        codec = self._item_codec()
+        known: set[bytes] = set()
+        for key in keys:
+            for item_key, payload in self._reader.items(key):
+                if item_key is not None:
+                    short = digest(item_key.encode())
+                    if short in known:
+                        continue
+                    known.add(short)
+                yield codec.decode_item(payload, lenient=lenient)
+
+    def _item_codec(self) -> Codec:
         from scrapy_resume.codec import Codec
 
-        key = self.find(job)
-        codec = Codec(codecs=dict(self._codecs or {}))
-        return (
-            codec.decode_item(payload, lenient=lenient)
-            for payload in self._reader.item_payloads(key)
-        )
+        return Codec(codecs=dict(self._codecs or {}))
 
     def requests(
         self,

@@ -16,6 +16,7 @@ from scrapy_resume.errors import (
 from scrapy_resume.events.log_files import remove_events
 from scrapy_resume.model import JobKey, Selection, State
 from scrapy_resume.run.launch import masked
+from scrapy_resume.run.pruning import prune
 from scrapy_resume.run.worker_name import worker_name
 from scrapy_resume.settings.input_files import begins_new_job, changed_inputs, hash_inputs
 from scrapy_resume.store.contract import Closing, Opening
@@ -66,13 +67,20 @@ class Candidate:
 
 
 def open_job(store: Store, candidate: Candidate) -> JobStore:
-    """Resume the latest job, or begin the next one.
+    """Resume the latest job, or begin the next one and delete those that RESUME_KEEP does not keep.
 
     Raises ``JobLockedError``, ``JobNotFoundError`` (modes ``resume``, ``retry-failed``),
     ``JobCompletedError`` (modes ``once``, ``retry-failed``), ``InputChangedError``,
     ``ConfigurationError`` for an input file that cannot be read, and ``StoreError``. A crawl
     that is refused changes nothing in the store.
     """
+    job = _opened(store, candidate)
+    if job.session.began:
+        _prune(store, candidate)
+    return job
+
+
+def _opened(store: Store, candidate: Candidate) -> JobStore:
     settings = candidate.settings
     with store.door(candidate.name):
         latest = store.latest(candidate.name)
@@ -161,7 +169,10 @@ def _begin(
             job.session.events.of_previous_job = store.undelivered_events(latest.key)
         except StoreError as error:
             logger.warning("The undelivered events of %s cannot be read: %s", latest.key, error)
-    for key in store.prune(candidate.name, candidate.settings.keep):
+    return job
+
+
+def _prune(store: Store, candidate: Candidate) -> None:
+    for key in prune(store, candidate.name, candidate.settings.keep):
         remove_events(Path(candidate.settings.event_directory), key)
         logger.info("%s is deleted: RESUME_KEEP keeps %d", key, candidate.settings.keep)
-    return job

@@ -73,3 +73,13 @@ def test_the_age_has_to_be_given_and_a_number(shelf, call):
     for words in ([], ["--days=-1"], ["--days", "nan"], ["--days", "1", "--keep", "-1"]):
         assert call("clean", *words).code == 2
     assert names(shelf) == ["books#1"]
+
+
+def test_what_a_delta_crawl_rests_on_is_kept_and_told(aged, call):
+    aged.close(aged.begin("books", 4, delta=True))
+    dry = call("clean", "--days", "35", "--dry-run", "--json")
+    assert json.loads(dry.out)["deleted"] == ["quotes#1"]
+    answer = call("clean", "--days", "35")
+    assert (answer.code, answer.out) == (0, "quotes#1 is deleted\n")
+    assert "books#1 is kept: the delta crawl books#4 rests on its items" in answer.err
+    assert {"books#1", "books#2", "books#3"} <= set(names(aged))

@@ -194,6 +194,3 @@ class Store(Protocol):
 
     def delete_events(self, key: JobKey, events: Sequence[int]) -> None:
         """Delete events that were delivered after the end of the run. The job may be gone."""
-
-    def prune(self, name: str, keep: int) -> list[JobKey]:
-        """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

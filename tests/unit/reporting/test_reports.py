@@ -82,7 +82,7 @@ class FakeReader:
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         return {**dict.fromkeys(UnitState, 0), UnitState.partial: 2, UnitState.pending: 1}
 
-    def item_payloads(self, key: JobKey) -> Iterator[str]:
+    def items(self, key: JobKey) -> Iterator[tuple[str | None, str]]:
         yield from ()
 
 
