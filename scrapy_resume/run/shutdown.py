@@ -44,7 +44,9 @@ STATUS_OF_REASON: Final = {
     "store_error": "failed",
     "state_error": "failed",
 }
-"""Close reason → status of the job. Any other close reason pauses the job."""
+"""Close reason → status of the job. Any other close reason pauses the job, unless nothing of it is
+open and the spider would have been closed soon by itself. A job that is ``completed`` here is
+``paused`` all the same if the store has something open of it."""
 
 
 class FinalState(NamedTuple):
@@ -247,6 +249,9 @@ class Shutdown:
         if self.failure is not None or not final.drained:
             return "failed"
         status = STATUS_OF_REASON.get(reason, "paused")
+        if status == "paused" and self._engine.closes_by_itself:
+            # The spider was closed when nothing was left, or by nothing else than that.
+            status = "completed"
         if status == "completed" and not (self._tracker.start.exhausted and final.feeds_delivered):
             # The spider was closed with that reason before start() ended. Or a feed was not
             # delivered: the next run has nothing to fetch, and delivers it.
