@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.errors import (
     JobCompletedError,
@@ -15,11 +15,13 @@ from scrapy_resume.errors import (
 )
 from scrapy_resume.events.log_files import remove_events
 from scrapy_resume.model import JobKey, Selection, State
+from scrapy_resume.reporting import times
+from scrapy_resume.run.crawl_end import EndOwedError
 from scrapy_resume.run.launch import masked
 from scrapy_resume.run.pruning import prune
-from scrapy_resume.run.worker_name import worker_name
+from scrapy_resume.run.worker_name import PROCESS, worker_name
 from scrapy_resume.settings.input_files import begins_new_job, changed_inputs, hash_inputs
-from scrapy_resume.store.contract import Closing, Opening
+from scrapy_resume.store.contract import END_OWED, Closing, Opening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
     from scrapy_resume.store.contract import JobStore, Store
 
 logger = logging.getLogger("scrapy_resume")
+
+
+END_OWED_SECONDS: Final = 3_600.0
+"""So long after a job was completed a start counts as another try of the crawl that completed it,
+if that one's process has died before its end."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,8 @@ def _opened(store: Store, candidate: Candidate) -> JobStore:
         hashes = hash_inputs(settings.input_files, recorded)
         if finished or latest is None:
             _refuse_if_nothing_to_do(candidate, latest)
+            if latest is not None and settings.mode == "auto":
+                _refuse_if_end_is_owed(store, latest)
             return _begin(store, candidate, latest, hashes)
         if renews or _inputs_changed(candidate, latest, hashes):
             _cancel(store, candidate, latest)
@@ -141,6 +150,20 @@ def _refuse_if_nothing_to_do(candidate: Candidate, latest: JobSummary | None) ->
             f"{latest.key} is completed, and RESUME_MODE is 'once': nothing to do. "
             "RESUME_MODE=auto begins the next."
         )
+
+
+def _refuse_if_end_is_owed(store: Store, latest: JobSummary) -> None:
+    """Raises ``EndOwedError`` if the process that completed the job died before its
+    crawl had ended: whoever starts the command again wants that end, and no new crawl."""
+    if times.now() - (latest.completed_at or 0.0) > END_OWED_SECONDS:
+        return
+    notes = store.undelivered_events(latest.key)
+    if any(
+        event["event"] == END_OWED and event["process"] != PROCESS
+        for note in notes
+        for event in note.events
+    ):
+        raise EndOwedError(latest.key, notes)
 
 
 def _inputs_changed(candidate: Candidate, latest: JobSummary, hashes: Mapping[str, str]) -> bool:

@@ -15,6 +15,8 @@ from scrapy_resume.errors import (
     StoreUnavailableError,
 )
 from scrapy_resume.ports.clock import pause
+from scrapy_resume.run.crawl_end import CrawlEnd
+from scrapy_resume.run.worker_name import PROCESS
 from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import Closing
 
@@ -228,6 +230,15 @@ class Shutdown:
         )
         self._engine.close_spider(_reason_of(error))
 
+    def crawl_ended(self) -> None:
+        """The crawl has come to its end: if it has completed the job, nothing is owed any more."""
+        owed = self._job.end_owed
+        if owed is None:
+            return
+        key, location = self._job.session.job, self._settings.store
+        end = CrawlEnd(lambda: open_location(location).delete_events(key, [owed.id]))
+        end.watch(self._clock)
+
     def forced_shutdown(self) -> None:
         """Commit what is finished and close the job, because the process is about to end."""
         if self.closed or not self._tracker.freeze():
@@ -312,6 +323,7 @@ class Shutdown:
             custom=self._custom_stats.changed_custom(),
             delivered=self._signal_sender.take_delivered(),
             announce=announce,
+            process=PROCESS,
         )
 
     def _stats(self) -> dict[str, object]:

@@ -357,3 +357,27 @@ def test_closing_can_name_any_stats(place: Place) -> None:
     run = place.begin()
     run.job.close(Closing("paused", "x", {"when": time.localtime(), "none": None}))
     assert place.reader.runs(BOOKS)[0]["stats"]["none"] is None
+
+
+# The end of the crawl that has completed a job
+
+
+def owed(place: Place) -> list[str]:
+    notes = place.store.undelivered_events(BOOKS)
+    return [event["process"] for note in notes for event in note.events if "process" in event]
+
+
+def test_who_completes_a_job_owes_the_end_of_its_crawl(place: Place) -> None:
+    run = place.begin()
+    assert run.job.close(Closing("completed", "finished", process="me")) == "completed"
+    assert owed(place) == ["me"]
+    assert run.job.end_owed is not None
+    place.store.delete_events(BOOKS, [run.job.end_owed.id])
+    assert owed(place) == []
+
+
+def test_who_does_not_complete_a_job_owes_nothing(place: Place) -> None:
+    run = place.begin()
+    run.admit(admission(1))
+    assert run.job.close(Closing("completed", "finished", process="me")) == "paused"
+    assert (owed(place), run.job.end_owed) == ([], None)

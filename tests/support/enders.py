@@ -11,6 +11,8 @@ from scrapy import Request, Spider, signals
 from scrapy.exceptions import CloseSpider, DontCloseSpider
 from scrapy.http import Response
 
+from scrapy_resume import signals as resume_signals
+
 PAGES = 3
 
 
@@ -26,10 +28,20 @@ class EndingSpider(Spider):
         spider = super().from_crawler(crawler, *args, **kwargs)
         if spider.how != "last page":
             crawler.signals.connect(spider.idle, signals.spider_idle)
+        crawler.signals.connect(spider.note_end, resume_signals.job_closed)
+        if spider.how == "dies":
+            crawler.signals.connect(spider.die, signals.engine_stopped)
         return spider
 
     async def start(self) -> AsyncIterator[Any]:
         yield Request(f"{self.site}/leaf/1")
+
+    def note_end(self, job: str, **details: Any) -> None:
+        with open("ends.txt", "a") as file:
+            file.write(f"{job}\n")
+
+    def die(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def idle(self) -> None:
         if self.how == "when idle":

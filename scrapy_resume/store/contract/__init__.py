@@ -37,6 +37,7 @@ from scrapy_resume.store.contract.batch import (
 )
 from scrapy_resume.store.contract.committed import Committed, LeasedRow, SharingAnswer, StartTurn
 from scrapy_resume.store.contract.notes import (
+    END_OWED,
     EventNote,
     FeedNote,
     HostNote,
@@ -63,6 +64,7 @@ from scrapy_resume.store.contract.session import (
 from scrapy_resume.store.contract.stores import MARKED_AT_MOST, JobStore, SharedJobStore, Store
 
 __all__ = [
+    "END_OWED",
     "MARKED_AT_MOST",
     "Admission",
     "AskedRun",

@@ -33,6 +33,9 @@ class JobStore(Protocol):
     closed: EventNote | None
     """After ``close``: the event of the end, if it was wanted, to be deleted once it was delivered
     (``Store.delete_events``)."""
+    end_owed: EventNote | None
+    """After a ``close`` that has completed the job: to be deleted once the crawl has come to its
+    end. If it is still there, the process has died before that."""
 
     def commit(self, batch: Batch) -> Committed:
         """Keep a batch, whole or not at all; also a heartbeat."""
