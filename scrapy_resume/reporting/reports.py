@@ -243,11 +243,11 @@ class Reports:
     def details(self, job: str | JobKey | None = None, hosts: int = 20) -> dict[str, Any]:
         """Everything about a job, as ``scrapy resume show --json`` prints it.
 
-        The document of ``job`` with these keys added: ``arguments`` (of the spider),
-        ``input_hashes`` (file → SHA-256), ``start_exhausted``, ``workers`` (live ones,
-        ``host:pid``), ``by_status`` and ``by_host`` (at most so many ``hosts``). The last two
-        count only the ``counted`` requests that were discovered last, at most
-        ``COUNTED_AT_MOST``. Raises ``JobNotFoundError`` and ``StoreError``.
+        The document of ``job`` with these keys added: ``input_hashes`` (file → SHA-256),
+        ``start_exhausted``, ``workers`` (live ones, ``host:pid``), ``by_status`` and ``by_host``
+        (at most so many ``hosts``). The last two count only the ``counted`` requests that were
+        discovered last, at most ``COUNTED_AT_MOST``. Raises ``JobNotFoundError`` and
+        ``StoreError``.
         """
         with self.together():
             return self._details(self.find(job), hosts)
@@ -258,7 +258,6 @@ class Reports:
         live = [run["worker"] for run in answer["runs"] if run["status"] in LIVE_STATUSES]
         return {
             **answer,
-            "arguments": dict(summary.arguments),
             "input_hashes": dict(summary.input_hashes),
             "start_exhausted": summary.start_exhausted,
             "workers": live,
@@ -306,6 +305,7 @@ class Reports:
             "job": key.name,
             "number": key.number,
             "spider": summary.spider,
+            "arguments": dict(summary.arguments),
             "status": _shown_status(summary.status, summary.alive),
             "reason": summary.reason,
             "created_at": _iso(summary.created_at),
@@ -341,6 +341,7 @@ _NOTHING_KNOWN: Final = dict.fromkeys(
         "job",
         "number",
         "spider",
+        "arguments",
         "status",
         "reason",
         "created_at",
