@@ -4,7 +4,7 @@
     ├── ConfigurationError          a setting, or a combination of settings, that cannot work
     ├── JobError                    the job cannot be begun or resumed
     │   ├── JobNotFoundError
-    │   ├── JobCompletedError       mode ``once``: nothing is left to do
+    │   ├── JobCompletedError       nothing is left to do, and nothing is to be begun
     │   ├── JobLockedError          another live process owns it
     │   ├── InputChangedError       an input file differs from what the job began with
     │   └── JobExistsError
@@ -72,7 +72,8 @@ class JobNotFoundError(JobError):
 
 
 class JobCompletedError(JobError):
-    """The job is completed, and mode ``once`` does not begin another one."""
+    """The job is completed, and this start does not begin another one: the mode is ``once``, or the
+    process that completed it died before its crawl had ended."""
 
 
 class JobLockedError(JobError):

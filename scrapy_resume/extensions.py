@@ -12,20 +12,28 @@ from scrapy.utils.asyncio import create_looping_call
 from scrapy_resume.engine.atomic_files import write_files_atomically
 from scrapy_resume.engine.current import current_item
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
+from scrapy_resume.events.signal_sender import send_event
 from scrapy_resume.run.activation import opens_job
+from scrapy_resume.run.crawl_end import EndOwedError
 from scrapy_resume.run.open_run import open_run
 from scrapy_resume.run.order_polling import POLL_SECONDS
 from scrapy_resume.run.refuse import refuse
 from scrapy_resume.run.run_log import RunLog
+from scrapy_resume.settings.parse import parse_settings
+from scrapy_resume.store import open_location
 from scrapy_resume.tracking.held import REASON as HELD_REASON
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scrapy import Request, Spider
     from scrapy.crawler import Crawler
     from scrapy.http import Response
     from twisted.python.failure import Failure
 
+    from scrapy_resume.model import JobKey
     from scrapy_resume.run.crawl_run import CrawlRun
+    from scrapy_resume.store.contract import EventNote
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -193,9 +201,23 @@ class ResumeExtension:
         """Have the process end with exit code 1 if a commit or a feed has failed, or requests are
         held."""
         run = self.run
+        run.shutdown.crawl_ended()
         if run.shutdown.failure is not None or self._feeds_failed or run.tracker.held:
             # Scrapy's commands exit with code 1 if the crawler has no spider.
             self._crawler.spider = None
+
+
+def _deliver(crawler: Crawler, job: JobKey, notes: Sequence[EventNote]) -> None:
+    """Have the crawl send the events of a job that it does not open, when its spider opens."""
+
+    async def send() -> None:
+        for note in notes:
+            for event in note.events:
+                await send_event(crawler, str(job), event)
+        store = open_location(parse_settings(crawler.settings).store)
+        store.delete_events(job, [note.id for note in notes])
+
+    crawler.signals.connect(send, signals.spider_opened, weak=False)
 
 
 def _run_empty(crawler: Crawler, error: JobCompletedError) -> None:
@@ -204,6 +226,8 @@ def _run_empty(crawler: Crawler, error: JobCompletedError) -> None:
     Feeds and pipelines are switched off, so that no existing file is overwritten.
     """
     logger.info("%s", error)
+    if isinstance(error, EndOwedError):
+        _deliver(crawler, error.job, error.undelivered)
     settings = crawler.settings
     for name in ("FEEDS", "ITEM_PIPELINES"):
         settings.set(name, {}, priority=_ABOVE_ALL)

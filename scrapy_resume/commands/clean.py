@@ -45,16 +45,24 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(call: Invocation) -> int:
     """Delete the jobs; exit code 1 if there are jobs that cannot be read or deleted."""
+    from scrapy_resume.run.pruning import needed_by_delta
+
     days, keep = call.arguments.days, call.arguments.keep
     store = writable_store(call)
     completed_before = call.clock.now() - days * DAY_SECONDS
-    completed, unreadable = _completed(store)
+    jobs, unreadable = _readable(store)
+    completed = [job for job in jobs if job.status == "completed" and not job.alive]
     old = [
         summary.key
         for summary in _without_latest(completed, keep)
         if summary.completed_at is not None and summary.completed_at < completed_before
     ]
     unreadable += [_from_the_future(summary) for summary in completed if _is_future(summary, call)]
+    needed = needed_by_delta(jobs, old)
+    for key in old:
+        if key in needed:
+            call.note(f"{key} is kept: the delta crawl {needed[key]} rests on its items")
+    old = [key for key in old if key not in needed]
     if call.arguments.dry_run:
         return print_deleted(call, [str(key) for key in old], unreadable, verb="would be")
     return delete(call, store, old, completed_before=completed_before, unreadable=unreadable)
@@ -73,20 +81,18 @@ def _from_the_future(summary: JobSummary) -> dict[str, Any]:
     return {"job": str(summary.key), "error": error}
 
 
-def _completed(store: Store) -> tuple[list[JobSummary], list[dict[str, Any]]]:
-    """(completed jobs that nobody is crawling, jobs that cannot be read), by name and number."""
+def _readable(store: Store) -> tuple[list[JobSummary], list[dict[str, Any]]]:
+    """(jobs, jobs that cannot be read), by name and number."""
     found = []
     unreadable = []
     for key in store.jobs():
         try:
-            summary = store.summary(key)
+            found.append(store.summary(key))
         except JobNotFoundError:
             continue  # deleted since it was listed
         except StoreError as error:
             unreadable.append({"job": str(key), "error": one_line(error)})
             continue
-        if summary.status == "completed" and not summary.alive:
-            found.append(summary)
     return found, unreadable
 
 

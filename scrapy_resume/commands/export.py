@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import RawIOBase
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
@@ -39,6 +40,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         " -:FORMAT writes to standard output",
     )
     add_overwrite(parser)
+    parser.add_argument(
+        "--all-numbers",
+        action="store_true",
+        help="of all numbers of the job, the latest first; of each RESUME_ITEM_KEY the latest item",
+    )
 
 
 def run(call: Invocation) -> int:
@@ -53,18 +59,22 @@ def run(call: Invocation) -> int:
         call.usage_error("--json and -o - both write to standard output: name a file")
     reports = call.reports()
     key = call.find_job()
+    if call.arguments.all_numbers:
+        read, what = partial(reports.items_of_all_numbers, key), f"all numbers of {key.name}"
+    else:
+        read, what = partial(reports.items, key), str(key)
     output = _standard_output() if to_stdout else output_file(call, target)
     with output as file:
         exporter = _exporter(exporters[format_name], call.settings, file)
         if _is_csv_without_fields(exporter):
             # The header would have only the fields of the first item.
-            exporter.fields_to_export = _all_fields(reports.items(key))
-        count = _export(exporter, reports.items(key))
+            exporter.fields_to_export = _all_fields(read())
+        count = _export(exporter, read())
     if call.arguments.json:
         document = {"job": str(key), "items": count, "file": target, "format": format_name}
         call.print_json(document)
     elif not to_stdout:
-        call.print_lines([f"{count} items of {key} are in {target} ({format_name})"])
+        call.print_lines([f"{count} items of {what} are in {target} ({format_name})"])
     return 0
 
 

@@ -14,6 +14,7 @@ from scrapy_resume.commands.terminal_output import (
     ago,
     bar,
     fitted_table,
+    printable,
     status_style,
     text,
 )
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 HELP: Final = "list all jobs, the most recently updated first"
 
-_HEADINGS: Final = ("JOB", "STATUS", "PROGRESS", "SUCCESS", "ITEMS", "UPDATED")
+_HEADINGS: Final = ("JOB", "STATUS", "PROGRESS", "SUCCESS", "ITEMS", "UPDATED", "ARGUMENTS")
 _COLUMNS: Final = (
     Column("JOB", style="bold"),
     Column("STATUS"),
@@ -35,6 +36,7 @@ _COLUMNS: Final = (
     Column("SUCCESS", rank=2, right=True),
     Column("ITEMS", rank=1, right=True),
     Column("UPDATED", rank=3, style="dim"),
+    Column("ARGUMENTS", rank=5, style="dim"),
 )
 _BAR_WIDTH: Final = 16
 
@@ -53,7 +55,7 @@ def run(call: Invocation) -> int:
     elif jobs:
         call.print_screen(
             drawn=lambda console: _drawn(console, jobs, call.clock.now()),
-            plain=lambda: table([_HEADINGS, *map(_row, jobs)]),
+            plain=lambda: table(_without_empty_end([_HEADINGS, *map(_row, jobs)])),
         )
     else:
         call.print_lines([f"There are no jobs in {reports.location}."])
@@ -70,17 +72,31 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
         percent(job["success_rate"]),
         str(job["items"]["stored"]) if job["items"] else "-",
         job["updated_at"] or "-",
+        _arguments(job),
     )
+
+
+def _arguments(job: dict[str, Any]) -> str:
+    """The spider arguments: what tells the jobs of one spider from one another."""
+    pairs = (job["arguments"] or {}).items()
+    return printable(" ".join(f"{name}={value}" for name, value in pairs))
+
+
+def _without_empty_end(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The rows without their last column if only its heading is there."""
+    return list(rows) if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
 
 
 def _drawn(
     console: Console, jobs: Sequence[dict[str, Any]], now: float
 ) -> Iterator[RenderableType]:
-    yield fitted_table(console, _COLUMNS, [_cells(job, now) for job in jobs], flexible=0)
+    rows = [_cells(job, now) for job in jobs]
+    columns = _COLUMNS if any(map(_arguments, jobs)) else _COLUMNS[:-1]
+    yield fitted_table(console, columns, [row[: len(columns)] for row in rows], flexible=0)
 
 
 def _cells(job: dict[str, Any], now: float) -> list[str | Text]:
-    name, status, progress, success, items, updated = _row(job)
+    name, status, progress, success, items, updated, arguments = _row(job)
     counts = job["requests"]
     shown_bar: str | Text = ""
     if counts:
@@ -89,4 +105,5 @@ def _cells(job: dict[str, Any], now: float) -> list[str | Text]:
         shown_bar = bar(_BAR_WIDTH, counts["done"], failed, counts["ignored"], whole)
     if job["updated_at"]:
         updated = ago(max(0.0, now - seconds_of(updated)))
-    return [name, text(status, status_style(status)), shown_bar, progress, success, items, updated]
+    shown_status = text(status, status_style(status))
+    return [name, shown_status, shown_bar, progress, success, items, updated, arguments]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scrapy.utils.defer import deferred_from_coro
 
+from scrapy_resume.engine.idle import IdleWatch
 from scrapy_resume.errors import HeldBackError
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class EnginePort:
         self._engine: ExecutionEngine | None = None
         self._downloader: Any = None
         self._row_of: Callable[[Request], Row | None] = lambda _: None
+        self._idle: IdleWatch | None = None
 
     def attach(self, engine: ExecutionEngine, row_of: Callable[[Request], Row | None]) -> None:
         """Connect the port to the engine. ``row_of`` returns the row of a request that the engine
@@ -111,6 +113,7 @@ class EnginePort:
         self._engine = engine
         self._downloader = engine.downloader
         self._row_of = row_of
+        self._idle = IdleWatch(engine)
 
     @property
     def _engine_slot(self) -> Any:
@@ -132,6 +135,12 @@ class EnginePort:
         """See ``Engine``."""
         if self._engine is not None and self._engine.spider is not None:
             deferred_from_coro(self._engine.close_spider_async(reason=reason))
+
+    @property
+    def closes_by_itself(self) -> bool:
+        """Whether the spider would have been closed when nothing was left to do: no handler of
+        ``spider_idle`` raises ``DontCloseSpider``, as far as that is known."""
+        return self._idle is not None and self._idle.closes_by_itself
 
     def is_idle(self) -> bool:
         """See ``Engine``."""

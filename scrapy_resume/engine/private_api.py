@@ -27,6 +27,8 @@ NEEDED: Final = {
         "crawl",
         "running",
         "close_spider_async",
+        "_spider_idle",
+        "spider_is_idle",
     ),
     # The engine calls remove_request, which removes a request from inprogress.
     "engine._slot": ("inprogress", "nextcall", "closing", "remove_request"),

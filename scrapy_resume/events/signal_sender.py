@@ -117,7 +117,7 @@ class SignalSender:
         while self._queue and not self._stopped:
             job, note, on_delivered = self._queue[0]
             for event in note.events:
-                await self._send_event(job, event)
+                await send_event(self._crawler, job, event)
             if self._stopped:
                 return
             self._queue.popleft()
@@ -129,15 +129,6 @@ class SignalSender:
         waiters, self._finish_waiters = self._finish_waiters, []
         for waiter in waiters:
             waiter.set(None)
-
-    async def _send_event(self, job: str, event: dict[str, Any]) -> None:
-        signal = BY_NAME.get(event["event"])
-        if signal is None:  # a newer version of the package has stored it
-            return
-        details = {name: value for name, value in event.items() if name not in RESERVED}
-        await self._crawler.signals.send_catch_log_async(
-            signal, spider=self._crawler.spider, job=job, **details
-        )
 
     async def finish(self, timeout_seconds: float) -> None:
         """Wait until the queue is empty, at most ``timeout_seconds``."""
@@ -152,3 +143,12 @@ class SignalSender:
     def stop(self) -> None:
         """Send no further event. The next run sends the notes that were not delivered."""
         self._stopped = True
+
+
+async def send_event(crawler: Crawler, job: str, event: dict[str, Any]) -> None:
+    """Send the signal of one event, and wait until its handlers have ended."""
+    signal = BY_NAME.get(event["event"])
+    if signal is None:  # it is of no signal, or a newer version of the package has stored it
+        return
+    details = {name: value for name, value in event.items() if name not in RESERVED}
+    await crawler.signals.send_catch_log_async(signal, spider=crawler.spider, job=job, **details)

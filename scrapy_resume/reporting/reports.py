@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +19,7 @@ from scrapy_resume.errors import (
     StoreDamagedError,
     StoreError,
 )
-from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State
+from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State, digest
 from scrapy_resume.posix import require_posix
 from scrapy_resume.reporting import times
 from scrapy_resume.reporting.documents import (
@@ -36,6 +36,7 @@ from scrapy_resume.settings.trusted import project_packages
 from scrapy_resume.store.location import needed_for_postgres
 
 if TYPE_CHECKING:
+    from scrapy_resume.codec import Codec
     from scrapy_resume.store.contract import Reader
 
 COUNTED_AT_MOST: Final = 100_000
@@ -178,14 +179,38 @@ class Reports:
         ``lenient``: an item whose class cannot be imported is returned as a dict; otherwise
         it raises an error. Only modules of the project, and of ``trusted``, are imported.
         """
+        key = self.find(job)
+        codec = self._item_codec()
+        return (
+            codec.decode_item(payload, lenient=lenient) for _, payload in self._reader.items(key)
+        )
+
+    def items_of_all_numbers(
+        self, job: str | JobKey | None = None, lenient: bool = True
+    ) -> Iterator[Any]:
+        """The stored items of all numbers of a job, those of the latest number first.
+
+        Of items with the same ``RESUME_ITEM_KEY`` only the latest; the keys are held in memory.
+        ``lenient``: as for ``items``.
+        """
+        name = self.find(job).name
+        numbers = (key for key in self._reader.keys() if key.name == name)  # noqa: SIM118
+        keys = sorted(numbers, key=attrgetter("number"), reverse=True)
+        codec = self._item_codec()
+        known: set[bytes] = set()
+        for key in keys:
+            for item_key, payload in self._reader.items(key):
+                if item_key is not None:
+                    short = digest(item_key.encode())
+                    if short in known:
+                        continue
+                    known.add(short)
+                yield codec.decode_item(payload, lenient=lenient)
+
+    def _item_codec(self) -> Codec:
         from scrapy_resume.codec import Codec
 
-        key = self.find(job)
-        codec = Codec(codecs=dict(self._codecs or {}), packages=self._trusted)
-        return (
-            codec.decode_item(payload, lenient=lenient)
-            for payload in self._reader.item_payloads(key)
-        )
+        return Codec(codecs=dict(self._codecs or {}), packages=self._trusted)
 
     def summary(self, key: JobKey) -> JobSummary:
         """The job without its requests, as the store has it."""
@@ -237,11 +262,11 @@ class Reports:
     def details(self, job: str | JobKey | None = None, hosts: int = 20) -> dict[str, Any]:
         """Everything about a job, as ``scrapy resume show --json`` prints it.
 
-        The document of ``job`` with these keys added: ``arguments`` (of the spider),
-        ``input_hashes`` (file → SHA-256), ``start_exhausted``, ``workers`` (live ones,
-        ``host:pid``), ``by_status`` and ``by_host`` (at most so many ``hosts``). The last two
-        count only the ``counted`` requests that were discovered last, at most
-        ``COUNTED_AT_MOST``. Raises ``JobNotFoundError`` and ``StoreError``.
+        The document of ``job`` with these keys added: ``input_hashes`` (file → SHA-256),
+        ``start_exhausted``, ``workers`` (live ones, ``host:pid``), ``by_status`` and ``by_host``
+        (at most so many ``hosts``). The last two count only the ``counted`` requests that were
+        discovered last, at most ``COUNTED_AT_MOST``. Raises ``JobNotFoundError`` and
+        ``StoreError``.
         """
         with self.together():
             return self._details(self.find(job), hosts)
@@ -252,7 +277,6 @@ class Reports:
         live = [run["worker"] for run in answer["runs"] if run["status"] in LIVE_STATUSES]
         return {
             **answer,
-            "arguments": dict(summary.arguments),
             "input_hashes": dict(summary.input_hashes),
             "start_exhausted": summary.start_exhausted,
             "workers": live,
@@ -300,6 +324,7 @@ class Reports:
             "job": key.name,
             "number": key.number,
             "spider": summary.spider,
+            "arguments": dict(summary.arguments),
             "status": _shown_status(summary.status, summary.alive),
             "reason": summary.reason,
             "created_at": _iso(summary.created_at),
@@ -335,6 +360,7 @@ _NOTHING_KNOWN: Final = dict.fromkeys(
         "job",
         "number",
         "spider",
+        "arguments",
         "status",
         "reason",
         "created_at",

@@ -137,6 +137,11 @@ def masked(arguments: Mapping[str, object]) -> dict[str, object]:
     return {name: MASK if _is_secret(name, value) else value for name, value in arguments.items()}
 
 
+def without_secrets(arguments: Mapping[str, object]) -> dict[str, object]:
+    """The spider arguments, but for those whose values look like credentials."""
+    return {name: value for name, value in arguments.items() if not _is_secret(name, value)}
+
+
 def _command() -> str:
     """The command of Scrapy that runs: it stays on the stack to the end of the crawl."""
     frame = sys._getframe()

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.errors import (
     JobCompletedError,
@@ -17,10 +17,13 @@ from scrapy_resume.errors import (
 from scrapy_resume.events.log_files import remove_events
 from scrapy_resume.model import JobKey, Selection, State
 from scrapy_resume.politeness.host_breaker import wait_limits
+from scrapy_resume.reporting import times
+from scrapy_resume.run.crawl_end import EndOwedError
 from scrapy_resume.run.launch import masked
-from scrapy_resume.run.worker_name import worker_name
+from scrapy_resume.run.pruning import prune
+from scrapy_resume.run.worker_name import PROCESS, worker_name
 from scrapy_resume.settings.input_files import begins_new_job, changed_inputs, hash_inputs
-from scrapy_resume.store.contract import Closing, Opening
+from scrapy_resume.store.contract import END_OWED, Closing, Opening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +33,11 @@ if TYPE_CHECKING:
     from scrapy_resume.store.contract import JobStore, Store
 
 logger = logging.getLogger("scrapy_resume")
+
+
+END_OWED_SECONDS: Final = 3_600.0
+"""So long after a job was completed a start counts as another try of the crawl that completed it,
+if that one's process has died before its end."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +77,20 @@ class Candidate:
 
 
 def open_job(store: Store, candidate: Candidate) -> JobStore:
-    """Resume the latest job, or begin the next one.
+    """Resume the latest job, or begin the next one and delete those that RESUME_KEEP does not keep.
 
     Raises ``JobLockedError``, ``JobNotFoundError`` (modes ``resume``, ``retry-failed``),
     ``JobCompletedError`` (modes ``once``, ``retry-failed``), ``InputChangedError``,
     ``ConfigurationError`` for an input file that cannot be read, and ``StoreError``. A crawl
     that is refused changes nothing in the store.
     """
+    job = _opened(store, candidate)
+    if job.session.began:
+        _prune(store, candidate)
+    return job
+
+
+def _opened(store: Store, candidate: Candidate) -> JobStore:
     settings = candidate.settings
     for leftover in store.remove_leftovers(partial(remove_events, Path(settings.event_directory))):
         logger.warning("%s", leftover.line)
@@ -92,6 +107,8 @@ def open_job(store: Store, candidate: Candidate) -> JobStore:
         hashes = hash_inputs(settings.input_files, recorded)
         if finished or latest is None:
             _refuse_if_nothing_to_do(candidate, latest)
+            if latest is not None and settings.mode == "auto":
+                _refuse_if_end_is_owed(store, latest)
             return _begin(store, candidate, latest, hashes)
         if renews or _inputs_changed(candidate, latest, hashes):
             _cancel(store, candidate, latest)
@@ -140,6 +157,20 @@ def _refuse_if_nothing_to_do(candidate: Candidate, latest: JobSummary | None) ->
         )
 
 
+def _refuse_if_end_is_owed(store: Store, latest: JobSummary) -> None:
+    """Raises ``EndOwedError`` if the process that completed the job died before its
+    crawl had ended: whoever starts the command again wants that end, and no new crawl."""
+    if times.now() - (latest.completed_at or 0.0) > END_OWED_SECONDS:
+        return
+    notes = store.undelivered_events(latest.key)
+    if any(
+        event["event"] == END_OWED and event["process"] != PROCESS
+        for note in notes
+        for event in note.events
+    ):
+        raise EndOwedError(latest.key, notes)
+
+
 def _inputs_changed(candidate: Candidate, latest: JobSummary, hashes: Mapping[str, str]) -> bool:
     """Whether a new job is to begin, because the input files of the latest one have changed."""
     changed = changed_inputs(latest.input_hashes, hashes)
@@ -166,7 +197,10 @@ def _begin(
             job.session.events.of_previous_job = store.undelivered_events(latest.key)
         except StoreError as error:
             logger.warning("The undelivered events of %s cannot be read: %s", latest.key, error)
-    forget = partial(remove_events, Path(candidate.settings.event_directory))
-    for key in store.prune(candidate.name, candidate.settings.keep, forget):
-        logger.info("%s is deleted: RESUME_KEEP keeps %d", key, candidate.settings.keep)
     return job
+
+
+def _prune(store: Store, candidate: Candidate) -> None:
+    forget = partial(remove_events, Path(candidate.settings.event_directory))
+    for key in prune(store, candidate.name, candidate.settings.keep, forget):
+        logger.info("%s is deleted: RESUME_KEEP keeps %d", key, candidate.settings.keep)

@@ -11,7 +11,7 @@ from scrapy_resume.reporting.custom_stats import check_total
 from scrapy_resume.run.assembly import CrawlPlan
 from scrapy_resume.run.components import check_wiring
 from scrapy_resume.run.crawl_run import CrawlRun
-from scrapy_resume.run.launch import launch_of
+from scrapy_resume.run.launch import launch_of, without_secrets
 from scrapy_resume.run.open_job import Candidate, open_job
 from scrapy_resume.run.worker_name import worker_name
 from scrapy_resume.settings.job_name import job_name
@@ -41,7 +41,7 @@ def open_run(crawler: Crawler) -> CrawlRun:
     codec = Codec(spider, settings.codecs, trusted_packages(crawler.settings))
     arguments = spider_arguments(crawler)
     candidate = Candidate(
-        name=job_name(spider.name, arguments, settings.job),
+        name=job_name(spider.name, without_secrets(arguments), settings.job),
         spider=spider.name,
         arguments=arguments,
         settings=settings,

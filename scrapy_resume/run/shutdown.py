@@ -16,6 +16,8 @@ from scrapy_resume.errors import (
     message_of,
 )
 from scrapy_resume.ports.clock import pause
+from scrapy_resume.run.crawl_end import CrawlEnd
+from scrapy_resume.run.worker_name import PROCESS
 from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import Closing
 
@@ -45,7 +47,9 @@ STATUS_OF_REASON: Final = {
     "store_error": "failed",
     "state_error": "failed",
 }
-"""Close reason → status of the job. Any other close reason pauses the job."""
+"""Close reason → status of the job. Any other close reason pauses the job, unless nothing of it is
+open and the spider would have been closed soon by itself. A job that is ``completed`` here is
+``paused`` all the same if the store has something open of it."""
 
 
 class FinalState(NamedTuple):
@@ -232,6 +236,15 @@ class Shutdown:
         )
         self._engine.close_spider(_reason_of(error))
 
+    def crawl_ended(self) -> None:
+        """The crawl has come to its end: if it has completed the job, nothing is owed any more."""
+        owed = self._job.end_owed
+        if owed is None:
+            return
+        key, location = self._job.session.job, self._settings.store
+        end = CrawlEnd(lambda: open_location(location).delete_events(key, [owed.id]))
+        end.watch(self._clock)
+
     def forced_shutdown(self) -> None:
         """Commit what is finished and close the job, because the process is about to end."""
         if self.closed or not self._tracker.freeze():
@@ -253,6 +266,9 @@ class Shutdown:
         if self.failure is not None or not final.drained:
             return "failed"
         status = STATUS_OF_REASON.get(reason, "paused")
+        if status == "paused" and self._engine.closes_by_itself:
+            # The spider was closed when nothing was left, or by nothing else than that.
+            status = "completed"
         if status == "completed" and not (self._tracker.start.exhausted and final.feeds_delivered):
             # The spider was closed with that reason before start() ended. Or a feed was not
             # delivered: the next run has nothing to fetch, and delivers it.
@@ -313,6 +329,7 @@ class Shutdown:
             custom=self._custom_stats.changed_custom(),
             delivered=self._signal_sender.take_delivered(),
             announce=announce,
+            process=PROCESS,
         )
 
     def _stats(self) -> dict[str, object]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
+from typing import Final
+
+PROCESS: Final = secrets.token_hex(8)
+"""A random id of this process."""
 
 
 def worker_name() -> str:

@@ -9,6 +9,7 @@ sentence that begins with "it must be".
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike, fspath
@@ -16,6 +17,8 @@ from typing import Any, Final
 
 from itemadapter import ItemAdapter
 from scrapy.utils.misc import load_object
+
+logger = logging.getLogger("scrapy_resume")
 
 ItemKey = Callable[[Any], "str | None"]
 """Returns the key of an item; ``None``: the item has no key and is never updated."""
@@ -181,20 +184,42 @@ def item_key(value: object) -> ItemKey:
     fields = _parts(value)
     if not fields or not all(isinstance(name, str) and name for name in fields):
         raise ValueError(allowed)
-    return _key_by_fields(tuple(fields))
+    return KeyByFields(tuple(fields))
 
 
-def _key_by_fields(fields: tuple[str, ...]) -> ItemKey:
-    """The key is the fields' values as one text; ``None`` if all of them are missing or empty."""
+class KeyByFields:
+    """An item's key: the fields' values as one text; ``None`` if all are missing or empty.
 
-    def key(item: Any) -> str | None:
+    At the first item of each type it warns of fields that the item lacks, because a typo would go
+    unseen.
+    """
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        self._fields = fields
+        self._types_seen: set[type] = set()
+
+    def __call__(self, item: Any) -> str | None:
+        """The key of an item."""
         adapter = ItemAdapter(item)
-        values = [adapter.get(name) for name in fields]
+        if type(item) not in self._types_seen:
+            self._types_seen.add(type(item))
+            self._warn_of_missing(adapter)
+        values = [adapter.get(name) for name in self._fields]
         if all(value is None or value == "" for value in values):
             return None
         return _as_key(values[0] if len(values) == 1 else values)
 
-    return key
+    def _warn_of_missing(self, adapter: ItemAdapter) -> None:
+        known = list(dict.fromkeys([*adapter.field_names(), *adapter]))
+        missing = [name for name in self._fields if name not in known]
+        if missing:
+            logger.warning(
+                "RESUME_ITEM_KEY names %s, and the first %s has no such field (it has %s). Items "
+                "without any field of RESUME_ITEM_KEY have no key: no later item updates them.",
+                ", ".join(map(repr, missing)),
+                type(adapter.item).__name__,
+                ", ".join(map(repr, known)) or "none",
+            )
 
 
 def _key_by_function(function: Callable[[Any], object]) -> ItemKey:

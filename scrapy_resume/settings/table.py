@@ -58,7 +58,7 @@ SETTINGS: Final = (
     Setting("RESUME_TRUSTED", "trusted", [], to.module_prefixes),
     Setting("RESUME_CLOSE_TIMEOUT", "close_timeout_seconds", 30, to.number(0)),
     Setting("RESUME_STALL_TIMEOUT", "stall_timeout_seconds", 600, to.number(1)),
-    Setting("RESUME_KEEP", "keep", 3, to.whole_number(0)),
+    Setting("RESUME_KEEP", "keep", 0, to.whole_number(0)),
     Setting("RESUME_METADATA", "metadata", {}, to.json_object),
     Setting("RESUME_HEARTBEAT", "heartbeat_seconds", 10, to.number(0.1)),
     Setting("RESUME_ORPHAN_TIMEOUT", "orphan_timeout_seconds", 30, to.number(1)),

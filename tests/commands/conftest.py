@@ -76,11 +76,13 @@ class Shelf:
         pending: int = 0,
         leased: int = 0,
         pages: int | None = None,
+        keyed: str | None = None,
     ) -> None:
         """Requests in those states; each of ``done`` is the items that one gave, and a page of
-        its own, unless ``pages`` says how many the run has had so far."""
+        its own, unless ``pages`` says how many the run has had so far. ``keyed``: the field that
+        is their RESUME_ITEM_KEY."""
         ends = [
-            *(_finish(State.done, items=_records(items), http_status=200) for items in done),
+            *(_finish(State.done, items=_records(items, keyed), http_status=200) for items in done),
             *(
                 _finish(State.failed, error="HttpError", error_message=text, http_status=500)
                 for text in failed
@@ -170,8 +172,11 @@ def _finish(state: State, **more: Any) -> dict[str, Any]:
     return {"state": state, **more}
 
 
-def _records(items: Sequence[Any]) -> list[ItemRecord]:
-    return [ItemRecord(at, Codec().encode_item(item)) for at, item in enumerate(items)]
+def _records(items: Sequence[Any], keyed: str | None) -> list[ItemRecord]:
+    return [
+        ItemRecord(at, Codec().encode_item(item), None if keyed is None else str(item[keyed]))
+        for at, item in enumerate(items)
+    ]
 
 
 def _admission(row: int, lease: bool) -> Admission:

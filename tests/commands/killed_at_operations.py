@@ -118,7 +118,7 @@ def kept(folder: Path, key: JobKey = BOOKS) -> list[str] | None:
         return None
     verdict = store.verify(key)
     assert verdict.violations == [], verdict
-    return list(SqliteReader(folder / "store").item_payloads(key))
+    return [payload for _, payload in SqliteReader(folder / "store").items(key)]
 
 
 REST = ["store", "store/.gitignore", "store/events", "store/events/maps#1.run-1.0001.jsonl"]
@@ -166,7 +166,7 @@ def backup(folder: Path, answer: Answer) -> None:
     if target.exists():
         other = SqliteStore(folder / "elsewhere")
         assert other.restore(target) == BOOKS
-        assert list(SqliteReader(folder / "elsewhere").item_payloads(BOOKS)) == ITEMS
+        assert [text for _, text in SqliteReader(folder / "elsewhere").items(BOOKS)] == ITEMS
     left = [name for name in names(folder) if name.endswith(".part")]
     again = call(folder, "backup", "books", "out/books.backup", "--overwrite")
     assert again.code == 0, again

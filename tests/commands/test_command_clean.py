@@ -86,3 +86,13 @@ def test_a_job_that_was_completed_in_the_future_is_told_and_left(aged, call):
     assert "scrapy resume reset 'fresh#1'" in answer.err
     assert "books#3" not in answer.err, "clocks of two machines may differ a little"
     assert "fresh#1" in names(aged)
+
+
+def test_what_a_delta_crawl_rests_on_is_kept_and_told(aged, call):
+    aged.close(aged.begin("books", 4, delta=True))
+    dry = call("clean", "--days", "35", "--dry-run", "--json")
+    assert json.loads(dry.out)["deleted"] == ["quotes#1"]
+    answer = call("clean", "--days", "35")
+    assert (answer.code, answer.out) == (0, "quotes#1 is deleted\n")
+    assert "books#1 is kept: the delta crawl books#4 rests on its items" in answer.err
+    assert {"books#1", "books#2", "books#3"} <= set(names(aged))

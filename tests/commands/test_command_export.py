@@ -182,3 +182,29 @@ def test_a_job_without_items_is_an_empty_file(shelf, call, tmp_path):
 def test_a_job_that_is_not_there_leaves_no_file(job, call, tmp_path):
     assert call("export", "nope", "-o", "x.json").code == 1
     assert os.listdir(tmp_path) == ["store"]
+
+
+def test_items_of_all_numbers_are_those_of_the_latest_first(shelf, call, tmp_path):
+    for number, items in ((1, [{"n": 1}, {"n": 2}]), (2, [{"n": 3}]), (10, [{"n": 1}])):
+        job = shelf.begin("books", number)
+        shelf.crawl(job, done=[items])
+        shelf.close(job)
+    other = shelf.begin("books2")
+    shelf.crawl(other, done=[[{"n": 9}]])
+    answer = call("export", "books", "--all-numbers", "-o", "-:jsonlines")
+    assert (answer.code, answer.err) == (0, "")
+    assert [json.loads(line)["n"] for line in answer.out.splitlines()] == [1, 3, 1, 2]
+    answer = call("export", "books", "--all-numbers", "-o", "x.csv")
+    assert answer.out == "4 items of all numbers of books are in x.csv (csv)\n"
+
+
+def test_of_each_item_key_only_the_latest_is_written(shelf, call):
+    for number, prices in ((1, {"a": 1, "b": 1}), (2, {"b": 2}), (3, {"a": 3, "c": 3})):
+        job = shelf.begin("books", number)
+        items = [{"id": key, "price": price} for key, price in prices.items()]
+        shelf.crawl(job, done=[items], keyed="id")
+        shelf.close(job)
+    answer = call("export", "books", "--all-numbers", "-o", "-:jsonlines")
+    found = {line["id"]: line["price"] for line in map(json.loads, answer.out.splitlines())}
+    assert found == {"a": 3, "b": 2, "c": 3}
+    assert len(answer.out.splitlines()) == 3

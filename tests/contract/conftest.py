@@ -49,7 +49,7 @@ class Place:
 
     def items(self, key: JobKey = BOOKS) -> list[str]:
         """The visible items, in order."""
-        return list(self.reader.item_payloads(key))
+        return [payload for _, payload in self.reader.items(key)]
 
     def rows(self, key: JobKey = BOOKS) -> dict[str, dict[str, Any]]:
         """The requests by the last part of their URL."""

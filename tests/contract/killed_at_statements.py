@@ -109,7 +109,7 @@ def main() -> None:
             run_until(directory, last)  # dies once more, in what the recovery does there
         crawl(SqliteStore(directory))
         reader = SqliteReader(directory)
-        found = sorted(reader.item_payloads(JobKey("books", 1)))
+        found = sorted(payload for _, payload in reader.items(JobKey("books", 1)))
         assert found == EXPECTED, (last, found)
         summary = reader.summary(BOOKS)
         assert (summary.status, summary.counts.open) == ("completed", 0)

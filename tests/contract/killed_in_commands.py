@@ -117,7 +117,7 @@ def state_of(directory: Path) -> Any:
         "SELECT id, state, attempts, crashes, error, items FROM request ORDER BY id"
     ).fetchall()
     connection.close()
-    items = sorted(reader.item_payloads(JobKey("books", 1)))
+    items = sorted(payload for _, payload in reader.items(JobKey("books", 1)))
     return summary.status, vars(summary.counts), rows, items
 
 

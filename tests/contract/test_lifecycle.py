@@ -14,6 +14,7 @@ from scrapy_resume.errors import (
     LeaseLostError,
 )
 from scrapy_resume.model import JobKey
+from scrapy_resume.run.pruning import prune
 from scrapy_resume.store.contract import Closing, Wish
 
 from .conftest import Place
@@ -310,8 +311,8 @@ def complete(place: Place, number: int, name: str = "books") -> JobKey:
 def test_the_latest_completed_jobs_are_kept(place: Place) -> None:
     keys = [complete(place, number) for number in range(1, 6)]
     complete(place, 1, "other")
-    assert place.store.prune("books", 2) == keys[:3]
-    assert place.store.prune("books", 2) == []
+    assert prune(place.store, "books", 2) == keys[:3]
+    assert prune(place.store, "books", 2) == []
     assert place.reader.keys() == [*keys[3:], JobKey("other", 1)]
 
 
@@ -323,17 +324,60 @@ def test_unfinished_and_live_jobs_are_not_pruned(place: Place) -> None:
     complete(place, 5)
     live = place.resume(JobKey("books", 4))
     complete(place, 6)
-    assert place.store.prune("books", 1) == [JobKey("books", 5)]
+    assert prune(place.store, "books", 1) == [JobKey("books", 5)]
     live.admit(admission(1))
+
+
+def test_no_number_is_deleted_that_a_delta_crawl_rests_on(place: Place) -> None:
+    """It has not fetched what gave items before: the old numbers have the only copy of them."""
+    keys = [complete(place, 1), complete(place, 2)]
+    place.begin(JobKey("books", 3), delta=True).close("completed", "finished")
+    assert prune(place.store, "books", 1) == []
+    keys += [JobKey("books", 3), complete(place, 4), complete(place, 5)]
+    assert prune(place.store, "books", 1) == keys[:4], "that one is not wanted any more either"
+
+
+def test_a_delta_crawl_that_is_under_way_rests_on_all_before_it(place: Place) -> None:
+    complete(place, 1)
+    complete(place, 2)
+    place.begin(JobKey("books", 3), delta=True)
+    complete(place, 1, "other")
+    complete(place, 2, "other")
+    assert prune(place.store, "books", 1) == []
+    assert prune(place.store, "other", 1) == [JobKey("other", 1)]
 
 
 def test_zero_keeps_all(place: Place) -> None:
     complete(place, 1)
     complete(place, 2)
-    assert place.store.prune("books", 0) == []
+    assert prune(place.store, "books", 0) == []
 
 
 def test_closing_can_name_any_stats(place: Place) -> None:
     run = place.begin()
     run.job.close(Closing("paused", "x", {"when": time.localtime(), "none": None}))
     assert place.reader.runs(BOOKS)[0]["stats"]["none"] is None
+
+
+# The end of the crawl that has completed a job
+
+
+def owed(place: Place) -> list[str]:
+    notes = place.store.undelivered_events(BOOKS)
+    return [event["process"] for note in notes for event in note.events if "process" in event]
+
+
+def test_who_completes_a_job_owes_the_end_of_its_crawl(place: Place) -> None:
+    run = place.begin()
+    assert run.job.close(Closing("completed", "finished", process="me")) == "completed"
+    assert owed(place) == ["me"]
+    assert run.job.end_owed is not None
+    place.store.delete_events(BOOKS, [run.job.end_owed.id])
+    assert owed(place) == []
+
+
+def test_who_does_not_complete_a_job_owes_nothing(place: Place) -> None:
+    run = place.begin()
+    run.admit(admission(1))
+    assert run.job.close(Closing("completed", "finished", process="me")) == "paused"
+    assert (owed(place), run.job.end_owed) == ([], None)

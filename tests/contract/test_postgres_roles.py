@@ -11,6 +11,7 @@ import pytest
 from scrapy_resume import open_store
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.model import JobKey, Selection, State
+from scrapy_resume.run.pruning import prune
 from tests.support.postgres import PostgresServer, database_of
 from tests.support.site import REPO
 
@@ -91,7 +92,7 @@ def go_through_all(place: Place) -> None:
         old = Run(place.store.begin(JobKey("old", number), opening()))
         old.commit(start_exhausted=True)
         assert old.close("completed", "finished") == "completed"
-    assert place.store.prune("old", 1) == [JobKey("old", 1)]
+    assert prune(place.store, "old", 1) == [JobKey("old", 1)]
 
 
 def test_a_role_that_may_create_schemas_makes_and_uses_it(role: Role) -> None:

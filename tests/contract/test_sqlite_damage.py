@@ -12,6 +12,7 @@ import pytest
 
 from scrapy_resume.errors import SchemaTooNewError, StoreDamagedError, StoreError
 from scrapy_resume.model import JobKey
+from scrapy_resume.run.pruning import prune
 from scrapy_resume.store.sqlite.reader import SqliteReader
 from scrapy_resume.store.sqlite.store import SqliteStore
 
@@ -42,7 +43,7 @@ def try_everything(place: Place) -> list[type[Exception]]:
         lambda: place.reader.summary(BOOKS),
         lambda: place.items(),
         lambda: place.rows(),
-        lambda: place.store.prune("books", 1),
+        lambda: prune(place.store, "books", 1),
         lambda: place.resume().close(),
     ):
         try:
@@ -207,4 +208,4 @@ def test_a_job_goes_on_after_a_power_loss(place: Place, directory: Path, tmp_pat
         rows = after.lease()
         after.finish(*(finish(row.id, [str(row.id)]) for row in rows))
         assert after.close("completed", "finished") == "completed"
-        assert len(list(SqliteReader(cut).item_payloads(BOOKS))) == number
+        assert len(list(SqliteReader(cut).items(BOOKS))) == number

@@ -79,7 +79,7 @@ WHOLE = {
     "runs": "all runs",
     "unit_tally": "a row for each state",
     "events": "all that is to be told",
-    "item_payloads": "all items",
+    "items": "all items",
     "failures": "what has failed, sorted by error; bounded",
     "statuses": "the last requests, sorted by HTTP status; bounded",
     "hosts": "the last requests, sorted by slot; bounded",

@@ -37,6 +37,7 @@ from scrapy_resume.store.contract.batch import (
 )
 from scrapy_resume.store.contract.committed import Committed, LeasedRow, SharingAnswer, StartTurn
 from scrapy_resume.store.contract.notes import (
+    END_OWED,
     EventNote,
     FeedNote,
     HostNote,
@@ -64,6 +65,7 @@ from scrapy_resume.store.contract.stores import MARKED_AT_MOST, JobStore, Shared
 from scrapy_resume.store.contract.waits import WaitLimits
 
 __all__ = [
+    "END_OWED",
     "MARKED_AT_MOST",
     "Admission",
     "AskedRun",

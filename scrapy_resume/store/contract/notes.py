@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +49,10 @@ class HostNote(NamedTuple):
     key: str
     record: str
     """JSON, as the run wrote it."""
+
+
+END_OWED: Final = "end_owed"
+"""The name of the event, of no signal, that a job is completed and its crawl has not ended yet."""
 
 
 class EventNote(NamedTuple):

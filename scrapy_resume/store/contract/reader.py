@@ -56,8 +56,9 @@ class Reader(Protocol):
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
 
-    def item_payloads(self, key: JobKey) -> Iterator[str]:
-        """The job's visible items, encoded, in the order in which they became visible."""
+    def items(self, key: JobKey) -> Iterator[tuple[str | None, str]]:
+        """The job's visible items, encoded, each after its key (``None``: it has none), in the
+        order in which they became visible."""
 
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written: ``request`` (those that are open, failed or parked),

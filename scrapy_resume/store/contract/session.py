@@ -178,6 +178,9 @@ class Closing:
     """See ``EventReport``."""
     announce: bool = False
     """Somebody listens to the event of the end (``job_closed``); see ``JobStore.closed``."""
+    process: str = ""
+    """An id of the process. If the run completes the job, the store remembers that this process
+    still has to end; see ``JobStore.end_owed``. Empty: that is not asked for."""
 
 
 @dataclass(frozen=True)

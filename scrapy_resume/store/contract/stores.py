@@ -34,6 +34,9 @@ class JobStore(Protocol):
     closed: EventNote | None
     """After ``close``: the event of the end, if it was wanted, to be deleted once it was delivered
     (``Store.delete_events``)."""
+    end_owed: EventNote | None
+    """After a ``close`` that has completed the job: to be deleted once the crawl has come to its
+    end. If it is still there, the process has died before that."""
 
     def commit(self, batch: Batch) -> Committed:
         """Keep a batch, whole or not at all; also a heartbeat."""
@@ -210,6 +213,3 @@ class Store(Protocol):
 
     def delete_events(self, key: JobKey, events: Sequence[int]) -> None:
         """Delete events that were delivered after the end of the run. The job may be gone."""
-
-    def prune(self, name: str, keep: int, forget: Forget = forget_nothing) -> list[JobKey]:
-        """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""

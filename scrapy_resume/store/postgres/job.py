@@ -40,7 +40,7 @@ from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Fence
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.apply import BatchWriter
 from scrapy_resume.store.transaction.arrivals import Transaction
-from scrapy_resume.store.transaction.events import closed, keep_events
+from scrapy_resume.store.transaction.events import closed, end_owed, keep_events
 from scrapy_resume.store.transaction.parking import Death
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.storable_text import as_json
@@ -78,6 +78,7 @@ class PostgresJob:
         self._ending: str | None = None
         """The status of a close that may have been kept, though its answer was lost."""
         self.closed: EventNote | None = None
+        self.end_owed: EventNote | None = None
         self._last: bool | None = None
         self._given_up = False
         self._watch = Watch(session.run, opening)
@@ -323,6 +324,9 @@ class PostgresJob:
         if closing.announce:
             notices = closed(self.session.run, status, closing.reason)
             (self.closed,) = keep_events(tables, (), notices)
+        if status == "completed" and not goes_on and closing.process:
+            owed = end_owed(self.session.run, closing.process)
+            (self.end_owed,) = keep_events(tables, (), owed)
         return status
 
     def _is_open(self) -> bool:

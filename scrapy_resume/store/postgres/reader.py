@@ -157,15 +157,15 @@ class PostgresReader:
             rows = connection.execute(READ["unit_tally"], {"job": job}).fetchall()
         return {**dict.fromkeys(UnitState, 0), **{UnitState(state): n for state, n in rows}}
 
-    def item_payloads(self, key: JobKey) -> Iterator[str]:
-        """The stored items as the codec wrote them, in the order in which they became visible.
+    def items(self, key: JobKey) -> Iterator[tuple[str | None, str]]:
+        """(key or ``None``, item as the codec wrote it), in the order in which they became visible.
 
         A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
         Memory does not grow with the number of items.
         """
         with self._job(key) as (connection, job):
-            for row in _streamed(connection, READ["item_payloads"], {"job": job}):
-                yield row["payload"]
+            for row in _streamed(connection, READ["items"], {"job": job}):
+                yield row["key"], row["payload"]
 
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written; see ``Reader.recorded_texts``."""

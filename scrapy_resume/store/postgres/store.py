@@ -6,7 +6,6 @@ Everything is in one schema, ``scrapy_resume``, which the first run makes. See d
 from __future__ import annotations
 
 import logging
-import math
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,6 @@ from typing import Final
 from psycopg import Connection
 
 from scrapy_resume.errors import (
-    JobError,
     JobExistsError,
     JobLockedError,
     JobNotFoundError,
@@ -225,22 +223,6 @@ class PostgresStore:
         with suppress(JobNotFoundError), self._ready() as connection, connection.transaction():
             tables, _ = self._hold(connection, key)
             tables.delete_events(events)
-
-    def prune(self, name: str, keep: int, forget: Forget = forget_nothing) -> list[JobKey]:
-        """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all."""
-        if keep <= 0:
-            return []
-        pruned = []
-        with self._ready() as connection:
-            values = {"name": storable(name), "keep": keep}
-            found = connection.execute(OPENING["prunable"], values).fetchall()
-        for (number,) in found:
-            try:
-                if self.delete(JobKey(name, number), completed_before=math.inf, forget=forget):
-                    pruned.append(JobKey(name, number))
-            except (JobError, StoreUnavailableError) as error:
-                log.warning("%s#%d is left alone: %s", name, number, error)
-        return sorted(pruned, key=lambda key: key.number)
 
     def _link_of(self, opening: Opening) -> Link:
         """The connections of a run: the server ends a session that is idle within a transaction

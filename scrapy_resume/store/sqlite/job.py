@@ -33,7 +33,7 @@ from scrapy_resume.store.sqlite.reader import reading
 from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, JobRow, Ownership
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.apply import BatchWriter
-from scrapy_resume.store.transaction.events import closed, keep_events
+from scrapy_resume.store.transaction.events import closed, end_owed, keep_events
 from scrapy_resume.store.transaction.parking import Death
 from scrapy_resume.store.transaction.recovery import recover
 from scrapy_resume.store.transaction.storable_text import as_json
@@ -77,6 +77,7 @@ class SqliteJob:
         self._ordered = False
         """There are orders to retry or park requests."""
         self.closed: EventNote | None = None
+        self.end_owed: EventNote | None = None
         self._given_up = False
 
     def commit(self, batch: Batch) -> Committed:
@@ -283,6 +284,9 @@ class SqliteJob:
         if closing.announce:
             notices = closed(self.session.run, status, closing.reason)
             (self.closed,) = keep_events(self._tables, (), notices)
+        if status == "completed" and closing.process:
+            owed = end_owed(self.session.run, closing.process)
+            (self.end_owed,) = keep_events(self._tables, (), owed)
         return status
 
     def _checkpoint(self) -> None:

@@ -169,17 +169,16 @@ class SqliteReader:
             rows = connection.execute(READ["unit_tally"]).fetchall()
         return {UnitState(state): units for state, units in rows}
 
-    def item_payloads(self, key: JobKey) -> Iterator[str]:
-        """The stored items as the codec wrote them, in the order in which they became visible.
+    def items(self, key: JobKey) -> Iterator[tuple[str | None, str]]:
+        """(key or ``None``, item as the codec wrote it), in the order in which they became visible.
 
         A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
         Memory does not grow with the number of items.
         """
         with reading(self.path(key)) as connection:
-            cursor = connection.execute(READ["item_payloads"])
+            cursor = connection.execute(READ["items"])
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
-                for (payload,) in rows:
-                    yield payload
+                yield from rows
 
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written; see ``Reader.recorded_texts``."""

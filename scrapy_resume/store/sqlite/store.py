@@ -7,7 +7,6 @@ The directory has to be on a local disk: SQLite's WAL and the locks do not work 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import sqlite3
 import time
@@ -19,12 +18,10 @@ from pathlib import Path
 from scrapy_resume.disk import sync_directory, sync_file
 from scrapy_resume.errors import (
     ConfigurationError,
-    JobError,
     JobExistsError,
     JobLockedError,
     JobNotFoundError,
     StoreDamagedError,
-    StoreError,
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.backup_kind import backup_kind
@@ -273,23 +270,6 @@ class SqliteStore:
                 finally:
                     connection.close()
 
-    def prune(self, name: str, keep: int, forget: Forget = forget_nothing) -> list[JobKey]:
-        """Delete completed jobs of that name, but for the latest ``keep``; 0 keeps all.
-
-        Under the door lock. Damaged files are left alone.
-        """
-        if keep <= 0:
-            return []
-        completed = [job for job in self._files(name) if self._is_completed(job)]
-        pruned = []
-        for job in completed[:-keep]:
-            try:
-                if _delete(job.path, job.key, math.inf, forget):
-                    pruned.append(job.key)
-            except (JobError, StoreError) as error:
-                log.warning("%s is left alone: %s", job.key, error)
-        return pruned
-
     def _files(self, name: str) -> list[JobFile]:
         with translated(self.directory):
             return job_files(self.directory, name)
@@ -303,14 +283,6 @@ class SqliteStore:
 
     def _summary(self, job: JobFile) -> JobSummary:
         return replace(read_summary(job.path), key=job.key)
-
-    def _is_completed(self, job: JobFile) -> bool:
-        try:
-            summary = self._summary(job)
-        except StoreError as error:
-            log.warning("%s is left alone: %s", job.key, error)
-            return False
-        return summary.status == "completed" and not summary.alive
 
 
 def _owned(path: Path) -> Ownership | None:

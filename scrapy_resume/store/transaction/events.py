@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from scrapy_resume.errors import StoreDamagedError
 from scrapy_resume.model import State
-from scrapy_resume.store.contract import EventNote
+from scrapy_resume.store.contract import END_OWED, EventNote
 from scrapy_resume.store.transaction.units import UnitChanges
 
 REQUEST_EVENTS: Final[Mapping[int, str]] = {
@@ -87,6 +87,11 @@ def opened(run: int, crashed: bool, recovered: int, parked: int) -> list[dict[st
 def closed(run: int, status: str, reason: str) -> list[dict[str, Any]]:
     """The event of a closing."""
     return [{"event": "job_closed", "run": run, "status": status, "reason": reason}]
+
+
+def end_owed(run: int, process: str) -> list[dict[str, Any]]:
+    """The event that the process which has completed the job still has to end its crawl."""
+    return [{"event": END_OWED, "run": run, "process": process}]
 
 
 def noted(rows: Sequence[Sequence[Any]]) -> list[EventNote]:

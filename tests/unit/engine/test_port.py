@@ -51,6 +51,12 @@ class Engine:
     async def close_spider_async(self, *, reason: str) -> None:
         self.close_reasons.append(reason)
 
+    def spider_is_idle(self) -> bool:
+        return True
+
+    def _spider_idle(self) -> None:
+        """Nobody raises ``DontCloseSpider``, and nobody closes the spider."""
+
     def begin_closing(self) -> None:
         self._slot.closing = Deferred()
 

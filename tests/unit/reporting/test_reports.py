@@ -32,6 +32,7 @@ BOOKS = JobSummary(
         pending=3, leased=1, done=4, failed=1, delayed=2, items_stored=9, items_dropped=2
     ),
     metadata={"ticket": 7},
+    arguments={"city": "Rome", "token": "***"},
 )
 
 
@@ -82,7 +83,7 @@ class FakeReader:
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         return {**dict.fromkeys(UnitState, 0), UnitState.partial: 2, UnitState.pending: 1}
 
-    def item_payloads(self, key: JobKey) -> Iterator[str]:
+    def items(self, key: JobKey) -> Iterator[tuple[str | None, str]]:
         yield from ()
 
 
@@ -135,6 +136,7 @@ def test_a_job_is_described_as_the_interface_says():
         "success_rate": 0.8,
         "pages_per_minute": 6.0,
         "items_per_minute": 12.0,
+        "arguments": {"city": "Rome", "token": "***"},
         "metadata": {"ticket": 7},
         "custom": {},
         "expected_total": None,

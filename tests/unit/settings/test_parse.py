@@ -11,6 +11,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+import scrapy
 from scrapy import Spider
 from scrapy.settings import Settings
 
@@ -296,9 +297,17 @@ def test_values_from_a_program_are_part_of_the_name_if_they_always_look_the_same
         "books", {"since": datetime.date(2024, 1, 1)}, None
     )
     with pytest.raises(ConfigurationError, match="RESUME_JOB"):
-        job_name("books", {"session": object()}, None)
-    with pytest.raises(ConfigurationError, match="RESUME_JOB"):
         job_name("books", {"prices": {1: "a", "b": 2}}, None)
+
+
+def test_objects_that_no_other_process_can_know_do_not_count():
+    assert job_name("books", {"session": object()}, None) == "books"
+    assert job_name("books", {"hooks": [print, lambda: 1]}, None) == "books"
+    with_text = job_name("books", {"q": "a function at 0x10"}, None)
+    assert with_text not in {"books", job_name("books", {"q": "a function at 0x11"}, None)}
+    assert job_name("books", {"q": "x", "db": object()}, None) == job_name(
+        "books", {"q": "x"}, None
+    )
 
 
 # -- the item key
@@ -324,6 +333,29 @@ def test_an_item_without_the_field_stands_for_itself():
     assert key({}) is None
     assert key({"isbn": ""}) is None
     assert key({"isbn": None}) is None
+
+
+class Volume(scrapy.Item):
+    isbn = scrapy.Field()
+    title = scrapy.Field()
+
+
+def test_a_field_that_the_first_item_of_a_type_lacks_is_said(caplog):
+    key = parsed(RESUME_ITEM_KEY="isbn,shpo").item_key
+    key({"isbn": "1"})
+    key({"isbn": "2", "shop": 3})
+    key(Book("978"))
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2, "at the first of each type"
+    assert "names 'shpo', and the first dict has no such field (it has 'isbn')" in said[0]
+    assert "the first Book has no such field (it has 'isbn', 'shop')" in said[1]
+
+
+def test_a_field_that_is_declared_and_empty_is_no_typo(caplog):
+    key = parsed(RESUME_ITEM_KEY="isbn").item_key
+    assert key(Volume(title="Emma")) is None
+    assert key({"isbn": None}) is None
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("given", [["isbn", "shop"], "isbn,shop", '["isbn", "shop"]'])

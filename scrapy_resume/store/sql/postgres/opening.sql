@@ -416,12 +416,6 @@ UPDATE scrapy_resume.job SET
     completed_at = CASE WHEN %(status)s = 'completed' THEN %(now)s END
 WHERE id = %(job)s;
 
--- name: prunable
--- Completed jobs of a name, the latest first.
-SELECT number FROM scrapy_resume.job
-WHERE name = %(name)s AND status = 'completed'
-ORDER BY number DESC OFFSET %(keep)s;
-
 -- name: completed_at
 -- When the job was completed.
 SELECT completed_at FROM scrapy_resume.job WHERE id = %(job)s;

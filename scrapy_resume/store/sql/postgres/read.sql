@@ -72,9 +72,9 @@ ORDER BY abs(c.unit) LIMIT %(count)s;
 SELECT state, sum(units)::bigint FROM scrapy_resume.unit_tally
 WHERE job = %(job)s GROUP BY state;
 
--- name: item_payloads
--- The stored items, in the order in which they became visible.
-SELECT payload FROM scrapy_resume.item WHERE job = %(job)s ORDER BY id;
+-- name: items
+-- The stored items and their keys, in the order in which they became visible.
+SELECT key, payload FROM scrapy_resume.item WHERE job = %(job)s ORDER BY id;
 
 -- name: failures
 -- The requests that failed last, by error, each with the first of their URLs; through the list of

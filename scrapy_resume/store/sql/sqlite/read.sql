@@ -47,9 +47,9 @@ ORDER BY c.state, abs(c.unit) LIMIT :count;
 -- How many units are in each state.
 SELECT state, units FROM unit_tally;
 
--- name: item_payloads
--- The stored items, in the order in which they became visible.
-SELECT payload FROM item ORDER BY id;
+-- name: items
+-- The stored items and their keys, in the order in which they became visible.
+SELECT key, payload FROM item ORDER BY id;
 
 -- name: failures
 -- The requests that failed last, by error, each with the first of their URLs; through the index on

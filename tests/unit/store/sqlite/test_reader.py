@@ -120,22 +120,22 @@ def test_a_snapshot_stays_as_it_was_while_the_crawl_goes_on(
                 ],
             )
         )
-    payloads = reader.item_payloads(KEY)
-    first = next(payloads)
+    items = reader.items(KEY)
+    first = next(items)
     replaced = [ItemRecord(n, "new", f"k{n}") for n in range(1, 2001)]
     last = Finish(id=3000, state=State.done, attempts=1, items=replaced, tombstone=admission(3000))
     job.commit(Batch(next_id=3001, finishes=[last]))
-    assert [first, *payloads] == [str(n) for n in range(1, 2001)]
-    assert set(reader.item_payloads(KEY)) == {"new"}
+    assert [first, *items] == [(f"k{n}", str(n)) for n in range(1, 2001)]
+    assert {payload for _, payload in reader.items(KEY)} == {"new"}
     job.close(Closing("completed", "finished"))
 
 
 def test_a_reader_that_leaves_early_lets_go_of_the_file(
     job: SqliteJob, reader: SqliteReader, tmp_path: Path
 ) -> None:
-    payloads = reader.item_payloads(KEY)
-    next(payloads)
-    payloads.close()
+    items = reader.items(KEY)
+    next(items)
+    items.close()
     job.close(Closing("paused", "shutdown"))
     assert not (tmp_path / "books#1.sqlite3-wal").exists()
 
@@ -143,10 +143,10 @@ def test_a_reader_that_leaves_early_lets_go_of_the_file(
 def test_a_reader_in_the_middle_does_not_hold_up_a_close(
     job: SqliteJob, reader: SqliteReader
 ) -> None:
-    payloads = reader.item_payloads(KEY)
-    next(payloads)
+    items = reader.items(KEY)
+    next(items)
     job.close(Closing("paused", "shutdown"))
-    assert list(payloads) == ["b"]
+    assert [payload for _, payload in items] == ["b"]
 
 
 def test_a_renamed_file_is_the_job_of_its_new_name(job: SqliteJob, reader: SqliteReader) -> None:
@@ -175,7 +175,7 @@ def test_what_is_not_there_is_not_created(reader: SqliteReader, tmp_path: Path) 
         with pytest.raises(JobNotFoundError):
             ask(KEY)
     with pytest.raises(JobNotFoundError):
-        next(reader.item_payloads(KEY))
+        next(reader.items(KEY))
     assert list(tmp_path.iterdir()) == []
     assert SqliteReader(tmp_path / "nowhere").keys() == []
 
