@@ -118,10 +118,16 @@ def ordinary_identity(fingerprint: bytes) -> bytes:
     return digest(b"fingerprint", fingerprint)
 
 
-def child_identity(parent: bytes, fingerprint: bytes) -> bytes:
+def distinction_of(fingerprint: bytes, telling: bytes) -> bytes:
+    """What a ``dont_filter`` request is known by among those of its parent: its fingerprint, and
+    what tells it apart from others that have it (``Codec.telling_text``)."""
+    return digest(b"distinction", fingerprint, telling) if telling else fingerprint
+
+
+def child_identity(parent: bytes, distinction: bytes) -> bytes:
     """What ``occurrence_identity`` starts from, for the ``dont_filter`` requests of a parent that
-    have this fingerprint."""
-    return digest(b"child", parent, fingerprint)
+    have this distinction (``distinction_of``, or ``key_of_ones_own``)."""
+    return digest(b"child", parent, distinction)
 
 
 def occurrence_identity(base: bytes, occurrence: int) -> bytes:

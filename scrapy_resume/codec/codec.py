@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scrapy import Request
 
 from scrapy_resume.codec.callables import Callables
+from scrapy_resume.codec.distinction import differing_fields, telling_text
 from scrapy_resume.codec.json_text import TAG_MARK, dumps, loads, plain_text, refuse_long
 from scrapy_resume.codec.registered_codecs import registered_types
 from scrapy_resume.codec.requests import check_layout, request_from_text, request_text
@@ -85,6 +86,17 @@ class Codec:
         exists, and StoreDamagedError for text that no codec wrote.
         """
         return request_from_text(self._reader, url, payload, priority)
+
+    def telling_text(self, request: Request) -> bytes:
+        """What tells the request apart from others with its fingerprint, as canonical bytes; empty:
+        nothing does. Of what cannot be serialized only the type counts."""
+        return telling_text(self._requests, request)
+
+    @staticmethod
+    def differing_fields(payload: str, other: str) -> list[str]:
+        """The names of the fields and keys that tell two recorded requests with equal fingerprints
+        apart. Raises StoreDamagedError."""
+        return differing_fields(payload, other)
 
     def encode_value(self, value: Any) -> str:
         """The text of any value. Raises NotRecordableError, which names the path in the value, the

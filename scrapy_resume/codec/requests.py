@@ -51,6 +51,9 @@ _MUTABLE = {name: type(value) for name, value in _FRESH.items() if type(value) i
 _MAKES_HEADERS = _FRESH.get(_ATTRIBUTE["headers"]) is not None
 
 _read_common: Callable[[Request], Any] = attrgetter(*(_ATTRIBUTE[name] for name in _COMMON))
+_read_telling: Callable[[Request], Any] = attrgetter(
+    *(_ATTRIBUTE[name] for name in ("callback", "errback", "cb_kwargs", "meta"))
+)
 _read_rare: Callable[[Request], Any] = attrgetter(*(_ATTRIBUTE[name] for name in _RARE))
 _FRESH_RARE = tuple(_FRESH.get(_ATTRIBUTE[name]) for name in _RARE)
 # Whether a plain request may have more than these fields: versions of Scrapy without slots, or
@@ -69,6 +72,12 @@ def check_layout() -> None:
             f"scrapy.Request does not keep {', '.join(missing)} any more; use a version of Scrapy "
             "that this version of scrapy-resume supports"
         )
+
+
+def telling_fields(request: Request) -> tuple[Any, Any, Any, Any]:
+    """(callback, errback, cb_kwargs, meta), which tell requests with equal fingerprints apart.
+    Empty ones may be ``None``."""
+    return _read_telling(request)  # type: ignore[no-any-return]
 
 
 def request_text(writer: Writer, request: Request) -> str:

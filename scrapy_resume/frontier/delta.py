@@ -24,11 +24,17 @@ ALWAYS_FETCHED: Final = "resume_delta"
 """The key of ``meta`` that is ``False`` for a request that must not be skipped."""
 
 
+def own_key(request: Request) -> bytes | None:
+    """The key that the user has set, as an identity; ``None``: none. It also stands in for what a
+    request with ``dont_filter`` is known by between runs."""
+    own = request.meta.get(KEY)
+    return None if own is None else key_of_ones_own(own)
+
+
 def given_key(request: Request, fingerprint: bytes, identity: bytes) -> bytes | None:
     """The key that a request leaves for later numbers of the job, if it gives items; ``None``: its
     identity is the key."""
-    own = request.meta.get(KEY)
-    key = ordinary_identity(fingerprint) if own is None else key_of_ones_own(own)
+    key = own_key(request) or ordinary_identity(fingerprint)
     return None if key == identity else key
 
 

@@ -61,22 +61,23 @@ class DupeFilter:
         return page if page == identity or not request.dont_filter else None
 
     def of_unfiltered(
-        self, parent: Row | None, fingerprint: bytes, *, every_run: bool
+        self, parent: Row | None, distinction: bytes, *, every_run: bool
     ) -> tuple[bytes, bool]:
         """(identity, whether the store counts equal ones) of a request with ``dont_filter``.
 
-        ``parent``: the row that yielded it; ``None``: unknown.
+        ``parent``: the row that yielded it; ``None``: unknown. ``distinction``: what is equal for
+        requests that only their order tells apart.
         """
         if parent is None:
             # No replay yields it again, so each one is a new request.
             return os.urandom(20), False
         if every_run:
-            base, occurrence = parent.next_occurrence(fingerprint, b"every run")
+            base, occurrence = parent.next_occurrence(distinction, b"every run")
             return self.in_this_run(occurrence_identity(base, occurrence)), False
         if parent.id == START or parent.kind is Kind.start_item:
             # The store counts equal items of start(), and the equal requests of these, too.
-            return child_identity(parent.key, fingerprint), True
-        return occurrence_identity(*parent.next_occurrence(fingerprint)), False
+            return child_identity(parent.key, distinction), True
+        return occurrence_identity(*parent.next_occurrence(distinction)), False
 
     def has(self, identity: bytes, *, skippable: bool = False) -> bool:
         """Whether an identity is known here. ``skippable``: a delta crawl may skip the request, so

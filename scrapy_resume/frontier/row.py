@@ -169,9 +169,9 @@ class Row:
             return digest(_ROW, self.id.to_bytes(8, "big"))
         return self.identity
 
-    def next_occurrence(self, fingerprint: bytes, namespace: bytes = b"") -> tuple[bytes, int]:
-        """(base identity, n): the row's n-th ``dont_filter`` child with that fingerprint."""
-        base = child_identity(namespace + self.key, fingerprint)
+    def next_occurrence(self, distinction: bytes, namespace: bytes = b"") -> tuple[bytes, int]:
+        """(base identity, n): the row's n-th ``dont_filter`` child with that distinction."""
+        base = child_identity(namespace + self.key, distinction)
         if self.occurrences is None:
             self.occurrences = {}
         occurrence = self.occurrences.get(base, 0)

@@ -1,9 +1,12 @@
 """Admits the requests that reach the scheduler: identifies, deduplicates, serializes, places them.
 
 The identity of an ordinary request is its fingerprint. That of a request with ``dont_filter`` is
-derived from its parent, its fingerprint, and its number among the parent's equal requests. So it
-runs as often as in plain Scrapy, and a replay of the parent does not add it again. Equal requests
-of ``start()`` are counted by the store, so that no list of them grows in memory.
+derived from its parent, its fingerprint, its callback and errback, its ``cb_kwargs`` and the user's
+own ``meta`` (see ``codec.distinction``), and its number among the parent's requests that are equal
+in all of these. So it runs as often as in plain Scrapy, a replay of the parent does not add it
+again, and the order in which the parent yields it does not matter. ``meta["resume_key"]`` stands in
+for all that is the request's own. Equal requests of ``start()`` are counted by the store, so that
+no list of them grows in memory.
 
 A request that cannot be serialized runs from memory. Its anchor, the nearest recorded row above
 it, stays open until the request and all unrecorded requests below it are finished (see
@@ -16,7 +19,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from scrapy_resume.errors import NotRecordableError
-from scrapy_resume.frontier.delta import given_key, may_be_skipped
+from scrapy_resume.frontier.delta import given_key, may_be_skipped, own_key
 from scrapy_resume.frontier.every_run import is_for_every_run
 from scrapy_resume.frontier.retries import retries_of
 from scrapy_resume.frontier.row import (
@@ -31,6 +34,7 @@ from scrapy_resume.model import (
     NO_PARENT,
     START,
     State,
+    distinction_of,
     occurrence_identity,
     ordinary_identity,
     skipped_identity,
@@ -58,6 +62,8 @@ class _Arrival(NamedTuple):
     fingerprint: bytes
     identity: bytes
     """Empty for a request with ``dont_filter``."""
+    distinction: bytes
+    """Of a request with ``dont_filter``; see ``model.distinction_of``."""
     every_run: bool
     skippable: bool
     """A delta crawl may skip it."""
@@ -104,7 +110,7 @@ class Admissions:
         fingerprint = self.dupefilter.fingerprint(request)
         ordinary = self.dupefilter.filters(request)
         skippable = self._delta and not every_run and may_be_skipped(request, parent)
-        identity = b""
+        identity = distinction = b""
         if ordinary:
             identity = ordinary_identity(fingerprint)
             if every_run:
@@ -112,7 +118,11 @@ class Admissions:
             if self.dupefilter.has(identity, skippable=skippable):
                 self._log.duplicate(request)
                 return False
-        arrival = _Arrival(request, parent, fingerprint, identity, every_run, skippable)
+        else:
+            distinction = self._distinction(request, fingerprint)
+        arrival = _Arrival(
+            request, parent, fingerprint, identity, distinction, every_run, skippable
+        )
         try:
             payload = self._codec.encode_request(request)
         except NotRecordableError as error:
@@ -120,6 +130,13 @@ class Admissions:
         else:
             self._record(arrival, payload)
         return True
+
+    def _distinction(self, request: Request, fingerprint: bytes) -> bytes:
+        """See ``model.distinction_of``."""
+        own = own_key(request)
+        if own is not None:
+            return own
+        return distinction_of(fingerprint, self._codec.telling_text(request))
 
     def restore(self, row: Row) -> Request:
         """Deserialize the request of a row that was leased. Raises what the codec raises."""
@@ -133,11 +150,11 @@ class Admissions:
 
     def _record(self, arrival: _Arrival, payload: str) -> None:
         """Add an arrival to the batch. It becomes a row when the store has accepted it."""
-        request, parent, fingerprint, identity, every_run, skippable = arrival
+        request, parent, fingerprint, identity, distinction, every_run, skippable = arrival
         known_here, counted = identity, False
         if not identity:
             identity, counted = self.dupefilter.of_unfiltered(
-                parent, fingerprint, every_run=every_run
+                parent, distinction, every_run=every_run
             )
         row_id = self._ids.new()
         slot = self._placement.slot_of(request)
@@ -173,7 +190,7 @@ class Admissions:
 
     def _run_from_memory(self, arrival: _Arrival, error: NotRecordableError) -> None:
         """Create the row of an arrival that cannot be serialized, because of ``error``."""
-        request, parent, fingerprint, identity, every_run, skippable = arrival
+        request, parent, fingerprint, identity, distinction, every_run, skippable = arrival
         row_id = self._ids.new()
         self._log.memory_only(request, parent, error)
         row = Row(row_id, identity, recorded=False)
@@ -183,7 +200,7 @@ class Admissions:
         elif parent is None:
             row.identity = os.urandom(20)
         else:
-            row.identity = occurrence_identity(*parent.next_occurrence(fingerprint, b"memory"))
+            row.identity = occurrence_identity(*parent.next_occurrence(distinction, b"memory"))
         row.given_key = given_key(request, fingerprint, row.identity)
         row.may_be_skipped = skippable
         row.not_before = self._placement.not_before(request, parent)
