@@ -59,8 +59,10 @@ class ResumeSpiderMiddleware:
                     run.hooks.start_yields(output)
                     yield output
                     run.hooks.uncaught.check_start()
-                elif output is None or await self._admit_item(output):
+                elif output is None:
                     yield output
+                elif (item := await self._admit_item(output)) is not None:
+                    yield item
             exhausted = True
         except CloseSpider:
             raise
@@ -86,19 +88,21 @@ class ResumeSpiderMiddleware:
                 raise StartInterruptedError(f"start() was ended by {describe(error)}") from error
             yield output
 
-    async def _admit_item(self, item: Any) -> bool:
-        """Whether the item is to pass the pipelines: it is new, and can be serialized."""
+    async def _admit_item(self, item: Any) -> Any:
+        """The item that is to pass the pipelines: it is new, and can be serialized; ``None``: none
+        is."""
         run = self._run
         stats = run.crawler.stats
         assert stats is not None
         try:
-            row = await run.tracker.start.admit_item(item)
+            admitted = await run.tracker.start.admit_item(item)
         except ItemNotRecordableError as error:
             stats.inc_value("resume/items/not_recordable")
             logger.error("An item of start() cannot be serialized, and is left out: %s", error)
-            return False
-        if row is None:
+            return None
+        if admitted is None:
             stats.inc_value("resume/start/known")
-            return False
-        run.hooks.tag(item, row)
-        return True
+            return None
+        new, row = admitted
+        run.hooks.tag(new, row)
+        return new

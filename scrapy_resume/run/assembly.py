@@ -44,6 +44,8 @@ from scrapy_resume.tracking.held import HeldRequests
 from scrapy_resume.tracking.items import OpenItems
 from scrapy_resume.tracking.row_ids import IdSequence
 from scrapy_resume.tracking.start import Start
+from scrapy_resume.tracking.start_history import StartHistory
+from scrapy_resume.tracking.start_list import StartList
 from scrapy_resume.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -119,10 +121,22 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     )
     items = OpenItems(session.job, codec, stats, settings.item_key, committer, clock)
     ids = IdSequence(session.ids, committer)
-    start = Start(ids, codec, committer, clock, began=session.began)
+    history = StartHistory(job, thread, committer, clock)
+    start = Start(ids, codec, committer, clock, history, began=session.began)
     backoff = Backoff(settings.retry_delay_seconds, settings.retry_delay_max_seconds, clock)
     placement = Placement(plan.order, frontier, backoff, engine)
-    admissions = _admissions(plan, ids, placement, dispatcher, committer)
+    start_list = StartList(history, stats, codec.differing_fields, began=session.began)
+    log = ArrivalLog(stats, ScrapyDrops(crawler), start_list)
+    admissions = Admissions(
+        ids,
+        codec,
+        _dupefilter(plan),
+        placement,
+        dispatcher,
+        committer,
+        log,
+        delta=session.delta,
+    )
     held = HeldRequests(stats)
     tracker = Tracker(
         session.counts, dispatcher, admissions, items, start, workers, committer, held
@@ -153,27 +167,6 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         custom_stats=CustomStats(stats, spider, session.progress.expected_total, clock.monotonic),
         signal_sender=SignalSender(crawler, session.job, tracker, clock),
         listeners=CommitListeners(session, tracker),
-    )
-
-
-def _admissions(
-    plan: CrawlPlan,
-    ids: IdSequence,
-    placement: Placement,
-    dispatcher: Dispatcher,
-    committer: Committer,
-) -> Admissions:
-    stats = plan.crawler.stats
-    assert stats is not None
-    return Admissions(
-        ids,
-        plan.codec,
-        _dupefilter(plan),
-        placement,
-        dispatcher,
-        committer,
-        ArrivalLog(stats, ScrapyDrops(plan.crawler)),
-        delta=plan.job.session.delta,
     )
 
 

@@ -109,6 +109,7 @@ class BatchSync:
     def _settle_arrivals(self, batch: Batch, answer: Committed) -> set[str]:
         """Settle arrivals as new, duplicate or skipped. Returns the slots that they belong to."""
         admissions = self._admissions
+        start_list = admissions.start_list
         touched = set()
         for arrival in batch.arrivals:
             known = arrival.id in answer.duplicates
@@ -118,6 +119,8 @@ class BatchSync:
             if (question := self._tracker.start.answers.pop(arrival.id, None)) is not None:
                 question.set(not known)
                 continue
+            if start_list.expected:
+                start_list.settle(arrival.id, known=known)
             self._frontier.settle(arrival.slot)
             if self._tracker.frozen:
                 continue

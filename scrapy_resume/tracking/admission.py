@@ -93,6 +93,7 @@ class Admissions:
         self._dispatcher = dispatcher
         self._committer = committer
         self._log = log
+        self.start_list = log.start_list
         self._delta = delta
         """The job skips requests that gave items in earlier numbers of the job."""
         self.expected = dispatcher.expected
@@ -184,6 +185,8 @@ class Admissions:
             self.dupefilter.add(skipped_identity(known_here) if skippable else known_here)
         if every_run:
             self._frontier.every_run.arrived(row_id)
+        if counted and distinction != fingerprint and own_key(request) is None:
+            self.start_list.expect(row_id, request.url, payload)
         self._frontier.expect(slot)
         self.expected[row_id] = request
         self._committer.begin_entry().arrivals.append(admission)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from scrapy_resume.errors import NotRecordableError
     from scrapy_resume.frontier.row import Row
+    from scrapy_resume.tracking.start_list import StartList
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -31,7 +32,8 @@ class Drops(Protocol):
 class ArrivalLog:
     """Reports arrivals that are not admitted as usual."""
 
-    def __init__(self, stats: StatsCollector, drops: Drops) -> None:
+    def __init__(self, stats: StatsCollector, drops: Drops, start_list: StartList) -> None:
+        self.start_list = start_list
         self._stats = stats
         self._drops = drops
         self._memory_only = MemoryOnlyLog(stats)

@@ -13,19 +13,37 @@ if TYPE_CHECKING:
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.ports.clock import Clock, Waiter
     from scrapy_resume.tracking.row_ids import IdSequence
+    from scrapy_resume.tracking.start_history import StartHistory
 
 START_BELOW_LIMIT: Final = 2_000
 """Unfinished items and unrecorded requests of ``start()`` at which it waits (backpressure)."""
+
+HELD_LIMIT: Final = 1_000
+"""Items of which it is not decided yet whether an earlier run gave them with other contents."""
 
 
 class Start:
     """Tracks what ``start()`` has yielded, until all of it is finished."""
 
     def __init__(
-        self, ids: IdSequence, codec: Codec, committer: Committer, clock: Clock, *, began: bool
+        self,
+        ids: IdSequence,
+        codec: Codec,
+        committer: Committer,
+        clock: Clock,
+        history: StartHistory,
+        *,
+        began: bool,
     ) -> None:
         """``began``: this run has begun the job, so no earlier run knows any item."""
         self._began = began
+        self._history = history
+        self._earlier: int | None = None
+        """How many items earlier runs gave and this run has not given yet; ``None``: not asked."""
+        self._met = 0
+        """How many items this run has given that earlier runs gave with the same contents."""
+        self._held: list[tuple[Any, Row]] = []
+        """Items with unknown contents that may be those of earlier runs."""
         self._ids = ids
         self._codec = codec
         self._committer = committer
@@ -44,22 +62,49 @@ class Start:
         self._room: Waiter[None] | None = None
         self._frozen = False
 
-    async def admit_item(self, item: Any) -> Row | None:
-        """The row of an item that ``start()`` yielded; ``None``: it must not go to the pipelines,
-        since an earlier run has stored it, or the run is being shut down.
+    async def admit_item(self, item: Any) -> tuple[Any, Row] | None:
+        """The next item that goes to the pipelines, and its row, when ``start()`` yields ``item``;
+        ``None``: none does, since an earlier run has given it, or the run is being shut down.
+
+        If ``start()`` came to its end in an earlier run, as many items as it gave then are known,
+        whatever they hold: a time stamp makes no item new. So an item with unknown contents is held
+        back until there are more of them than earlier items that were not met again.
 
         Raises ``ItemNotRecordableError``.
         """
         content = self._codec.encode_item(item).encode("utf-8", "surrogatepass")
         row = Row(self._ids.new(), digest(b"start item", content), recorded=False, parent=START)
         row.kind = Kind.start_item
-        if self._frozen or not await self._is_new(row):
+        if self._frozen:
             return None
+        is_new = await self._is_new(row)
+        if not self._history.exhausted:
+            return self._admitted(item, row) if is_new and not self._frozen else None
+        if is_new:
+            if self._earlier is None:
+                self._earlier = await self._history.item_count()
+            self._held.append((item, row))
+        else:
+            self._met += 1
+        return self._surplus()
+
+    def _surplus(self) -> tuple[Any, Row] | None:
+        """The latest item that is held back, if there are more than may be earlier ones."""
+        if self._earlier is None or self._frozen:
+            return None
+        if len(self._held) > max(self._earlier - self._met, 0):
+            return self._admitted(*self._held.pop())
+        if len(self._held) > HELD_LIMIT:
+            del self._held[0]
+            self._earlier -= 1
+        return None
+
+    def _admitted(self, item: Any, row: Row) -> tuple[Any, Row]:
         row.in_engine = True
         row.anchor = self.row
         self.row.open_below += 1
         self.items_in_hand += 1
-        return row
+        return item, row
 
     def orphan_item(self) -> Row:
         """A row for an item of unknown origin. It is stored when it has passed the pipelines."""

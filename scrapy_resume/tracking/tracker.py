@@ -272,6 +272,7 @@ class Tracker:
         self.start.over = True
         self._workers.starting = False
         self.stop_awaiting_every_run()
+        self.admissions.start_list.start_ended()
         if exhausted and not self.frozen:
             self.start.finish()
         self.wake()

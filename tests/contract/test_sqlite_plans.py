@@ -83,6 +83,7 @@ WHOLE = {
     "failures": "what has failed, sorted by error; bounded",
     "statuses": "the last requests, sorted by HTTP status; bounded",
     "hosts": "the last requests, sorted by slot; bounded",
+    "start_items": "all items of start(); asked at most once in a run, of a job with such items",
     "attach_earlier": "another file",
     "detach_earlier": "another file",
     "carry_given": "all that gave items, of a whole job",

@@ -81,6 +81,13 @@ class JobStore(Protocol):
     def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
         """The first ``count`` items with ids above ``item_id`` and up to ``through``."""
 
+    def start_items(self) -> int:
+        """How many items of ``start()`` the job has. Reads the whole job: to be asked once."""
+
+    def starts_not_met(self, count: int) -> list[tuple[str, str]]:
+        """(URL, payload) of the first ``count`` requests that ``start()`` yielded in earlier runs,
+        and has not yielded in this one. May read the whole job: to be asked once."""
+
     def close(self, closing: Closing) -> str:
         """Release the leased rows, write how the run ended, give the job up.
 

@@ -24,6 +24,7 @@ from scrapy_resume.store.contract import (
 )
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.dead_workers import Watch
+from scrapy_resume.store.postgres.earlier_starts import EarlierStarts
 from scrapy_resume.store.postgres.other_workers import OtherWorkers
 from scrapy_resume.store.postgres.processes import Presence
 from scrapy_resume.store.postgres.recovery import (
@@ -56,7 +57,7 @@ class UnconfirmedCommit(NamedTuple):
     committed: Committed
 
 
-class PostgresJob:
+class PostgresJob(EarlierStarts):
     """A job that this run works on. ``commit`` is the only write between opening and closing."""
 
     session: Session

@@ -36,6 +36,7 @@ from scrapy_resume.store.transaction.apply import BatchWriter
 from scrapy_resume.store.transaction.events import closed, end_owed, keep_events
 from scrapy_resume.store.transaction.parking import Death
 from scrapy_resume.store.transaction.recovery import recover
+from scrapy_resume.store.transaction.selection import UNRECORDED
 from scrapy_resume.store.transaction.storable_text import as_json
 
 
@@ -140,6 +141,18 @@ class SqliteJob:
         with translated(self.path, self._holder):
             cursor = self._connected().execute(COMMIT["items_after"], (item_id, through, count))
             return [StoredItem(*row) for row in cursor]
+
+    def start_items(self) -> int:
+        """How many items of ``start()`` the job has."""
+        with translated(self.path, self._holder):
+            ((count,),) = self._connected().execute(COMMIT["start_items"]).fetchall()
+        return int(count)
+
+    def starts_not_met(self, count: int) -> list[tuple[str, str]]:
+        """Requests of ``start()`` in earlier runs; see ``JobStore``."""
+        values = {"run": self.session.run, "count": count, "unrecorded": UNRECORDED}
+        with translated(self.path, self._holder):
+            return list(self._connected().execute(COMMIT["starts_not_met"], values))
 
     def close(self, closing: Closing) -> str:
         """Release the leased rows, write how the run ended, give the job up.

@@ -14,6 +14,7 @@ from scrapy_resume.frontier.row import Row
 from scrapy_resume.model import START
 from scrapy_resume.tracking.arrival_log import ArrivalLog
 from scrapy_resume.tracking.memory_only import KINDS
+from scrapy_resume.tracking.start_list import StartList
 
 REQUEST = Request("http://a.test/1")
 ERROR = NotRecordableError("callback is a lambda")
@@ -30,7 +31,7 @@ class Bench:
     def __init__(self) -> None:
         self.stats = Stats()
         self.reported: list[tuple[str, Request]] = []
-        self.log = ArrivalLog(cast(StatsCollector, self.stats), self)
+        self.log = ArrivalLog(cast(StatsCollector, self.stats), self, cast(StartList, None))
 
     def log_duplicate(self, request: Request) -> None:
         self.reported.append(("duplicate", request))

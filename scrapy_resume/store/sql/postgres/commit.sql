@@ -225,6 +225,24 @@ ON CONFLICT (job, key) WHERE key IS NOT NULL DO UPDATE SET
     id = DEFAULT, run = excluded.run, request = excluded.request,
     occurrence = excluded.occurrence, payload = excluded.payload;
 
+-- name: start_items
+-- How many items start() has given, in all runs. Reads all rows of the job.
+SELECT count(*) FROM scrapy_resume.request
+WHERE job = %(job)s AND kind = 1 AND parent = 0;
+
+-- name: starts_not_met
+-- The first requests that start() yielded in earlier runs, and has not yielded in this one. Through
+-- the key: such rows are the first of a job, mostly.
+SELECT r.url, r.payload FROM scrapy_resume.request AS r
+WHERE
+    r.job = %(job)s AND r.kind = 0 AND r.parent = 0 AND r.every_run = 0
+    AND r.payload <> %(unrecorded)s
+    AND EXISTS (
+        SELECT 1 FROM scrapy_resume.seen AS s
+        WHERE s.job = r.job AND s.identity = r.identity AND s.run < %(run)s
+    )
+ORDER BY r.id LIMIT %(count)s;
+
 -- name: items_after
 -- Items in order, for feeds.
 SELECT id, payload FROM scrapy_resume.item

@@ -277,6 +277,22 @@ ON CONFLICT (key) DO UPDATE SET record = excluded.record;
 -- Items in order, for feeds.
 SELECT id, payload FROM item WHERE id > ? AND id <= ? ORDER BY id LIMIT ?;
 
+-- name: start_items
+-- How many items start() has given, in all runs. Reads the whole table.
+SELECT count(*) FROM request WHERE kind = 1 AND parent = 0;
+
+-- name: starts_not_met
+-- The first requests that start() yielded in earlier runs, and has not yielded in this one. Through
+-- the key: such rows are the first of a job, mostly.
+SELECT
+    coalesce((SELECT text FROM beginning WHERE id = r.beginning), '') || r.url,
+    coalesce((SELECT text FROM payload WHERE id = r.shared), r.payload)
+FROM request AS r
+WHERE
+    r.id > 0 AND r.kind = 0 AND r.parent = 0 AND r.every_run = 0 AND r.run < :run
+    AND r.payload <> :unrecorded
+ORDER BY r.id LIMIT :count;
+
 -- name: keep_minute
 -- What the commit adds to its minute, if it adds anything; comes before the run's own row, which
 -- has the pages so far.
