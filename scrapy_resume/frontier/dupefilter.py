@@ -98,6 +98,18 @@ class DupeFilter:
             self._lasting_keys[identity] = lasting
         return identity
 
+    def set_lasting_key(self, identity: bytes, key: bytes) -> None:
+        """The key of a request that is fetched in every run, if it is not its lasting identity."""
+        if identity in self._lasting_keys:
+            self._lasting_keys[identity] = key
+
+    def redirected_in_this_run(self, lasting: bytes) -> bytes:
+        """The identity, in this run, of the target of a redirect of such a request. The row keeps
+        its key."""
+        identity = self.in_this_run(lasting)
+        self._lasting_keys.pop(identity, None)
+        return identity
+
     def lasting_key(self, identity: bytes) -> bytes | None:
         """Take out the key of a request that is fetched in every run; ``None``: it is not such a
         request."""

@@ -1,14 +1,25 @@
-"""``meta["resume_every_run"]``: requests that each run fetches before all others (a login)."""
+"""``meta["resume_every_run"]``: requests that each run fetches before all others (a login).
+
+What the callback of such a request yields and is no GET belongs to it: the form of a login page is
+useless without its answer. It is a request of every run too, unless its own ``resume_every_run`` is
+false. Forms have values that differ in each run (a token), so their key is derived without those.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from scrapy_resume.model import digest
+
 if TYPE_CHECKING:
     from scrapy import Request
 
+    from scrapy_resume.frontier.row import Row
+
 EVERY_RUN_KEY: Final = "resume_every_run"
 """The key of ``meta``."""
+
+_READS: Final = frozenset({"GET", "HEAD"})
 
 AWAITED_SECONDS: Final = 5.0
 """How long a resumed run waits for such requests if earlier runs had some. They may never arrive: a
@@ -18,6 +29,23 @@ callback yielded them, or ``start()`` waits for something itself."""
 def is_for_every_run(request: Request) -> bool:
     """Whether a request is fetched in each run, and before others."""
     return bool(request.meta.get(EVERY_RUN_KEY))
+
+
+def belongs_to_every_run(request: Request, parent: Row | None) -> bool:
+    """Whether a request is fetched in each run since ``parent`` (``None``: unknown) is, whose
+    callback yielded it."""
+    return (
+        parent is not None
+        and parent.every_run
+        and request.method not in _READS
+        and EVERY_RUN_KEY not in request.meta
+    )
+
+
+def form_of(request: Request) -> bytes:
+    """What is the same in each run of a request that belongs to another one: the method, and the
+    URL without its query."""
+    return digest(b"form", request.method.encode(), request.url.partition("?")[0].encode())
 
 
 class EveryRunGate:

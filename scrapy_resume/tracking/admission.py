@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scrapy_resume.errors import NotRecordableError
 from scrapy_resume.frontier.delta import given_key, may_be_skipped, own_key
-from scrapy_resume.frontier.every_run import is_for_every_run
+from scrapy_resume.frontier.every_run import belongs_to_every_run, form_of, is_for_every_run
 from scrapy_resume.frontier.retries import retries_of
 from scrapy_resume.frontier.row import (
     Row,
@@ -107,7 +107,8 @@ class Admissions:
         Returns False if the request is known to be a duplicate. The store finds other duplicates
         later: see ``found_duplicate``.
         """
-        every_run = is_for_every_run(request)
+        form = belongs_to_every_run(request, parent)
+        every_run = form or is_for_every_run(request)
         fingerprint = self.dupefilter.fingerprint(request)
         ordinary = self.dupefilter.filters(request)
         skippable = self._delta and not every_run and may_be_skipped(request, parent)
@@ -119,8 +120,10 @@ class Admissions:
             if self.dupefilter.has(identity, skippable=skippable):
                 self._log.duplicate(request)
                 return False
+            if form:
+                self._name_form(request, parent, identity)
         else:
-            distinction = self._distinction(request, fingerprint)
+            distinction = form_of(request) if form else self._distinction(request, fingerprint)
         arrival = _Arrival(
             request, parent, fingerprint, identity, distinction, every_run, skippable
         )
@@ -138,6 +141,12 @@ class Admissions:
         if own is not None:
             return own
         return distinction_of(fingerprint, self._codec.telling_text(request))
+
+    def _name_form(self, request: Request, parent: Row | None, identity: bytes) -> None:
+        """Give a form that every run sends a key that does not depend on what is in it."""
+        assert parent is not None
+        base, occurrence = parent.next_occurrence(form_of(request), b"every run")
+        self.dupefilter.set_lasting_key(identity, occurrence_identity(base, occurrence))
 
     def restore(self, row: Row) -> Request:
         """Deserialize the request of a row that was leased. Raises what the codec raises."""
@@ -246,7 +255,10 @@ class Admissions:
         is_repeat, row.repeat = row.repeat is request, None
         if self.dupefilter.filters(request) and not is_repeat:
             identity = ordinary_identity(self.dupefilter.fingerprint(request))
-            if self.dupefilter.has(identity):
+            known = self.dupefilter.has(identity)
+            if row.every_run:
+                identity = self.dupefilter.redirected_in_this_run(identity)
+            if known or self.dupefilter.has(identity):
                 self._log.duplicate(request)
                 row.reset_outcome()
                 row.set_outcome(State.ignored, "duplicate")
