@@ -94,3 +94,10 @@ async def test_an_item_that_raises_stops_no_other_and_is_raised_at_the_end() -> 
     with pytest.raises(ValueError, match="three"):
         await run(100, 10, fail_once)
     assert len(done) == 99
+
+
+@in_event_loop
+async def test_a_limit_of_nothing_at_a_time_holds_nothing_up() -> None:
+    watched = Watched()
+    await asyncio.wait_for(run(3, 0, watched), 5)
+    assert watched.done == [0, 1, 2]
