@@ -76,6 +76,33 @@ def test_a_run_whose_session_is_good_still_sends_no_form(
     assert members.asked["POST /login"] == 1
 
 
+def test_each_account_has_a_login_of_its_own_in_each_run(
+    crawl: Wanderings, members: Members
+) -> None:
+    members.redirects = False
+    old = 'yield Request(f"{self.home}/login", self.log_in, meta={"resume_every_run": True})'
+    meta = 'meta={"resume_every_run": True, "cookiejar": user}, dont_filter=True'
+    new = f"""for user in self.users:
+            yield Request(f"{{self.home}}/login", self.log_in, {meta})"""
+    crawl.replace_in_spider(old, new)
+    crawl.replace_in_spider('"members"\n', '"members"\n    users = ["me", "you"]\n')
+    jar = 'meta={"cookiejar": response.meta["cookiejar"]}'
+    crawl.replace_in_spider("formdata=form,", f"formdata=form, {jar},")
+    crawl.replace_in_spider("self.parse_member)", f"self.parse_member, {jar})")
+    loop = "        for href in"
+    item = 'yield {"title": response.meta["cookiejar"]}'
+    crawl.replace_in_spider(loop, f"        {item}\n{loop}")
+    run(crawl, members, at(members, "", 6, signal.SIGKILL))
+    members.sessions.clear()
+    members.asked["refused"] = 0
+    crawl.replace_in_spider('"me", "you"', '"new", "you", "me"')
+    last = run(crawl, members)
+    assert last.is_finished, last.tail()
+    assert crawl.titles() == members.whole + Counter(["me", "you", "new"])
+    assert members.asked["POST /login"] == 5
+    assert members.asked["refused"] == 0
+
+
 @pytest.mark.parametrize("asked", ["POST /login", "GET /account"])
 def test_killed_while_it_logs_in_a_crawl_begins_with_the_form(
     crawl: Wanderings, members: Members, asked: str
