@@ -194,7 +194,7 @@ class ResumeExtension:
             reason = HELD_REASON
         new_status = await run.shutdown.close(reason, final)
         self._feeds_failed = not final.feeds_delivered
-        run.tracker.held.log()
+        run.tracker.held.log(str(run.session.job))
         self._log.log_end(new_status, reason)
 
     def engine_stopped(self) -> None:
