@@ -24,9 +24,11 @@ from scrapy_resume.posix import require_posix
 from scrapy_resume.reporting import times
 from scrapy_resume.reporting.documents import (
     grouped_failures,
+    held_answer,
     summed_custom,
     unit_state_of,
     units_answer,
+    with_held,
 )
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
@@ -232,7 +234,11 @@ class Reports:
         ``filters`` are those of ``selection``. The keys are those of ``scrapy resume requests
         --json``. Raises ``JobNotFoundError``, and ``ValueError`` for an unknown state.
         """
-        return self._reader.requests(self.find(job), selection(state, **filters), limit)
+        key, chosen = self.find(job), selection(state, **filters)
+        summary = self._reader.summary(key)
+        held = held_answer(self._reader.runs(key), summary.counts.pending)
+        rows = self._reader.requests(key, chosen, limit)
+        return with_held(rows, held) if held else rows
 
     def failures(
         self, job: str | JobKey | None = None, examples: int = 3, unit: str | None = None
@@ -351,6 +357,7 @@ class Reports:
             "eta_seconds": rates.eta_seconds,
             "eta_basis": rates.eta_basis,
             "in_flight": self._reader.in_flight_urls(key) if held else [],
+            "held": held_answer(runs, counts.pending),
             "runs": [_run(run, alive=is_live(run, runs, summary)) for run in runs],
         }
 
@@ -379,6 +386,7 @@ _NOTHING_KNOWN: Final = dict.fromkeys(
         "eta_seconds",
         "eta_basis",
         "in_flight",
+        "held",
         "runs",
     )
 )

@@ -44,7 +44,7 @@ class HeldRequests:
         """Hold a request. The first one of each name is logged."""
         name = error.name if error.name in self._counts or len(self._counts) < NAMES else _OTHERS
         self._stats.inc_value(STAT)
-        self._stats.inc_value(f"{STAT}/{name}")
+        self._stats.inc_value(f"resume/held/{name}")
         self._counts[name] += 1
         if name not in self._errors:
             self._errors[name] = error.with_traceback(None)

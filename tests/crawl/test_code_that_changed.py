@@ -102,6 +102,11 @@ def test_requests_of_a_renamed_callback_are_held_until_it_is_mapped(
     assert f"scrapy resume park {JOB}#1 --callback parse_page" in error
     assert {row["callback"] for row in held} == {"parse_page"}
     assert job["requests"]["failed"] == 0
+    assert job["held"] == [{"name": "parse_page", "requests": len(held)}]
+    assert {row["error"] for row in held} == {"CallbackMissingError"}
+    for command in ("status", "show"):
+        shown = wanderings.scrapy("resume", command, JOB).text
+        assert f"{len(held)}  parse_page" in shown or "the code has no parse_page" in shown
     mapped = {**settings, "RESUME_RENAMED": json.dumps({"parse_page": "parse_renamed"})}
     assert wanderings.run(mapped, kill=at_hits(10)).killed_at is not None
     last = wanderings.run(mapped)
