@@ -71,12 +71,13 @@ def summed_custom(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def held_answer(runs: Iterable[Mapping[str, Any]], pending: int) -> list[dict[str, Any]]:
     """What the last run that has ended could not restore: names of code, and how many requests
     want each. Empty if none of them is ``pending`` any more."""
-    ended = [run["stats"] for run in runs if run.get("stats") is not None]
+    ended = [run for run in runs if run.get("stats") is not None]
     if not ended or not pending:
         return []
+    stats = max(ended, key=lambda run: run["ended_at"])["stats"]
     return [
         {"name": name.removeprefix(f"{HELD}/"), "requests": count}
-        for name, count in sorted(ended[-1].items())
+        for name, count in sorted(stats.items())
         if name.startswith(f"{HELD}/")
     ]
 

@@ -51,6 +51,7 @@ def open_store(
     codecs: Mapping[str, Any] | None = None,
     now: Callable[[], float] = times.now,
     trusted: Sequence[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> Reports:
     """The read side of a store: what ``RESUME_STORE`` names.
 
@@ -58,18 +59,21 @@ def open_store(
     decode values of a user's own types. A directory that does not exist is a store without jobs;
     it is not created. ``now`` gives the present time, in seconds since the epoch. ``trusted``:
     packages from which classes of items are imported; ``None``: the package of the project in
-    whose directory the process runs. Raises ``ConfigurationError``.
+    whose directory the process runs. ``renamed`` is ``RESUME_RENAMED``. Raises
+    ``ConfigurationError``.
     """
     place = parsed_location(location)
     packages = project_packages() if trusted is None else trusted
     if place.is_database:
         with needed_for_postgres():
             from scrapy_resume.store.postgres.reader import PostgresReader
-        return Reports(PostgresReader(place), without_password(place), codecs, now, packages)
+        return Reports(
+            PostgresReader(place), without_password(place), codecs, now, packages, renamed
+        )
     require_posix()  # a lock says whether a job is live
     from scrapy_resume.store.sqlite.reader import SqliteReader
 
-    return Reports(SqliteReader(Path(place)), place, codecs, now, packages)
+    return Reports(SqliteReader(Path(place)), place, codecs, now, packages, renamed)
 
 
 # One parameter for each filter: their names are public, as keywords of ``Reports.requests``.
@@ -124,14 +128,17 @@ class Reports:
         codecs: Mapping[str, Any] | None = None,
         now: Callable[[], float] = times.now,
         trusted: Sequence[str] = (),
+        renamed: Mapping[str, str] | None = None,
     ) -> None:
         """``location`` is shown in messages: without a password. ``now``: seconds since the
-        epoch. ``trusted``: packages from which classes of items are imported."""
+        epoch. ``trusted``: packages from which classes of items are imported. ``renamed``:
+        what they are called now."""
         self.location = location
         self.now = now
         self._reader = reader
         self._codecs = codecs
         self._trusted = trusted
+        self._renamed = renamed
 
     def together(self) -> AbstractContextManager[None]:
         """Within it, questions to a database share one connection.
@@ -212,7 +219,7 @@ class Reports:
     def _item_codec(self) -> Codec:
         from scrapy_resume.codec import Codec
 
-        return Codec(codecs=dict(self._codecs or {}), packages=self._trusted)
+        return Codec(codecs=dict(self._codecs or {}), packages=self._trusted, renamed=self._renamed)
 
     def summary(self, key: JobKey) -> JobSummary:
         """The job without its requests, as the store has it."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from tests.support.kills import at_hits
 from tests.support.launcher import Launcher
-from tests.support.runs import Run, Workplace
+from tests.support.runs import Run, Workplace, options_of
 from tests.support.site import Site
 from tests.support.wanderings import JOB, Wanderings
 
@@ -53,8 +54,9 @@ def wanderings(site: Site, place: Workplace, launcher: Launcher) -> Wanderings:
     return Wanderings(site, place, launcher)
 
 
-def items(wanderings: Wanderings) -> Counter[str]:
-    run = wanderings.scrapy("resume", "export", JOB, "-o", "-:jsonlines")
+def items(wanderings: Wanderings, **settings: Any) -> Counter[str]:
+    given = options_of("-s", settings)
+    run = wanderings.scrapy("resume", "export", JOB, "-o", "-:jsonlines", *given)
     assert run.exit_code == 0, run.tail()
     return Counter(run.text.splitlines())
 
@@ -236,6 +238,7 @@ def test_values_whose_class_has_moved_are_held_until_it_is_mapped(wanderings: Wa
     assert last.exit_code == 0, last.tail()
     found = Counter((folder / "out.jsonl").read_text().splitlines())
     assert found == plain_items(wanderings)
+    assert items(wanderings, **whole) == found, "the serializers of the class that there is now"
     assert len(found) == wanderings.site.pages
 
 
@@ -280,3 +283,45 @@ def test_a_renaming_that_cannot_be_meant_is_refused_at_the_start(
     assert said in line
     assert "Traceback" not in run.text
     assert not wanderings.site.hits()
+
+
+CLOSES_ITSELF = """
+from scrapy import signals
+from scrapy.exceptions import CloseSpider
+
+
+class Closing(WanderingSpider):
+    @classmethod
+    def from_crawler(cls, crawler, **arguments):
+        spider = super().from_crawler(crawler, **arguments)
+        crawler.signals.connect(spider.idle, signals.spider_idle)
+        return spider
+
+    def idle(self):
+        raise CloseSpider("all_done")
+"""
+
+
+def test_a_spider_that_closes_itself_over_held_requests_is_not_done(wanderings: Wanderings) -> None:
+    text = wanderings.spider.read_text() + CLOSES_ITSELF
+    wanderings.spider.write_text(text)
+    assert wanderings.run(kill=at_hits(20)).killed_at is not None
+    wanderings.replace_in_spider("parse_page", "parse_renamed")
+    run = wanderings.run()
+    assert run.exit_code == 1, run.tail()
+    job = wanderings.job()
+    assert (job["status"], job["reason"]) == ("paused", "callback_missing")
+
+
+def test_held_requests_can_be_parked_by_the_name_of_their_callback(wanderings: Wanderings) -> None:
+    with_rules(wanderings, THREES, EVEN, ODD)
+    assert wanderings.run(kill=at_hits(15)).killed_at is not None
+    with_rules(wanderings, EVEN, ODD)
+    assert wanderings.run().exit_code == 1
+    held = wanderings.job()["requests"]["pending"]
+    parked = wanderings.scrapy("resume", "park", JOB, "--callback", "parse_threes")
+    assert parked.exit_code == 0, parked.tail()
+    last = wanderings.run()
+    assert last.exit_code == 0, last.tail()
+    job = wanderings.job()
+    assert (job["status"], job["requests"]["parked"], job["held"]) == ("completed", held, [])
