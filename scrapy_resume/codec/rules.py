@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from scrapy_resume.codec.instance_state import state_of
@@ -35,6 +35,8 @@ META: Final = "rule"
 
 _DEPTH: Final = 8
 """Levels of an extractor's parts that are looked at."""
+_PARTS: Final = 5_000
+"""Parts of an extractor that are looked at: it may refer to everything."""
 _ADDRESS: Final = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
@@ -63,6 +65,7 @@ class CrawlRules:
         self._known: list[_Rule] = []
         self._texts: list[tuple[str, str]] = []
         self._found: dict[tuple[str, str], int] = {}
+        self._look()  # before the extractors have kept anything of what they saw
 
     def text(self, index: object) -> tuple[str, str] | None:
         """(callback, digests) of the rule with an index in the list; ``None``: there is none."""
@@ -151,35 +154,48 @@ def _digest(form: object) -> str:
     return blake2b(repr(form).encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
 
 
-def _form(value: Any, depth: int = _DEPTH) -> Any:
-    """What a value is, as tuples and text that are the same in every process."""
-    kind = type(value)
-    if value is None or kind in (str, bytes, int, float, bool):
-        return value
-    if depth <= 0:
-        return type_name(kind)
-    inner = partial(_form, depth=depth - 1)
-    if isinstance(value, Mapping):
-        return ("mapping", sorted(((repr(inner(k)), inner(v)) for k, v in value.items()), key=repr))
-    if isinstance(value, set | frozenset):
-        return ("set", sorted((inner(part) for part in value), key=repr))
-    if isinstance(value, list | tuple):
-        return ("list", [inner(part) for part in value])
-    if isinstance(value, re.Pattern):
-        return ("pattern", value.pattern, value.flags)
-    if isinstance(value, partial):
-        return ("partial", inner(value.func), inner(value.args), inner(value.keywords))
-    if isinstance(value, MethodType):
-        return ("method", value.__func__.__qualname__)
-    if isinstance(value, FunctionType):
-        return _function_form(value, inner)
-    if isinstance(value, type):
-        return ("class", type_name(value))
-    state = state_of(value)
-    if not state:
-        text = repr(value)
+def _form(value: Any) -> Any:
+    return _Describer().form(value)
+
+
+class _Describer:
+    """Describes a value by tuples and text that are the same in every process."""
+
+    def __init__(self) -> None:
+        self._left = _PARTS
+
+    def form(self, value: Any, depth: int = _DEPTH) -> Any:
+        """The description; below ``depth`` levels, types only."""
+        kind = type(value)
+        if value is None or kind in (str, bytes, int, float, bool):
+            return value
+        self._left -= 1
+        if depth <= 0 or self._left <= 0:
+            return type_name(kind)
+        inner = partial(self.form, depth=depth - 1)
+        if isinstance(value, Mapping):
+            pairs = [(repr(inner(key)), inner(part)) for key, part in value.items()]
+            return ("mapping", sorted(pairs, key=repr))
+        if isinstance(value, set | frozenset):
+            return ("set", sorted((inner(part) for part in value), key=repr))
+        if isinstance(value, list | tuple):
+            return ("list", [inner(part) for part in value])
+        if isinstance(value, re.Pattern):
+            return ("pattern", value.pattern, value.flags)
+        if isinstance(value, partial):
+            return ("partial", inner(value.func), inner(value.args), inner(value.keywords))
+        if isinstance(value, MethodType):
+            return ("method", value.__func__.__qualname__)
+        if isinstance(value, FunctionType):
+            return _function_form(value, inner)
+        if isinstance(value, ModuleType):
+            return ("module", value.__name__)
+        if isinstance(value, type):
+            return ("class", type_name(value))
+        if kind.__dictoffset__ or any("__slots__" in vars(base) for base in kind.__mro__):
+            return (type_name(kind), inner(state_of(value)))
+        text = repr(value)  # of a type that is written in C
         return (type_name(kind), "" if _ADDRESS.search(text) else text)
-    return (type_name(kind), inner(state))
 
 
 def _function_form(function: FunctionType, inner: Callable[[Any], Any]) -> Any:

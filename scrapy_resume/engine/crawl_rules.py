@@ -13,4 +13,4 @@ def rules_of(spider: Spider) -> Callable[[], Sequence[Any]] | None:
     rules."""
     if not isinstance(spider, CrawlSpider):
         return None
-    return lambda: spider._rules
+    return lambda: getattr(spider, "_rules", ())

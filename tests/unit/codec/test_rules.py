@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +17,7 @@ from scrapy.spiders import CrawlSpider, Rule
 from scrapy_resume.codec import Codec
 from scrapy_resume.engine.crawl_rules import rules_of
 from scrapy_resume.errors import CallbackMissingError
+from tests.support.site import REPO
 
 URL = "http://site/1"
 
@@ -170,3 +174,56 @@ def test_a_request_without_a_rule_stays_as_it_is(meta: dict[str, Any]) -> None:
     payload = codec.encode_request(Request(URL, spider._callback, meta=meta))
     request = codec.decode_request(URL, payload)
     assert (request.callback, request.meta) == (spider._callback, meta)
+
+
+class Counting(LinkExtractor):
+    """An extractor of a user, which keeps what it has seen, and refers to much."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.seen: list[str] = []
+        self.everything = sys.modules
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+PROCESS = """
+from tests.unit.codec.test_rules import *
+
+rules = (
+    Rule(LinkExtractor(allow=["/b/", "/c/"], deny_domains=["x", "y", "z"]), "parse_book"),
+    Rule(LinkExtractor(tags=["a", "area", "b"], process_value=lambda value: value.strip()), None),
+    Rule(LinkExtractor(restrict_xpaths="//p"), "parse_author", {"b": {"x", "y", "z"}, "a": 1}),
+    Rule(Counting(allow="/counted/"), "parse_book", errback="errback_own"),
+)
+print([stored(rules, place) for place in range(len(rules))])
+"""
+
+
+def test_a_rule_is_known_by_the_same_text_in_every_process() -> None:
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", PROCESS],
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": str(seed),
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            },
+            cwd=REPO,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in (1, 2, 3)
+    }
+    assert len(texts) == 1
+
+
+def test_what_an_extractor_keeps_while_it_works_does_not_count() -> None:
+    extractor = Counting(allow="/counted/")
+    rules = (Rule(extractor, lambda response: None), BOOKS)
+    payload = stored(rules, 0)
+    spider = spider_with(*rules)
+    codec = codec_of(spider)
+    extractor.seen.append(URL)
+    assert codec.decode_request(URL, payload).meta["rule"] == 0
