@@ -134,6 +134,15 @@ class Callables:
             return name
         return f"{form}:{present}" if ":" in present else present
 
+    def first_name(self, name: str) -> str:
+        """The name that a callable had before it was renamed, by RESUME_RENAMED: what is known by
+        its callback is known by that name."""
+        for old, present in self._trust.renames.items():
+            if present == name or name.partition(":")[2] == present != "":
+                module, _, last = old.rpartition(".")
+                return f"function:{module}:{last}" if module else old
+        return name
+
     def _alias(self, function: Callable[..., Any]) -> str | None:
         if self._spider is None:
             return None

@@ -130,12 +130,14 @@ class CrawlRules:
     def _describe(self, rule: Any) -> _Rule:
         callback = self._name(rule.callback)
         name = self._name(getattr(rule, "errback", None))
-        effect = _digest((name, bool(rule.follow), _form(rule.cb_kwargs)))
+        own_name = getattr(rule, "name", None)  # newer versions of Scrapy; the next one too
+        effect = _digest((name, own_name, bool(rule.follow), _form(rule.cb_kwargs)))
         links = _digest(
             (
                 _form(rule.link_extractor),
                 _form(rule.process_links),
                 _form(rule.process_request),
+                _form(getattr(rule, "from_rules", None)),
             )
         )
         return _Rule(callback or CALLBACK, effect, links, named=callback is not None)

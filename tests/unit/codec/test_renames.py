@@ -13,6 +13,8 @@ from scrapy import Field, Item, Request, Spider
 from scrapy.spiders import SitemapSpider
 
 from scrapy_resume.codec import Codec
+from scrapy_resume.codec.callables import Callables
+from scrapy_resume.codec.trust import Trust
 from scrapy_resume.errors import CallbackMissingError, ConfigurationError
 
 URL = "http://site/1"
@@ -174,3 +176,21 @@ def test_an_old_name_that_is_an_alias_of_the_new_one_is_allowed() -> None:
     assert decoded({"callback": "parse_old"}, spider, parse_old="parse_page").callback == (
         spider.parse_page
     )
+
+
+def test_what_was_known_by_a_callback_is_known_by_its_first_name() -> None:
+    spider = Shop()
+    callables = Callables(spider, Trust.in_spider(spider))
+    new = f"{HERE}.parse_product"
+    callables.rename({"parse_list": "parse_listing", "shop_gone.parse": new})
+    assert callables.first_name(callables.name(spider.parse_listing)) == "parse_list"
+    assert callables.first_name(callables.name(parse_product)) == "function:shop_gone:parse"
+    assert callables.first_name(callables.name(spider.parse_page)) == "parse_page"
+
+
+def test_a_rename_is_the_way_back_of_no_other_name() -> None:
+    spider = Shop()
+    callables = Callables(spider, Trust.in_spider(spider))
+    callables.rename({"parse_list": "parse_listing"})
+    assert callables.present_name("parse_listing") == "parse_listing"
+    assert callables.find("parse_listing") == spider.parse_listing
