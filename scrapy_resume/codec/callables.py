@@ -109,13 +109,13 @@ class Callables:
             error.within(role)
             raise
 
-    def find(self, name: str) -> Callable[..., Any]:
+    def find(self, name: str, role: str = "method") -> Callable[..., Any]:
         """The callable. Raises CallbackMissingError if nothing callable has the name any more, and
-        UntrustedNameError if its code is not trusted."""
+        UntrustedNameError if its code is not trusted. ``role`` is what the error calls it."""
         if self._trust.renames:
             name = self.present_name(name)
         if ":" not in name:
-            return self._find_attribute(name)
+            return self._find_attribute(name, role)
         form, _, path = name.partition(":")
         found = NO_CALLBACK if name == _NO_CALLBACK else self._trust.resolve(path)
         if not callable(found):
@@ -194,15 +194,15 @@ class Callables:
             "spider; only the spider's own methods can be found again"
         )
 
-    def _find_attribute(self, name: str) -> Callable[..., Any]:
+    def _find_attribute(self, name: str, role: str) -> Callable[..., Any]:
         spider = self._need_spider(name)
         found = getattr(spider, name, None)
         if not callable(found) or self._is_default(name):
             raise CallbackMissingError(
-                f"a stored request names the callback {name!r}, which the spider {spider.name!r} "
+                f"a stored request names the {role} {name!r}, which the spider {spider.name!r} "
                 f"({type_name(type(spider))}) does not have any more. {self._remedy(name)}",
                 name=name,
-                park=True,
+                park=role == "callback",
             )
         if not self._is_own(found):
             raise UntrustedNameError(_described(found))

@@ -227,7 +227,7 @@ def _restore(reader: Reader, fields: dict[str, Any], url: str, priority: int) ->
         fields["callback"] = "parse"
     for name, value in fields.items():
         if name in _CALLABLES:
-            state[name] = reader.callables.find(value)
+            state[name] = reader.callables.find(value, name)
         elif name in _VALUES:
             state[_ATTRIBUTE[name]] = value
         elif name == "body":

@@ -109,7 +109,7 @@ class CrawlRules:
     def _missing(self, callback: str) -> CallbackMissingError:
         if callback != CALLBACK:
             # If the callback itself is gone, the error says what may be meant.
-            self._callables.find(callback)
+            self._callables.find(callback, "callback")
         which = "without a callback" if callback == CALLBACK else f"with the callback {callback!r}"
         return CallbackMissingError(
             f"a stored request belongs to a Rule {which}, which the spider does not have any more. "

@@ -100,7 +100,7 @@ def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for path, digest in answer["input_hashes"].items():
         yield "input", f"{digest}  {path}"
     for row in answer["held"]:
-        yield "held", f"{row['requests']} requests: the code has no {row['name']}"
+        yield "held", f"{row['requests']} requests, for want of {row['name']}"
     if answer["workers"]:
         yield "workers", "  ".join(answer["workers"])
 

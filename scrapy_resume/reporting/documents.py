@@ -71,7 +71,7 @@ def summed_custom(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def held_answer(runs: Iterable[Mapping[str, Any]], pending: int) -> list[dict[str, Any]]:
     """What the last run that has ended could not restore: names of code, and how many requests
     want each. Empty if none of them is ``pending`` any more."""
-    ended = [run for run in runs if run.get("stats") is not None]
+    ended = [run for run in runs if run["ended_at"] is not None and run.get("stats")]
     if not ended or not pending:
         return []
     stats = max(ended, key=lambda run: run["ended_at"])["stats"]
@@ -85,12 +85,15 @@ def held_answer(runs: Iterable[Mapping[str, Any]], pending: int) -> list[dict[st
 def with_held(
     rows: Iterable[dict[str, Any]], held: Iterable[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Requests; those that are held because their callback is missing have that as their error."""
+    """Requests; those that are held because of their callback have that as their error."""
     names = {row["name"] for row in held}
     for row in rows:
-        if row["callback"] in names and row["state"] == "pending":
+        # A function is held by its path, ``shop.parse:parse`` of ``function:shop.parse:parse``.
+        callback = row["callback"]
+        name = callback.partition(":")[2] or callback
+        if row["state"] == "pending" and name in names:
             row["error"] = "CallbackMissingError"
-            row["error_message"] = f"held: the code has no {row['callback']} any more"
+            row["error_message"] = f"held: the last run could not restore {name}"
         yield row
 
 

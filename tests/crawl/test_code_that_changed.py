@@ -108,7 +108,7 @@ def test_requests_of_a_renamed_callback_are_held_until_it_is_mapped(
     assert {row["error"] for row in held} == {"CallbackMissingError"}
     for command in ("status", "show"):
         shown = wanderings.scrapy("resume", command, JOB).text
-        assert f"{len(held)}  parse_page" in shown or "the code has no parse_page" in shown
+        assert f"{len(held)}  parse_page" in shown or "for want of parse_page" in shown
     mapped = {**settings, "RESUME_RENAMED": json.dumps({"parse_page": "parse_renamed"})}
     assert wanderings.run(mapped, kill=at_hits(10)).killed_at is not None
     last = wanderings.run(mapped)

@@ -194,3 +194,18 @@ def test_a_rename_is_the_way_back_of_no_other_name() -> None:
     callables.rename({"parse_list": "parse_listing"})
     assert callables.present_name("parse_listing") == "parse_listing"
     assert callables.find("parse_listing") == spider.parse_listing
+
+
+def test_the_error_says_in_what_role_a_name_is_missing() -> None:
+    for payload, role, park in (
+        ({"callback": "parse_gone"}, "callback", True),
+        ({"callback": "parse_page", "errback": "parse_gone"}, "errback", False),
+        (
+            {"callback": "parse_page", "meta": {"then": {"$callable": "parse_gone"}}},
+            "method",
+            False,
+        ),
+    ):
+        with pytest.raises(CallbackMissingError, match=f"names the {role} 'parse_gone'") as missing:
+            decoded(payload)
+        assert missing.value.park == park
