@@ -110,7 +110,8 @@ def test_requests_of_a_renamed_callback_are_held_until_it_is_mapped(
         shown = wanderings.scrapy("resume", command, JOB).text
         assert f"{len(held)}  parse_page" in shown or "for want of parse_page" in shown
     mapped = {**settings, "RESUME_RENAMED": json.dumps({"parse_page": "parse_renamed"})}
-    assert wanderings.run(mapped, kill=at_hits(10)).killed_at is not None
+    few = {**mapped, "CONCURRENT_REQUESTS": 2}
+    assert wanderings.run(few, kill=at_hits(5)).killed_at is not None
     last = wanderings.run(mapped)
     assert last.exit_code == 0, last.tail()
     assert wanderings.job()["status"] == "completed"
@@ -129,8 +130,11 @@ def test_requests_of_a_renamed_callback_are_held_until_it_is_mapped(
 def test_rules_are_known_by_what_they_are(wanderings: Wanderings, later: list[str]) -> None:
     with_rules(wanderings, EVEN, ODD)
     assert wanderings.run(kill=at_hits(15)).killed_at is not None
+    before = wanderings.job()["requests"]["done"]
     with_rules(wanderings, *later)
-    assert wanderings.run(kill=at_hits(15)).killed_at is not None
+    few = {"CONCURRENT_REQUESTS": 2}
+    assert wanderings.run(few, kill=at_hits(10)).killed_at is not None
+    assert wanderings.job()["requests"]["done"] > before, "the kill came after some were done"
     with_rules(wanderings, EVEN, ODD)
     run = wanderings.run()
     assert run.exit_code == 0, run.tail()
@@ -233,7 +237,10 @@ def test_values_whose_class_has_moved_are_held_until_it_is_mapped(wanderings: Wa
     assert "park" not in error
     assert wanderings.job()["requests"]["failed"] == 0
     whole = {**trusted, "RESUME_RENAMED": json.dumps({**renamed, "models.Link": "moved.Anchor"})}
-    assert wanderings.run(whole, *feed, kill=at_hits(10)).killed_at is not None
+    assert (
+        wanderings.run({**whole, "CONCURRENT_REQUESTS": 2}, *feed, kill=at_hits(6)).killed_at
+        is not None
+    )
     last = wanderings.run(whole, *feed)
     assert last.exit_code == 0, last.tail()
     found = Counter((folder / "out.jsonl").read_text().splitlines())
