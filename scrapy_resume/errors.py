@@ -159,7 +159,15 @@ class StateNotRecordableError(ResumeError):
 
 
 class CallbackMissingError(ResumeError):
-    """A stored request names a callback, class or function that the code no longer has."""
+    """A stored record names a callback, class or function that the code no longer has."""
+
+    def __init__(self, message: str, *, name: str | None = None, park: bool = False) -> None:
+        """``name``: what is missing, as it was stored; ``None``: the message stands for it.
+        ``park``: requests with such a callback can be parked by ``name``.
+        """
+        super().__init__(message)
+        self.name = message if name is None else name
+        self.park = park
 
 
 class UntrustedNameError(CallbackMissingError):
@@ -173,7 +181,9 @@ class UntrustedNameError(CallbackMissingError):
         super().__init__(
             f"a stored record names {path}, which is neither the spider's nor the project's code; "
             "it was not imported and not called. If your crawl uses it, set RESUME_TRUSTED = "
-            f"[{module!r}]; if not, somebody else has written to the job"
+            f"[{module!r}]; if not, somebody else has written to the job. `scrapy resume verify` "
+            "lists such names",
+            name=path,
         )
 
 

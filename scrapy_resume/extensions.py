@@ -190,11 +190,11 @@ class ResumeExtension:
         if run.start_failed and reason == "finished":
             # Scrapy before 2.19 closes the spider as finished after start() raised.
             reason = "start_error"
-        if run.tracker.held and reason == "finished":
+        if run.tracker.held and (reason == "finished" or run.parts.engine.closes_by_itself):
             reason = HELD_REASON
         new_status = await run.shutdown.close(reason, final)
         self._feeds_failed = not final.feeds_delivered
-        run.tracker.held.log()
+        run.tracker.held.log(str(run.session.job))
         self._log.log_end(new_status, reason)
 
     def engine_stopped(self) -> None:

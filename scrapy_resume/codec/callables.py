@@ -11,25 +11,29 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from functools import partial
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
+from scrapy import Spider
 from scrapy.http.request import NO_CALLBACK
 
 from scrapy_resume.codec.import_paths import path_of
+from scrapy_resume.codec.renames import checked_renames, dotted, near_names, remedy
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
-from scrapy_resume.errors import CallbackMissingError, UntrustedNameError
+from scrapy_resume.errors import CallbackMissingError, ConfigurationError, UntrustedNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    from scrapy import Spider
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from scrapy_resume.codec.trust import Trust
 
 _NO_CALLBACK: Final = f"function:{path_of(NO_CALLBACK)}"
 """Scrapy's own mark, which only raises: known everywhere."""
+
+_REMEDIES: Final = 1_000
+"""Missing names for which a remedy is kept: a forged store may have very many."""
 
 
 class Callables:
@@ -43,10 +47,44 @@ class Callables:
         self._trust = trust
         # Attributes that were set on the instance may be missing in the next process.
         self._unsteady: Collection[str] = () if spider is None else vars(spider)
+        self._absent = "parse" if spider is not None and self._is_default("parse") else None
+        """Not the name of Scrapy's own ``parse``, which is there whatever a spider has."""
+        self.default: str | None = None
+        """The name of what answers a request without a callback, if that is Scrapy's ``parse``."""
+        if self._absent and _is_scrapys(spider, "_parse"):
+            self.default = f"method:{path_of(Spider.parse)}"
         self._unnameable = unnameable
         self._aliases: dict[Any, str] | None = None
         self._references: dict[Callable[..., Any], str] = {}
         """Of functions that are not the spider's: finding and judging their names is dear."""
+        self._near: dict[str, str] = {}
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Find stored names under the names that they have now: the setting RESUME_RENAMED.
+
+        Raises ConfigurationError. Without a spider, what cannot be found keeps its stored name.
+        """
+        if self._spider is not None:
+            self._trust.renames = checked_renames(names, self._own_method, self._resolve)
+            return
+        for old, new in names.items():
+            with suppress(ConfigurationError):
+                found = checked_renames({old: new}, lambda name: name, self._resolve)
+                self._trust.renames |= found
+
+    def _own_method(self, name: str) -> Callable[..., Any] | None:
+        found = getattr(self._spider, name, None)
+        return found if callable(found) and not self._is_default(name) else None
+
+    def _is_default(self, name: str) -> bool:
+        """Whether a name is that of Scrapy's own ``parse``, which only raises."""
+        return name == "parse" and _is_scrapys(self._spider, name)
+
+    def _resolve(self, path: str) -> Any:
+        try:
+            return self._trust.resolve(path)
+        except UntrustedNameError:
+            return self._trust.resolve_type(path, is_type, "a class")
 
     def name(self, function: Callable[..., Any], role: str = "") -> str:
         """The name, which leads back to an equal callable in this process.
@@ -56,6 +94,7 @@ class Callables:
         name = getattr(function, "__name__", None)
         if (
             name is not None
+            and name != self._absent
             and name not in self._unsteady
             and getattr(self._spider, name, None) == function
             and (
@@ -70,18 +109,39 @@ class Callables:
             error.within(role)
             raise
 
-    def find(self, name: str) -> Callable[..., Any]:
+    def find(self, name: str, role: str = "method") -> Callable[..., Any]:
         """The callable. Raises CallbackMissingError if nothing callable has the name any more, and
-        UntrustedNameError if its code is not trusted."""
+        UntrustedNameError if its code is not trusted. ``role`` is what the error calls it."""
+        if self._trust.renames:
+            name = self.present_name(name)
         if ":" not in name:
-            return self._find_attribute(name)
+            return self._find_attribute(name, role)
         form, _, path = name.partition(":")
         found = NO_CALLBACK if name == _NO_CALLBACK else self._trust.resolve(path)
         if not callable(found):
-            raise CallbackMissingError(f"a stored record names {path}, which is not callable now")
+            raise CallbackMissingError(
+                f"a stored record names {path}, which is not callable now", name=path
+            )
         if form == "method":
             return MethodType(found, self._need_spider(name))
         return found  # type: ignore[no-any-return]
+
+    def present_name(self, name: str) -> str:
+        """The name that a callable has now, by RESUME_RENAMED."""
+        form, _, path = name.partition(":") if ":" in name else ("function", "", name)
+        present = self._trust.renames.get(dotted(path))
+        if present is None:
+            return name
+        return f"{form}:{present}" if ":" in present else present
+
+    def first_name(self, name: str) -> str:
+        """The name that a callable had before it was renamed, by RESUME_RENAMED: what is known by
+        its callback is known by that name."""
+        for old, present in self._trust.renames.items():
+            if present == name or name.partition(":")[2] == present != "":
+                module, _, last = old.rpartition(".")
+                return f"function:{module}:{last}" if module else old
+        return name
 
     def _alias(self, function: Callable[..., Any]) -> str | None:
         if self._spider is None:
@@ -90,7 +150,11 @@ class Callables:
             self._aliases = _aliases(self._spider)
         bare = getattr(function, "__func__", function)
         name = self._aliases.get(bare) if isinstance(bare, FunctionType) else None
-        if name is None or name in self._unsteady or getattr(self._spider, name) != function:
+        if (
+            name in (None, self._absent)
+            or name in self._unsteady
+            or getattr(self._spider, name) != function
+        ):
             return None
         return name if self._is_own(function) else None
 
@@ -130,23 +194,51 @@ class Callables:
             "spider; only the spider's own methods can be found again"
         )
 
-    def _find_attribute(self, name: str) -> Callable[..., Any]:
+    def _find_attribute(self, name: str, role: str) -> Callable[..., Any]:
         spider = self._need_spider(name)
         found = getattr(spider, name, None)
-        if not callable(found):
+        if not callable(found) or self._is_default(name):
             raise CallbackMissingError(
-                f"a stored request names the callback {name!r}, which the spider {spider.name!r} "
-                f"({type_name(type(spider))}) does not have any more; put the method back under "
-                "that name, or begin a new job"
+                f"a stored request names the {role} {name!r}, which the spider {spider.name!r} "
+                f"({type_name(type(spider))}) does not have any more. {self._remedy(name)}",
+                name=name,
+                park=role == "callback",
             )
         if not self._is_own(found):
             raise UntrustedNameError(_described(found))
         return found  # type: ignore[no-any-return]
 
+    def _remedy(self, name: str) -> str:
+        if name not in self._near:
+            if len(self._near) >= _REMEDIES:
+                return remedy(name, [])
+            self._near[name] = remedy(name, near_names(name, _methods(self._spider)))
+        return self._near[name]
+
     def _need_spider(self, name: str) -> Spider:
         if self._spider is None:
             raise CallbackMissingError(f"{name!r} is a method of a spider, and none is loaded")
         return self._spider
+
+
+def _is_scrapys(spider: Spider | None, name: str) -> bool:
+    """Whether a method is that of ``scrapy.Spider``."""
+    own = getattr(type(spider), name, None)
+    return own is getattr(Spider, name, None) and name not in vars(spider)
+
+
+def is_type(kind: object) -> bool:
+    """Whether it is a class."""
+    return isinstance(kind, type)
+
+
+def _methods(spider: Spider | None) -> Iterator[str]:
+    """The names of the methods that the spider's own classes define."""
+    for kind in type(spider).__mro__:
+        if not kind.__module__.startswith("scrapy.") and kind is not object:
+            for name, member in vars(kind).items():
+                if callable(member) or isinstance(member, staticmethod | classmethod):
+                    yield name
 
 
 def _described(found: Any) -> str:

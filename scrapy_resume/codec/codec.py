@@ -11,6 +11,7 @@ from scrapy_resume.codec.distinction import differing_fields, telling_text
 from scrapy_resume.codec.json_text import TAG_MARK, dumps, loads, plain_text, refuse_long
 from scrapy_resume.codec.registered_codecs import registered_types
 from scrapy_resume.codec.requests import check_layout, request_from_text, request_text
+from scrapy_resume.codec.rules import CrawlRules
 from scrapy_resume.codec.trust import Trust, TrustAll
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.codec.values import ItemWriter, LenientReader, ValueReader, ValueWriter
@@ -22,7 +23,7 @@ from scrapy_resume.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from scrapy import Spider
 
@@ -40,12 +41,15 @@ class Codec:
         spider: Spider | None = None,
         codecs: Mapping[str, str] | None = None,
         packages: Collection[str] = (),
+        renamed: Mapping[str, str] | None = None,
+        rules: Callable[[], Sequence[Any]] | None = None,
     ) -> None:
         """``spider``: the one whose methods callbacks are; ``None`` for readers, who cannot restore
         callbacks. ``codecs``: the setting ``RESUME_CODECS``. ``packages``: prefixes of the modules
-        that are trusted beside the spider's (see ``trust``).
+        that are trusted beside the spider's (see ``trust``). ``renamed``: the setting
+        ``RESUME_RENAMED``. ``rules``: returns the rules of a ``CrawlSpider``.
 
-        Raises ConfigurationError for an entry of ``codecs`` that cannot be used.
+        Raises ConfigurationError for an entry of a setting that cannot be used.
         """
         check_layout()
         registered = registered_types(codecs or {})
@@ -54,6 +58,8 @@ class Codec:
         other = ("__main__",)
         trust = Trust.in_spider(spider, packages)
         callables = Callables(spider, trust)
+        if renamed:
+            callables.rename(renamed)
         self._requests = ValueWriter(Callables(spider, trust, other), registered, trust, other)
         self._values = ValueWriter(callables, registered, trust)
         # What a crawl gives must not depend on who may name it.
@@ -61,6 +67,11 @@ class Codec:
         self._registered = registered
         self._reader = ValueReader(callables, registered, trust)
         self._lenient_reader = LenientReader(callables, registered, trust)
+        if rules is not None:
+            known = CrawlRules(callables, rules)
+            for part in (self._requests, self._values, self._items):
+                part.rules = known
+            self._reader.rules = known
         self._proven: set[type] = {Request}
 
     def encode_request(self, request: Request) -> str:

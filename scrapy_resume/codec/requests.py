@@ -6,7 +6,8 @@ The URL and the priority are not in the payload, because the store has columns f
 fields are: ``callback``, ``errback``, ``headers`` (Latin-1 text, a list unless there is exactly one
 value), ``body`` (text, or ``$base64``), ``method``, ``cookies``, ``meta``, ``cb_kwargs``,
 ``encoding``, ``dont_filter``, ``flags``; for subclasses also ``class`` and their own
-``attributes``; ``headers_encoding`` if it differs from the request's.
+``attributes``; ``headers_encoding`` if it differs from the request's; of a ``CrawlSpider`` also
+``rule`` or ``meta_rule`` (see ``rules``).
 
 Scrapy creates a request's rarer fields on first access. They are read and restored here as the
 attributes in which ``__init__`` keeps them: that costs a fraction, and the URL is not cleaned a
@@ -24,13 +25,20 @@ from scrapy.http.headers import Headers
 from scrapy_resume.codec.containers import headers_from, headers_tree
 from scrapy_resume.codec.instance_state import blank, set_state, state_of
 from scrapy_resume.codec.json_text import MAX_DEPTH, TAG_MARK, dumps, loads, plain_text
+from scrapy_resume.codec.rules import CALLBACK, ERRBACK, META
 from scrapy_resume.codec.scalars import bytes_tree
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
-from scrapy_resume.errors import ResumeError, ScrapyChangedError, StoreDamagedError
+from scrapy_resume.errors import (
+    CallbackMissingError,
+    ResumeError,
+    ScrapyChangedError,
+    StoreDamagedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from scrapy_resume.codec.rules import CrawlRules
     from scrapy_resume.codec.writer_reader import Reader, Writer
 
 _NESTED_DEPTH = 4
@@ -61,7 +69,7 @@ _FRESH_RARE = tuple(_FRESH.get(_ATTRIBUTE[name]) for name in _RARE)
 _IN_DICT = bool(Request.__dictoffset__)
 _OPEN = _IN_DICT or len(_KNOWN) != len(_FRESH)
 _CALLABLES = ("callback", "errback")
-_ELSEWHERE = frozenset({"class", "headers", "headers_encoding", "attributes"})
+_ELSEWHERE = frozenset({"class", "headers", "headers_encoding", "attributes", "rule", "meta_rule"})
 
 
 def check_layout() -> None:
@@ -134,17 +142,44 @@ def _fields_of(writer: Writer, request: Request) -> dict[str, Any]:
     rare = _read_rare(request)
     if callback is not None:
         fields["callback"] = writer.callables.name(callback, "callback")
+    elif writer.callables.default is not None:
+        fields["callback"] = writer.callables.default
     if rare != _FRESH_RARE:
         _add_rare(writer, fields, rare)
     if headers is not None:
         _add_headers(fields, headers, request.encoding)
     if meta:
         fields["meta"] = meta
+        if writer.rules is not None and META in meta:
+            _add_rule(fields, writer.rules.text(meta[META]))
     if _OPEN or kind is not Request:
         attributes = _extra_state(request)
         if attributes:
             fields["attributes"] = attributes
     return fields
+
+
+def _add_rule(fields: dict[str, Any], rule: tuple[str, str] | None) -> None:
+    if rule is None:
+        return
+    if fields.get("callback") == CALLBACK:
+        fields["callback"], fields["rule"] = rule
+    else:
+        fields["meta_rule"] = " ".join(rule)
+
+
+def _place_of_rule(rules: CrawlRules, fields: dict[str, Any]) -> int | None:
+    """The place in the list that the rule of a request has now; ``None``: there is none, and only
+    the spider's own code may ask for it. Raises CallbackMissingError."""
+    if "rule" in fields:
+        return rules.index(fields["callback"], fields["rule"])
+    callback, _, digests = fields["meta_rule"].partition(" ")
+    try:
+        return rules.index(callback, digests)
+    except CallbackMissingError:
+        if fields.get("errback") == ERRBACK:
+            raise
+        return None
 
 
 def _add_rare(writer: Writer, fields: dict[str, Any], rare: tuple[Any, ...]) -> None:
@@ -191,9 +226,17 @@ def _restore(reader: Reader, fields: dict[str, Any], url: str, priority: int) ->
         state[_ATTRIBUTE["headers"]] = headers_from(fields.get("headers", {}), encoding)
     state[_ATTRIBUTE["url"]] = url
     state["priority"] = priority
+    if reader.rules is not None and ("rule" in fields or "meta_rule" in fields):
+        place = _place_of_rule(reader.rules, fields)
+        if "rule" in fields:
+            fields["callback"] = CALLBACK
+        if place is not None:
+            fields["meta"][META] = place
+    elif "callback" not in fields and reader.callables.default is not None:
+        fields["callback"] = "parse"
     for name, value in fields.items():
         if name in _CALLABLES:
-            state[name] = reader.callables.find(value)
+            state[name] = reader.callables.find(value, name)
         elif name in _VALUES:
             state[_ATTRIBUTE[name]] = value
         elif name == "body":

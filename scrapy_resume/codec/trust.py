@@ -22,6 +22,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.codec.import_paths import own_path
+from scrapy_resume.codec.renames import dotted, near_names, remedy
 from scrapy_resume.codec.unserializable import UnserializableError
 from scrapy_resume.errors import CallbackMissingError, UntrustedNameError
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SETTING: Final = "RESUME_TRUSTED"
+
+_REMEDIES: Final = 1_000
+"""Missing names for which a remedy is kept: a forged store may have very many."""
 
 
 class Trust:
@@ -44,6 +48,9 @@ class Trust:
         self._loaded_at_opening = frozenset(sys.modules)
         self._judged: dict[str, Any] = {}
         """By path, what was found there and may be named."""
+        self.renames: dict[str, str] = {}
+        """See ``renames``: by name with dots, what has another name now."""
+        self._remedies: dict[str, str] = {}
 
     @classmethod
     def in_spider(cls, spider: object | None, packages: Iterable[str] = ()) -> Trust:
@@ -100,10 +107,11 @@ class Trust:
         Raises UntrustedNameError, without importing anything, for any other path, and
         CallbackMissingError if the module cannot be imported or lacks the name.
         """
+        path = self._present(path)
         module = path.partition(":")[0]
         if not self.covers(module):
             raise UntrustedNameError(path)
-        found = _looked_up(path, _first_attribute)
+        found = self._looked_up(path, _first_attribute)
         if found is not self._judged.get(path):
             if not _is_path_of(path, found) or not self.defines(found):
                 # A name that the module has imported from elsewhere.
@@ -118,11 +126,12 @@ class Trust:
         CallbackMissingError if there is no such class, or one that does not fit. ``what``
         describes the expected class in the error.
         """
+        path = self._present(path)
         module = path.partition(":")[0]
         if self.covers(module):
             found = self.resolve(path)
         elif module in sys.modules:
-            found = _looked_up(path, _first_own_attribute)
+            found = self._looked_up(path, _first_own_attribute)
             if found is not self._judged.get(path):
                 if not _is_path_of(path, found) or hasattr(found, "__del__"):
                     raise UntrustedNameError(path)
@@ -130,8 +139,51 @@ class Trust:
         else:
             raise UntrustedNameError(path)
         if not isinstance(found, type) or not fits(found):
-            raise CallbackMissingError(f"a stored record names {path}, which is not {what} now")
+            raise CallbackMissingError(
+                f"a stored record names {path}, which is not {what} now", name=path
+            )
         return found
+
+    def _present(self, path: str) -> str:
+        """The path under which something is found now."""
+        return self.renames.get(dotted(path), path) if self.renames else path
+
+    def _looked_up(self, path: str, first_attribute: Callable[[str, str], Any]) -> Any:
+        try:
+            return _looked_up(path, first_attribute)
+        except UntrustedNameError:
+            raise
+        except Exception as error:
+            raise CallbackMissingError(
+                f"a stored record names {path}, which cannot be loaded ({error!r}). "
+                f"{self._remedy(path)}",
+                name=path,
+            ) from error
+
+    def _remedy(self, path: str) -> str:
+        if path not in self._remedies:
+            if len(self._remedies) >= _REMEDIES:
+                return remedy(dotted(path), [])
+            self._remedies[path] = remedy(dotted(path), self._near(path))
+        return self._remedies[path]
+
+    def _near(self, path: str) -> list[str]:
+        """Names, with dots, of what a missing path may mean: the same name in other trusted
+        modules that are loaded, and similar ones in its own."""
+        module, _, qualname = path.partition(":")
+        name = qualname.rpartition(".")[2]
+        loaded = [
+            (other, vars(found)) for other, found in sys.modules.items() if self.covers(other)
+        ]
+        moved = [
+            f"{other}.{name}" for other, has in loaded if self._is_own_of(other, has.get(name))
+        ]
+        own = vars(sys.modules[module]) if module in sys.modules else {}
+        similar = near_names(name, [n for n, v in own.items() if self._is_own_of(module, v)])
+        return [*sorted(moved), *(f"{module}.{n}" for n in similar)]
+
+    def _is_own_of(self, module: str, found: Any) -> bool:
+        return isinstance(found, type | FunctionType) and found.__module__ == module
 
 
 class TrustAll(Trust):
@@ -159,21 +211,13 @@ def _looked_up(path: str, first_attribute: Callable[[str, str], Any]) -> Any:
     """The object at the path. ``first_attribute``: module and name → what has that name there."""
     module, _, qualname = path.partition(":")
     name, *nested = qualname.split(".")
-    try:
-        target = first_attribute(module, name)
-        for part in nested:
-            if not isinstance(target, type):
-                # A module that was imported there is another module, and what hangs on an object
-                # was not defined there.
-                raise UntrustedNameError(path)
-            target = _member(target, part)
-    except UntrustedNameError:
-        raise
-    except Exception as error:
-        raise CallbackMissingError(
-            f"a stored record names {path}, which cannot be loaded ({error!r}); put it back "
-            "under that name, or begin a new job"
-        ) from error
+    target = first_attribute(module, name)
+    for part in nested:
+        if not isinstance(target, type):
+            # A module that was imported there is another module, and what hangs on an object
+            # was not defined there.
+            raise UntrustedNameError(path)
+        target = _member(target, part)
     return target
 
 

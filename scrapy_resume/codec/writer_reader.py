@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from scrapy_resume.codec.callables import Callables
+    from scrapy_resume.codec.rules import CrawlRules
     from scrapy_resume.codec.trust import Trust
 
 Write: TypeAlias = "Callable[[Writer, Any, int], Any]"
@@ -50,6 +51,7 @@ class Writer(ABC):
     ) -> None:
         """``unnameable``: modules whose classes are refused."""
         self.callables = callables
+        self.rules: CrawlRules | None = None
         self.trust = trust
         self._unnameable = unnameable
         self._class_paths: dict[type, str] = {}
@@ -102,6 +104,7 @@ class Reader:
 
     def __init__(self, callables: Callables, readers: Mapping[str, Read], trust: Trust) -> None:
         self.callables = callables
+        self.rules: CrawlRules | None = None
         self.trust = trust
         self._readers = readers
 

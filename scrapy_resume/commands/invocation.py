@@ -57,7 +57,8 @@ class Invocation:
 
         codecs = parse_setting("RESUME_CODECS", self.settings)
         trusted = trusted_packages(self.settings)
-        return open_store(self.store_location(), codecs, self.clock.now, trusted)
+        renamed = parse_setting("RESUME_RENAMED", self.settings)
+        return open_store(self.store_location(), codecs, self.clock.now, trusted, renamed)
 
     def find_job(self) -> JobKey:
         """The job that the argument ``JOB`` names. Raises ``JobNotFoundError``."""

@@ -99,6 +99,8 @@ def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, "  ".join(f"{key}={value}" for key, value in answer[name].items())
     for path, digest in answer["input_hashes"].items():
         yield "input", f"{digest}  {path}"
+    for row in answer["held"]:
+        yield "held", f"{row['requests']} requests, for want of {row['name']}"
     if answer["workers"]:
         yield "workers", "  ".join(answer["workers"])
 

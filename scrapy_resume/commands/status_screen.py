@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -41,11 +41,8 @@ _SHOWN_IN_FLIGHT: Final = 8
 _SHOWN_FAILURES: Final = 5
 _SHOWN_MINUTES: Final = 30
 _SHOWN_CUSTOM: Final = 12
+_SHOWN_HELD: Final = 8
 _LONGEST_MESSAGE: Final = 100
-
-
-_HELD_REASON: Final = "callback_missing"
-"""The reason of a run that could not restore what was left (see ``tracking.held``)."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +82,8 @@ class StatusScreen:
     def sections(self) -> Iterator[tuple[str, list[str], str]]:
         """(heading, lines, style of the lines) of each section below the facts."""
         answer, counts = self.answer, self.answer["requests"]
-        if answer["reason"] == _HELD_REASON:
-            job = job_name_of(answer)
-            yield (
-                "held",
-                [
-                    "requests that name code which is not trusted are pending",
-                    f"which code, and what to do: scrapy resume verify {job}",
-                ],
-                "red",
-            )
+        if answer["held"]:
+            yield "held", list(_held(answer)), "red"
         if answer["in_flight"]:
             live = answer["status"] in LIVE_STATUSES
             heading = "in flight" if live else "in flight at the end"
@@ -123,6 +112,15 @@ class StatusScreen:
         if self.forecast.latest is None:
             return f"ETA {shown}: it discovers requests as fast as it ends them"
         return f"ETA {shown}"
+
+
+def _held(answer: Mapping[str, Any]) -> Iterator[str]:
+    held, job = answer["held"], job_name_of(answer)
+    yield "pending requests that the last run could not restore, by what the code lacks:"
+    yield from _some([f"{row['requests']}  {row['name']}" for row in held], _SHOWN_HELD, len(held))
+    yield "put it back, or set RESUME_RENAMED or RESUME_TRUSTED; the log of the run says which"
+    yield f"names that are not trusted: scrapy resume verify {job}"
+    yield f"to give requests up: scrapy resume park {job} --callback NAME"
 
 
 def look(reports: Reports, job: str | JobKey | None) -> StatusScreen:

@@ -5,13 +5,16 @@ No I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from scrapy_resume.model import UnitState
 
 CUSTOM: Final = "custom/"
 """Prefix of the stats that a spider counts for itself."""
+
+HELD: Final = "resume/held"
+"""The stat that counts requests which a run did not restore. Below it: by what it lacked."""
 
 UNIT_STATES: Final = ("pending", "in_progress", "completed", "partial", "failed", "parked")
 
@@ -63,6 +66,35 @@ def summed_custom(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             before = total.get(key)
             total[key] = before + value if _is_number(before) and _is_number(value) else value
     return total
+
+
+def held_answer(runs: Iterable[Mapping[str, Any]], pending: int) -> list[dict[str, Any]]:
+    """What the last run that has ended could not restore: names of code, and how many requests
+    want each. Empty if none of them is ``pending`` any more."""
+    ended = [run for run in runs if run["ended_at"] is not None and run.get("stats")]
+    if not ended or not pending:
+        return []
+    stats = max(ended, key=lambda run: run["ended_at"])["stats"]
+    return [
+        {"name": name.removeprefix(f"{HELD}/"), "requests": count}
+        for name, count in sorted(stats.items())
+        if name.startswith(f"{HELD}/")
+    ]
+
+
+def with_held(
+    rows: Iterable[dict[str, Any]], held: Iterable[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Requests; those that are held because of their callback have that as their error."""
+    names = {row["name"] for row in held}
+    for row in rows:
+        # A function is held by its path, ``shop.parse:parse`` of ``function:shop.parse:parse``.
+        callback = row["callback"]
+        name = callback.partition(":")[2] or callback
+        if row["state"] == "pending" and name in names:
+            row["error"] = "CallbackMissingError"
+            row["error_message"] = f"held: the last run could not restore {name}"
+        yield row
 
 
 def _is_number(value: object) -> bool:

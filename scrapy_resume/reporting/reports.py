@@ -24,9 +24,11 @@ from scrapy_resume.posix import require_posix
 from scrapy_resume.reporting import times
 from scrapy_resume.reporting.documents import (
     grouped_failures,
+    held_answer,
     summed_custom,
     unit_state_of,
     units_answer,
+    with_held,
 )
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
@@ -49,6 +51,7 @@ def open_store(
     codecs: Mapping[str, Any] | None = None,
     now: Callable[[], float] = times.now,
     trusted: Sequence[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> Reports:
     """The read side of a store: what ``RESUME_STORE`` names.
 
@@ -56,18 +59,21 @@ def open_store(
     decode values of a user's own types. A directory that does not exist is a store without jobs;
     it is not created. ``now`` gives the present time, in seconds since the epoch. ``trusted``:
     packages from which classes of items are imported; ``None``: the package of the project in
-    whose directory the process runs. Raises ``ConfigurationError``.
+    whose directory the process runs. ``renamed`` is ``RESUME_RENAMED``. Raises
+    ``ConfigurationError``.
     """
     place = parsed_location(location)
     packages = project_packages() if trusted is None else trusted
     if place.is_database:
         with needed_for_postgres():
             from scrapy_resume.store.postgres.reader import PostgresReader
-        return Reports(PostgresReader(place), without_password(place), codecs, now, packages)
+        return Reports(
+            PostgresReader(place), without_password(place), codecs, now, packages, renamed
+        )
     require_posix()  # a lock says whether a job is live
     from scrapy_resume.store.sqlite.reader import SqliteReader
 
-    return Reports(SqliteReader(Path(place)), place, codecs, now, packages)
+    return Reports(SqliteReader(Path(place)), place, codecs, now, packages, renamed)
 
 
 # One parameter for each filter: their names are public, as keywords of ``Reports.requests``.
@@ -122,14 +128,17 @@ class Reports:
         codecs: Mapping[str, Any] | None = None,
         now: Callable[[], float] = times.now,
         trusted: Sequence[str] = (),
+        renamed: Mapping[str, str] | None = None,
     ) -> None:
         """``location`` is shown in messages: without a password. ``now``: seconds since the
-        epoch. ``trusted``: packages from which classes of items are imported."""
+        epoch. ``trusted``: packages from which classes of items are imported. ``renamed``:
+        what they are called now."""
         self.location = location
         self.now = now
         self._reader = reader
         self._codecs = codecs
         self._trusted = trusted
+        self._renamed = renamed
 
     def together(self) -> AbstractContextManager[None]:
         """Within it, questions to a database share one connection.
@@ -210,7 +219,7 @@ class Reports:
     def _item_codec(self) -> Codec:
         from scrapy_resume.codec import Codec
 
-        return Codec(codecs=dict(self._codecs or {}), packages=self._trusted)
+        return Codec(codecs=dict(self._codecs or {}), packages=self._trusted, renamed=self._renamed)
 
     def summary(self, key: JobKey) -> JobSummary:
         """The job without its requests, as the store has it."""
@@ -232,7 +241,11 @@ class Reports:
         ``filters`` are those of ``selection``. The keys are those of ``scrapy resume requests
         --json``. Raises ``JobNotFoundError``, and ``ValueError`` for an unknown state.
         """
-        return self._reader.requests(self.find(job), selection(state, **filters), limit)
+        key, chosen = self.find(job), selection(state, **filters)
+        summary = self._reader.summary(key)
+        held = held_answer(self._reader.runs(key), summary.counts.pending)
+        rows = self._reader.requests(key, chosen, limit)
+        return with_held(rows, held) if held else rows
 
     def failures(
         self, job: str | JobKey | None = None, examples: int = 3, unit: str | None = None
@@ -351,6 +364,7 @@ class Reports:
             "eta_seconds": rates.eta_seconds,
             "eta_basis": rates.eta_basis,
             "in_flight": self._reader.in_flight_urls(key) if held else [],
+            "held": held_answer(runs, counts.pending),
             "runs": [_run(run, alive=is_live(run, runs, summary)) for run in runs],
         }
 
@@ -379,6 +393,7 @@ _NOTHING_KNOWN: Final = dict.fromkeys(
         "eta_seconds",
         "eta_basis",
         "in_flight",
+        "held",
         "runs",
     )
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scrapy_resume.codec import Codec
+from scrapy_resume.engine.crawl_rules import rules_of
 from scrapy_resume.engine.spider_arguments import spider_arguments
 from scrapy_resume.reporting.custom_stats import check_total
 from scrapy_resume.run.assembly import CrawlPlan
@@ -38,7 +39,8 @@ def open_run(crawler: Crawler) -> CrawlRun:
     settings = with_spider(parse_settings(crawler.settings), spider)
     check_total(spider)
     order = queue_order(crawler.settings)
-    codec = Codec(spider, settings.codecs, trusted_packages(crawler.settings))
+    trusted = trusted_packages(crawler.settings)
+    codec = Codec(spider, settings.codecs, trusted, settings.renamed, rules_of(spider))
     arguments = spider_arguments(crawler)
     candidate = Candidate(
         name=job_name(spider.name, without_secrets(arguments), settings.job),

@@ -165,6 +165,35 @@ def module_prefixes(value: object) -> tuple[str, ...]:
     return tuple(parts)
 
 
+def renamed_names(value: object) -> dict[str, str]:
+    """A dict of old name → new name, or text that is a JSON object. A colon after the module counts
+    as a dot. Chains and cycles are refused: which of the names the store has would not be known.
+    """
+    allowed = "a dict of old name → new name, such as {'parse_book': 'parse_product'}"
+    try:
+        plain = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(allowed) from None
+    if not isinstance(plain, Mapping) or not all(
+        isinstance(name, str) and all(part.isidentifier() for part in _dotted(name).split("."))
+        for pair in plain.items()
+        for name in pair
+    ):
+        raise ValueError(allowed)
+    names = {_dotted(old): _dotted(new) for old, new in plain.items()}
+    for old, new in names.items():
+        if new in names:
+            raise ValueError(
+                f"without chains and cycles: {old!r} is {new!r}, and {new!r} is {names[new]!r} in "
+                "it; give each old name the name that its code has now"
+            )
+    return names
+
+
+def _dotted(name: str) -> str:
+    return name.replace(":", ".", 1)
+
+
 def item_key(value: object) -> ItemKey:
     """A function that returns an item's key, from a field, a list of fields or a function.
 

@@ -49,6 +49,8 @@ class ResumeSettings:
     """Type path → codec path."""
     trusted: tuple[str, ...]
     """Prefixes of modules."""
+    renamed: Mapping[str, str]
+    """Old name → new name, with dots; see ``codec.renames``."""
     close_timeout_seconds: float
     stall_timeout_seconds: float
     keep: int

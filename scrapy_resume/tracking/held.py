@@ -1,4 +1,5 @@
-"""Requests that this run does not restore, because they name code that is not trusted."""
+"""Requests that this run does not restore, because they name code that is missing, or that is not
+trusted."""
 
 from __future__ import annotations
 
@@ -9,15 +10,20 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from scrapy.statscollectors import StatsCollector
 
-    from scrapy_resume.errors import UntrustedNameError
+    from scrapy_resume.errors import CallbackMissingError
 
 logger = logging.getLogger("scrapy_resume")
 
 REASON: Final = "callback_missing"
 """The close reason of a run that has nothing left but such requests."""
 
+STAT: Final = "resume/held"
+"""The stat that counts them. Below it there is one for each name."""
+
 NAMES: Final = 1_000
 """Names that are counted apart at most: a forged store may have as many as requests."""
+
+_OTHERS: Final = "others"
 
 
 class HeldRequests:
@@ -29,26 +35,32 @@ class HeldRequests:
     def __init__(self, stats: StatsCollector) -> None:
         self._stats = stats
         self._counts: Counter[str] = Counter()
-        self._messages: dict[str, str] = {}
+        self._errors: dict[str, CallbackMissingError] = {}
 
     def __len__(self) -> int:
         return self._counts.total()
 
-    def add(self, url: str, error: UntrustedNameError) -> None:
+    def add(self, url: str, error: CallbackMissingError) -> None:
         """Hold a request. The first one of each name is logged."""
-        name = error.path if error.path in self._counts or len(self._counts) < NAMES else "others"
-        self._stats.inc_value("resume/held")
+        name = error.name if error.name in self._counts or len(self._counts) < NAMES else _OTHERS
+        self._stats.inc_value(STAT)
+        self._stats.inc_value(f"resume/held/{name}")
         self._counts[name] += 1
-        if name not in self._messages:
-            self._messages[name] = str(error)
-            logger.error("%s is held: %s", url, error)
+        if name not in self._errors:
+            self._errors[name] = error.with_traceback(None)
+            logger.warning("%s is held: %s", url, error)
 
-    def log(self) -> None:
-        """Log each name, with the number of requests that want it, and what to do."""
+    def log(self, job: str) -> None:
+        """Log an error for each name: how many requests want it, what is near it, and what to do.
+        ``job``: as commands name it."""
         for name, count in self._counts.items():
-            logger.error(
-                "%d requests were held, and are pending: %s. `scrapy resume verify` lists them by "
-                "name",
-                count,
-                self._messages[name],
+            error = self._errors[name]
+            park = ""
+            if error.park and name != _OTHERS:
+                park = f". To give them up: scrapy resume park {job} --callback {name}"
+            held = (
+                "1 request was held, and is"
+                if count == 1
+                else f"{count} requests were held, and are"
             )
+            logger.error("%s pending: %s%s", held, error, park)

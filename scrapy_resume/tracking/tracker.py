@@ -15,7 +15,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.errors import ResumeError, UntrustedNameError, message_of
+from scrapy_resume.errors import CallbackMissingError, ResumeError, message_of
 from scrapy_resume.frontier.row import Row, admission_of
 from scrapy_resume.model import START, State
 from scrapy_resume.store.contract import Finish
@@ -123,13 +123,13 @@ class Tracker:
 
     def _request_of(self, row: Row) -> Request | None:
         """The request of a row; ``None``: it cannot be restored. The row has failed, or is held
-        if it names code that is not trusted."""
+        if it names code that is missing or not trusted."""
         if row.request is not None:
             request, row.request = row.request, None
             return self._distinct(request)
         try:
             return self.admissions.restore(row)
-        except UntrustedNameError as error:
+        except CallbackMissingError as error:
             self._dispatcher.not_sent(row)
             self._dispatcher.stop_waiting_for(row)
             self.held.add(row.url, error)

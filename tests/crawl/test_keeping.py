@@ -41,26 +41,6 @@ def test_forced_takeover_fences_the_old_owner_and_loses_nothing(wanderings: Wand
     assert [run["status"] for run in wanderings.job()["runs"]] == ["crashed", "completed"]
 
 
-@pytest.mark.parametrize("robots", [False, True])
-def test_request_whose_callback_is_gone_fails_with_its_name(
-    wanderings: Wanderings, robots: bool
-) -> None:
-    settings = {"ROBOTSTXT_OBEY": robots}
-    assert wanderings.run(settings, kill=at_hits(20)).killed_at is not None
-    before = wanderings.job()["requests"]
-    assert before["pending"] + before["leased"] > 0
-    wanderings.replace_in_spider("parse_page", "parse_renamed")
-    run = wanderings.run(settings)
-    assert run.exit_code == 0, run.tail()
-    failed = wanderings.requests(state="failed")
-    assert failed
-    assert all(row["error"] == "CallbackMissingError" for row in failed)
-    assert all("parse_page" in row["error_message"] for row in failed)
-    after = wanderings.job()["requests"]
-    assert after["total"] >= before["total"], "none is lost"
-    assert after["failed"] == len(failed)
-
-
 @pytest.mark.sqlite
 def test_spider_state_counts_each_page_that_is_finished(wanderings: Wanderings) -> None:
     run = wanderings.run(signal_stop_settings())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,15 @@ class Wanderings:
     def run(self, settings: Mapping[str, Any] | None = None, *more: str, **how: Any) -> Run:
         given = {"RESUME_STORE": self.place.location, "RESUME_JOB": JOB, **(settings or {})}
         words = ["runspider", self.spider.name, "-a", f"site={self.site.url}", "-s", ADDON]
-        words += [*options_of("-s", given), *more]
+        return self._watched([*words, *options_of("-s", given), *more], **how)
+
+    def scrapy(self, *words: str, plain: bool = False) -> Run:
+        """Another command of Scrapy; ``plain``: without the package."""
+        given = {} if plain else {"RESUME_STORE": self.place.location}
+        addon = () if plain else ("-s", ADDON)
+        return self._watched([*words, *addon, *options_of("-s", given)])
+
+    def _watched(self, words: Sequence[str], **how: Any) -> Run:
         log = self.place.next_log()
         how.setdefault("launcher", self.launcher)
         return watched(words, site=self.site, log=log, folder=self.place.path, **how)

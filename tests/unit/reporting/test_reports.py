@@ -144,6 +144,7 @@ def test_a_job_is_described_as_the_interface_says():
         "eta_seconds": None,
         "eta_basis": None,
         "in_flight": [],
+        "held": [],
         "runs": [
             {
                 "number": 1,
