@@ -112,7 +112,9 @@ class Finish:
     spilled: bool = False
     """Items of this row that were spilled before become visible, before ``items``."""
     supersedes: bool = False
-    """Items that an earlier execution of the row gave are deleted."""
+    """Items that an earlier execution of the row gave are deleted. If that one was ``done``, they
+    are deleted only if this one is, or if its page is gone (404, 410); otherwise they stay, and
+    those of this one are not stored."""
     items_dropped: int = 0
     items_failed: int = 0
     aliases: Sequence[bytes] = ()

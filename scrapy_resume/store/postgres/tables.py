@@ -179,6 +179,10 @@ class PostgresTables(Statements):
         if ended != len(outcomes):
             raise LeaseLostError("requests of this run were taken back; it stops")
 
+    def end_keeping(self, rows: Sequence[int]) -> None:
+        """Rows whose pages are gone: nothing of an execution that was done is left."""
+        self.execute(COMMIT["end_keeping"], ids=list(rows))
+
     def release(self, rows: Sequence[Release], now: float) -> None:
         """leased → pending."""
         ids, attempts, moments = map(list, zip(*rows, strict=True))

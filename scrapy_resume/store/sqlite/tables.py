@@ -160,6 +160,10 @@ class SqliteTables(Statements):
         """End leased rows; they are no suspects any more."""
         self._run_many(COMMIT["finish"], outcomes)
 
+    def end_keeping(self, rows: Sequence[int]) -> None:
+        """Rows whose pages are gone: nothing of an execution that was done is left."""
+        self._run_many(COMMIT["end_keeping"], [(row,) for row in rows])
+
     def release(self, rows: Sequence[Release], now: float) -> None:
         """leased → pending."""
         columns = [(row.attempts, row.not_before, now, row.id) for row in rows]

@@ -229,6 +229,7 @@ class Arrivals:
                 items=0,
                 unit=row.unit,
                 attempts=0,
+                kept=0,
             )
         self._admitted.append(row)
 

@@ -34,6 +34,8 @@ class Held(NamedTuple):
     items: int
     unit: int
     attempts: int
+    kept: int
+    """1: its items are those of an execution that was done."""
 
 
 class Known(NamedTuple):
@@ -264,6 +266,9 @@ class Tables(EventTables, UnitTables, Protocol):
 
     def finish(self, outcomes: Sequence[Outcome]) -> None:
         """End leased rows; they are no suspects any more."""
+
+    def end_keeping(self, rows: Sequence[int]) -> None:
+        """Rows whose pages are gone: nothing of an execution that was done is left."""
 
     def release(self, rows: Sequence[Release], now: float) -> None:
         """leased → pending."""

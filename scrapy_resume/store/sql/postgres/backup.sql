@@ -58,12 +58,13 @@ ANALYZE restored_slot, restored_unit, restored_request, restored_frontier, resto
 INSERT INTO scrapy_resume.request (
     id, parent, unit, slot, priority, seq, updated_at, tried_again_at, job, depth, attempts, crashes,
     items, items_failed, http_status, kind, state, start, every_run, identity, given_key, url,
-    payload, error, error_message
+    payload, error, error_message, kept
 )
 SELECT
     r.id, r.parent, coalesce(-n.id, r.unit), s.id, r.priority, r.seq, r.updated_at, r.tried_again_at,
     %(job)s, r.depth, r.attempts, r.crashes, r.items, r.items_failed, r.http_status, r.kind, r.state,
-    r.start, r.every_run, r.identity, r.given_key, r.url, r.payload, r.error, r.error_message
+    r.start, r.every_run, r.identity, r.given_key, r.url, r.payload, r.error, r.error_message,
+    r.kept
 FROM restored_request AS r
 JOIN restored_slot AS o ON o.id = r.slot
 JOIN scrapy_resume.slot AS s ON s.job = %(job)s AND s.key = o.key

@@ -60,10 +60,11 @@ SELECT key FROM scrapy_resume.given WHERE job = %(job)s AND key = ANY(%(given_ke
 
 -- name: leased
 -- The rows of a batch that this run has leased: a commit may change these.
-SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, r.items, r.unit, f.attempts
+SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, r.items, r.unit, f.attempts, r.kept
 FROM scrapy_resume.frontier AS f
 CROSS JOIN LATERAL (
-    SELECT items, unit FROM scrapy_resume.request WHERE job = %(job)s AND id = f.id OFFSET 0
+    SELECT items, unit, kept FROM scrapy_resume.request
+    WHERE job = %(job)s AND id = f.id OFFSET 0
 ) AS r
 WHERE f.job = %(job)s AND f.run + 0 = %(run)s AND f.id = ANY(%(ids)s);
 
@@ -169,6 +170,10 @@ SELECT count(*) FROM gone;
 UPDATE scrapy_resume.request AS r SET items = r.items + c.change
 FROM unnest(%(ids)s::bigint[], %(changes)s::integer[]) AS c (id, change)
 WHERE r.job = %(job)s AND r.id = c.id AND r.id = ANY(%(ids)s);
+
+-- name: end_keeping
+-- The pages are gone, and their items with them: no later execution has to be done to replace them.
+UPDATE scrapy_resume.request SET kept = 0 WHERE job = %(job)s AND id = ANY(%(ids)s);
 
 -- name: release
 -- leased → pending.

@@ -1,4 +1,4 @@
--- The schema of all jobs in a PostgreSQL database, version 1.
+-- The schema of all jobs in a PostgreSQL database, version 2.
 --
 -- Times are seconds since the epoch, UTC, by the server's clock. States of a request: 0 open
 -- (it is in the frontier: pending or leased), 2 done, 3 failed, 4 parked, 5 ignored. People
@@ -189,6 +189,7 @@ CREATE TABLE scrapy_resume.request (
     payload text NOT NULL,                -- JSON: the rest of the request
     error text,
     error_message text,
+    kept smallint NOT NULL DEFAULT 0,     -- 1: it is fetched again; its items stay until that is done
     PRIMARY KEY (job, id)
 ) WITH (fillfactor = 85);
 

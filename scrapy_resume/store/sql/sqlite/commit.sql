@@ -32,7 +32,7 @@ WHERE g.head = j.value;
 
 -- name: leased
 -- The rows of a batch that are leased: a commit may change these.
-SELECT r.id, r.kind, r.slot, r.suspect, r.not_before, r.items, r.unit, r.attempts
+SELECT r.id, r.kind, r.slot, r.suspect, r.not_before, r.items, r.unit, r.attempts, r.kept
 FROM json_each(?) AS j CROSS JOIN request AS r
 WHERE r.id = j.value AND r.state = 1;
 
@@ -89,6 +89,10 @@ WHERE id = ?;
 -- name: change_items
 -- Changes the number of items of a row: by key, an item may move to another row.
 UPDATE request SET items = items + ? WHERE id = ?;
+
+-- name: end_keeping
+-- The page is gone, and its items with it: no later execution has to be done to replace them.
+UPDATE request SET kept = 0 WHERE id = ?;
 
 -- name: release
 -- leased → pending.

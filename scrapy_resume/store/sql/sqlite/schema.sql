@@ -1,10 +1,10 @@
--- The schema of one job's file, version 1.
+-- The schema of one job's file, version 2.
 --
 -- Times are seconds since the epoch, UTC. States of a request: 0 pending, 1 leased,
 -- 2 done, 3 failed, 4 parked, 5 ignored. People read the views at the end.
 
 PRAGMA application_id = 1397901901;      -- "SRJM": file(1) and the readers know the file by it
-PRAGMA user_version = 1;                 -- the version of this schema
+PRAGMA user_version = 2;                 -- the version of this schema
 
 CREATE TABLE job (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -132,7 +132,8 @@ CREATE TABLE request (
                                          -- one was left; NULL: never
     given_head INTEGER,                  -- its key among what gave items, as the identity is;
     given_tail BLOB,                     -- NULL: it is the identity
-    shared INTEGER                       -- the payload that it has in common with others
+    shared INTEGER,                      -- the payload that it has in common with others
+    kept INTEGER NOT NULL DEFAULT 0      -- 1: it is fetched again; its items stay until that is done
 );
 
 -- Payloads that several requests share. Never changed: a request that changes gets its own payload.

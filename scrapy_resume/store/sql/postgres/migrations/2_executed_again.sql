@@ -1,0 +1,7 @@
+-- Requests that are executed again keep the items of an execution that was done.
+--
+-- Of those that wait for their next execution, version 1 does not tell how the last one ended: what
+-- they hold stays until the next one is done.
+ALTER TABLE scrapy_resume.request ADD COLUMN kept smallint NOT NULL DEFAULT 0;
+UPDATE scrapy_resume.request AS r SET kept = 1
+FROM scrapy_resume.frontier AS f WHERE f.job = r.job AND f.id = r.id AND r.items > 0;
