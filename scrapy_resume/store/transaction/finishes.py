@@ -13,7 +13,6 @@ from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import NewItem, NewRow, Outcome
 from scrapy_resume.store.transaction.units import UnitChange
 
-
 GONE: Final = frozenset({404, 410})
 """HTTP statuses of a page that is gone, and its items with it."""
 
