@@ -125,7 +125,15 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     admissions = _admissions(plan, ids, placement, dispatcher, committer)
     held = HeldRequests(stats)
     tracker = Tracker(
-        session.counts, dispatcher, admissions, items, start, workers, committer, held
+        session.counts,
+        dispatcher,
+        admissions,
+        items,
+        start,
+        workers,
+        committer,
+        held,
+        delayed=session.frontier.delayed,
     )
     return Parts(
         clock=clock,
@@ -174,6 +182,7 @@ def _admissions(
         committer,
         ArrivalLog(stats, ScrapyDrops(plan.crawler)),
         delta=plan.job.session.delta,
+        only_retried=plan.job.session.frontier.only_retried,
     )
 
 
@@ -184,6 +193,7 @@ def _frontier(plan: CrawlPlan, engine: EnginePort, clock: ScrapyClock) -> LeaseB
         "concurrency": concurrency,
         "by_slot": plan.order.by_slot,
         "pending": session.frontier.pending,
+        "only_retried": session.frontier.only_retried,
         "every_run": EveryRunGate(awaited=session.frontier.every_run),
         "robots": RobotsGate() if scrapy_settings.getbool("ROBOTSTXT_OBEY") else None,
     }

@@ -67,6 +67,7 @@ class Candidate:
             durable=settings.durability == "full",
             force=settings.force,
             delta=settings.mode == "delta",
+            only_retried=settings.mode == "retry-failed",
             limits=wait_limits(settings.retry_delay_max_seconds, settings.breaker_cooldown_seconds),
             slots_shared=settings.hosts == "shared",
             slot_delay_seconds=self.slot_delay_seconds,
@@ -138,7 +139,12 @@ def _retry_failed(store: Store, candidate: Candidate, latest: JobSummary | None)
             f"{latest.key} is completed, and none of its requests has failed: nothing to do. "
             "RESUME_MODE=auto begins the next."
         )
-    logger.info("%d failed requests of %s are fetched again", count, latest.key)
+    logger.info(
+        "%d failed requests of %s are fetched again, and what they lead to. What else is pending "
+        "is left to a run with RESUME_MODE=auto",
+        count,
+        latest.key,
+    )
     return store.resume(latest.key, candidate.opening(hashes))
 
 

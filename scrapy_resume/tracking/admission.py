@@ -30,6 +30,7 @@ from scrapy_resume.frontier.row import (
 from scrapy_resume.model import (
     NO_PARENT,
     START,
+    Kind,
     State,
     occurrence_identity,
     ordinary_identity,
@@ -77,6 +78,7 @@ class Admissions:
         log: ArrivalLog,
         *,
         delta: bool,
+        only_retried: bool = False,
     ) -> None:
         # Eight parameters: each arrival is processed by all of these, in this order.
         self._ids = ids
@@ -89,6 +91,8 @@ class Admissions:
         self._log = log
         self._delta = delta
         """The job skips requests that gave items in earlier numbers of the job."""
+        self._only_retried = only_retried
+        """The run fetches only what was retried, and what that leads to."""
         self.expected = dispatcher.expected
         """By id: requests whose arrival the store has not answered yet."""
         self.expected_rows: dict[int, Row] = {}
@@ -161,6 +165,7 @@ class Admissions:
             not_before=0.0 if every_run else self._placement.not_before(request, parent),
             given_key=None if every_run else given_key(request, fingerprint, identity),
             may_be_skipped=skippable,
+            retried=self._only_retried and _is_led_to(parent),
         )
         if known_here:
             # If the store skips it, a later one for the same page that must not be skipped is new.
@@ -311,3 +316,10 @@ class Admissions:
             row.identity = skipped_identity(row.identity)
             row.request = None
             row.set_outcome(State.ignored, "delta")
+
+
+def _is_led_to(parent: Row | None) -> bool:
+    """Whether a retried request has led to what a row yields, in a run that fetches no others."""
+    return not (
+        parent is None or parent.id == START or parent.kind is Kind.start_item or parent.every_run
+    )

@@ -195,10 +195,21 @@ def test_nothing_is_migrated_under_who_crawls(old: OldPlace) -> None:
 
 FIRST_SCHEMAS = Path(__file__).with_name("first_schema")
 
-WITHOUT_KEPT = """
+DOWN_TO_1 = {
+    True: """
 ALTER TABLE {0}request DROP COLUMN kept;
+ALTER TABLE {0}frontier DROP COLUMN retried;
 UPDATE {0}migration SET version = 1;
-"""
+""",
+    False: """
+DROP INDEX request_retried;
+ALTER TABLE request DROP COLUMN kept;
+ALTER TABLE request DROP COLUMN retried;
+UPDATE migration SET version = 1;
+PRAGMA user_version = 1;
+""",
+}
+"""By whether the store is shared: undoes the steps to the newest version."""
 
 
 def test_a_migrated_file_has_the_schema_of_a_new_one() -> None:
@@ -252,8 +263,7 @@ def test_a_request_that_version_1_had_retried_keeps_its_items(old: OldPlace) -> 
     """Whether the last execution was done is not known: nothing is taken back on a guess."""
     done = Selection((State.done,), url="*/1")
     assert old.place.store.steer(BOOKS, done, State.pending) == 1
-    script = WITHOUT_KEPT + ("" if old.place.store.shared else "PRAGMA user_version = 1;")
-    for statement in filter(None, script.split(";\n")):
+    for statement in filter(None, DOWN_TO_1[old.place.store.shared].split(";\n")):
         old.execute(statement)
     run = old.place.resume()
     assert old.versions() == [1, *range(2, NEWEST + 1)]

@@ -54,6 +54,8 @@ class Admission:
     may_be_skipped: bool = False
     """If a request of an earlier number with its key gave items, it is not fetched: a new one
     becomes ``ignored`` with the error ``delta``. With ``record`` false nothing is written."""
+    retried: bool = False
+    """A request that was retried has led to it: runs that fetch only such requests may lease it."""
 
 
 @dataclass(slots=True, kw_only=True)

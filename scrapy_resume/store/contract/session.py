@@ -37,6 +37,8 @@ class Opening:
     """Take the job over from a live owner, who is fenced."""
     delta: bool = False
     """The new number skips requests that gave items in earlier ones."""
+    only_retried: bool = False
+    """The run leases only requests that were retried, and those that they have led to."""
     limits: WaitLimits = NO_LIMITS
     """Stored waits end no later than this allows, counted from the opening."""
     # For stores that several workers share.
@@ -69,6 +71,10 @@ class FrontierState:
     suspects: int = 0
     every_run: bool = False
     """Earlier runs had requests that are fetched in every run."""
+    only_retried: bool = False
+    """See ``Opening``: only such rows are counted here."""
+    delayed: int = 0
+    """Pending rows whose time has not come."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -45,11 +45,11 @@ _encode: Final = msgspec.json.Encoder().encode
 class PostgresTables(Statements):
     """See ``Tables``. ``begin`` comes before everything else in a transaction."""
 
-    def __init__(self, job: int, run: int, any_owner: bool) -> None:
+    def __init__(self, job: int, run: int, any_owner: bool, *, only_retried: bool = False) -> None:
         super().__init__(job, run)
         self._any_owner = any_owner
         self.units = UnitChanges()
-        self.leases = PostgresLeases(job, run, any_owner)
+        self.leases = PostgresLeases(job, run, any_owner, only_retried=only_retried)
         self._claims: dict[bytes, int] = {}
         self._used: dict[bytes, int] = {}
 
@@ -149,6 +149,10 @@ class PostgresTables(Statements):
         """Insert new rows, pending or leased."""
         self._used.update((row.identity, row.id) for row in rows)
         self.execute(COMMIT["admit"], rows=_json([row._asdict() for row in rows]))
+
+    def mark_retried(self, rows: Sequence[int]) -> None:
+        """Rows of this transaction that retried ones have led to."""
+        self.execute(COMMIT["mark_retried"], ids=list(rows))
 
     def add_tombstones(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
         """Insert tombstones, in their final state."""

@@ -42,12 +42,12 @@ SPILLED_AT_ONCE: Final = 1_000
 class SqliteTables(Statements):
     """See ``Tables``. ``begin`` comes before everything else in a transaction."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, only_retried: bool = False) -> None:
         self._next_item = 1
         self._payloads = SharedTexts()
         self._beginnings = SharedBeginnings()
         self.units = UnitChanges()
-        self.leases = SqliteLeases()
+        self.leases = SqliteLeases(only_retried=only_retried)
 
     def begin(self, connection: sqlite3.Connection) -> JobRow:
         """A transaction has begun on that connection. Returns the job as it is now."""
@@ -115,6 +115,10 @@ class SqliteTables(Statements):
             payload = row.payload if number is None else ""
             columns.append((*_columns(row, parted, payload), number))
         self._run_many(COMMIT["admit"], columns)
+
+    def mark_retried(self, rows: Sequence[int]) -> None:
+        """Rows of this transaction that retried ones have led to."""
+        self._run_many(COMMIT["mark_retried"], [(row,) for row in rows])
 
     def _parted(self, rows: Sequence[NewRow]) -> list[tuple[int | None, str]]:
         return self._beginnings.parted([row.url for row in rows], self._add_beginning)

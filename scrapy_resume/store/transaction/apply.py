@@ -145,5 +145,6 @@ def _report(transaction: Transaction) -> None:
     committed.counts = tally.counts()
     committed.now = transaction.now
     committed.next_due = tables.leases.next_due() if tally.delayed else 0.0
+    committed.delayed = tables.leases.count_delayed(tally.delayed) if tally.delayed else 0
     committed.items.given = transaction.items_taken
     committed.items.superseded = tally.superseded

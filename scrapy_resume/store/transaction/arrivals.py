@@ -118,6 +118,7 @@ class Arrivals:
         """Base of counted arrivals → its occurrences in this run so far."""
         self._known: dict[bytes, Known | None] = {}
         self._admitted: list[NewRow] = []
+        self._retried: list[int] = []
         self._continued: list[Changed] = []
         self._aliases: list[tuple[bytes, int]] = []
         self._repeated: list[tuple[bytes, int]] = []
@@ -232,6 +233,8 @@ class Arrivals:
                 kept=0,
             )
         self._admitted.append(row)
+        if arrival.retried:
+            self._retried.append(arrival.id)
 
     def _go_on(self, change: Continuation, slot: int) -> None:
         held = self._in.held.get(change.id)
@@ -293,6 +296,8 @@ class Arrivals:
         tables = self._in.tables
         if self._admitted:
             tables.admit(self._admitted)
+        if self._retried:
+            tables.mark_retried(self._retried)
         if self._skipped:
             tables.add_tombstones(self._skipped)
         if self._continued:

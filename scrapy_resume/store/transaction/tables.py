@@ -187,6 +187,9 @@ class Leases(Protocol):
     def next_due(self) -> float:
         """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
 
+    def count_delayed(self, all_rows: int) -> int:
+        """How many rows are delayed that this run may lease later; ``all_rows``: of the job."""
+
     def bound_delays(self, bound: float) -> None:
         """Have rows that are delayed beyond that time wait until then, unless their host waits for
         longer."""
@@ -249,6 +252,9 @@ class Tables(EventTables, UnitTables, Protocol):
 
     def admit(self, rows: Sequence[NewRow]) -> None:
         """Insert new rows, pending or leased."""
+
+    def mark_retried(self, rows: Sequence[int]) -> None:
+        """Rows of this transaction that retried ones have led to."""
 
     def add_tombstones(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
         """Insert rows that were not recorded while they were open, in their final state."""

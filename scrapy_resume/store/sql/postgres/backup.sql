@@ -75,11 +75,11 @@ LEFT JOIN scrapy_resume.unit AS n ON n.job = %(job)s AND n.name = u.name;
 -- With the new ids of slots.
 INSERT INTO scrapy_resume.frontier (
     id, slot, priority, seq, not_before, updated_at, job, run, attempts, crashes, kind, start,
-    every_run, suspect
+    every_run, suspect, retried
 )
 SELECT
     f.id, s.id, f.priority, f.seq, f.not_before, f.updated_at, %(job)s, f.run, f.attempts, f.crashes,
-    f.kind, f.start, f.every_run, f.suspect
+    f.kind, f.start, f.every_run, f.suspect, f.retried
 FROM restored_frontier AS f
 JOIN restored_slot AS o ON o.id = f.slot
 JOIN scrapy_resume.slot AS s ON s.job = %(job)s AND s.key = o.key;

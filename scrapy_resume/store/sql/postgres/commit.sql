@@ -96,6 +96,10 @@ SELECT
     CASE WHEN state = 1 THEN %(run)s ELSE 0 END, 0, 0, kind, every_run, 0, updated_at
 FROM new;
 
+-- name: mark_retried
+-- Retried rows have led to these new ones, in a run that fetches nothing else.
+UPDATE scrapy_resume.frontier SET retried = 1 WHERE job = %(job)s AND id = ANY(%(ids)s);
+
 -- name: add_tombstones
 -- Rows that begin in their final state: tombstones of those that were not recorded while they
 -- were open, and what a delta crawl skips.

@@ -224,6 +224,7 @@ CREATE TABLE scrapy_resume.frontier (
     start smallint NOT NULL,
     every_run smallint NOT NULL,
     suspect smallint NOT NULL,            -- 1: too many crashes, so it runs alone
+    retried smallint NOT NULL DEFAULT 0,  -- 1: it was retried, or a retried one has led to it
     PRIMARY KEY (job, id)
 ) WITH (
     fillfactor = 70,
@@ -235,6 +236,8 @@ CREATE TABLE scrapy_resume.frontier (
 );
 CREATE INDEX frontier_pending ON scrapy_resume.frontier (job, slot, priority DESC, start, seq)
     WHERE run = 0 AND not_before = 0 AND suspect = 0;
+CREATE INDEX frontier_retried ON scrapy_resume.frontier (job, slot, priority DESC, start, seq)
+    WHERE retried = 1 AND run = 0 AND not_before = 0 AND suspect = 0;
 CREATE INDEX frontier_suspects ON scrapy_resume.frontier (job, id) WHERE run = 0 AND suspect = 1;
 CREATE INDEX frontier_delayed ON scrapy_resume.frontier (job, not_before)
     WHERE run = 0 AND not_before > 0;

@@ -53,10 +53,11 @@ WITH changed AS (
 )
 INSERT INTO scrapy_resume.frontier (
     job, id, slot, priority, seq, not_before, updated_at, run, attempts, crashes, kind, start,
-    every_run, suspect
+    every_run, suspect, retried
 )
 SELECT
-    %(job)s, id, slot, priority, seq, 0, %(now)s, 0, attempts, 0, kind, start, every_run, 0
+    %(job)s, id, slot, priority, seq, 0, %(now)s, 0, attempts, 0, kind, start, every_run, 0,
+    1
 FROM changed;
 
 -- name: park

@@ -52,6 +52,10 @@ INSERT INTO request (
     shared
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: mark_retried
+-- Retried rows have led to these new ones, in a run that fetches nothing else.
+UPDATE request SET retried = 1 WHERE id = ?;
+
 -- name: add_tombstones
 -- A row that begins in its final state: the tombstone of one that was not recorded while it was
 -- open, or what a delta crawl skips.

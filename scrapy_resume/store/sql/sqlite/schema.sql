@@ -133,7 +133,8 @@ CREATE TABLE request (
     given_head INTEGER,                  -- its key among what gave items, as the identity is;
     given_tail BLOB,                     -- NULL: it is the identity
     shared INTEGER,                      -- the payload that it has in common with others
-    kept INTEGER NOT NULL DEFAULT 0      -- 1: it is fetched again; its items stay until that is done
+    kept INTEGER NOT NULL DEFAULT 0,     -- 1: it is fetched again; its items stay until that is done
+    retried INTEGER NOT NULL DEFAULT 0   -- 1: it was retried, or a retried one has led to it
 );
 
 -- Payloads that several requests share. Never changed: a request that changes gets its own payload.
@@ -151,6 +152,8 @@ CREATE TABLE beginning (
 CREATE INDEX request_identity ON request (identity_head);
 CREATE INDEX request_pending ON request (slot, priority DESC, start, seq)
     WHERE state = 0 AND not_before = 0 AND suspect = 0;
+CREATE INDEX request_retried ON request (slot, priority DESC, start, seq)
+    WHERE retried = 1 AND state = 0 AND not_before = 0 AND suspect = 0;
 CREATE INDEX request_suspects ON request (not_before, id) WHERE state = 0 AND suspect = 1;
 CREATE INDEX request_delayed ON request (not_before) WHERE state = 0 AND not_before > 0;
 CREATE INDEX request_leased ON request (id) WHERE state = 1;

@@ -5,4 +5,9 @@
 ALTER TABLE request ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
 UPDATE request SET kept = 1 WHERE state IN (0, 1) AND items > 0;
 
+-- Requests that were retried, and those that they have led to, are told from others that wait.
+ALTER TABLE request ADD COLUMN retried INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX request_retried ON request (slot, priority DESC, start, seq)
+    WHERE retried = 1 AND state = 0 AND not_before = 0 AND suspect = 0;
+
 PRAGMA user_version = 2;
