@@ -55,7 +55,9 @@ def run(call: Invocation) -> int:
     old = [
         summary.key
         for summary in _without_latest(completed, keep)
-        if summary.completed_at is not None and summary.completed_at < completed_before
+        if summary.completed_at is not None
+        and summary.completed_at < completed_before
+        and not summary.round
     ]
     unreadable += [_from_the_future(summary) for summary in completed if _is_future(summary, call)]
     needed = needed_by_delta(jobs, old)

@@ -183,6 +183,7 @@ def _admissions(
         ArrivalLog(stats, ScrapyDrops(plan.crawler)),
         delta=plan.job.session.delta,
         only_retried=plan.job.session.frontier.only_retried,
+        extends=plan.job.session.start.round > 0,
     )
 
 

@@ -79,6 +79,7 @@ class Admissions:
         *,
         delta: bool,
         only_retried: bool = False,
+        extends: bool = False,
     ) -> None:
         # Eight parameters: each arrival is processed by all of these, in this order.
         self._ids = ids
@@ -93,6 +94,8 @@ class Admissions:
         """The job skips requests that gave items in earlier numbers of the job."""
         self._only_retried = only_retried
         """The run fetches only what was retried, and what that leads to."""
+        self._extends = extends
+        """The store is asked about each request of ``start()``: known ones are fetched again."""
         self.expected = dispatcher.expected
         """By id: requests whose arrival the store has not answered yet."""
         self.expected_rows: dict[int, Row] = {}
@@ -113,7 +116,7 @@ class Admissions:
             identity = ordinary_identity(fingerprint)
             if every_run:
                 identity = self.dupefilter.in_this_run(identity)
-            if self.dupefilter.has(identity, skippable=skippable):
+            if self._is_duplicate(identity, parent, skippable=skippable):
                 self._log.duplicate(request)
                 return False
         arrival = _Arrival(request, parent, fingerprint, identity, every_run, skippable)
@@ -124,6 +127,11 @@ class Admissions:
         else:
             self._record(arrival, payload)
         return True
+
+    def _is_duplicate(self, identity: bytes, parent: Row | None, *, skippable: bool) -> bool:
+        if self._extends and parent is not None and parent.id == START:
+            return self.dupefilter.holds(identity)
+        return self.dupefilter.has(identity, skippable=skippable)
 
     def restore(self, row: Row) -> Request:
         """Deserialize the request of a row that was leased. Raises what the codec raises."""

@@ -72,7 +72,7 @@ class PostgresJob:
         self._tables = PostgresTables(
             job, session.run, opening.slots_shared, only_retried=opening.only_retried
         )
-        self._writer = BatchWriter(session.run, self._tables, opening.limits)
+        self._writer = BatchWriter(session.run, self._tables, opening.limits, session.start)
         self._commits = 0
         self._asked_at = 0.0
         """When the current transaction began, on the monotonic clock."""

@@ -157,6 +157,9 @@ def _begin_run(
         next_id=first_id,
     )
     settle_pending(tables)
+    if opening.extend:
+        tables.execute(OPENING["begin_round"], first_id=first_id)
+    ((round_number, round_from),) = tables.execute(OPENING["round"]).fetchall()
     owns_start = _note_opening(tables, opening, job, alone)
     *counters, superseded, _ = _counters(tables)
     return Session(
@@ -177,7 +180,12 @@ def _begin_run(
             only_retried=opening.only_retried,
             delayed=tables.leases.count_delayed(Counts(*counters).delayed),
         ),
-        start=StartState(exhausted=job.start_exhausted, owned=owns_start),
+        start=StartState(
+            exhausted=job.start_exhausted,
+            owned=owns_start,
+            round=round_number,
+            round_from=round_from,
+        ),
         state=SavedState(spider_state=_spider_state(tables), cookies=_cookies(tables)),
         feeds=[FeedNote(*row) for row in tables.execute(OPENING["feeds"])],
         items=ItemPosition(superseded=superseded),

@@ -23,9 +23,11 @@ from scrapy_resume.store.contract import (
 from scrapy_resume.store.postgres.leases import PostgresLeases
 from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Statements
 from scrapy_resume.store.transaction.events import noted
+from scrapy_resume.store.transaction.selection import UNRECORDED
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import (
     Changed,
+    EarlierRow,
     Held,
     Known,
     NewItem,
@@ -149,6 +151,31 @@ class PostgresTables(Statements):
         """Insert new rows, pending or leased."""
         self._used.update((row.identity, row.id) for row in rows)
         self.execute(COMMIT["admit"], rows=_json([row._asdict() for row in rows]))
+
+    def earlier_round(
+        self, rows: Sequence[int], round_number: int, round_from: int
+    ) -> list[EarlierRow]:
+        """Those of these rows that the round has not added, nor been given before."""
+        found = self.execute(
+            COMMIT["earlier_round"],
+            ids=list(rows),
+            round=round_number,
+            round_from=round_from,
+            unrecorded=UNRECORDED,
+        )
+        return [EarlierRow(*columns) for columns in found]
+
+    def keep_round(self, rows: Sequence[int], round_number: int) -> None:
+        """``start()`` has given these rows in that round."""
+        self.execute(COMMIT["keep_round"], ids=list(rows), round=round_number)
+
+    def fetch_again(self, changes: Sequence[Changed]) -> None:
+        """done, failed or ignored → pending, as these requests."""
+        self.execute(
+            COMMIT["fetch_again"],
+            rows=_json([change._asdict() for change in changes]),
+            ids=[change.id for change in changes],
+        )
 
     def mark_retried(self, rows: Sequence[int]) -> None:
         """Rows of this transaction that retried ones have led to."""

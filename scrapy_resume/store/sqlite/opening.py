@@ -245,6 +245,8 @@ def _begin_run(
     )
     launch = as_json(opening.launch) if opening.launch else None
     values = {"now": now, "metadata": metadata, "launch": launch}
+    if opening.extend:
+        connection.execute(OPENING["begin_round"])
     connection.execute(OPENING["start_job"], values)
 
 
@@ -273,7 +275,18 @@ def _session(
     recovered: Recovered,
 ) -> Session:
     row = connection.execute(OPENING["session"]).fetchone()
-    first_id, start_exhausted, every_run, spider_state, pages, created_at, suspects, delta = row
+    (
+        first_id,
+        start_exhausted,
+        every_run,
+        spider_state,
+        pages,
+        created_at,
+        suspects,
+        delta,
+        round_number,
+        round_from,
+    ) = row
     tables = SqliteTables()
     job, job_leases = tables.begin(connection), tables.leases
     return Session(
@@ -292,7 +305,9 @@ def _session(
             every_run=bool(every_run),
             delayed=job.delayed,
         ),
-        start=StartState(exhausted=bool(start_exhausted)),
+        start=StartState(
+            exhausted=bool(start_exhausted), round=round_number, round_from=round_from
+        ),
         state=SavedState(
             spider_state=spider_state,
             cookies=dict(connection.execute(OPENING["cookies"]).fetchall()),

@@ -22,9 +22,11 @@ from scrapy_resume.store.sqlite.statements import COMMIT, IDENTITY, OPENING, Job
 from scrapy_resume.store.transaction.arrivals import Transaction
 from scrapy_resume.store.transaction.counters import Tally
 from scrapy_resume.store.transaction.events import keep_events
+from scrapy_resume.store.transaction.selection import UNRECORDED
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import (
     Changed,
+    EarlierRow,
     Held,
     Known,
     NewItem,
@@ -115,6 +117,32 @@ class SqliteTables(Statements):
             payload = row.payload if number is None else ""
             columns.append((*_columns(row, parted, payload), number))
         self._run_many(COMMIT["admit"], columns)
+
+    def earlier_round(
+        self, rows: Sequence[int], round_number: int, round_from: int
+    ) -> list[EarlierRow]:
+        """Those of these rows that the round has not added, nor been given before."""
+        values = {
+            "ids": json.dumps(sorted(rows)),
+            "round": round_number,
+            "round_from": round_from,
+            "unrecorded": UNRECORDED,
+        }
+        return [EarlierRow(*columns) for columns in self._run(COMMIT["earlier_round"], values)]
+
+    def keep_round(self, rows: Sequence[int], round_number: int) -> None:
+        """``start()`` has given these rows in that round."""
+        self._run_many(COMMIT["keep_round"], [(round_number, row) for row in rows])
+
+    def fetch_again(self, changes: Sequence[Changed]) -> None:
+        """done, failed or ignored → pending, as these requests."""
+        self._run_many(
+            COMMIT["fetch_again"],
+            [
+                (*change[: Changed._fields.index("attempts")], change.updated_at, change.id)
+                for change in changes
+            ],
+        )
 
     def mark_retried(self, rows: Sequence[int]) -> None:
         """Rows of this transaction that retried ones have led to."""

@@ -36,6 +36,8 @@ class Held(NamedTuple):
     attempts: int
     kept: int
     """1: its items are those of an execution that was done."""
+    round: int
+    """Above 0: ``start()`` has given it in a round of an extended job."""
 
 
 class Known(NamedTuple):
@@ -109,6 +111,17 @@ class NewItem(NamedTuple):
     occurrence: int
     key: str | None
     payload: str
+
+
+class EarlierRow(NamedTuple):
+    """A row of an earlier round of an extended job."""
+
+    id: int
+    state: int
+    kind: int
+    slot: int
+    unit: int
+    items_failed: int
 
 
 class OrphanedRow(NamedTuple):
@@ -252,6 +265,17 @@ class Tables(EventTables, UnitTables, Protocol):
 
     def admit(self, rows: Sequence[NewRow]) -> None:
         """Insert new rows, pending or leased."""
+
+    def earlier_round(
+        self, rows: Sequence[int], round_number: int, round_from: int
+    ) -> list[EarlierRow]:
+        """Those of these rows that the round has not added, nor been given before; in order."""
+
+    def keep_round(self, rows: Sequence[int], round_number: int) -> None:
+        """``start()`` has given these rows in that round."""
+
+    def fetch_again(self, changes: Sequence[Changed]) -> None:
+        """done, failed or ignored → pending, as these requests."""
 
     def mark_retried(self, rows: Sequence[int]) -> None:
         """Rows of this transaction that retried ones have led to."""

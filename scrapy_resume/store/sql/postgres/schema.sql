@@ -59,6 +59,8 @@ CREATE TABLE scrapy_resume.job (
     items_failed bigint NOT NULL DEFAULT 0,
     superseded bigint NOT NULL DEFAULT 0, -- items that were taken back
     expected_total double precision,      -- pages, as the spider says; NULL: it does not
+    round integer NOT NULL DEFAULT 0,     -- of an extended job: how often start() was to be fetched
+    round_from bigint NOT NULL DEFAULT 0, -- ids below it are of requests that earlier rounds added
     UNIQUE (name, number)
 );
 
@@ -190,6 +192,7 @@ CREATE TABLE scrapy_resume.request (
     error text,
     error_message text,
     kept smallint NOT NULL DEFAULT 0,     -- 1: it is fetched again; its items stay until that is done
+    round integer NOT NULL DEFAULT 0,     -- of an extended job: the last in which start() gave it
     PRIMARY KEY (job, id)
 ) WITH (fillfactor = 85);
 

@@ -41,7 +41,9 @@ CREATE TABLE job (
     items_dropped INTEGER NOT NULL DEFAULT 0,
     items_failed INTEGER NOT NULL DEFAULT 0,
     superseded INTEGER NOT NULL DEFAULT 0, -- items that were taken back
-    expected_total REAL                  -- pages, as the spider says; NULL: it does not
+    expected_total REAL,                 -- pages, as the spider says; NULL: it does not
+    round INTEGER NOT NULL DEFAULT 0,    -- of an extended job: how often start() was to be fetched
+    round_from INTEGER NOT NULL DEFAULT 0 -- ids below it are of requests that earlier rounds added
 );
 
 CREATE TABLE run (
@@ -134,7 +136,8 @@ CREATE TABLE request (
     given_tail BLOB,                     -- NULL: it is the identity
     shared INTEGER,                      -- the payload that it has in common with others
     kept INTEGER NOT NULL DEFAULT 0,     -- 1: it is fetched again; its items stay until that is done
-    retried INTEGER NOT NULL DEFAULT 0   -- 1: it was retried, or a retried one has led to it
+    retried INTEGER NOT NULL DEFAULT 0,  -- 1: it was retried, or a retried one has led to it
+    round INTEGER NOT NULL DEFAULT 0     -- of an extended job: the last in which start() gave it
 );
 
 -- Payloads that several requests share. Never changed: a request that changes gets its own payload.

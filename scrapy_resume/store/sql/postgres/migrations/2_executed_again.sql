@@ -10,3 +10,8 @@ FROM scrapy_resume.frontier AS f WHERE f.job = r.job AND f.id = r.id AND r.items
 ALTER TABLE scrapy_resume.frontier ADD COLUMN retried smallint NOT NULL DEFAULT 0;
 CREATE INDEX frontier_retried ON scrapy_resume.frontier (job, slot, priority DESC, start, seq)
     WHERE retried = 1 AND run = 0 AND not_before = 0 AND suspect = 0;
+
+-- Jobs that are extended: round after round, what start() yields is fetched again.
+ALTER TABLE scrapy_resume.job ADD COLUMN round integer NOT NULL DEFAULT 0;
+ALTER TABLE scrapy_resume.job ADD COLUMN round_from bigint NOT NULL DEFAULT 0;
+ALTER TABLE scrapy_resume.request ADD COLUMN round integer NOT NULL DEFAULT 0;

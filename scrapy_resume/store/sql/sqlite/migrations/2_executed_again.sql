@@ -10,4 +10,9 @@ ALTER TABLE request ADD COLUMN retried INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX request_retried ON request (slot, priority DESC, start, seq)
     WHERE retried = 1 AND state = 0 AND not_before = 0 AND suspect = 0;
 
+-- Jobs that are extended: round after round, what start() yields is fetched again.
+ALTER TABLE job ADD COLUMN round INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN round_from INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE request ADD COLUMN round INTEGER NOT NULL DEFAULT 0;
+
 PRAGMA user_version = 2;
