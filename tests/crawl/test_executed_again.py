@@ -185,10 +185,10 @@ def test_what_fails_in_the_retry_waits_and_is_tried_again_in_it(unfinished: Wand
     again = {"RETRY_ENABLED": True, "RETRY_TIMES": 2, "RESUME_RETRY_DELAY": 0.2}
     unfinished.replace_in_spider("int(answer)", "(200, 500)[self.count()]")
     unfinished.replace_in_spider(
-        "    def process_request(self, request: Request, spider: Spider | None = None) -> Resp",
+        "    async def process_request(",
         "    left = 2\n\n    def count(self) -> int:\n        self.left -= 1\n"
         "        return int(self.left >= 0)\n\n"
-        "    def process_request(self, request: Request, spider: Spider | None = None) -> Resp",
+        "    async def process_request(",
     )
     run = crawl(unfinished, "/leaf/2=500", *FIVE, **RETRY, **again)
     assert run.is_finished, run.tail()

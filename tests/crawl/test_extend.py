@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
+from tests.support.kills import Kill, Live
 from tests.support.launcher import Launcher
 from tests.support.runs import Run, Workplace
 from tests.support.site import REPO, Site
@@ -34,9 +36,11 @@ def wanderings(site: Site, place: Workplace, launcher: Launcher) -> Wanderings:
     return found
 
 
-def crawl(wanderings: Wanderings, answers: str, *seeds: str, **settings: Any) -> Run:
+def crawl(
+    wanderings: Wanderings, answers: str, *seeds: str, kill: Kill | None = None, **settings: Any
+) -> Run:
     given = {**SETTINGS, "CONCURRENT_REQUESTS": 1, "ANSWERS": answers, **settings}
-    return wanderings.run(given, "-a", f"paths={','.join(seeds)}")
+    return wanderings.run(given, "-a", f"paths={','.join(seeds)}", kill=kill)
 
 
 def titles(word: str, *numbers: int) -> dict[str, int]:
@@ -83,13 +87,29 @@ def test_start_once_is_refused_beside_it(wanderings: Wanderings) -> None:
     assert not paths(wanderings)
 
 
+def when_fetched(wanderings: Wanderings, path: str) -> Kill:
+    """SIGKILL as soon as the store says that the path was fetched once more, and is done."""
+    asked = len(wanderings.site.hits())
+
+    def is_fetched() -> bool:
+        hit = any(hit.url == path for hit in wanderings.site.hits()[asked:])
+        return hit and by_path(wanderings)[path] == "done"
+
+    def kill(live: Live) -> float | None:
+        return live.send(signal.SIGKILL) if live.until(is_fetched) else None
+
+    return kill
+
+
 def test_a_round_that_was_killed_goes_on_where_it_was(wanderings: Wanderings) -> None:
     seeds = ("/leaf/1", "/leaf/2", "/leaf/3")
     assert crawl(wanderings, "", *seeds).is_finished
     for _ in range(2):
         asked = len(wanderings.site.hits())
-        assert crawl(wanderings, "/leaf/2=die", *seeds, **EXTEND).exit_code == -9
-        assert crawl(wanderings, "/leaf/3=die", *seeds).exit_code == -9
+        kill = when_fetched(wanderings, "/leaf/1")
+        assert crawl(wanderings, "/leaf/2=hang", *seeds, kill=kill, **EXTEND).killed_at
+        kill = when_fetched(wanderings, "/leaf/2")
+        assert crawl(wanderings, "/leaf/3=hang", *seeds, kill=kill).killed_at
         run = crawl(wanderings, "", *seeds)
         assert run.is_finished, run.tail()
         assert sorted(paths(wanderings, asked)) == sorted(seeds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -97,7 +98,8 @@ class Picky(RetryMiddleware):
 
 class Answers:
     """A downloader middleware: what the site answers is said by the setting ``ANSWERS``, words of
-    the form ``/leaf/2=500``. Instead of a status, ``die`` kills the process."""
+    the form ``/leaf/2=500``. Instead of a status, ``die`` kills the process, and ``hang`` never
+    answers."""
 
     def __init__(self, answers: str) -> None:
         self._answers = dict(word.split("=") for word in answers.split())
@@ -106,8 +108,12 @@ class Answers:
     def from_crawler(cls, crawler: Any) -> Answers:
         return cls(crawler.settings.get("ANSWERS", ""))
 
-    def process_request(self, request: Request, spider: Spider | None = None) -> Response | None:
+    async def process_request(
+        self, request: Request, spider: Spider | None = None
+    ) -> Response | None:
         answer = self._answers.get(urlsplit(request.url).path)
         if answer == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if answer == "hang":
+            await asyncio.Event().wait()
         return None if answer is None else HtmlResponse(request.url, int(answer), body=b"<html>")
