@@ -72,15 +72,6 @@ class OldPlace:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             return connection.execute(statement.format("")).fetchall()
 
-    def execute(self, statement: str) -> None:
-        if self.place.store.shared:
-            with self.place.reader._link.alone() as connection:
-                connection.execute(statement.format("scrapy_resume."))
-            return
-        path = self.place.reader.path(BOOKS)
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            connection.execute(statement.format(""))
-
     def versions(self) -> list[int]:
         """Those that the store records, in order."""
         if not self.place.store.shared:
@@ -195,21 +186,36 @@ def test_nothing_is_migrated_under_who_crawls(old: OldPlace) -> None:
 
 FIRST_SCHEMAS = Path(__file__).with_name("first_schema")
 
-DOWN_TO_1 = {
-    True: """
-ALTER TABLE {0}request DROP COLUMN kept;
+
+POSTGRES_DOWN_TO_1 = """
+ALTER TABLE {0}request DROP COLUMN kept, DROP COLUMN round;
 ALTER TABLE {0}frontier DROP COLUMN retried;
+ALTER TABLE {0}job DROP COLUMN round, DROP COLUMN round_from;
 UPDATE {0}migration SET version = 1;
-""",
-    False: """
-DROP INDEX request_retried;
-ALTER TABLE request DROP COLUMN kept;
-ALTER TABLE request DROP COLUMN retried;
-UPDATE migration SET version = 1;
-PRAGMA user_version = 1;
-""",
-}
-"""By whether the store is shared: undoes the steps to the newest version."""
+"""
+
+
+def down_to_1(old: OldPlace) -> None:
+    """Make the store one of version 1."""
+    if old.place.store.shared:
+        with old.place.reader._link.alone() as connection:
+            connection.execute(POSTGRES_DOWN_TO_1.format("scrapy_resume."))
+        return
+    path = old.place.reader.path(BOOKS)
+    newer = path.rename(path.with_suffix(".newer"))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript((FIRST_SCHEMAS / "sqlite.sql").read_text())
+        connection.execute("ATTACH ? AS newer", (str(newer),))
+        tables = connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")
+        for (name,) in tables.fetchall():
+            columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({name})")]
+            listed = ", ".join(columns)
+            connection.execute(f"DELETE FROM main.{name}")
+            connection.execute(
+                f"INSERT INTO main.{name} ({listed}) SELECT {listed} FROM newer.{name}"
+            )
+        connection.execute("UPDATE main.migration SET version = 1")
+    newer.unlink()
 
 
 def test_a_migrated_file_has_the_schema_of_a_new_one() -> None:
@@ -263,8 +269,7 @@ def test_a_request_that_version_1_had_retried_keeps_its_items(old: OldPlace) -> 
     """Whether the last execution was done is not known: nothing is taken back on a guess."""
     done = Selection((State.done,), url="*/1")
     assert old.place.store.steer(BOOKS, done, State.pending) == 1
-    for statement in filter(None, DOWN_TO_1[old.place.store.shared].split(";\n")):
-        old.execute(statement)
+    down_to_1(old)
     run = old.place.resume()
     assert old.versions() == [1, *range(2, NEWEST + 1)]
     run.lease()
