@@ -285,6 +285,9 @@ class JobSummary:
     start_exhausted: bool = False
     delta: bool = False
     """It skips requests that gave items in earlier numbers."""
+    round: int = 0
+    """Of a job that is extended: how often what ``start()`` yields was to be fetched; 0: it is
+    not extended."""
     launch: dict[str, Any] | None = None
     """How the last crawl of the job was started, see ``run.launch``; ``None``: unknown."""
     expected_total: float | None = None

@@ -15,6 +15,7 @@ from scrapy.exceptions import CloseSpider, NotConfigured
 
 from scrapy_resume.errors import ItemNotRecordableError, StartInterruptedError, describe
 from scrapy_resume.extensions import run_of
+from scrapy_resume.frontier.every_run import is_for_every_run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -43,17 +44,19 @@ class ResumeSpiderMiddleware:
     async def process_start(self, start: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         """Pass on the output of ``start()``; wait while too much is not committed."""
         run = self._run
-        once = run.settings.start == "once" or run.settings.mode == "retry-failed"
-        if once and run.session.start.exhausted:
+        if run.settings.start == "once" and run.session.start.exhausted:
             logger.info("start() is not run again: it came to its end in an earlier run")
             run.tracker.start_ended(exhausted=True)
             return
         if not run.parts.workers.starting and not await run.parts.workers.start_turn():
             run.tracker.start_ended(exhausted=True)
             return
+        only_retried = run.session.frontier.only_retried
         exhausted = False
         try:
             async for output in self._outputs(start):
+                if only_retried and not _is_for_every_run(output):
+                    continue
                 await run.tracker.start.wait_for_room()
                 if isinstance(output, Request):
                     run.hooks.start_yields(output)
@@ -63,7 +66,8 @@ class ResumeSpiderMiddleware:
                     yield output
                 elif (item := await self._admit_item(output)) is not None:
                     yield item
-            exhausted = True
+            # Passed over, the rest of it is left to another run.
+            exhausted = not only_retried or run.session.start.exhausted
         except CloseSpider:
             raise
         except Exception:
@@ -106,3 +110,7 @@ class ResumeSpiderMiddleware:
         new, row = admitted
         run.hooks.tag(new, row)
         return new
+
+
+def _is_for_every_run(output: Any) -> bool:
+    return isinstance(output, Request) and is_for_every_run(output)

@@ -36,7 +36,8 @@ def retry(
     ``reporting.reports.selection``. Without a ``state``, failed and parked requests are retried;
     with ``partial``, requests that are done but lost items. The states ``done`` and ``ignored``
     can be retried too. A completed job becomes ``paused``. The items of a retried request replace
-    those that it gave before. With ``dry_run`` nothing is changed.
+    those that it gave before; those of an execution that was done stay until another one is done,
+    or the page is gone (404, 410). With ``dry_run`` nothing is changed.
 
     Requests that were never serialized cannot be retried (retry the pages that led to them), nor
     can those with ``resume_every_run``. If the job is live, its process makes the change within

@@ -52,6 +52,7 @@ def run(call: Invocation) -> int:
     completed_before = call.clock.now() - days * DAY_SECONDS
     jobs, unreadable = _readable(store)
     completed = [job for job in jobs if job.status == "completed" and not job.alive]
+    extended = {summary.key for summary in completed if summary.round}
     old = [
         summary.key
         for summary in _without_latest(completed, keep)
@@ -62,7 +63,9 @@ def run(call: Invocation) -> int:
     for key in old:
         if key in needed:
             call.note(f"{key} is kept: the delta crawl {needed[key]} rests on its items")
-    old = [key for key in old if key not in needed]
+        elif key in extended:
+            call.note(f"{key} is kept: it is extended; `scrapy resume reset '{key}'` deletes it")
+    old = [key for key in old if key not in needed and key not in extended]
     if call.arguments.dry_run:
         return print_deleted(call, [str(key) for key in old], unreadable, verb="would be")
     return delete(call, store, old, completed_before=completed_before, unreadable=unreadable)

@@ -89,6 +89,10 @@ class DupeFilter:
             or (skippable and skipped_identity(identity) in self._recent)
         )
 
+    def holds(self, identity: bytes) -> bool:
+        """Whether only this process knows a request with the identity; it must not run twice."""
+        return identity in self._in_memory or identity in self._fetched_every_run
+
     def in_this_run(self, lasting: bytes) -> bytes:
         """The identity, in this run, of a request that is fetched in every run. ``lasting`` is its
         identity in any run, which becomes the key of its row."""

@@ -20,7 +20,7 @@ from scrapy_resume.frontier.every_run import EveryRunGate
 from scrapy_resume.frontier.host_blocks import HostBlocks
 from scrapy_resume.frontier.lease_quota import MINIMUM_BUFFER
 from scrapy_resume.frontier.slot_queue import SlotQueue, arrival_rank, may_leave, rank_of_entry
-from scrapy_resume.store.contract import Wish
+from scrapy_resume.store.contract import Continuation, Wish
 from scrapy_resume.store.transaction.storable_text import storable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from scrapy_resume.frontier.robots import RobotsGate
     from scrapy_resume.frontier.row import Rank, Row
-    from scrapy_resume.store.contract import Admission, Continuation
+    from scrapy_resume.store.contract import Admission
 
 REFILLS_PER_BATCH: Final = 500
 """Slots that are leased from in one batch: 20,000 at once take more than a second."""
@@ -44,6 +44,7 @@ class LeaseBuffer:
         by_slot: bool,
         pending: dict[str, int],
         owns_slots: bool = False,
+        only_retried: bool = False,
         every_run: EveryRunGate | None = None,
         robots: RobotsGate | None = None,
     ) -> None:
@@ -53,6 +54,7 @@ class LeaseBuffer:
         """Number of rows that are kept leased, about."""
         self.owned: set[str] | None = set() if owns_slots else None
         """Slots that this run owns; ``None``: it may lease from all."""
+        self._only_retried = only_retried
         self.by_slot = by_slot
         """Each slot has its own queue; otherwise one queue has the rows of all slots."""
         self.queues: dict[str, SlotQueue] = {}
@@ -133,7 +135,7 @@ class LeaseBuffer:
         for arrival in arrivals:
             if arrival.lease:
                 leased[arrival.slot] += 1
-            elif not arrival.not_before:
+            elif not arrival.not_before and self._is_wanted(arrival):
                 by_slot.setdefault(arrival.slot, []).append(arrival)
         for slot, newcomers in by_slot.items():
             queue = self.queues[slot]
@@ -146,6 +148,10 @@ class LeaseBuffer:
                 if early:
                     early[0].lease = True
         return released
+
+    def _is_wanted(self, arrival: Admission | Continuation) -> bool:
+        """Whether this run is to fetch an arrival: it is a row in hand, or led to by one."""
+        return not self._only_retried or isinstance(arrival, Continuation) or arrival.retried
 
     def _lease_first(
         self, queue: SlotQueue, newcomers: Sequence[Admission | Continuation], leased: int

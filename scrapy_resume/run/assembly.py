@@ -136,10 +136,20 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         committer,
         log,
         delta=session.delta,
+        only_retried=session.frontier.only_retried,
+        extends=session.start.round > 0,
     )
     held = HeldRequests(stats)
     tracker = Tracker(
-        session.counts, dispatcher, admissions, items, start, workers, committer, held
+        session.counts,
+        dispatcher,
+        admissions,
+        items,
+        start,
+        workers,
+        committer,
+        held,
+        delayed=session.frontier.delayed,
     )
     return Parts(
         clock=clock,
@@ -177,6 +187,7 @@ def _frontier(plan: CrawlPlan, engine: EnginePort, clock: ScrapyClock) -> LeaseB
         "concurrency": concurrency,
         "by_slot": plan.order.by_slot,
         "pending": session.frontier.pending,
+        "only_retried": session.frontier.only_retried,
         "every_run": EveryRunGate(awaited=session.frontier.every_run),
         "robots": RobotsGate() if scrapy_settings.getbool("ROBOTSTXT_OBEY") else None,
     }

@@ -78,6 +78,7 @@ class BatchSync:
         touched = self._settle_arrivals(batch, answer)
         self._dispatcher.releasing -= len(batch.releases)
         self._tracker.counts = answer.counts
+        self._tracker.delayed = answer.delayed
         self._dispatcher.delayed.set_next_due(answer.next_due)
         self._dispatcher.suspects = answer.suspects
         for slot, count in answer.pending.items():

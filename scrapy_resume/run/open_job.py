@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.errors import (
+    ConfigurationError,
     JobCompletedError,
     JobLockedError,
     JobNotFoundError,
@@ -23,6 +24,7 @@ from scrapy_resume.run.launch import masked
 from scrapy_resume.run.pruning import prune
 from scrapy_resume.run.worker_name import process_id, worker_name
 from scrapy_resume.settings.input_files import begins_new_job, changed_inputs, hash_inputs
+from scrapy_resume.settings.parse import EXTENDS_START
 from scrapy_resume.store.contract import END_OWED, Closing, Opening
 
 if TYPE_CHECKING:
@@ -53,6 +55,9 @@ class Candidate:
     slot_delay_seconds: float = 0.0
     """The longest delay between two requests of a download slot."""
 
+    extends: bool = False
+    """What ``start()`` yields is fetched again, in this job."""
+
     def opening(self, input_hashes: Mapping[str, str]) -> Opening:
         """The description of the run for the store."""
         settings = self.settings
@@ -67,6 +72,8 @@ class Candidate:
             durable=settings.durability == "full",
             force=settings.force,
             delta=settings.mode == "delta",
+            extend=self.extends,
+            only_retried=settings.mode == "retry-failed",
             limits=wait_limits(settings.retry_delay_max_seconds, settings.breaker_cooldown_seconds),
             slots_shared=settings.hosts == "shared",
             slot_delay_seconds=self.slot_delay_seconds,
@@ -103,12 +110,15 @@ def _opened(store: Store, candidate: Candidate) -> JobStore:
             raise JobLockedError.for_crawl(latest.key, latest.owner, latest.owned_since)
         if settings.mode == "retry-failed":
             return _retry_failed(store, candidate, latest)
+        candidate = _extending(candidate, latest)
         recorded = latest.input_hashes if latest is not None and not finished else {}
         hashes = hash_inputs(settings.input_files, recorded)
         if finished or latest is None:
             _refuse_if_nothing_to_do(candidate, latest)
             if latest is not None and settings.mode == "auto":
                 _refuse_if_end_is_owed(store, latest)
+            if latest is not None and candidate.extends:
+                return _extend(store, candidate, latest)
             return _begin(store, candidate, latest, hashes)
         if renews or _inputs_changed(candidate, latest, hashes):
             _cancel(store, candidate, latest)
@@ -120,6 +130,26 @@ def _renews(mode: str, latest: JobSummary | None) -> bool:
     """Whether the next job begins though the latest is unfinished. Mode ``delta`` resumes a delta
     crawl that was interrupted."""
     return mode == "fresh" or (mode == "delta" and latest is not None and not latest.delta)
+
+
+def _extending(candidate: Candidate, latest: JobSummary | None) -> Candidate:
+    """The candidate, which says whether the job is extended: by the mode, or in mode ``auto`` since
+    it was extended before. Raises ``ConfigurationError`` with RESUME_START = "once"."""
+    settings = candidate.settings
+    extended = settings.mode == "auto" and latest is not None and latest.round > 0
+    if extended and settings.start == "once":
+        raise ConfigurationError(EXTENDS_START)
+    return replace(candidate, extends=extended or settings.mode == "extend")
+
+
+def _extend(store: Store, candidate: Candidate, latest: JobSummary) -> JobStore:
+    """Begin the next round of a completed job."""
+    hashes = hash_inputs(candidate.settings.input_files, latest.input_hashes)
+    if _inputs_changed(candidate, latest, hashes):
+        _cancel(store, candidate, latest)
+        return _begin(store, candidate, latest, hashes)
+    logger.info("%s is extended: what start() yields is fetched again", latest.key)
+    return store.resume(latest.key, candidate.opening(hashes))
 
 
 def _retry_failed(store: Store, candidate: Candidate, latest: JobSummary | None) -> JobStore:
@@ -138,7 +168,12 @@ def _retry_failed(store: Store, candidate: Candidate, latest: JobSummary | None)
             f"{latest.key} is completed, and none of its requests has failed: nothing to do. "
             "RESUME_MODE=auto begins the next."
         )
-    logger.info("%d failed requests of %s are fetched again", count, latest.key)
+    logger.info(
+        "%d failed requests of %s are fetched again, and what they lead to. What else is pending "
+        "is left to a run with RESUME_MODE=auto",
+        count,
+        latest.key,
+    )
     return store.resume(latest.key, candidate.opening(hashes))
 
 

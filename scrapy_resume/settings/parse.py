@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from scrapy.settings import BaseSettings
 
@@ -67,6 +67,12 @@ class ResumeSettings:
     """Where event logs are written, whether or not this crawl writes one."""
 
 
+EXTENDS_START: Final = (
+    "RESUME_START is 'once', but the job is extended: what start() yields is fetched again in each "
+    "round. Remove RESUME_START, or go on with RESUME_MODE=resume"
+)
+
+
 def parse_settings(settings: BaseSettings) -> ResumeSettings:
     """All ``RESUME_*`` settings. Raises ``ConfigurationError`` for a wrong name or value."""
     _refuse_unknown_names(settings)
@@ -79,6 +85,8 @@ def parse_settings(settings: BaseSettings) -> ResumeSettings:
             " would store the crawl's requests. Remove JOBDIR; the job is stored in RESUME_STORE"
             f" ({without_password(values['store'])})."
         )
+    if values["mode"] == "extend" and values["start"] == "once":
+        raise ConfigurationError(EXTENDS_START)
     return ResumeSettings(**values)
 
 

@@ -31,7 +31,7 @@ SETTINGS: Final = (
         "RESUME_MODE",
         "mode",
         "auto",
-        to.one_of("auto", "fresh", "resume", "once", "retry-failed", "delta"),
+        to.one_of("auto", "fresh", "resume", "once", "retry-failed", "delta", "extend"),
     ),
     Setting("RESUME_START", "start", "always", to.one_of("always", "once")),
     Setting("RESUME_FORCE", "force", False, to.boolean),

@@ -33,6 +33,7 @@ from scrapy_resume.frontier.row import (
 from scrapy_resume.model import (
     NO_PARENT,
     START,
+    Kind,
     State,
     distinction_of,
     occurrence_identity,
@@ -83,6 +84,8 @@ class Admissions:
         log: ArrivalLog,
         *,
         delta: bool,
+        only_retried: bool = False,
+        extends: bool = False,
     ) -> None:
         # Eight parameters: each arrival is processed by all of these, in this order.
         self._ids = ids
@@ -96,6 +99,10 @@ class Admissions:
         self.start_list = log.start_list
         self._delta = delta
         """The job skips requests that gave items in earlier numbers of the job."""
+        self._only_retried = only_retried
+        """The run fetches only what was retried, and what that leads to."""
+        self._extends = extends
+        """The store is asked about each request of ``start()``: known ones are fetched again."""
         self.expected = dispatcher.expected
         """By id: requests whose arrival the store has not answered yet."""
         self.expected_rows: dict[int, Row] = {}
@@ -117,7 +124,7 @@ class Admissions:
             identity = ordinary_identity(fingerprint)
             if every_run:
                 identity = self.dupefilter.in_this_run(identity)
-            if self.dupefilter.has(identity, skippable=skippable):
+            if self._is_duplicate(identity, parent, skippable=skippable):
                 self._log.duplicate(request)
                 return False
             if form:
@@ -147,6 +154,11 @@ class Admissions:
         assert parent is not None
         base, occurrence = parent.next_occurrence(form_of(request), b"every run")
         self.dupefilter.set_lasting_key(identity, occurrence_identity(base, occurrence))
+
+    def _is_duplicate(self, identity: bytes, parent: Row | None, *, skippable: bool) -> bool:
+        if self._extends and parent is not None and parent.id == START:
+            return self.dupefilter.holds(identity)
+        return self.dupefilter.has(identity, skippable=skippable)
 
     def restore(self, row: Row) -> Request:
         """Deserialize the request of a row that was leased. Raises what the codec raises."""
@@ -188,6 +200,7 @@ class Admissions:
             not_before=0.0 if every_run else self._placement.not_before(request, parent),
             given_key=None if every_run else given_key(request, fingerprint, identity),
             may_be_skipped=skippable,
+            retried=self._only_retried and _is_led_to(parent),
         )
         if known_here:
             # If the store skips it, a later one for the same page that must not be skipped is new.
@@ -343,3 +356,10 @@ class Admissions:
             row.identity = skipped_identity(row.identity)
             row.request = None
             row.set_outcome(State.ignored, "delta")
+
+
+def _is_led_to(parent: Row | None) -> bool:
+    """Whether a retried request has led to what a row yields, in a run that fetches no others."""
+    return not (
+        parent is None or parent.id == START or parent.kind is Kind.start_item or parent.every_run
+    )

@@ -52,6 +52,8 @@ class Tracker:
         workers: Workers,
         committer: Committer,
         held: HeldRequests,
+        *,
+        delayed: int = 0,
     ) -> None:
         # Eight: what a request passes on its way, in this order.
         self._dispatcher = dispatcher
@@ -69,6 +71,8 @@ class Tracker:
         """Reasons why no requests are dispatched now."""
         self.counts = counts
         """Of the whole job, as of the last commit."""
+        self.delayed = delayed
+        """Number of delayed rows in the store that this run may fetch."""
         self.pages = 0
         """Number of responses that this run has received."""
 
@@ -158,7 +162,7 @@ class Tracker:
             self._holds
             or self._dispatcher.has_pending()
             or self.start.items_in_hand
-            or self.counts.delayed
+            or self.delayed
             or (self._workers.others_at_work and not self.held)
         )
 
@@ -171,12 +175,12 @@ class Tracker:
             and not self.frozen
             and not self._holds
             and not self.start.items_in_hand
-            and bool(self.counts.delayed or dispatcher.delayed or dispatcher.blocked_rows)
+            and bool(self.delayed or dispatcher.delayed or dispatcher.blocked_rows)
             and dispatcher.only_waits()
             and self._workers.only_waits
         )
         if only_delayed:
-            dispatcher.delayed.close_if_too_long(self.counts.delayed + dispatcher.blocked_rows)
+            dispatcher.delayed.close_if_too_long(self.delayed + dispatcher.blocked_rows)
         else:
             dispatcher.delayed.restart_patience()
 

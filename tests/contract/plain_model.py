@@ -35,6 +35,7 @@ class Row:
     suspect: bool = False
     error: str | None = None
     items_failed: int = 0
+    kept: bool = False
 
     @property
     def can_be_leased(self) -> bool:
@@ -211,11 +212,7 @@ class PlainJob:
             return
         row = self.rows[finish.id]
         row.state, row.attempts, row.error = finish.state, finish.attempts, finish.error
-        if finish.supersedes:
-            self.items = [item for item in self.items if item.request != row.id]
-        spilled = self.spills.get(row.id, []) if finish.spilled else []
-        for item in [*spilled, *finish.items]:
-            self._store(row.id, item)
+        self._exchange_items(row, finish)
         row.items_failed = finish.items_failed
         self._ended(row)
         if finish.tombstone is None:
@@ -224,6 +221,17 @@ class PlainJob:
             self.spills.pop(row.id, None)
         self.dropped += finish.items_dropped
         self.failed += finish.items_failed
+
+    def _exchange_items(self, row: Row, finish: Finish) -> None:
+        gone = finish.http_status in (404, 410)
+        if row.kept and finish.state is not State.done and not gone:
+            return
+        if finish.supersedes:
+            self.items = [item for item in self.items if item.request != row.id]
+        row.kept = row.kept and finish.state is State.done
+        spilled = self.spills.get(row.id, []) if finish.spilled else []
+        for item in [*spilled, *finish.items]:
+            self._store(row.id, item)
 
     def _ended(self, row: Row) -> None:
         if row.kind is not Kind.request:
@@ -285,10 +293,11 @@ class PlainJob:
 
     # Between runs
 
-    def retry(self, url: str) -> int:
-        """What has failed or is parked is fetched again; how many there were."""
-        meant = self._of_url(url, State.failed, State.parked)
+    def retry(self, url: str, states: tuple[State, ...]) -> int:
+        """What is in these states is fetched again; how many there were."""
+        meant = self._of_url(url, *states)
         for row in meant:
+            row.kept = row.kept or row.state is State.done
             self._clear(row)
             self.failed -= row.items_failed
             row.items_failed = 0

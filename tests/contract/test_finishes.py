@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from scrapy_resume.model import EVERY_RUN_ITEM, State
+from scrapy_resume.model import EVERY_RUN_ITEM, Selection, State
 from scrapy_resume.store.contract import ItemRecord, Release
 
 from .conftest import Place
-from .records import admission, continuation, finish, identity, tombstone
+from .records import BOOKS, Run, admission, continuation, finish, identity, tombstone
 
 
 def item(occurrence: int, payload: str, key: str | None = None) -> ItemRecord:
@@ -221,6 +223,107 @@ def test_only_items_that_every_run_gives_are_superseded_by_those_with_their_key(
     committed = run.finish(finish(2, [item(0, "new", f"{prefix}k")]))
     assert place.items() == ["new"]
     assert committed.items.superseded - before.items.superseded == superseded
+
+
+def retry_done(place: Place, run: Run, row: int = 1) -> Run:
+    """The row, which was done, is fetched again: leased by the next run."""
+    run.close()
+    meant = Selection((State.done,), url=f"*/{row}")
+    assert place.store.steer(BOOKS, meant, State.pending) == 1
+    run = place.resume()
+    assert row in [leased.id for leased in run.lease()]
+    return run
+
+
+FAILURES = (
+    {"state": State.failed, "http_status": 500},
+    {"state": State.failed, "http_status": None, "error": "TimeoutError"},
+    {"state": State.failed, "http_status": 200, "error": "ValueError"},
+    {"state": State.ignored, "http_status": 403},
+    {"state": State.ignored, "http_status": None, "error": "robots"},
+    {"state": State.parked, "http_status": None, "error": "HostUnavailableError"},
+)
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_an_execution_that_fails_takes_back_nothing_that_a_done_one_gave(
+    place: Place, failure: dict[str, Any]
+) -> None:
+    run = place.begin()
+    run.admit(admission(1, lease=True))
+    run.finish(finish(1, ["1", item(1, "2", "k")]))
+    before = place.item_ids()
+    run = retry_done(place, run)
+    run.commit(spills=[(1, item(0, "x", "k"))])
+    ends = finish(1, [item(1, "y"), item(2, "z", "k")], spilled=True, supersedes=True, **failure)
+    committed = run.finish(ends)
+    assert place.items() == ["1", "2"]
+    assert place.item_ids() == before, "no feed has to be written again"
+    assert committed.items.given == 0
+    assert committed.counts.items_stored == place.rows()["1"]["items"] == 2
+    assert place.states() == {"1": failure["state"].name}
+    run.close()
+    assert not place.store.verify(BOOKS).violations
+
+
+def test_items_stay_over_many_failures_until_an_execution_is_done(place: Place) -> None:
+    run = place.begin()
+    run.admit(admission(1, lease=True))
+    run.finish(finish(1, ["a"]))
+    run = retry_done(place, run)
+    for _ in range(2):
+        run.finish(finish(1, ["x"], state=State.failed, supersedes=True))
+        assert place.items() == ["a"]
+        place.retry(1, run)
+        run = place.resume()
+        (row,) = run.lease()
+        assert row.items == 1
+    run.finish(finish(1, ["b", "c"], supersedes=True))
+    assert place.items() == ["b", "c"]
+    run = retry_done(place, run)
+    run.finish(finish(1, ["y"], state=State.failed, supersedes=True))
+    assert place.items() == ["b", "c"]
+
+
+def test_that_an_execution_gave_nothing_is_kept_too(place: Place) -> None:
+    """Items come from one execution: those of one that fails are not added to no items."""
+    run = place.begin()
+    run.admit(admission(1, lease=True))
+    run.finish(finish(1))
+    run = retry_done(place, run)
+    run.finish(finish(1, ["half"], state=State.failed))
+    assert place.items() == []
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_the_items_of_a_page_that_is_gone_are_gone(place: Place, status: int) -> None:
+    run = place.begin()
+    run.admit(admission(1, lease=True))
+    run.finish(finish(1, ["a"]))
+    run = retry_done(place, run)
+    run.finish(finish(1, ["gone"], state=State.ignored, http_status=status, supersedes=True))
+    assert place.items() == ["gone"]
+    run.close()
+    meant = Selection((State.ignored,), url="*/1")
+    assert place.store.steer(BOOKS, meant, State.pending) == 1
+    run = place.resume()
+    run.lease()
+    run.finish(finish(1, ["half"], state=State.failed, supersedes=True))
+    assert place.items() == ["half"], "no execution that was done has given the one before"
+
+
+def test_killed_in_the_second_execution_the_items_of_the_first_stay(place: Place) -> None:
+    run = place.begin()
+    run.admit(admission(1, lease=True), admission(2, lease=True))
+    run.finish(finish(1, ["a"]), finish(2, ["b"]))
+    run = retry_done(place, run)
+    run.commit(spills=[(1, item(0, "x"))])
+    run.die()
+    run = place.resume()
+    assert place.items() == ["a", "b"]
+    (row,) = run.lease()
+    run.finish(finish(row.id, ["y"], state=State.failed, supersedes=row.items > 0))
+    assert place.items() == ["a", "b"]
 
 
 def test_items_never_take_the_place_of_deleted_ones(place: Place) -> None:

@@ -1,6 +1,6 @@
 """A store of an older version is brought to this package's schema: whole, or not at all.
 
-The schema has one version so far: the steps to the next ones are made up here.
+Beside the package's own steps, some to the versions after the newest are made up here.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +19,16 @@ from scrapy_resume.errors import (
     SchemaTooNewError,
     StoreError,
 )
+from scrapy_resume.model import Selection, State
 from scrapy_resume.store.contract import JobStore
 from scrapy_resume.store.sqlite import migrations as sqlite_migrations
 from scrapy_resume.store.transaction.migrations import Migration
+from scrapy_resume.store.transaction.queries import read_sql
 
 from .conftest import Place
 from .records import BOOKS, admission, finish, opening
+
+NEWEST = sqlite_migrations.SCHEMA.version
 
 # {0} stands for the schema's name and a dot, where there is one.
 COLOUR = """
@@ -36,7 +41,7 @@ BROKEN = SHAPE + "INSERT INTO {0}nowhere VALUES (1);\n"
 
 
 class OldPlace:
-    """A place whose jobs are of version 1, and the package that knows steps to newer ones."""
+    """A place whose jobs are of ``NEWEST``, and the package that knows steps to newer ones."""
 
     def __init__(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         self.place = place
@@ -46,11 +51,12 @@ class OldPlace:
             from scrapy_resume.store.postgres.schema import SCHEMA
 
             self._schema = SCHEMA
+        self._real = list(self._schema.migrations)
 
     def package_has(self, *scripts: str) -> None:
-        """The migrations of the package, from version 2 on."""
-        steps = [self._step(version, script) for version, script in enumerate(scripts, 2)]
-        self._patch.setattr(self._schema, "migrations", steps)
+        """The migrations of the package after ``NEWEST``."""
+        steps = [self._step(version, script) for version, script in enumerate(scripts, NEWEST + 1)]
+        self._patch.setattr(self._schema, "migrations", [*self._real, *steps])
 
     def _step(self, version: int, script: str) -> Migration:
         if self.place.store.shared:
@@ -86,13 +92,13 @@ def old(place: Place, monkeypatch: pytest.MonkeyPatch) -> OldPlace:
 
 
 def test_a_new_store_has_the_newest_version(old: OldPlace) -> None:
-    assert old.versions() == [1]
+    assert old.versions() == [NEWEST]
 
 
 def test_a_job_of_an_older_version_goes_on_with_what_it_holds(old: OldPlace) -> None:
     old.package_has(COLOUR, SHAPE)
     run = old.place.resume()
-    assert old.versions() == [1, 2, 3]
+    assert old.versions() == [NEWEST, NEWEST + 1, NEWEST + 2]
     assert old.query("SELECT colour FROM {0}job") == [("blue",)]
     assert old.query("SELECT * FROM {0}shape") == []
     [row] = run.lease()
@@ -106,10 +112,10 @@ def test_a_step_is_applied_once(old: OldPlace) -> None:
     old.package_has(COLOUR)
     old.place.resume().close()
     old.place.resume().close()
-    assert old.versions() == [1, 2]
+    assert old.versions() == [NEWEST, NEWEST + 1]
     old.package_has(COLOUR, SHAPE)
     old.place.resume().close()
-    assert old.versions() == [1, 2, 3]
+    assert old.versions() == [NEWEST, NEWEST + 1, NEWEST + 2]
 
 
 def test_a_command_migrates_a_job_that_nobody_crawls(old: OldPlace) -> None:
@@ -122,10 +128,10 @@ def test_a_step_that_fails_leaves_nothing_behind(old: OldPlace) -> None:
     old.package_has(BROKEN)
     with pytest.raises(StoreError, match="nowhere"):
         old.place.resume()
-    assert old.versions() == [1]
+    assert old.versions() == [NEWEST]
     old.package_has(SHAPE)  # would fail if the table were there
     run = old.place.resume()
-    assert old.versions() == [1, 2]
+    assert old.versions() == [NEWEST, NEWEST + 1]
     assert run.session.frontier.pending
 
 
@@ -141,7 +147,7 @@ def test_a_newer_version_is_refused_and_left_alone(old: OldPlace) -> None:
     ):
         with pytest.raises(SchemaTooNewError, match="upgrade scrapy-resume"):
             question()
-    assert old.versions() == [1, 2]
+    assert old.versions() == [NEWEST, NEWEST + 1]
 
 
 def test_many_that_start_at_once_migrate_once(old: OldPlace) -> None:
@@ -158,7 +164,7 @@ def test_many_that_start_at_once_migrate_once(old: OldPlace) -> None:
     for job in started:
         job.abandon()
     assert started
-    assert old.versions() == [1, 2, 3]
+    assert old.versions() == [NEWEST, NEWEST + 1, NEWEST + 2]
 
 
 def test_nothing_is_migrated_under_who_crawls(old: OldPlace) -> None:
@@ -169,11 +175,106 @@ def test_nothing_is_migrated_under_who_crawls(old: OldPlace) -> None:
         old.place.another_store().resume(BOOKS, opening("host:2"))
     with contextlib.suppress(JobLockedError, ConfigurationError):
         old.place.another_store().cancel(BOOKS)
-    assert old.versions() == [1]
+    assert old.versions() == [NEWEST]
     assert run.lease()
     run.close()
     old.place.resume()
-    assert old.versions() == [1, 2]
+    assert old.versions() == [NEWEST, NEWEST + 1]
+
+
+# The package's own steps
+
+FIRST_SCHEMAS = Path(__file__).with_name("first_schema")
+
+
+POSTGRES_DOWN_TO_1 = """
+ALTER TABLE {0}request DROP COLUMN kept, DROP COLUMN round;
+ALTER TABLE {0}frontier DROP COLUMN retried;
+ALTER TABLE {0}job DROP COLUMN round, DROP COLUMN round_from;
+UPDATE {0}migration SET version = 1;
+"""
+
+
+def down_to_1(old: OldPlace) -> None:
+    """Make the store one of version 1."""
+    if old.place.store.shared:
+        with old.place.reader._link.alone() as connection:
+            connection.execute(POSTGRES_DOWN_TO_1.format("scrapy_resume."))
+        return
+    path = old.place.reader.path(BOOKS)
+    newer = path.rename(path.with_suffix(".newer"))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript((FIRST_SCHEMAS / "sqlite.sql").read_text())
+        connection.execute("ATTACH ? AS newer", (str(newer),))
+        tables = connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")
+        for (name,) in tables.fetchall():
+            columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({name})")]
+            listed = ", ".join(columns)
+            connection.execute(f"DELETE FROM main.{name}")
+            connection.execute(
+                f"INSERT INTO main.{name} ({listed}) SELECT {listed} FROM newer.{name}"
+            )
+        connection.execute("UPDATE main.migration SET version = 1")
+    newer.unlink()
+
+
+def test_a_migrated_file_has_the_schema_of_a_new_one() -> None:
+    migrated = sqlite_schema((FIRST_SCHEMAS / "sqlite.sql").read_text(), migrating=True)
+    assert migrated == sqlite_schema(read_sql("sqlite", "schema.sql"))
+
+
+def sqlite_schema(script: str, *, migrating: bool = False) -> dict[str, Any]:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(script)
+        if migrating:
+            assert sqlite_migrations.migrate(connection, 1) == NEWEST
+        tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        columns = {
+            name: connection.execute(f"PRAGMA table_xinfo({name})").fetchall()
+            for (name,) in tables.fetchall()
+        }
+        others = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type <> 'table'")
+        return {**columns, **dict(others), "": connection.execute("PRAGMA user_version").fetchall()}
+
+
+def test_a_migrated_database_has_the_schema_of_a_new_one(postgres_server: Any) -> None:
+    import psycopg
+
+    from scrapy_resume.store.postgres.schema import ensure_schema
+
+    found = []
+    for first in ((FIRST_SCHEMAS / "postgres.sql").read_text(), None):
+        with psycopg.connect(postgres_server.new_database(), autocommit=True) as connection:
+            if first is not None:
+                connection.execute(first)
+                connection.execute("INSERT INTO scrapy_resume.migration VALUES (1, 0)")
+            ensure_schema(connection, "here")
+            found.append([connection.execute(query).fetchall() for query in POSTGRES_SCHEMA])
+    assert found[0] == found[1]
+    assert len(found[0][0]) > 150
+
+
+POSTGRES_SCHEMA = (
+    "SELECT table_name, ordinal_position, column_name, data_type, is_nullable, column_default"
+    " FROM information_schema.columns WHERE table_schema = 'scrapy_resume' ORDER BY 1, 2",
+    "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'scrapy_resume' ORDER BY 1",
+    "SELECT viewname, definition FROM pg_views WHERE schemaname = 'scrapy_resume' ORDER BY 1",
+    "SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'scrapy_resume'::regnamespace"
+    " ORDER BY 1",
+    "SELECT max(version) FROM scrapy_resume.migration",
+)
+
+
+def test_a_request_that_version_1_had_retried_keeps_its_items(old: OldPlace) -> None:
+    """Whether the last execution was done is not known: nothing is taken back on a guess."""
+    done = Selection((State.done,), url="*/1")
+    assert old.place.store.steer(BOOKS, done, State.pending) == 1
+    down_to_1(old)
+    run = old.place.resume()
+    assert old.versions() == [1, *range(2, NEWEST + 1)]
+    run.lease()
+    run.finish(finish(1, state=State.failed, supersedes=True), finish(2, ["two"]))
+    assert old.place.items() == ["one", "two"]
 
 
 # PostgreSQL
@@ -187,10 +288,10 @@ def test_a_session_that_ends_within_a_step_leaves_nothing_behind(
     old.package_has(COLOUR + "SELECT pg_terminate_backend(pg_backend_pid());\n")
     with pytest.raises(StoreError):
         shared_place.resume()
-    assert old.versions() == [1]
+    assert old.versions() == [NEWEST]
     old.package_has(COLOUR)
     shared_place.resume()
-    assert old.versions() == [1, 2]
+    assert old.versions() == [NEWEST, NEWEST + 1]
 
 
 def test_a_database_is_not_migrated_under_workers_of_an_older_version(
@@ -208,7 +309,7 @@ def test_a_database_is_not_migrated_under_workers_of_an_older_version(
         )
         with pytest.raises(ConfigurationError, match=r"older version .* at work: host:1\."):
             ensure_schema(connection, "here")
-        assert old.versions() == [1]
+        assert old.versions() == [NEWEST]
         connection.execute("UPDATE scrapy_resume.run SET beat_at = 0")
         ensure_schema(connection, "here")
-    assert old.versions() == [1, 2]
+    assert old.versions() == [NEWEST, NEWEST + 1]

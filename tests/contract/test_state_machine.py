@@ -49,6 +49,10 @@ chances = st.builds(Random, st.integers(0, 2**32 - 1))
 """What a step does is drawn from one seed: drawing each value of it takes minutes."""
 
 
+RETRIED = ((), (), (State.done,), (State.done, State.failed))
+"""States that `retry` is told; none: the usual ones."""
+
+
 class StoreMachine(RuleBasedStateMachine):
     """One job, opened again and again."""
 
@@ -162,8 +166,10 @@ class StoreMachine(RuleBasedStateMachine):
         for url in sorted({row.url for row in self.plain.rows.values()}):
             what = chance.random()
             if what < 0.4:
-                found = self.place.store.steer(BOOKS, to_retry(Selection(url=url)), State.pending)
-                assert found == self.plain.retry(url)
+                states = chance.choice(RETRIED)
+                selection = to_retry(Selection(states, url=url))
+                found = self.place.store.steer(BOOKS, selection, State.pending)
+                assert found == self.plain.retry(url, selection.states)
             elif what < 0.5:
                 found = self.place.store.steer(BOOKS, to_park(Selection(url=url)), State.parked)
                 assert found == self.plain.park(url)
@@ -317,6 +323,7 @@ class StoreMachine(RuleBasedStateMachine):
             items_dropped=chance.randint(0, 1),
             items_failed=chance.choice((0, 0, 0, 1)),
             error=chance.choice((None, "OneError", "OtherError")),
+            http_status=chance.choice((None, 200, 404, 410, 500)),
         )
 
     def _item(self, chance: Random, occurrence: int) -> ItemRecord:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from scrapy import Request, Spider, signals
 from scrapy.downloadermiddlewares.retry import RetryMiddleware, get_retry_request
 from scrapy.exceptions import IgnoreRequest
-from scrapy.http import Response
+from scrapy.http import HtmlResponse, Response
 from twisted.python.failure import Failure
 
 
@@ -91,3 +94,26 @@ class Picky(RetryMiddleware):
         if b"leaf 1" in response.body and request.meta.get("retry_times", 0) < 2:
             return self._retry(request, "not believed") or response
         return response
+
+
+class Answers:
+    """A downloader middleware: what the site answers is said by the setting ``ANSWERS``, words of
+    the form ``/leaf/2=500``. Instead of a status, ``die`` kills the process, and ``hang`` never
+    answers."""
+
+    def __init__(self, answers: str) -> None:
+        self._answers = dict(word.split("=") for word in answers.split())
+
+    @classmethod
+    def from_crawler(cls, crawler: Any) -> Answers:
+        return cls(crawler.settings.get("ANSWERS", ""))
+
+    async def process_request(
+        self, request: Request, spider: Spider | None = None
+    ) -> Response | None:
+        answer = self._answers.get(urlsplit(request.url).path)
+        if answer == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if answer == "hang":
+            await asyncio.Event().wait()
+        return None if answer is None else HtmlResponse(request.url, int(answer), body=b"<html>")

@@ -54,6 +54,8 @@ class Admission:
     may_be_skipped: bool = False
     """If a request of an earlier number with its key gave items, it is not fetched: a new one
     becomes ``ignored`` with the error ``delta``. With ``record`` false nothing is written."""
+    retried: bool = False
+    """A request that was retried has led to it: runs that fetch only such requests may lease it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,7 +114,9 @@ class Finish:
     spilled: bool = False
     """Items of this row that were spilled before become visible, before ``items``."""
     supersedes: bool = False
-    """Items that an earlier execution of the row gave are deleted."""
+    """Items that an earlier execution of the row gave are deleted. If that one was ``done``, they
+    are deleted only if this one is, or if its page is gone (404, 410); otherwise they stay, and
+    those of this one are not stored."""
     items_dropped: int = 0
     items_failed: int = 0
     aliases: Sequence[bytes] = ()

@@ -87,6 +87,8 @@ class Committed:
     suspects: int = 0
     """Suspects that are pending and that this run may lease."""
     counts: Counts = field(default_factory=Counts)
+    delayed: int = 0
+    """Pending rows whose time has not come, and that this run may lease then."""
     next_due: float = 0.0
     """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
     now: float = 0.0

@@ -37,6 +37,11 @@ class Opening:
     """Take the job over from a live owner, who is fenced."""
     delta: bool = False
     """The new number skips requests that gave items in earlier ones."""
+    extend: bool = False
+    """What ``start()`` yields is fetched again: another round of it begins, unless the last one is
+    not completed."""
+    only_retried: bool = False
+    """The run leases only requests that were retried, and those that they have led to."""
     limits: WaitLimits = NO_LIMITS
     """Stored waits end no later than this allows, counted from the opening."""
     # For stores that several workers share.
@@ -69,6 +74,10 @@ class FrontierState:
     suspects: int = 0
     every_run: bool = False
     """Earlier runs had requests that are fetched in every run."""
+    only_retried: bool = False
+    """See ``Opening``: only such rows are counted here."""
+    delayed: int = 0
+    """Pending rows whose time has not come."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,6 +86,10 @@ class StartState:
 
     exhausted: bool = False
     """An earlier run has run it to its end."""
+    round: int = 0
+    """Of a job that is extended: how often what it yields was to be fetched; 0: it is not."""
+    round_from: int = 0
+    """Ids of requests that this round has added begin here."""
     owned: bool = True
     """This run is to run it; otherwise another run has it, or it is over
     (``SharingReport.start_wanted``)."""

@@ -70,8 +70,10 @@ class PostgresJob(EarlierStarts):
         self._link = link
         self._job = job
         self._opening = opening
-        self._tables = PostgresTables(job, session.run, opening.slots_shared)
-        self._writer = BatchWriter(session.run, self._tables, opening.limits)
+        self._tables = PostgresTables(
+            job, session.run, opening.slots_shared, only_retried=opening.only_retried
+        )
+        self._writer = BatchWriter(session.run, self._tables, opening.limits, session.start)
         self._commits = 0
         self._asked_at = 0.0
         """When the current transaction began, on the monotonic clock."""

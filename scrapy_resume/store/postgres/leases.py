@@ -10,16 +10,19 @@ from psycopg import Connection
 
 from scrapy_resume.store.contract import LeasedRow, Wish
 from scrapy_resume.store.contract.waits import FOR_EVER
-from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Statements
+from scrapy_resume.store.postgres.statements import ALL, COMMIT, OPENING, RETRIED, Statements
 from scrapy_resume.store.transaction.tables import DueRow, as_leased
 
 
 class PostgresLeases(Statements):
     """See ``Leases``."""
 
-    def __init__(self, job: int, run: int, any_owner: bool) -> None:
+    def __init__(self, job: int, run: int, any_owner: bool, *, only_retried: bool = False) -> None:
         super().__init__(job, run)
         self._any_owner = any_owner
+        self._only_retried = only_retried
+        self.leasing = RETRIED if only_retried else ALL
+        """The statements that find rows for this run."""
         self._owned: set[int] = set()
         """Slots of this run, by committed transactions and by the current one."""
         self._fresh: set[int] = set()
@@ -43,8 +46,14 @@ class PostgresLeases(Statements):
 
     def next_due(self) -> float:
         """When the first delayed row is due; 0: none is delayed."""
-        found = self.execute(COMMIT["next_due"]).fetchall()
+        found = self.execute(self.leasing["next_due"]).fetchall()
         return float(found[0][0]) if found else 0.0
+
+    def count_delayed(self, all_rows: int) -> int:
+        """How many rows are delayed that this run may lease later."""
+        if not self._only_retried:
+            return all_rows
+        return int(self.execute(RETRIED["count_delayed"]).fetchall()[0][0])
 
     def bound_delays(self, bound: float) -> None:
         """Have rows that are delayed beyond that time wait until then, unless their host waits for
@@ -108,7 +117,7 @@ class PostgresLeases(Statements):
                 "any_owner": self._any_owner,
                 "passed_over": list(passed_over),
             }
-            found = self.execute(COMMIT["find_open_slots"], **values)
+            found = self.execute(self.leasing["find_open_slots"], **values)
             slots += [slot for (slot,) in found if slot not in slots]
             if len(slots) >= count:
                 break
@@ -139,12 +148,12 @@ class PostgresLeases(Statements):
         if not slots:
             return []
         numbers = [counts[slot] for slot in slots]
-        rows = self.execute(COMMIT["lease_requests"], slots=slots, counts=numbers)
+        rows = self.execute(self.leasing["lease_requests"], slots=slots, counts=numbers)
         return [_leased_row(columns[:-1], keys[columns[-1]]) for columns in rows]
 
     def lease_suspect(self, now: float) -> LeasedRow | None:
         """Lease the suspect that was found first, of those that this run may have."""
-        columns = self.execute(COMMIT["lease_suspect"], any_owner=self._any_owner).fetchone()
+        columns = self.execute(self.leasing["lease_suspect"], any_owner=self._any_owner).fetchone()
         if columns is None:
             return None
         *rest, key, claimed = columns
@@ -154,13 +163,13 @@ class PostgresLeases(Statements):
 
     def count_suspects(self) -> int:
         """How many suspects this run can lease now."""
-        cursor = self.execute(COMMIT["count_suspects"], any_owner=self._any_owner)
+        cursor = self.execute(self.leasing["count_suspects"], any_owner=self._any_owner)
         return int(cursor.fetchall()[0][0])
 
     def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
         """Slot key → number of rows that this run can lease now."""
         values = {"slots": list(slots), "any_owner": self._any_owner}
-        return dict(self.execute(COMMIT["pending"], **values).fetchall())
+        return dict(self.execute(self.leasing["pending"], **values).fetchall())
 
 
 def _leased_row(columns: Sequence[Any], slot: str) -> LeasedRow:

@@ -85,7 +85,12 @@ def _open(link: Link, key: JobKey, opening: Opening, presence: Presence) -> Post
         job = hold_job(connection, key)
         if job is None:
             raise JobNotFoundError(f"there is no job {key} in {link.place}")
-        tables = PostgresTables(job.id, job.next_run, any_owner=opening.slots_shared)
+        tables = PostgresTables(
+            job.id,
+            job.next_run,
+            any_owner=opening.slots_shared,
+            only_retried=opening.only_retried,
+        )
         tables.begin(connection, job.now)
         bound_times(tables)
         bound_waits(tables, opening.limits, job.now)
@@ -152,6 +157,9 @@ def _begin_run(
         next_id=first_id,
     )
     settle_pending(tables)
+    if opening.extend:
+        tables.execute(OPENING["begin_round"], first_id=first_id)
+    ((round_number, round_from),) = tables.execute(OPENING["round"]).fetchall()
     owns_start = _note_opening(tables, opening, job, alone)
     *counters, superseded, _ = _counters(tables)
     return Session(
@@ -167,10 +175,17 @@ def _begin_run(
         ids=RowIds(first=first_id, step=ID_STEP),
         frontier=FrontierState(
             pending=tables.leases.pending(dict.fromkeys(tables.leases.open_slots(SLOTS_TOLD), 0)),
-            suspects=tables.execute(OPENING["ready_suspects"]).fetchall()[0][0],
+            suspects=tables.execute(tables.leases.leasing["ready_suspects"]).fetchall()[0][0],
             every_run=job.every_run and alone,
+            only_retried=opening.only_retried,
+            delayed=tables.leases.count_delayed(Counts(*counters).delayed),
         ),
-        start=StartState(exhausted=job.start_exhausted, owned=owns_start),
+        start=StartState(
+            exhausted=job.start_exhausted,
+            owned=owns_start,
+            round=round_number,
+            round_from=round_from,
+        ),
         state=SavedState(spider_state=_spider_state(tables), cookies=_cookies(tables)),
         feeds=[FeedNote(*row) for row in tables.execute(OPENING["feeds"])],
         items=ItemPosition(superseded=superseded),

@@ -74,7 +74,9 @@ class OtherWorkers:
             if over:
                 answer.start = StartTurn.over
         if report.idle:
-            ((starting, is_open, ready),) = tables.execute(COMMIT["others_at_work"]).fetchall()
+            ((starting, is_open, ready),) = tables.execute(
+                tables.leases.leasing["others_at_work"]
+            ).fetchall()
             answer.others_at_work = starting or is_open
             answer.only_delayed = not (starting or ready)
         if self._slots_shared:

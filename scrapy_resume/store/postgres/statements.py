@@ -12,6 +12,10 @@ from scrapy_resume.store.transaction.queries import load_queries
 
 COMMIT: Final = load_queries("postgres", "commit.sql")
 OPENING: Final = load_queries("postgres", "opening.sql")
+RETRIED: Final = {**COMMIT, **OPENING, **load_queries("postgres", "retried.sql")}
+"""Both, for runs that lease only what was retried, and what it leads to."""
+ALL: Final = {**COMMIT, **OPENING}
+"""Both, for other runs."""
 
 
 class Fence(NamedTuple):

@@ -23,9 +23,11 @@ from scrapy_resume.store.contract import (
 from scrapy_resume.store.postgres.leases import PostgresLeases
 from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Statements
 from scrapy_resume.store.transaction.events import noted
+from scrapy_resume.store.transaction.selection import UNRECORDED
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import (
     Changed,
+    EarlierRow,
     Held,
     Known,
     NewItem,
@@ -45,11 +47,11 @@ _encode: Final = msgspec.json.Encoder().encode
 class PostgresTables(Statements):
     """See ``Tables``. ``begin`` comes before everything else in a transaction."""
 
-    def __init__(self, job: int, run: int, any_owner: bool) -> None:
+    def __init__(self, job: int, run: int, any_owner: bool, *, only_retried: bool = False) -> None:
         super().__init__(job, run)
         self._any_owner = any_owner
         self.units = UnitChanges()
-        self.leases = PostgresLeases(job, run, any_owner)
+        self.leases = PostgresLeases(job, run, any_owner, only_retried=only_retried)
         self._claims: dict[bytes, int] = {}
         self._used: dict[bytes, int] = {}
 
@@ -150,6 +152,35 @@ class PostgresTables(Statements):
         self._used.update((row.identity, row.id) for row in rows)
         self.execute(COMMIT["admit"], rows=_json([row._asdict() for row in rows]))
 
+    def earlier_round(
+        self, rows: Sequence[int], round_number: int, round_from: int
+    ) -> list[EarlierRow]:
+        """Those of these rows that the round has not added, nor been given before."""
+        found = self.execute(
+            COMMIT["earlier_round"],
+            ids=list(rows),
+            round=round_number,
+            round_from=round_from,
+            unrecorded=UNRECORDED,
+        )
+        return [EarlierRow(*columns) for columns in found]
+
+    def keep_round(self, rows: Sequence[int], round_number: int) -> None:
+        """``start()`` has given these rows in that round."""
+        self.execute(COMMIT["keep_round"], ids=list(rows), round=round_number)
+
+    def fetch_again(self, changes: Sequence[Changed]) -> None:
+        """done, failed or ignored → pending, as these requests."""
+        self.execute(
+            COMMIT["fetch_again"],
+            rows=_json([change._asdict() for change in changes]),
+            ids=[change.id for change in changes],
+        )
+
+    def mark_retried(self, rows: Sequence[int]) -> None:
+        """Rows of this transaction that retried ones have led to."""
+        self.execute(COMMIT["mark_retried"], ids=list(rows))
+
     def add_tombstones(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
         """Insert tombstones, in their final state."""
         self._used.update((row.identity, row.id) for row, _ in rows)
@@ -178,6 +209,10 @@ class PostgresTables(Statements):
         ((ended,),) = self.execute(COMMIT["finish"], rows=rows, ids=ids).fetchall()
         if ended != len(outcomes):
             raise LeaseLostError("requests of this run were taken back; it stops")
+
+    def end_keeping(self, rows: Sequence[int]) -> None:
+        """Rows whose pages are gone: nothing of an execution that was done is left."""
+        self.execute(COMMIT["end_keeping"], ids=list(rows))
 
     def release(self, rows: Sequence[Release], now: float) -> None:
         """leased → pending."""

@@ -71,8 +71,8 @@ class SqliteJob:
         self._board = board
         self._durable = opening.durable
         self._file = file_identity(path)
-        self._tables = SqliteTables()
-        self._writer = BatchWriter(session.run, self._tables, opening.limits)
+        self._tables = SqliteTables(only_retried=opening.only_retried)
+        self._writer = BatchWriter(session.run, self._tables, opening.limits, session.start)
         self._clock_watch = ClockWatch()
         self._unconfirmed: UnconfirmedCommit | None = None
         self._ordered = False

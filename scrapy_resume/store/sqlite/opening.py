@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from scrapy_resume.errors import JobLockedError, StoreDamagedError
@@ -45,6 +46,7 @@ from scrapy_resume.store.sqlite.files import (
 )
 from scrapy_resume.store.sqlite.inflight_board import Board, read_board
 from scrapy_resume.store.sqlite.job import SqliteJob, holder
+from scrapy_resume.store.sqlite.leases import SqliteLeases
 from scrapy_resume.store.sqlite.locks import OwnerLock, is_held
 from scrapy_resume.store.sqlite.migrations import migrate
 from scrapy_resume.store.sqlite.reader import READ
@@ -222,6 +224,7 @@ def _open(
         connection.executescript(FILES["durable"])
     session = _session(connection, key, run, before, recovered)
     session.now = now
+    session.frontier = _frontier(connection, session.frontier, only_retried=opening.only_retried)
     return SqliteJob(path, connection, lock, board, session, opening)
 
 
@@ -242,7 +245,26 @@ def _begin_run(
     )
     launch = as_json(opening.launch) if opening.launch else None
     values = {"now": now, "metadata": metadata, "launch": launch}
+    if opening.extend:
+        connection.execute(OPENING["begin_round"])
     connection.execute(OPENING["start_job"], values)
+
+
+def _frontier(
+    connection: sqlite3.Connection, all_rows: FrontierState, *, only_retried: bool
+) -> FrontierState:
+    """What the run may lease of all pending rows."""
+    if not only_retried:
+        return all_rows
+    leases = SqliteLeases(only_retried=True)
+    leases.use(connection)
+    return replace(
+        all_rows,
+        only_retried=True,
+        pending=leases.open_slots(),
+        suspects=leases.count_suspects(),
+        delayed=leases.count_delayed(all_rows.delayed),
+    )
 
 
 def _session(
@@ -253,8 +275,20 @@ def _session(
     recovered: Recovered,
 ) -> Session:
     row = connection.execute(OPENING["session"]).fetchone()
-    first_id, start_exhausted, every_run, spider_state, pages, created_at, suspects, delta = row
-    job = SqliteTables().begin(connection)
+    (
+        first_id,
+        start_exhausted,
+        every_run,
+        spider_state,
+        pages,
+        created_at,
+        suspects,
+        delta,
+        round_number,
+        round_from,
+    ) = row
+    tables = SqliteTables()
+    job, job_leases = tables.begin(connection), tables.leases
     return Session(
         job=key,
         run=run,
@@ -266,11 +300,14 @@ def _session(
         counts=job.tally().counts(),
         ids=RowIds(first=first_id),
         frontier=FrontierState(
-            pending=dict(connection.execute(OPENING["open_slots"]).fetchall()),
+            pending=job_leases.open_slots(),
             suspects=suspects,
             every_run=bool(every_run),
+            delayed=job.delayed,
         ),
-        start=StartState(exhausted=bool(start_exhausted)),
+        start=StartState(
+            exhausted=bool(start_exhausted), round=round_number, round_from=round_from
+        ),
         state=SavedState(
             spider_state=spider_state,
             cookies=dict(connection.execute(OPENING["cookies"]).fetchall()),

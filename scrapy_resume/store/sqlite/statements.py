@@ -13,6 +13,8 @@ from scrapy_resume.store.transaction.queries import load_queries
 
 COMMIT: Final = load_queries("sqlite", "commit.sql")
 OPENING: Final = load_queries("sqlite", "opening.sql")
+RETRIED: Final = {**COMMIT, **load_queries("sqlite", "retried.sql")}
+"""``COMMIT`` for runs that lease only what was retried, and what it leads to."""
 
 IDENTITY: Final = Struct(">q12s")
 """The columns that an identity, or a key, of 20 bytes is kept in."""

@@ -22,9 +22,11 @@ from scrapy_resume.store.sqlite.statements import COMMIT, IDENTITY, OPENING, Job
 from scrapy_resume.store.transaction.arrivals import Transaction
 from scrapy_resume.store.transaction.counters import Tally
 from scrapy_resume.store.transaction.events import keep_events
+from scrapy_resume.store.transaction.selection import UNRECORDED
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import (
     Changed,
+    EarlierRow,
     Held,
     Known,
     NewItem,
@@ -42,12 +44,12 @@ SPILLED_AT_ONCE: Final = 1_000
 class SqliteTables(Statements):
     """See ``Tables``. ``begin`` comes before everything else in a transaction."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, only_retried: bool = False) -> None:
         self._next_item = 1
         self._payloads = SharedTexts()
         self._beginnings = SharedBeginnings()
         self.units = UnitChanges()
-        self.leases = SqliteLeases()
+        self.leases = SqliteLeases(only_retried=only_retried)
 
     def begin(self, connection: sqlite3.Connection) -> JobRow:
         """A transaction has begun on that connection. Returns the job as it is now."""
@@ -116,6 +118,36 @@ class SqliteTables(Statements):
             columns.append((*_columns(row, parted, payload), number))
         self._run_many(COMMIT["admit"], columns)
 
+    def earlier_round(
+        self, rows: Sequence[int], round_number: int, round_from: int
+    ) -> list[EarlierRow]:
+        """Those of these rows that the round has not added, nor been given before."""
+        values = {
+            "ids": json.dumps(sorted(rows)),
+            "round": round_number,
+            "round_from": round_from,
+            "unrecorded": UNRECORDED,
+        }
+        return [EarlierRow(*columns) for columns in self._run(COMMIT["earlier_round"], values)]
+
+    def keep_round(self, rows: Sequence[int], round_number: int) -> None:
+        """``start()`` has given these rows in that round."""
+        self._run_many(COMMIT["keep_round"], [(round_number, row) for row in rows])
+
+    def fetch_again(self, changes: Sequence[Changed]) -> None:
+        """done, failed or ignored → pending, as these requests."""
+        self._run_many(
+            COMMIT["fetch_again"],
+            [
+                (*change[: Changed._fields.index("attempts")], change.updated_at, change.id)
+                for change in changes
+            ],
+        )
+
+    def mark_retried(self, rows: Sequence[int]) -> None:
+        """Rows of this transaction that retried ones have led to."""
+        self._run_many(COMMIT["mark_retried"], [(row,) for row in rows])
+
     def _parted(self, rows: Sequence[NewRow]) -> list[tuple[int | None, str]]:
         return self._beginnings.parted([row.url for row in rows], self._add_beginning)
 
@@ -159,6 +191,10 @@ class SqliteTables(Statements):
     def finish(self, outcomes: Sequence[Outcome]) -> None:
         """End leased rows; they are no suspects any more."""
         self._run_many(COMMIT["finish"], outcomes)
+
+    def end_keeping(self, rows: Sequence[int]) -> None:
+        """Rows whose pages are gone: nothing of an execution that was done is left."""
+        self._run_many(COMMIT["end_keeping"], [(row,) for row in rows])
 
     def release(self, rows: Sequence[Release], now: float) -> None:
         """leased → pending."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from scrapy_resume.model import Kind, State
-from scrapy_resume.store.contract import Batch, Continuation, WaitLimits, Wish
+from scrapy_resume.store.contract import Batch, Continuation, StartState, WaitLimits, Wish
 from scrapy_resume.store.contract.waits import NO_LIMITS, bounded_host
 from scrapy_resume.store.transaction.arrivals import Arrivals, Occurrences, Transaction
 from scrapy_resume.store.transaction.counters import Names, Tally
@@ -22,10 +22,17 @@ BOUND_SECONDS: Final = 10.0
 class BatchWriter:
     """Applies the batches of one run. Its memory does not grow with the crawl."""
 
-    def __init__(self, run: int, tables: Tables, limits: WaitLimits = NO_LIMITS) -> None:
+    def __init__(
+        self,
+        run: int,
+        tables: Tables,
+        limits: WaitLimits = NO_LIMITS,
+        start: StartState | None = None,
+    ) -> None:
         self._run = run
         self._tables = tables
         self._limits = limits
+        self._start = start or StartState()
         self._bounded_at = 0.0
         self._slots = Names(tables.find_slots, tables.add_slots)
         self._units = Names(tables.find_units, tables.add_units)
@@ -41,6 +48,8 @@ class BatchWriter:
             tally=tally,
             slots=self._slots,
             units=self._units,
+            round=self._start.round,
+            round_from=self._start.round_from,
         )
         tables = self._tables
         transaction.hold(_named(batch))
@@ -145,5 +154,6 @@ def _report(transaction: Transaction) -> None:
     committed.counts = tally.counts()
     committed.now = transaction.now
     committed.next_due = tables.leases.next_due() if tally.delayed else 0.0
+    committed.delayed = tables.leases.count_delayed(tally.delayed) if tally.delayed else 0
     committed.items.given = transaction.items_taken
     committed.items.superseded = tally.superseded

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from scrapy_resume.model import State, occurrence_identity, skipped_identity
+from scrapy_resume.model import START, State, occurrence_identity, skipped_identity
 from scrapy_resume.store.contract import Admission, Committed, Continuation, Finish
 from scrapy_resume.store.transaction.counters import Names, Tally
 from scrapy_resume.store.transaction.storable_text import storable
@@ -34,6 +34,9 @@ class Transaction:
     tally: Tally
     slots: Names
     units: Names
+    round: int = 0
+    """Of an extended job; the next too: see ``StartState``."""
+    round_from: int = 0
     committed: Committed = field(default_factory=Committed)
     held: dict[int, Held] = field(default_factory=dict)
     """Those of the batch's rows that are leased, as the steps so far left them."""
@@ -118,12 +121,17 @@ class Arrivals:
         """Base of counted arrivals → its occurrences in this run so far."""
         self._known: dict[bytes, Known | None] = {}
         self._admitted: list[NewRow] = []
+        self._retried: list[int] = []
         self._continued: list[Changed] = []
         self._aliases: list[tuple[bytes, int]] = []
         self._repeated: list[tuple[bytes, int]] = []
+        self._given_again: dict[int, tuple[Admission, int]] = {}
+        """Rows that the start() of an extended job has given again: as what, and its slot."""
         self._ignored: list[Outcome] = []
         self._skipped: list[tuple[NewRow, Outcome]] = []
         self._given: set[bytes] = set()
+        self._known_row = 0
+        """The row of the last arrival that was known."""
 
     def apply(
         self, arrivals: Sequence[Admission | Continuation], finishes: Sequence[Finish]
@@ -152,6 +160,7 @@ class Arrivals:
         if arrival.counted:
             self._repeated.append((identity, known.row))
             self._use(arrival, identity, known.row)
+        self._known_row = known.row
         self._in.committed.duplicates.add(arrival.id)
         return None
 
@@ -200,6 +209,7 @@ class Arrivals:
     def _arrive(self, arrival: Admission, slot: int) -> None:
         identity = self.is_known(arrival)
         if identity is None:
+            self._note_again(arrival, slot)
             return
         skips = self._skips(arrival)
         if skips:
@@ -229,19 +239,70 @@ class Arrivals:
                 items=0,
                 unit=row.unit,
                 attempts=0,
+                kept=0,
+                round=0,
             )
         self._admitted.append(row)
+        if arrival.retried:
+            self._retried.append(arrival.id)
+
+    def _note_again(self, arrival: Admission, slot: int) -> None:
+        """An arrival is known: in an extended job, what ``start()`` yields is fetched again."""
+        if self._in.round and arrival.parent == START and arrival.record:
+            self._given_again.setdefault(self._known_row, (arrival, slot))
+
+    def _fetch_again(self) -> None:
+        """Make rows pending that this round has not fetched."""
+        transaction, tables = self._in, self._in.tables
+        found = tables.earlier_round(
+            list(self._given_again), transaction.round, transaction.round_from
+        )
+        if not found:
+            return
+        tables.keep_round([row.id for row in found], transaction.round)
+        changes = []
+        for row in found:
+            if row.state in (State.pending, State.leased):
+                continue
+            arrival, slot = self._given_again[row.id]
+            transaction.tally.leave(State(row.state), row.kind, row.slot, 0, 0)
+            transaction.tally.enter(State.pending, row.kind, slot, 0, 0)
+            transaction.tally.items_failed -= row.items_failed
+            unit = tables.units.of(row.unit, row.kind)
+            unit.steer(row.state, State.pending, 1, row.items_failed)
+            changes.append(
+                Changed(
+                    url=arrival.url,
+                    payload=arrival.payload,
+                    slot=slot,
+                    priority=arrival.priority,
+                    start=arrival.start,
+                    seq=arrival.seq,
+                    attempts=0,
+                    state=int(State.pending),
+                    not_before=0.0,
+                    updated_at=transaction.now,
+                    failed_at=None,
+                    id=row.id,
+                )
+            )
+        if changes:
+            tables.fetch_again(changes)
 
     def _go_on(self, change: Continuation, slot: int) -> None:
         held = self._in.held.get(change.id)
         if held is None:
             return
         if change.identity is not None:
-            if self._find(change.identity) is not None:
+            known = self._find(change.identity)
+            # In an earlier round of an extended job it may have gone on as the same request.
+            again = known is not None and known.row == change.id and held.round
+            if known is not None and not again:
                 self._ignore(change, held)
                 return
-            self._known[change.identity] = Known(change.id, 0)
-            self._aliases.append((change.identity, change.id))
+            if known is None:
+                self._known[change.identity] = Known(change.id, 0)
+                self._aliases.append((change.identity, change.id))
         self._in.unit_of(held).attempts += change.attempts - held.attempts
         held = held._replace(slot=slot, not_before=change.not_before, attempts=change.attempts)
         self._in.held[change.id] = held
@@ -292,6 +353,8 @@ class Arrivals:
         tables = self._in.tables
         if self._admitted:
             tables.admit(self._admitted)
+        if self._retried:
+            tables.mark_retried(self._retried)
         if self._skipped:
             tables.add_tombstones(self._skipped)
         if self._continued:
@@ -301,6 +364,8 @@ class Arrivals:
         if self._ignored:
             tables.finish(self._ignored)
             tables.drop_spills([outcome.id for outcome in self._ignored])
+        if self._given_again:
+            self._fetch_again()
 
     # Who is known
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from scrapy_resume.model import EVERY_RUN_ITEM, Kind, State
 from scrapy_resume.store.contract import Finish, ItemRecord, Release
@@ -11,6 +12,9 @@ from scrapy_resume.store.transaction.arrivals import Arrivals, Transaction
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import NewItem, NewRow, Outcome
 from scrapy_resume.store.transaction.units import UnitChange
+
+GONE: Final = frozenset({404, 410})
+"""HTTP statuses of a page that is gone, and its items with it."""
 
 
 class Finishes:
@@ -24,6 +28,10 @@ class Finishes:
         self._items: list[tuple[int, ItemRecord]] = []
         self._changes: Counter[int] = Counter()
         """Row → by how much its number of items changes."""
+        self._keeping: set[int] = set()
+        """Rows that keep the items of an execution that was done: this one was not."""
+        self._gone: list[int] = []
+        """Rows that have lost such items with their pages."""
         self._units: dict[int, UnitChange] = {}
         """Row that this batch ends → the change of its unit."""
 
@@ -65,8 +73,12 @@ class Finishes:
         held = self._in.end_lease(finish.id, finish.state)
         if held is None:
             return False
-        if finish.supersedes and (held.items or self._changes[finish.id]):
+        if held.kept and not _takes_back(finish):
+            self._keeping.add(finish.id)
+        elif finish.supersedes and (held.items or self._changes[finish.id]):
             self._supersede(finish.id)
+        if held.kept and finish.http_status in GONE and finish.state is not State.done:
+            self._gone.append(finish.id)
         self._finished.append(finish)
         self._end_in_unit(finish, self._in.unit_of(held), held.kind, held.attempts)
         return True
@@ -109,6 +121,10 @@ class Finishes:
         tally = self._in.tally
         tally.items_dropped += finish.items_dropped
         tally.items_failed += finish.items_failed
+        if finish.id in self._keeping:
+            if finish.spilled:
+                self._in.tables.drop_spills([finish.id])
+            return
         if finish.spilled:
             self._take_spilled(finish.id)
         row = finish.id
@@ -157,6 +173,8 @@ class Finishes:
             tables.add_tombstones(self._tombstones)
         if self._finished:
             tables.finish([self._outcome(finish) for finish in self._finished])
+        if self._gone:
+            tables.end_keeping(self._gone)
         rest = [(row, change) for row, change in self._changes.items() if change]
         if rest:
             tables.change_items(rest)
@@ -191,6 +209,11 @@ class Finishes:
 def _new_item(row: int, item: ItemRecord) -> NewItem:
     key = None if item.key is None else storable(item.key)
     return NewItem(row=row, occurrence=item.occurrence, key=key, payload=item.payload)
+
+
+def _takes_back(finish: Finish) -> bool:
+    """Whether its items take the place of those that an execution which was done had given."""
+    return finish.state is State.done or finish.http_status in GONE
 
 
 def _text(text: str | None) -> str | None:

@@ -30,6 +30,8 @@ def summary_of(
         arguments=json.loads(row["arguments"]),
         start_exhausted=bool(row["start_exhausted"]),
         delta=bool(row["delta"]),
+        # Readers don't migrate: a store of version 1 has no such column.
+        round=row.get("round", 0),
         launch=json.loads(row["launch"] or "null"),
         expected_total=row["expected_total"],
     )

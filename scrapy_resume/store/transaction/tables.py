@@ -34,6 +34,10 @@ class Held(NamedTuple):
     items: int
     unit: int
     attempts: int
+    kept: int
+    """1: its items are those of an execution that was done."""
+    round: int
+    """Above 0: ``start()`` has given it in a round of an extended job."""
 
 
 class Known(NamedTuple):
@@ -107,6 +111,17 @@ class NewItem(NamedTuple):
     occurrence: int
     key: str | None
     payload: str
+
+
+class EarlierRow(NamedTuple):
+    """A row of an earlier round of an extended job."""
+
+    id: int
+    state: int
+    kind: int
+    slot: int
+    unit: int
+    items_failed: int
 
 
 class OrphanedRow(NamedTuple):
@@ -185,6 +200,9 @@ class Leases(Protocol):
     def next_due(self) -> float:
         """When the first delayed row is due, in seconds since the epoch; 0: none is delayed."""
 
+    def count_delayed(self, all_rows: int) -> int:
+        """How many rows are delayed that this run may lease later; ``all_rows``: of the job."""
+
     def bound_delays(self, bound: float) -> None:
         """Have rows that are delayed beyond that time wait until then, unless their host waits for
         longer."""
@@ -248,6 +266,20 @@ class Tables(EventTables, UnitTables, Protocol):
     def admit(self, rows: Sequence[NewRow]) -> None:
         """Insert new rows, pending or leased."""
 
+    def earlier_round(
+        self, rows: Sequence[int], round_number: int, round_from: int
+    ) -> list[EarlierRow]:
+        """Those of these rows that the round has not added, nor been given before; in order."""
+
+    def keep_round(self, rows: Sequence[int], round_number: int) -> None:
+        """``start()`` has given these rows in that round."""
+
+    def fetch_again(self, changes: Sequence[Changed]) -> None:
+        """done, failed or ignored → pending, as these requests."""
+
+    def mark_retried(self, rows: Sequence[int]) -> None:
+        """Rows of this transaction that retried ones have led to."""
+
     def add_tombstones(self, rows: Sequence[tuple[NewRow, Outcome]]) -> None:
         """Insert rows that were not recorded while they were open, in their final state."""
 
@@ -264,6 +296,9 @@ class Tables(EventTables, UnitTables, Protocol):
 
     def finish(self, outcomes: Sequence[Outcome]) -> None:
         """End leased rows; they are no suspects any more."""
+
+    def end_keeping(self, rows: Sequence[int]) -> None:
+        """Rows whose pages are gone: nothing of an execution that was done is left."""
 
     def release(self, rows: Sequence[Release], now: float) -> None:
         """leased → pending."""

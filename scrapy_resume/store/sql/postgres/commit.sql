@@ -60,10 +60,12 @@ SELECT key FROM scrapy_resume.given WHERE job = %(job)s AND key = ANY(%(given_ke
 
 -- name: leased
 -- The rows of a batch that this run has leased: a commit may change these.
-SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, r.items, r.unit, f.attempts
+SELECT f.id, f.kind, f.slot, f.suspect, f.not_before, r.items, r.unit, f.attempts, r.kept,
+    r.round
 FROM scrapy_resume.frontier AS f
 CROSS JOIN LATERAL (
-    SELECT items, unit FROM scrapy_resume.request WHERE job = %(job)s AND id = f.id OFFSET 0
+    SELECT items, unit, kept, round FROM scrapy_resume.request
+    WHERE job = %(job)s AND id = f.id OFFSET 0
 ) AS r
 WHERE f.job = %(job)s AND f.run + 0 = %(run)s AND f.id = ANY(%(ids)s);
 
@@ -94,6 +96,49 @@ SELECT
     %(job)s, id, slot, priority, start, seq, not_before,
     CASE WHEN state = 1 THEN %(run)s ELSE 0 END, 0, 0, kind, every_run, 0, updated_at
 FROM new;
+
+-- name: mark_retried
+-- Retried rows have led to these new ones, in a run that fetches nothing else.
+UPDATE scrapy_resume.frontier SET retried = 1 WHERE job = %(job)s AND id = ANY(%(ids)s);
+
+-- name: earlier_round
+-- Those of these requests that this round of an extended job has not added, nor been given before.
+SELECT id, state, kind, slot, unit, items_failed FROM scrapy_resume.request
+WHERE
+    job = %(job)s AND id = ANY(%(ids)s) AND id < %(round_from)s AND round < %(round)s AND kind = 0
+    AND every_run = 0 AND payload <> %(unrecorded)s AND state <> 4
+ORDER BY id FOR UPDATE;
+
+-- name: keep_round
+-- start() has given these requests in this round.
+UPDATE scrapy_resume.request SET round = %(round)s WHERE job = %(job)s AND id = ANY(%(ids)s);
+
+-- name: fetch_again
+-- done, failed or ignored → pending, as start() gives them now.
+WITH given AS (
+    SELECT * FROM json_to_recordset(%(rows)s::json) AS n (
+        url text, payload text, slot bigint, priority bigint, start smallint, seq bigint, id bigint
+    )
+), calm AS (
+    DELETE FROM scrapy_resume.trouble
+    WHERE job = %(job)s AND state IN (3, 4) AND id = ANY(%(ids)s)
+), changed AS (
+    UPDATE scrapy_resume.request AS r SET
+        tried_again_at = coalesce(r.tried_again_at, CASE WHEN r.state = 3 THEN r.updated_at END),
+        kept = CASE WHEN r.state = 2 THEN 1 ELSE r.kept END, state = 0, crashes = 0,
+        http_status = NULL, error = NULL, error_message = NULL, items_failed = 0, url = g.url,
+        payload = g.payload, slot = g.slot, priority = g.priority, start = g.start, seq = g.seq,
+        updated_at = %(now)s
+    FROM given AS g WHERE r.job = %(job)s AND r.id = g.id AND r.id = ANY(%(ids)s)
+    RETURNING r.id, r.slot, r.priority, r.seq, r.attempts, r.kind, r.start, r.every_run
+)
+INSERT INTO scrapy_resume.frontier (
+    job, id, slot, priority, seq, not_before, updated_at, run, attempts, crashes, kind, start,
+    every_run, suspect
+)
+SELECT
+    %(job)s, id, slot, priority, seq, 0, %(now)s, 0, attempts, 0, kind, start, every_run, 0
+FROM changed;
 
 -- name: add_tombstones
 -- Rows that begin in their final state: tombstones of those that were not recorded while they
@@ -169,6 +214,10 @@ SELECT count(*) FROM gone;
 UPDATE scrapy_resume.request AS r SET items = r.items + c.change
 FROM unnest(%(ids)s::bigint[], %(changes)s::integer[]) AS c (id, change)
 WHERE r.job = %(job)s AND r.id = c.id AND r.id = ANY(%(ids)s);
+
+-- name: end_keeping
+-- The pages are gone, and their items with them: no later execution has to be done to replace them.
+UPDATE scrapy_resume.request SET kept = 0 WHERE job = %(job)s AND id = ANY(%(ids)s);
 
 -- name: release
 -- leased → pending.

@@ -285,6 +285,15 @@ INSERT INTO scrapy_resume.run (
     %(delay_seconds)s, %(next_id)s
 );
 
+-- name: begin_round
+-- What start() yields is to be fetched again, unless the last round of that is not completed.
+UPDATE scrapy_resume.job SET round = round + 1, round_from = %(first_id)s, start_exhausted = false
+WHERE id = %(job)s AND (round = 0 OR status = 'completed');
+
+-- name: round
+-- The round of an extended job.
+SELECT round, round_from FROM scrapy_resume.job WHERE id = %(job)s;
+
 -- name: open_job
 -- The job is open: the run may work from here on.
 UPDATE scrapy_resume.job SET

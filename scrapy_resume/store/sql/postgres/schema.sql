@@ -1,4 +1,4 @@
--- The schema of all jobs in a PostgreSQL database, version 1.
+-- The schema of all jobs in a PostgreSQL database, version 2.
 --
 -- Times are seconds since the epoch, UTC, by the server's clock. States of a request: 0 open
 -- (it is in the frontier: pending or leased), 2 done, 3 failed, 4 parked, 5 ignored. People
@@ -59,6 +59,8 @@ CREATE TABLE scrapy_resume.job (
     items_failed bigint NOT NULL DEFAULT 0,
     superseded bigint NOT NULL DEFAULT 0, -- items that were taken back
     expected_total double precision,      -- pages, as the spider says; NULL: it does not
+    round integer NOT NULL DEFAULT 0,     -- of an extended job: how often start() was to be fetched
+    round_from bigint NOT NULL DEFAULT 0, -- ids below it are of requests that earlier rounds added
     UNIQUE (name, number)
 );
 
@@ -189,6 +191,8 @@ CREATE TABLE scrapy_resume.request (
     payload text NOT NULL,                -- JSON: the rest of the request
     error text,
     error_message text,
+    kept smallint NOT NULL DEFAULT 0,     -- 1: it is fetched again; its items stay until that is done
+    round integer NOT NULL DEFAULT 0,     -- of an extended job: the last in which start() gave it
     PRIMARY KEY (job, id)
 ) WITH (fillfactor = 85);
 
@@ -223,6 +227,7 @@ CREATE TABLE scrapy_resume.frontier (
     start smallint NOT NULL,
     every_run smallint NOT NULL,
     suspect smallint NOT NULL,            -- 1: too many crashes, so it runs alone
+    retried smallint NOT NULL DEFAULT 0,  -- 1: it was retried, or a retried one has led to it
     PRIMARY KEY (job, id)
 ) WITH (
     fillfactor = 70,
@@ -234,6 +239,8 @@ CREATE TABLE scrapy_resume.frontier (
 );
 CREATE INDEX frontier_pending ON scrapy_resume.frontier (job, slot, priority DESC, start, seq)
     WHERE run = 0 AND not_before = 0 AND suspect = 0;
+CREATE INDEX frontier_retried ON scrapy_resume.frontier (job, slot, priority DESC, start, seq)
+    WHERE retried = 1 AND run = 0 AND not_before = 0 AND suspect = 0;
 CREATE INDEX frontier_suspects ON scrapy_resume.frontier (job, id) WHERE run = 0 AND suspect = 1;
 CREATE INDEX frontier_delayed ON scrapy_resume.frontier (job, not_before)
     WHERE run = 0 AND not_before > 0;

@@ -45,17 +45,19 @@ WHERE job = %(job)s AND state IN (3, 4) AND id = ANY(%(ids)s);
 WITH changed AS (
     UPDATE scrapy_resume.request SET
         tried_again_at = coalesce(tried_again_at, CASE WHEN state = 3 THEN updated_at END),
-        state = 0, crashes = 0, http_status = NULL, error = NULL, error_message = NULL,
-        items_failed = 0, updated_at = %(now)s
+        kept = CASE WHEN state = 2 THEN 1 ELSE kept END, state = 0, crashes = 0,
+        http_status = NULL, error = NULL, error_message = NULL, items_failed = 0,
+        updated_at = %(now)s
     WHERE job = %(job)s AND id = ANY(%(ids)s)
     RETURNING id, slot, priority, seq, attempts, kind, start, every_run
 )
 INSERT INTO scrapy_resume.frontier (
     job, id, slot, priority, seq, not_before, updated_at, run, attempts, crashes, kind, start,
-    every_run, suspect
+    every_run, suspect, retried
 )
 SELECT
-    %(job)s, id, slot, priority, seq, 0, %(now)s, 0, attempts, 0, kind, start, every_run, 0
+    %(job)s, id, slot, priority, seq, 0, %(now)s, 0, attempts, 0, kind, start, every_run, 0,
+    1
 FROM changed;
 
 -- name: park

@@ -32,7 +32,8 @@ WHERE g.head = j.value;
 
 -- name: leased
 -- The rows of a batch that are leased: a commit may change these.
-SELECT r.id, r.kind, r.slot, r.suspect, r.not_before, r.items, r.unit, r.attempts
+SELECT r.id, r.kind, r.slot, r.suspect, r.not_before, r.items, r.unit, r.attempts, r.kept,
+    r.round
 FROM json_each(?) AS j CROSS JOIN request AS r
 WHERE r.id = j.value AND r.state = 1;
 
@@ -51,6 +52,31 @@ INSERT INTO request (
     not_before, depth, every_run, run, beginning, url, payload, updated_at, given_head, given_tail,
     shared
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: mark_retried
+-- Retried rows have led to these new ones, in a run that fetches nothing else.
+UPDATE request SET retried = 1 WHERE id = ?;
+
+-- name: earlier_round
+-- Those of these requests that this round of an extended job has not added, nor been given before.
+SELECT r.id, r.state, r.kind, r.slot, r.unit, r.items_failed
+FROM json_each(:ids) AS j CROSS JOIN request AS r
+WHERE
+    r.id = j.value AND r.id < :round_from AND r.round < :round AND r.kind = 0 AND r.every_run = 0
+    AND r.payload <> :unrecorded AND r.state <> 4;
+
+-- name: keep_round
+-- start() has given this request in this round.
+UPDATE request SET round = ? WHERE id = ?;
+
+-- name: fetch_again
+-- done, failed or ignored → pending, as start() gives it now.
+UPDATE request SET
+    tried_again_at = coalesce(tried_again_at, CASE WHEN state = 3 THEN updated_at END),
+    kept = max(kept, state = 2), retried = 0, state = 0, not_before = 0, crashes = 0, suspect = 0,
+    http_status = NULL, error = NULL, error_message = NULL, items_failed = 0, beginning = NULL,
+    url = ?, payload = ?, shared = NULL, slot = ?, priority = ?, start = ?, seq = ?, updated_at = ?
+WHERE id = ?;
 
 -- name: add_tombstones
 -- A row that begins in its final state: the tombstone of one that was not recorded while it was
@@ -89,6 +115,10 @@ WHERE id = ?;
 -- name: change_items
 -- Changes the number of items of a row: by key, an item may move to another row.
 UPDATE request SET items = items + ? WHERE id = ?;
+
+-- name: end_keeping
+-- The page is gone, and its items with it: no later execution has to be done to replace them.
+UPDATE request SET kept = 0 WHERE id = ?;
 
 -- name: release
 -- leased → pending.

@@ -152,6 +152,11 @@ WHERE number = :number;
 INSERT INTO run (number, epoch, worker, status, started_at, beat_at)
 VALUES (:number, :epoch, :worker, 'running', :now, :now);
 
+-- name: begin_round
+-- What start() yields is to be fetched again, unless the last round of that is not completed.
+UPDATE job SET round = round + 1, round_from = next_id, start_exhausted = 0
+WHERE round = 0 OR status = 'completed';
+
 -- name: start_job
 -- The job is open: the run may work from here on.
 UPDATE job SET
@@ -181,7 +186,8 @@ SELECT name, batch, record, settled FROM feed WHERE settled = 0 ORDER BY name, b
 SELECT
     next_id, start_exhausted, every_run, (SELECT payload FROM spider_state),
     (SELECT total(pages) FROM run), created_at,
-    (SELECT count(*) FROM request WHERE state = 0 AND suspect = 1 AND not_before = 0), delta
+    (SELECT count(*) FROM request WHERE state = 0 AND suspect = 1 AND not_before = 0), delta,
+    round, round_from
 FROM job;
 
 -- name: open_slots

@@ -1,10 +1,10 @@
--- The schema of one job's file, version 1.
+-- The schema of one job's file, version 2.
 --
 -- Times are seconds since the epoch, UTC. States of a request: 0 pending, 1 leased,
 -- 2 done, 3 failed, 4 parked, 5 ignored. People read the views at the end.
 
 PRAGMA application_id = 1397901901;      -- "SRJM": file(1) and the readers know the file by it
-PRAGMA user_version = 1;                 -- the version of this schema
+PRAGMA user_version = 2;                 -- the version of this schema
 
 CREATE TABLE job (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -41,7 +41,9 @@ CREATE TABLE job (
     items_dropped INTEGER NOT NULL DEFAULT 0,
     items_failed INTEGER NOT NULL DEFAULT 0,
     superseded INTEGER NOT NULL DEFAULT 0, -- items that were taken back
-    expected_total REAL                  -- pages, as the spider says; NULL: it does not
+    expected_total REAL,                 -- pages, as the spider says; NULL: it does not
+    round INTEGER NOT NULL DEFAULT 0,    -- of an extended job: how often start() was to be fetched
+    round_from INTEGER NOT NULL DEFAULT 0 -- ids below it are of requests that earlier rounds added
 );
 
 CREATE TABLE run (
@@ -132,7 +134,10 @@ CREATE TABLE request (
                                          -- one was left; NULL: never
     given_head INTEGER,                  -- its key among what gave items, as the identity is;
     given_tail BLOB,                     -- NULL: it is the identity
-    shared INTEGER                       -- the payload that it has in common with others
+    shared INTEGER,                      -- the payload that it has in common with others
+    kept INTEGER NOT NULL DEFAULT 0,     -- 1: it is fetched again; its items stay until that is done
+    retried INTEGER NOT NULL DEFAULT 0,  -- 1: it was retried, or a retried one has led to it
+    round INTEGER NOT NULL DEFAULT 0     -- of an extended job: the last in which start() gave it
 );
 
 -- Payloads that several requests share. Never changed: a request that changes gets its own payload.
@@ -150,6 +155,8 @@ CREATE TABLE beginning (
 CREATE INDEX request_identity ON request (identity_head);
 CREATE INDEX request_pending ON request (slot, priority DESC, start, seq)
     WHERE state = 0 AND not_before = 0 AND suspect = 0;
+CREATE INDEX request_retried ON request (slot, priority DESC, start, seq)
+    WHERE retried = 1 AND state = 0 AND not_before = 0 AND suspect = 0;
 CREATE INDEX request_suspects ON request (not_before, id) WHERE state = 0 AND suspect = 1;
 CREATE INDEX request_delayed ON request (not_before) WHERE state = 0 AND not_before > 0;
 CREATE INDEX request_leased ON request (id) WHERE state = 1;

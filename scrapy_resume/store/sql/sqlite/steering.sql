@@ -39,8 +39,8 @@ WHERE r.id = j.value GROUP BY r.unit, r.state;
 -- failed, parked, done or ignored → pending; crashes and errors are reset.
 UPDATE request SET
     tried_again_at = coalesce(tried_again_at, CASE WHEN state = 3 THEN updated_at END),
-    state = 0, not_before = 0, crashes = 0, suspect = 0, http_status = NULL, error = NULL,
-    error_message = NULL, items_failed = 0, updated_at = :now
+    retried = 1, kept = max(kept, state = 2), state = 0, not_before = 0, crashes = 0, suspect = 0,
+    http_status = NULL, error = NULL, error_message = NULL, items_failed = 0, updated_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- name: park

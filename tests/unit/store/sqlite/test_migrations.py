@@ -36,6 +36,7 @@ BROKEN = Migration(
     "INSERT INTO nowhere VALUES (1);\n",
 )
 FIRST = SCHEMA.version
+REAL = list(SCHEMA.migrations)
 
 DIES = """
 import os, sys
@@ -46,7 +47,7 @@ from scrapy_resume.store.sqlite import migrations
 from scrapy_resume.store.sqlite.store import SqliteStore
 from scrapy_resume.store.transaction.migrations import Migration
 
-migrations.SCHEMA.migrations = [Migration(int(sys.argv[2]), sys.argv[3])]
+migrations.SCHEMA.migrations.append(Migration(int(sys.argv[2]), sys.argv[3]))
 migrations.record_version = lambda *_: os._exit(9)
 SqliteStore(Path(sys.argv[1])).resume(JobKey("books", 1), Opening("books", "host:1"))
 """
@@ -64,7 +65,7 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def package_has(monkeypatch: pytest.MonkeyPatch) -> object:
     """Gives the package made-up migrations."""
-    return lambda *steps: monkeypatch.setattr(SCHEMA, "migrations", list(steps))
+    return lambda *steps: monkeypatch.setattr(SCHEMA, "migrations", [*REAL, *steps])
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -1,0 +1,371 @@
+-- The schema of one job's file, version 1.
+--
+-- Times are seconds since the epoch, UTC. States of a request: 0 pending, 1 leased,
+-- 2 done, 3 failed, 4 parked, 5 ignored. People read the views at the end.
+
+PRAGMA application_id = 1397901901;      -- "SRJM": file(1) and the readers know the file by it
+PRAGMA user_version = 1;                 -- the version of this schema
+
+CREATE TABLE job (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    spider TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT,
+    epoch INTEGER NOT NULL,              -- fences: a run commits only under its own epoch
+    commits INTEGER NOT NULL DEFAULT 0,  -- shows whether an unconfirmed commit was kept
+    next_id INTEGER NOT NULL,
+    next_item INTEGER NOT NULL DEFAULT 1, -- ids of items are never used twice
+    codec_version INTEGER NOT NULL DEFAULT 1,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    completed_at REAL,
+    arguments TEXT NOT NULL,             -- JSON, as are the next two
+    metadata TEXT NOT NULL,
+    input_hashes TEXT NOT NULL,
+    launch TEXT,                         -- JSON: how its last crawl was started; NULL: unknown
+    start_exhausted INTEGER NOT NULL DEFAULT 0,
+    every_run INTEGER NOT NULL DEFAULT 0,
+    alone_id INTEGER NOT NULL DEFAULT 0, -- the suspect that was leased to run alone
+    delta INTEGER NOT NULL DEFAULT 0,    -- 1: what is in `given` is not fetched
+    keeps_given INTEGER NOT NULL DEFAULT 0, -- 1: `given` has all that earlier numbers knew
+    pending INTEGER NOT NULL DEFAULT 0,  -- kept up to date by every commit, as are the others
+    delayed INTEGER NOT NULL DEFAULT 0,  -- a part of pending: not_before > 0
+    leased INTEGER NOT NULL DEFAULT 0,
+    done INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    parked INTEGER NOT NULL DEFAULT 0,
+    ignored INTEGER NOT NULL DEFAULT 0,
+    items_stored INTEGER NOT NULL DEFAULT 0,
+    items_dropped INTEGER NOT NULL DEFAULT 0,
+    items_failed INTEGER NOT NULL DEFAULT 0,
+    superseded INTEGER NOT NULL DEFAULT 0, -- items that were taken back
+    expected_total REAL                  -- pages, as the spider says; NULL: it does not
+);
+
+CREATE TABLE run (
+    number INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    worker TEXT NOT NULL,                -- host:pid
+    status TEXT NOT NULL,
+    reason TEXT,
+    started_at REAL NOT NULL,
+    beat_at REAL NOT NULL,
+    ended_at REAL,
+    pages INTEGER NOT NULL DEFAULT 0,
+    items INTEGER NOT NULL DEFAULT 0,
+    stats TEXT,                          -- JSON, written at close
+    custom TEXT                          -- JSON: custom metrics, written as they change
+);
+
+-- Download slots (mostly a host).
+CREATE TABLE slot (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    pending INTEGER NOT NULL DEFAULT 0   -- rows of request_pending; kept by every commit
+);
+CREATE INDEX slot_open ON slot (key, pending) WHERE pending > 0;
+
+CREATE TABLE unit (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+);
+
+-- The requests of each unit by state; written by every commit.
+CREATE TABLE unit_count (
+    unit INTEGER PRIMARY KEY,            -- as in request
+    state INTEGER,                       -- 0 in_progress, 1 failed, 2 partial, 3 parked, 4 pending,
+                                         -- 5 completed; NULL: it has no requests
+    open INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    parked INTEGER NOT NULL,
+    ignored INTEGER NOT NULL,
+    items INTEGER NOT NULL,
+    items_failed INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    first_at REAL,                       -- when the first, and the last, of them ended
+    last_at REAL,
+    cursor INTEGER,                      -- the request that was done last
+    error TEXT,                          -- of the one that failed, or was parked, last
+    error_message TEXT
+);
+CREATE INDEX unit_count_state ON unit_count (state, abs(unit));
+
+-- How many units are in each state.
+CREATE TABLE unit_tally (
+    state INTEGER PRIMARY KEY,
+    units INTEGER NOT NULL
+);
+INSERT INTO unit_tally (state, units) VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0);
+
+CREATE TABLE request (
+    id INTEGER PRIMARY KEY,              -- chosen by the run
+    identity_head INTEGER NOT NULL,      -- the first 8 bytes of the identity, signed, big-endian
+    identity_tail BLOB NOT NULL,         -- its other 12 bytes
+    kind INTEGER NOT NULL,               -- 0 request, 1 item that start() yielded
+    parent INTEGER NOT NULL,             -- 0 start(), -1 nobody known
+    unit INTEGER NOT NULL,               -- id of the unit's root request, or minus unit.id
+    slot INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    start INTEGER NOT NULL,              -- 1: after others of its priority
+    seq INTEGER NOT NULL,
+    not_before REAL NOT NULL DEFAULT 0,
+    depth INTEGER NOT NULL,
+    every_run INTEGER NOT NULL DEFAULT 0,
+    run INTEGER NOT NULL,                -- the last run in which it arrived
+    attempts INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL DEFAULT 0,  -- deaths of the process while it was in flight
+    suspect INTEGER NOT NULL DEFAULT 0,  -- 1: too many of them, so it runs alone
+    beginning INTEGER,                   -- what its URL begins with; NULL: `url` is the whole
+    url TEXT NOT NULL,                   -- its rest, then
+    payload TEXT NOT NULL,               -- JSON: the rest of the request; '' if it is shared
+    http_status INTEGER,
+    error TEXT,
+    error_message TEXT,
+    items INTEGER NOT NULL DEFAULT 0,
+    items_failed INTEGER NOT NULL DEFAULT 0, -- a pipeline raised
+    updated_at REAL NOT NULL,            -- of a row that has ended: in whole seconds
+    tried_again_at REAL,                 -- when an attempt failed for the first time, and another
+                                         -- one was left; NULL: never
+    given_head INTEGER,                  -- its key among what gave items, as the identity is;
+    given_tail BLOB,                     -- NULL: it is the identity
+    shared INTEGER                       -- the payload that it has in common with others
+);
+
+-- Payloads that several requests share. Never changed: a request that changes gets its own payload.
+CREATE TABLE payload (
+    id INTEGER PRIMARY KEY,
+    text TEXT NOT NULL                   -- JSON, as in request
+);
+
+-- Beginnings that several URLs share: directories or origins. Never changed, either.
+CREATE TABLE beginning (
+    id INTEGER PRIMARY KEY,
+    text TEXT NOT NULL
+);
+
+CREATE INDEX request_identity ON request (identity_head);
+CREATE INDEX request_pending ON request (slot, priority DESC, start, seq)
+    WHERE state = 0 AND not_before = 0 AND suspect = 0;
+CREATE INDEX request_suspects ON request (not_before, id) WHERE state = 0 AND suspect = 1;
+CREATE INDEX request_delayed ON request (not_before) WHERE state = 0 AND not_before > 0;
+CREATE INDEX request_leased ON request (id) WHERE state = 1;
+CREATE INDEX request_every_run ON request (run) WHERE every_run = 1 AND state = 0;
+CREATE INDEX request_troubled ON request (state, id) WHERE state IN (3, 4);
+
+-- Identities that redirects and retries of a request have taken on.
+CREATE TABLE alias (
+    identity_head INTEGER NOT NULL,
+    identity_tail BLOB NOT NULL,
+    request INTEGER NOT NULL             -- the row that took it on
+);
+CREATE INDEX alias_identity ON alias (identity_head);
+
+-- Keys of requests that gave items in earlier numbers of the job.
+CREATE TABLE given (
+    head INTEGER NOT NULL,
+    tail BLOB NOT NULL,
+    PRIMARY KEY (head, tail)
+) WITHOUT ROWID;
+
+CREATE TABLE item (
+    id INTEGER PRIMARY KEY,              -- in the order in which they became visible
+    request INTEGER NOT NULL,
+    occurrence INTEGER NOT NULL,
+    key TEXT,
+    payload TEXT NOT NULL                -- JSON
+);
+CREATE INDEX item_request ON item (request);
+CREATE UNIQUE INDEX item_key ON item (key) WHERE key IS NOT NULL;
+
+-- Provisional items of requests that are still open: no reader sees them.
+CREATE TABLE spill (
+    id INTEGER PRIMARY KEY,
+    request INTEGER NOT NULL,
+    occurrence INTEGER NOT NULL,
+    key TEXT,
+    payload TEXT NOT NULL
+);
+CREATE INDEX spill_request ON spill (request);
+
+-- Not in the job's row, which every commit writes.
+CREATE TABLE spider_state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    payload TEXT NOT NULL
+);
+
+CREATE TABLE cookies (
+    jar TEXT PRIMARY KEY,
+    payload TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Files of feeds, and how far they have come.
+CREATE TABLE feed (
+    name TEXT NOT NULL,                  -- the URI, its parameters unfilled
+    batch INTEGER NOT NULL,              -- the file among the feed's, from 1
+    settled INTEGER NOT NULL,            -- 1: delivered, and not opened again
+    record TEXT NOT NULL,                -- JSON
+    PRIMARY KEY (name, batch)
+) WITHOUT ROWID;
+CREATE INDEX feed_unsettled ON feed (name, batch) WHERE settled = 0;
+
+-- Hosts that do not answer, or that have asked for a pause.
+CREATE TABLE host (
+    key TEXT PRIMARY KEY,
+    record TEXT NOT NULL                 -- JSON
+) WITHOUT ROWID;
+
+-- Orders of commands to the live owner: all that other processes write while there is one. Rows of
+-- another epoch are void; the next opening deletes them.
+CREATE TABLE control (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    epoch INTEGER NOT NULL,
+    verb TEXT NOT NULL,                  -- stop, retry, park
+    body TEXT NOT NULL,                  -- JSON
+    created_at REAL NOT NULL,
+    answer TEXT                          -- JSON; NULL: not taken up yet
+);
+
+-- The counts of each minute by run, for rates and plots: one row for each minute in which a run did
+-- something.
+CREATE TABLE minute (
+    minute INTEGER NOT NULL,             -- since the epoch
+    run INTEGER NOT NULL,
+    pages INTEGER NOT NULL,              -- responses
+    items INTEGER NOT NULL,
+    done INTEGER NOT NULL,               -- requests that ended so; one that is retried ends again
+    failed INTEGER NOT NULL,
+    ignored INTEGER NOT NULL,
+    open INTEGER NOT NULL,               -- of the job, at the end of the minute
+    PRIMARY KEY (minute, run)
+) WITHOUT ROWID;
+
+-- Events that were not delivered yet; kept only if somebody listens.
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    payload TEXT NOT NULL                -- JSON
+);
+
+CREATE TABLE migration (
+    version INTEGER PRIMARY KEY,
+    applied_at REAL NOT NULL
+);
+
+CREATE VIEW requests AS
+SELECT
+    r.id,
+    coalesce(b.text, '') || r.url AS url,
+    coalesce(json_extract(coalesce(p.text, r.payload), '$.method'), 'GET') AS method,
+    CASE r.state
+        WHEN 0 THEN 'pending' WHEN 1 THEN 'leased' WHEN 2 THEN 'done'
+        WHEN 3 THEN 'failed' WHEN 4 THEN 'parked' ELSE 'ignored'
+    END AS state,
+    r.priority,
+    r.depth,
+    coalesce(json_extract(coalesce(p.text, r.payload), '$.callback'), 'parse') AS callback,
+    r.attempts,
+    r.crashes,
+    r.http_status,
+    r.error,
+    r.error_message,
+    CASE WHEN r.not_before > 0
+        THEN strftime('%Y-%m-%dT%H:%M:%SZ', r.not_before, 'unixepoch') END AS not_before,
+    strftime('%Y-%m-%dT%H:%M:%SZ', r.updated_at, 'unixepoch') AS updated_at,
+    strftime(
+        '%Y-%m-%dT%H:%M:%SZ',
+        coalesce(r.tried_again_at, CASE WHEN r.state = 3 THEN r.updated_at END), 'unixepoch'
+    ) AS first_failed_at,
+    r.items,
+    r.items_failed,
+    coalesce(u.name, coalesce(rb.text, '') || root.url) AS unit,
+    nullif(r.parent, -1) AS parent,
+    s.key AS slot,
+    CASE WHEN r.state = 1
+        THEN (SELECT worker FROM run ORDER BY number DESC LIMIT 1) END AS worker,
+    CASE WHEN r.state = 1
+        THEN strftime('%Y-%m-%dT%H:%M:%SZ', r.updated_at, 'unixepoch') END AS leased_at
+FROM request AS r
+LEFT JOIN unit AS u ON u.id = -r.unit
+LEFT JOIN request AS root ON root.id = r.unit
+LEFT JOIN slot AS s ON s.id = r.slot
+LEFT JOIN payload AS p ON p.id = r.shared
+LEFT JOIN beginning AS b ON b.id = r.beginning
+LEFT JOIN beginning AS rb ON rb.id = root.beginning
+WHERE r.kind = 0;
+
+CREATE VIEW units AS
+SELECT
+    c.unit AS id,
+    coalesce(n.name, coalesce(rb.text, '') || root.url) AS unit,
+    CASE c.state
+        WHEN 0 THEN 'in_progress' WHEN 1 THEN 'failed' WHEN 2 THEN 'partial'
+        WHEN 3 THEN 'parked' WHEN 4 THEN 'pending' ELSE 'completed'
+    END AS state,
+    c.open,
+    c.done,
+    c.failed,
+    c.parked,
+    c.ignored,
+    c.items,
+    c.items_failed,
+    c.attempts,
+    c.error,
+    c.error_message,
+    strftime('%Y-%m-%dT%H:%M:%SZ', c.first_at, 'unixepoch') AS first_at,
+    strftime('%Y-%m-%dT%H:%M:%SZ', c.last_at, 'unixepoch') AS last_at,
+    coalesce(lb.text, '') || last.url AS cursor
+FROM unit_count AS c
+LEFT JOIN unit AS n ON n.id = -c.unit
+LEFT JOIN request AS root ON root.id = c.unit
+LEFT JOIN request AS last ON last.id = c.cursor
+LEFT JOIN beginning AS rb ON rb.id = root.beginning
+LEFT JOIN beginning AS lb ON lb.id = last.beginning
+WHERE c.state IS NOT NULL;
+
+CREATE VIEW items AS
+SELECT
+    i.id,
+    i.payload AS item,
+    coalesce(b.text, '') || r.url AS url,
+    coalesce(u.name, coalesce(rb.text, '') || root.url) AS unit,
+    i.key,
+    i.occurrence,
+    strftime('%Y-%m-%dT%H:%M:%SZ', r.updated_at, 'unixepoch') AS stored_at
+FROM item AS i
+LEFT JOIN request AS r ON r.id = i.request
+LEFT JOIN unit AS u ON u.id = -r.unit
+LEFT JOIN request AS root ON root.id = r.unit
+LEFT JOIN beginning AS b ON b.id = r.beginning
+LEFT JOIN beginning AS rb ON rb.id = root.beginning;
+
+CREATE VIEW feeds AS
+SELECT
+    name AS feed,
+    batch,
+    coalesce(json_extract(record, '$.path'), json_extract(record, '$.uri')) AS uri,
+    json_extract(record, '$.phase') AS phase,
+    json_extract(record, '$.count') AS items
+FROM feed;
+
+CREATE VIEW progress AS
+SELECT
+    j.name || '#' || j.number AS job,
+    j.spider,
+    j.status,
+    j.reason,
+    j.pending,
+    j.delayed,
+    j.leased,
+    j.done,
+    j.failed,
+    j.parked,
+    j.ignored,
+    j.pending + j.leased + j.done + j.failed + j.parked + j.ignored AS total,
+    j.items_stored AS items,
+    (SELECT count(*) FROM run) AS runs,
+    strftime('%Y-%m-%dT%H:%M:%SZ', j.created_at, 'unixepoch') AS created_at,
+    strftime('%Y-%m-%dT%H:%M:%SZ', j.updated_at, 'unixepoch') AS updated_at
+FROM job AS j;
