@@ -169,6 +169,13 @@ class RunLog:
             )
             return
         self._log()
+        lost = self._run.parts.items.not_recordable
+        if lost:
+            logger.error(
+                "%d items could not be serialized and are not stored: 'scrapy resume failed' says "
+                "why. When that is mended, 'scrapy resume retry' fetches their pages again.",
+                lost,
+            )
         next_step = _NEXT_STEP.get(kept, "run the same command again to resume it")
         logger.info(
             "Job %s is %s (%s): %s; %s",

@@ -64,6 +64,8 @@ class OpenItems:
         self._timer: Timer | None = None
         self._lets_one_through = False
         self._keeps_originals = False
+        self.not_recordable = 0
+        """Number of items that this run could not serialize: they are not stored."""
 
     def keep_originals(self) -> None:
         """Keep each item beside its encoded form from now on, for feeds that need the object."""
@@ -94,6 +96,7 @@ class OpenItems:
                 raise
             row.set_outcome(State.failed, type(error).__name__, message_of(error))
             row.items_failed += 1
+            self.not_recordable += 1
             self._stats.inc_value("resume/items/not_recordable")
             known = isinstance(error, ItemNotRecordableError)
             logger.error(
