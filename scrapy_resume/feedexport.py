@@ -86,6 +86,8 @@ class ResumeFeedExporter(SlotMakingExporter):
         self._refused = False
         """The store has recorded a file that is none of a feed's."""
         self._unopened: list[str] = []
+        self._filtering: set[str] = set()
+        """The feeds of whose files one has Scrapy's filter."""
         self._following: list[Deferred[None]] = []
         run.listeners.attach_feeds(self)
         formats = {self.exporters[options["format"]] for options in self.feeds.values()}
@@ -290,7 +292,14 @@ class ResumeFeedExporter(SlotMakingExporter):
 
     def _new_slot(self, template: str, record: FeedRecord) -> FeedSlot:
         uri = record.path or record.uri
-        return self.open_slot(template, self.feeds[template], record.batch, uri)
+        options = self.feeds[template]
+        slot = self.open_slot(template, options, record.batch, uri)
+        if template in self._filtering:
+            # Scrapy has made one filter for each feed. It has seen items that this file will be
+            # offered again.
+            slot.filter = self.new_filter(options)
+        self._filtering.add(template)
+        return slot
 
     def _item_failed(self, uri: str) -> None:
         """Log an item that a filter or an exporter has failed on; the traceback shows which."""

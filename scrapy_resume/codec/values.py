@@ -275,7 +275,7 @@ class ValueReader(Reader):
     ) -> None:
         own: dict[str, Read] = {
             "$codec": _registered_reader(registered),
-            "$unnamed": self.unnamed_reader,
+            "$unnamed": type(self).unnamed_reader,
         }
         super().__init__(callables, {**_READERS, **own}, trust)
 

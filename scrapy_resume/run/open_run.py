@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scrapy_resume.codec import Codec
+from scrapy_resume.engine.component_state import check_components
 from scrapy_resume.engine.spider_arguments import spider_arguments
 from scrapy_resume.reporting.custom_stats import check_total
 from scrapy_resume.run.assembly import CrawlPlan
@@ -37,6 +38,7 @@ def open_run(crawler: Crawler) -> CrawlRun:
     check_wiring(crawler.settings)
     settings = with_spider(parse_settings(crawler.settings), spider)
     check_total(spider)
+    check_components(crawler.settings, settings.component_state)
     order = queue_order(crawler.settings)
     codec = Codec(spider, settings.codecs, trusted_packages(crawler.settings))
     arguments = spider_arguments(crawler)

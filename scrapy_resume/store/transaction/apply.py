@@ -41,6 +41,7 @@ class BatchWriter:
             tally=tally,
             slots=self._slots,
             units=self._units,
+            drops_item_duplicates=batch.drops_item_duplicates,
         )
         tables = self._tables
         transaction.hold(_named(batch))
