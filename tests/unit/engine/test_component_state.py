@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
@@ -43,26 +44,27 @@ def state_of(component: Component | None) -> ComponentState:
     return ComponentState(crawler, {PATH: ("seen", "prices", "count")})
 
 
-@pytest.fixture
-def row() -> Iterator[Row]:
-    row = Row(1, b"x", recorded=True)
+@contextmanager
+def code_of(row: Row) -> Iterator[None]:
     token = current_row.set(row)
-    yield row
+    yield
     current_row.reset(token)
 
 
-def test_what_an_open_request_adds_is_persisted_when_it_is_finished(row: Row) -> None:
+def test_what_an_open_request_adds_is_persisted_when_it_is_finished() -> None:
     component = Component()
     state = state_of(component)
     state.restore({PATH: {"seen": {7}}})
-    component.seen.add(2)
-    component.seen.update([3], {7})
-    component.seen |= {4}
-    component.prices[2] = component.prices[1] = 5
-    component.prices.update({3: 3}, a=4)
-    component.prices.setdefault(4, 4)
-    component.prices |= {5: 5}
-    component.count += 1
+    row = Row(1, b"x", recorded=True)
+    with code_of(row):
+        component.seen.add(2)
+        component.seen.update([3], {7})
+        component.seen |= {4}
+        component.prices[2] = component.prices[1] = 5
+        component.prices.update({3: 3}, a=4)
+        component.prices.setdefault(4, 4)
+        component.prices |= {5: 5}
+        component.count += 1
     assert state.values() == {PATH: {"seen": {7}, "prices": {1: 5}, "count": 1}}
     assert {2, 3, 4, 7} == component.seen
     state.journal.finished(row)
@@ -79,13 +81,14 @@ def test_what_no_request_adds_is_persisted() -> None:
     assert state.values()[PATH]["seen"] == {1, 2}
 
 
-def test_copies_are_containers_of_their_own(row: Row) -> None:
+def test_copies_are_containers_of_their_own() -> None:
     component = Component()
     state = state_of(component)
     state.restore({})
-    for other in (component.seen.copy(), component.seen | {2}, copy.copy(component.seen)):
-        other.add(3)
-        assert other >= {1, 3}
+    with code_of(Row(1, b"x", recorded=True)):
+        for other in (component.seen.copy(), component.seen | {2}, copy.copy(component.seen)):
+            other.add(3)
+            assert other >= {1, 3}
     assert state.values()[PATH]["seen"] == {1}
 
 
