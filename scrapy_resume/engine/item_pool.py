@@ -25,8 +25,9 @@ class ItemPool:
 
     def __init__(self, process: Callable[[Any], Awaitable[None]], limit: int) -> None:
         self._process = process
-        self._limit = limit
-        self._worker_count = min(INITIAL_WORKERS, limit)
+        # CONCURRENT_ITEMS may be 0: then Scrapy itself would not even take a callback's requests.
+        self._limit = max(1, limit)
+        self._worker_count = min(INITIAL_WORKERS, self._limit)
         self._waiting: deque[Any] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self._running = 0

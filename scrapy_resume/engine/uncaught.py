@@ -151,11 +151,15 @@ class UncaughtErrors:
             logger.log(*logformatter_adapter(log), exc_info=exc_info)
 
     def _watch_download(self, wait: Callable[..., Any]) -> Callable[..., Any]:
-        async def watched(download_slot: Any, request: Request, waiter: Any) -> None:
+        def watched(download_slot: Any, request: Request, waiter: Any) -> Any:
+            # Called at once: a downloader of the user's may do more here than make a coroutine.
+            return end_with_outcome(wait(download_slot, request, waiter), request, waiter)
+
+        async def end_with_outcome(download: Any, request: Request, waiter: Any) -> None:
             row = self._tracker.row_of(request)
             current_row.set(row)
             try:
-                await wait(download_slot, request, waiter)
+                await download
             except BaseException as error:
                 own_context = current_row.get() is row
                 if waiter.called or not self.is_outcome(error, own_context=own_context):

@@ -21,7 +21,7 @@ from scrapy_resume.reporting import times
 from scrapy_resume.run.crawl_end import EndOwedError
 from scrapy_resume.run.launch import masked
 from scrapy_resume.run.pruning import prune
-from scrapy_resume.run.worker_name import PROCESS, worker_name
+from scrapy_resume.run.worker_name import process_id, worker_name
 from scrapy_resume.settings.input_files import begins_new_job, changed_inputs, hash_inputs
 from scrapy_resume.store.contract import END_OWED, Closing, Opening
 
@@ -164,7 +164,7 @@ def _refuse_if_end_is_owed(store: Store, latest: JobSummary) -> None:
         return
     notes = store.undelivered_events(latest.key)
     if any(
-        event["event"] == END_OWED and event["process"] != PROCESS
+        event["event"] == END_OWED and event["process"] != process_id()
         for note in notes
         for event in note.events
     ):

@@ -18,7 +18,7 @@ from scrapy_resume.errors import (
 )
 from scrapy_resume.ports.clock import pause
 from scrapy_resume.run.crawl_end import CrawlEnd
-from scrapy_resume.run.worker_name import PROCESS
+from scrapy_resume.run.worker_name import process_id
 from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import Closing
 
@@ -333,7 +333,7 @@ class Shutdown:
             custom=self._custom_stats.changed_custom(),
             delivered=self._signal_sender.take_delivered(),
             announce=announce,
-            process=PROCESS,
+            process=process_id(),
         )
 
     def _stats(self) -> dict[str, object]:

@@ -80,6 +80,7 @@ WHOLE = {
     "unit_tally": "a row for each state",
     "events": "all that is to be told",
     "items": "all items",
+    "recorded_texts": "all that the codec has written",
     "failures": "what has failed, sorted by error; bounded",
     "statuses": "the last requests, sorted by HTTP status; bounded",
     "hosts": "the last requests, sorted by slot; bounded",

@@ -60,6 +60,7 @@ class FleetLauncher(launcher.Program):
     module = __name__
 
     def __init__(self) -> None:
+        super().__init__()
         self.exit_codes: dict[int, int] = {}
         """pid → exit code, of those that have ended and whose pid was not used again."""
         self._started: list[int] = []

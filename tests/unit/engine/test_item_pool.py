@@ -111,3 +111,10 @@ async def test_a_worker_that_an_item_cancels_stops_no_other_item() -> None:
 
     await run(60, 2, cancel_some)
     assert sorted(done) == [item for item in range(60) if item % 3]
+
+
+@in_event_loop
+async def test_a_limit_of_nothing_at_a_time_holds_nothing_up() -> None:
+    watched = Watched()
+    await asyncio.wait_for(run(3, 0, watched), 5)
+    assert watched.done == [0, 1, 2]

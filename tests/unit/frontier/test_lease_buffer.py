@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from scrapy_resume.frontier.lease_buffer import REFILLS_PER_BATCH, LeaseBuffer
 from scrapy_resume.frontier.robots import RobotsGate
 from scrapy_resume.frontier.row import Rank, Row, rank_of
@@ -209,3 +211,32 @@ def test_a_host_whose_robots_txt_loads_does_not_hold_others_up_in_the_one_queue_
         made.slot = ""
         buffer.push(made)
     assert drained(buffer) == [3, 1]
+
+
+def test_of_many_slots_that_rest_few_are_looked_at_closely() -> None:
+    """With 100,000 hosts, to look at each took a quarter of a second for each page."""
+    names = [f"h{number}" for number in range(2_000)]
+    Random(17).shuffle(names)
+    buffer = frontier()
+    for number, slot in enumerate(names, 1):
+        buffer.push(row(number, slot))
+    looked_at: list[str] = []
+
+    def active(slot: str) -> int:
+        looked_at.append(slot)
+        return 0
+
+    taken = []
+    for _ in range(20):
+        found = buffer.next_row(active)
+        assert found is not None
+        taken.append(found.slot)
+    assert taken == sorted(names)[:20]  # they take turns as ever
+    assert len(looked_at) < 20 * 100
+
+
+def test_a_slot_in_use_does_not_hide_one_that_rests() -> None:
+    buffer = frontier()
+    for number, slot in enumerate(("a", "b", "c"), 1):
+        buffer.push(row(number, slot))
+    assert drained(buffer, {"a": 1, "b": 2}) == [3, 1, 2]
