@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.kills import Kill, Live, at_hits
+from tests.support.kills import Kill, Live, at_feed_lines
 from tests.support.launcher import Launcher
 from tests.support.runs import Workplace
 from tests.support.site import Site
@@ -74,7 +74,7 @@ def test_a_store_that_is_deleted_in_mid_crawl_doubles_no_feed(crawl: Wanderings)
 def test_a_store_that_is_deleted_after_a_kill_doubles_no_feed(crawl: Wanderings) -> None:
     feed = crawl.place.path / "items.jsonl"
     feed.write_text(BEFORE)
-    assert crawl.run(ONE_AT_A_TIME, "-o", feed.name, kill=at_hits(PAGES // 2)).exit_code == -9
+    assert crawl.run(ONE_AT_A_TIME, "-o", feed.name, kill=at_feed_lines(feed, 4)).exit_code == -9
     shutil.rmtree(crawl.place.store)
     run = crawl.run({}, "-o", feed.name)
     assert run.is_finished, run.tail()
@@ -84,7 +84,7 @@ def test_a_store_that_is_deleted_after_a_kill_doubles_no_feed(crawl: Wanderings)
 def test_items_of_an_unfinished_job_that_the_store_has_stay(crawl: Wanderings) -> None:
     feed = crawl.place.path / "items.jsonl"
     feed.write_text(BEFORE)
-    killed = crawl.run(ONE_AT_A_TIME, "-o", feed.name, kill=at_hits(PAGES // 2))
+    killed = crawl.run(ONE_AT_A_TIME, "-o", feed.name, kill=at_feed_lines(feed, 4))
     assert killed.exit_code == -9
     run = crawl.run({"RESUME_MODE": "fresh"}, "-o", feed.name)
     assert run.is_finished, run.tail()

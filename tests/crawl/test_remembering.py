@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.kills import Live, at_hits
+from tests.support.kills import Kill, Live, at_feed_lines
 from tests.support.launcher import Launcher
 from tests.support.runs import Workplace
 from tests.support.site import REPO, Site
@@ -39,6 +39,13 @@ def crawl(site: Site, place: Workplace, launcher: Launcher) -> Wanderings:
 def with_pipelines(*names: str, **settings: object) -> dict[str, object]:
     pipelines = {f"remembering.{name}": 100 + at for at, name in enumerate(names)}
     return {"ITEM_PIPELINES": json.dumps(pipelines), "CONCURRENT_REQUESTS": 2, **settings}
+
+
+SLOW = {"CONCURRENT_REQUESTS": 1, "DOWNLOAD_DELAY": 0.05}
+
+
+def half_way(crawl: Wanderings) -> Kill:
+    return at_feed_lines(crawl.place.path / "items.jsonl", 3)
 
 
 def ids(crawl: Wanderings, name: str = "items.jsonl") -> Counter[int]:
@@ -70,8 +77,8 @@ def test_a_duplicates_pipeline_remembers_the_items_of_finished_pages_alone(
 
 def test_a_duplicates_pipeline_remembers_items_over_runs(crawl: Wanderings) -> None:
     settings = with_pipelines("DuplicatesPipeline", RESUME_STATE=json.dumps(STATE))
-    settings["CONCURRENT_REQUESTS"] = 1
-    killed = crawl.run(settings, "-o", "items.jsonl", kill=at_hits(PAGES // 2))
+    settings |= SLOW
+    killed = crawl.run(settings, "-o", "items.jsonl", kill=half_way(crawl))
     assert killed.exit_code == -9, killed.tail()
     run = crawl.run(settings, "-o", "items.jsonl")
     assert run.is_finished, run.tail()
@@ -103,12 +110,8 @@ def test_an_attribute_that_cannot_be_kept_is_an_error(
 
 
 def test_of_items_with_one_key_the_first_stays_over_all_runs(crawl: Wanderings) -> None:
-    settings = {
-        "RESUME_ITEM_KEY": "id",
-        "RESUME_ITEM_DUPLICATES": "drop",
-        "CONCURRENT_REQUESTS": 1,
-    }
-    killed = crawl.run(settings, "-o", "items.jsonl", kill=at_hits(PAGES // 2))
+    settings = {"RESUME_ITEM_KEY": "id", "RESUME_ITEM_DUPLICATES": "drop", **SLOW}
+    killed = crawl.run(settings, "-o", "items.jsonl", kill=half_way(crawl))
     assert killed.exit_code == -9, killed.tail()
     before = {item["id"]: item["title"] for item in crawl.items()}
     assert before
@@ -121,8 +124,8 @@ def test_of_items_with_one_key_the_first_stays_over_all_runs(crawl: Wanderings) 
 
 def test_a_filter_of_a_feed_is_shown_the_earlier_items(crawl: Wanderings) -> None:
     feeds = {"items.jsonl": {"format": "jsonlines", "item_filter": "remembering.FirstOfId"}}
-    settings = {"FEEDS": json.dumps(feeds), "CONCURRENT_REQUESTS": 1}
-    killed = crawl.run(settings, kill=at_hits(PAGES // 2))
+    settings = {"FEEDS": json.dumps(feeds), **SLOW}
+    killed = crawl.run(settings, kill=half_way(crawl))
     assert killed.exit_code == -9, killed.tail()
     run = crawl.run(settings)
     assert run.is_finished, run.tail()

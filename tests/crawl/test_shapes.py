@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from scrapy_resume.commands.status import verdict
-from tests.support.kills import at_hits
+from tests.support.kills import at_feed_lines
 from tests.support.launcher import Launcher
 from tests.support.runs import Run, Workplace
 from tests.support.site import REPO, Site
@@ -39,11 +39,12 @@ def lines(shapes: Wanderings, name: str) -> Counter[str]:
 
 def test_items_of_any_shape_are_exported_as_plain_scrapy_does(shapes: Wanderings) -> None:
     assert shapes.run({"RESUME_ENABLED": False}, "-o", "plain.jsonl").exit_code == 0
-    slow = {"CONCURRENT_REQUESTS": 2}
-    killed = shapes.run(slow, "-o", "items.jsonl", kill=at_hits(PAGES // 2))
+    slow = {"CONCURRENT_REQUESTS": 1, "DOWNLOAD_DELAY": 0.1}
+    feed = shapes.place.path / "items.jsonl"
+    killed = shapes.run(slow, "-o", "items.jsonl", kill=at_feed_lines(feed, 4))
     assert killed.exit_code == -9, killed.tail()
     # What the killed process has written is lost: all of it is exported by one that restores it.
-    (shapes.place.path / "items.jsonl").unlink()
+    feed.unlink()
     run = shapes.run(slow, "-o", "items.jsonl")
     assert run.is_finished, run.tail()
     assert lines(shapes, "items.jsonl") == lines(shapes, "plain.jsonl")
