@@ -146,6 +146,10 @@ class LeaseLostError(StoreError):
     """This process no longer owns the job; the store accepts nothing from it."""
 
 
+class JobDeletedError(LeaseLostError):
+    """The job was deleted, moved or replaced under this process: no run can go on with it."""
+
+
 class NotRecordableError(ResumeError):
     """A request that cannot be serialized; it runs from memory (see docs/lineage.md)."""
 

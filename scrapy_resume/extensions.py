@@ -198,11 +198,12 @@ class ResumeExtension:
         self._log.log_end(new_status, reason)
 
     def engine_stopped(self) -> None:
-        """Have the process end with exit code 1 if a commit or a feed has failed, or requests are
-        held."""
+        """Have the process end with exit code 1 if a commit or a feed has failed, requests are
+        held, or items could not be stored."""
         run = self.run
         run.shutdown.crawl_ended()
-        if run.shutdown.failure is not None or self._feeds_failed or run.tracker.held:
+        lost = run.parts.items.not_recordable
+        if run.shutdown.failure is not None or self._feeds_failed or run.tracker.held or lost:
             # Scrapy's commands exit with code 1 if the crawler has no spider.
             self._crawler.spider = None
 

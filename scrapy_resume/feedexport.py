@@ -21,7 +21,7 @@ from scrapy.extensions.feedexport import FeedSlot
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
 from scrapy_resume.engine.feed_slots import SlotMakingExporter
-from scrapy_resume.errors import message_of
+from scrapy_resume.errors import ResumeError, message_of
 from scrapy_resume.extensions import run_of
 from scrapy_resume.feeds.committed_items import CommittedItems, ItemsOfRun
 from scrapy_resume.feeds.context import FeedContext, FeedPlan
@@ -30,6 +30,8 @@ from scrapy_resume.feeds.feed_record import FeedRecord, decode_record
 from scrapy_resume.feeds.recorded_place import is_of_feed
 from scrapy_resume.model import digest
 from scrapy_resume.ports.clock import pause
+from scrapy_resume.settings.masking import without_password
+from scrapy_resume.store import open_location
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from twisted.internet.defer import Deferred
 
+    from scrapy_resume.model import JobKey
     from scrapy_resume.run.crawl_run import CrawlRun
     from scrapy_resume.store.contract import Batch, Committed, FeedNote, SharedJobStore
 
@@ -86,6 +89,8 @@ class ResumeFeedExporter(SlotMakingExporter):
         self._refused = False
         """The store has recorded a file that is none of a feed's."""
         self._unopened: list[str] = []
+        self._filtering: set[str] = set()
+        """The feeds of whose files one has Scrapy's filter."""
         self._following: list[Deferred[None]] = []
         run.listeners.attach_feeds(self)
         formats = {self.exporters[options["format"]] for options in self.feeds.values()}
@@ -100,20 +105,38 @@ class ResumeFeedExporter(SlotMakingExporter):
 
     def _new_context(self, source: CommittedItems, *, fence: bool) -> FeedContext:
         run = self._run
-        job = str(run.session.job).encode("utf-8", "backslashreplace").decode()
-        owner = f"{job} of {run.session.created_at!r}"
+        owner = _owner(run.session.job, run.session.created_at)
+        name = run.session.job.name.encode("utf-8", "backslashreplace").decode()
         context = FeedContext(
             self._spider,
             source,
             run.committer,
             run.parts.clock,
             owner=owner,
+            place=f"{without_password(run.settings.store)} {name}",
+            lives=self._has_job_of,
             fence=fence,
             hold=self._hold_dispatch,
             item_failed=self._item_failed,
         )
         self._contexts.append(context)
         return context
+
+    def _has_job_of(self, owner: str) -> bool:
+        """Whether the store has the job that has written a note beside a feed."""
+        run = self._run
+        store = open_location(run.settings.store)
+        try:
+            known = [
+                _owner(key, store.summary(key).created_at)
+                for key in store.jobs()
+                if key.name == run.session.job.name
+            ]
+        except ResumeError as error:
+            logger.warning("It is not known whether the store has %s: %s", owner, error)
+            return True
+        # A job that writes one file as several feeds has numbered them.
+        return any(owner == one or owner.startswith(f"{one} ") for one in known)
 
     def _hold_dispatch(self, held: bool) -> None:
         """Dispatch no requests while ``held``: a feed cannot be written now."""
@@ -290,7 +313,14 @@ class ResumeFeedExporter(SlotMakingExporter):
 
     def _new_slot(self, template: str, record: FeedRecord) -> FeedSlot:
         uri = record.path or record.uri
-        return self.open_slot(template, self.feeds[template], record.batch, uri)
+        options = self.feeds[template]
+        slot = self.open_slot(template, options, record.batch, uri)
+        if template in self._filtering:
+            # Scrapy has made one filter for each feed. It has seen items that this file will be
+            # offered again.
+            slot.filter = self.new_filter(options)
+        self._filtering.add(template)
+        return slot
 
     def _item_failed(self, uri: str) -> None:
         """Log an item that a filter or an exporter has failed on; the traceback shows which."""
@@ -309,6 +339,11 @@ class ResumeFeedExporter(SlotMakingExporter):
         assert self.crawler.stats is not None
         self.crawler.stats.inc_value(f"feedexport/{outcome}_count/{kind}")
         await self.crawler.signals.send_catch_log_async(signals.feed_slot_closed, slot=slot)
+
+
+def _owner(job: JobKey, created_at: float) -> str:
+    name = str(job).encode("utf-8", "backslashreplace").decode()
+    return f"{name} of {created_at!r}"
 
 
 def has_parts(run: CrawlRun) -> bool:

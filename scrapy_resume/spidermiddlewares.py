@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 from scrapy import Request
 from scrapy.exceptions import CloseSpider, NotConfigured
 
-from scrapy_resume.errors import ItemNotRecordableError, StartInterruptedError, describe
+from scrapy_resume.errors import (
+    ConfigurationError,
+    ItemNotRecordableError,
+    StartInterruptedError,
+    describe,
+)
 from scrapy_resume.extensions import run_of
 from scrapy_resume.frontier.every_run import is_for_every_run
 
@@ -44,6 +49,13 @@ class ResumeSpiderMiddleware:
     async def process_start(self, start: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         """Pass on the output of ``start()``; wait while too much is not committed."""
         run = self._run
+        try:
+            # Here, and not earlier: every component is built and open, and none has worked yet.
+            run.parts.state.restore_components()
+        except ConfigurationError as error:
+            logger.error("%s", error)
+            run.committer.fail(error)
+            return
         if run.settings.start == "once" and run.session.start.exhausted:
             logger.info("start() is not run again: it came to its end in an earlier run")
             run.tracker.start_ended(exhausted=True)
@@ -101,8 +113,9 @@ class ResumeSpiderMiddleware:
         try:
             admitted = await run.tracker.start.admit_item(item)
         except ItemNotRecordableError as error:
-            stats.inc_value("resume/items/not_recordable")
-            logger.error("An item of start() cannot be serialized, and is left out: %s", error)
+            row = run.tracker.start.unstorable_item()
+            run.tracker.items.lost(row, error)
+            run.tracker.finish(row)
             return None
         if admitted is None:
             stats.inc_value("resume/start/known")

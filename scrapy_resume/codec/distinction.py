@@ -101,7 +101,7 @@ def differing_fields(payload: str, other: str) -> list[str]:
 
 def _name(writer: Writer, function: Callable[..., Any]) -> Any:
     try:
-        return writer.callables.name(function)
+        return writer.callables.first_name(writer.callables.name(function))
     except UnserializableError:
         return _definition(writer, function, _NESTED)
 

@@ -2,21 +2,23 @@
 
 The tree has the class's import path, the fields and any further attributes. An instance is
 restored with the state that it had; neither ``__init__`` nor validators run.
+
+Fields that were added to a ``scrapy.Item`` class at runtime are not there in the class of another
+process: the item is restored as an instance of a subclass that has them. Exporters ask the class.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from scrapy import Item
+from scrapy import Field, Item
 
 from scrapy_resume.codec.containers import read_entries, write_entries, write_fields
 from scrapy_resume.codec.instance_state import blank, set_state, slots_of, state_of
-from scrapy_resume.codec.unserializable import type_name
-from scrapy_resume.errors import CallbackMissingError, UntrustedNameError
+from scrapy_resume.errors import UntrustedNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 _MODEL_SLOTS = ("__pydantic_fields_set__", "__fields_set__")
 _ITEM_VALUES = "_values"
+_MADE_OF = "_scrapy_resume_made_of"
+"""In a class that ``_with_fields`` has made: the class that was found."""
 _PLAIN_FACTORIES = (list, dict, set, tuple, frozenset)
 
 
@@ -36,7 +40,7 @@ def item_writer(writer: Writer, kind: type) -> Write | None:
     if not is_item_type(kind):
         return None
     write = _item_writer if issubclass(kind, Item) else _instance_writer
-    return write(writer.class_path(kind))
+    return write(writer.class_path(made_of(kind)))
 
 
 def read_item(reader: Reader, tree: dict[str, Any]) -> Any:
@@ -44,12 +48,9 @@ def read_item(reader: Reader, tree: dict[str, Any]) -> Any:
     kind = reader.trust.resolve_type(tree["$item"], is_item_type, "a class with fields")
     fields = read_entries(reader, tree["fields"])
     attributes = read_entries(reader, tree.get("attributes", {}))
+    if issubclass(kind, Item):
+        return restore_item(kind, fields, attributes, tree.get("declared"))
     instance = blank(kind)
-    if isinstance(instance, Item):
-        _check_declared(instance, fields)
-        attributes[_ITEM_VALUES] = fields
-        set_state(instance, attributes)
-        return instance
     if _is_model(kind):
         attributes = {**_model_defaults(kind, fields), **attributes}
     set_state(instance, {**fields, **attributes})
@@ -92,13 +93,41 @@ def _tree(
     return tree
 
 
-def _check_declared(item: Item, fields: dict[str, Any]) -> None:
-    unknown = [name for name in fields if name not in item.fields]
-    if unknown:
-        raise CallbackMissingError(
-            f"a stored {type_name(type(item))} has the fields {', '.join(unknown)}, which the "
-            "class does not declare any more; put them back, or begin a new job"
-        )
+def restore_item(
+    kind: type[Item], values: dict[str, Any], attributes: dict[str, Any], declared: Any = None
+) -> Item:
+    """A ``scrapy.Item`` with the state.
+
+    ``declared``: the names of all fields of its class, in order, if ``kind`` is only a base of it;
+    ``None``: those of ``kind``, and those of ``values`` that ``kind`` does not declare (any more).
+    """
+    if declared is not None:
+        kind = _with_fields(kind, (), tuple(declared))
+    elif added := tuple(name for name in values if name not in kind.fields):
+        kind = _with_fields(kind, tuple(kind.fields), added)
+    item: Item = blank(kind)
+    set_state(item, {**attributes, _ITEM_VALUES: values})
+    return item
+
+
+class _WithFields:
+    """Base of the subclasses that are made here: no hook of the user's class runs for them."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **_: Any) -> None:
+        """Call no other class's hook."""
+
+
+@lru_cache(maxsize=256)
+def _with_fields(kind: type[Item], kept: tuple[str, ...], added: tuple[str, ...]) -> type[Item]:
+    """A subclass with these fields: those of ``kind``, and new ones."""
+    fields = {name: kind.fields[name] for name in kept}
+    fields.update((name, Field()) for name in added)
+    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    return type.__new__(
+        type(kind), kind.__name__, (_WithFields, kind), {**names, "fields": fields, _MADE_OF: kind}
+    )
 
 
 def _fill_new_fields(reader: Reader, instance: Any, known: dict[str, Any]) -> None:
@@ -142,6 +171,12 @@ def _field_defaults(instance: Any) -> Iterator[tuple[str, Callable[[], Any], Any
 
 def _same(value: Any) -> Any:
     return value
+
+
+def made_of(kind: type) -> type:
+    """The class whose name leads to it: of a class that was made here, the one that was found."""
+    found: type = vars(kind).get(_MADE_OF, kind)
+    return found
 
 
 def is_item_type(kind: type) -> bool:

@@ -23,7 +23,10 @@ has them. Every other value is an object whose first key, the tag, begins with `
 ``$timezone`` ``$zoneinfo`` ``$zone``  an offset; a name; a zone of dateutil, dateparser or pytz
 ``$pattern``                           a compiled regular expression, with its flags
 ``$item``                              an instance of a ``scrapy.Item``, dataclass, attrs class or
-                                       pydantic model: ``fields`` and any further ``attributes``
+                                       pydantic model: ``fields`` and any further ``attributes``;
+                                       ``declared`` if the class is only a base of the item's own
+``$unnamed``                           fields of an item whose class has no name, and those that
+                                       its class ``declared``
 ``$namedtuple`` ``$enum``              by the path of the class
 ``$class``                             a class, by its path
 ``$callable``                          a function or a method of the spider (see ``callables``)
@@ -42,10 +45,11 @@ from __future__ import annotations
 
 import builtins
 from contextlib import suppress
-from dataclasses import is_dataclass
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from weakref import WeakKeyDictionary
 
+from itemadapter import ItemAdapter
 from lxml.etree import _ElementUnicodeResult  # type: ignore[import-untyped]
 from scrapy import Request
 
@@ -54,6 +58,12 @@ from scrapy_resume.codec.enums_and_namedtuples import (
     enum_or_namedtuple_writer,
     read_enum,
     read_namedtuple,
+)
+from scrapy_resume.codec.exported_items import (
+    ViewWriter,
+    lenient_item_writer,
+    read_unnamed,
+    read_unnamed_as_dict,
 )
 from scrapy_resume.codec.items import is_item_type, item_writer, read_item
 from scrapy_resume.codec.requests import read_request, untagged, write_request
@@ -193,7 +203,7 @@ class ValueWriter(Writer):
         if issubclass(kind, type):
             return _write_class
         write = (
-            zone_writer(kind) or enum_or_namedtuple_writer(self, kind) or item_writer(self, kind)
+            zone_writer(kind) or enum_or_namedtuple_writer(self, kind) or self.instance_writer(kind)
         )
         if write is not None:
             return write
@@ -206,34 +216,74 @@ class ValueWriter(Writer):
             "dataclass or an item instead, or register a codec for the type in RESUME_CODECS"
         )
 
+    def instance_writer(self, kind: type) -> Write | None:
+        """The function for a class with fields; ``None`` for any other class. Raises
+        UnserializableError if the class's import path does not lead back to it."""
+        return item_writer(self, kind)
+
 
 class ItemWriter(ValueWriter):
-    """Writes items. Of a subclass of a plain type it writes what a feed would show: the value."""
+    """Writes items. Of what cannot be restored as it is it writes what a feed would show: of a
+    subclass of a plain type the value, of an item without a class to find again the fields."""
+
+    def __init__(
+        self, callables: Callables, registered: Mapping[type, RegisteredCodec], trust: Trust
+    ) -> None:
+        super().__init__(callables, registered, trust)
+        self._views: WeakKeyDictionary[type, ViewWriter] = WeakKeyDictionary()
+
+    def learn(self, kind: type) -> Write:
+        """Of an item without a class to find again nothing is remembered beyond the class's own
+        life: a spider may make one for each page."""
+        view = self._views.get(kind)
+        if view is not None:
+            return view
+        write = super().learn(kind)
+        if isinstance(write, ViewWriter):
+            self._views[kind] = write
+            del self._writers[kind]
+        return write
 
     def writer_for(self, kind: type) -> Write:
-        """As for other values, and one for the subclasses of plain types."""
+        """As for other values, and one for the subclasses of plain types and for every item."""
         try:
             return super().writer_for(kind)
         except UnserializableError:
-            if is_dataclass(kind) or hasattr(kind, "__attrs_attrs__"):
-                raise
+            if _is_shown_by_fields(kind):
+                return ViewWriter(self, kind)
             for base, plain in PLAIN_OF.items():
                 if issubclass(kind, base):
                     return lambda writer, value, depth: writer.write(plain(value), depth)
             raise
 
+    def instance_writer(self, kind: type) -> Write | None:
+        """As for other values, but attributes that no feed shows may be left out."""
+        return lenient_item_writer(self, kind)
+
+
+def _is_shown_by_fields(kind: type) -> bool:
+    return not issubclass(kind, dict) and ItemAdapter.is_item_class(kind)
+
 
 class ValueReader(Reader):
     """Reads what a ValueWriter wrote. It is an error if a class or function is missing."""
 
+    unnamed_reader: ClassVar[Read] = staticmethod(read_unnamed)
+
     def __init__(
         self, callables: Callables, registered: Mapping[type, RegisteredCodec], trust: Trust
     ) -> None:
-        super().__init__(callables, {**_READERS, "$codec": _registered_reader(registered)}, trust)
+        own: dict[str, Read] = {
+            "$codec": _registered_reader(registered),
+            "$unnamed": type(self).unnamed_reader,
+        }
+        super().__init__(callables, {**_READERS, **own}, trust)
 
 
 class LenientReader(ValueReader):
     """For readers without the user's code: plain values stand in for what is missing."""
+
+    unnamed_reader: ClassVar[Read] = staticmethod(read_unnamed_as_dict)
 
     def stand_in(self, tag: str, tree: dict[str, Any], error: CallbackMissingError) -> Any:
         """An instance becomes the dict of its fields, a named tuple a tuple, an enum member its

@@ -69,8 +69,13 @@ class Writer(ABC):
         kind = type(value)
         write = self._writers.get(kind)
         if write is None:
-            write = self._writers[kind] = self.writer_for(kind)
+            write = self.learn(kind)
         return write(self, value, depth)
+
+    def learn(self, kind: type) -> Write:
+        """The function for a type that is met for the first time."""
+        write = self._writers[kind] = self.writer_for(kind)
+        return write
 
     @abstractmethod
     def writer_for(self, kind: type) -> Write:

@@ -68,7 +68,8 @@ def verdict(answer: dict[str, Any]) -> int:
     if answer["status"] != "completed":
         return NOT_COMPLETED
     counts = answer["requests"]
-    return COMPLETED_WITH_FAILURES if counts["failed"] or counts["parked"] else 0
+    lost = answer["items"]["failed"]
+    return COMPLETED_WITH_FAILURES if counts["failed"] or counts["parked"] or lost else 0
 
 
 def show(call: Invocation, reports: Reports, job: str | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from scrapy_resume.engine.private_api import require
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
-    from scrapy.extensions.feedexport import FeedSlot
+    from scrapy.extensions.feedexport import FeedSlot, ItemFilter
 
 
 class SlotMakingExporter(FeedExporter):
@@ -31,6 +31,11 @@ class SlotMakingExporter(FeedExporter):
         assert spider is not None
         parameters: dict[str, Any] = self._get_uri_params(spider, options["uri_params"], slot)
         return parameters
+
+    def new_filter(self, options: dict[str, Any]) -> ItemFilter:
+        """Another filter for a feed with these options."""
+        made: ItemFilter = self._load_filter(options)
+        return made
 
     def open_slot(
         self, template: str, options: dict[str, Any], batch_id: int, uri: str

@@ -1,8 +1,9 @@
-"""Stores and restores the state of the spider: ``spider.state`` and the cookies."""
+"""Stores and restores the state of the spider: ``spider.state``, the cookies, and the attributes of
+components that ``RESUME_STATE`` names."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.errors import NotRecordableError, StateNotRecordableError
 
@@ -10,27 +11,54 @@ if TYPE_CHECKING:
     from scrapy import Spider
 
     from scrapy_resume.codec import Codec
+    from scrapy_resume.engine.component_state import ComponentState
     from scrapy_resume.engine.cookies import Cookies
     from scrapy_resume.store.contract import Batch
+
+_COMPONENTS: Final = "scrapy_resume.components"
+_STATE: Final = "spider.state"
+"""Keys of the stored dict, if it has more than ``spider.state``."""
 
 
 class SpiderState:
     """Adds the spider's state to batches when it has changed."""
 
-    def __init__(self, spider: Spider, codec: Codec, cookies: Cookies, text: str | None) -> None:
-        """``text`` is the stored ``spider.state``, serialized; ``None``: none is stored."""
+    def __init__(
+        self,
+        spider: Spider,
+        codec: Codec,
+        cookies: Cookies,
+        components: ComponentState,
+        text: str | None,
+    ) -> None:
+        """``text`` is the stored state, serialized; ``None``: none is stored."""
         self._spider = spider
         self._codec = codec
         self._cookies = cookies
+        self._components = components
+        self._of_components: dict[str, dict[str, Any]] = {}
+        """What is stored of components."""
+        self._restored = False
+        """The components have it."""
         self._text = text
-        """``spider.state`` as last added to a batch or read from the store; ``None``: never."""
+        """The state as last added to a batch or read from the store; ``None``: never."""
 
     def restore(self) -> None:
         """Restore ``spider.state``. If none is stored, it is an empty dict, as with JOBDIR."""
         if self._text is not None:
-            self._spider.state = self._codec.decode_value(self._text)  # type: ignore[attr-defined]
+            state = self._codec.decode_value(self._text)
+            if isinstance(state, dict) and _COMPONENTS in state:
+                self._of_components = state[_COMPONENTS]
+                state = state[_STATE]
+            self._spider.state = state  # type: ignore[attr-defined]
         elif not hasattr(self._spider, "state"):
             self._spider.state = {}  # type: ignore[attr-defined]
+
+    def restore_components(self) -> None:
+        """Put back what is stored of components. Called before the crawl goes on, when they are
+        built and open. Raises ``ConfigurationError``."""
+        self._components.restore(self._of_components)
+        self._restored = True
 
     def add_to(self, batch: Batch) -> None:
         """Add ``spider.state`` and the cookies to a batch, if they have changed.
@@ -38,6 +66,8 @@ class SpiderState:
         May be called several times for one batch: a later call adds what has changed since. Raises
         ``StateNotRecordableError``.
         """
+        for finish in batch.finishes:
+            self._components.journal.finished(finish.origin)
         text = self._encoded()
         if text is not None and text != self._text:
             batch.state.spider_state = self._text = text
@@ -45,15 +75,35 @@ class SpiderState:
 
     def _encoded(self) -> str | None:
         state = getattr(self._spider, "state", None)
-        if not state and self._text is None:
+        if self._restored:
+            self._of_components = {**self._of_components, **self._components.values()}
+        if not state and self._text is None and not self._of_components:
             return None
         try:
+            if self._of_components:
+                return self._codec.encode_value(self._with_components(state))
             return self._codec.encode_value(state)
         except NotRecordableError as error:
+            self._raise_for_component()
             raise StateNotRecordableError(
                 f"spider.state{self._culprit(state)} cannot be serialized: {error}. Keep plain "
                 "values there, or register a codec for the type in RESUME_CODECS."
             ) from error
+
+    def _with_components(self, state: Any) -> dict[str, Any]:
+        return {_COMPONENTS: self._of_components, _STATE: state}
+
+    def _raise_for_component(self) -> None:
+        for path, values in self._of_components.items():
+            for name, value in values.items():
+                try:
+                    self._codec.encode_value(value)
+                except NotRecordableError as error:
+                    raise StateNotRecordableError(
+                        f"{path}.{name}, which RESUME_STATE names, cannot be serialized: {error}. "
+                        "Keep plain values there, or register a codec for the type in "
+                        "RESUME_CODECS."
+                    ) from error
 
     def _culprit(self, state: Any) -> str:
         if isinstance(state, dict):

@@ -22,10 +22,17 @@ class AppendedFile:
     keeps_deliveries = False
 
     def __init__(
-        self, path: Path, owner: str, in_thread: InThread, *, overwrite: bool, fence: bool
+        self,
+        path: Path,
+        owner: str,
+        in_thread: InThread,
+        *,
+        overwrite: bool,
+        fence: bool,
+        place: str = "",
     ) -> None:
         self._path = path
-        self._note_file = NoteFile(path, owner)
+        self._note_file = NoteFile(path, owner, place)
         self._overwrite = overwrite
         self._in_thread = in_thread
         self._fence = fence

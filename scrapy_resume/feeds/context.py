@@ -67,6 +67,7 @@ class FeedContext:
     """Serves the feeds of one run that read the same items.
 
     Made while the event loop runs. ``owner``: a text that tells this job from all others.
+    ``place``: where the job is recorded. ``lives``: whether the store has the job of another owner.
     ``fence``: the job was taken over by force, and a live process may still be writing to its
     files. ``hold``: called with true to have the crawl hand out no requests, with false to let it
     go on. ``item_failed``: called with the feed's URI, within the ``except`` clause, when an
@@ -81,6 +82,8 @@ class FeedContext:
         clock: Clock,
         *,
         owner: str,
+        place: str = "",
+        lives: Callable[[str], bool] = lambda _: True,
         fence: bool,
         hold: Callable[[bool], None],
         item_failed: Callable[[str], None],
@@ -92,6 +95,8 @@ class FeedContext:
         self._spider = spider
         self._committer = committer
         self._owner = owner
+        self._place = place
+        self._lives = lives
         self._fence = fence
         self._clock = clock
         self._thread = StoreThread("scrapy-resume feeds", clock)
@@ -123,6 +128,8 @@ class FeedContext:
             overwrite=bool(feed.options.get("overwrite", False)),
             fence=self._fence,
             is_first=is_first,
+            place=self._place,
+            lives=self._lives,
         )
 
     def _owner_of(self, feed: str, path: Path) -> str:

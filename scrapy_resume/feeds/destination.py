@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scrapy.extensions.feedexport import FileFeedStorage, StdoutFeedStorage
 
 from scrapy_resume.feeds.appended_file import AppendedFile
+from scrapy_resume.feeds.deleted_jobs import set_aside_deleted_jobs
 from scrapy_resume.feeds.ownership_note import NoteFile
 from scrapy_resume.feeds.post_processed_file import PostProcessedFile
 from scrapy_resume.feeds.uploads import Stream, Upload
@@ -40,7 +41,11 @@ class DestinationOptions:
     """What the file holds when the job begins is dropped."""
     fence: bool
     """The job was taken over by force: a live process may still be writing to the file."""
-    is_first: bool
+    place: str = ""
+    """Where the job is recorded: the store and the job's name; empty: it is not known."""
+    lives: Callable[[str], bool] = lambda _: True
+    """Whether the store has the job of an owner text."""
+    is_first: bool = False
     """No destination of the feed was made in this run yet."""
 
 
@@ -103,9 +108,14 @@ def destination_of(storage: Any, options: DestinationOptions, record: FeedRecord
     if options.is_first:
         for abandoned in NoteFile(path, owner).remove_abandoned():
             logger.info("%s was left by a process that died; it is removed", abandoned)
+    place = options.place
+    if not (record.begun or overwrite):
+        set_aside_deleted_jobs(path, NoteFile(path, owner, place), options.lives, free_name)
     if options.post_processed:
-        return PostProcessedFile(path, owner, options.in_thread, overwrite=overwrite)
-    return AppendedFile(path, owner, options.in_thread, overwrite=overwrite, fence=options.fence)
+        return PostProcessedFile(path, owner, options.in_thread, overwrite=overwrite, place=place)
+    return AppendedFile(
+        path, owner, options.in_thread, overwrite=overwrite, fence=options.fence, place=place
+    )
 
 
 def local_path(storage: Any, record: FeedRecord) -> Path | None:
@@ -121,10 +131,10 @@ def local_path(storage: Any, record: FeedRecord) -> Path | None:
     return Path(os.path.realpath(record.path or storage.path))
 
 
-def free_name(path: Path) -> Path:
+def free_name(path: Path, word: str = "resumed") -> Path:
     """A path beside the given one at which there is no file."""
     numbers = itertools.count(2)
-    name = path.with_name(f"{path.stem}.resumed{path.suffix}")
+    name = path.with_name(f"{path.stem}.{word}{path.suffix}")
     while name.exists():
-        name = path.with_name(f"{path.stem}.resumed-{next(numbers)}{path.suffix}")
+        name = path.with_name(f"{path.stem}.{word}-{next(numbers)}{path.suffix}")
     return name

@@ -180,6 +180,7 @@ class Feed:
             superseded=record.superseded,
         )
         self.file = FeedFile(self._context, self._plan, following)
+        self.file.take_filter_of(file)
         # Before the full one is settled: the store must know of a file to go on with.
         self._context.save(self._plan, self.file.record)
 

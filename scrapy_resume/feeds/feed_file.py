@@ -16,6 +16,7 @@ from scrapy.exporters import (
     PprintItemExporter,
     XmlItemExporter,
 )
+from scrapy.extensions.feedexport import ItemFilter
 from scrapy.extensions.postprocessing import PostProcessingManager
 
 from scrapy_resume.errors import FeedFileChangedError
@@ -87,25 +88,40 @@ class FeedFile:
             return
         self.record = record
         self._opened = False
-        if record.count:
-            await self._go_on(record)
+        await self._go_on(record)
 
     async def _go_on(self, record: FeedRecord) -> None:
-        """Bring the exporter into the state that it had after the record's items."""
+        """Bring filter and exporter into the state that they had after the record's items."""
+        if not record.count:
+            await self._show_earlier_items(record, exporter_remembers=False)
+            return
         self._start_exporter()
         exporter = self.slot.exporter
         assert exporter is not None
-        if type(exporter) in KNOWN_EXPORTERS:
+        known = type(exporter) in KNOWN_EXPORTERS
+        if known:
             exporter.export_item(dict.fromkeys(record.fields))
-        else:
-            source, through = self._context.source, record.start
-            while (portion := await source.after(through, record.through)) is not None:
-                through = portion.through
-                for item in filter(self._accepts, portion.items):
-                    self._export_item(item)
-                self._buffer.begin_at(0)
+        await self._show_earlier_items(record, exporter_remembers=not known)
         self._buffer.begin_at(record.claim.end)
         self._opened = True
+
+    async def _show_earlier_items(self, record: FeedRecord, *, exporter_remembers: bool) -> None:
+        """Show the feed's items so far to a filter of the user's, which may remember them, and
+        those of this file to an exporter that does."""
+        filter_remembers = type(self.slot.filter) is not ItemFilter
+        if not (filter_remembers or exporter_remembers):
+            return
+        source, through = self._context.source, 0 if filter_remembers else record.start
+        while (portion := await source.after(through, record.through)) is not None:
+            through = portion.through
+            for item_id, item in zip(portion.ids, portion.items, strict=True):
+                if self._accepts(item) and exporter_remembers and item_id > record.start:
+                    self._export_item(item)
+            self._buffer.begin_at(0)
+
+    def take_filter_of(self, file: FeedFile) -> None:
+        """Go on with the filter of the file before this one: it belongs to the whole feed."""
+        self.slot.filter = file.slot.filter
 
     async def _leave_alone(self, error: FeedFileChangedError) -> None:
         """Write another file, because somebody else has changed what was written to this one."""
@@ -123,6 +139,7 @@ class FeedFile:
         await self._save(self.record)
         self._destination.remove_note()
         self._set_up()
+        await self._go_on(self.record)
 
     @property
     def has_other_options(self) -> bool:

@@ -80,6 +80,10 @@ class OwnershipNote(Claim):
     knows that it has lost the job."""
     base: int | None = None
     """The offset at which the job begins to write, while it has no bytes in the file."""
+    owner: str = ""
+    """The text that tells the job from all others."""
+    place: str = ""
+    """Where the job is recorded: the store and the job's name."""
     boot: str = ""
     """The id of the boot in which the note was written."""
     at: int = 0
@@ -132,7 +136,11 @@ def note_of(
 class NoteFile:
     """The note beside one local feed, and the names of the temporary files beside it."""
 
-    def __init__(self, feed: Path, owner: str) -> None:
+    def __init__(self, feed: Path, owner: str, place: str = "") -> None:
+        """``place``: where the job is recorded, for others who may have to find out whether it
+        still is."""
+        self._owner = owner
+        self.place = place
         owner_hash = hashlib.blake2b(owner.encode(), digest_size=4).hexdigest()
         name = os.fsencode(feed.name)
         stem = name.decode(errors="ignore")
@@ -218,7 +226,7 @@ class NoteFile:
         if they are to be ``synced``. A new file is made then: a process that had the job before,
         and may still live, keeps the old one.
         """
-        note = replace(note, by=self.by)
+        note = self._signed(note)
         if synced or self._file is None:
             self._replace(note)
         elif not _write_over(self._file, self._first_line, note):
@@ -229,10 +237,15 @@ class NoteFile:
         self, note: OwnershipNote, is_current: bool = True, *, synced: bool = True
     ) -> None:
         self.close()
-        signed = replace(note, by=self.by)
+        signed = self._signed(note)
         self._file, self._first_line = _replaced(
             self.path, self._new, signed, is_current=is_current, synced=synced
         )
+
+    def _signed(self, note: OwnershipNote) -> OwnershipNote:
+        if not self.place:
+            return replace(note, by=self.by)
+        return replace(note, by=self.by, owner=self._owner, place=self.place)
 
     def write_other(self, path: Path, note: OwnershipNote, by: str) -> None:
         """Write the note of another job, whose process ``by`` may be alive: it goes on in the new

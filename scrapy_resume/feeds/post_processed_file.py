@@ -30,9 +30,11 @@ class PostProcessedFile:
     can_finish_write = False
     keeps_deliveries = False
 
-    def __init__(self, path: Path, owner: str, in_thread: InThread, *, overwrite: bool) -> None:
+    def __init__(
+        self, path: Path, owner: str, in_thread: InThread, *, overwrite: bool, place: str = ""
+    ) -> None:
         self._path = path
-        self._note_file = NoteFile(path, owner)
+        self._note_file = NoteFile(path, owner, place)
         self._in_thread = in_thread
         self._overwrite = overwrite
         self._is_placed = False

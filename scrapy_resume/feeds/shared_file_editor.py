@@ -263,10 +263,10 @@ def rewrite(
         # A new feed has the mode of any new file, a copy that of the feed.
         mode = 0o600 if path.exists() else 0o666
         with os.fdopen(create_file(copy, os.O_WRONLY, mode), "wb") as target:
-            _copy_ranges(path, minus([(0, offset)], drop), target)
+            copy_ranges(path, minus([(0, offset)], drop), target)
             if insert is not None:
                 shutil.copyfileobj(insert, target, CHUNK)
-            _copy_ranges(path, minus([(offset, size)], drop), target)
+            copy_ranges(path, minus([(offset, size)], drop), target)
             target.flush()
             os.fsync(target.fileno())
             if path.exists():
@@ -278,7 +278,8 @@ def rewrite(
         raise
 
 
-def _copy_ranges(path: Path, ranges: Sequence[Range], target: IO[bytes]) -> None:
+def copy_ranges(path: Path, ranges: Sequence[Range], target: IO[bytes]) -> None:
+    """Copy ranges of a file, in order."""
     if not ranges:
         return
     with path.open("rb") as source:

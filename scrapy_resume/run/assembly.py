@@ -19,6 +19,7 @@ from scrapy_resume.dispatch.dispatcher import Dispatcher
 from scrapy_resume.dispatch.lease_guard import LeaseGuard
 from scrapy_resume.dispatch.workers import Workers
 from scrapy_resume.engine.clock import ScrapyClock
+from scrapy_resume.engine.component_state import ComponentState
 from scrapy_resume.engine.cookies import Cookies
 from scrapy_resume.engine.drops import ScrapyDrops
 from scrapy_resume.engine.port import EnginePort
@@ -111,7 +112,8 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     thread = StoreThread(f"scrapy-resume {session.job}", clock)
     committer = Committer(job, thread, participant, settings.commit_interval_seconds, clock)
     cookies = Cookies(codec)
-    state = SpiderState(spider, codec, cookies, session.state.spider_state)
+    components = ComponentState(crawler, settings.component_state)
+    state = SpiderState(spider, codec, cookies, components, session.state.spider_state)
     frontier = _frontier(plan, engine, clock)
     breakers = HostBreakers(_breaker_rules(plan), frontier, stats, committer, engine, clock)
     delayed = DelayedRows(settings.retry_wait_seconds, breakers, committer, engine, clock)

@@ -110,6 +110,7 @@ class CrawlRun:
         notices = parts.breakers.take_events()
         wanted = batch.events.wanted
         batch.events.notices = [notice for notice in notices if notice["event"] in wanted]
+        batch.drops_item_duplicates = self.settings.item_duplicates == "drop"
         parts.listeners.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scrapy_resume.codec import Codec
+from scrapy_resume.engine.component_state import check_components
 from scrapy_resume.engine.crawl_rules import rules_of
 from scrapy_resume.engine.spider_arguments import spider_arguments
 from scrapy_resume.reporting.custom_stats import check_total
@@ -38,6 +39,7 @@ def open_run(crawler: Crawler) -> CrawlRun:
     check_wiring(crawler.settings)
     settings = with_spider(parse_settings(crawler.settings), spider)
     check_total(spider)
+    check_components(crawler.settings, settings.component_state)
     order = queue_order(crawler.settings)
     trusted = trusted_packages(crawler.settings)
     codec = Codec(spider, settings.codecs, trusted, settings.renamed, rules_of(spider))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from scrapy.utils.asyncio import create_looping_call
 
+from scrapy_resume.errors import JobDeletedError
 from scrapy_resume.reporting.progress import LineSchedule, Progress, counts_at_end, ended_and_whole
 from scrapy_resume.reporting.progress_bar import ProgressBar, is_wanted
 from scrapy_resume.reporting.rates import Throughput
@@ -161,14 +162,21 @@ class RunLog:
         """
         job = self._run.session.job
         if kept is None:
+            remedy = "Run the same command again to recover the job."
+            if isinstance(self._run.shutdown.failure, JobDeletedError):
+                remedy = "The job is gone from the store."
             logger.error(
-                "Job %s: the end of the run (%s) could not be stored. Run the same command again "
-                "to recover the job.",
-                job,
-                reason,
+                "Job %s: the end of the run (%s) could not be stored. %s", job, reason, remedy
             )
             return
         self._log()
+        lost = self._run.parts.items.not_recordable
+        if lost:
+            logger.error(
+                "%d items could not be serialized and are not stored: 'scrapy resume failed' says "
+                "why. When that is mended, 'scrapy resume retry' fetches their pages again.",
+                lost,
+            )
         next_step = _NEXT_STEP.get(kept, "run the same command again to resume it")
         logger.info(
             "Job %s is %s (%s): %s; %s",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from scrapy_resume.engine.process_end import ProcessEnd
 from scrapy_resume.errors import (
+    JobDeletedError,
     LeaseLostError,
     ResumeError,
     StateNotRecordableError,
@@ -230,8 +231,11 @@ class Shutdown:
         self.failure = error
         known = isinstance(error, ResumeError)
         logger.error(
-            "%s. The spider is closed; what was not committed is fetched again by the next run.",
+            "%s. The spider is closed; %s.",
             error if known else f"{type(error).__name__}: {message_of(error)}",
+            _BEGINS_ANEW
+            if isinstance(error, JobDeletedError)
+            else "what was not committed is fetched again by the next run",
             exc_info=None if known else error,
         )
         self._engine.close_spider(_reason_of(error))
@@ -339,6 +343,13 @@ class Shutdown:
 
 def _log_unavailable(error: StoreUnavailableError) -> None:
     logger.warning("%s", error)
+
+
+_BEGINS_ANEW: Final = (
+    "what it has recorded is gone with it. If it was moved, put it back, and the same command goes "
+    "on; if not, the same command begins a new job, which takes the items of this one out of its "
+    "local feeds first"
+)
 
 
 def _reason_of(error: Exception) -> str:

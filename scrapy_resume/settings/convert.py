@@ -154,6 +154,31 @@ def codec_paths(value: object) -> dict[str, Any]:
     return dict(plain)
 
 
+def component_attributes(value: object) -> dict[str, tuple[str, ...]]:
+    """A dict of class, or import path of one → names of attributes, or text that is a JSON
+    object."""
+    allowed = (
+        "a dict of the class of a component → attributes, such as "
+        '{"shop.pipelines.DuplicatesPipeline": ["ids_seen"]}'
+    )
+    try:
+        plain = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(allowed) from None
+    if not isinstance(plain, Mapping):
+        raise ValueError(allowed)
+    converted = {}
+    for kind, names in plain.items():
+        path = f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else kind
+        attributes = _parts(names)
+        if not isinstance(path, str) or "." not in path or not attributes:
+            raise ValueError(allowed)
+        if not all(isinstance(name, str) and name.isidentifier() for name in attributes):
+            raise ValueError(allowed)
+        converted[path] = tuple(attributes)
+    return converted
+
+
 def module_prefixes(value: object) -> tuple[str, ...]:
     """Names of modules or packages: a list, or text separated by commas."""
     parts = _parts(value)

@@ -33,6 +33,9 @@ class ResumeSettings:
     force: bool
     order: str | None
     item_key: ItemKey | None
+    item_duplicates: str
+    component_state: Mapping[str, tuple[str, ...]]
+    """Import path of a component's class → the attributes that are persisted."""
     input_files: tuple[str, ...]
     on_input_change: str
     commit_interval_seconds: float
@@ -77,6 +80,11 @@ def parse_settings(settings: BaseSettings) -> ResumeSettings:
     """All ``RESUME_*`` settings. Raises ``ConfigurationError`` for a wrong name or value."""
     _refuse_unknown_names(settings)
     values = {row.field: parse_setting(row.name, settings) for row in SETTINGS}
+    if values["item_duplicates"] == "drop" and values["item_key"] is None:
+        raise ConfigurationError(
+            "RESUME_ITEM_DUPLICATES is 'drop', but RESUME_ITEM_KEY, which tells what a duplicate"
+            " is, is not set. Set it to a field, a list of fields, or a function of the item."
+        )
     values["store"] = store_location(settings)
     values["event_directory"] = str(event_directory(settings))
     if values["enabled"] and settings.get("JOBDIR"):

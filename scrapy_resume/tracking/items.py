@@ -64,6 +64,8 @@ class OpenItems:
         self._timer: Timer | None = None
         self._lets_one_through = False
         self._keeps_originals = False
+        self.not_recordable = 0
+        """Number of items that this run could not serialize: they are not stored."""
 
     def keep_originals(self) -> None:
         """Keep each item beside its encoded form from now on, for feeds that need the object."""
@@ -92,16 +94,7 @@ class OpenItems:
         except BaseException as error:  # of the user's codec or RESUME_ITEM_KEY too
             if leaves_event_loop(error):
                 raise
-            row.set_outcome(State.failed, type(error).__name__, message_of(error))
-            row.items_failed += 1
-            self._stats.inc_value("resume/items/not_recordable")
-            known = isinstance(error, ItemNotRecordableError)
-            logger.error(
-                "An item of %s cannot be serialized: %s",
-                row.url or "start()",
-                error if known else describe(error),
-                exc_info=None if known else error,
-            )
+            self.lost(row, error)
             return
         if key is None and row.every_run:
             key = EVERY_RUN_ITEM + self.key_of(row, occurrence)
@@ -112,6 +105,20 @@ class OpenItems:
         self._open_bytes += len(payload)
         if len(row.items) > SPILL_ITEMS or row.item_bytes >= SPILL_BYTES:
             self._spill(row)
+
+    def lost(self, row: Row, error: BaseException) -> None:
+        """An item of the row cannot be serialized, so the row fails."""
+        row.set_outcome(State.failed, type(error).__name__, message_of(error))
+        row.items_failed += 1
+        self.not_recordable += 1
+        self._stats.inc_value("resume/items/not_recordable")
+        known = isinstance(error, ItemNotRecordableError)
+        logger.error(
+            "An item of %s cannot be serialized: %s",
+            row.url or "start()",
+            error if known else describe(error),
+            exc_info=None if known else error,
+        )
 
     def _key(self, item: Any) -> str | None:
         """The key that RESUME_ITEM_KEY gives an item; ``None``: none."""

@@ -114,6 +114,12 @@ class Start:
         self.items_in_hand += 1
         return row
 
+    def unstorable_item(self) -> Row:
+        """A row for an item that cannot be serialized: it records the loss, once over all runs."""
+        row = Row(self._ids.new(), digest(b"unstorable start item"), recorded=False, parent=START)
+        row.kind = Kind.start_item
+        return row
+
     async def _is_new(self, row: Row) -> bool:
         """Ask the store whether no earlier run has the item. It counts equal items."""
         if self._began:

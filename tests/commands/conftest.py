@@ -77,12 +77,21 @@ class Shelf:
         leased: int = 0,
         pages: int | None = None,
         keyed: str | None = None,
+        items_failed: int = 0,
     ) -> None:
         """Requests in those states; each of ``done`` is the items that one gave, and a page of
         its own, unless ``pages`` says how many the run has had so far. ``keyed``: the field that
-        is their RESUME_ITEM_KEY."""
+        is their RESUME_ITEM_KEY. ``items_failed``: how many more each of ``done`` has lost."""
         ends = [
-            *(_finish(State.done, items=_records(items, keyed), http_status=200) for items in done),
+            *(
+                _finish(
+                    State.done,
+                    items=_records(items, keyed),
+                    items_failed=items_failed,
+                    http_status=200,
+                )
+                for items in done
+            ),
             *(
                 _finish(State.failed, error="HttpError", error_message=text, http_status=500)
                 for text in failed

@@ -81,6 +81,13 @@ def test_check_is_3_for_a_job_that_completed_with_failures(shelf, call):
     assert call("status").code == 0
 
 
+def test_check_is_3_for_a_job_that_completed_with_lost_items(shelf, call):
+    job = shelf.begin()
+    shelf.crawl(job, done=[[]], items_failed=1)
+    shelf.close(job)
+    assert call("status", "--check").code == 3
+
+
 @pytest.mark.parametrize("ending", ["close", "crash", "nothing"])
 def test_check_is_4_for_a_job_that_is_not_completed(shelf, call, ending):
     job = shelf.begin()

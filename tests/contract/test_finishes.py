@@ -168,6 +168,44 @@ def test_spilled_items_with_a_key_replace_too(place: Place) -> None:
     assert [place.rows()[name]["items"] for name in "12"] == [0, 2]
 
 
+def test_of_items_with_one_key_the_first_stays_where_duplicates_are_dropped(place: Place) -> None:
+    run = place.begin()
+    run.admit(*(admission(row, lease=True) for row in (1, 2, 3)))
+    run.commit(
+        finishes=[finish(1, [item(0, "a", "k"), item(1, "b", "k"), item(2, "c")])],
+        drops_item_duplicates=True,
+    )
+    run.commit(spills=[(2, item(0, "d", "k")), (2, item(1, "e", "j"))])
+    committed = run.commit(
+        finishes=[
+            finish(2, [item(2, "f", "j")], spilled=True),
+            finish(3, [item(0, "new", f"{EVERY_RUN_ITEM}x")]),
+        ],
+        drops_item_duplicates=True,
+    )
+    assert place.items() == ["a", "c", "e", "new"]
+    assert (committed.counts.items_stored, committed.counts.items_dropped) == (4, 3)
+    assert committed.items.given == 2
+    assert [place.rows()[name]["items"] for name in "123"] == [2, 1, 1]
+
+
+def test_a_duplicate_is_one_after_what_its_own_request_gave_before_is_replaced(
+    place: Place,
+) -> None:
+    run = place.begin()
+    run.admit(admission(1, lease=True))
+    run.finish(finish(1, [item(0, "old", "k")], state=State.failed))
+    place.retry(1, run)
+    run = place.resume()
+    run.lease()
+    committed = run.commit(
+        finishes=[finish(1, [item(0, "new", "k"), item(1, "again", "k")], supersedes=True)],
+        drops_item_duplicates=True,
+    )
+    assert place.items() == ["new"]
+    assert committed.counts.items_dropped == 1
+
+
 # A later execution of a request
 
 

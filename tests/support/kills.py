@@ -63,6 +63,16 @@ class Live:
 Kill = Callable[[Live], "float | None"]
 
 
+def at_feed_lines(feed: Path, lines: int) -> Kill:
+    """SIGKILL once the crawl has written so many lines of the feed: their items are committed."""
+
+    def kill(live: Live) -> float | None:
+        live.until(lambda: feed.exists() and feed.read_text().count("\n") >= lines)
+        return live.send(signal.SIGKILL)
+
+    return kill
+
+
 def at_hits(count: int, seconds: float = 0.0, signum: signal.Signals = signal.SIGKILL) -> Kill:
     """When this run has asked the site for that many pages, or so many seconds later."""
 

@@ -62,6 +62,9 @@ class Wanderings:
             row["title"] for row in open_store(self.place.location).items(f"{JOB}#{number}")
         )
 
+    def items(self, number: int = 1) -> list[Any]:
+        return list(open_store(self.place.location).items(f"{JOB}#{number}"))
+
     def requests(self, **where: Any) -> list[dict[str, Any]]:
         return self.requests_of(1, **where)
 

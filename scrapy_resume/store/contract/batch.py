@@ -226,6 +226,9 @@ class Batch:
     progress: RunProgress = field(default_factory=RunProgress)
     events: EventReport = field(default_factory=EventReport)
     sharing: SharingReport = field(default_factory=SharingReport)
+    drops_item_duplicates: bool = False
+    """Of items with one key the first one stays, and a later one counts as dropped; if false, a
+    later one replaces it."""
     durable: bool = False
     """The batch, and with it all earlier ones, survives a power cut once it is committed, whatever
     ``Opening.durable`` says."""

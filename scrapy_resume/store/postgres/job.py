@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
-from scrapy_resume.errors import LeaseLostError
+from scrapy_resume.errors import JobDeletedError, LeaseLostError
 from scrapy_resume.model import Phase
 from scrapy_resume.ports.clock import elapsed_seconds
 from scrapy_resume.store.contract import (
@@ -233,7 +233,7 @@ class PostgresJob(EarlierStarts):
         key = self.session.job
         job = hold_job(self._tables.connection, key)
         if job is None:
-            raise LeaseLostError(f"{key} was deleted while the crawl was running; it stops")
+            raise JobDeletedError(f"{key} was deleted while the crawl was running; it stops")
         return job
 
     # Items

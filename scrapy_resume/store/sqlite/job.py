@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from scrapy_resume.errors import LeaseLostError, ResumeError
+from scrapy_resume.errors import JobDeletedError, LeaseLostError, ResumeError
 from scrapy_resume.model import Phase
 from scrapy_resume.store.contract import (
     Batch,
@@ -258,11 +258,11 @@ class SqliteJob:
         try:
             found = file_identity(self.path)
         except FileNotFoundError as error:
-            raise LeaseLostError(
+            raise JobDeletedError(
                 f"{self.path} was deleted or moved while the crawl was running; the crawl stops"
             ) from error
         if found != self._file:
-            raise LeaseLostError(
+            raise JobDeletedError(
                 f"{self.path} was replaced by another file while the crawl was running; the "
                 "crawl stops"
             )

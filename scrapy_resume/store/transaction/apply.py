@@ -50,6 +50,7 @@ class BatchWriter:
             units=self._units,
             round=self._start.round,
             round_from=self._start.round_from,
+            drops_item_duplicates=batch.drops_item_duplicates,
         )
         tables = self._tables
         transaction.hold(_named(batch))

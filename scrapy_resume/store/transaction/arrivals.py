@@ -42,6 +42,7 @@ class Transaction:
     """Those of the batch's rows that are leased, as the steps so far left them."""
     every_run: bool = False
     items_taken: int = 0
+    drops_item_duplicates: bool = False
     before: tuple[int, ...] = field(init=False)
     """Rows by ``State`` when the commit began."""
 

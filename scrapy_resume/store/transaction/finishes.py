@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from scrapy_resume.model import EVERY_RUN_ITEM, Kind, State
@@ -145,6 +145,8 @@ class Finishes:
         tally = self._in.tally
         new = [_new_item(row, item) for row, item in items]
         owners = self._owners(new)
+        if self._in.drops_item_duplicates:
+            new = self._first_ones(new, owners)
         for item in new:
             key = item.key
             owner = None if key is None else owners.get(key)
@@ -160,6 +162,21 @@ class Finishes:
                 owners[key] = item.row
         self._in.items_taken += len(new)
         self._in.tables.store_items(new)
+
+    def _first_ones(self, items: Sequence[NewItem], owners: Mapping[str, int]) -> list[NewItem]:
+        """The items but for those whose key the store, or an item before them, has: these count as
+        dropped. Items of requests of every run replace those of the last run all the same."""
+        known = set(owners)
+        first = []
+        for item in items:
+            if item.key is None or item.key.startswith(EVERY_RUN_ITEM):
+                first.append(item)
+            elif item.key in known:
+                self._in.tally.items_dropped += 1
+            else:
+                known.add(item.key)
+                first.append(item)
+        return first
 
     def _owners(self, items: Sequence[NewItem]) -> dict[str, int]:
         keys = {item.key for item in items if item.key is not None}
