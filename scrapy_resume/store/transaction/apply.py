@@ -11,6 +11,7 @@ from scrapy_resume.store.contract.waits import NO_LIMITS, bounded_host
 from scrapy_resume.store.transaction.arrivals import Arrivals, Occurrences, Transaction
 from scrapy_resume.store.transaction.counters import Names, Tally
 from scrapy_resume.store.transaction.finishes import Finishes
+from scrapy_resume.store.transaction.rounds import NO_ROUND, Round
 from scrapy_resume.store.transaction.tables import Tables
 
 DUE_AT_ONCE: Final = 10_000
@@ -32,7 +33,7 @@ class BatchWriter:
         self._run = run
         self._tables = tables
         self._limits = limits
-        self._start = start or StartState()
+        self._round = NO_ROUND if start is None else Round(start.round, start.round_from)
         self._bounded_at = 0.0
         self._slots = Names(tables.find_slots, tables.add_slots)
         self._units = Names(tables.find_units, tables.add_units)
@@ -48,8 +49,7 @@ class BatchWriter:
             tally=tally,
             slots=self._slots,
             units=self._units,
-            round=self._start.round,
-            round_from=self._start.round_from,
+            round=self._round,
             drops_item_duplicates=batch.drops_item_duplicates,
         )
         tables = self._tables

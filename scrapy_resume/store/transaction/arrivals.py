@@ -14,6 +14,7 @@ from typing import Final
 from scrapy_resume.model import START, State, occurrence_identity, skipped_identity
 from scrapy_resume.store.contract import Admission, Committed, Continuation, Finish
 from scrapy_resume.store.transaction.counters import Names, Tally
+from scrapy_resume.store.transaction.rounds import NO_ROUND, Round
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import Changed, Held, Known, NewRow, Outcome, Tables
 from scrapy_resume.store.transaction.units import UnitChange
@@ -34,9 +35,7 @@ class Transaction:
     tally: Tally
     slots: Names
     units: Names
-    round: int = 0
-    """Of an extended job; the next too: see ``StartState``."""
-    round_from: int = 0
+    round: Round = NO_ROUND
     committed: Committed = field(default_factory=Committed)
     held: dict[int, Held] = field(default_factory=dict)
     """Those of the batch's rows that are leased, as the steps so far left them."""
@@ -210,7 +209,8 @@ class Arrivals:
     def _arrive(self, arrival: Admission, slot: int) -> None:
         identity = self.is_known(arrival)
         if identity is None:
-            self._note_again(arrival, slot)
+            if self._in.round.number and arrival.parent == START and arrival.record:
+                self._given_again.setdefault(self._known_row, (arrival, slot))
             return
         skips = self._skips(arrival)
         if skips:
@@ -246,49 +246,6 @@ class Arrivals:
         self._admitted.append(row)
         if arrival.retried:
             self._retried.append(arrival.id)
-
-    def _note_again(self, arrival: Admission, slot: int) -> None:
-        """An arrival is known: in an extended job, what ``start()`` yields is fetched again."""
-        if self._in.round and arrival.parent == START and arrival.record:
-            self._given_again.setdefault(self._known_row, (arrival, slot))
-
-    def _fetch_again(self) -> None:
-        """Make rows pending that this round has not fetched."""
-        transaction, tables = self._in, self._in.tables
-        found = tables.earlier_round(
-            list(self._given_again), transaction.round, transaction.round_from
-        )
-        if not found:
-            return
-        tables.keep_round([row.id for row in found], transaction.round)
-        changes = []
-        for row in found:
-            if row.state in (State.pending, State.leased):
-                continue
-            arrival, slot = self._given_again[row.id]
-            transaction.tally.leave(State(row.state), row.kind, row.slot, 0, 0)
-            transaction.tally.enter(State.pending, row.kind, slot, 0, 0)
-            transaction.tally.items_failed -= row.items_failed
-            unit = tables.units.of(row.unit, row.kind)
-            unit.steer(row.state, State.pending, 1, row.items_failed)
-            changes.append(
-                Changed(
-                    url=arrival.url,
-                    payload=arrival.payload,
-                    slot=slot,
-                    priority=arrival.priority,
-                    start=arrival.start,
-                    seq=arrival.seq,
-                    attempts=0,
-                    state=int(State.pending),
-                    not_before=0.0,
-                    updated_at=transaction.now,
-                    failed_at=None,
-                    id=row.id,
-                )
-            )
-        if changes:
-            tables.fetch_again(changes)
 
     def _go_on(self, change: Continuation, slot: int) -> None:
         held = self._in.held.get(change.id)
@@ -366,7 +323,7 @@ class Arrivals:
             tables.finish(self._ignored)
             tables.drop_spills([outcome.id for outcome in self._ignored])
         if self._given_again:
-            self._fetch_again()
+            self._in.round.fetch_again(self._given_again, tables, self._in.tally, self._in.now)
 
     # Who is known
 
