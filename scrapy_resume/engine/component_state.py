@@ -52,12 +52,12 @@ class Journal:
 class JournaledSet(set[Any]):
     """A set that has its journal told what is added to it."""
 
-    _journal: Journal | None = None
+    journal: Journal | None = None
 
     def add(self, key: Any) -> None:
         """As of a set."""
-        if self._journal is not None and key not in self:
-            self._journal.note(self, key)
+        if self.journal is not None and key not in self:
+            self.journal.note(self, key)
         super().add(key)
 
     def update(self, *others: Iterable[Any]) -> None:
@@ -76,11 +76,11 @@ class JournaledSet(set[Any]):
 class JournaledDict(dict[Any, Any]):
     """A dict that has its journal told which keys are new."""
 
-    _journal: Journal | None = None
+    journal: Journal | None = None
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if self._journal is not None and key not in self:
-            self._journal.note(self, key)
+        if self.journal is not None and key not in self:
+            self.journal.note(self, key)
         super().__setitem__(key, value)
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
@@ -147,7 +147,7 @@ class ComponentState:
         journaled = _JOURNALED.get(type(value))
         if journaled is not None:
             value = journaled(value)
-            value._journal = self.journal
+            value.journal = self.journal
         setattr(component, name, value)
 
     def values(self) -> dict[str, dict[str, Any]]:

@@ -13,4 +13,6 @@ def rules_of(spider: Spider) -> Callable[[], Sequence[Any]] | None:
     rules."""
     if not isinstance(spider, CrawlSpider):
         return None
-    return lambda: getattr(spider, "_rules", ())
+    crawl_spider: Any = spider
+    # They are compiled by CrawlSpider's constructor, which a spider of the user's may leave out.
+    return lambda: crawl_spider._rules if hasattr(crawl_spider, "_rules") else ()

@@ -62,7 +62,8 @@ NEEDED: Final = {
     "CookiesMiddleware": ("jars",),
     "FilesystemCacheStorage": ("_get_request_path", "store_response"),
     "FSFilesStore": ("_get_filesystem_path", "persist_file", "basedir"),
-    "FeedExporter": ("_get_uri_params", "_start_new_batch"),
+    "FeedExporter": ("_get_uri_params", "_load_filter", "_start_new_batch"),
+    "CrawlSpider": ("_rules",),
 }
 """Place → names of its attributes. The places without ``engine`` are classes that not every crawl
 uses; the code that uses one calls ``require``."""

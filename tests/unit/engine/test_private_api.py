@@ -48,6 +48,7 @@ PLACE_OF = {
     "self._storage": "FilesystemCacheStorage",
     "store": "FSFilesStore",
     "self._store": "FSFilesStore",
+    "crawl_spider": "CrawlSpider",
 }
 """The names that the engine package gives to parts of Scrapy → their place in ``NEEDED``."""
 
