@@ -270,9 +270,13 @@ class Shutdown:
         if self.failure is not None or not final.drained:
             return "failed"
         status = STATUS_OF_REASON.get(reason, "paused")
-        if status == "paused" and self._engine.closes_by_itself:
+        # Where others work on the job too, the counts may be older than their last commits.
+        is_open = bool(self._tracker.counts.open)
+        if status == "paused" and self._engine.closes_by_itself and not is_open:
             # The spider was closed when nothing was left, or by nothing else than that.
             status = "completed"
+        if is_open and not self._job.session.sharing.shared and status == "completed":
+            return "paused"  # the notes beside its feeds have to stay
         if status == "completed" and not (self._tracker.start.exhausted and final.feeds_delivered):
             # The spider was closed with that reason before start() ended. Or a feed was not
             # delivered: the next run has nothing to fetch, and delivers it.

@@ -87,7 +87,7 @@ def test_item_that_cannot_be_written_fails_its_request_and_is_named(
     wanderings.replace_in_spider(
         'yield {"title"', 'yield {"odd": __import__("threading").Lock()}\n        yield {"title"'
     )
-    assert wanderings.run({"CLOSESPIDER_PAGECOUNT": 3}).exit_code == 0
+    assert wanderings.run({"CLOSESPIDER_PAGECOUNT": 3}).exit_code == 1
     failed = wanderings.requests(state="failed")
     assert failed
     assert all(row["error"] == "ItemNotRecordableError" for row in failed)
