@@ -130,8 +130,8 @@ def test_the_end_of_a_job_that_was_killed_at_its_end_is_told_by_the_next_start(
     assert run.exit_code != 0, run.tail()
     assert open_store(crawls.location).job("cities#1")["status"] == "completed"
     assert not [one for one in crawls.told() if one["event"] == "job_closed"]
-    for told in (["cities#1"], ["cities#1", "cities#2"]):
+    for expected in (["cities#1"], ["cities#1", "cities#2"]):
         run = crawls.run(count=2)
         assert run.exit_code == 0, run.tail()
         closed = [one["job"] for one in crawls.told() if one["event"] == "job_closed"]
-        assert closed == told, "the first start begins nothing"
+        assert closed == expected, "the first start begins nothing"
