@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from tests.support.kills import at_hits
+from tests.support.kills import Kill, Live, at_hits
 from tests.support.launcher import Launcher
 from tests.support.runs import Run, Workplace, options_of
 from tests.support.site import Site
@@ -111,11 +112,22 @@ def test_requests_of_a_renamed_callback_are_held_until_it_is_mapped(
         assert f"{len(held)}  parse_page" in shown or "for want of parse_page" in shown
     mapped = {**settings, "RESUME_RENAMED": json.dumps({"parse_page": "parse_renamed"})}
     few = {**mapped, "CONCURRENT_REQUESTS": 2}
-    assert wanderings.run(few, kill=at_hits(5)).killed_at is not None
+    assert wanderings.run(few, kill=when_more_are_done(wanderings)).killed_at is not None
     last = wanderings.run(mapped)
     assert last.exit_code == 0, last.tail()
     assert wanderings.job()["status"] == "completed"
     assert wanderings.titles() == wanderings.whole
+
+
+def when_more_are_done(wanderings: Wanderings) -> Kill:
+    """A kill when the changed code has done some of the work."""
+    before = wanderings.job()["requests"]["done"]
+
+    def kill(live: Live) -> float | None:
+        more = live.until(lambda: wanderings.job()["requests"]["done"] > before + 2)
+        return live.send(signal.SIGKILL) if more else None
+
+    return kill
 
 
 @pytest.mark.parametrize(
@@ -130,11 +142,9 @@ def test_requests_of_a_renamed_callback_are_held_until_it_is_mapped(
 def test_rules_are_known_by_what_they_are(wanderings: Wanderings, later: list[str]) -> None:
     with_rules(wanderings, EVEN, ODD)
     assert wanderings.run(kill=at_hits(15)).killed_at is not None
-    before = wanderings.job()["requests"]["done"]
     with_rules(wanderings, *later)
     few = {"CONCURRENT_REQUESTS": 2}
-    assert wanderings.run(few, kill=at_hits(10)).killed_at is not None
-    assert wanderings.job()["requests"]["done"] > before, "the kill came after some were done"
+    assert wanderings.run(few, kill=when_more_are_done(wanderings)).killed_at is not None
     with_rules(wanderings, EVEN, ODD)
     run = wanderings.run()
     assert run.exit_code == 0, run.tail()
