@@ -105,6 +105,7 @@ def test_worker_that_is_stopped_without_work_does_not_leave_the_job_undone(
     assert found.is_clean, f"{found}; {fleet.story()}"
 
 
+@pytest.mark.soak
 def test_worker_that_comes_back_sends_nothing_to_hosts_of_others(new_fleet: NewFleet) -> None:
     """When it was stopped, requests waited in its downloader for the delay of their hosts."""
     settings = {
