@@ -106,14 +106,7 @@ class Judge:
         # A batch that is full is not looked at again: a note that came back beside it stays there.
         feeds = self.crawls.feeds.keys() - BATCHES.keys()
         folders = {(self.crawls.disk / name).parent for name in feeds}
-        left = [
-            path.name
-            for folder in sorted(folders)
-            for path in folder.glob(".*")
-            # The notes of a job that was completed before the power cut may come back: nobody opens
-            # its feeds again.
-            if path.suffix != ".resume"
-        ]
+        left = [path.name for folder in sorted(folders) for path in folder.glob(".*")]
         if left:
             yield f"left beside the feeds of a completed job: {left}"
 

@@ -12,7 +12,11 @@ from scrapy_resume.store.transaction.queries import load_queries
 
 COMMIT: Final = load_queries("postgres", "commit.sql")
 OPENING: Final = load_queries("postgres", "opening.sql")
-RETRIED: Final = {**COMMIT, **OPENING, **load_queries("postgres", "retried.sql")}
+RETRIED: Final = {
+    **load_queries("postgres", "commit.sql", retried=True),
+    **load_queries("postgres", "opening.sql", retried=True),
+    **load_queries("postgres", "retried.sql"),
+}
 """Both, for runs that lease only what was retried, and what it leads to."""
 ALL: Final = {**COMMIT, **OPENING}
 """Both, for other runs."""

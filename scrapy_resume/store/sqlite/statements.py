@@ -13,7 +13,10 @@ from scrapy_resume.store.transaction.queries import load_queries
 
 COMMIT: Final = load_queries("sqlite", "commit.sql")
 OPENING: Final = load_queries("sqlite", "opening.sql")
-RETRIED: Final = {**COMMIT, **load_queries("sqlite", "retried.sql")}
+RETRIED: Final = {
+    **load_queries("sqlite", "commit.sql", retried=True),
+    **load_queries("sqlite", "retried.sql"),
+}
 """``COMMIT`` for runs that lease only what was retried, and what it leads to."""
 
 IDENTITY: Final = Struct(">q12s")

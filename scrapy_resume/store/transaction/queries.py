@@ -3,28 +3,36 @@
 A block begins with a line ``-- name: lease_requests``; the comment lines that follow
 describe it; the rest, up to the next block, is the statement. A query has the name of
 the function or the transition that runs it.
+
+A comment ``/* if retried: … */`` in a statement is its part in runs that fetch only what was
+retried, and what that leads to.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
 
 NAME_MARK = "-- name:"
 
+_IF_RETRIED: Final = re.compile(r"/\* if retried: (.*?) \*/\s?")
 
-def load_queries(*path: str) -> Mapping[str, str]:
+
+def load_queries(*path: str, retried: bool = False) -> Mapping[str, str]:
     """The blocks of ``store/sql/<path>``: name → statement, without its description.
 
+    ``retried``: the statements of runs that fetch only what was retried; see the module.
     Raises ``ValueError`` for a block without a description or a statement, and for a name that
     occurs twice: the files are part of the package, so that is a defect of it.
     """
-    return MappingProxyType(dict(_parse(read_sql(*path))))
+    text = _IF_RETRIED.sub(r"\1 " if retried else "", read_sql(*path))
+    return MappingProxyType(dict(_parse(text)))
 
 
 def read_sql(*path: str) -> str:

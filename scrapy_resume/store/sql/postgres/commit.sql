@@ -427,14 +427,17 @@ RETURNING id, key;
 WITH RECURSIVE open_slot (slot) AS (
     (
         SELECT slot FROM scrapy_resume.frontier
-        WHERE job = %(job)s AND run = 0 AND not_before = 0 AND suspect = 0 AND slot >= %(first)s
+        WHERE
+            job = %(job)s AND run = 0 AND not_before = 0 /* if retried: AND retried = 1 */ AND suspect = 0
+            AND slot >= %(first)s
         ORDER BY slot LIMIT 1
     )
     UNION ALL
     SELECT (
         SELECT f.slot FROM scrapy_resume.frontier AS f
         WHERE
-            f.job = %(job)s AND f.run = 0 AND f.not_before = 0 AND f.suspect = 0
+            f.job = %(job)s AND f.run = 0 AND f.not_before = 0 /* if retried: AND f.retried = 1 */
+            AND f.suspect = 0
             AND f.slot > o.slot
         ORDER BY f.slot LIMIT 1
     )
@@ -478,7 +481,7 @@ WITH wish AS (
     CROSS JOIN LATERAL (
         SELECT f.id FROM scrapy_resume.frontier AS f
         WHERE
-            f.job = %(job)s AND f.slot = w.slot AND f.run = 0 AND f.not_before = 0
+            f.job = %(job)s AND f.slot = w.slot AND f.run = 0 AND f.not_before = 0 /* if retried: AND f.retried = 1 */
             AND f.suspect = 0
         ORDER BY f.priority DESC, f.start, f.seq LIMIT w.count
         FOR UPDATE SKIP LOCKED
@@ -505,7 +508,7 @@ WITH chosen AS MATERIALIZED (
     SELECT f.id, f.slot FROM scrapy_resume.frontier AS f
     JOIN scrapy_resume.slot AS s ON s.id = f.slot
     WHERE
-        f.job = %(job)s AND f.run = 0 AND f.suspect = 1 AND f.not_before = 0
+        f.job = %(job)s AND f.run = 0 /* if retried: AND f.retried = 1 */ AND f.suspect = 1 AND f.not_before = 0
         AND (%(any_owner)s OR s.run = %(run)s OR (s.run = 0 AND s.free_at <= %(now)s))
     ORDER BY f.id LIMIT 1
     FOR UPDATE SKIP LOCKED
@@ -533,7 +536,7 @@ JOIN scrapy_resume.slot AS s ON s.id = t.slot;
 SELECT count(*) FROM scrapy_resume.frontier AS f
 JOIN scrapy_resume.slot AS s ON s.id = f.slot
 WHERE
-    f.job = %(job)s AND f.run = 0 AND f.suspect = 1 AND f.not_before = 0
+    f.job = %(job)s AND f.run = 0 /* if retried: AND f.retried = 1 */ AND f.suspect = 1 AND f.not_before = 0
     AND (%(any_owner)s OR s.run = %(run)s OR (s.run = 0 AND s.free_at <= %(now)s));
 
 -- name: pending
@@ -546,7 +549,7 @@ SELECT
                 SELECT 1 FROM scrapy_resume.frontier AS f
                 WHERE
                     f.job = %(job)s AND f.slot = s.id AND f.run = 0 AND f.not_before = 0
-                    AND f.suspect = 0
+                    /* if retried: AND f.retried = 1 */ AND f.suspect = 0
                 LIMIT 1000
             ) AS counted
         )
@@ -564,7 +567,8 @@ FOR UPDATE SKIP LOCKED;
 -- name: next_due
 -- When the first delayed row is due.
 SELECT not_before FROM scrapy_resume.frontier
-WHERE job = %(job)s AND run = 0 AND not_before > 0 ORDER BY not_before LIMIT 1;
+WHERE job = %(job)s AND run = 0 AND not_before > 0 /* if retried: AND retried = 1 */
+ORDER BY not_before LIMIT 1;
 
 -- name: end_delays
 -- Makes delayed rows leasable.
@@ -574,31 +578,35 @@ UPDATE scrapy_resume.frontier SET not_before = 0 WHERE job = %(job)s AND id = AN
 -- Whether start() may still bring something, whether anything of the job is open, and whether
 -- some of that has not to wait, for itself or for its host: one snapshot. (The run that has
 -- start() and asks has seen its end: it raised. EXISTS would read a table that has just been
--- emptied from end to end. The slots are walked one by one, no further than needed.)
+-- emptied from end to end. The slots are walked one by one, no further than needed. To a run that
+-- fetches only what was retried, start() brings nothing.)
 WITH RECURSIVE open_slot (slot) AS (
     (
         SELECT f.slot FROM scrapy_resume.frontier AS f
-        WHERE f.job = %(job)s AND f.run = 0 AND f.not_before = 0 AND f.suspect = 0
+        WHERE
+            f.job = %(job)s AND f.run = 0 AND f.not_before = 0 /* if retried: AND f.retried = 1 */
+            AND f.suspect = 0
         ORDER BY f.slot LIMIT 1
     )
     UNION ALL
     SELECT (
         SELECT f.slot FROM scrapy_resume.frontier AS f
         WHERE
-            f.job = %(job)s AND f.run = 0 AND f.not_before = 0 AND f.suspect = 0
-            AND f.slot > o.slot
+            f.job = %(job)s AND f.run = 0 AND f.not_before = 0 /* if retried: AND f.retried = 1 */
+            AND f.suspect = 0 AND f.slot > o.slot
         ORDER BY f.slot LIMIT 1
     )
     FROM open_slot AS o WHERE o.slot IS NOT NULL
 )
 SELECT
-    NOT j.start_over AND j.start_run <> %(run)s,
+    /* if retried: false AND */ NOT j.start_over AND j.start_run <> %(run)s,
     (
-        SELECT f.id FROM scrapy_resume.frontier AS f WHERE f.job = j.id ORDER BY f.id LIMIT 1
+        SELECT f.id FROM scrapy_resume.frontier AS f
+        WHERE f.job = j.id /* if retried: AND f.retried = 1 */ ORDER BY f.id LIMIT 1
     ) IS NOT NULL,
     (
         SELECT f.run FROM scrapy_resume.frontier AS f
-        WHERE f.job = j.id AND f.run > 0 ORDER BY f.run LIMIT 1
+        WHERE f.job = j.id AND f.run > 0 /* if retried: AND f.retried = 1 */ ORDER BY f.run LIMIT 1
     ) IS NOT NULL
     OR (
         SELECT o.slot FROM open_slot AS o
@@ -616,7 +624,9 @@ SELECT
     ) IS NOT NULL
     OR (
         SELECT f.id FROM scrapy_resume.frontier AS f
-        WHERE f.job = j.id AND f.run = 0 AND f.not_before = 0 AND f.suspect = 1
+        WHERE
+            f.job = j.id AND f.run = 0 AND f.not_before = 0 /* if retried: AND f.retried = 1 */
+            AND f.suspect = 1
         ORDER BY f.id LIMIT 1
     ) IS NOT NULL
 FROM scrapy_resume.job AS j WHERE j.id = %(job)s;

@@ -315,7 +315,7 @@ SELECT start_run FROM scrapy_resume.job WHERE id = %(job)s;
 -- name: ready_suspects
 -- How many suspects are pending.
 SELECT count(*) FROM scrapy_resume.frontier
-WHERE job = %(job)s AND run = 0 AND suspect = 1 AND not_before = 0;
+WHERE job = %(job)s AND run = 0 /* if retried: AND retried = 1 */ AND suspect = 1 AND not_before = 0;
 
 -- name: pages
 -- Responses in all runs.

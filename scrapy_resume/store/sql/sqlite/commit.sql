@@ -160,7 +160,9 @@ ORDER BY not_before LIMIT ?;
 
 -- name: next_due
 -- When the first delayed row is due.
-SELECT not_before FROM request WHERE state = 0 AND not_before > 0 ORDER BY not_before LIMIT 1;
+SELECT not_before FROM request
+WHERE state = 0 AND not_before > 0 /* if retried: AND retried = 1 */
+ORDER BY not_before LIMIT 1;
 
 -- name: end_delay
 -- Makes a delayed row leasable.
@@ -176,7 +178,7 @@ SELECT
     r.seq, r.unit, (SELECT name FROM unit WHERE id = -r.unit), r.attempts, r.crashes, r.items,
     r.every_run
 FROM request AS r
-WHERE r.slot = ? AND r.state = 0 AND r.not_before = 0 AND r.suspect = 0
+WHERE r.slot = ? AND r.state = 0 AND r.not_before = 0 /* if retried: AND r.retried = 1 */ AND r.suspect = 0
 ORDER BY r.priority DESC, r.start, r.seq LIMIT ?;
 
 -- name: lease_suspect
@@ -188,7 +190,7 @@ SELECT
     r.seq, r.unit, (SELECT name FROM unit WHERE id = -r.unit), r.attempts, r.crashes, r.items,
     r.every_run, (SELECT key FROM slot WHERE id = r.slot)
 FROM request AS r
-WHERE r.state = 0 AND r.suspect = 1 AND r.not_before = 0
+WHERE r.state = 0 /* if retried: AND r.retried = 1 */ AND r.suspect = 1 AND r.not_before = 0
 ORDER BY r.id LIMIT 1;
 
 -- name: take
@@ -197,7 +199,8 @@ UPDATE request SET state = 1, updated_at = ? WHERE id = ?;
 
 -- name: count_suspects
 -- How many suspects can be leased now.
-SELECT count(*) FROM request WHERE state = 0 AND suspect = 1 AND not_before = 0;
+SELECT count(*) FROM request
+WHERE state = 0 /* if retried: AND retried = 1 */ AND suspect = 1 AND not_before = 0;
 
 -- name: find_slots
 -- The ids of download slots.
