@@ -11,12 +11,10 @@ from scrapy_resume.commands.formats import one_line
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.reset import delete, print_deleted
 from scrapy_resume.commands.writable_store import writable_store
-from scrapy_resume.errors import JobNotFoundError, StoreError
 from scrapy_resume.reporting.times import iso
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobSummary
-    from scrapy_resume.store.contract import Store
 
 HELP: Final = "delete jobs that were completed more than N days ago"
 
@@ -45,12 +43,17 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(call: Invocation) -> int:
     """Delete the jobs; exit code 1 if there are jobs that cannot be read or deleted."""
-    from scrapy_resume.run.pruning import needed_by_delta
+    from scrapy_resume.run.pruning import needed_by_delta, readable
 
     days, keep = call.arguments.days, call.arguments.keep
     store = writable_store(call)
     completed_before = call.clock.now() - days * DAY_SECONDS
-    jobs, unreadable = _readable(store)
+    unreadable: list[dict[str, Any]] = []
+    jobs = readable(
+        store,
+        store.jobs(),
+        lambda key, error: unreadable.append({"job": str(key), "error": one_line(error)}),
+    )
     completed = [job for job in jobs if job.status == "completed" and not job.alive]
     extended = {summary.key for summary in completed if summary.round}
     old = [
@@ -82,21 +85,6 @@ def _from_the_future(summary: JobSummary) -> dict[str, Any]:
         f"`scrapy resume reset '{summary.key}'` deletes it"
     )
     return {"job": str(summary.key), "error": error}
-
-
-def _readable(store: Store) -> tuple[list[JobSummary], list[dict[str, Any]]]:
-    """(jobs, jobs that cannot be read), by name and number."""
-    found = []
-    unreadable = []
-    for key in store.jobs():
-        try:
-            found.append(store.summary(key))
-        except JobNotFoundError:
-            continue  # deleted since it was listed
-        except StoreError as error:
-            unreadable.append({"job": str(key), "error": one_line(error)})
-            continue
-    return found, unreadable
 
 
 def _without_latest(completed: Sequence[JobSummary], keep: int) -> list[JobSummary]:

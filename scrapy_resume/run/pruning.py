@@ -10,7 +10,7 @@ from scrapy_resume.errors import JobError, JobNotFoundError, StoreError
 from scrapy_resume.store.contract.leftovers import forget_nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from scrapy_resume.model import JobKey, JobSummary
     from scrapy_resume.store.contract import Store
@@ -27,7 +27,11 @@ def prune(store: Store, name: str, keep: int, forget: Forget = forget_nothing) -
     """
     if keep <= 0:
         return []
-    jobs = _readable(store, (key for key in store.jobs() if key.name == name))
+    jobs = readable(
+        store,
+        (key for key in store.jobs() if key.name == name),
+        lambda key, error: logger.warning("%s is left alone: %s", key, error),
+    )
     completed = [job.key for job in jobs if job.status == "completed" and not job.alive]
     old = completed[:-keep]
     needed = needed_by_delta(jobs, old)
@@ -44,7 +48,10 @@ def prune(store: Store, name: str, keep: int, forget: Forget = forget_nothing) -
     return pruned
 
 
-def _readable(store: Store, keys: Iterable[JobKey]) -> list[JobSummary]:
+def readable(
+    store: Store, keys: Iterable[JobKey], tell: Callable[[JobKey, StoreError], object]
+) -> list[JobSummary]:
+    """The jobs of the keys that are there. ``tell`` is called with each that cannot be read."""
     found = []
     for key in keys:
         try:
@@ -52,7 +59,7 @@ def _readable(store: Store, keys: Iterable[JobKey]) -> list[JobSummary]:
         except JobNotFoundError:
             continue  # deleted since it was listed
         except StoreError as error:
-            logger.warning("%s is left alone: %s", key, error)
+            tell(key, error)
     return found
 
 
