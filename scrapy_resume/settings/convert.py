@@ -132,10 +132,10 @@ def file_paths(value: object) -> tuple[str, ...]:
 def json_object(value: object) -> dict[str, object]:
     """A dict that JSON can represent, or text that is a JSON object."""
     allowed = "a dict with text keys and values that JSON can represent"
+    plain = _mapping(value, allowed)
+    if not all(isinstance(key, str) for key in plain):
+        raise ValueError(allowed)
     try:
-        plain = json.loads(value) if isinstance(value, str) else value
-        if not isinstance(plain, Mapping) or not all(isinstance(key, str) for key in plain):
-            raise ValueError
         copied: dict[str, object] = json.loads(json.dumps(dict(plain), allow_nan=False))
     except (TypeError, ValueError):
         raise ValueError(allowed) from None
@@ -144,14 +144,7 @@ def json_object(value: object) -> dict[str, object]:
 
 def codec_paths(value: object) -> dict[str, Any]:
     """A dict of import path of a type → import path of its codec, or text that is a JSON object."""
-    allowed = "a dict of type path → codec path"
-    try:
-        plain = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        raise ValueError(allowed) from None
-    if not isinstance(plain, Mapping):
-        raise ValueError(allowed)
-    return dict(plain)
+    return dict(_mapping(value, "a dict of type path → codec path"))
 
 
 def component_attributes(value: object) -> dict[str, tuple[str, ...]]:
@@ -161,14 +154,8 @@ def component_attributes(value: object) -> dict[str, tuple[str, ...]]:
         "a dict of the class of a component → attributes, such as "
         '{"shop.pipelines.DuplicatesPipeline": ["ids_seen"]}'
     )
-    try:
-        plain = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        raise ValueError(allowed) from None
-    if not isinstance(plain, Mapping):
-        raise ValueError(allowed)
     converted = {}
-    for kind, names in plain.items():
+    for kind, names in _mapping(value, allowed).items():
         path = f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else kind
         attributes = _parts(names)
         if not isinstance(path, str) or "." not in path or not attributes:
@@ -195,11 +182,8 @@ def renamed_names(value: object) -> dict[str, str]:
     as a dot. Chains and cycles are refused: which of the names the store has would not be known.
     """
     allowed = "a dict of old name → new name, such as {'parse_book': 'parse_product'}"
-    try:
-        plain = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        raise ValueError(allowed) from None
-    if not isinstance(plain, Mapping) or not all(
+    plain = _mapping(value, allowed)
+    if not all(
         isinstance(name, str) and all(part.isidentifier() for part in _dotted(name).split("."))
         for pair in plain.items()
         for name in pair
@@ -288,6 +272,17 @@ def _as_key(value: object) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _mapping(value: object, allowed: str) -> Mapping[Any, Any]:
+    """A mapping, or text that is a JSON object. Raises ``ValueError`` with the text ``allowed``."""
+    try:
+        plain = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(allowed) from None
+    if not isinstance(plain, Mapping):
+        raise ValueError(allowed)
+    return plain
 
 
 def _parts(value: object) -> list[Any] | None:
