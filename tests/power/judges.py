@@ -57,8 +57,11 @@ class Judge:
     def _faults(self, one: Image) -> Iterator[str]:
         if self.crawls.durability == "full":
             yield from self._lost_answers(one)
+        went_on = self.crawls.status() != "completed"
         yield from self._resumed()
         yield from self._feeds()
+        if went_on:
+            yield from self._left_beside_feeds()
 
     def _lost_answers(self, one: Image) -> Iterator[str]:
         if not one.answers:
@@ -103,6 +106,10 @@ class Judge:
             elif isinstance(items, Counter) and there != items:
                 lost, more = (items - there).total(), (there - items).total()
                 yield f"{name}: {lost} of {items.total()} lost, {more} too many"
+
+    def _left_beside_feeds(self) -> Iterator[str]:
+        """What a job that has gone on leaves. (Nobody opens the feeds of one that was completed
+        before: what the power cut has brought back beside them stays.)"""
         # A batch that is full is not looked at again: a note that came back beside it stays there.
         feeds = self.crawls.feeds.keys() - BATCHES.keys()
         folders = {(self.crawls.disk / name).parent for name in feeds}

@@ -86,7 +86,8 @@ def test_the_judge_finds_what_is_lost_twice_or_torn(bench: Bench) -> None:
 
 
 def test_the_judge_finds_what_is_left_beside_a_feed(bench: Bench) -> None:
-    left = seen(bench, "normal", changed={"out/.items.jsonl.0123abcd.resume": b"{}"})
+    other = {"out/.items.jsonl.0123abcd.resume": b"{}"}
+    left = seen(bench, "normal", "stopped", changed=other)
     found = bench.judge("normal").judged([left])
     assert len(found) == 1
     assert "left beside the feeds of a completed job" in found[0]
