@@ -38,7 +38,7 @@ class SteadyTime:
     """The time of day as it was when this was made, plus the time that has passed since.
 
     It does not leap when the machine's clock is set: a wait that has begun takes as long as it was
-    to take. What is stored is converted to the store's time, see ``commits.store_time``.
+    to take. What is stored is converted to the store's time, see ``run.store_time``.
     """
 
     def __init__(self) -> None:

@@ -270,18 +270,16 @@ class Shutdown:
         if self.failure is not None or not final.drained:
             return "failed"
         status = STATUS_OF_REASON.get(reason, "paused")
-        # Where others work on the job too, the counts may be older than their last commits.
-        is_open = bool(self._tracker.counts.open)
-        if status == "paused" and self._engine.closes_by_itself and not is_open:
+        nothing_open = not self._tracker.counts.open
+        if status == "paused" and self._engine.closes_by_itself and nothing_open:
             # The spider was closed when nothing was left, or by nothing else than that.
             status = "completed"
-        if is_open and not self._job.session.sharing.shared and status == "completed":
-            return "paused"  # the notes beside its feeds have to stay
-        if status == "completed" and not (self._tracker.start.exhausted and final.feeds_delivered):
-            # The spider was closed with that reason before start() ended. Or a feed was not
-            # delivered: the next run has nothing to fetch, and delivers it.
-            return "paused"
-        return status
+        # Where others work on the job too, the counts may be older than their last commits.
+        nothing_open = nothing_open or self._job.session.sharing.shared
+        # Otherwise the next run goes on: with requests, with start(), or with a feed that was not
+        # delivered, beside which its note has to stay.
+        whole = nothing_open and self._tracker.start.exhausted and final.feeds_delivered
+        return "paused" if status == "completed" and not whole else status
 
     async def close(self, reason: str, final: FinalState) -> str | None:
         """Commit the end of the run. Returns the new status of the job, which depends on the close
