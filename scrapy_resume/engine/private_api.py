@@ -19,6 +19,7 @@ DOWNLOAD_SLOT: Final = "engine.downloader.slots[…]"
 NEEDED: Final = {
     "engine": (
         "_slot",
+        "_start",
         "_download",
         "downloader",
         "scraper",
@@ -57,7 +58,9 @@ NEEDED: Final = {
         "start_itemproc_async",
         "concurrent_items",
         "itemproc",
+        "spidermw",
     ),
+    "engine.scraper.spidermw": ("methods",),
     "engine.scraper.itemproc": ("middlewares",),
     "CookiesMiddleware": ("jars",),
     "FilesystemCacheStorage": ("_get_request_path", "store_response"),

@@ -43,6 +43,7 @@ PLACE_OF = {
     "self._engine.scraper": "engine.scraper",
     "engine.scraper": "engine.scraper",
     "engine.scraper.itemproc": "engine.scraper.itemproc",
+    "scraper.spidermw": "engine.scraper.spidermw",
     "middleware": "CookiesMiddleware",
     "storage": "FilesystemCacheStorage",
     "self._storage": "FilesystemCacheStorage",
