@@ -187,6 +187,8 @@ class ResumeExtension:
     async def spider_closed(self, spider: Spider, reason: str) -> None:
         """Finish the work of the run, and close the job with the status of the close reason."""
         run = self.run
+        # Before the first wait: the handlers of other extensions, monitors among them, run then.
+        self._log.set_stats()
         for call in (self._heartbeat, self._order_polling):
             if call.running:
                 call.stop()

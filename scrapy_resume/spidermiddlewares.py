@@ -57,7 +57,7 @@ class ResumeSpiderMiddleware:
         run = self._run
         try:
             # Here, and not earlier: every component is built and open, and none has worked yet.
-            run.parts.state.restore_components()
+            run.parts.state.restore_components(run.exact_stats())
         except ConfigurationError as error:
             logger.error("%s", error)
             run.committer.fail(error)

@@ -67,6 +67,7 @@ NEEDED: Final = {
     "FSFilesStore": ("_get_filesystem_path", "persist_file", "basedir"),
     "FeedExporter": ("_get_uri_params", "_load_filter", "_start_new_batch"),
     "CrawlSpider": ("_rules",),
+    "CoreStats": ("_start_time_mono",),
 }
 """Place → names of its attributes. The places without ``engine`` are classes that not every crawl
 uses; the code that uses one calls ``require``."""

@@ -50,6 +50,7 @@ PLACE_OF = {
     "store": "FSFilesStore",
     "self._store": "FSFilesStore",
     "crawl_spider": "CrawlSpider",
+    "core_stats": "CoreStats",
 }
 """The names that the engine package gives to parts of Scrapy → their place in ``NEEDED``."""
 
