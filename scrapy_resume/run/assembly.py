@@ -22,8 +22,8 @@ from scrapy_resume.engine.clock import ScrapyClock
 from scrapy_resume.engine.component_state import ComponentState
 from scrapy_resume.engine.cookies import Cookies
 from scrapy_resume.engine.drops import ScrapyDrops
-from scrapy_resume.engine.port import EnginePort
 from scrapy_resume.engine.job_stats import JobStats
+from scrapy_resume.engine.port import EnginePort
 from scrapy_resume.engine.spider_state import SpiderState
 from scrapy_resume.events.commit_listeners import CommitListeners
 from scrapy_resume.events.signal_sender import SignalSender
