@@ -12,10 +12,11 @@ DEVELOP := .venv/.ready
 DEMO := .venv-demo/.ready
 BENCH := .venv/.ready-bench
 OLDEST := .venv-oldest/.ready
+ECOSYSTEM := .venv-ecosystem/.ready
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: demo test dist test-postgres soak real test-oldest bench bench-scale lint clean
+.PHONY: demo test dist test-postgres test-ecosystem soak real test-oldest bench bench-scale lint clean
 
 demo: $(DEMO)  ## a crawl of the example shop through three SIGKILLs, then the table
 	.venv-demo/bin/python example_project/demo.py
@@ -54,8 +55,11 @@ bench-scale: $(DEVELOP)  ## what grows with the URLs that a job knows: disk, mem
 test-oldest: $(OLDEST)  ## the tests with the oldest Scrapy that is supported
 	.venv-oldest/bin/python -m pytest -n 2
 
+test-ecosystem: $(ECOSYSTEM)  ## beside the real packages that people use; needs chromium
+	.venv-ecosystem/bin/python -m pytest -o addopts="-ra --strict-markers --reactor asyncio" tests/ecosystem
+
 clean:  ## removes what the targets above have made
-	rm -rf .venv .venv-demo .venv-oldest .cache dist
+	rm -rf .venv .venv-demo .venv-ecosystem .venv-oldest .cache dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -76,4 +80,9 @@ $(DEMO): pyproject.toml
 $(OLDEST): pyproject.toml
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet -e '.[test]' 'scrapy==$(OLDEST_SCRAPY)'
+	touch $@
+
+$(ECOSYSTEM): pyproject.toml
+	$(PYTHON) -m venv .venv-ecosystem
+	.venv-ecosystem/bin/python -m pip install --quiet -e '.[ecosystem]'
 	touch $@

@@ -30,6 +30,8 @@ Messages say what happened and what the reader can do about it.
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from datetime import datetime, timezone
 
@@ -85,6 +87,12 @@ class JobLockedError(JobError):
     ) -> JobLockedError:
         """A crawl cannot open ``job``. ``worker`` (``host:pid``) has owned it ``since`` (seconds
         since the epoch); ``None``: unknown."""
+        if worker == f"{socket.gethostname()}:{os.getpid()}":
+            return cls(
+                f"{job} is being crawled by this process already{_since(since)}. Start the second "
+                "crawl when the first one has ended, or give it a job of its own: "
+                "RESUME_JOB=<name>, with the crawl's settings or its spider's custom_settings."
+            )
         return cls(
             f"{job} is {_crawled_by(worker, since)}. {_wait_or_stop(job)} RESUME_FORCE=True takes "
             "the job over; RESUME_JOB=<name> gives this crawl a job of its own."
@@ -107,10 +115,14 @@ class JobLockedError(JobError):
 
 
 def _crawled_by(worker: str | None, since: float | None) -> str:
-    moment = ""
-    if since is not None:
-        moment = f" since {datetime.fromtimestamp(since, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
-    return f"being crawled by another process ({worker or 'unknown'}{moment})"
+    return f"being crawled by another process ({worker or 'unknown'}{_since(since)})"
+
+
+def _since(moment: float | None) -> str:
+    """`` since …``, in UTC; nothing if the moment is not known."""
+    if moment is None:
+        return ""
+    return f" since {datetime.fromtimestamp(moment, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _wait_or_stop(job: object) -> str:

@@ -59,6 +59,9 @@ def run_of(crawler: Crawler) -> CrawlRun | None:
     extension = crawler.get_extension(ResumeExtension)
     if extension is not None:
         return extension.run
+    late = crawler.get_extension(LateExtension)
+    if late is not None:
+        return late.run
     if opens_job(crawler) and not runs_empty(crawler):
         error = ConfigurationError(
             "scrapy_resume's components are set without its extension. Add "
@@ -98,7 +101,7 @@ class ResumeExtension:
         connect(self.item_error, signals.item_error)
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> ResumeExtension:
+    def from_crawler(cls, crawler: Crawler) -> ResumeExtension | LateExtension:
         """Open the job, before the engine and the feeds exist.
 
         Raises ``NotConfigured`` if the crawl opens no job, and ``ResumeError``, which is logged in
@@ -106,6 +109,13 @@ class ResumeExtension:
         """
         if not opens_job(crawler):
             raise NotConfigured
+        if crawler.spider is None:
+            return LateExtension(crawler)
+        return cls.open(crawler)
+
+    @classmethod
+    def open(cls, crawler: Crawler) -> ResumeExtension:
+        """Open the job of a crawler that has its spider. Raises as ``from_crawler`` does."""
         try:
             return cls(crawler, open_run(crawler))
         except JobCompletedError as error:
@@ -177,6 +187,8 @@ class ResumeExtension:
     async def spider_closed(self, spider: Spider, reason: str) -> None:
         """Finish the work of the run, and close the job with the status of the close reason."""
         run = self.run
+        # Before the first wait: the handlers of other extensions, monitors among them, run then.
+        self._log.set_stats()
         for call in (self._heartbeat, self._order_polling):
             if call.running:
                 call.stop()
@@ -208,6 +220,22 @@ class ResumeExtension:
             self._crawler.spider = None
 
 
+class LateExtension:
+    """Opens the job of a crawler that is given its settings before it has a spider, when its engine
+    is built: before that, neither the job's name nor its codec is known."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
+        self._extension: ResumeExtension | None = None
+
+    @property
+    def run(self) -> CrawlRun | None:
+        """The run. ``None``: there is no spider that could have one. Raises ``ResumeError``."""
+        if self._extension is None and self._crawler.spider is not None:
+            self._extension = ResumeExtension.open(self._crawler)
+        return None if self._extension is None else self._extension.run
+
+
 def _deliver(crawler: Crawler, job: JobKey, notes: Sequence[EventNote]) -> None:
     """Have the crawl send the events of a job that it does not open, when its spider opens."""
 
@@ -230,6 +258,13 @@ def _run_empty(crawler: Crawler, error: JobCompletedError) -> None:
     if isinstance(error, EndOwedError):
         _deliver(crawler, error.job, error.undelivered)
     settings = crawler.settings
+    if settings.frozen:
+        refusal = ConfigurationError(
+            f"{error} A crawler that is given its settings before it crawls cannot run without"
+            " its feeds: make it with CrawlerProcess or CrawlerRunner.crawl()."
+        )
+        refuse(crawler, refusal)
+        raise refusal
     for name in ("FEEDS", "ITEM_PIPELINES"):
         settings.set(name, {}, priority=_ABOVE_ALL)
     settings.set(_RUNS_EMPTY, True, priority=_ABOVE_ALL)

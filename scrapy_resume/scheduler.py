@@ -12,6 +12,8 @@ from scrapy.utils.misc import build_from_crawler
 from scrapy_resume.extensions import run_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from scrapy import Request, Spider
     from scrapy.crawler import Crawler
     from twisted.internet.defer import Deferred
@@ -74,6 +76,17 @@ class ResumeScheduler(BaseScheduler):
         if request is not None:
             self._stats.inc_value("scheduler/dequeued")
         return request
+
+    @property
+    def mqs(self) -> Sized:
+        """What Scrapy's engine status (telnet, SIGUSR2) counts as the requests in memory: those
+        that are leased and not sent yet."""
+        return range(self._tracker.leased)
+
+    @property
+    def dqs(self) -> Sized:
+        """What it counts as the requests on disk: those that wait in the store."""
+        return range(len(self._tracker) - self._tracker.leased)
 
     def __len__(self) -> int:
         """How many requests are pending, in memory and in the store."""

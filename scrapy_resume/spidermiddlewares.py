@@ -23,7 +23,7 @@ from scrapy_resume.extensions import run_of
 from scrapy_resume.frontier.every_run import is_for_every_run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
     from scrapy.crawler import Crawler
 
@@ -37,6 +37,7 @@ class ResumeSpiderMiddleware:
 
     def __init__(self, run: CrawlRun) -> None:
         self._run = run
+        run.hooks.process_start = self.process_start
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ResumeSpiderMiddleware:
@@ -46,12 +47,17 @@ class ResumeSpiderMiddleware:
             raise NotConfigured
         return cls(run)
 
+    def process_start_requests(self, start: Iterable[Any], spider: Any) -> Iterable[Any]:
+        """What Scrapy 2.14 and 2.15 call in place of ``process_start``, beside a middleware that
+        has only this method: see ``engine.old_style_start``."""
+        return start
+
     async def process_start(self, start: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         """Pass on the output of ``start()``; wait while too much is not committed."""
         run = self._run
         try:
             # Here, and not earlier: every component is built and open, and none has worked yet.
-            run.parts.state.restore_components()
+            run.parts.state.restore_components(run.exact_stats())
         except ConfigurationError as error:
             logger.error("%s", error)
             run.committer.fail(error)

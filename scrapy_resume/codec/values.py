@@ -31,6 +31,7 @@ has them. Every other value is an object whose first key, the tag, begins with `
 ``$class``                             a class, by its path
 ``$callable``                          a function or a method of the spider (see ``callables``)
 ``$request``                           a request within another; the value is its URL
+``$known`` ``$condition`` ``$loader``  of packages that many use (see ``well_known``)
 ``$codec``                             a value of a type registered in ``RESUME_CODECS``
 =====================================  ==========================================================
 
@@ -75,6 +76,13 @@ from scrapy_resume.codec.scalars import (
     zone_writer,
 )
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
+from scrapy_resume.codec.well_known import (
+    read_condition,
+    read_known,
+    read_loader,
+    well_known_writer,
+    write_condition,
+)
 from scrapy_resume.codec.writer_reader import Read, Reader, Write, Writer
 from scrapy_resume.errors import (
     CallbackMissingError,
@@ -111,7 +119,6 @@ _REMEDIES = {
     "scrapy.http.response.Response": "keep its url, its text or what was parsed of it instead",
     "parsel.selector.Selector": "keep what it extracts, .get(), instead",
     "parsel.selector.SelectorList": "keep what it extracts, .getall(), instead",
-    "itemloaders.ItemLoader": "keep the item that load_item() gives instead",
     "twisted.python.failure.Failure": "keep its message, .getErrorMessage(), instead",
     "scrapy.spiders.Spider": "callbacks have the spider as self",
 }
@@ -122,7 +129,8 @@ def _write_native(writer: Writer, value: Any, depth: int) -> Any:
 
 
 def _write_callable(writer: Writer, value: Any, depth: int) -> Any:
-    return {"$callable": writer.callables.name(value)}
+    condition = write_condition(writer, value, depth)
+    return condition or {"$callable": writer.callables.name(value)}
 
 
 def _write_smart_string(writer: Writer, value: Any, depth: int) -> Any:
@@ -179,6 +187,9 @@ _READERS: dict[str, Read] = {
     "$class": _read_class,
     "$callable": _read_callable,
     "$request": read_request,
+    "$known": read_known,
+    "$condition": read_condition,
+    "$loader": read_loader,
 }
 
 
@@ -203,7 +214,10 @@ class ValueWriter(Writer):
         if issubclass(kind, type):
             return _write_class
         write = (
-            zone_writer(kind) or enum_or_namedtuple_writer(self, kind) or self.instance_writer(kind)
+            zone_writer(kind)
+            or enum_or_namedtuple_writer(self, kind)
+            or well_known_writer(self, kind)
+            or self.instance_writer(kind)
         )
         if write is not None:
             return write

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from scrapy_resume.commands.formats import one_line
 from scrapy_resume.commands.terminal_output import is_terminal, printable, terminal
 from scrapy_resume.reporting import times
+from scrapy_resume.stderr import tell
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -129,8 +130,7 @@ class Invocation:
 
     def note(self, message: str) -> None:
         """Print one line beside the output, on standard error."""
-        with suppress(BrokenPipeError):
-            print(printable(" ".join(message.split())), file=sys.stderr)
+        tell(printable(" ".join(message.split())))
 
     def fail(self, message: str) -> int:
         """Print one line on standard error. Returns the exit code of a failure."""

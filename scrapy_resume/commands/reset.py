@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from scrapy_resume import stderr
 from scrapy_resume.commands.arguments import JOB_HELP, add_json
 from scrapy_resume.commands.formats import one_line
 from scrapy_resume.commands.invocation import Invocation
@@ -66,7 +67,7 @@ def _without(jobs: Sequence[str], completed: Sequence[JobKey]) -> list[str]:
 
 def _confirmed(call: Invocation, keys: Sequence[JobKey]) -> bool:
     """Ask the user; ends with exit code 2 if there is no terminal to ask on."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if sys.stdin is None or not (sys.stdin.isatty() and stderr.is_terminal()):
         call.usage_error("there is no terminal to ask on; --yes deletes without asking")
     names = ", ".join(map(str, keys[:SHOWN])) + (", …" if len(keys) > SHOWN else "")
     jobs = "1 job" if len(keys) == 1 else f"{len(keys)} jobs"

@@ -204,7 +204,8 @@ _CMDLINE: Final = 40
 
 def _wait_for(program: list[str], directory: str) -> int:
     """Run the crawl and return its exit code; SIGTERM and SIGINT are passed on to it."""
-    with subprocess.Popen(program, cwd=directory, stdout=sys.stderr.fileno()) as crawl:
+    output = subprocess.DEVNULL if sys.stderr is None else sys.stderr.fileno()
+    with subprocess.Popen(program, cwd=directory, stdout=output) as crawl:
         before = {
             number: signal.signal(number, lambda received, _: crawl.send_signal(received))
             for number in (signal.SIGTERM, signal.SIGINT)

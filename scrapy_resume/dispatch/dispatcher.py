@@ -267,6 +267,11 @@ class Dispatcher:
         return self._frontier.leased + self._frontier.pending_rows + len(self.expected)
 
     @property
+    def leased_count(self) -> int:
+        """Number of requests among them that are leased, and not handed out."""
+        return self._frontier.leased
+
+    @property
     def blocked_rows(self) -> int:
         """Number of rows, here and in the store, that wait for their host."""
         return self._frontier.blocked_rows

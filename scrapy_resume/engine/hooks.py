@@ -38,6 +38,7 @@ from twisted.python.failure import Failure
 from scrapy_resume.engine import current
 from scrapy_resume.engine.current import ItemInPipelines, current_row
 from scrapy_resume.engine.item_pool import ItemPool
+from scrapy_resume.engine.old_style_start import pass_start_through
 from scrapy_resume.engine.outcomes import outcome_of
 from scrapy_resume.engine.private_api import InProgress, verify
 from scrapy_resume.engine.uncaught import UncaughtErrors, absorb
@@ -90,6 +91,8 @@ class EngineHooks:
         self._yielding: Row | None = None
         self._tags: dict[int, list[tuple[Any, Row]]] = {}
         self._engine: ExecutionEngine
+        self.process_start: Callable[[AsyncIterator[Any]], AsyncIterator[Any]] | None = None
+        """The spider middleware's, which sets it; ``None``: there is none."""
         self._start_request: Request | None = None
         """The request that ``start()`` has yielded last; ``None``: it is scheduled."""
 
@@ -111,6 +114,8 @@ class EngineHooks:
         scraper.handle_spider_error = self._watch_error(scraper.handle_spider_error)
         scraper.handle_spider_output_async = self._watch_output(scraper.handle_spider_output_async)
         scraper.start_itemproc_async = self._watch_item(scraper.start_itemproc_async)
+        if self.process_start is not None:
+            pass_start_through(engine, self.process_start)
         self.uncaught.attach(engine, lambda request: self._start_request is request)
         engine.crawler.signals.connect(self.site_answers, signals.headers_received)
 

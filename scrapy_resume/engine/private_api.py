@@ -19,6 +19,7 @@ DOWNLOAD_SLOT: Final = "engine.downloader.slots[…]"
 NEEDED: Final = {
     "engine": (
         "_slot",
+        "_start",
         "_download",
         "downloader",
         "scraper",
@@ -57,13 +58,16 @@ NEEDED: Final = {
         "start_itemproc_async",
         "concurrent_items",
         "itemproc",
+        "spidermw",
     ),
+    "engine.scraper.spidermw": ("methods",),
     "engine.scraper.itemproc": ("middlewares",),
     "CookiesMiddleware": ("jars",),
     "FilesystemCacheStorage": ("_get_request_path", "store_response"),
     "FSFilesStore": ("_get_filesystem_path", "persist_file", "basedir"),
     "FeedExporter": ("_get_uri_params", "_load_filter", "_start_new_batch"),
     "CrawlSpider": ("_rules",),
+    "CoreStats": ("_start_time_mono",),
 }
 """Place → names of its attributes. The places without ``engine`` are classes that not every crawl
 uses; the code that uses one calls ``require``."""

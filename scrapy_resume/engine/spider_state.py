@@ -1,5 +1,5 @@
-"""Stores and restores the state of the spider: ``spider.state``, the cookies, and the attributes of
-components that ``RESUME_STATE`` names."""
+"""Stores and restores the state of the spider: ``spider.state``, the cookies, the attributes of
+components that ``RESUME_STATE`` names, and Scrapy's stats if ``RESUME_STATS`` is ``job``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.errors import NotRecordableError, StateNotRecordableError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from scrapy import Spider
 
     from scrapy_resume.codec import Codec
     from scrapy_resume.engine.component_state import ComponentState
     from scrapy_resume.engine.cookies import Cookies
+    from scrapy_resume.engine.job_stats import JobStats
     from scrapy_resume.store.contract import Batch
 
 _COMPONENTS: Final = "scrapy_resume.components"
 _STATE: Final = "spider.state"
+_STATS: Final = "scrapy_resume.stats"
 """Keys of the stored dict, if it has more than ``spider.state``."""
 
 
@@ -29,6 +33,7 @@ class SpiderState:
         codec: Codec,
         cookies: Cookies,
         components: ComponentState,
+        stats: JobStats,
         text: str | None,
     ) -> None:
         """``text`` is the stored state, serialized; ``None``: none is stored."""
@@ -36,8 +41,11 @@ class SpiderState:
         self._codec = codec
         self._cookies = cookies
         self._components = components
+        self._stats = stats
         self._of_components: dict[str, dict[str, Any]] = {}
         """What is stored of components."""
+        self._of_stats: dict[str, Any] = {}
+        """What is stored of Scrapy's stats."""
         self._restored = False
         """The components have it."""
         self._text = text
@@ -49,15 +57,21 @@ class SpiderState:
             state = self._codec.decode_value(self._text)
             if isinstance(state, dict) and _COMPONENTS in state:
                 self._of_components = state[_COMPONENTS]
+                self._of_stats = state.get(_STATS, {})
                 state = state[_STATE]
             self._spider.state = state  # type: ignore[attr-defined]
         elif not hasattr(self._spider, "state"):
             self._spider.state = {}  # type: ignore[attr-defined]
 
-    def restore_components(self) -> None:
-        """Put back what is stored of components. Called before the crawl goes on, when they are
-        built and open. Raises ``ConfigurationError``."""
+    def restore_components(self, exact_stats: Mapping[str, int]) -> None:
+        """Put back what is stored of components and stats. Called before the crawl goes on, when
+        they are built and open. Raises ``ConfigurationError``.
+
+        ``exact_stats``: see ``JobStats.restore``.
+        """
         self._components.restore(self._of_components)
+        if self._stats.enabled:
+            self._stats.restore(self._of_stats, exact_stats)
         self._restored = True
 
     def add_to(self, batch: Batch) -> None:
@@ -77,10 +91,12 @@ class SpiderState:
         state = getattr(self._spider, "state", None)
         if self._restored:
             self._of_components = {**self._of_components, **self._components.values()}
-        if not state and self._text is None and not self._of_components:
+            self._of_stats = self._stats.values() or self._of_stats
+        beside = self._of_components or self._of_stats
+        if not state and self._text is None and not beside:
             return None
         try:
-            if self._of_components:
+            if beside:
                 return self._codec.encode_value(self._with_components(state))
             return self._codec.encode_value(state)
         except NotRecordableError as error:
@@ -91,7 +107,8 @@ class SpiderState:
             ) from error
 
     def _with_components(self, state: Any) -> dict[str, Any]:
-        return {_COMPONENTS: self._of_components, _STATE: state}
+        stats = {_STATS: self._of_stats} if self._of_stats else {}
+        return {_COMPONENTS: self._of_components, _STATE: state, **stats}
 
     def _raise_for_component(self) -> None:
         for path, values in self._of_components.items():

@@ -6,12 +6,12 @@ hidden, so a process that is killed leaves the terminal as it was.
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.model import Counts
 from scrapy_resume.reporting.progress import Progress
+from scrapy_resume.stderr import UNWRITABLE, is_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +25,7 @@ _NARROWEST_BAR: Final = 8
 def is_wanted(settings: BaseSettings) -> bool:
     """Whether standard error is a terminal, and the log is not written to it."""
     elsewhere = settings.get("LOG_FILE") or not settings.getbool("LOG_ENABLED")
-    return bool(elsewhere) and sys.stderr.isatty()
+    return bool(elsewhere) and is_terminal()
 
 
 class ProgressBar:
@@ -53,7 +53,7 @@ class ProgressBar:
         self._write(Control.move_to_column(0), Control((ControlType.ERASE_IN_LINE, 0)))
 
     def _write(self, *parts: object) -> None:
-        with suppress(OSError):  # the terminal was closed: the crawl goes on
+        with suppress(*UNWRITABLE):  # the terminal was closed: the crawl goes on
             self._console.print(*parts, sep="", end="", no_wrap=True, overflow="crop", crop=True)
 
 

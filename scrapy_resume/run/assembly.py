@@ -22,6 +22,7 @@ from scrapy_resume.engine.clock import ScrapyClock
 from scrapy_resume.engine.component_state import ComponentState
 from scrapy_resume.engine.cookies import Cookies
 from scrapy_resume.engine.drops import ScrapyDrops
+from scrapy_resume.engine.job_stats import JobStats
 from scrapy_resume.engine.port import EnginePort
 from scrapy_resume.engine.spider_state import SpiderState
 from scrapy_resume.events.commit_listeners import CommitListeners
@@ -113,7 +114,8 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     committer = Committer(job, thread, participant, settings.commit_interval_seconds, clock)
     cookies = Cookies(codec)
     components = ComponentState(crawler, settings.component_state)
-    state = SpiderState(spider, codec, cookies, components, session.state.spider_state)
+    job_stats = JobStats(crawler, enabled=settings.stats == "job" and not session.sharing.shared)
+    state = SpiderState(spider, codec, cookies, components, job_stats, session.state.spider_state)
     frontier = _frontier(plan, engine, clock)
     breakers = HostBreakers(_breaker_rules(plan), frontier, stats, committer, engine, clock)
     delayed = DelayedRows(settings.retry_wait_seconds, breakers, committer, engine, clock)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import TYPE_CHECKING, Final
 
 from scrapy.utils.misc import load_object
@@ -29,6 +31,21 @@ COMPONENTS: Final = {
     "SPIDER_MIDDLEWARES": ("scrapy_resume.spidermiddlewares.ResumeSpiderMiddleware", -1000),
 }
 """Setting → (import path of the component, its order)."""
+
+
+logger = logging.getLogger("scrapy_resume")
+
+PLATFORMS: Final = {"SHUB_JOBKEY": "Scrapy Cloud"}
+"""Variable of the environment → the platform that sets it, and sets JOBDIR for every crawl."""
+
+
+def leave_out_jobdir_of_platform(settings: BaseSettings) -> None:
+    """Remove a JOBDIR that the platform has set: nobody has asked for it, and the job takes its
+    place. One that a user has set is refused when the settings are parsed."""
+    for variable, platform in PLATFORMS.items():
+        if variable in os.environ and settings.get("JOBDIR"):
+            logger.info("JOBDIR, which %s sets for every crawl, is left out", platform)
+            settings.set("JOBDIR", None, priority=settings.getpriority("JOBDIR") or 0)
 
 
 def _same(path: object, known: str) -> bool:

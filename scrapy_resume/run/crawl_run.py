@@ -81,6 +81,16 @@ class CrawlRun:
             self.parts.clock.call_later(AWAITED_SECONDS, self.tracker.stop_awaiting_every_run)
         self.parts.cookies.attach(engine, self.session.state.cookies)
 
+    def exact_stats(self) -> dict[str, int]:
+        """Counters of Scrapy that the store knows better than the stats of a run that died: what
+        it had in flight was counted, and is done again. Empty after any other end."""
+        if not self.session.crashed:
+            return {}
+        exact = {"response_received_count": self.session.progress.pages}
+        if self.settings.item_key is None:
+            exact["item_scraped_count"] = self.session.counts.items_stored
+        return exact
+
     def send_undelivered_events(self) -> None:
         """Send the events that earlier runs did not deliver, then that the job was opened."""
         session = self.session

@@ -11,7 +11,7 @@ from scrapy_resume.engine.crawl_rules import rules_of
 from scrapy_resume.engine.spider_arguments import spider_arguments
 from scrapy_resume.reporting.custom_stats import check_total
 from scrapy_resume.run.assembly import CrawlPlan
-from scrapy_resume.run.components import check_wiring
+from scrapy_resume.run.components import check_wiring, leave_out_jobdir_of_platform
 from scrapy_resume.run.crawl_run import CrawlRun
 from scrapy_resume.run.launch import launch_of, without_secrets
 from scrapy_resume.run.open_job import Candidate, open_job
@@ -37,6 +37,7 @@ def open_run(crawler: Crawler) -> CrawlRun:
     spider = crawler.spider
     assert spider is not None
     check_wiring(crawler.settings)
+    leave_out_jobdir_of_platform(crawler.settings)
     settings = with_spider(parse_settings(crawler.settings), spider)
     check_total(spider)
     check_components(crawler.settings, settings.component_state)

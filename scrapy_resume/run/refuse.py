@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
 from typing import TYPE_CHECKING
 
 from scrapy_resume.errors import ResumeError
+from scrapy_resume.stderr import tell
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -49,6 +49,6 @@ def refuse(crawler: Crawler, error: ResumeError) -> None:
     logger.error("%s", error)
     settings = crawler.settings
     if not settings.getbool("LOG_ENABLED") or settings.get("LOG_FILE"):
-        print(f"scrapy-resume: {error}", file=sys.stderr)
+        tell(f"scrapy-resume: {error}")
     # Scrapy's commands end with exit code 1 if the crawler has no spider.
     crawler.spider = None

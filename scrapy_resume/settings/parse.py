@@ -34,6 +34,7 @@ class ResumeSettings:
     order: str | None
     item_key: ItemKey | None
     item_duplicates: str
+    stats: str
     component_state: Mapping[str, tuple[str, ...]]
     """Import path of a component's class → the attributes that are persisted."""
     input_files: tuple[str, ...]

@@ -38,6 +38,7 @@ SETTINGS: Final = (
     Setting("RESUME_ORDER", "order", None, to.one_of("dfo", "bfo")),
     Setting("RESUME_ITEM_KEY", "item_key", None, to.item_key),
     Setting("RESUME_ITEM_DUPLICATES", "item_duplicates", "update", to.one_of("update", "drop")),
+    Setting("RESUME_STATS", "stats", "run", to.one_of("run", "job")),
     Setting("RESUME_STATE", "component_state", {}, to.component_attributes),
     Setting("RESUME_INPUT_FILES", "input_files", [], to.file_paths),
     Setting(

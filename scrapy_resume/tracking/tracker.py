@@ -198,6 +198,11 @@ class Tracker:
         """Number of requests that are known to wait, in this process or in the store."""
         return self._dispatcher.waiting_count
 
+    @property
+    def leased(self) -> int:
+        """Number of those that are in memory: leased, and not handed out."""
+        return self._dispatcher.leased_count
+
     # ---- what the engine does with a request
 
     def row_of(self, request: Request) -> Row | None:

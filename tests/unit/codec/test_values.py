@@ -393,11 +393,6 @@ def test_well_known_unrecordable_types_come_with_a_remedy(value, remedy):
     assert re.search(remedy, error([value]))
 
 
-def test_an_item_loader_is_refused_with_a_remedy():
-    loaders = pytest.importorskip("itemloaders")
-    assert "load_item()" in error(loaders.ItemLoader())
-
-
 def test_attributes_of_a_counter_are_not_lost():
     counter = collections.Counter("aab")
     counter.note = "x"

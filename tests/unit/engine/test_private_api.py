@@ -43,12 +43,14 @@ PLACE_OF = {
     "self._engine.scraper": "engine.scraper",
     "engine.scraper": "engine.scraper",
     "engine.scraper.itemproc": "engine.scraper.itemproc",
+    "scraper.spidermw": "engine.scraper.spidermw",
     "middleware": "CookiesMiddleware",
     "storage": "FilesystemCacheStorage",
     "self._storage": "FilesystemCacheStorage",
     "store": "FSFilesStore",
     "self._store": "FSFilesStore",
     "crawl_spider": "CrawlSpider",
+    "core_stats": "CoreStats",
 }
 """The names that the engine package gives to parts of Scrapy → their place in ``NEEDED``."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from scrapy import Spider
-from scrapy.settings import Settings
+from scrapy.crawler import Crawler
 
 from scrapy_resume.run.activation import opens_job
 
@@ -29,20 +28,30 @@ class Parsed(Spider):
     start = start_of_a_command  # type: ignore[assignment]
 
 
-def crawler(spider: type[Spider] = Books, *, crawling: bool = True, **settings: Any) -> Any:
-    return SimpleNamespace(crawling=crawling, spidercls=spider, settings=Settings(settings))
+def crawler(spider: type[Spider] = Books, *, crawling: bool = True, **settings: Any) -> Crawler:
+    made = Crawler(spider, settings)
+    made.crawling = crawling
+    return made
 
 
 def test_a_crawl_opens_a_job() -> None:
     assert opens_job(crawler())
 
 
-def test_a_shell_does_not_crawl() -> None:
+def test_a_crawler_that_does_not_crawl_yet_opens_one_only_if_it_is_named() -> None:
     assert not opens_job(crawler(crawling=False))
+    assert opens_job(crawler(crawling=False, RESUME_JOB="mine"))
+
+
+def test_what_was_decided_stays() -> None:
+    made = crawler(crawling=False)
+    assert not opens_job(made)
+    made.crawling = True
+    assert not opens_job(made)
 
 
 def test_a_command_with_a_start_of_its_own_opens_no_job() -> None:
-    assert not opens_job(crawler(Parsed))
+    assert not opens_job(crawler(Parsed, RESUME_JOB="mine"))
 
 
 @pytest.mark.parametrize(("value", "opens"), [(False, False), ("0", False), (True, True)])
