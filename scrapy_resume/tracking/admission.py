@@ -16,8 +16,9 @@ docs/lineage.md).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from scrapy_resume.codec.shared_values import may_share
 from scrapy_resume.errors import NotRecordableError
 from scrapy_resume.frontier.delta import given_key, may_be_skipped, own_key
 from scrapy_resume.frontier.every_run import belongs_to_every_run, form_of, is_for_every_run
@@ -41,6 +42,7 @@ from scrapy_resume.model import (
     skipped_identity,
 )
 from scrapy_resume.store.contract import Admission, Continuation
+from scrapy_resume.tracking.sharing import may_withhold
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -50,8 +52,16 @@ if TYPE_CHECKING:
     from scrapy_resume.dispatch.dispatcher import Dispatcher
     from scrapy_resume.frontier.dupefilter import DupeFilter
     from scrapy_resume.frontier.placement import Placement
+    from scrapy_resume.ports.clock import Clock
     from scrapy_resume.tracking.arrival_log import ArrivalLog
     from scrapy_resume.tracking.row_ids import IdSequence
+    from scrapy_resume.tracking.sharing import Planned, Sharing
+
+LONGEST_WITHHELD_SECONDS: Final = 0.5
+"""How long a request waits for the end of the callback that has yielded it."""
+
+MOST_WITHHELD: Final = 2_000
+"""Requests of one callback that wait so."""
 
 
 class _Arrival(NamedTuple):
@@ -82,12 +92,14 @@ class Admissions:
         dispatcher: Dispatcher,
         committer: Committer,
         log: ArrivalLog,
+        sharing: Sharing,
+        clock: Clock,
         *,
         delta: bool,
         only_retried: bool = False,
         extends: bool = False,
     ) -> None:
-        # Eight parameters: each arrival is processed by all of these, in this order.
+        # Nine parameters, and a clock: each arrival is processed by all of these, in this order.
         self._ids = ids
         self._codec = codec
         self.dupefilter = dupefilter
@@ -97,6 +109,8 @@ class Admissions:
         self._committer = committer
         self._log = log
         self.start_list = log.start_list
+        self.sharing = sharing
+        self._clock = clock
         self._delta = delta
         """The job skips requests that gave items in earlier numbers of the job."""
         self._only_retried = only_retried
@@ -134,13 +148,55 @@ class Admissions:
         arrival = _Arrival(
             request, parent, fingerprint, identity, distinction, every_run, skippable
         )
+        if not every_run and may_share(request) and may_withhold(parent):
+            assert parent is not None
+            self._withhold(arrival, parent)
+            return True
         try:
             payload = self._codec.encode_request(request)
         except NotRecordableError as error:
-            self._run_from_memory(arrival, error)
+            self._log.memory_only(request, parent, error)
+            self._run_from_memory(arrival)
         else:
             self._record(arrival, payload)
         return True
+
+    # ---- what shares values
+
+    def _withhold(self, arrival: _Arrival, parent: Row) -> None:
+        """Admit a request later, together with those that its parent yields after it."""
+        if arrival.identity:
+            self.dupefilter.add(arrival.identity)
+        if not parent.withheld:
+            self._clock.call_later(LONGEST_WITHHELD_SECONDS, self.admit_withheld, parent)
+        parent.withheld.append(arrival)
+        if len(parent.withheld) >= MOST_WITHHELD:
+            self.admit_withheld(parent)
+
+    def admit_withheld(self, parent: Row, *, ended: bool = False) -> None:
+        """Admit what was withheld, in one transaction. ``ended``: the callback has ended."""
+        arrivals, parent.withheld = parent.withheld, []
+        if not arrivals:
+            return
+        planned = self.sharing.plan(parent, arrivals, ended=ended)
+        payloads: dict[int, str] = {}
+        unserializable: set[object] = set()
+        for place, plan in enumerate(planned):
+            if plan.group is None and not plan.from_memory:
+                refs = self.sharing.refs(plan, parent)
+                try:
+                    payloads[place] = self._codec.encode_request(plan.arrival.request, refs)
+                except NotRecordableError as error:
+                    self._log.memory_only(plan.arrival.request, parent, error)
+                    unserializable.update(plan.objects)
+        with self._committer.one_batch():
+            for place, plan in enumerate(planned):
+                # What shares something with a request that runs from memory does so too.
+                if place in payloads and unserializable.isdisjoint(plan.objects):
+                    row_id = self._record(plan.arrival, payloads[place])
+                    self.sharing.arrives(row_id, plan.objects)
+                else:
+                    self._run_from_memory(plan.arrival, plan)
 
     def _distinction(self, request: Request, fingerprint: bytes) -> bytes:
         """See ``model.distinction_of``."""
@@ -162,7 +218,9 @@ class Admissions:
 
     def restore(self, row: Row) -> Request:
         """Deserialize the request of a row that was leased. Raises what the codec raises."""
-        return self._codec.decode_request(row.url, row.payload, row.priority)
+        request = self._codec.decode_request(row.url, row.payload, row.priority)
+        self.sharing.attach(row, request)
+        return request
 
     def row_of(self, admission: Admission, request: Request) -> Row:
         """The row of an admission that the store has accepted and this run keeps leased."""
@@ -170,8 +228,9 @@ class Admissions:
         row.lasting_key = self.dupefilter.lasting_key(row.identity)
         return row
 
-    def _record(self, arrival: _Arrival, payload: str) -> None:
-        """Add an arrival to the batch. It becomes a row when the store has accepted it."""
+    def _record(self, arrival: _Arrival, payload: str) -> int:
+        """Add an arrival to the batch. It becomes a row when the store has accepted it. Returns its
+        id."""
         request, parent, fingerprint, identity, distinction, every_run, skippable = arrival
         known_here, counted = identity, False
         if not identity:
@@ -212,12 +271,13 @@ class Admissions:
         self._frontier.expect(slot)
         self.expected[row_id] = request
         self._committer.begin_entry().arrivals.append(admission)
+        return row_id
 
-    def _run_from_memory(self, arrival: _Arrival, error: NotRecordableError) -> None:
-        """Create the row of an arrival that cannot be serialized, because of ``error``."""
+    def _run_from_memory(self, arrival: _Arrival, plan: Planned | None = None) -> None:
+        """Create the row of an arrival that cannot be serialized, or that shares something with
+        such a one (``plan``)."""
         request, parent, fingerprint, identity, distinction, every_run, skippable = arrival
         row_id = self._ids.new()
-        self._log.memory_only(request, parent, error)
         row = Row(row_id, identity, recorded=False)
         row.lasting_key = self.dupefilter.lasting_key(identity)
         if identity:
@@ -225,7 +285,9 @@ class Admissions:
         elif parent is None:
             row.identity = os.urandom(20)
         else:
-            row.identity = occurrence_identity(*parent.next_occurrence(distinction, b"memory"))
+            # What a request shares may differ in a replay, its identity must not.
+            namespace = b"memory" if plan is None or not plan.objects else b""
+            row.identity = occurrence_identity(*parent.next_occurrence(distinction, namespace))
         row.given_key = given_key(request, fingerprint, row.identity)
         row.may_be_skipped = skippable
         row.not_before = self._placement.not_before(request, parent)
@@ -234,7 +296,12 @@ class Admissions:
         row.every_run = every_run
         if every_run:
             self._frontier.every_run.arrived(row_id)
-        if parent is not None and not parent.ended:
+        group = None
+        if plan is not None and parent is not None:
+            self.sharing.runs_from_memory(row, plan, parent)
+            group = plan.group
+        # A group ends as a whole, its members that run from memory included.
+        if parent is not None and not parent.ended and group is None:
             row.anchor = parent
             parent.open_below += 1
         self._place(row, request)
@@ -282,8 +349,9 @@ class Admissions:
         row.reset_outcome()
         payload: str | None = None
         if row.recorded:
+            refs = self.sharing.refs_again(row, request)
             try:
-                payload = self._codec.encode_request(request)
+                payload = self._codec.encode_request(request, refs) if refs is not None else None
             except NotRecordableError as error:
                 self._log.memory_only(request, row, error)
         if payload is None:
