@@ -12,7 +12,7 @@ from scrapy_resume.codec.json_text import TAG_MARK, dumps, loads, plain_text, re
 from scrapy_resume.codec.registered_codecs import registered_types
 from scrapy_resume.codec.requests import check_layout, request_from_text, request_text
 from scrapy_resume.codec.rules import CrawlRules
-from scrapy_resume.codec.shared_values import refs_of, refs_tree
+from scrapy_resume.codec.shared_values import SharedValues, refs_of, refs_tree
 from scrapy_resume.codec.trust import Trust, TrustAll
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.codec.values import ItemWriter, LenientReader, ValueReader, ValueWriter
@@ -75,6 +75,8 @@ class Codec:
                 part.rules = known
             self._reader.rules = known
         self._proven: set[type] = {Request}
+        self.shared = SharedValues()
+        """What requests carry that others may carry too."""
 
     def encode_request(self, request: Request, shared: Sequence[SharedRef] = ()) -> str:
         """The payload, from which ``decode_request`` makes an equal request. ``shared``: what it

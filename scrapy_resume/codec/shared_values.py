@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections import deque
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from sys import getrefcount
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
+from itemadapter import ItemAdapter
 from scrapy import Item, Request
 
 from scrapy_resume.codec.distinction import SCRAPYS_META
@@ -47,7 +49,14 @@ _IMMUTABLE: Final = frozenset(
 _MOST_VALUES: Final = 2_000
 """Values of one request that are looked at, beyond which whole values are taken as one."""
 
+_CARRIERS: Final = (FunctionType, partial)
+"""Types of callbacks that may bring values with them."""
+
+_EMPTY_CELL: Final = CellType()
+
 _FIELDS: Final = ("cb_kwargs", "meta")
+
+_CONTAINERS: Final = (dict, list, set, deque, bytearray, Item, SimpleNamespace)
 
 
 class SharedRef(NamedTuple):
@@ -62,7 +71,11 @@ class SharedRef(NamedTuple):
 
 def may_share(request: Request) -> bool:
     """Whether a request carries a value that can change."""
-    _, _, cb_kwargs, meta = telling_fields(request)
+    callback, errback, cb_kwargs, meta = telling_fields(request)
+    if type(callback) in _CARRIERS and any(map(is_container, _bound_to(callback))):
+        return True
+    if type(errback) in _CARRIERS and any(map(is_container, _bound_to(errback))):
+        return True
     if cb_kwargs and not _IMMUTABLE.issuperset(map(type, cb_kwargs.values())):
         return True
     return bool(meta) and any(
@@ -71,9 +84,18 @@ def may_share(request: Request) -> bool:
 
 
 def shared_values(request: Request) -> list[tuple[Path, Any]]:
-    """The values that somebody beside the request holds too, outermost ones, each with its path."""
-    _, _, cb_kwargs, meta = telling_fields(request)
-    found: list[tuple[Path, Any]] = []
+    """The values that somebody beside the request holds too, outermost ones, each with its path.
+
+    Those that a lambda, a closure or a partial brings with it are among them, with an empty path:
+    such a request is never restored.
+    """
+    callback, errback, cb_kwargs, meta = telling_fields(request)
+    found: list[tuple[Path, Any]] = [
+        ((), value)
+        for function in (callback, errback)
+        if type(function) in _CARRIERS
+        for value in filter(is_container, _bound_to(function))
+    ]
     left = _MOST_VALUES
     own = {"cb_kwargs": cb_kwargs, "meta": meta}
     for field in _FIELDS:
@@ -81,6 +103,22 @@ def shared_values(request: Request) -> list[tuple[Path, Any]]:
         if values:
             left = _look_at(values, (field,), found, left)
     return found
+
+
+def is_container(value: Any) -> bool:
+    """Whether it is of a type that is made to be filled: a collection, or an item."""
+    return isinstance(value, _CONTAINERS) or ItemAdapter.is_item(value)
+
+
+def _bound_to(function: Any) -> list[Any]:
+    """The values that a function brings with it."""
+    if isinstance(function, partial):
+        return [*_bound_to(function.func), *function.args, *function.keywords.values()]
+    if not isinstance(function, FunctionType):
+        return []
+    cells = function.__closure__ or ()
+    found = [cell.cell_contents for cell in cells if cell != _EMPTY_CELL]
+    return [*found, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
 
 def _look_at(container: Any, path: Path, found: list[tuple[Path, Any]], left: int) -> int:
@@ -107,10 +145,10 @@ def _parts_of(container: Any) -> list[tuple[str | int, Any]]:
     if isinstance(container, dict):
         return [(key, part) for key, part in container.items() if type(key) in (str, int)]
     if isinstance(container, Item):
-        return list(container._values.items())
+        return list(container.items())
     if isinstance(container, (list, tuple, deque)):
         return list(enumerate(container))
-    if isinstance(container, Request):
+    if isinstance(container, (set, Request)):
         return []
     try:
         return list(vars(container).items())
@@ -198,3 +236,15 @@ _HOLDER: Final[list[Any]] = [{}]
 
 _HELD_ONCE: Final = _count_in_loop()
 _HELD_BY_CALL: Final = _count_in_call(_HOLDER[0]) - 1
+
+
+class SharedValues:
+    """The functions of this module, for packages that do not import Scrapy."""
+
+    ref = SharedRef
+    may_share = staticmethod(may_share)
+    find = staticmethod(shared_values)
+    is_container = staticmethod(is_container)
+    is_held_elsewhere = staticmethod(is_held_elsewhere)
+    value_at = staticmethod(value_at)
+    put_at = staticmethod(put_at)

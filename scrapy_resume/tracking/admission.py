@@ -16,9 +16,8 @@ docs/lineage.md).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
 
-from scrapy_resume.codec.shared_values import may_share
 from scrapy_resume.errors import NotRecordableError
 from scrapy_resume.frontier.delta import given_key, may_be_skipped, own_key
 from scrapy_resume.frontier.every_run import belongs_to_every_run, form_of, is_for_every_run
@@ -42,7 +41,7 @@ from scrapy_resume.model import (
     skipped_identity,
 )
 from scrapy_resume.store.contract import Admission, Continuation
-from scrapy_resume.tracking.sharing import may_withhold
+from scrapy_resume.tracking.withheld import Arrival, Withheld, may_withhold
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -55,29 +54,8 @@ if TYPE_CHECKING:
     from scrapy_resume.ports.clock import Clock
     from scrapy_resume.tracking.arrival_log import ArrivalLog
     from scrapy_resume.tracking.row_ids import IdSequence
-    from scrapy_resume.tracking.sharing import Planned, Sharing
-
-LONGEST_WITHHELD_SECONDS: Final = 0.5
-"""How long a request waits for the end of the callback that has yielded it."""
-
-MOST_WITHHELD: Final = 2_000
-"""Requests of one callback that wait so."""
-
-
-class _Arrival(NamedTuple):
-    """A new request, and what decides how it is admitted."""
-
-    request: Request
-    parent: Row | None
-    """The row that yielded it; ``None``: unknown."""
-    fingerprint: bytes
-    identity: bytes
-    """Empty for a request with ``dont_filter``."""
-    distinction: bytes
-    """Of a request with ``dont_filter``; see ``model.distinction_of``."""
-    every_run: bool
-    skippable: bool
-    """A delta crawl may skip it."""
+    from scrapy_resume.tracking.shared_objects import Planned
+    from scrapy_resume.tracking.sharing import Sharing
 
 
 class Admissions:
@@ -110,7 +88,7 @@ class Admissions:
         self._log = log
         self.start_list = log.start_list
         self.sharing = sharing
-        self._clock = clock
+        self.withheld = Withheld(self, sharing, codec, committer, log, clock)
         self._delta = delta
         """The job skips requests that gave items in earlier numbers of the job."""
         self._only_retried = only_retried
@@ -145,58 +123,25 @@ class Admissions:
                 self._name_form(request, parent, identity)
         else:
             distinction = form_of(request) if form else self._distinction(request, fingerprint)
-        arrival = _Arrival(
-            request, parent, fingerprint, identity, distinction, every_run, skippable
-        )
-        if not every_run and may_share(request) and may_withhold(parent):
-            assert parent is not None
-            self._withhold(arrival, parent)
+        arrival = Arrival(request, parent, fingerprint, identity, distinction, every_run, skippable)
+        if (
+            parent is not None
+            and not every_run
+            and may_withhold(parent)
+            and self._codec.shared.may_share(request)
+        ):
+            if identity:
+                self.dupefilter.add(identity)
+            self.withheld.add(arrival, parent)
             return True
         try:
             payload = self._codec.encode_request(request)
         except NotRecordableError as error:
             self._log.memory_only(request, parent, error)
-            self._run_from_memory(arrival)
+            self.run_from_memory(arrival)
         else:
-            self._record(arrival, payload)
+            self.record(arrival, payload)
         return True
-
-    # ---- what shares values
-
-    def _withhold(self, arrival: _Arrival, parent: Row) -> None:
-        """Admit a request later, together with those that its parent yields after it."""
-        if arrival.identity:
-            self.dupefilter.add(arrival.identity)
-        if not parent.withheld:
-            self._clock.call_later(LONGEST_WITHHELD_SECONDS, self.admit_withheld, parent)
-        parent.withheld.append(arrival)
-        if len(parent.withheld) >= MOST_WITHHELD:
-            self.admit_withheld(parent)
-
-    def admit_withheld(self, parent: Row, *, ended: bool = False) -> None:
-        """Admit what was withheld, in one transaction. ``ended``: the callback has ended."""
-        arrivals, parent.withheld = parent.withheld, []
-        if not arrivals:
-            return
-        planned = self.sharing.plan(parent, arrivals, ended=ended)
-        payloads: dict[int, str] = {}
-        unserializable: set[object] = set()
-        for place, plan in enumerate(planned):
-            if plan.group is None and not plan.from_memory:
-                refs = self.sharing.refs(plan, parent)
-                try:
-                    payloads[place] = self._codec.encode_request(plan.arrival.request, refs)
-                except NotRecordableError as error:
-                    self._log.memory_only(plan.arrival.request, parent, error)
-                    unserializable.update(plan.objects)
-        with self._committer.one_batch():
-            for place, plan in enumerate(planned):
-                # What shares something with a request that runs from memory does so too.
-                if place in payloads and unserializable.isdisjoint(plan.objects):
-                    row_id = self._record(plan.arrival, payloads[place])
-                    self.sharing.arrives(row_id, plan.objects)
-                else:
-                    self._run_from_memory(plan.arrival, plan)
 
     def _distinction(self, request: Request, fingerprint: bytes) -> bytes:
         """See ``model.distinction_of``."""
@@ -228,7 +173,7 @@ class Admissions:
         row.lasting_key = self.dupefilter.lasting_key(row.identity)
         return row
 
-    def _record(self, arrival: _Arrival, payload: str) -> int:
+    def record(self, arrival: Arrival, payload: str) -> int:
         """Add an arrival to the batch. It becomes a row when the store has accepted it. Returns its
         id."""
         request, parent, fingerprint, identity, distinction, every_run, skippable = arrival
@@ -273,7 +218,7 @@ class Admissions:
         self._committer.begin_entry().arrivals.append(admission)
         return row_id
 
-    def _run_from_memory(self, arrival: _Arrival, plan: Planned | None = None) -> None:
+    def run_from_memory(self, arrival: Arrival, plan: Planned | None = None) -> None:
         """Create the row of an arrival that cannot be serialized, or that shares something with
         such a one (``plan``)."""
         request, parent, fingerprint, identity, distinction, every_run, skippable = arrival

@@ -19,16 +19,9 @@ them. See docs/lineage.md.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from scrapy_resume.codec.shared_values import (
-    SharedRef,
-    is_held_elsewhere,
-    put_at,
-    shared_values,
-    value_at,
-)
-from scrapy_resume.model import START
+from scrapy_resume.tracking.shared_objects import Group, Planned, SharedObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,8 +30,9 @@ if TYPE_CHECKING:
     from scrapy import Request
 
     from scrapy_resume.codec import Codec
-    from scrapy_resume.codec.shared_values import Path
+    from scrapy_resume.codec.shared_values import Path, SharedRef
     from scrapy_resume.frontier.row import Row
+    from scrapy_resume.tracking.shared_objects import Kind
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -52,64 +46,6 @@ and none changed, count as constants, which requests may carry to any worker."""
 KINDS: Final = 1_000
 """Kinds of values that are told apart at most."""
 
-Kind = tuple[str, str]
-"""The callback, and the key of ``cb_kwargs`` or ``meta``."""
-
-
-class SharedObject:
-    """A value that several requests carry, or that others hold beside its request."""
-
-    __slots__ = ("base", "ended", "group", "kind", "name", "open", "serial", "value", "watched")
-
-    def __init__(self, name: str, value: Any, base: bytes, kind: Kind, serial: int) -> None:
-        # Five: they do not change, and each is known where an object is made.
-        self.name = name
-        self.serial = serial
-        """Its number among those of this run, from 1; 0: it came from the store."""
-        self.watched = True
-        """Its changes make a group one piece of work."""
-        self.value = value
-        self.base = base
-        """The text of the value as it was when its requests were admitted."""
-        self.kind = kind
-        self.open = 0
-        """Number of members that have not ended, wherever they are."""
-        self.ended = 0
-        """Number of members that have ended in this run."""
-        self.group = Group(self)
-
-
-class Group:
-    """Shared objects that have members in common, and the members whose finish is held."""
-
-    __slots__ = ("from_memory", "gave_up", "held", "objects")
-
-    def __init__(self, shared: SharedObject) -> None:
-        self.objects = [shared]
-        self.held: list[Row] = []
-        self.from_memory: list[tuple[Row, Row]] = []
-        """(member that runs from memory, the member that yielded it)."""
-        self.gave_up = False
-        """It is too large: nothing is held any more."""
-
-    @property
-    def open(self) -> int:
-        """Number of members that have not ended, at most."""
-        return sum(max(0, shared.open) for shared in self.objects)
-
-
-class Planned(NamedTuple):
-    """A request that was withheld, and the shared objects that it carries."""
-
-    arrival: Any
-    carried: list[tuple[Path, SharedObject]]
-    objects: tuple[SharedObject, ...]
-    """Those of which it is a member, each once."""
-    group: Group | None
-    """It runs from memory, as a member of this group, and ends with it."""
-    from_memory: bool
-    """It runs from memory, below the request that yielded it."""
-
 
 class Sharing:
     """The shared objects of this run. Those that only requests in the store have, unchanged, are
@@ -119,7 +55,9 @@ class Sharing:
         """``fleet``: other workers may be on the job."""
         self._run = run
         self._codec = codec
+        self._values = codec.shared
         self._spider = spider
+        self._of_class = {id(v) for kind in type(spider).__mro__ for v in vars(kind).values()}
         self._fleet = fleet
         self._count = 0
         self._by_id: dict[int, SharedObject] = {}
@@ -167,8 +105,8 @@ class Sharing:
     def _carried(self, request: Request) -> list[tuple[Path, SharedObject]]:
         callback = getattr(request.callback, "__qualname__", "")
         return [
-            (path, self._object(value, (callback, str(path[1]))))
-            for path, value in shared_values(request)
+            (path, self._object(value, (callback, _key_of(path))))
+            for path, value in self._values.find(request)
         ]
 
     def _object(self, value: Any, kind: Kind) -> SharedObject:
@@ -177,7 +115,7 @@ class Sharing:
             return shared
         self._count += 1
         shared = self._add(f"{self._run}.{self._count}", value, kind, self._count)
-        shared.watched = not self._is_spiders(value)
+        shared.watched = self._values.is_container(value) and not self._is_spiders(value)
         return shared
 
     def _add(self, name: str, value: Any, kind: Kind, serial: int = 0) -> SharedObject:
@@ -187,8 +125,9 @@ class Sharing:
 
     def _is_spiders(self, value: Any) -> bool:
         """Whether the spider itself holds a value, whose life is that of the crawl."""
-        spaces = [vars(self._spider), *(vars(kind) for kind in type(self._spider).__mro__)]
-        return any(held is value for space in spaces for held in space.values())
+        return id(value) in self._of_class or any(
+            held is value for held in vars(self._spider).values()
+        )
 
     def _is_bound(self, objects: Iterable[SharedObject], known: int) -> bool:
         """Whether a request must stay with this worker, since it shares a value that may change."""
@@ -201,12 +140,12 @@ class Sharing:
         left_alone = self._unchanged.get(kind, 0)
         return kind not in self._changed and left_alone >= UNCHANGED_ENOUGH
 
-    @staticmethod
-    def refs(planned: Planned, parent: Row) -> list[SharedRef]:
+    def refs(self, planned: Planned, parent: Row) -> list[SharedRef]:
         """What the payload of a request says of what it carries."""
         return [
-            SharedRef(path, shared.name, max(0, shared.open - (shared in parent.shared)))
+            self._values.ref(path, shared.name, max(0, shared.open - (shared in parent.shared)))
             for path, shared in planned.carried
+            if path
         ]
 
     def arrives(self, row_id: int, objects: tuple[SharedObject, ...]) -> None:
@@ -234,10 +173,12 @@ class Sharing:
             return None
         carried = [
             (path, self._by_id[id(value)])
-            for path, value in shared_values(request)
-            if id(value) in self._by_id
+            for path, value in self._values.find(request)
+            if path and id(value) in self._by_id
         ]
-        return [SharedRef(path, shared.name, max(0, shared.open)) for path, shared in carried]
+        return [
+            self._values.ref(path, shared.name, max(0, shared.open)) for path, shared in carried
+        ]
 
     def attach(self, row: Row, request: Request) -> None:
         """A request has come back from the store: have it carry the objects that the others have.
@@ -245,19 +186,28 @@ class Sharing:
         carried: list[tuple[Path, SharedObject]] = []
         for ref in self._codec.shared_refs(row.payload):
             shared = self._by_name.get(ref.name)
-            if shared is None:
-                callback = getattr(request.callback, "__qualname__", "")
-                value = value_at(request, ref.path)
-                shared = self._add(ref.name, value, (callback, str(ref.path[1])))
-                shared.open = ref.requests
-                # Other workers may have the other members.
-                shared.watched = ref.requests == 1 or (ref.requests > 1 and not self._fleet)
-            else:
-                put_at(request, ref.path, shared.value)
+            try:
+                if shared is None:
+                    shared = self._restored(ref, request)
+                else:
+                    self._values.put_at(request, ref.path, shared.value)
+            except (LookupError, AttributeError, TypeError):
+                continue  # The class around it has another shape now: it is the request's own.
             carried.append((ref.path, shared))
         row.shared = _watched(carried)
         for shared in row.shared:
             self._merge(row.shared[0], shared)
+
+    def _restored(self, ref: SharedRef, request: Request) -> SharedObject:
+        """The object of a value that the first of its requests has brought back."""
+        callback = getattr(request.callback, "__qualname__", "")
+        shared = self._add(
+            ref.name, self._values.value_at(request, ref.path), (callback, _key_of(ref.path))
+        )
+        shared.open = ref.requests
+        # Other workers may have the other members.
+        shared.watched = ref.requests == 1 or (ref.requests > 1 and not self._fleet)
+        return shared
 
     # ---- the end of members
 
@@ -382,9 +332,13 @@ class Sharing:
             len(group.objects) == 1
             and not group.held
             and (not shared.watched or not shared.ended or shared.open <= 1)
-            and not is_held_elsewhere(shared.value, 1)
+            and not self._values.is_held_elsewhere(shared.value, 1)
             and self._codec.state_text(shared.value) == shared.base
         )
+
+
+def _key_of(path: Path) -> str:
+    return str(path[1]) if path else "what its callback brings with it"
 
 
 def _others(group: Group, own: Sequence[SharedObject]) -> bool:
@@ -395,8 +349,3 @@ def _others(group: Group, own: Sequence[SharedObject]) -> bool:
 def _watched(carried: Iterable[tuple[Path, SharedObject]]) -> tuple[SharedObject, ...]:
     """The objects whose changes count, each once."""
     return tuple({id(shared): shared for _, shared in carried if shared.watched}.values())
-
-
-def may_withhold(parent: Row | None) -> bool:
-    """Whether requests of a parent can wait until it has ended: the engine tells when it has."""
-    return parent is not None and (parent.in_engine or parent.id == START) and not parent.ended

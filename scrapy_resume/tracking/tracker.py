@@ -252,7 +252,7 @@ class Tracker:
 
     def _engine_done(self, row: Row) -> None:
         if row.withheld:
-            self.admissions.admit_withheld(row, ended=not row.continued)
+            self.admissions.withheld.admit(row, ended=not row.continued)
         if row.continued:
             row.continued = False
             return
@@ -288,7 +288,7 @@ class Tracker:
     def start_ended(self, *, exhausted: bool) -> None:
         """``start()`` has ended, or is not run at all. ``exhausted``: without an error, or in an
         earlier run."""
-        self.admissions.admit_withheld(self.start.row)
+        self.admissions.withheld.admit(self.start.row)
         self.start.exhausted = exhausted
         self.start.over = True
         self._workers.starting = False

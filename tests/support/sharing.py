@@ -1,6 +1,6 @@
-"""A spider whose requests share values, in the shape that ``-a shape=…`` names.
+"""A spider whose requests share values, in the shapes that ``-a shape=…`` names.
 
-Each of ``parents`` pages makes ``n`` requests, and gives one item that all of their callbacks have
+Each of ``parents`` pages of a shape makes ``n`` requests, and gives one item that all of their callbacks have
 filled, in whatever order they come. So a value that is not one object, or that a callback fills
 twice, shows in the items.
 """
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from scrapy import Field, Item, Request, Spider
 from scrapy.http import Response
@@ -33,7 +32,7 @@ class SharingSpider(Spider):
     shape = "dict"
     n = "4"
     parents = "5"
-    FIXED = {"currency": "EUR", "tags": ["a", "b"]}
+    FIXED: ClassVar[dict[str, Any]] = {"currency": "EUR", "tags": ["a", "b"]}
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -48,14 +47,16 @@ class SharingSpider(Spider):
             yield 1_000_000 * level + 10_000 * (parent + 1) + number
 
     async def start(self) -> AsyncIterator[Any]:
-        for parent in range(int(self.parents)):
-            if self.shape == "start":
-                shared: dict[str, Any] = {"title": f"item {parent}", "parts": []}
-                for number in self.leaves(parent):
-                    yield self.leaf(number, self.parse_dict, cb_kwargs={"item": shared})
-            else:
-                method = getattr(self, f"make_{self.shape}")
-                yield self.leaf(parent, method, cb_kwargs={"parent": parent})
+        parents = int(self.parents)
+        for place, shape in enumerate(self.shape.split(",")):
+            for parent in range(place * parents, (place + 1) * parents):
+                if shape == "start":
+                    shared: dict[str, Any] = {"title": f"item {parent}", "parts": []}
+                    for number in self.leaves(parent):
+                        yield self.leaf(number, self.parse_dict, cb_kwargs={"item": shared})
+                else:
+                    method = getattr(self, f"make_{shape}")
+                    yield self.leaf(parent, method, cb_kwargs={"parent": parent})
 
     # ---- one item that all fill
 
@@ -250,6 +251,3 @@ class SharingSpider(Spider):
         item = {"title": f"item {parent}", "parts": []}
         urls = [f"{self.site}/leaf/{number}" for number in self.leaves(parent)]
         return response.follow_all(urls, self.parse_dict, cb_kwargs={"item": item})
-
-
-HERE = Path(__file__)

@@ -1,0 +1,113 @@
+"""Requests that are not admitted before the callback that has yielded them has ended.
+
+They carry values that other requests may share. What they share, and with which contents, is known
+when all of them are there: see ``sharing``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from scrapy_resume.errors import NotRecordableError
+from scrapy_resume.model import START
+
+if TYPE_CHECKING:
+    from scrapy import Request
+
+    from scrapy_resume.codec import Codec
+    from scrapy_resume.commits.committer import Committer
+    from scrapy_resume.frontier.row import Row
+    from scrapy_resume.ports.clock import Clock
+    from scrapy_resume.tracking.arrival_log import ArrivalLog
+    from scrapy_resume.tracking.shared_objects import Planned
+    from scrapy_resume.tracking.sharing import Sharing
+
+LONGEST_WITHHELD_SECONDS: Final = 0.5
+"""How long a request waits for the end of the callback that has yielded it."""
+
+MOST_WITHHELD: Final = 2_000
+"""Requests of one callback that wait so."""
+
+
+class Arrival(NamedTuple):
+    """A new request, and what decides how it is admitted."""
+
+    request: Request
+    parent: Row | None
+    """The row that yielded it; ``None``: unknown."""
+    fingerprint: bytes
+    identity: bytes
+    """Empty for a request with ``dont_filter``."""
+    distinction: bytes
+    """Of a request with ``dont_filter``; see ``model.distinction_of``."""
+    every_run: bool
+    skippable: bool
+    """A delta crawl may skip it."""
+
+
+class Admitting(Protocol):
+    """What admits a request at last."""
+
+    def record(self, arrival: Arrival, payload: str) -> int:
+        """Add an arrival to the batch. Returns its id."""
+
+    def run_from_memory(self, arrival: Arrival, plan: Planned | None = None) -> None:
+        """Create the row of an arrival that is not recorded."""
+
+
+class Withheld:
+    """Keeps such requests with the row of their parent, and admits them together."""
+
+    def __init__(
+        self,
+        admissions: Admitting,
+        sharing: Sharing,
+        codec: Codec,
+        committer: Committer,
+        log: ArrivalLog,
+        clock: Clock,
+    ) -> None:
+        self._admissions = admissions
+        self._sharing = sharing
+        self._codec = codec
+        self._committer = committer
+        self._log = log
+        self._clock = clock
+
+    def add(self, arrival: Arrival, parent: Row) -> None:
+        """Admit a request later, together with those that its parent yields after it."""
+        if not parent.withheld:
+            self._clock.call_later(LONGEST_WITHHELD_SECONDS, self.admit, parent)
+        parent.withheld.append(arrival)
+        if len(parent.withheld) >= MOST_WITHHELD:
+            self.admit(parent)
+
+    def admit(self, parent: Row, *, ended: bool = False) -> None:
+        """Admit what was withheld, in one transaction. ``ended``: the callback has ended."""
+        arrivals, parent.withheld = parent.withheld, []
+        if not arrivals:
+            return
+        planned = self._sharing.plan(parent, arrivals, ended=ended)
+        payloads: dict[int, str] = {}
+        unserializable: set[object] = set()
+        for place, plan in enumerate(planned):
+            if plan.group is None and not plan.from_memory:
+                refs = self._sharing.refs(plan, parent)
+                try:
+                    payloads[place] = self._codec.encode_request(plan.arrival.request, refs)
+                except NotRecordableError as error:
+                    self._log.memory_only(plan.arrival.request, parent, error)
+                    unserializable.update(plan.objects)
+        with self._committer.one_batch():
+            for place, plan in enumerate(planned):
+                # What shares something with a request that runs from memory does so too.
+                if place in payloads and unserializable.isdisjoint(plan.objects):
+                    row_id = self._admissions.record(plan.arrival, payloads[place])
+                    self._sharing.arrives(row_id, plan.objects)
+                else:
+                    self._admissions.run_from_memory(plan.arrival, plan)
+
+
+def may_withhold(parent: Row) -> bool:
+    """Whether requests of a parent can wait until it has ended: the engine tells when it has."""
+    return (parent.in_engine or parent.id == START) and not parent.ended
