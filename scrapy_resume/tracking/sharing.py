@@ -102,6 +102,10 @@ class Sharing:
             for arrival, carried, objects in planned
         ]
 
+    def unknown_values(self, request: Request) -> set[int]:
+        """The ids of values that a request shares, and that no admitted one does."""
+        return {id(value) for _, value in self._values.find(request)}.difference(self._by_id)
+
     def _carried(self, request: Request) -> list[tuple[Path, SharedObject]]:
         callback = getattr(request.callback, "__qualname__", "")
         return [

@@ -12,6 +12,8 @@ from scrapy_resume.errors import NotRecordableError
 from scrapy_resume.model import START
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from scrapy import Request
 
     from scrapy_resume.codec import Codec
@@ -22,8 +24,12 @@ if TYPE_CHECKING:
     from scrapy_resume.tracking.shared_objects import Planned
     from scrapy_resume.tracking.sharing import Sharing
 
-LONGEST_WITHHELD_SECONDS: Final = 0.5
+WITHHELD_SECONDS: Final = 0.5
 """How long a request waits for the end of the callback that has yielded it."""
+
+EXTENSIONS: Final = 10
+"""How many times that long requests wait which share a value with the one that came last: others
+that share it may follow."""
 
 MOST_WITHHELD: Final = 2_000
 """Requests of one callback that wait so."""
@@ -73,18 +79,48 @@ class Withheld:
         self._committer = committer
         self._log = log
         self._clock = clock
+        self._extended: dict[int, int] = {}
+        """Row id of a parent → how many times its requests have waited longer."""
 
     def add(self, arrival: Arrival, parent: Row) -> None:
         """Admit a request later, together with those that its parent yields after it."""
         if not parent.withheld:
-            self._clock.call_later(LONGEST_WITHHELD_SECONDS, self.admit, parent)
+            self._clock.call_later(WITHHELD_SECONDS, self._time_out, parent)
         parent.withheld.append(arrival)
         if len(parent.withheld) >= MOST_WITHHELD:
             self.admit(parent)
 
+    def _time_out(self, parent: Row) -> None:
+        """A callback, or ``start()``, takes long: admit what is not about to be shared further."""
+        growing = self._growing(parent.withheld)
+        extended = self._extended.get(parent.id, 0)
+        if not growing or extended >= EXTENSIONS:
+            self.admit(parent)
+            return
+        kept = [arrival for arrival in parent.withheld if id(arrival) in growing]
+        parent.withheld = [arrival for arrival in parent.withheld if id(arrival) not in growing]
+        self.admit(parent)
+        parent.withheld = kept
+        self._extended[parent.id] = extended + 1
+        self._clock.call_later(WITHHELD_SECONDS, self._time_out, parent)
+
+    def _growing(self, arrivals: Sequence[Arrival]) -> Collection[int]:
+        """The ids of the requests that share a value with the last one, if no other has been admitted."""
+        if not arrivals:
+            return ()
+        *before, last = arrivals
+        wanted = self._sharing.unknown_values(last.request)
+        growing = {
+            id(arrival)
+            for arrival in before
+            if wanted and not wanted.isdisjoint(self._sharing.unknown_values(arrival.request))
+        }
+        return {*growing, id(last)} if growing else ()
+
     def admit(self, parent: Row, *, ended: bool = False) -> None:
         """Admit what was withheld, in one transaction. ``ended``: the callback has ended."""
         arrivals, parent.withheld = parent.withheld, []
+        self._extended.pop(parent.id, None)
         if not arrivals:
             return
         planned = self._sharing.plan(parent, arrivals, ended=ended)

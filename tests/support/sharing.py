@@ -1,8 +1,8 @@
 """A spider whose requests share values, in the shapes that ``-a shape=…`` names.
 
-Each of ``parents`` pages of a shape makes ``n`` requests, and gives one item that all of their callbacks have
-filled, in whatever order they come. So a value that is not one object, or that a callback fills
-twice, shows in the items.
+Each of ``parents`` pages of a shape makes ``n`` requests, and gives one item that all of their
+callbacks have filled, in whatever order they come. So a value that is not one object, or that a
+callback fills twice, shows in the items.
 """
 
 from __future__ import annotations
