@@ -105,7 +105,7 @@ class Withheld:
         self._clock.call_later(WITHHELD_SECONDS, self._time_out, parent)
 
     def _growing(self, arrivals: Sequence[Arrival]) -> Collection[int]:
-        """The ids of the requests that share a value with the last one, if no other has been admitted."""
+        """The ids of those that share a value with the last one, and with none admitted before."""
         if not arrivals:
             return ()
         *before, last = arrivals
