@@ -77,10 +77,18 @@ def may_share(request: Request) -> bool:
     if type(errback) in _CARRIERS and any(map(is_container, _bound_to(errback))):
         return True
     if cb_kwargs and not _IMMUTABLE.issuperset(map(type, cb_kwargs.values())):
-        return True
+        if any(map(_can_change, cb_kwargs.values())):
+            return True
     return bool(meta) and any(
-        type(value) not in _IMMUTABLE and key not in SCRAPYS_META for key, value in meta.items()
+        type(value) not in _IMMUTABLE and key not in SCRAPYS_META and _can_change(value)
+        for key, value in meta.items()
     )
+
+
+def _can_change(value: Any) -> bool:
+    if type(value) is tuple:
+        return any(map(_can_change, value))
+    return type(value) not in _IMMUTABLE
 
 
 def shared_values(request: Request) -> list[tuple[Path, Any]]:
