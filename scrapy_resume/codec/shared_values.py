@@ -76,13 +76,12 @@ def may_share(request: Request) -> bool:
         return True
     if type(errback) in _CARRIERS and any(map(is_container, _bound_to(errback))):
         return True
-    if cb_kwargs and not _IMMUTABLE.issuperset(map(type, cb_kwargs.values())):
-        if any(map(_can_change, cb_kwargs.values())):
+    if cb_kwargs and any(map(_can_change, cb_kwargs.values())):
+        return True
+    for key, value in (meta or {}).items():
+        if type(value) not in _IMMUTABLE and key not in SCRAPYS_META and _can_change(value):
             return True
-    return bool(meta) and any(
-        type(value) not in _IMMUTABLE and key not in SCRAPYS_META and _can_change(value)
-        for key, value in meta.items()
-    )
+    return False
 
 
 def _can_change(value: Any) -> bool:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from scrapy_resume.errors import describe
 from scrapy_resume.tracking.shared_objects import Group, Planned, SharedObject
 
 if TYPE_CHECKING:
@@ -108,10 +109,14 @@ class Sharing:
 
     def _carried(self, request: Request) -> list[tuple[Path, SharedObject]]:
         callback = getattr(request.callback, "__qualname__", "")
-        return [
-            (path, self._object(value, (callback, _key_of(path))))
-            for path, value in self._values.find(request)
-        ]
+        try:
+            return [
+                (path, self._object(value, (callback, _key_of(path))))
+                for path, value in self._values.find(request)
+            ]
+        except Exception as error:  # of the user's classes
+            logger.warning("%s: what it shares cannot be read: %s", request, describe(error))
+            return []
 
     def _object(self, value: Any, kind: Kind) -> SharedObject:
         shared = self._by_id.get(id(value))

@@ -6,10 +6,12 @@ when all of them are there: see ``sharing``.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from scrapy_resume.errors import NotRecordableError
-from scrapy_resume.model import START
+from scrapy_resume.errors import NotRecordableError, describe, message_of
+from scrapy_resume.model import START, State
+from scrapy_resume.ports.clock import leaves_event_loop
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from scrapy_resume.tracking.arrival_log import ArrivalLog
     from scrapy_resume.tracking.shared_objects import Planned
     from scrapy_resume.tracking.sharing import Sharing
+
+logger = logging.getLogger("scrapy_resume")
 
 WITHHELD_SECONDS: Final = 0.5
 """How long a request waits for the end of the callback that has yielded it."""
@@ -134,14 +138,37 @@ class Withheld:
                 except NotRecordableError as error:
                     self._log.memory_only(plan.arrival.request, parent, error)
                     unserializable.update(plan.objects)
+                except BaseException as error:  # of the user's codecs too
+                    self._fail(parent, plan, error)
+                    planned[place] = plan._replace(arrival=None)
         with self._committer.one_batch():
             for place, plan in enumerate(planned):
-                # What shares something with a request that runs from memory does so too.
-                if place in payloads and unserializable.isdisjoint(plan.objects):
-                    row_id = self._admissions.record(plan.arrival, payloads[place])
-                    self._sharing.arrives(row_id, plan.objects)
-                else:
-                    self._admissions.run_from_memory(plan.arrival, plan)
+                if plan.arrival is None:
+                    continue
+                try:
+                    # What shares something with what runs from memory does so too.
+                    if place in payloads and unserializable.isdisjoint(plan.objects):
+                        row_id = self._admissions.record(plan.arrival, payloads[place])
+                        self._sharing.arrives(row_id, plan.objects)
+                    else:
+                        self._admissions.run_from_memory(plan.arrival, plan)
+                except BaseException as error:  # of values in meta
+                    self._fail(parent, plan, error)
+
+    def _fail(self, parent: Row, plan: Planned, error: BaseException) -> None:
+        """A request cannot be admitted: the row that has yielded it fails, as it does where the
+        engine schedules one that raises."""
+        if leaves_event_loop(error):
+            raise error
+        self._sharing.leaves(plan.objects)
+        parent.set_outcome(State.failed, type(error).__name__, message_of(error))
+        logger.error(
+            "%s, which %s has yielded, could not be scheduled: %s",
+            plan.arrival.request,
+            parent.url or "start()",
+            describe(error),
+            exc_info=error,
+        )
 
 
 def may_withhold(parent: Row) -> bool:

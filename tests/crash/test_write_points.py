@@ -61,7 +61,7 @@ def sharing(tmp_path: Path, site: Site, truths: Truths, launcher: Launcher) -> W
 @pytest.mark.sqlite("the write points are statements of SQLite")
 def test_ended_at_a_write_what_requests_share_is_filled_once(sharing: WritePoints) -> None:
     count = sharing.count()
-    ended = sharing.of_first_runs(range(count // 3, count, count // 4))
+    ended = sharing.of_first_runs(range(count // 2, count, count // 3))
     assert [str(one) for one in ended if not one.is_whole] == []
 
 
