@@ -4,7 +4,8 @@
 
 Both crawl the same local site, twenty links and one item a page, one after the other; who
 goes first changes from pair to pair. The CPU is user and system time of the whole process; with
-``--store postgres`` that of the server is told beside it.
+``--store postgres`` that of the server is told beside it. ``--carrying`` gives each request
+``cb_kwargs``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=12, help="runs of each kind")
     parser.add_argument("--pages", type=int, default=1_000, help="pages of the site")
+    parser.add_argument(
+        "--carrying",
+        choices=("nothing", "text", "own", "shared"),
+        default="nothing",
+        help="what each request has in its cb_kwargs; see LinkedSpider",
+    )
     add_option(parser)
     options = parser.parse_args()
     before = load()
@@ -36,7 +43,8 @@ def main() -> None:
 
         def crawled(folder: Path, plain: bool) -> Cost:
             """One whole crawl; fails unless it has taken all pages."""
-            words = crawl_words("linked", site.url, stores.new(folder))
+            carrying = {"carrying": options.carrying}
+            words = crawl_words("linked", site.url, stores.new(folder), carrying)
             spent = server.cpu_seconds() if server is not None else 0.0
             cost = measured(words, folder / "crawl.log", plain=plain)
             if server is not None and not plain:

@@ -19,11 +19,14 @@ TITLE = re.compile(r"<title>([^<]*)")
 
 class LinkedSpider(Spider):
     """Takes all pages of the site, one item each. ``-a reading=cheap``: by regular expressions
-    on the text; ``usual``: by XPath. ``-a units=N``: begins with so many pages, a unit each."""
+    on the text; ``usual``: by XPath. ``-a units=N``: begins with so many pages, a unit each.
+    ``-a carrying=text``: each request has ``cb_kwargs`` of text and numbers; ``own``: a dict of its
+    own in them; ``shared``: one dict for all links of a page."""
 
     name = "linked"
     reading = "usual"
     units = "0"
+    carrying = "nothing"
 
     async def start(self) -> AsyncIterator[Any]:
         parse = self.parse_cheaply if self.reading == "cheap" else self.parse
@@ -34,8 +37,15 @@ class LinkedSpider(Spider):
 
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Any]:
         yield {"url": response.url, "title": response.xpath("//title/text()").get()}
-        for href in response.xpath("//a/@href").getall():
-            yield response.follow(href)
+        shared = {"category": "books", "page": response.url}
+        for place, href in enumerate(response.xpath("//a/@href").getall()):
+            if self.carrying == "nothing":
+                yield response.follow(href)
+                continue
+            carried: dict[str, Any] = {"category": "books", "place": place}
+            if self.carrying != "text":
+                carried["item"] = shared if self.carrying == "shared" else {"page": response.url}
+            yield response.follow(href, cb_kwargs=carried)
 
     def parse_cheaply(self, response: Response) -> Iterator[Any]:
         title = TITLE.search(response.text)

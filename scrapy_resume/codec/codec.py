@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scrapy import Request
 
 from scrapy_resume.codec.callables import Callables
-from scrapy_resume.codec.distinction import differing_fields, telling_text
+from scrapy_resume.codec.distinction import differing_fields, state_text, telling_text
 from scrapy_resume.codec.json_text import TAG_MARK, dumps, loads, plain_text, refuse_long
 from scrapy_resume.codec.registered_codecs import registered_types
 from scrapy_resume.codec.requests import check_layout, request_from_text, request_text
 from scrapy_resume.codec.rules import CrawlRules
+from scrapy_resume.codec.shared_values import SharedValues, refs_of, refs_tree
 from scrapy_resume.codec.trust import Trust, TrustAll
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.codec.values import ItemWriter, LenientReader, ValueReader, ValueWriter
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from scrapy import Spider
 
+    from scrapy_resume.codec.shared_values import SharedRef
     from scrapy_resume.codec.writer_reader import Reader, Writer
 
 
@@ -73,9 +75,12 @@ class Codec:
                 part.rules = known
             self._reader.rules = known
         self._proven: set[type] = {Request}
+        self.shared = SharedValues()
+        """What requests carry that others may carry too."""
 
-    def encode_request(self, request: Request) -> str:
-        """The payload, from which ``decode_request`` makes an equal request.
+    def encode_request(self, request: Request, shared: Sequence[SharedRef] = ()) -> str:
+        """The payload, from which ``decode_request`` makes an equal request. ``shared``: what it
+        says of values that other requests share; one with a codec of its own says nothing.
 
         Raises NotRecordableError, which names the field, the type and the reason.
         """
@@ -83,7 +88,7 @@ class Codec:
         try:
             if kind in self._registered:
                 return refuse_long(dumps(self._requests.write(request)))
-            text = refuse_long(request_text(self._requests, request))
+            text = refuse_long(request_text(self._requests, request, refs_tree(shared)))
         except UnserializableError as error:
             raise NotRecordableError(error.describe()) from error
         except RecursionError as error:
@@ -97,6 +102,16 @@ class Codec:
         exists, and StoreDamagedError for text that no codec wrote.
         """
         return request_from_text(self._reader, url, payload, priority)
+
+    def state_text(self, value: Any) -> bytes:
+        """Bytes that differ if a value has changed. Of a part that cannot be serialized only the
+        type counts."""
+        return state_text(self._values, value)
+
+    @staticmethod
+    def shared_refs(payload: str) -> list[SharedRef]:
+        """What a payload says of values that other requests share. Raises StoreDamagedError."""
+        return refs_of(payload)
 
     def telling_text(self, request: Request) -> bytes:
         """What tells the request apart from others with its fingerprint, as canonical bytes; empty:
@@ -148,7 +163,8 @@ class Codec:
         name = type_name(type(request))
         try:
             twin = self.decode_request(request.url, text, request.priority)
-            same = twin.url == request.url and request_text(self._requests, twin) == text
+            refs = refs_tree(refs_of(text))
+            same = twin.url == request.url and request_text(self._requests, twin, refs) == text
         except (ResumeError, UnserializableError, AttributeError, TypeError) as error:
             raise NotRecordableError(
                 f"the request is a {name}, which cannot be restored: {error!r}; register a codec "

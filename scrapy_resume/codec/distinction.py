@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from scrapy_resume.codec.json_text import TAG_MARK, is_plain, loads
+from scrapy_resume.codec.json_text import TAG_MARK, dumps, is_plain, loads, plain_text
 from scrapy_resume.codec.requests import telling_fields
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
 
@@ -82,6 +82,18 @@ def telling_text(writer: Writer, request: Any) -> bytes:
             if _MARK not in text:
                 return text
     return _canonical(_tree(writer, fields, _NESTED))
+
+
+def state_text(writer: Writer, value: Any) -> bytes:
+    """Bytes that differ if the value has changed, a dict's order included. A part that the codec
+    does not know counts by its type."""
+    text = plain_text(value)
+    if text is not None:
+        return text.encode("utf-8", "surrogatepass")
+    try:
+        return dumps(writer.write(value)).encode("utf-8", "surrogatepass")
+    except (UnserializableError, RecursionError):
+        return _canonical(_tree(writer, value, _NESTED))
 
 
 def differing_fields(payload: str, other: str) -> list[str]:

@@ -7,7 +7,8 @@ fields are: ``callback``, ``errback``, ``headers`` (Latin-1 text, a list unless 
 value), ``body`` (text, or ``$base64``), ``method``, ``cookies``, ``meta``, ``cb_kwargs``,
 ``encoding``, ``dont_filter``, ``flags``; for subclasses also ``class`` and their own
 ``attributes``; ``headers_encoding`` if it differs from the request's; of a ``CrawlSpider`` also
-``rule`` or ``meta_rule`` (see ``rules``).
+``rule`` or ``meta_rule`` (see ``rules``); ``shared`` if values are shared with other requests (see
+``shared_values``).
 
 Scrapy creates a request's rarer fields on first access. They are read and restored here as the
 attributes in which ``__init__`` keeps them: that costs a fraction, and the URL is not cleaned a
@@ -36,7 +37,7 @@ from scrapy_resume.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from scrapy_resume.codec.rules import CrawlRules
     from scrapy_resume.codec.writer_reader import Reader, Writer
@@ -69,7 +70,12 @@ _FRESH_RARE = tuple(_FRESH.get(_ATTRIBUTE[name]) for name in _RARE)
 _IN_DICT = bool(Request.__dictoffset__)
 _OPEN = _IN_DICT or len(_KNOWN) != len(_FRESH)
 _CALLABLES = ("callback", "errback")
-_ELSEWHERE = frozenset({"class", "headers", "headers_encoding", "attributes", "rule", "meta_rule"})
+SHARED_FIELD = "shared"
+"""The field that names values shared with other requests: lists of (path, name, requests)."""
+
+_ELSEWHERE = frozenset(
+    {"class", "headers", "headers_encoding", "attributes", "rule", "meta_rule", SHARED_FIELD}
+)
 
 
 def check_layout() -> None:
@@ -88,9 +94,11 @@ def telling_fields(request: Request) -> tuple[Any, Any, Any, Any]:
     return _read_telling(request)  # type: ignore[no-any-return]
 
 
-def request_text(writer: Writer, request: Request) -> str:
-    """The payload. Raises UnserializableError."""
+def request_text(writer: Writer, request: Request, shared: Sequence[Any] = ()) -> str:
+    """The payload. ``shared``: the value of the field. Raises UnserializableError."""
     fields = _fields_of(writer, request)
+    if shared:
+        fields[SHARED_FIELD] = shared
     return plain_text(fields) or dumps(_tagged(writer, fields))
 
 

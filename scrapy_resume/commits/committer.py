@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
 from scrapy_resume.errors import as_exception
@@ -16,6 +17,8 @@ from scrapy_resume.ports.clock import leaves_event_loop
 from scrapy_resume.store.contract import Batch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scrapy_resume.commits.store_thread import StoreThread
     from scrapy_resume.errors import StoreUnavailableError
     from scrapy_resume.ports.clock import Clock, Timer, Waiter
@@ -91,6 +94,7 @@ class Committer:
         self._clock = clock
         self._snapshot_seconds = 0.0
         self._size = 0
+        self._undivided = False
         self._in_flight: Batch | None = None
         self._in_flight_size = 0
         self._send_next_at_once = False
@@ -125,7 +129,7 @@ class Committer:
         now = self._clock.monotonic()
         if not self._size:
             self._due = now + self._pause()
-        elif now >= self._due and self._in_flight is None:
+        elif now >= self._due and self._in_flight is None and not self._undivided:
             self._send()
             self._due = now + self._pause()
         self._size += 1
@@ -134,6 +138,16 @@ class Committer:
         elif self._timer is None and self._in_flight is None:
             self._wake_in(self._due - now)
         return self.batch
+
+    @contextmanager
+    def one_batch(self) -> Iterator[None]:
+        """What is added within the block becomes part of one batch, one transaction."""
+        outermost, self._undivided = not self._undivided, True
+        try:
+            yield
+        finally:
+            if outermost:
+                self._undivided = False
 
     def _pause(self) -> float:
         wanted = max(self._interval_seconds, SNAPSHOT_SHARE * self._snapshot_seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from scrapy_resume.errors import message_of
 from scrapy_resume.model import NO_PARENT, START, Kind, State, child_identity, digest
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Rank = tuple[int, int, int]
 """(-priority, start, seq): the lowest is dispatched first."""
+
+SharedObject: TypeAlias = Any
+"""``tracking.sharing.SharedObject``, of which nothing is known here."""
 
 _ROW: Final = b"row"
 
@@ -50,6 +53,7 @@ class Row:
         "error_message",
         "every_run",
         "given_key",
+        "held",
         "http_status",
         "id",
         "identity",
@@ -76,12 +80,14 @@ class Row:
         "request",
         "retry_after",
         "retry_times",
+        "shared",
         "slot",
         "spilled",
         "state",
         "supersedes",
         "unit",
         "url",
+        "withheld",
     )
 
     def __init__(
@@ -142,6 +148,12 @@ class Row:
         self.http_status: int | None = None
         self.error: str | None = None
         self.error_message: str | None = None
+        self.shared: tuple[SharedObject, ...] = ()
+        """What it carries that other requests share, until it has ended; see ``Sharing``."""
+        self.held = False
+        """It has ended, but is finished together with others that share something with it."""
+        self.withheld: list[Any] = []
+        """What it has yielded and what is not admitted before its callback has ended."""
         self.items: list[ItemRecord] = []
         self.item_bytes = 0
         self.items_begun = 0

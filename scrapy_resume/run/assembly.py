@@ -45,6 +45,7 @@ from scrapy_resume.tracking.arrival_log import ArrivalLog
 from scrapy_resume.tracking.held import HeldRequests
 from scrapy_resume.tracking.items import OpenItems
 from scrapy_resume.tracking.row_ids import IdSequence
+from scrapy_resume.tracking.sharing import Sharing
 from scrapy_resume.tracking.start import Start
 from scrapy_resume.tracking.start_history import StartHistory
 from scrapy_resume.tracking.start_list import StartList
@@ -139,6 +140,8 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         dispatcher,
         committer,
         log,
+        Sharing(session.run, codec, spider, fleet=session.sharing.shared),
+        clock,
         delta=session.delta,
         only_retried=session.frontier.only_retried,
         extends=session.start.round > 0,

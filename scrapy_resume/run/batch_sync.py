@@ -117,6 +117,7 @@ class BatchSync:
             skipped = arrival.id in answer.skipped
             request = admissions.expected.pop(arrival.id, None)
             row = admissions.expected_rows.pop(arrival.id, None)
+            shared = admissions.sharing.settle(arrival.id)
             if (question := self._tracker.start.answers.pop(arrival.id, None)) is not None:
                 question.set(not known)
                 continue
@@ -127,6 +128,8 @@ class BatchSync:
                 continue
             if known and request is not None:
                 admissions.found_duplicate(arrival, request)
+            if shared and (known or skipped):
+                self._tracker.finish_together(admissions.sharing.leaves(shared))
             if skipped:
                 self._skip(request, row)
             elif row is not None:
@@ -134,7 +137,9 @@ class BatchSync:
             elif arrival.lease and not known:
                 assert isinstance(arrival, Admission)
                 assert request is not None
-                self._frontier.push(admissions.row_of(arrival, request))
+                leased_here = admissions.row_of(arrival, request)
+                leased_here.shared = shared
+                self._frontier.push(leased_here)
             touched.add(arrival.slot)
         return touched
 
@@ -159,6 +164,7 @@ class BatchSync:
             # The store has ended the row.
             row.ended = True
             self._dispatcher.stop_waiting_for(row)
+            self._leave_group(row)
             return
         row.set_outcome(State.ignored, "duplicate")
         self._drop_known(row)
@@ -170,8 +176,14 @@ class BatchSync:
             self._tracker.finish(row)
             return
         row.ended = True
+        self._leave_group(row)
         self._admissions.dupefilter.ended(row)
         self._dispatcher.stop_waiting_for(row)
         if row.anchor is not None:
             anchor, row.anchor = row.anchor, None
             self._tracker.child_finished(anchor)
+
+    def _leave_group(self, row: Row) -> None:
+        """A row is no member of a group that shares something: it was known."""
+        shared, row.shared = row.shared, ()
+        self._tracker.finish_together(self._admissions.sharing.leaves(shared))

@@ -16,7 +16,7 @@ docs/lineage.md).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from scrapy_resume.errors import NotRecordableError
 from scrapy_resume.frontier.delta import given_key, may_be_skipped, own_key
@@ -41,6 +41,7 @@ from scrapy_resume.model import (
     skipped_identity,
 )
 from scrapy_resume.store.contract import Admission, Continuation
+from scrapy_resume.tracking.withheld import Arrival, Withheld, may_withhold
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -50,24 +51,11 @@ if TYPE_CHECKING:
     from scrapy_resume.dispatch.dispatcher import Dispatcher
     from scrapy_resume.frontier.dupefilter import DupeFilter
     from scrapy_resume.frontier.placement import Placement
+    from scrapy_resume.ports.clock import Clock
     from scrapy_resume.tracking.arrival_log import ArrivalLog
     from scrapy_resume.tracking.row_ids import IdSequence
-
-
-class _Arrival(NamedTuple):
-    """A new request, and what decides how it is admitted."""
-
-    request: Request
-    parent: Row | None
-    """The row that yielded it; ``None``: unknown."""
-    fingerprint: bytes
-    identity: bytes
-    """Empty for a request with ``dont_filter``."""
-    distinction: bytes
-    """Of a request with ``dont_filter``; see ``model.distinction_of``."""
-    every_run: bool
-    skippable: bool
-    """A delta crawl may skip it."""
+    from scrapy_resume.tracking.shared_objects import Planned
+    from scrapy_resume.tracking.sharing import Sharing
 
 
 class Admissions:
@@ -82,12 +70,14 @@ class Admissions:
         dispatcher: Dispatcher,
         committer: Committer,
         log: ArrivalLog,
+        sharing: Sharing,
+        clock: Clock,
         *,
         delta: bool,
         only_retried: bool = False,
         extends: bool = False,
     ) -> None:
-        # Eight parameters: each arrival is processed by all of these, in this order.
+        # Nine parameters, and a clock: each arrival is processed by all of these, in this order.
         self._ids = ids
         self._codec = codec
         self.dupefilter = dupefilter
@@ -97,6 +87,8 @@ class Admissions:
         self._committer = committer
         self._log = log
         self.start_list = log.start_list
+        self.sharing = sharing
+        self.withheld = Withheld(self, sharing, codec, committer, log, clock)
         self._delta = delta
         """The job skips requests that gave items in earlier numbers of the job."""
         self._only_retried = only_retried
@@ -131,15 +123,24 @@ class Admissions:
                 self._name_form(request, parent, identity)
         else:
             distinction = form_of(request) if form else self._distinction(request, fingerprint)
-        arrival = _Arrival(
-            request, parent, fingerprint, identity, distinction, every_run, skippable
-        )
+        arrival = Arrival(request, parent, fingerprint, identity, distinction, every_run, skippable)
+        if (
+            parent is not None
+            and not every_run
+            and may_withhold(parent)
+            and self._codec.shared.may_share(request)
+        ):
+            if identity:
+                self.dupefilter.add(identity)
+            self.withheld.add(arrival, parent)
+            return True
         try:
             payload = self._codec.encode_request(request)
         except NotRecordableError as error:
-            self._run_from_memory(arrival, error)
+            self._log.memory_only(request, parent, error)
+            self.run_from_memory(arrival)
         else:
-            self._record(arrival, payload)
+            self.record(arrival, payload)
         return True
 
     def _distinction(self, request: Request, fingerprint: bytes) -> bytes:
@@ -162,7 +163,9 @@ class Admissions:
 
     def restore(self, row: Row) -> Request:
         """Deserialize the request of a row that was leased. Raises what the codec raises."""
-        return self._codec.decode_request(row.url, row.payload, row.priority)
+        request = self._codec.decode_request(row.url, row.payload, row.priority)
+        self.sharing.attach(row, request)
+        return request
 
     def row_of(self, admission: Admission, request: Request) -> Row:
         """The row of an admission that the store has accepted and this run keeps leased."""
@@ -170,8 +173,9 @@ class Admissions:
         row.lasting_key = self.dupefilter.lasting_key(row.identity)
         return row
 
-    def _record(self, arrival: _Arrival, payload: str) -> None:
-        """Add an arrival to the batch. It becomes a row when the store has accepted it."""
+    def record(self, arrival: Arrival, payload: str) -> int:
+        """Add an arrival to the batch. It becomes a row when the store has accepted it. Returns its
+        id."""
         request, parent, fingerprint, identity, distinction, every_run, skippable = arrival
         known_here, counted = identity, False
         if not identity:
@@ -212,12 +216,13 @@ class Admissions:
         self._frontier.expect(slot)
         self.expected[row_id] = request
         self._committer.begin_entry().arrivals.append(admission)
+        return row_id
 
-    def _run_from_memory(self, arrival: _Arrival, error: NotRecordableError) -> None:
-        """Create the row of an arrival that cannot be serialized, because of ``error``."""
+    def run_from_memory(self, arrival: Arrival, plan: Planned | None = None) -> None:
+        """Create the row of an arrival that cannot be serialized, or that shares something with
+        such a one (``plan``)."""
         request, parent, fingerprint, identity, distinction, every_run, skippable = arrival
         row_id = self._ids.new()
-        self._log.memory_only(request, parent, error)
         row = Row(row_id, identity, recorded=False)
         row.lasting_key = self.dupefilter.lasting_key(identity)
         if identity:
@@ -225,7 +230,9 @@ class Admissions:
         elif parent is None:
             row.identity = os.urandom(20)
         else:
-            row.identity = occurrence_identity(*parent.next_occurrence(distinction, b"memory"))
+            # What a request shares may differ in a replay, its identity must not.
+            namespace = b"memory" if plan is None or not plan.objects else b""
+            row.identity = occurrence_identity(*parent.next_occurrence(distinction, namespace))
         row.given_key = given_key(request, fingerprint, row.identity)
         row.may_be_skipped = skippable
         row.not_before = self._placement.not_before(request, parent)
@@ -234,7 +241,12 @@ class Admissions:
         row.every_run = every_run
         if every_run:
             self._frontier.every_run.arrived(row_id)
-        if parent is not None and not parent.ended:
+        group = None
+        if plan is not None and parent is not None:
+            self.sharing.runs_from_memory(row, plan, parent)
+            group = plan.group
+        # A group ends as a whole, its members that run from memory included.
+        if parent is not None and not parent.ended and group is None:
             row.anchor = parent
             parent.open_below += 1
         self._place(row, request)
@@ -282,8 +294,9 @@ class Admissions:
         row.reset_outcome()
         payload: str | None = None
         if row.recorded:
+            refs = self.sharing.refs_again(row, request)
             try:
-                payload = self._codec.encode_request(request)
+                payload = self._codec.encode_request(request, refs) if refs is not None else None
             except NotRecordableError as error:
                 self._log.memory_only(request, row, error)
         if payload is None:

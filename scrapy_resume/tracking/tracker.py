@@ -21,6 +21,8 @@ from scrapy_resume.model import START, State
 from scrapy_resume.store.contract import Finish
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from scrapy import Request
 
     from scrapy_resume.commits.committer import Committer
@@ -158,6 +160,14 @@ class Tracker:
         """Whether requests are left to dispatch, or others may still come."""
         if self.frozen:
             return False
+        if self._is_pending():
+            return True
+        if not self._dispatched and not self.held:
+            # No member of a group is left, except ones that ended in an earlier run.
+            self.finish_together(self.admissions.sharing.release_all())
+        return False
+
+    def _is_pending(self) -> bool:
         return bool(
             self._holds
             or self._dispatcher.has_pending()
@@ -242,6 +252,12 @@ class Tracker:
         row = self._dispatcher.take_back(request) if not self.frozen else None
         if row is None:
             return
+        with self._committer.one_batch():
+            self._engine_done(row)
+
+    def _engine_done(self, row: Row) -> None:
+        if row.withheld:
+            self.admissions.withheld.admit(row, ended=not row.continued)
         if row.continued:
             row.continued = False
             return
@@ -277,6 +293,7 @@ class Tracker:
     def start_ended(self, *, exhausted: bool) -> None:
         """``start()`` has ended, or is not run at all. ``exhausted``: without an error, or in an
         earlier run."""
+        self.admissions.withheld.admit(self.start.row)
         self.start.exhausted = exhausted
         self.start.over = True
         self._workers.starting = False
@@ -303,11 +320,15 @@ class Tracker:
             self._dispatcher.stop_waiting_for(row)
             self.items.start_waiting(row)
             return
+        if row.shared:
+            self._finish_member(row)
+            return
         anchor = row.anchor
         row.ended = True
         self.admissions.dupefilter.ended(row)
         self._dispatcher.stop_waiting_for(row)
-        self.items.ended(row)
+        if not row.held:
+            self.items.ended(row)
         finishes = self._committer.begin_entry().finishes
         finishes.append(self._finish_record(row))
         if len(finishes) >= FINISHES_AT_RISK:
@@ -315,6 +336,21 @@ class Tracker:
         row.anchor = None
         if anchor is not None:
             self.child_finished(anchor)
+
+    def _finish_member(self, row: Row) -> None:
+        """A row that shares something with others has ended: finish it with them, if it must."""
+        rows = self.admissions.sharing.finishing(row)
+        if row.held:
+            row.ended = True
+            self._dispatcher.stop_waiting_for(row)
+            self.items.ended(row)
+        self.finish_together(rows)
+
+    def finish_together(self, rows: Iterable[Row]) -> None:
+        """Finish rows in one transaction."""
+        with self._committer.one_batch():
+            for row in rows:
+                self.finish(row)
 
     def child_finished(self, anchor: Row) -> None:
         """A row below ``anchor`` is finished, or was a duplicate."""

@@ -52,6 +52,27 @@ def test_ended_at_a_write_what_a_login_yields_has_its_session(login: WritePoints
     assert [str(one) for one in ended if not one.is_whole] == []
 
 
+@pytest.fixture
+def sharing(tmp_path: Path, site: Site, truths: Truths, launcher: Launcher) -> WritePoints:
+    """Requests that share values, which their callbacks fill."""
+    return WritePoints(site, tmp_path, truths("small_sharing").items, launcher, "small_sharing")
+
+
+@pytest.mark.sqlite("the write points are statements of SQLite")
+def test_ended_at_a_write_what_requests_share_is_filled_once(sharing: WritePoints) -> None:
+    count = sharing.count()
+    ended = sharing.of_first_runs(range(count // 2, count, count // 3))
+    assert [str(one) for one in ended if not one.is_whole] == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_200)
+@pytest.mark.sqlite("the write points are statements of SQLite")
+def test_ended_at_any_write_what_requests_share_is_filled_once(sharing: WritePoints) -> None:
+    ended = sharing.of_first_runs(range(1, sharing.count() + 1))
+    assert [str(one) for one in ended if not one.is_whole] == []
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(1_200)
 @pytest.mark.sqlite("the write points are statements of SQLite")

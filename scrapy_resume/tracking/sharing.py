@@ -1,0 +1,360 @@
+"""Values that requests share: one object in memory, one piece of work over crashes.
+
+A *shared object* is a dict, a list, an item that several requests carry, or that somebody beside
+its request holds. Its name stands in the payloads of its requests, so that one which comes back
+from the store gets the object that the others have.
+
+The requests that carry it are its *members*, and those of objects with a member in common are one
+*group*. While no callback changes an object, its members end like all others. As soon as one has,
+what the store has of the others does not know of it: the finish of a member is then held until all
+of them have ended, and all are finished in one transaction. If the process dies before, all of
+them are fetched again, with the values that they had when they were admitted. What members yield
+with a changed object runs from memory, and ends with the group.
+
+For that, the requests of a callback that carry values which can change are withheld until it has
+ended: they are admitted together, in the transaction of its finish, with the values as it left
+them. See docs/lineage.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from scrapy_resume.errors import describe
+from scrapy_resume.tracking.shared_objects import Group, Planned, SharedObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from scrapy import Request
+
+    from scrapy_resume.codec import Codec
+    from scrapy_resume.codec.shared_values import Path, SharedRef
+    from scrapy_resume.frontier.row import Row
+    from scrapy_resume.tracking.shared_objects import Kind
+
+logger = logging.getLogger("scrapy_resume")
+
+LARGEST_GROUP: Final = 2_000
+"""Requests of which a group may consist, from its first change on: more are not held."""
+
+UNCHANGED_ENOUGH: Final = 8
+"""Where several workers are on a job: values of one kind that so many callbacks left unchanged,
+and none changed, count as constants, which requests may carry to any worker."""
+
+KINDS: Final = 1_000
+"""Kinds of values that are told apart at most."""
+
+
+class Sharing:
+    """The shared objects of this run. Those that only requests in the store have, unchanged, are
+    forgotten: the first one that comes back brings an equal one."""
+
+    def __init__(self, run: int, codec: Codec, spider: object, *, fleet: bool) -> None:
+        """``fleet``: other workers may be on the job."""
+        self._run = run
+        self._codec = codec
+        self._values = codec.shared
+        self._spider = spider
+        self._of_class = {id(v) for kind in type(spider).__mro__ for v in vars(kind).values()}
+        self._fleet = fleet
+        self._count = 0
+        self._by_id: dict[int, SharedObject] = {}
+        self._by_name: dict[str, SharedObject] = {}
+        self._arriving: dict[int, tuple[SharedObject, ...]] = {}
+        """By row id: what requests carry whose arrival the store has not answered."""
+        self._holding: dict[int, Group] = {}
+        """By their id: groups with held members."""
+        self._unchanged: dict[Kind, int] = {}
+        self._changed: set[Kind] = set()
+
+    # ---- admission
+
+    def plan(self, parent: Row, arrivals: Sequence[Any], *, ended: bool) -> list[Planned]:
+        """How the requests that ``parent`` has yielded are to be admitted. Each of ``arrivals`` has
+        the attribute ``request``. ``ended``: its callback has ended."""
+        self._sweep(2 * len(arrivals))
+        group = parent.shared[0].group if parent.shared else None
+        changed = group is not None and self._is_changed(group, parent.shared)
+        if changed and ended and group is not None and not _others(group, parent.shared):
+            # All members have ended: what these carry begins anew.
+            for shared in group.objects:
+                self._forget(shared)
+            changed = False
+        known = self._count
+        planned = []
+        for arrival in arrivals:
+            carried = self._carried(arrival.request)
+            objects = _watched(carried)
+            for shared in objects:
+                self._merge(objects[0], shared)
+                shared.open += 1
+            planned.append((arrival, carried, objects))
+        return [
+            Planned(
+                arrival,
+                carried,
+                objects,
+                group if changed and objects and objects[0].group is group else None,
+                self._is_bound(objects, known),
+            )
+            for arrival, carried, objects in planned
+        ]
+
+    def unknown_values(self, request: Request) -> set[int]:
+        """The ids of values that a request shares, and that no admitted one does."""
+        return {id(value) for _, value in self._values.find(request)}.difference(self._by_id)
+
+    def _carried(self, request: Request) -> list[tuple[Path, SharedObject]]:
+        callback = getattr(request.callback, "__qualname__", "")
+        try:
+            return [
+                (path, self._object(value, (callback, _key_of(path))))
+                for path, value in self._values.find(request)
+            ]
+        except Exception as error:  # of the user's classes
+            logger.warning("%s: what it shares cannot be read: %s", request, describe(error))
+            return []
+
+    def _object(self, value: Any, kind: Kind) -> SharedObject:
+        shared = self._by_id.get(id(value))
+        if shared is not None:
+            return shared
+        self._count += 1
+        shared = self._add(f"{self._run}.{self._count}", value, kind, self._count)
+        shared.watched = self._values.is_container(value) and not self._is_spiders(value)
+        return shared
+
+    def _add(self, name: str, value: Any, kind: Kind, serial: int = 0) -> SharedObject:
+        shared = SharedObject(name, value, self._codec.state_text(value), kind, serial)
+        self._by_id[id(value)] = self._by_name[name] = shared
+        return shared
+
+    def _is_spiders(self, value: Any) -> bool:
+        """Whether the spider itself holds a value, whose life is that of the crawl."""
+        return id(value) in self._of_class or any(
+            held is value for held in vars(self._spider).values()
+        )
+
+    def _is_bound(self, objects: Iterable[SharedObject], known: int) -> bool:
+        """Whether a request must stay with this worker, since it shares a value that may change."""
+        return self._fleet and any(
+            shared.open > 1 and shared.serial > known and not self._is_constant(shared.kind)
+            for shared in objects
+        )
+
+    def _is_constant(self, kind: Kind) -> bool:
+        left_alone = self._unchanged.get(kind, 0)
+        return kind not in self._changed and left_alone >= UNCHANGED_ENOUGH
+
+    def refs(self, planned: Planned, parent: Row) -> list[SharedRef]:
+        """What the payload of a request says of what it carries."""
+        return [
+            self._values.ref(path, shared.name, max(0, shared.open - (shared in parent.shared)))
+            for path, shared in planned.carried
+            if path
+        ]
+
+    def arrives(self, row_id: int, objects: tuple[SharedObject, ...]) -> None:
+        """A request is on its way to the store."""
+        if objects:
+            self._arriving[row_id] = objects
+
+    def settle(self, row_id: int) -> tuple[SharedObject, ...]:
+        """The store has answered an arrival. Returns what it carries."""
+        return self._arriving.pop(row_id, ())
+
+    def runs_from_memory(self, row: Row, planned: Planned, parent: Row) -> None:
+        """A request has got a row that runs from memory."""
+        row.shared = planned.objects
+        if planned.group is not None:
+            planned.group.from_memory.append((row, parent))
+
+    def refs_again(self, row: Row, request: Request) -> list[SharedRef] | None:
+        """The same for a request that continues a row; ``None``: it must run from memory, since
+        what it carries has changed."""
+        if not row.shared:
+            return []
+        group = row.shared[0].group
+        if self._is_changed(group, row.shared):
+            return None
+        carried = [
+            (path, self._by_id[id(value)])
+            for path, value in self._values.find(request)
+            if path and id(value) in self._by_id
+        ]
+        return [
+            self._values.ref(path, shared.name, max(0, shared.open)) for path, shared in carried
+        ]
+
+    def attach(self, row: Row, request: Request) -> None:
+        """A request has come back from the store: have it carry the objects that the others have.
+        Raises StoreDamagedError."""
+        carried: list[tuple[Path, SharedObject]] = []
+        for ref in self._codec.shared_refs(row.payload):
+            shared = self._by_name.get(ref.name)
+            try:
+                if shared is None:
+                    shared = self._restored(ref, request)
+                else:
+                    self._values.put_at(request, ref.path, shared.value)
+            except (LookupError, AttributeError, TypeError):
+                continue  # The class around it has another shape now: it is the request's own.
+            carried.append((ref.path, shared))
+        row.shared = _watched(carried)
+        for shared in row.shared:
+            self._merge(row.shared[0], shared)
+
+    def _restored(self, ref: SharedRef, request: Request) -> SharedObject:
+        """The object of a value that the first of its requests has brought back."""
+        callback = getattr(request.callback, "__qualname__", "")
+        shared = self._add(
+            ref.name, self._values.value_at(request, ref.path), (callback, _key_of(ref.path))
+        )
+        shared.open = ref.requests
+        # Other workers may have the other members.
+        shared.watched = ref.requests == 1 or (ref.requests > 1 and not self._fleet)
+        return shared
+
+    # ---- the end of members
+
+    def finishing(self, row: Row) -> list[Row]:
+        """A member has ended. Returns the rows that are to be finished now, in one transaction: it
+        alone, none, or all members of its group."""
+        objects, row.shared = row.shared, ()
+        group = objects[0].group
+        changed = self._is_changed(group, objects)
+        self._note_kinds(objects, changed=changed)
+        for shared in objects:
+            shared.ended += 1
+        if group.gave_up or not (changed or group.held):
+            self._leave(objects)
+            return [row]
+        group.held.append(row)
+        row.held = True
+        self._holding[id(group)] = group
+        self._leave(objects)
+        if not group.open:
+            return self._release(group)
+        if len(group.held) + group.open > LARGEST_GROUP:
+            return self._give_up(group)
+        return []
+
+    def leaves(self, objects: tuple[SharedObject, ...]) -> list[Row]:
+        """A request was known already, and is no member. Returns the rows to be finished now."""
+        if not objects:
+            return []
+        group = objects[0].group
+        self._leave(objects)
+        return [] if group.open else self._release(group)
+
+    def release_all(self) -> list[Row]:
+        """No request is left anywhere: what is held is finished."""
+        return [row for group in list(self._holding.values()) for row in self._release(group)]
+
+    def _leave(self, objects: Iterable[SharedObject]) -> None:
+        for shared in objects:
+            shared.open -= 1
+            if shared.open <= 0 and not shared.group.held:
+                self._forget(shared)
+
+    def _release(self, group: Group) -> list[Row]:
+        """All held members of a group, which is over."""
+        for shared in group.objects:
+            if shared.open <= 0:
+                self._forget(shared)
+        self._holding.pop(id(group), None)
+        rows, group.held = group.held, []
+        group.from_memory.clear()
+        return rows
+
+    def _give_up(self, group: Group) -> list[Row]:
+        """A group is too large to be one piece of work. What runs from memory gets an anchor."""
+        group.gave_up = True
+        logger.warning(
+            "More than %d requests share a value that their callbacks change (%s of %s). In this "
+            "run they go on sharing it. If the process dies, those that are left then begin with "
+            "the value as it was when they were yielded: see docs/lineage.md",
+            LARGEST_GROUP,
+            group.objects[0].kind[1],
+            group.objects[0].kind[0] or "parse",
+        )
+        for member, parent in group.from_memory:
+            if not member.ended:
+                member.anchor = parent
+                parent.open_below += 1
+        return self._release(group)
+
+    def _note_kinds(self, objects: Iterable[SharedObject], *, changed: bool) -> None:
+        if not self._fleet:
+            return
+        for shared in objects:
+            if changed and len(self._changed) < KINDS:
+                self._changed.add(shared.kind)
+            elif shared.kind in self._unchanged or len(self._unchanged) < KINDS:
+                self._unchanged[shared.kind] = self._unchanged.get(shared.kind, 0) + 1
+
+    # ---- groups
+
+    def _is_changed(self, group: Group, objects: Iterable[SharedObject]) -> bool:
+        """Whether a callback has changed what it was given, or another member of the group did."""
+        if group.gave_up:
+            return False
+        return bool(group.held) or any(
+            self._codec.state_text(shared.value) != shared.base for shared in objects
+        )
+
+    def _merge(self, one: SharedObject, other: SharedObject) -> None:
+        kept, gone = one.group, other.group
+        if kept is gone:
+            return
+        kept.objects += gone.objects
+        kept.held += gone.held
+        kept.from_memory += gone.from_memory
+        kept.gave_up |= gone.gave_up
+        for shared in gone.objects:
+            shared.group = kept
+        self._holding.pop(id(gone), None)
+        if kept.held:
+            self._holding[id(kept)] = kept
+
+    def _forget(self, shared: SharedObject) -> None:
+        self._by_id.pop(id(shared.value), None)
+        if self._by_name.get(shared.name) is shared:
+            del self._by_name[shared.name]
+
+    def _sweep(self, most: int) -> None:
+        """Look at some objects, and forget those that a copy can replace."""
+        for _ in range(min(most, len(self._by_name))):
+            name = next(iter(self._by_name))
+            shared = self._by_name.pop(name)
+            if self._is_replaceable(shared):
+                self._forget(shared)
+            else:
+                self._by_name[name] = shared
+
+    def _is_replaceable(self, shared: SharedObject) -> bool:
+        group = shared.group
+        return (
+            len(group.objects) == 1
+            and not group.held
+            and (not shared.watched or not shared.ended or shared.open <= 1)
+            and not self._values.is_held_elsewhere(shared.value, 1)
+            and self._codec.state_text(shared.value) == shared.base
+        )
+
+
+def _key_of(path: Path) -> str:
+    return str(path[1]) if path else "what its callback brings with it"
+
+
+def _others(group: Group, own: Sequence[SharedObject]) -> bool:
+    """Whether a group has open members beside the one that carries ``own``."""
+    return any(shared.open > (shared in own) for shared in group.objects)
+
+
+def _watched(carried: Iterable[tuple[Path, SharedObject]]) -> tuple[SharedObject, ...]:
+    """The objects whose changes count, each once."""
+    return tuple({id(shared): shared for _, shared in carried if shared.watched}.values())

@@ -1,0 +1,193 @@
+"""Groups of requests that share a value, without a crawl."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from scrapy import Request, Spider
+
+from scrapy_resume.codec import Codec
+from scrapy_resume.frontier.row import Row
+from scrapy_resume.tracking import sharing as module
+from scrapy_resume.tracking.shared_objects import Planned
+from scrapy_resume.tracking.sharing import Sharing
+
+
+class Shop(Spider):
+    name = "shop"
+
+    def parse(self, response: Any, **kwargs: Any) -> None: ...
+
+
+@pytest.fixture
+def codec() -> Codec:
+    return Codec(Shop())
+
+
+def new_sharing(codec: Codec, run: int = 1, *, fleet: bool = False) -> Sharing:
+    return Sharing(run, codec, Shop(), fleet=fleet)
+
+
+def requests(value: Any, count: int) -> list[Request]:
+    return [Request(f"http://a.test/{n}", cb_kwargs={"item": value}) for n in range(count)]
+
+
+def parent(number: int = 99) -> Row:
+    row = Row(number, b"p" * 20, recorded=True)
+    row.in_engine = True
+    return row
+
+
+def planned(sharing: Sharing, made: list[Request], by: Row | None = None) -> list[Planned]:
+    return sharing.plan(by or parent(), [SimpleNamespace(request=r) for r in made], ended=True)
+
+
+def members(plans: list[Planned]) -> list[Row]:
+    rows = []
+    for number, plan in enumerate(plans):
+        row = Row(number + 1, bytes(20), recorded=True)
+        row.shared = plan.objects
+        rows.append(row)
+    return rows
+
+
+def ids(rows: list[Row]) -> list[int]:
+    return [row.id for row in rows]
+
+
+def payloads(sharing: Sharing, codec: Codec, plans: list[Planned]) -> list[str]:
+    by = parent()
+    return [codec.encode_request(p.arrival.request, sharing.refs(p, by)) for p in plans]
+
+
+def restored(sharing: Sharing, codec: Codec, payload: str, number: int = 1) -> tuple[Row, Request]:
+    row = Row(number, bytes(20), recorded=True)
+    row.payload = payload
+    request = codec.decode_request("http://a.test/", payload)
+    sharing.attach(row, request)
+    return row, request
+
+
+def test_members_of_an_unchanged_value_are_finished_one_by_one(codec: Codec) -> None:
+    sharing = new_sharing(codec)
+    rows = members(planned(sharing, requests({"a": 1}, 3)))
+    assert [ids(sharing.finishing(row)) for row in rows] == [[1], [2], [3]]
+
+
+def test_members_are_finished_together_once_one_has_changed_it(codec: Codec) -> None:
+    sharing, item = new_sharing(codec), {"parts": [0]}
+    rows = members(planned(sharing, requests(item, 4)))
+    assert ids(sharing.finishing(rows[0])) == [1]
+    item["parts"].append(1)
+    assert [ids(sharing.finishing(row)) for row in rows[1:]] == [[], [], [2, 3, 4]]
+    assert not rows[0].held
+
+
+def test_what_a_member_yields_with_a_changed_value_runs_from_memory(codec: Codec) -> None:
+    sharing, item = new_sharing(codec), {"parts": [0]}
+    rows = members(planned(sharing, requests(item, 2)))
+    item["parts"].append(1)
+    (below,) = planned(sharing, requests(item, 1), rows[0])
+    assert below.group is not None
+    child = Row(9, bytes(20), recorded=False)
+    sharing.runs_from_memory(child, below, rows[0])
+    found = [ids(sharing.finishing(row)) for row in (*rows, child)]
+    assert found == [[], [], [1, 2, 9]]
+
+
+def test_the_last_member_hands_a_changed_value_on_and_all_are_finished(codec: Codec) -> None:
+    sharing, item = new_sharing(codec), {"parts": [0]}
+    rows = members(planned(sharing, requests(item, 2)))
+    item["parts"].append(1)
+    assert sharing.finishing(rows[0]) == []
+    (below,) = planned(sharing, requests(item, 1), rows[1])
+    assert below.group is None
+    assert ids(sharing.finishing(rows[1])) == [1, 2]
+
+
+def test_a_value_of_one_request_alone_is_no_shared_one(codec: Codec) -> None:
+    sharing = new_sharing(codec)
+    made = [Request("http://a.test/", cb_kwargs={"item": {"a": []}}, meta={"proxy": []})]
+    assert [plan.carried for plan in planned(sharing, made)] == [[]]
+
+
+def test_two_values_with_a_common_member_are_one_group(codec: Codec) -> None:
+    sharing, one, other = new_sharing(codec), {"a": 1}, {"b": 1}
+    made = [
+        Request("http://a.test/1", cb_kwargs={"x": one}),
+        Request("http://a.test/2", cb_kwargs={"x": one, "y": other}),
+        Request("http://a.test/3", meta={"y": other}),
+    ]
+    rows = members(planned(sharing, made))
+    one["a"] = 2
+    found = [ids(sharing.finishing(row)) for row in rows]
+    assert found == [[], [], [1, 2, 3]]
+
+
+@pytest.mark.parametrize("run", [1, 2])
+def test_what_comes_back_from_the_store_gets_the_object_of_the_others(
+    codec: Codec, run: int
+) -> None:
+    """In the same run, and in a later one, in which the first one brings it."""
+    sharing, item = new_sharing(codec), {"parts": [0]}
+    texts = payloads(sharing, codec, planned(sharing, requests(item, 3)))
+    if run == 2:
+        sharing = new_sharing(codec, run)
+    found = [restored(sharing, codec, text, n) for n, text in enumerate(texts)]
+    shared = {id(request.cb_kwargs["item"]) for _, request in found}
+    assert shared == ({id(item)} if run == 1 else {id(found[0][1].cb_kwargs["item"])})
+    found[0][1].cb_kwargs["item"]["parts"].append(1)
+    assert [ids(sharing.finishing(row)) for row, _ in found] == [[], [], [0, 1, 2]]
+
+
+def test_values_are_put_in_their_place_whatever_is_around_it(codec: Codec) -> None:
+    shared = [1]
+    around = {"t": (1, shared), "d": {"x": [shared]}, "n": SimpleNamespace(of=shared)}
+    sharing = new_sharing(codec)
+    made = [Request("http://a.test/", meta=dict(around)), *requests(shared, 1)]
+    plans = planned(sharing, made)
+    text = payloads(sharing, codec, plans)[0]
+    _, request = restored(sharing, codec, text)
+    assert request.meta["t"][1] is shared
+    assert request.meta["d"]["x"][0] is shared
+    assert request.meta["n"].of is shared
+
+
+def test_objects_that_only_the_store_has_are_forgotten(codec: Codec) -> None:
+    """Memory does not grow with the requests that carry a value of their own."""
+    sharing = new_sharing(codec)
+    for _ in range(300):
+        value = {"a": [1]}
+        planned(sharing, requests(value, 2))
+    assert len(sharing._by_name) < 10
+
+
+def test_a_group_that_is_too_large_is_given_up_with_a_warning(
+    codec: Codec, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "LARGEST_GROUP", 3)
+    sharing, item = new_sharing(codec), {"parts": [0]}
+    rows = members(planned(sharing, requests(item, 3)))
+    item["parts"].append(1)
+    (below,) = planned(sharing, requests(item, 1), rows[0])
+    child = Row(9, bytes(20), recorded=False)
+    sharing.runs_from_memory(child, below, rows[0])
+    assert ids(sharing.finishing(rows[0])) == [1]
+    assert child.anchor is rows[0]
+    assert rows[0].open_below == 1
+    assert "More than 3 requests share a value" in caplog.text
+    assert ids(sharing.finishing(rows[1])) == [2]
+
+
+def test_of_a_fleet_those_that_may_change_a_value_stay_with_their_worker(codec: Codec) -> None:
+    sharing = new_sharing(codec, fleet=True)
+    for _ in range(module.UNCHANGED_ENOUGH // 2):
+        fixed = {"a": 1}
+        plans = planned(sharing, requests(fixed, 2))
+        assert all(plan.from_memory for plan in plans)
+        for row in members(plans):
+            sharing.finishing(row)
+    fixed = {"a": 1}
+    assert not any(plan.from_memory for plan in planned(sharing, requests(fixed, 2)))
