@@ -126,6 +126,8 @@ class BatchSync:
             if self._tracker.frozen:
                 continue
             if known and request is not None:
+                if arrival.id in answer.renamed:
+                    admissions.log.renamed(request)
                 admissions.found_duplicate(arrival, request)
             if skipped:
                 self._skip(request, row)

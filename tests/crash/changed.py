@@ -109,8 +109,10 @@ class Trial:
         log = place.next_log()
         code = place.path / f"code-{log.stem}"
         write_project(code, self.plan.world, version)
-        feeds = {str(place.path / name): {"format": name.rpartition(".")[2]} for name in feeds_of(version, plain)}
-        settings = {"FEEDS": json.dumps(feeds), **version.settings, **given.settings, **(more or {})}
+        names = ("out.jsonl",) if plain else version.feeds
+        feeds = {str(place.path / name): {"format": name.rpartition(".")[2]} for name in names}
+        settings = {"FEEDS": json.dumps(feeds), **version.settings, **given.settings}
+        settings.update(more or {})
         if not plain:
             settings["RESUME_STORE"] = place.location
         words = ["crawl_with_object" if self.plan.world.has_object else "crawl", "changing"]
@@ -203,7 +205,8 @@ class Trial:
             yield f"{violations}"
         stored = Counter(canonical(item) for item in found)
         for name in self.versions[-1].feeds:
-            difference = compare(stored, Counter(map(canonical, feed_items(self.place.path / name))))
+            written = Counter(map(canonical, feed_items(self.place.path / name)))
+            difference = compare(stored, written)
             if difference.lost or difference.twice:
                 yield f"{name}: {difference}"
 
@@ -219,6 +222,7 @@ class Trial:
         self, where: str, whole: list[dict[str, Any]], found: list[dict[str, Any]]
     ) -> Iterator[str]:
         """A city that is not in the last list may be missing, but not a part of it."""
+        lost, twice = [], []
         for city in (None, *range(CITIES)):
             expected, got = (
                 Counter(canonical(item) for item in items if item.get("city") == city)
@@ -227,12 +231,10 @@ class Trial:
             if city is not None and city not in self.versions[-1].cities and not got:
                 continue
             difference = compare(expected, got)
-            if difference.lost or difference.twice:
-                yield f"{where}, city {city}: {difference}"
-
-
-def feeds_of(version: Version, plain: bool) -> tuple[str, ...]:
-    return ("out.jsonl",) if plain else version.feeds
+            lost += sorted(difference.lost.elements())
+            twice += sorted(difference.twice.elements())
+        if lost or twice:
+            yield f"{where}: lost {len(lost)} {lost[:8]}, twice {len(twice)} {twice[:8]}"
 
 
 def feed_items(path: Path) -> list[dict[str, Any]]:
