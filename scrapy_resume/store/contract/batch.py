@@ -158,6 +158,9 @@ class Leasing:
     wishes: list[Wish] = field(default_factory=list)
     suspect_wish: bool = False
     """Lease one suspect, to run alone."""
+    refused: list[int] = field(default_factory=list)
+    """Rows that this run does not lease again, because it lacks code that they name: other workers
+    may have it. Where there can be none, nothing is refused."""
 
 
 @dataclass(slots=True, kw_only=True)
