@@ -58,9 +58,11 @@ class Plan:
     kinds: tuple[str, ...]
     puts_back: bool
     """If requests are held in the end, the names are put back; otherwise RESUME_RENAMED is set."""
+    on_the_way: Interruption
+    """What interrupts the run that follows this advice."""
 
     def described(self) -> str:
-        lines = [str(self.world), f"puts names back: {self.puts_back}"]
+        lines = [str(self.world), f"puts names back: {self.puts_back}, {self.on_the_way}"]
         for (version, _), kind in zip(self.runs, self.kinds, strict=True):
             lines.append(f"{kind}: {version}")
         return "\n".join(lines)
@@ -78,7 +80,12 @@ def drawn_plan(seed: int) -> Plan:
         runs.append((version, given))
         version = next_version(chance, version)
     runs.append((version, Interruption()))
-    return Plan(world, tuple(runs), (*kinds, "none"), puts_back=chance.random() < 0.4)
+    puts_back = chance.random() < 0.4
+    last = chance.choice(["hits" if len(kinds) < MOST_KILLS else "term", "none"])
+    on_the_way = Interruption()
+    if last != "none":
+        on_the_way = interruption(chance, last, hits=20, seconds=1.0)
+    return Plan(world, tuple(runs), (*kinds, "none"), puts_back, on_the_way)
 
 
 class Trial:
@@ -92,6 +99,8 @@ class Trial:
         self.folder = folder
         self.versions: list[Version] = []
         """Those that have run."""
+        self.held: set[str] = set()
+        """Names that the last run before the advice lacked."""
         self.latency = random.Random(f"site {seed}").choice([0.0, 0.005, 0.02])
 
     # ---- runs
@@ -151,7 +160,10 @@ class Trial:
             if complaint:
                 yield f"{complaint}: {run.tail()}"
                 return
-            run = self.follow_advice(self.versions[-1])
+            last = self.versions[-1]
+            run = self.follow_advice(last, self.plan.on_the_way)
+            if not self.is_completed() and self.plan.on_the_way.kill is not None:
+                run = self.follow_advice(last)
             if not self.is_completed():
                 yield f"the advice does not help: {run.tail()}"
                 return
@@ -167,6 +179,7 @@ class Trial:
         """What a job that is not completed should have said, and has not."""
         (job,) = self.jobs()
         document = job_store(self.place).job(job["job"])
+        self.held = {row["name"] for row in document["held"]}
         if run.exit_code != 1 or document["status"] != "paused":
             return f"{document['status']}, and the exit code is {run.exit_code}"
         unwritten = [line for line in run.text.splitlines() if "cannot be written" in line]
@@ -184,13 +197,13 @@ class Trial:
                 return f"no error tells what to do about {name}"
         return ""
 
-    def follow_advice(self, last: Version) -> Run:
+    def follow_advice(self, last: Version, given: Interruption | None = None) -> Run:
         """Put the names back that the first version had, or say what they are now."""
         version = replace(last, mapped=True)
         if self.plan.puts_back:
             first = self.versions[0]
             version = replace(version, names=first.names, models=first.models)
-        return self.run_changed(version)
+        return self.run_changed(version, given)
 
     def judged(self, run: Run) -> Iterator[str]:
         jobs = [(row["job"], row["number"]) for row in self.jobs()]
