@@ -26,7 +26,7 @@ CLASS: Final = "class"
 has its bare name."""
 
 MOST_NAMES: Final = 2_000
-"""Names that are recorded at most: those of the spider first."""
+"""Names of one version that are recorded at most: those of the spider first."""
 
 MOST_VERSIONS: Final = 50
 """Versions of the code that are told apart; the oldest ones count as one."""
@@ -39,8 +39,11 @@ class NameHistory:
     """The names of this run's code, and those of earlier runs."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        """``names``: those of this run's code."""
-        self._present = frozenset(names)
+        """``names``: those of this run's code, the most important ones first."""
+        present = list(names)
+        self._all_present = frozenset(present)
+        self._present = dict.fromkeys(present[:MOST_NAMES])
+        """Those that are recorded, in order."""
         self._versions = 0
         self._seen: dict[str, int] = {}
         """Name → one bit for each version of the code that had it."""
@@ -62,13 +65,15 @@ class NameHistory:
         self._add_present()
 
     def record(self) -> dict[str, Any]:
-        """The JSON that the next run recalls."""
-        return {"versions": self._versions, "seen": self._seen}
+        """The JSON that the next run recalls: the latest names first."""
+        first = [*self._present, *(name for name in self._seen if name not in self._present)]
+        seen = {name: self._seen[name] for name in first[: 2 * MOST_NAMES]}
+        return {"versions": self._versions, "seen": seen}
 
     def _add_present(self) -> None:
         for version in range(self._versions):
             had = {name for name, bits in self._seen.items() if bits >> version & 1}
-            if had == self._present:
+            if had == self._present.keys():
                 return
         if self._versions == MOST_VERSIONS:
             self._seen = {name: (bits >> 1) | (bits & 1) for name, bits in self._seen.items()}
@@ -87,8 +92,15 @@ class NameHistory:
         bits, kind = self._seen.get(name, 0), name.partition(":")[0] if ":" in name else ""
         for other, others in self._seen.items():
             same_kind = other.startswith(f"{kind}:") if kind else ":" not in other
-            if same_kind and other not in self._present and not bits & others:
+            if same_kind and not bits & others and not self._is_there(other):
                 yield other
+
+    def _is_there(self, name: str) -> bool:
+        """Whether the code has a name, if only in a module that was loaded since."""
+        if name in self._all_present:
+            return True
+        module, _, qualname = _path(name).partition(":")
+        return module in sys.modules and qualname in vars(sys.modules[module])
 
 
 class OtherNames:
@@ -149,4 +161,4 @@ def present_names(spider: Spider, methods: Iterable[str], trust: Trust) -> Colle
         if isinstance(found, type | FunctionType) and found.__module__ == module
     )
     names = dict.fromkeys(name for name in methods if not name.startswith("__"))
-    return list(islice(dict.fromkeys([*names, *functions]), MOST_NAMES))
+    return list(dict.fromkeys([*names, *functions]))

@@ -9,7 +9,7 @@ import pytest
 from scrapy import Request, Spider
 
 from scrapy_resume.codec import Codec
-from scrapy_resume.codec.name_history import MOST_VERSIONS, NameHistory, OtherNames
+from scrapy_resume.codec.name_history import MOST_NAMES, MOST_VERSIONS, NameHistory, OtherNames
 
 
 def after(*versions: str, renames: dict[str, str] | None = None) -> OtherNames:
@@ -31,7 +31,7 @@ def test_a_name_may_be_any_that_is_gone_and_was_never_beside_it() -> None:
 
 def test_a_name_that_is_put_back_may_be_what_stood_for_it_meanwhile() -> None:
     assert after("a", "b", "a").of("a") == ["a", "b"]
-    assert after("a", "b", "c").of("c") == ["c", "a", "b"]
+    assert after("a", "b", "c").of("c") == ["c", "b", "a"]
 
 
 def test_what_the_setting_maps_is_known_by_its_first_name_and_by_all_others() -> None:
@@ -54,6 +54,21 @@ def test_as_many_versions_are_told_apart_as_there_is_room_for() -> None:
     names = after(*versions).of(versions[-1])
     assert len(names) == 9
     assert versions[-1] not in names[1:]
+
+
+def test_of_too_many_names_none_that_is_there_counts_as_gone() -> None:
+    many = [f"function:m:f{number}" for number in range(MOST_NAMES + 10)]
+    history = NameHistory(many)
+    later = NameHistory(["parse", *many[10:], *many[:10], "function:n:new"])
+    later.recall(json.loads(json.dumps(history.record())))
+    assert OtherNames({}, later).of("function:n:new") == ["function:n:new"]
+    assert len(later.record()["seen"]) <= 2 * MOST_NAMES
+
+
+def test_a_function_of_a_module_that_is_loaded_later_is_not_gone() -> None:
+    history = NameHistory(["parse"])
+    history.recall({"versions": 1, "seen": {"function:json:loads": 1, "function:json:gone": 1}})
+    assert OtherNames({}, history).of("function:m:f") == ["function:m:f", "function:json:gone"]
 
 
 @pytest.mark.parametrize("record", [None, [], {"versions": "1"}, {"versions": 1, "seen": 3}])
