@@ -202,11 +202,12 @@ class ResumeExtension:
         if run.start_failed and reason == "finished":
             # Scrapy before 2.19 closes the spider as finished after start() raised.
             reason = "start_error"
-        if run.tracker.held and (reason == "finished" or run.parts.engine.closes_by_itself):
+        if run.tracker.lacks_code and (reason == "finished" or run.parts.engine.closes_by_itself):
             reason = HELD_REASON
         new_status = await run.shutdown.close(reason, final)
         self._feeds_failed = not final.feeds_delivered
-        run.tracker.held.log(str(run.session.job))
+        if run.tracker.lacks_code:
+            run.tracker.held.log(str(run.session.job))
         self._log.log_end(new_status, reason)
 
     def engine_stopped(self) -> None:
@@ -215,7 +216,7 @@ class ResumeExtension:
         run = self.run
         run.shutdown.crawl_ended()
         lost = run.parts.items.not_recordable
-        if run.shutdown.failure is not None or self._feeds_failed or run.tracker.held or lost:
+        if run.shutdown.failure is not None or self._feeds_failed or run.tracker.lacks_code or lost:
             # Scrapy's commands exit with code 1 if the crawler has no spider.
             self._crawler.spider = None
 

@@ -20,6 +20,7 @@ from scrapy import Spider
 from scrapy.http.request import NO_CALLBACK
 
 from scrapy_resume.codec.import_paths import path_of
+from scrapy_resume.codec.name_history import present_names
 from scrapy_resume.codec.renames import checked_renames, dotted, near_names, remedy
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.errors import CallbackMissingError, ConfigurationError, UntrustedNameError
@@ -134,14 +135,11 @@ class Callables:
             return name
         return f"{form}:{present}" if ":" in present else present
 
-    def first_name(self, name: str) -> str:
-        """The name that a callable had before it was renamed, by RESUME_RENAMED: what is known by
-        its callback is known by that name."""
-        for old, present in self._trust.renames.items():
-            if present == name or name.partition(":")[2] == present != "":
-                module, _, last = old.rpartition(".")
-                return f"function:{module}:{last}" if module else old
-        return name
+    def present_names(self) -> Collection[str]:
+        """The names that the code has now, as far as they are recorded."""
+        if self._spider is None:
+            return ()
+        return present_names(self._spider, _methods(self._spider), self._trust)
 
     def _alias(self, function: Callable[..., Any]) -> str | None:
         if self._spider is None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scrapy import Request
 
 from scrapy_resume.codec.callables import Callables
-from scrapy_resume.codec.distinction import differing_fields, state_text, telling_text
+from scrapy_resume.codec.distinction import differing_fields, state_text, telling_texts
 from scrapy_resume.codec.json_text import TAG_MARK, dumps, loads, plain_text, refuse_long
+from scrapy_resume.codec.name_history import NameHistory, OtherNames
 from scrapy_resume.codec.registered_codecs import registered_types
 from scrapy_resume.codec.requests import check_layout, request_from_text, request_text
 from scrapy_resume.codec.rules import CrawlRules
@@ -62,6 +63,9 @@ class Codec:
         callables = Callables(spider, trust)
         if renamed:
             callables.rename(renamed)
+        self.name_history = NameHistory(callables.present_names())
+        """Recalls, when a job is resumed, the names that its earlier runs had."""
+        self._other_names = OtherNames(trust.renames, self.name_history)
         self._requests = ValueWriter(Callables(spider, trust, other), registered, trust, other)
         self._values = ValueWriter(callables, registered, trust)
         # What a crawl gives must not depend on who may name it.
@@ -113,10 +117,11 @@ class Codec:
         """What a payload says of values that other requests share. Raises StoreDamagedError."""
         return refs_of(payload)
 
-    def telling_text(self, request: Request) -> bytes:
+    def telling_texts(self, request: Request) -> list[bytes]:
         """What tells the request apart from others with its fingerprint, as canonical bytes; empty:
-        nothing does. Of what cannot be serialized only the type counts."""
-        return telling_text(self._requests, request)
+        nothing does. Of what cannot be serialized only the type counts. After the first text those
+        that it may be known by since code was renamed."""
+        return telling_texts(self._requests, request, self._other_names)
 
     @staticmethod
     def differing_fields(payload: str, other: str) -> list[str]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 import sys
 from importlib import import_module
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.codec.import_paths import own_path
@@ -172,11 +172,12 @@ class Trust:
         modules that are loaded, and similar ones in its own."""
         module, _, qualname = path.partition(":")
         name = qualname.rpartition(".")[2]
-        loaded = [
-            (other, vars(found)) for other, found in sys.modules.items() if self.covers(other)
-        ]
+        loaded = [(other, found) for other, found in sys.modules.items() if self.covers(other)]
         moved = [
-            f"{other}.{name}" for other, has in loaded if self._is_own_of(other, has.get(name))
+            f"{other}.{place}"
+            for other, found in loaded
+            for place in dict.fromkeys((qualname, name))
+            if self._is_own_of(other, _static_member(found, place))
         ]
         own = vars(sys.modules[module]) if module in sys.modules else {}
         similar = near_names(name, [n for n, v in own.items() if self._is_own_of(module, v)])
@@ -229,6 +230,14 @@ def _first_attribute(module: str, name: str) -> Any:
 def _first_own_attribute(module: str, name: str) -> Any:
     """An attribute of a loaded module, found without a call of the module's code."""
     return object.__getattribute__(sys.modules[module], "__dict__")[name]
+
+
+def _static_member(module: ModuleType, qualname: str) -> Any:
+    """What a module has at a path, found without a call of code; ``None``: nothing."""
+    found: Any = module
+    for name in qualname.split("."):
+        found = vars(found).get(name) if isinstance(found, type | ModuleType) else None
+    return found
 
 
 def _member(kind: type, name: str) -> Any:

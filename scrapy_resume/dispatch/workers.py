@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.dispatch.dispatcher import Dispatcher
     from scrapy_resume.frontier.lease_buffer import LeaseBuffer
+    from scrapy_resume.frontier.row import Row
     from scrapy_resume.ports.clock import Clock, Timer, Waiter
     from scrapy_resume.ports.engine import Engine
     from scrapy_resume.store.contract import Batch, Committed, Session
@@ -211,6 +212,15 @@ class Workers:
         if self._shared_slots is not None:
             return self._shared_slots.poll_seconds(POLL_SECONDS)
         return POLL_SECONDS
+
+    def refuse(self, row: Row) -> None:
+        """Give a leased row back at once, and do not lease it again: this worker lacks code that it
+        names, another one may have it."""
+        self._dispatcher.releasing += 1
+        batch = self._committer.begin_entry()
+        batch.releases.append(Release(row.id, row.attempts))
+        batch.leasing.refused.append(row.id)
+        self._committer.send_soon()
 
     def listen(self) -> None:
         """Hear of workers that have too little to do, if this one holds requests, some of which it

@@ -20,7 +20,7 @@ from scrapy_resume.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from scrapy import Request
 
@@ -61,23 +61,24 @@ class DupeFilter:
         return page if page == identity or not request.dont_filter else None
 
     def of_unfiltered(
-        self, parent: Row | None, distinction: bytes, *, every_run: bool
-    ) -> tuple[bytes, bool]:
-        """(identity, whether the store counts equal ones) of a request with ``dont_filter``.
+        self, parent: Row | None, distinctions: Sequence[bytes], *, every_run: bool
+    ) -> tuple[list[bytes], bool]:
+        """(identities, whether the store counts equal ones) of a request with ``dont_filter``: its
+        own, then others by which it may be known too.
 
-        ``parent``: the row that yielded it; ``None``: unknown. ``distinction``: what is equal for
-        requests that only their order tells apart.
+        ``parent``: the row that yielded it; ``None``: unknown. ``distinctions``: what is equal for
+        requests that only their order tells apart, for each identity.
         """
         if parent is None:
             # No replay yields it again, so each one is a new request.
-            return os.urandom(20), False
+            return [os.urandom(20)], False
         if every_run:
-            base, occurrence = parent.next_occurrence(distinction, b"every run")
-            return self.in_this_run(occurrence_identity(base, occurrence)), False
+            base, occurrence = parent.next_occurrence(distinctions[0], b"every run")
+            return [self.in_this_run(occurrence_identity(base, occurrence))], False
         if parent.id == START or parent.kind is Kind.start_item:
             # The store counts equal items of start(), and the equal requests of these, too.
-            return child_identity(parent.key, distinction), True
-        return occurrence_identity(*parent.next_occurrence(distinction)), False
+            return [child_identity(parent.key, one) for one in distinctions], True
+        return [occurrence_identity(*parent.next_occurrence(one)) for one in distinctions], False
 
     def has(self, identity: bytes, *, skippable: bool = False) -> bool:
         """Whether an identity is known here. ``skippable``: a delta crawl may skip the request, so

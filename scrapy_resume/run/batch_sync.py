@@ -127,6 +127,8 @@ class BatchSync:
             if self._tracker.frozen:
                 continue
             if known and request is not None:
+                if arrival.id in answer.renamed:
+                    admissions.log.renamed(request)
                 admissions.found_duplicate(arrival, request)
             if shared and (known or skipped):
                 self._tracker.finish_together(admissions.sharing.leaves(shared))

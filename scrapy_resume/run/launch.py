@@ -47,7 +47,8 @@ selects it itself."""
 
 _SECRET_NAME: Final = re.compile(
     r"(?i)(^|[_\W])(pass|passwd|password|passphrase|pwd|secret|token|credentials?)([_\W]|$)"
-    r"|password|secret|api_?key|access_?key|private_?key"
+    r"|password|secret|api_?key|access_?key|private_?key|session_?(id|key)"
+    r"|(^|[_\W])(cookies?|auth|authorization|bearer|jwt)$"  # not COOKIES_ENABLED
 )
 _SECRET_VALUE: Final = re.compile(r"://[^/@\s\"]*:[^/@\s\"]*@|(?i:password=)")
 

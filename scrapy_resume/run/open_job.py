@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from scrapy_resume.codec.name_history import NameHistory
 from scrapy_resume.errors import (
     ConfigurationError,
     JobCompletedError,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 
+NAMES: Final = "names"
+"""Where the names that the code of its runs had are kept, in the launch of a job."""
+
 END_OWED_SECONDS: Final = 3_600.0
 """So long after a job was completed a start counts as another try of the crawl that completed it,
 if that one's process has died before its end."""
@@ -52,20 +56,24 @@ class Candidate:
     settings: ResumeSettings
     launch: Mapping[str, object] = field(default_factory=dict)
     """How it was started, see ``launch``."""
+    names: NameHistory = field(default_factory=NameHistory)
+    """Those of its code."""
     slot_delay_seconds: float = 0.0
     """The longest delay between two requests of a download slot."""
 
     extends: bool = False
     """What ``start()`` yields is fetched again, in this job."""
 
-    def opening(self, input_hashes: Mapping[str, str]) -> Opening:
-        """The description of the run for the store."""
+    def opening(self, input_hashes: Mapping[str, str], latest: JobSummary | None = None) -> Opening:
+        """The description of the run for the store. ``latest``: the job that it resumes."""
         settings = self.settings
+        if latest is not None:
+            self.names.recall((latest.launch or {}).get(NAMES))
         return Opening(
             spider=self.spider,
             worker=worker_name(),
             arguments=masked(self.arguments),
-            launch=dict(self.launch),
+            launch={**self.launch, NAMES: self.names.record()} if self.launch else {},
             metadata=dict(settings.metadata),
             input_hashes=dict(input_hashes),
             crash_limit=settings.crash_limit,
@@ -123,7 +131,7 @@ def _opened(store: Store, candidate: Candidate) -> JobStore:
         if renews or _inputs_changed(candidate, latest, hashes):
             _cancel(store, candidate, latest)
             return _begin(store, candidate, latest, hashes)
-        return store.resume(latest.key, candidate.opening(hashes))
+        return store.resume(latest.key, candidate.opening(hashes, latest))
 
 
 def _renews(mode: str, latest: JobSummary | None) -> bool:
@@ -149,7 +157,7 @@ def _extend(store: Store, candidate: Candidate, latest: JobSummary) -> JobStore:
         _cancel(store, candidate, latest)
         return _begin(store, candidate, latest, hashes)
     logger.info("%s is extended: what start() yields is fetched again", latest.key)
-    return store.resume(latest.key, candidate.opening(hashes))
+    return store.resume(latest.key, candidate.opening(hashes, latest))
 
 
 def _retry_failed(store: Store, candidate: Candidate, latest: JobSummary | None) -> JobStore:
@@ -174,7 +182,7 @@ def _retry_failed(store: Store, candidate: Candidate, latest: JobSummary | None)
         count,
         latest.key,
     )
-    return store.resume(latest.key, candidate.opening(hashes))
+    return store.resume(latest.key, candidate.opening(hashes, latest))
 
 
 def _refuse_if_nothing_to_do(candidate: Candidate, latest: JobSummary | None) -> None:

@@ -51,6 +51,7 @@ def open_run(crawler: Crawler) -> CrawlRun:
         arguments=arguments,
         settings=settings,
         launch=launch_of(crawler, arguments),
+        names=codec.name_history,
         slot_delay_seconds=longest_slot_delay(crawler.settings, spider),
     )
     job = open_job(open_location(settings.store), candidate)

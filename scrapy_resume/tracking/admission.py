@@ -44,6 +44,8 @@ from scrapy_resume.store.contract import Admission, Continuation
 from scrapy_resume.tracking.withheld import Arrival, Withheld, may_withhold
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scrapy import Request
 
     from scrapy_resume.codec import Codec
@@ -85,7 +87,7 @@ class Admissions:
         self._frontier = placement.frontier
         self._dispatcher = dispatcher
         self._committer = committer
-        self._log = log
+        self.log = log
         self.start_list = log.start_list
         self.sharing = sharing
         self.withheld = Withheld(self, sharing, codec, committer, log, clock)
@@ -111,19 +113,21 @@ class Admissions:
         fingerprint = self.dupefilter.fingerprint(request)
         ordinary = self.dupefilter.filters(request)
         skippable = self._delta and not every_run and may_be_skipped(request, parent)
-        identity = distinction = b""
+        identity, distinctions = b"", [b""]
         if ordinary:
             identity = ordinary_identity(fingerprint)
             if every_run:
                 identity = self.dupefilter.in_this_run(identity)
             if self._is_duplicate(identity, parent, skippable=skippable):
-                self._log.duplicate(request)
+                self.log.duplicate(request)
                 return False
             if form:
                 self._name_form(request, parent, identity)
         else:
-            distinction = form_of(request) if form else self._distinction(request, fingerprint)
-        arrival = Arrival(request, parent, fingerprint, identity, distinction, every_run, skippable)
+            distinctions = [form_of(request)] if form else self._distinctions(request, fingerprint)
+        arrival = Arrival(
+            request, parent, fingerprint, identity, distinctions, every_run, skippable
+        )
         if (
             parent is not None
             and not every_run
@@ -137,18 +141,19 @@ class Admissions:
         try:
             payload = self._codec.encode_request(request)
         except NotRecordableError as error:
-            self._log.memory_only(request, parent, error)
+            self.log.memory_only(request, parent, error)
             self.run_from_memory(arrival)
         else:
             self.record(arrival, payload)
         return True
 
-    def _distinction(self, request: Request, fingerprint: bytes) -> bytes:
-        """See ``model.distinction_of``."""
+    def _distinctions(self, request: Request, fingerprint: bytes) -> list[bytes]:
+        """See ``model.distinction_of``. The first one is the request's, by the others it may be
+        known too."""
         own = own_key(request)
         if own is not None:
-            return own
-        return distinction_of(fingerprint, self._codec.telling_text(request))
+            return [own]
+        return [distinction_of(fingerprint, text) for text in self._codec.telling_texts(request)]
 
     def _name_form(self, request: Request, parent: Row | None, identity: bytes) -> None:
         """Give a form that every run sends a key that does not depend on what is in it."""
@@ -176,11 +181,12 @@ class Admissions:
     def record(self, arrival: Arrival, payload: str) -> int:
         """Add an arrival to the batch. It becomes a row when the store has accepted it. Returns its
         id."""
-        request, parent, fingerprint, identity, distinction, every_run, skippable = arrival
+        request, parent, fingerprint, identity, distinctions, every_run, skippable = arrival
         known_here, counted = identity, False
+        others: list[bytes] = []
         if not identity:
-            identity, counted = self.dupefilter.of_unfiltered(
-                parent, distinction, every_run=every_run
+            (identity, *others), counted = self.dupefilter.of_unfiltered(
+                parent, distinctions, every_run=every_run
             )
         row_id = self._ids.new()
         slot = self._placement.slot_of(request)
@@ -200,6 +206,7 @@ class Admissions:
             depth=request.meta.get("depth", 0),
             lease=every_run,
             counted=counted,
+            others=others,
             every_run=every_run,
             not_before=0.0 if every_run else self._placement.not_before(request, parent),
             given_key=None if every_run else given_key(request, fingerprint, identity),
@@ -211,7 +218,7 @@ class Admissions:
             self.dupefilter.add(skipped_identity(known_here) if skippable else known_here)
         if every_run:
             self._frontier.every_run.arrived(row_id)
-        if counted and distinction != fingerprint and own_key(request) is None:
+        if counted and distinctions[0] != fingerprint and own_key(request) is None:
             self.start_list.expect(row_id, request.url, payload)
         self._frontier.expect(slot)
         self.expected[row_id] = request
@@ -221,7 +228,8 @@ class Admissions:
     def run_from_memory(self, arrival: Arrival, plan: Planned | None = None) -> None:
         """Create the row of an arrival that cannot be serialized, or that shares something with
         such a one (``plan``)."""
-        request, parent, fingerprint, identity, distinction, every_run, skippable = arrival
+        request, parent, fingerprint, identity, distinctions, every_run, skippable = arrival
+        others: list[bytes] = []
         row_id = self._ids.new()
         row = Row(row_id, identity, recorded=False)
         row.lasting_key = self.dupefilter.lasting_key(identity)
@@ -232,7 +240,10 @@ class Admissions:
         else:
             # What a request shares may differ in a replay, its identity must not.
             namespace = b"memory" if plan is None or not plan.objects else b""
-            row.identity = occurrence_identity(*parent.next_occurrence(distinction, namespace))
+            row.identity, *others = [
+                occurrence_identity(*parent.next_occurrence(distinction, namespace))
+                for distinction in distinctions
+            ]
         row.given_key = given_key(request, fingerprint, row.identity)
         row.may_be_skipped = skippable
         row.not_before = self._placement.not_before(request, parent)
@@ -250,7 +261,7 @@ class Admissions:
             row.anchor = parent
             parent.open_below += 1
         self._place(row, request)
-        self._ask(row, request, row.identity)
+        self._ask(row, request, row.identity, others)
 
     def _place(self, row: Row, request: Request) -> None:
         row.request = request
@@ -261,15 +272,17 @@ class Admissions:
         _, start, seq = self._placement.rank_of(request, row.id)
         row.rank = rank_of(row.priority, start, seq, every_run=row.every_run)
 
-    def _ask(self, row: Row, request: Request, identity: bytes) -> None:
+    def _ask(
+        self, row: Row, request: Request, identity: bytes, others: Sequence[bytes] = ()
+    ) -> None:
         """Ask the store whether an identity is known, without adding the row."""
         asked = row.id if row.id not in self.expected else self._ids.new()
         self._frontier.expect(row.slot)
         self.expected[asked] = request
         self.expected_rows[asked] = row
-        self._committer.begin_entry().arrivals.append(
-            admission_of(row, asked, identity, record=False)
-        )
+        question = admission_of(row, asked, identity, record=False)
+        question.others = others
+        self._committer.begin_entry().arrivals.append(question)
 
     def continue_row(self, row: Row, request: Request) -> bool:
         """A row continues as another request: a retry, a redirect.
@@ -284,7 +297,7 @@ class Admissions:
             if row.every_run:
                 identity = self.dupefilter.redirected_in_this_run(identity)
             if known or self.dupefilter.has(identity):
-                self._log.duplicate(request)
+                self.log.duplicate(request)
                 row.reset_outcome()
                 row.set_outcome(State.ignored, "duplicate")
                 return False
@@ -298,7 +311,7 @@ class Admissions:
             try:
                 payload = self._codec.encode_request(request, refs) if refs is not None else None
             except NotRecordableError as error:
-                self._log.memory_only(request, row, error)
+                self.log.memory_only(request, row, error)
         if payload is None:
             self._continue_from_memory(row, request, identity)
             return True
@@ -354,16 +367,16 @@ class Admissions:
         if isinstance(arrival, Admission):
             self._frontier.every_run.ended(arrival.id)
             if arrival.parent == START:
-                self._log.known_start()
+                self.log.known_start()
         if not request.dont_filter:
-            self._log.late_duplicate(request)
+            self.log.late_duplicate(request)
 
     def skipped(self, request: Request, row: Row | None) -> None:
         """The store has skipped a request, since an earlier number of the job has its items.
 
         ``row``: the row of a request that runs from memory; ``None``: it is recorded.
         """
-        self._log.skipped(request)
+        self.log.skipped(request)
         if row is not None:
             self.dupefilter.cancel_reservations(row)
             row.identity = skipped_identity(row.identity)

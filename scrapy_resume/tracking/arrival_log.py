@@ -37,6 +37,7 @@ class ArrivalLog:
         self._stats = stats
         self._drops = drops
         self._memory_only = MemoryOnlyLog(stats)
+        self._renamed = False
 
     def duplicate(self, request: Request) -> None:
         """A request is a duplicate, and the engine is told so at once: it sends the signal
@@ -47,6 +48,20 @@ class ArrivalLog:
         """The store has found a duplicate, which the engine believes to be scheduled."""
         self._drops.log_duplicate(request)
         self._drops.send_dropped(request)
+
+    def renamed(self, request: Request) -> None:
+        """A request is new by the names that it has now, and known by one that the code has no
+        more. The first one is logged."""
+        if not self._renamed:
+            self._renamed = True
+            logger.warning(
+                "%s is known by another name of its callback, or of a function or class: one that "
+                "the code has no more. It is taken for the known request, which is not fetched "
+                "again, as are others (counted in resume/renamed). What is renamed belongs into "
+                "RESUME_RENAMED",
+                request,
+            )
+        self._stats.inc_value("resume/renamed")
 
     def known_start(self) -> None:
         """``start()`` has yielded a request that an earlier run admitted."""

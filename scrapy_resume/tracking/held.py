@@ -26,8 +26,13 @@ NAMES: Final = 1_000
 _OTHERS: Final = "others"
 
 
+MOST_REFUSED: Final = 10_000
+"""Requests that are refused at most; each is named in the statements of this run that lease."""
+
+
 class HeldRequests:
     """Counts them by name. Each stays leased to this run, unsent, and is pending when it ends.
+    Where other workers may have the code, it is refused: pending at once, not leased here again.
 
     Only counts are kept, since there may be very many.
     """
@@ -36,9 +41,16 @@ class HeldRequests:
         self._stats = stats
         self._counts: Counter[str] = Counter()
         self._errors: dict[str, CallbackMissingError] = {}
+        self.refused = 0
+        """Number of those that were refused."""
 
     def __len__(self) -> int:
         return self._counts.total()
+
+    @property
+    def refuses_more(self) -> bool:
+        """Whether one more may be refused. Others stay leased to this run until it ends."""
+        return self.refused < MOST_REFUSED
 
     def add(self, url: str, error: CallbackMissingError) -> None:
         """Hold a request. The first one of each name is logged."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.errors import CallbackMissingError, ResumeError, message_of
 from scrapy_resume.frontier.row import Row, admission_of
+from scrapy_resume.frontier.slot_queue import may_leave
 from scrapy_resume.model import START, State
 from scrapy_resume.store.contract import Finish
 
@@ -139,6 +140,9 @@ class Tracker:
             self._dispatcher.not_sent(row)
             self._dispatcher.stop_waiting_for(row)
             self.held.add(row.url, error)
+            if self._workers.shared and may_leave(row) and self.held.refuses_more:
+                self.held.refused += 1
+                self._workers.refuse(row)
             return None
         except (ResumeError, ValueError, TypeError) as error:
             logger.error("%s cannot be restored: %s", row.url, error)
@@ -155,6 +159,11 @@ class Tracker:
         """A copy if the engine already holds this object: a spider may yield the same object twice,
         and a middleware may return it for several requests."""
         return request.copy() if request in self._dispatched else request
+
+    @property
+    def lacks_code(self) -> bool:
+        """Whether requests are held. Those that were refused may have been fetched by others."""
+        return bool(self.held) and self.counts.open > 0
 
     def has_pending(self) -> bool:
         """Whether requests are left to dispatch, or others may still come."""

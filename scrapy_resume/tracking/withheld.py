@@ -48,8 +48,9 @@ class Arrival(NamedTuple):
     fingerprint: bytes
     identity: bytes
     """Empty for a request with ``dont_filter``."""
-    distinction: bytes
-    """Of a request with ``dont_filter``; see ``model.distinction_of``."""
+    distinctions: Sequence[bytes]
+    """Of a request with ``dont_filter``; see ``model.distinction_of``. After the first one those by
+    which it may be known too."""
     every_run: bool
     skippable: bool
     """A delta crawl may skip it."""

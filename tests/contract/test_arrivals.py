@@ -278,3 +278,40 @@ def test_a_leased_row_that_waits_is_still_delayed_when_it_is_released(place: Pla
     run = place.resume()
     assert run.session.counts.delayed == 1
     assert run.lease() == []
+
+
+def test_what_is_new_by_its_name_may_be_known_by_another_one(place: Place) -> None:
+    run = place.begin()
+    run.admit(admission(1, "old"))
+    run.die()
+    run = place.resume()
+    others = [identity("older"), identity("old")]
+    committed = run.admit(admission(5, "new", others=others), admission(6, "fresh", others=[]))
+    assert committed.duplicates == committed.renamed == {5}
+    known = run.admit(admission(7, "fresh", others=others), admission(8, "new"))
+    assert (known.duplicates, known.renamed) == ({7}, set())
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_counted_arrivals_are_known_by_other_names_as_often_as_they_were(
+    place: Place, batches: int
+) -> None:
+    run = place.begin()
+    run.admit(*(admission(row, "old", counted=True) for row in (1, 2)))
+    run.die()
+    run = place.resume()
+    new = [admission(row, "new", counted=True, others=[identity("old")]) for row in (5, 6, 7)]
+    answers = [run.admit(*new)] if batches == 1 else [run.admit(one) for one in new]
+    assert set().union(*(answer.renamed for answer in answers)) == {5, 6}
+    assert set().union(*(answer.duplicates for answer in answers)) == {5, 6}
+    run.die()
+    again = [admission(10 + one.id, "new", counted=True, others=one.others) for one in new]
+    assert place.resume().admit(*again).duplicates == {15, 16, 17}
+
+
+def test_a_question_about_another_name_leaves_no_trace(place: Place) -> None:
+    run = place.begin()
+    run.admit(admission(1, "old"))
+    asked = admission(2, "new", others=[identity("old")], record=False)
+    assert run.admit(asked).renamed == {2}
+    assert run.admit(admission(3, "new")).duplicates == set()

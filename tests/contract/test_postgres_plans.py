@@ -107,6 +107,7 @@ VALUES: dict[str, Any] = {
     "id": 8,
     "any_owner": False,
     "passed_over": [4],
+    "refused": [4, 8],
     "free_at": 0.0,
     "states": [0, 1],
     "state": 1,
@@ -223,6 +224,15 @@ def check_by_name(connection: Any, statement: str) -> None:
 @pytest.mark.parametrize("name", " ".join(HOT).split())
 def test_every_hot_statement_finds_its_rows_by_an_index(connection: Any, name: str) -> None:
     check(connection, load_queries("postgres", "commit.sql")[name])
+
+
+@pytest.mark.parametrize(
+    "name", ["find_open_slots", "lease_requests", "lease_suspect", "count_suspects", "pending"]
+)
+def test_a_run_that_refuses_rows_finds_others_by_an_index(connection: Any, name: str) -> None:
+    statement = load_queries("postgres", "commit.sql", refused=True)[name]
+    assert "%(refused)s" in statement
+    check(connection, statement)
 
 
 @pytest.mark.parametrize("name", ["units", "units_in_state"])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from scrapy_resume.errors import JobLockedError, LeaseLostError, StoreUnavailableError
+from scrapy_resume.model import Phase
 from scrapy_resume.store.contract import (
     Batch,
     Committed,
@@ -493,3 +494,46 @@ def test_a_worker_that_stands_still_in_a_commit_is_cut_off(
     assert isinstance(failures[0], StoreUnavailableError)
     with pytest.raises(LeaseLostError):
         still.commit()
+
+
+@pytest.mark.parametrize("slots_shared", [False, True])
+def test_what_a_run_refuses_is_leased_by_others_alone(
+    shared_place: Place, slots_shared: bool
+) -> None:
+    first, second = two(shared_place, slots_shared=slots_shared)
+    first.admit(*(new(first, name) for name in "abc"))
+    answer = first.commit(wishes=[Wish(SLOT, 2)])
+    a, b = answer.leased
+    answer = first.commit(
+        releases=[Release(row.id, row.attempts) for row in (a, b)],
+        refused=[a.id, b.id],
+        wishes=[Wish(SLOT, 3)],
+    )
+    assert [row.url[-1] for row in answer.leased] == ["c"]
+    assert answer.pending == {SLOT: 0}
+    assert answer.counts.pending == 2
+    answer = first.commit(slots_given={SLOT: 0.0}, releases=[Release(answer.leased[0].id, 0)])
+    found = first.commit(slots_wanted=1, slot_share=3, rows_wanted=3)
+    assert [row.url[-1] for row in found.leased] == ["c"]
+    first.commit(finishes=[finish(found.leased[0].id)], slots_given={SLOT: 0.0})
+    assert not first.commit(slots_wanted=1, slot_share=3, rows_wanted=3).leased
+    found = second.commit(slots_wanted=1, slot_share=3, rows_wanted=3)
+    assert [row.url[-1] for row in found.leased] == ["a", "b"]
+    assert idle(first).sharing.others_at_work
+
+
+def test_a_suspect_that_a_run_refuses_is_left_to_others(shared_place: Place) -> None:
+    run = shared_place.begin(crash_limit=1)
+    sent = new(run, "a", lease=True)
+    run.admit(sent)
+    run.job.mark(sent.id, Phase.answered)
+    run.commit()
+    run.die()
+    first, second = (shared_place.resume(worker=name, crash_limit=1) for name in ("a:1", "b:2"))
+    suspect = first.commit(suspect_wish=True).suspect
+    assert suspect is not None
+    refusal = first.commit(releases=[Release(suspect.id, 0)], refused=[suspect.id])
+    assert refusal.suspects == 0
+    assert first.commit(suspect_wish=True).suspect is None
+    first.commit(slots_given={SLOT: 0.0})
+    assert second.commit(suspect_wish=True).suspect is not None

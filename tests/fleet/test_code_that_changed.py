@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ class Versions:
 
     def job(self) -> dict[str, Any]:
         return open_store(self.url).job(JOB)
+
+    def is_fetched(self) -> bool:
+        left = self.job()["requests"]
+        return not (left["pending"] or left["leased"])
 
 
 @pytest.fixture
@@ -85,3 +90,69 @@ def test_what_no_worker_knows_is_said_by_the_last_one(versions: Versions) -> Non
     assert [row["name"] for row in job["held"]] == ["parse_page"]
     assert versions.run("new", RENAMED).exit_code == 0
     assert versions.job()["status"] == "completed"
+
+
+STAYS = '''
+
+class Staying(WanderingSpider):
+    """Stays open, whatever it lacks, until a file is there."""
+
+    @classmethod
+    def from_crawler(cls, crawler, **arguments):
+        spider = super().from_crawler(crawler, **arguments)
+        crawler.signals.connect(spider.idle, signals.spider_idle)
+        return spider
+
+    def idle(self):
+        if not Path("go").exists():
+            raise DontCloseSpider
+'''
+IMPORTS = """
+from pathlib import Path
+from scrapy import signals
+from scrapy.exceptions import DontCloseSpider
+"""
+
+
+@pytest.mark.parametrize("hosts", ["shared", "exclusive"])
+def test_a_worker_gives_what_it_lacks_the_code_for_back_while_it_lives(
+    versions: Versions, hosts: str
+) -> None:
+    settings = {"RESUME_HOSTS": hosts, "RESUME_HEARTBEAT": 0.5}
+    assert versions.run("old", settings, kill=at_hits(20)).killed_at is not None
+    folder = versions.folders["new"]
+    spider = folder / "wandering.py"
+    text = spider.read_text()
+    spider.write_text(text.replace("\nfrom collections", IMPORTS + "\nfrom collections") + STAYS)
+    log = folder / "ignorant.log"
+    beside = started(versions.words(settings), site=versions.site, log=log, folder=folder)
+    try:
+        assert until(lambda: "is held" in log.read_text(), beside), log.read_text()[-2000:]
+        old = versions.folders["old"]
+        knowing = started(
+            versions.words(settings), site=versions.site, log=old / "knows.log", folder=old
+        )
+        try:
+            # The one that lacks the callback lives meanwhile.
+            assert until(lambda: versions.is_fetched(), beside), versions.job()["requests"]
+            (folder / "go").touch()
+            assert (beside.wait(60), knowing.wait(60)) == (0, 0), log.read_text()[-3000:]
+        finally:
+            end(knowing)
+    finally:
+        end(beside)
+    assert "were held" not in log.read_text()
+    job = versions.job()
+    assert (job["status"], job["held"]) == ("completed", [])
+    titles = Counter(item["title"] for item in open_store(versions.url).items(JOB))
+    assert titles == Counter(f"Page {number}" for number in range(versions.site.pages))
+
+
+def until(condition: Callable[[], bool], process: Any, seconds: float = 30.0) -> bool:
+    """Waits for it; false when the process or the time ended before."""
+    deadline = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False

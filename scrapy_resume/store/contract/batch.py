@@ -39,6 +39,9 @@ class Admission:
     counted: bool = False
     """The store counts this run's occurrences of ``identity``: the n-th arrival in a run
     gets the identity ``occurrence_identity(identity, n)``, n from 0."""
+    others: Sequence[bytes] = ()
+    """Identities (with ``counted``: bases) by which it may be known too, if ``identity`` is new:
+    code that it names has been renamed. It is then a duplicate, and in ``Committed.renamed``."""
     record: bool = True
     """False: only asks whether it is known; if it is not, nothing is written. (With
     ``counted``, a known occurrence is marked as met in this run, as always; an unknown one
@@ -155,6 +158,9 @@ class Leasing:
     wishes: list[Wish] = field(default_factory=list)
     suspect_wish: bool = False
     """Lease one suspect, to run alone."""
+    refused: list[int] = field(default_factory=list)
+    """Rows that this run does not lease again, because it lacks code that they name: other workers
+    may have it. Where there can be none, nothing is refused."""
 
 
 @dataclass(slots=True, kw_only=True)

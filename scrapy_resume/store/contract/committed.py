@@ -77,6 +77,8 @@ class Committed:
 
     duplicates: set[int] = field(default_factory=set)
     """Ids of arrivals and tombstones that were known."""
+    renamed: set[int] = field(default_factory=set)
+    """Those of the duplicates that were known by one of their other identities."""
     skipped: set[int] = field(default_factory=set)
     """Ids of new arrivals that are not fetched (``Admission.may_be_skipped``)."""
     leased: list[LeasedRow] = field(default_factory=list)

@@ -118,6 +118,7 @@ class PostgresJob(EarlierStarts):
     def _apply(self, batch: Batch, fence: Fence) -> Committed:
         tables = self._tables
         adopted: list[EventNote] = []
+        tables.leases.refuse(batch.leasing.refused)
         if batch.sharing.slots_given:
             tables.leases.give(batch.sharing.slots_given)
         if self._watch.end_dead_runs(tables, idle=batch.sharing.idle):

@@ -6,11 +6,18 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 
 from scrapy_resume.store.contract import LeasedRow, Wish
 from scrapy_resume.store.contract.waits import FOR_EVER
-from scrapy_resume.store.postgres.statements import ALL, COMMIT, OPENING, RETRIED, Statements
+from scrapy_resume.store.postgres.statements import (
+    ALL,
+    COMMIT,
+    OPENING,
+    RETRIED,
+    Statements,
+    without_refused,
+)
 from scrapy_resume.store.transaction.tables import DueRow, as_leased
 
 
@@ -23,6 +30,8 @@ class PostgresLeases(Statements):
         self._only_retried = only_retried
         self.leasing = RETRIED if only_retried else ALL
         """The statements that find rows for this run."""
+        self._refused: list[int] = []
+        """Rows that this run does not lease again."""
         self._owned: set[int] = set()
         """Slots of this run, by committed transactions and by the current one."""
         self._fresh: set[int] = set()
@@ -39,6 +48,19 @@ class PostgresLeases(Statements):
     def committed(self) -> None:
         """The transaction was committed."""
         self._fresh = set()
+
+    def refuse(self, rows: Sequence[int]) -> None:
+        """Lease these rows no more: this run cannot restore them, another one may. It does not
+        matter whether the transaction is committed."""
+        if rows:
+            self.leasing = without_refused(only_retried=self._only_retried)
+            self._refused += rows
+
+    def _find(self, name: str, **values: Any) -> Cursor[Any]:
+        """Run a statement that finds rows for this run."""
+        if self._refused:
+            values["refused"] = self._refused
+        return self.execute(self.leasing[name], **values)
 
     def due(self, now: float, count: int) -> list[DueRow]:
         """Delayed rows whose time has come, those that waited longest first."""
@@ -117,7 +139,7 @@ class PostgresLeases(Statements):
                 "any_owner": self._any_owner,
                 "passed_over": list(passed_over),
             }
-            found = self.execute(self.leasing["find_open_slots"], **values)
+            found = self._find("find_open_slots", **values)
             slots += [slot for (slot,) in found if slot not in slots]
             if len(slots) >= count:
                 break
@@ -148,12 +170,12 @@ class PostgresLeases(Statements):
         if not slots:
             return []
         numbers = [counts[slot] for slot in slots]
-        rows = self.execute(self.leasing["lease_requests"], slots=slots, counts=numbers)
+        rows = self._find("lease_requests", slots=slots, counts=numbers)
         return [_leased_row(columns[:-1], keys[columns[-1]]) for columns in rows]
 
     def lease_suspect(self, now: float) -> LeasedRow | None:
         """Lease the suspect that was found first, of those that this run may have."""
-        columns = self.execute(self.leasing["lease_suspect"], any_owner=self._any_owner).fetchone()
+        columns = self._find("lease_suspect", any_owner=self._any_owner).fetchone()
         if columns is None:
             return None
         *rest, key, claimed = columns
@@ -163,13 +185,13 @@ class PostgresLeases(Statements):
 
     def count_suspects(self) -> int:
         """How many suspects this run can lease now."""
-        cursor = self.execute(self.leasing["count_suspects"], any_owner=self._any_owner)
+        cursor = self._find("count_suspects", any_owner=self._any_owner)
         return int(cursor.fetchall()[0][0])
 
     def pending(self, slots: Mapping[int, int]) -> dict[str, int]:
         """Slot key → number of rows that this run can lease now."""
         values = {"slots": list(slots), "any_owner": self._any_owner}
-        return dict(self.execute(self.leasing["pending"], **values).fetchall())
+        return dict(self._find("pending", **values).fetchall())
 
 
 def _leased_row(columns: Sequence[Any], slot: str) -> LeasedRow:

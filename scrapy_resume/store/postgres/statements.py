@@ -22,6 +22,13 @@ ALL: Final = {**COMMIT, **OPENING}
 """Both, for other runs."""
 
 
+def without_refused(*, only_retried: bool) -> dict[str, str]:
+    """The same for a run that has refused rows: they take these from ``%(refused)s``."""
+    found = RETRIED if only_retried else ALL
+    commit = load_queries("postgres", "commit.sql", retried=only_retried, refused=True)
+    return {**found, **commit}
+
+
 class Fence(NamedTuple):
     """The columns of the statement ``fence``."""
 

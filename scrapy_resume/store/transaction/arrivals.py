@@ -153,16 +153,27 @@ class Arrivals:
         """
         identity = self._identity(arrival)
         known = self._find(identity)
-        if known is None:
-            if arrival.record:
-                self._use(arrival, identity, arrival.id)
-            return identity
+        if known is not None:
+            self._repeat(arrival, arrival.identity, identity, known.row)
+            return None
+        for other in arrival.others:
+            named = self._counted(other) if arrival.counted else other
+            known = self._find(named)
+            if known is not None:
+                self._repeat(arrival, other, named, known.row)
+                self._in.committed.renamed.add(arrival.id)
+                return None
+        if arrival.record:
+            self._use(arrival, arrival.identity, identity, arrival.id)
+        return identity
+
+    def _repeat(self, arrival: Admission, base: bytes, identity: bytes, row: int) -> None:
+        """An arrival is known."""
         if arrival.counted:
-            self._repeated.append((identity, known.row))
-            self._use(arrival, identity, known.row)
-        self._known_row = known.row
+            self._repeated.append((identity, row))
+            self._use(arrival, base, identity, row)
+        self._known_row = row
         self._in.committed.duplicates.add(arrival.id)
-        return None
 
     def write_repeated(self) -> None:
         """Record the rows of earlier runs that arrived again in this one."""
@@ -338,6 +349,11 @@ class Arrivals:
         claims: dict[bytes, int] = {}
         counted: Counter[bytes] = Counter()
 
+        def occurrence(base: bytes) -> bytes:
+            place = counted[base]
+            counted[base] += 1
+            return occurrence_identity(base, self._occurrences.get(base) + place)
+
         def want(arrival: Admission | Continuation) -> None:
             identity = arrival.identity
             if identity is None:
@@ -345,10 +361,10 @@ class Arrivals:
             record = True
             if isinstance(arrival, Admission):
                 record = arrival.record
+                for other in arrival.others:
+                    wanted.add(occurrence(other) if arrival.counted else other)
                 if arrival.counted:
-                    base, place = identity, counted[identity]
-                    counted[base] += 1
-                    identity = occurrence_identity(base, self._occurrences.get(base) + place)
+                    identity = occurrence(identity)
                 elif self._skips(arrival):
                     identity = skipped_identity(identity)
             wanted.add(identity)
@@ -380,7 +396,9 @@ class Arrivals:
             return skipped_identity(arrival.identity)
         if not arrival.counted:
             return arrival.identity
-        base = arrival.identity
+        return self._counted(arrival.identity)
+
+    def _counted(self, base: bytes) -> bytes:
         occurrence = self._next_occurrence(base)
         if occurrence:
             self.counts[base] = occurrence
@@ -390,11 +408,11 @@ class Arrivals:
         """Whether an earlier number has the items that it would give."""
         return _may_be_skipped(arrival) and _key_of(arrival) in self._given
 
-    def _use(self, arrival: Admission, identity: bytes, row: int) -> None:
-        """An identity belongs to a row that arrived in this run."""
+    def _use(self, arrival: Admission, base: bytes, identity: bytes, row: int) -> None:
+        """An identity belongs to a row that arrived in this run. ``base``: what it is an occurrence
+        of, with ``counted``."""
         self._known[identity] = Known(row, self._in.run)
         if arrival.counted:
-            base = arrival.identity
             self.counts[base] = self.counts.get(base, 0) + 1
 
     def _next_occurrence(self, base: bytes) -> int:

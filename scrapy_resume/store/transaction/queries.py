@@ -5,7 +5,7 @@ describe it; the rest, up to the next block, is the statement. A query has the n
 the function or the transition that runs it.
 
 A comment ``/* if retried: … */`` in a statement is its part in runs that fetch only what was
-retried, and what that leads to.
+retried, and what that leads to; ``/* if refused: … */`` in those of a run that has refused rows.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ if TYPE_CHECKING:
 NAME_MARK = "-- name:"
 
 _IF_RETRIED: Final = re.compile(r"/\* if retried: (.*?) \*/\s?")
+_IF_REFUSED: Final = re.compile(r"/\* if refused: (.*?) \*/\s?")
 
 
-def load_queries(*path: str, retried: bool = False) -> Mapping[str, str]:
+def load_queries(*path: str, retried: bool = False, refused: bool = False) -> Mapping[str, str]:
     """The blocks of ``store/sql/<path>``: name → statement, without its description.
 
-    ``retried``: the statements of runs that fetch only what was retried; see the module.
+    ``retried``: the statements of runs that fetch only what was retried; ``refused``: of those
+    that have refused rows; see the module.
     Raises ``ValueError`` for a block without a description or a statement, and for a name that
     occurs twice: the files are part of the package, so that is a defect of it.
     """
     text = _IF_RETRIED.sub(r"\1 " if retried else "", read_sql(*path))
+    text = _IF_REFUSED.sub(r"\1 " if refused else "", text)
     return MappingProxyType(dict(_parse(text)))
 
 

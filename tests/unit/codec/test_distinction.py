@@ -28,7 +28,7 @@ CODEC = Codec(SPIDER)
 
 
 def told(**given: Any) -> bytes:
-    return CODEC.telling_text(Request("http://a.test", dont_filter=True, **given))
+    return CODEC.telling_texts(Request("http://a.test", dont_filter=True, **given))[0]
 
 
 def test_nothing_tells_a_plain_request_apart() -> None:

@@ -178,16 +178,6 @@ def test_an_old_name_that_is_an_alias_of_the_new_one_is_allowed() -> None:
     )
 
 
-def test_what_was_known_by_a_callback_is_known_by_its_first_name() -> None:
-    spider = Shop()
-    callables = Callables(spider, Trust.in_spider(spider))
-    new = f"{HERE}.parse_product"
-    callables.rename({"parse_list": "parse_listing", "shop_gone.parse": new})
-    assert callables.first_name(callables.name(spider.parse_listing)) == "parse_list"
-    assert callables.first_name(callables.name(parse_product)) == "function:shop_gone:parse"
-    assert callables.first_name(callables.name(spider.parse_page)) == "parse_page"
-
-
 def test_a_rename_is_the_way_back_of_no_other_name() -> None:
     spider = Shop()
     callables = Callables(spider, Trust.in_spider(spider))

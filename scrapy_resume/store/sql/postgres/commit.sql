@@ -428,7 +428,8 @@ WITH RECURSIVE open_slot (slot) AS (
     (
         SELECT slot FROM scrapy_resume.frontier
         WHERE
-            job = %(job)s AND run = 0 AND not_before = 0 /* if retried: AND retried = 1 */ AND suspect = 0
+            job = %(job)s AND run = 0 AND not_before = 0 /* if retried: AND retried = 1 */
+            /* if refused: AND id <> ALL(%(refused)s::bigint[]) */ AND suspect = 0
             AND slot >= %(first)s
         ORDER BY slot LIMIT 1
     )
@@ -437,7 +438,7 @@ WITH RECURSIVE open_slot (slot) AS (
         SELECT f.slot FROM scrapy_resume.frontier AS f
         WHERE
             f.job = %(job)s AND f.run = 0 AND f.not_before = 0 /* if retried: AND f.retried = 1 */
-            AND f.suspect = 0
+            /* if refused: AND f.id <> ALL(%(refused)s::bigint[]) */ AND f.suspect = 0
             AND f.slot > o.slot
         ORDER BY f.slot LIMIT 1
     )
@@ -482,7 +483,7 @@ WITH wish AS (
         SELECT f.id FROM scrapy_resume.frontier AS f
         WHERE
             f.job = %(job)s AND f.slot = w.slot AND f.run = 0 AND f.not_before = 0 /* if retried: AND f.retried = 1 */
-            AND f.suspect = 0
+            /* if refused: AND f.id <> ALL(%(refused)s::bigint[]) */ AND f.suspect = 0
         ORDER BY f.priority DESC, f.start, f.seq LIMIT w.count
         FOR UPDATE SKIP LOCKED
     ) AS c
@@ -508,7 +509,8 @@ WITH chosen AS MATERIALIZED (
     SELECT f.id, f.slot FROM scrapy_resume.frontier AS f
     JOIN scrapy_resume.slot AS s ON s.id = f.slot
     WHERE
-        f.job = %(job)s AND f.run = 0 /* if retried: AND f.retried = 1 */ AND f.suspect = 1 AND f.not_before = 0
+        f.job = %(job)s AND f.run = 0 /* if retried: AND f.retried = 1 */
+        /* if refused: AND f.id <> ALL(%(refused)s::bigint[]) */ AND f.suspect = 1 AND f.not_before = 0
         AND (%(any_owner)s OR s.run = %(run)s OR (s.run = 0 AND s.free_at <= %(now)s))
     ORDER BY f.id LIMIT 1
     FOR UPDATE SKIP LOCKED
@@ -536,7 +538,8 @@ JOIN scrapy_resume.slot AS s ON s.id = t.slot;
 SELECT count(*) FROM scrapy_resume.frontier AS f
 JOIN scrapy_resume.slot AS s ON s.id = f.slot
 WHERE
-    f.job = %(job)s AND f.run = 0 /* if retried: AND f.retried = 1 */ AND f.suspect = 1 AND f.not_before = 0
+    f.job = %(job)s AND f.run = 0 /* if retried: AND f.retried = 1 */
+    /* if refused: AND f.id <> ALL(%(refused)s::bigint[]) */ AND f.suspect = 1 AND f.not_before = 0
     AND (%(any_owner)s OR s.run = %(run)s OR (s.run = 0 AND s.free_at <= %(now)s));
 
 -- name: pending
@@ -549,7 +552,8 @@ SELECT
                 SELECT 1 FROM scrapy_resume.frontier AS f
                 WHERE
                     f.job = %(job)s AND f.slot = s.id AND f.run = 0 AND f.not_before = 0
-                    /* if retried: AND f.retried = 1 */ AND f.suspect = 0
+                    /* if retried: AND f.retried = 1 */
+                    /* if refused: AND f.id <> ALL(%(refused)s::bigint[]) */ AND f.suspect = 0
                 LIMIT 1000
             ) AS counted
         )
