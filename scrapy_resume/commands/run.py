@@ -15,6 +15,7 @@ from scrapy_resume.commands.arguments import add_job, add_json
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.writable_store import writable_store
 from scrapy_resume.errors import ConfigurationError, JobError, JobLockedError
+from scrapy_resume.model import JobKey
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobSummary
@@ -44,6 +45,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Invocation) -> int:
     """Replace this process by the crawl; with ``--json``, run it and print how it ended."""
     given = _given_arguments(call)
+    if not call.arguments.dry_run:
+        _restore_if_damaged(call)
     key = call.find_job()
     summary = writable_store(call).summary(key)
     if summary.status == "completed":
@@ -80,6 +83,20 @@ def run(call: Invocation) -> int:
         }
     )
     return exit_code
+
+
+def _restore_if_damaged(call: Invocation) -> None:
+    """Restore the job from its copy, if it is damaged or its file is gone: without it the command
+    that it was crawled with is unknown."""
+    if call.arguments.job is not None:
+        name, _ = JobKey.parse(call.arguments.job)
+    else:
+        name = call.find_job().name
+    store = writable_store(call)
+    with store.door(name):
+        restored = store.restore_damaged(name)
+    if restored is not None:
+        call.note(f"scrapy resume: {restored.line}")
 
 
 def _given_arguments(call: Invocation) -> dict[str, str]:

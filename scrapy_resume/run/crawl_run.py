@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.engine.hooks import EngineHooks
@@ -12,15 +14,20 @@ from scrapy_resume.model import JobKey, State
 from scrapy_resume.ports.clock import elapsed_seconds
 from scrapy_resume.reporting.progress import counts_at_end
 from scrapy_resume.run.assembly import assemble
+from scrapy_resume.run.backups import Backups
 from scrapy_resume.run.order_polling import OrderPolling
 from scrapy_resume.run.shutdown import Shutdown
+from scrapy_resume.store import open_location
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scrapy import Request
     from scrapy.http import Response
 
     from scrapy_resume.run.assembly import CrawlPlan
     from scrapy_resume.store.contract import Batch, Committed, Orders
+    from scrapy_resume.store.contract.copies import OwnCopy
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -45,7 +52,13 @@ class CrawlRun:
         self.committer = parts.committer
         self.listeners = parts.listeners
         self.order_polling = OrderPolling(self.job, parts.thread, self._execute)
-        timed = (parts.workers, parts.delayed, parts.breakers, self.order_polling)
+        self.backups = Backups(
+            self._keep_copy, plan.settings.backup_seconds, parts.clock, plan.crawler.stats
+        )
+        timed = (
+            *(parts.workers, parts.delayed, parts.breakers),
+            *(self.order_polling, self.backups),
+        )
         self.shutdown = Shutdown(plan, parts, timed)
         self.hooks = EngineHooks(
             parts.tracker,
@@ -80,6 +93,18 @@ class CrawlRun:
         if self.parts.frontier.every_run.awaited:
             self.parts.clock.call_later(AWAITED_SECONDS, self.tracker.stop_awaiting_every_run)
         self.parts.cookies.attach(engine, self.session.state.cookies)
+
+    def start_backups(self) -> None:
+        """Begin to keep copies of the job; a job that was crawled before has one at once if its
+        last one is too old."""
+        if self.settings.backup_seconds:
+            copied_at = open_location(self.settings.store).copied_at(self.session.job)
+            age = math.inf if copied_at is None else time.time() - copied_at
+            self.backups.start(0.0 if self.session.began else age)
+
+    def _keep_copy(self, is_stopped: Callable[[], bool]) -> OwnCopy | None:
+        store = open_location(self.settings.store)
+        return store.keep_copy(self.session.job, self.session.epoch, is_stopped)
 
     def send_undelivered_events(self) -> None:
         """Send the events that earlier runs did not deliver, then that the job was opened."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -19,10 +19,12 @@ from scrapy_resume.errors import (
     JobExistsError,
     JobLockedError,
     JobNotFoundError,
+    StoreError,
     StoreUnavailableError,
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
+from scrapy_resume.store.contract.copies import OwnCopy
 from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
 from scrapy_resume.store.contract.verification import Verdict
 from scrapy_resume.store.postgres.backup import read_job, verify_job, write_job
@@ -211,6 +213,16 @@ class PostgresStore:
         """Check the invariants of a job."""
         with self._ready() as connection:
             return verify_job(connection, key, self._link.place)
+
+    def keep_copy(self, key: JobKey, epoch: int, is_stopped: Callable[[], bool]) -> OwnCopy | None:
+        """Raises ``StoreError``: see ``Store``."""
+        raise StoreError(f"{key} is in PostgreSQL: pg_dump backs it up, with all other jobs")
+
+    def copied_at(self, key: JobKey) -> None:
+        """A job has no copy of its own."""
+
+    def restore_damaged(self, name: str) -> None:
+        """The server is repaired or restored as a whole."""
 
     def undelivered_events(self, key: JobKey) -> list[EventNote]:
         """The events of a job without a run that were not delivered."""
