@@ -164,6 +164,15 @@ class FeedContext:
         self._unsaved[feed.name, record.batch] = (record, settled)
         self._durable |= durable
 
+    def save_left(self, feed: str, record: FeedRecord) -> None:
+        """Put the record of a feed that no run goes on with into the next batch."""
+        self._unsaved[feed, record.batch] = (record, False)
+        self._durable = True
+
+    def written(self) -> list[Path]:
+        """The local files that the feeds of this run write."""
+        return [path for path, _ in self._writers.values()]
+
     async def saved(self) -> None:
         """Wait until the store has committed what was saved. Raises ``FeedsAbandonedError``."""
         self._committer.begin_entry()

@@ -1,7 +1,7 @@
 """Ends a process at its n-th operation on a file while it keeps a copy, or restores a job from it.
 
-Run as a program, with a directory, a scenario and a step. What is there must be whole each time, and
-the next process must bring the work to its end.
+Run as a program, with a directory, a scenario and a step. What is there must be whole each time,
+and the next process must bring the work to its end.
 """
 
 from __future__ import annotations

@@ -177,9 +177,7 @@ def test_a_job_that_lost_its_file_while_it_is_crawled_is_not_restored_beside_its
     assert "RESUME_MODE=fresh" in found.line
 
 
-def test_a_deletion_that_was_interrupted_is_not_undone(
-    store: SqliteStore, directory: Path
-) -> None:
+def test_a_deletion_that_was_interrupted_is_not_undone(store: SqliteStore, directory: Path) -> None:
     copied(store, begun(store)).close()
     (directory / "books#1.sqlite3").rename(directory / "books#1.sqlite3.deleted")
     assert restored(store) is None
@@ -187,9 +185,7 @@ def test_a_deletion_that_was_interrupted_is_not_undone(
     assert [path.name for path in directory.iterdir() if "books#" in path.name] == []
 
 
-def test_without_a_copy_the_remedy_names_the_setting(
-    store: SqliteStore, directory: Path
-) -> None:
+def test_without_a_copy_the_remedy_names_the_setting(store: SqliteStore, directory: Path) -> None:
     begun(store).close()
     (directory / "books#1.sqlite3").write_bytes(b"x" * 9000)
     assert restored(store) is None
@@ -197,9 +193,7 @@ def test_without_a_copy_the_remedy_names_the_setting(
         store.latest("books")
 
 
-def test_postgres_names_the_tool_that_does_it(
-    postgres_place: Place, store: SqliteStore
-) -> None:
+def test_postgres_names_the_tool_that_does_it(postgres_place: Place, store: SqliteStore) -> None:
     run = postgres_place.begin()
     with pytest.raises(StoreError, match="pg_dump"):
         postgres_place.store.keep_copy(BOOKS, run.session.epoch, lambda: False)
@@ -210,3 +204,22 @@ def test_postgres_names_the_tool_that_does_it(
 @pytest.fixture
 def postgres_place(postgres_server: object) -> Place:
     return place_of(postgres_server.new_database())  # type: ignore[attr-defined]
+
+
+def test_commits_go_on_while_a_copy_is_made_of_one_moment(
+    store: SqliteStore, directory: Path
+) -> None:
+    run = begun(store)
+    rows = iter(range(2, 5))
+
+    def crawl_goes_on() -> bool:
+        if (row := next(rows, None)) is not None:
+            run.finish(finish(row, ['"later"']))
+        return False
+
+    assert store.keep_copy(BOOKS, run.session.epoch, crawl_goes_on) is not None
+    assert next(rows, None) is None or store.summary(BOOKS).counts.done > 1
+    elsewhere = SqliteStore(directory.with_name("elsewhere"))
+    elsewhere.restore(directory / COPY)
+    assert elsewhere.summary(BOOKS).counts.done == 1
+    assert elsewhere.verify(BOOKS).violations == []

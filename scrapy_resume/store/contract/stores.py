@@ -180,12 +180,14 @@ class Store(Protocol):
         key: JobKey,
         *,
         completed_before: float | None = None,
+        untouched_since: float | None = None,
         forget: Forget = forget_nothing,
     ) -> bool:
         """Delete a job that nobody crawls.
 
         With ``completed_before`` only if it was completed before that time (seconds since the
-        epoch), and is still; false: it is not. Raises ``JobNotFoundError``, ``JobLockedError``,
+        epoch), and is still; with ``untouched_since`` only if nothing has changed in it since
+        then; false: it is not so. Raises ``JobNotFoundError``, ``JobLockedError``,
         and ``StoreDamagedError`` or ``SchemaTooNewError`` for what is not known to be a job's.
         If the process dies meanwhile, the job is there, or ``remove_leftovers`` goes on.
         """

@@ -25,7 +25,7 @@ from scrapy_resume.errors import (
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
 from scrapy_resume.store.contract.copies import OwnCopy
-from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
+from scrapy_resume.store.contract.leftovers import Deletable, Forget, Leftover, forget_nothing
 from scrapy_resume.store.contract.verification import Verdict
 from scrapy_resume.store.postgres.backup import read_job, verify_job, write_job
 from scrapy_resume.store.postgres.connections import Link
@@ -177,6 +177,7 @@ class PostgresStore:
         key: JobKey,
         *,
         completed_before: float | None = None,
+        untouched_since: float | None = None,
         forget: Forget = forget_nothing,
     ) -> bool:
         """Delete a job that nobody is on: whole, or not at all."""
@@ -186,10 +187,9 @@ class PostgresStore:
             live = [run for run in live_runs(tables) if not run.is_dead]
             if live:
                 raise JobLockedError.for_change(key, "deleted", live[0].worker)
-            if completed_before is not None:
-                ((completed_at,),) = tables.execute(OPENING["completed_at"]).fetchall()
-                if status != "completed" or (completed_at or 0) >= completed_before:
-                    return False
+            (times,) = tables.execute(OPENING["times"]).fetchall()
+            if not Deletable(completed_before, untouched_since).allows(status, *times):
+                return False
             for statement in DELETE.values():
                 tables.execute(statement)
             forget(key)

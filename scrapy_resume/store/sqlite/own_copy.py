@@ -24,7 +24,13 @@ from scrapy_resume.disk import sync_directory
 from scrapy_resume.errors import JobLockedError, StoreDamagedError
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract.copies import OwnCopy, Restored
-from scrapy_resume.store.sqlite.backup import CopyStoppedError, copy_job, prepare, quick_check, verify_job
+from scrapy_resume.store.sqlite.backup import (
+    CopyStoppedError,
+    copy_job,
+    prepare,
+    quick_check,
+    verify_job,
+)
 from scrapy_resume.store.sqlite.errors import COPY, translated
 from scrapy_resume.store.sqlite.files import (
     CREATING,

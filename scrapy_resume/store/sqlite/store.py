@@ -27,7 +27,7 @@ from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.backup_kind import backup_kind
 from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
 from scrapy_resume.store.contract.copies import OwnCopy, Restored
-from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
+from scrapy_resume.store.contract.leftovers import Deletable, Forget, Leftover, forget_nothing
 from scrapy_resume.store.contract.verification import Verdict
 from scrapy_resume.store.sqlite.backup import copy_job, key_of, prepare, verify_job
 from scrapy_resume.store.sqlite.control import (
@@ -196,12 +196,13 @@ class SqliteStore:
         key: JobKey,
         *,
         completed_before: float | None = None,
+        untouched_since: float | None = None,
         forget: Forget = forget_nothing,
     ) -> bool:
         """Delete the files of a job that nobody crawls; its feeds stay."""
         path = self._existing(key)
         with self.door(key.name):
-            return _delete(path, key, completed_before, forget)
+            return _delete(path, key, Deletable(completed_before, untouched_since), forget)
 
     def remove_leftovers(self, forget: Forget = forget_nothing) -> list[Leftover]:
         """Complete deletions that were interrupted, and remove what dead processes have left."""
@@ -304,7 +305,7 @@ def _owned(path: Path) -> Ownership | None:
         return found if is_held(lock_path(path, found.epoch)) else None
 
 
-def _delete(path: Path, key: JobKey, completed_before: float | None, forget: Forget) -> bool:
+def _delete(path: Path, key: JobKey, deletable: Deletable, forget: Forget) -> bool:
     """Delete a job, under the lock of its next epoch; see ``Store.delete``.
 
     Nothing but an ordinary file that is known to be a job's is ever deleted.
@@ -322,9 +323,7 @@ def _delete(path: Path, key: JobKey, completed_before: float | None, forget: For
                 if ownership(connection, path).epoch != before.epoch:
                     raise JobLockedError.being_opened(key)
                 summary = read_summary(path)
-            if completed_before is not None and not (
-                summary.status == "completed" and (summary.completed_at or 0) < completed_before
-            ):
+            if not deletable.allows(summary.status, summary.completed_at, summary.updated_at):
                 return False
             delete_job(path, key, forget)
         finally:
