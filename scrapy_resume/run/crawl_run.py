@@ -132,6 +132,7 @@ class CrawlRun:
         parts.custom_stats.complete(batch, self._progress)
         batch.events.delivered = parts.signal_sender.take_delivered()
         batch.events.wanted = parts.signal_sender.wanted()
+        batch.events.logged = bool(self.settings.event_log)
         notices = parts.breakers.take_events()
         wanted = batch.events.wanted
         batch.events.notices = [notice for notice in notices if notice["event"] in wanted]

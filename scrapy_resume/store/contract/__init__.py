@@ -35,7 +35,14 @@ from scrapy_resume.store.contract.batch import (
     SharingReport,
     Wish,
 )
-from scrapy_resume.store.contract.committed import Committed, LeasedRow, SharingAnswer, StartTurn
+from scrapy_resume.store.contract.committed import (
+    Committed,
+    Described,
+    LeasedRow,
+    LogNotes,
+    SharingAnswer,
+    StartTurn,
+)
 from scrapy_resume.store.contract.notes import (
     END_OWED,
     EventNote,
@@ -73,6 +80,7 @@ __all__ = [
     "Closing",
     "Committed",
     "Continuation",
+    "Described",
     "EventNote",
     "EventReport",
     "FeedNote",
@@ -85,6 +93,7 @@ __all__ = [
     "JobStore",
     "LeasedRow",
     "Leasing",
+    "LogNotes",
     "Opening",
     "Orders",
     "Reader",

@@ -177,6 +177,8 @@ class EventReport:
     """Ids of ``EventNote``: the store deletes them."""
     wanted: frozenset[str] = frozenset()
     """Names of events that somebody listens to: the store keeps no others."""
+    logged: bool = False
+    """The run keeps an event log: ``Committed.log`` is wanted."""
     notices: list[dict[str, Any]] = field(default_factory=list)
     """Events of the run's own that become true with this batch."""
 
