@@ -11,10 +11,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.arguments import add_job, add_json
+from scrapy_resume.commands.arguments import add_job, add_json, count
+from scrapy_resume.commands.dry_start import names_spider, print_start
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.writable_store import writable_store
-from scrapy_resume.errors import ConfigurationError, JobError, JobLockedError
+from scrapy_resume.errors import ConfigurationError, JobError, JobLockedError, JobNotFoundError
 from scrapy_resume.model import JobKey
 
 if TYPE_CHECKING:
@@ -38,7 +39,16 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="spider argument that is not stored with the job (a password)",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="only print the command and its directory"
+        "--dry-run",
+        action="store_true",
+        help="only print the command and its directory; of a spider that has no job yet, what its "
+        "start() would request",
+    )
+    parser.add_argument(
+        "--limit",
+        type=count,
+        metavar="N",
+        help="with --dry-run, of a spider without a job: list N requests at most",
     )
 
 
@@ -47,7 +57,13 @@ def run(call: Invocation) -> int:
     given = _given_arguments(call)
     if not call.arguments.dry_run:
         _restore_if_damaged(call)
-    key = call.find_job()
+    try:
+        key = call.find_job()
+    except JobNotFoundError:
+        spider = call.arguments.job
+        if not call.arguments.dry_run or spider is None or not names_spider(call, spider):
+            raise
+        return print_start(call, spider, given)
     summary = writable_store(call).summary(key)
     if summary.status == "completed":
         return _print_completed(call, summary)
