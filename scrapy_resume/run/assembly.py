@@ -138,6 +138,7 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         committer,
         log,
         delta=session.delta,
+        delta_start=settings.delta_start == "skip",
         only_retried=session.frontier.only_retried,
         extends=session.start.round > 0,
     )

@@ -17,6 +17,8 @@ from scrapy_resume.run.assembly import assemble
 from scrapy_resume.run.backups import Backups
 from scrapy_resume.run.order_polling import OrderPolling
 from scrapy_resume.run.shutdown import Shutdown
+from scrapy_resume.run.spider_metadata import SpiderMetadata
+from scrapy_resume.settings.table import parse_setting
 from scrapy_resume.store import open_location
 
 if TYPE_CHECKING:
@@ -51,6 +53,12 @@ class CrawlRun:
         self.tracker = parts.tracker
         self.committer = parts.committer
         self.listeners = parts.listeners
+        assert plan.crawler.spider is not None
+        self.metadata = SpiderMetadata(
+            plan.crawler.spider,
+            parse_setting("RESUME_METADATA", plan.crawler.settings),
+            plan.settings.metadata,
+        )
         self.order_polling = OrderPolling(self.job, parts.thread, self._execute)
         self.backups = Backups(
             self._keep_copy, plan.settings.backup_seconds, parts.clock, plan.crawler.stats
@@ -130,6 +138,7 @@ class CrawlRun:
         parts.sync.complete(batch)
         parts.store_time.to_store(batch)
         parts.custom_stats.complete(batch, self._progress)
+        self.metadata.complete(batch)
         batch.events.delivered = parts.signal_sender.take_delivered()
         batch.events.wanted = parts.signal_sender.wanted()
         batch.events.logged = bool(self.settings.event_log)
@@ -159,7 +168,7 @@ class CrawlRun:
             "job": str(self.session.job),
             "requests": {**{state: getattr(counts, state) for state in State.__members__}},
             "items": {"stored": counts.items_stored},
-            "metadata": dict(self.settings.metadata),
+            "metadata": dict(self.metadata.values),
         }
 
     def last_batch_committed(

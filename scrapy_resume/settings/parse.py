@@ -30,6 +30,7 @@ class ResumeSettings:
     job: str | None
     """``None``: derived from the spider and its arguments, see ``job_name``."""
     mode: str
+    delta_start: str
     start: str
     force: bool
     order: str | None

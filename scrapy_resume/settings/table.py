@@ -33,6 +33,7 @@ SETTINGS: Final = (
         "auto",
         to.one_of("auto", "fresh", "resume", "once", "retry-failed", "delta", "extend"),
     ),
+    Setting("RESUME_DELTA_START", "delta_start", "fetch", to.one_of("fetch", "skip")),
     Setting("RESUME_START", "start", "always", to.one_of("always", "once")),
     Setting("RESUME_FORCE", "force", False, to.boolean),
     Setting("RESUME_ORDER", "order", None, to.one_of("dfo", "bfo")),

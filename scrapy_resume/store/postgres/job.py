@@ -135,6 +135,9 @@ class PostgresJob(EarlierStarts):
         self._others.answer(batch.sharing, transaction)
         self._keep_custom(batch.progress.custom)
         self._keep_expected(batch.progress.expected_total)
+        if (change := batch.progress.metadata) is not None:
+            ((text,),) = tables.execute(COMMIT["metadata"]).fetchall()
+            tables.execute(COMMIT["keep_metadata"], metadata=change.applied_to(text))
         settle_units(tables, fence.now)
         tables.delete_events(batch.events.delivered)
         committed.events = adopted + keep_events(tables, batch.events.wanted, batch.events.notices)

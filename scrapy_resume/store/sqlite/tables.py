@@ -355,6 +355,9 @@ class SqliteTables(Statements):
             self._run(COMMIT["keep_custom"], (batch.progress.custom, transaction.run))
         if batch.progress.expected_total is not None:
             self._run(COMMIT["keep_expected"], (batch.progress.expected_total,))
+        if (change := batch.progress.metadata) is not None:
+            ((text,),) = self._run(COMMIT["metadata"]).fetchall()
+            self._run(COMMIT["keep_metadata"], (change.applied_to(text),))
         committed.items.last_id = self._next_item - 1
         self._run(
             COMMIT["keep_job"],
