@@ -74,6 +74,7 @@ class Backups:
         self.end()
         if self._ended is not None:
             await self._ended.wait()
+        logger.info("The copy of the job is renewed (RESUME_BACKUP)")
         await self._begin(_goes_on).wait()
 
     def _schedule(self, seconds: float) -> None:
