@@ -27,7 +27,7 @@ from scrapy_resume.feeds.committed_items import CommittedItems, ItemsOfRun
 from scrapy_resume.feeds.context import FeedContext, FeedPlan
 from scrapy_resume.feeds.feed import Feed
 from scrapy_resume.feeds.feed_record import FeedRecord, decode_record
-from scrapy_resume.feeds.left_feeds import LeftFile, settled_files
+from scrapy_resume.feeds.left_feeds import LeftFile, left_files
 from scrapy_resume.feeds.recorded_place import is_of_feed
 from scrapy_resume.model import digest
 from scrapy_resume.ports.clock import pause
@@ -302,7 +302,7 @@ class ResumeFeedExporter(SlotMakingExporter):
             run, known = self._run, self._context.written()
             owner = _owner(run.session.job, run.session.created_at)
             gone = [note for note in run.session.feeds if note.feed not in self.feeds]
-            self._left = list(settled_files(gone, owner, known))
+            self._left = list(left_files(gone, owner, self._context.place, known))
         for left in self._left:
             self._context.save_left(left.feed, left.record)
 

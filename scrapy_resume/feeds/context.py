@@ -95,7 +95,7 @@ class FeedContext:
         self._spider = spider
         self._committer = committer
         self._owner = owner
-        self._place = place
+        self.place = place
         self._lives = lives
         self._fence = fence
         self._clock = clock
@@ -128,7 +128,7 @@ class FeedContext:
             overwrite=bool(feed.options.get("overwrite", False)),
             fence=self._fence,
             is_first=is_first,
-            place=self._place,
+            place=self.place,
             lives=self._lives,
         )
 

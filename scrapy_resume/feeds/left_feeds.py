@@ -1,7 +1,7 @@
 """Feeds of earlier runs that are not in FEEDS any more, when their job is completed.
 
-Nobody goes on with them, so the notes beside their files go. Before that a file is cut back to what
-the store knows to be in it: a run that was killed may have left half an item at its end.
+Nobody goes on with them, so the notes beside their files go; the files stay as they are. If such a
+feed comes back later, in a job that was reopened, the store decides what in its file is the job's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds.claim import Claim
 from scrapy_resume.feeds.feed_record import FeedRecord, decode_record
 from scrapy_resume.feeds.ownership_note import FoundNote, NoteFile
-from scrapy_resume.feeds.truncation import cut_back
 
 if TYPE_CHECKING:
     from scrapy_resume.store.contract import FeedNote
@@ -28,21 +27,22 @@ logger = logging.getLogger("scrapy_resume")
 
 
 class LeftFile(NamedTuple):
-    """A file beside which lies a note of the job."""
+    """A file beside which lies a note of the job, which can go."""
 
     feed: str
     record: FeedRecord
-    """That needs no note."""
+    """That needs no note, if the store knows all that the job has written to the file."""
     note_file: NoteFile
 
 
-def settled_files(
-    notes: Iterable[FeedNote], owner: str, written: Iterable[Path]
+def left_files(
+    notes: Iterable[FeedNote], owner: str, place: str, written: Iterable[Path]
 ) -> Iterator[LeftFile]:
-    """Cut back the files of feeds that this run does not write; those whose notes can go.
+    """The files whose notes can go.
 
-    ``notes``: what the store has of them. ``written``: the files that this run
-    writes. A file that cannot be settled keeps its note.
+    ``notes``: what the store has of feeds that this run does not write. ``place``: where the job is
+    recorded; notes of a job in a copy of the store are the other's. ``written``: the files that
+    this run writes.
     """
     written = set(written)
     for note in notes:
@@ -50,21 +50,17 @@ def settled_files(
         path = _local_path(record)
         if path is None or path in written:
             continue
-        note_file = NoteFile(path, owner)
+        note_file = NoteFile(path, owner, place)
         try:
             found = note_file.read()
-            if found is None or found.note.owner != owner:
-                continue
-            yield LeftFile(note.feed, _settled(path, note_file, found, record), note_file)
         except (OSError, FeedFileChangedError) as error:
             logger.warning("The note beside %s, a feed of an earlier run, stays: %s", path, error)
-
-
-def _settled(path: Path, note_file: NoteFile, found: FoundNote, record: FeedRecord) -> FeedRecord:
-    if path.exists() and not _knows_all(found, record):
-        committed = cut_back(path, note_file, record, overwrites=False)
-        record = replace(record, claim=committed, ending=None, ended="")
-    return replace(record, noted=False)
+            continue
+        if found is None or (found.note.owner, found.note.place) != (owner, place):
+            continue
+        if _knows_all(found, record) or not path.exists():
+            record = replace(record, noted=False)
+        yield LeftFile(note.feed, record, note_file)
 
 
 def _knows_all(found: FoundNote, record: FeedRecord) -> bool:
