@@ -142,6 +142,7 @@ class ResumeExtension:
         self._ticking.start(min(TICK_SECONDS, interval_seconds))
         self._order_polling.start(POLL_SECONDS)
         self._heartbeat.start(interval_seconds, now=False)
+        self.run.start_backups()
         self.run.send_undelivered_events()
 
     def _send_heartbeat(self) -> None:
@@ -209,6 +210,8 @@ class ResumeExtension:
         if run.tracker.lacks_code:
             run.tracker.held.log(str(run.session.job))
         self._log.log_end(new_status, reason)
+        if new_status is not None:
+            await run.backups.finish()
 
     def engine_stopped(self) -> None:
         """Have the process end with exit code 1 if a commit or a feed has failed, requests are

@@ -27,6 +27,7 @@ from scrapy_resume.feeds.committed_items import CommittedItems, ItemsOfRun
 from scrapy_resume.feeds.context import FeedContext, FeedPlan
 from scrapy_resume.feeds.feed import Feed
 from scrapy_resume.feeds.feed_record import FeedRecord, decode_record
+from scrapy_resume.feeds.left_feeds import LeftFile, left_files
 from scrapy_resume.feeds.recorded_place import is_of_feed
 from scrapy_resume.model import digest
 from scrapy_resume.ports.clock import pause
@@ -86,6 +87,7 @@ class ResumeFeedExporter(SlotMakingExporter):
         self._source = self._source_of(self._part)
         self._context = self._new_context(self._source, fence=run.settings.force)
         self._followers: list[Feed] = []
+        self._left: list[LeftFile] = []
         self._refused = False
         """The store has recorded a file that is none of a feed's."""
         self._unopened: list[str] = []
@@ -296,6 +298,13 @@ class ResumeFeedExporter(SlotMakingExporter):
         """Save records that need no ownership notes: the job is about to be completed."""
         for feed in self._followers:
             feed.file.save_without_note()
+        if not self._part:
+            run, known = self._run, self._context.written()
+            owner = _owner(run.session.job, run.session.created_at)
+            gone = [note for note in run.session.feeds if note.feed not in self.feeds]
+            self._left = list(left_files(gone, owner, self._context.place, known))
+        for left in self._left:
+            self._context.save_left(left.feed, left.record)
 
     def remove_notes(self) -> None:
         """Remove the ownership notes, after the store has committed the records of
@@ -303,6 +312,8 @@ class ResumeFeedExporter(SlotMakingExporter):
         for feed in self._followers:
             if not feed.file.record.run:
                 feed.file.remove_note()
+        for left in self._left:
+            left.note_file.remove()
 
     # ---- Scrapy's slots
 

@@ -57,7 +57,7 @@ def create_file(path: Path, flags: int = os.O_RDWR, mode: int = 0o600) -> int:
             file = os.open(path, flags | _NEW, mode)
         except FileExistsError:
             continue
-        if _lock(file) and _is_at(file, path):
+        if hold_alone(file, path):
             return file
         os.close(file)  # taken for abandoned, between its creation and its lock
     raise FileExistsError(errno.EEXIST, "others keep creating it", os.fspath(path))
@@ -180,6 +180,12 @@ def _remove_abandoned_directory(path: Path) -> bool:
     finally:
         os.close(file)
     return True
+
+
+def hold_alone(file: int, path: Path) -> bool:
+    """Lock an open file until it is closed, if nobody else has. Returns whether it was locked and
+    still has its name; on a file system without locks only the latter counts."""
+    return _lock(file) and _is_at(file, path)
 
 
 def _lock(file: int) -> bool:

@@ -20,6 +20,7 @@ job_closed = object()
 request_finished = object()
 request_failed = object()
 request_parked = object()
+unit_started = object()
 unit_completed = object()
 breaker_opened = object()
 breaker_closed = object()
@@ -33,6 +34,7 @@ BY_NAME: Final[Mapping[str, object]] = {
     "request_finished": request_finished,
     "request_failed": request_failed,
     "request_parked": request_parked,
+    "unit_started": unit_started,
     "unit_completed": unit_completed,
     "breaker_opened": breaker_opened,
     "breaker_closed": breaker_closed,

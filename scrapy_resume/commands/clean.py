@@ -1,4 +1,4 @@
-"""``scrapy resume clean``: deletes old completed jobs."""
+"""``scrapy resume clean``: deletes old completed jobs, and those that nobody has gone on with."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from scrapy_resume.commands.formats import one_line
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.reset import delete, print_deleted
 from scrapy_resume.commands.writable_store import writable_store
+from scrapy_resume.model import LIVE_STATUSES
 from scrapy_resume.reporting.times import iso
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobSummary
 
-HELP: Final = "delete jobs that were completed more than N days ago"
+HELP: Final = "delete jobs that were completed, or left, more than N days ago"
 
 DAY_SECONDS: Final = 86_400
 
@@ -38,6 +39,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="keep the latest N completed jobs of each name, whatever their age (default 0)",
     )
+    parser.add_argument(
+        "--unfinished",
+        action="store_true",
+        help="also jobs that are not completed, and that nobody has gone on with for N days",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only list them")
 
 
@@ -55,12 +61,19 @@ def run(call: Invocation) -> int:
         lambda key, error: unreadable.append({"job": str(key), "error": one_line(error)}),
     )
     completed = [job for job in jobs if job.status == "completed" and not job.alive]
-    extended = {summary.key for summary in completed if summary.round}
+    open_ = [job for job in jobs if job.status != "completed" and not job.alive]
+    untouched = {
+        summary.key: completed_before
+        for summary in (open_ if call.arguments.unfinished else ())
+        if summary.updated_at < completed_before
+    }
+    extended = {summary.key for summary in (*completed, *open_) if summary.round}
     old = [
         summary.key
         for summary in _without_latest(completed, keep)
         if summary.completed_at is not None and summary.completed_at < completed_before
     ]
+    old = sorted([*old, *untouched], key=lambda key: (key.name, key.number))
     unreadable += [_from_the_future(summary) for summary in completed if _is_future(summary, call)]
     needed = needed_by_delta(jobs, old)
     for key in old:
@@ -69,9 +82,20 @@ def run(call: Invocation) -> int:
         elif key in extended:
             call.note(f"{key} is kept: it is extended; `scrapy resume reset '{key}'` deletes it")
     old = [key for key in old if key not in needed and key not in extended]
+    for job in open_:
+        if job.key in old:
+            status = "crashed" if job.status in LIVE_STATUSES else job.status
+            call.note(f"{job.key} is unfinished ({status}): {job.counts.open} requests are open")
     if call.arguments.dry_run:
         return print_deleted(call, [str(key) for key in old], unreadable, verb="would be")
-    return delete(call, store, old, completed_before=completed_before, unreadable=unreadable)
+    return delete(
+        call,
+        store,
+        old,
+        completed_before=completed_before,
+        untouched_since=untouched,
+        unreadable=unreadable,
+    )
 
 
 def _is_future(summary: JobSummary, call: Invocation) -> bool:

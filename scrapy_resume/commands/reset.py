@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume import stderr
@@ -81,11 +82,13 @@ def delete(
     keys: Iterable[JobKey],
     *,
     completed_before: float | None = None,
+    untouched_since: Mapping[JobKey, float] = MappingProxyType({}),
     unreadable: Sequence[dict[str, Any]] = (),
 ) -> int:
     """Delete jobs one by one and print which; a job that cannot be deleted is left alone.
 
-    ``completed_before`` (seconds since the epoch): only jobs that were completed before that.
+    ``completed_before`` (seconds since the epoch): only jobs that were completed before that; but
+    those in ``untouched_since`` whatever their status, if nobody has gone on with them since then.
     ``unreadable``: jobs that are reported as left alone, as ``print_deleted`` takes them.
     """
     forget = forgetting(call)
@@ -93,7 +96,9 @@ def delete(
     left = list(unreadable)
     for key in keys:
         try:
-            if store.delete(key, completed_before=completed_before, forget=forget):
+            untouched = untouched_since.get(key)
+            before = completed_before if untouched is None else None
+            if store.delete(key, completed_before=before, untouched_since=untouched, forget=forget):
                 deleted.append(str(key))
         except (JobError, StoreError) as error:
             left.append({"job": str(key), "error": one_line(error)})

@@ -11,10 +11,12 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.arguments import add_job, add_json
+from scrapy_resume.commands.arguments import add_job, add_json, count
+from scrapy_resume.commands.dry_start import names_spider, print_start
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.writable_store import writable_store
-from scrapy_resume.errors import ConfigurationError, JobError, JobLockedError
+from scrapy_resume.errors import ConfigurationError, JobError, JobLockedError, JobNotFoundError
+from scrapy_resume.model import JobKey
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobSummary
@@ -37,14 +39,31 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="spider argument that is not stored with the job (a password)",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="only print the command and its directory"
+        "--dry-run",
+        action="store_true",
+        help="only print the command and its directory; of a spider that has no job yet, what its "
+        "start() would request",
+    )
+    parser.add_argument(
+        "--limit",
+        type=count,
+        metavar="N",
+        help="with --dry-run, of a spider without a job: list N requests at most",
     )
 
 
 def run(call: Invocation) -> int:
     """Replace this process by the crawl; with ``--json``, run it and print how it ended."""
     given = _given_arguments(call)
-    key = call.find_job()
+    if not call.arguments.dry_run:
+        _restore_if_damaged(call)
+    try:
+        key = call.find_job()
+    except JobNotFoundError:
+        spider = call.arguments.job
+        if not call.arguments.dry_run or spider is None or not names_spider(call, spider):
+            raise
+        return print_start(call, spider, given)
     summary = writable_store(call).summary(key)
     if summary.status == "completed":
         return _print_completed(call, summary)
@@ -80,6 +99,20 @@ def run(call: Invocation) -> int:
         }
     )
     return exit_code
+
+
+def _restore_if_damaged(call: Invocation) -> None:
+    """Restore the job from its copy, if it is damaged or its file is gone: without it the command
+    that it was crawled with is unknown."""
+    if call.arguments.job is not None:
+        name, _ = JobKey.parse(call.arguments.job)
+    else:
+        name = call.find_job().name
+    store = writable_store(call)
+    with store.door(name):
+        restored = store.restore_damaged(name)
+    if restored is not None:
+        call.note(f"scrapy resume: {restored.line}")
 
 
 def _given_arguments(call: Invocation) -> dict[str, str]:

@@ -1,23 +1,35 @@
 """The files of the event log: their names, and reading them while they are written.
 
 Each run has files of its own: ``books#3.run-1.0001.jsonl`` and so on. A file that has grown large
-is compressed (``….0001.jsonl.gz``) and the next number begins. The files are for people and
+is compressed (``….0001.jsonl.gz``) and the next number begins; the last one is compressed when the
+run ends. The files are for people and
 monitoring; the state of a job is in the store alone.
 """
 
 from __future__ import annotations
 
+import errno
 import gzip
 import heapq
 import json
+import os
 import re
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
+from scrapy_resume.disk import sync_directory, sync_file
 from scrapy_resume.model import JobKey
-from scrapy_resume.privatefiles import open_to_read, remove_abandoned
+from scrapy_resume.privatefiles import (
+    create_file,
+    hold_alone,
+    open_existing,
+    open_to_read,
+    remove_abandoned,
+)
 from scrapy_resume.store.sqlite.files import quoted
 
 TYPES: Final = (
@@ -31,11 +43,16 @@ TYPES: Final = (
     "breaker_opened",
     "breaker_closed",
     "host_waits",
+    "unit_started",
+    "unit_completed",
     "start_exhausted",
     "heartbeat",
     "events_lost",
     "run_closed",
 )
+
+COMPRESS_LEVEL: Final = 1
+"""Gives a tenth of the size in a quarter of the time that gzip's default of 6 takes."""
 
 _SEGMENT: Final = re.compile(r"\.run-(\d+)\.(\d+)\.jsonl(\.gz)?")
 
@@ -97,6 +114,51 @@ def remove_abandoned_parts(directory: Path, key: JobKey) -> list[Path]:
     stem = f"{quoted(key.name)}#{key.number}.run-"
     found = [path for path in directory.iterdir() if path.name.startswith(stem)]
     return [path for path in found if path.suffix == ".part" and remove_abandoned(path)]
+
+
+def create_segment(path: Path) -> IO[bytes]:
+    """Create a file to be written; it is locked until it is closed. Raises ``FileExistsError``."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    # Unlocked for a moment: another run may have taken it for a dead one's, and compressed it.
+    if not hold_alone(descriptor, path):
+        os.close(descriptor)
+        raise FileExistsError(errno.EEXIST, "it was taken for a dead run's", os.fspath(path))
+    return os.fdopen(descriptor, "wb")
+
+
+def compress(path: Path) -> None:
+    """Replace a complete file by its compressed form. After a death in between both are there, or
+    the compressed one is not complete yet and has another name."""
+    unfinished = unfinished_path(path)
+    with (
+        open_to_read(path) as plain,
+        os.fdopen(create_file(unfinished, os.O_WRONLY), "wb") as raw,
+        gzip.GzipFile(path.name, "wb", COMPRESS_LEVEL, raw) as packed,
+    ):
+        shutil.copyfileobj(plain, packed, 1 << 20)
+    sync_file(unfinished)
+    unfinished.replace(compressed_path(path))
+    sync_directory(path.parent)
+    path.unlink()
+
+
+def compress_abandoned(directory: Path, key: JobKey) -> None:
+    """Compress the files of runs that have died."""
+    for path in sorted(_plain_files(directory, key)):
+        with suppress(OSError):  # such as another run that does the same
+            descriptor = open_existing(path, os.O_RDWR)
+            try:
+                if hold_alone(descriptor, path):
+                    compress(path)
+            finally:
+                os.close(descriptor)
+
+
+def _plain_files(directory: Path, key: JobKey) -> list[Path]:
+    stem = f"{quoted(key.name)}#{key.number}"
+    names = [entry.name for entry in directory.iterdir() if entry.name.startswith(stem)]
+    found = [(name, _SEGMENT.fullmatch(name.removeprefix(stem))) for name in names]
+    return [directory / name for name, match in found if match is not None and not match[3]]
 
 
 class RunTail:

@@ -8,54 +8,35 @@ crawl goes on without a log.
 from __future__ import annotations
 
 import atexit
-import gzip
 import json
 import logging
-import os
 import queue
-import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import jsonlines
-import msgspec
-
-from scrapy_resume.disk import sync_directory, sync_file
-from scrapy_resume.events.log_files import (
-    compressed_path,
-    remove_abandoned_parts,
-    segment_path,
-    unfinished_path,
-)
+from scrapy_resume.events.rotated_file import SEGMENT_BYTES, Fields, RotatedFile
 from scrapy_resume.model import Counts, Kind, State
 from scrapy_resume.ports.clock import elapsed_seconds
-from scrapy_resume.privatefiles import create_file
 from scrapy_resume.reporting.times import iso
 from scrapy_resume.settings.masking import masked_text
-from scrapy_resume.store.contract import Batch, Committed, Continuation, Finish, HostNote
+from scrapy_resume.store.contract import Batch, Committed, Continuation, Finish, HostNote, LogNotes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from scrapy_resume.store.contract import Session
 
 logger = logging.getLogger("scrapy_resume")
-
-SEGMENT_BYTES: Final = 16 * 1024 * 1024
-"""A file that has reached this size is compressed, and the next one begins."""
-
-COMPRESS_LEVEL: Final = 1
-"""Gives a tenth of the size in a quarter of the time that gzip's default of 6 takes."""
 
 BACKLOG: Final = 1_000
 """The most batches that wait for the thread, on a disk that hangs; further ones are lost."""
 
 LAST_SECONDS: Final = 5.0
 """The longest time that the end of the process waits for the thread."""
-
-_encode: Final = msgspec.json.Encoder().encode
 
 _TYPES: Final = {
     State.done: "request_done",
@@ -64,7 +45,8 @@ _TYPES: Final = {
     State.parked: "request_failed",
 }
 
-Fields = dict[str, Any]
+UNIT_FIELDS: Final = ("state", "done", "failed", "parked", "ignored", "items", "items_failed")
+"""What ``unit_completed`` says of a unit, beside its name and error."""
 
 
 class _Queued(NamedTuple):
@@ -100,7 +82,7 @@ class EventLogWriter:
         self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
         self._lost = 0
         self._ended = False
-        self._file = _RotatedFile(directory, session, segment_bytes)
+        self._file = RotatedFile(directory, session, segment_bytes)
         self._thread = threading.Thread(
             target=self._write_all, name=f"scrapy-resume events {session.job}", daemon=True
         )
@@ -118,6 +100,7 @@ class EventLogWriter:
         if session.crashed:
             held = {"requests": session.recovered.requests, "parked": session.recovered.parked}
             events.append(("recovered", held))
+        events += _units_at_opening(session)
         self._put(None, None, *events)
 
     def committed(self, batch: Batch, answer: Committed) -> None:
@@ -160,7 +143,7 @@ class EventLogWriter:
                 self._file.write(self._lines_of(queued))
                 if self._queue.empty():
                     self._file.flush()
-            self._file.close()
+            self._file.close_and_compress()
         except Exception as error:  # no error of the log may harm the crawl
             self._ended = True
             logger.warning(
@@ -182,14 +165,21 @@ class EventLogWriter:
         if queued.batch is None or queued.answer is None:
             return
         batch, known = queued.batch, queued.answer.duplicates
+        notes = queued.answer.log or LogNotes()
+        for unit in notes.units_started:
+            yield "unit_started", {"unit": _url(unit)}
         for arrival in batch.arrivals:
             if isinstance(arrival, Continuation):
-                yield _continuation_event(arrival, duplicate=arrival.id in known)
+                kind, fields = _continuation_event(arrival, duplicate=arrival.id in known)
+                yield kind, {**fields, **_described(notes, arrival.id)}
         for finish in batch.finishes:
             if finish.tombstone is None or (
                 finish.id not in known and finish.tombstone.kind is Kind.request
             ):
-                yield _TYPES[finish.state], _finish_fields(finish)
+                fields = {**_finish_fields(finish), **_described(notes, finish.id)}
+                yield _TYPES[finish.state], fields
+        for ended in notes.units_completed:
+            yield "unit_completed", _unit_fields(ended)
         for note in batch.hosts:
             yield from self._host_changed(note)
         if batch.start_exhausted:
@@ -211,83 +201,6 @@ class EventLogWriter:
             yield "host_waits", {"host": note.key, "until": iso(waits)}
 
 
-class _RotatedFile:
-    """The log files of one run. The first one is made when the first line is written."""
-
-    def __init__(self, directory: Path, session: Session, segment_bytes: int) -> None:
-        self._directory = directory
-        self._job = session.job
-        self._run = session.run
-        self._segment_bytes = segment_bytes
-        self._number = 0
-        self._path: Path
-        self._file: IO[bytes] | None = None
-        self._writer: jsonlines.Writer
-
-    def write(self, lines: Iterator[Fields]) -> None:
-        for line in lines:
-            if self._file is None:
-                self._file = self._open()
-            self._writer.write(line)
-            if self._file.tell() >= self._segment_bytes:
-                self._rotate()
-
-    def _open(self) -> IO[bytes]:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self._number:
-            for path in remove_abandoned_parts(self._directory, self._job):
-                logger.info("%s was left by a process that died; it is removed", path)
-        while True:
-            self._number += 1
-            self._path = segment_path(self._directory, self._job, self._run, self._number)
-            if compressed_path(self._path).exists():
-                continue  # left by a deleted job of the same name and number
-            try:
-                descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                continue
-            file = os.fdopen(descriptor, "wb")
-            self._writer = jsonlines.Writer(file, dumps=_dumps)
-            return file
-
-    def _rotate(self) -> None:
-        """Begin the next file, then compress this one: so readers know that it is complete."""
-        assert self._file is not None
-        self._file.close()
-        whole = self._path
-        self._file = self._open()
-        unfinished = unfinished_path(whole)
-        with (
-            whole.open("rb") as plain,
-            os.fdopen(create_file(unfinished, os.O_WRONLY), "wb") as raw,
-            gzip.GzipFile(whole.name, "wb", COMPRESS_LEVEL, raw) as packed,
-        ):
-            shutil.copyfileobj(plain, packed, 1 << 20)
-        sync_file(unfinished)
-        unfinished.replace(compressed_path(whole))
-        sync_directory(whole.parent)
-        whole.unlink()
-
-    def flush(self) -> None:
-        if self._file is not None:
-            self._file.flush()
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-def _dumps(event: Mapping[str, Any]) -> str:
-    """One line of JSON. All characters beyond ASCII are escaped, so that no control character of
-    a page reaches a terminal. Lone surrogates (an error's message may have them) are escaped too.
-    """
-    try:
-        line = _encode(event)
-    except UnicodeEncodeError:
-        return json.dumps(event, separators=(",", ":"))
-    return line.decode() if line.isascii() else json.dumps(event, separators=(",", ":"))
-
-
 def _finish_fields(finish: Finish) -> Fields:
     fields: Fields = {
         "url": _url(getattr(finish.origin, "url", "")),
@@ -303,6 +216,36 @@ def _finish_fields(finish: Finish) -> Fields:
         fields["error"] = finish.error
         fields["error_message"] = finish.error_message and masked_text(finish.error_message)
     return fields
+
+
+def _described(notes: LogNotes, row: int) -> Fields:
+    found = notes.requests.get(row)
+    if found is None:
+        return {"unit": None, "callback": None}
+    return {"unit": None if found.unit is None else _url(found.unit), "callback": found.callback}
+
+
+def _unit_fields(unit: Mapping[str, Any]) -> Fields:
+    fields = {name: unit[name] for name in UNIT_FIELDS}
+    if unit["error"] is not None:
+        fields["error"] = unit["error"]
+        fields["error_message"] = unit["error_message"] and masked_text(unit["error_message"])
+    return {"unit": _url(unit["unit"]), **fields}
+
+
+def _units_at_opening(session: Session) -> list[tuple[str, Fields]]:
+    """Units that the recovery has started or completed, by parking requests of theirs."""
+    told: list[tuple[str, Fields]] = []
+    opened = {("job_opened", session.run), ("job_resumed", session.run)}
+    for note in session.events.of_job:
+        if opened.isdisjoint((event["event"], event.get("run")) for event in note.events):
+            continue
+        for event in note.events:
+            if event["event"] == "unit_started":
+                told.append(("unit_started", {"unit": _url(event["unit"]["unit"])}))
+            elif event["event"] == "unit_completed":
+                told.append(("unit_completed", _unit_fields(event["unit"])))
+    return told
 
 
 def _continuation_event(arrival: Continuation, *, duplicate: bool) -> tuple[str, Fields]:

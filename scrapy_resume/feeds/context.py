@@ -95,7 +95,7 @@ class FeedContext:
         self._spider = spider
         self._committer = committer
         self._owner = owner
-        self._place = place
+        self.place = place
         self._lives = lives
         self._fence = fence
         self._clock = clock
@@ -128,7 +128,7 @@ class FeedContext:
             overwrite=bool(feed.options.get("overwrite", False)),
             fence=self._fence,
             is_first=is_first,
-            place=self._place,
+            place=self.place,
             lives=self._lives,
         )
 
@@ -163,6 +163,15 @@ class FeedContext:
         """
         self._unsaved[feed.name, record.batch] = (record, settled)
         self._durable |= durable
+
+    def save_left(self, feed: str, record: FeedRecord) -> None:
+        """Put the record of a feed that no run goes on with into the next batch."""
+        self._unsaved[feed, record.batch] = (record, False)
+        self._durable = True
+
+    def written(self) -> list[Path]:
+        """The local files that the feeds of this run write."""
+        return [path for path, _ in self._writers.values()]
 
     async def saved(self) -> None:
         """Wait until the store has committed what was saved. Raises ``FeedsAbandonedError``."""

@@ -2,7 +2,8 @@
 
 Each request that gives items leaves its key for later numbers of the job: ``meta["resume_key"]``,
 or its fingerprint. The store skips a request whose key is there; this module decides which requests
-may be skipped at all. Requests of ``start()`` may not: they show a crawl what is new.
+may be skipped at all. Requests of ``start()`` may not, unless RESUME_DELTA_START says so: mostly
+they show a crawl what is new.
 """
 
 from __future__ import annotations
@@ -38,15 +39,15 @@ def given_key(request: Request, fingerprint: bytes, identity: bytes) -> bytes | 
     return None if key == identity else key
 
 
-def may_be_skipped(request: Request, parent: Row | None) -> bool:
+def may_be_skipped(request: Request, parent: Row | None, *, start: bool = False) -> bool:
     """Whether a delta crawl may skip a request that ``parent`` yielded (``None``: unknown).
 
     It may if the parent is a request, and neither is this a retry of it, nor does ``resume_delta``
-    in ``meta`` forbid it.
+    in ``meta`` forbid it. ``start``: what ``start()`` yields may be skipped too.
     """
     return (
         parent is not None
-        and parent.id != START
+        and (parent.id != START or start)
         and parent.kind is Kind.request
         and retries_of(request) <= parent.retry_times
         and bool(request.meta.get(ALWAYS_FETCHED, True))

@@ -143,6 +143,7 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         Sharing(session.run, codec, spider, fleet=session.sharing.shared),
         clock,
         delta=session.delta,
+        delta_start=settings.delta_start == "skip",
         only_retried=session.frontier.only_retried,
         extends=session.start.round > 0,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.engine.hooks import EngineHooks
@@ -12,15 +14,22 @@ from scrapy_resume.model import JobKey, State
 from scrapy_resume.ports.clock import elapsed_seconds
 from scrapy_resume.reporting.progress import counts_at_end
 from scrapy_resume.run.assembly import assemble
+from scrapy_resume.run.backups import Backups
 from scrapy_resume.run.order_polling import OrderPolling
 from scrapy_resume.run.shutdown import Shutdown
+from scrapy_resume.run.spider_metadata import SpiderMetadata
+from scrapy_resume.settings.table import parse_setting
+from scrapy_resume.store import open_location
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scrapy import Request
     from scrapy.http import Response
 
     from scrapy_resume.run.assembly import CrawlPlan
     from scrapy_resume.store.contract import Batch, Committed, Orders
+    from scrapy_resume.store.contract.copies import OwnCopy
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -44,8 +53,20 @@ class CrawlRun:
         self.tracker = parts.tracker
         self.committer = parts.committer
         self.listeners = parts.listeners
+        assert plan.crawler.spider is not None
+        self.metadata = SpiderMetadata(
+            plan.crawler.spider,
+            parse_setting("RESUME_METADATA", plan.crawler.settings),
+            plan.settings.metadata,
+        )
         self.order_polling = OrderPolling(self.job, parts.thread, self._execute)
-        timed = (parts.workers, parts.delayed, parts.breakers, self.order_polling)
+        self.backups = Backups(
+            self._keep_copy, plan.settings.backup_seconds, parts.clock, plan.crawler.stats
+        )
+        timed = (
+            *(parts.workers, parts.delayed, parts.breakers),
+            *(self.order_polling, self.backups),
+        )
         self.shutdown = Shutdown(plan, parts, timed)
         self.hooks = EngineHooks(
             parts.tracker,
@@ -91,6 +112,18 @@ class CrawlRun:
             exact["item_scraped_count"] = self.session.counts.items_stored
         return exact
 
+    def start_backups(self) -> None:
+        """Begin to keep copies of the job; a job that was crawled before has one at once if its
+        last one is too old."""
+        if self.settings.backup_seconds:
+            copied_at = open_location(self.settings.store).copied_at(self.session.job)
+            age = math.inf if copied_at is None else time.time() - copied_at
+            self.backups.start(0.0 if self.session.began else age)
+
+    def _keep_copy(self, is_stopped: Callable[[], bool]) -> OwnCopy | None:
+        store = open_location(self.settings.store)
+        return store.keep_copy(self.session.job, self.session.epoch, is_stopped)
+
     def send_undelivered_events(self) -> None:
         """Send the events that earlier runs did not deliver, then that the job was opened."""
         session = self.session
@@ -115,8 +148,10 @@ class CrawlRun:
         parts.sync.complete(batch)
         parts.store_time.to_store(batch)
         parts.custom_stats.complete(batch, self._progress)
+        self.metadata.complete(batch)
         batch.events.delivered = parts.signal_sender.take_delivered()
         batch.events.wanted = parts.signal_sender.wanted()
+        batch.events.logged = bool(self.settings.event_log)
         notices = parts.breakers.take_events()
         wanted = batch.events.wanted
         batch.events.notices = [notice for notice in notices if notice["event"] in wanted]
@@ -143,7 +178,7 @@ class CrawlRun:
             "job": str(self.session.job),
             "requests": {**{state: getattr(counts, state) for state in State.__members__}},
             "items": {"stored": counts.items_stored},
-            "metadata": dict(self.settings.metadata),
+            "metadata": dict(self.metadata.values),
         }
 
     def last_batch_committed(

@@ -110,6 +110,9 @@ def _opened(store: Store, candidate: Candidate) -> JobStore:
     for leftover in store.remove_leftovers(partial(remove_events, Path(settings.event_directory))):
         logger.warning("%s", leftover.line)
     with store.door(candidate.name):
+        restored = store.restore_damaged(candidate.name)
+        if restored is not None:
+            logger.error("%s", restored.line)
         latest = store.latest(candidate.name)
         finished = latest is None or latest.status == "completed"
         renews = _renews(settings.mode, latest)

@@ -15,6 +15,7 @@ from scrapy_resume.settings import convert as to
 from scrapy_resume.settings.convert import ItemKey
 from scrapy_resume.settings.location import event_directory, store_location
 from scrapy_resume.settings.masking import without_password
+from scrapy_resume.settings.parse_location import parsed_location
 from scrapy_resume.settings.table import BY_NAME, SETTINGS, parse_setting
 
 
@@ -29,6 +30,7 @@ class ResumeSettings:
     job: str | None
     """``None``: derived from the spider and its arguments, see ``job_name``."""
     mode: str
+    delta_start: str
     start: str
     force: bool
     order: str | None
@@ -57,6 +59,7 @@ class ResumeSettings:
     """Old name → new name, with dots; see ``codec.renames``."""
     close_timeout_seconds: float
     stall_timeout_seconds: float
+    backup_seconds: float
     keep: int
     metadata: Mapping[str, object]
     heartbeat_seconds: float
@@ -93,6 +96,12 @@ def parse_settings(settings: BaseSettings) -> ResumeSettings:
             f"JOBDIR ({settings['JOBDIR']!r}) cannot be used together with scrapy-resume: both"
             " would store the crawl's requests. Remove JOBDIR; the job is stored in RESUME_STORE"
             f" ({without_password(values['store'])})."
+        )
+    if values["backup_seconds"] and parsed_location(values["store"]).is_database:
+        raise ConfigurationError(
+            "RESUME_BACKUP copies the file of a job in SQLite, and the store is in PostgreSQL: back"
+            " up its database with pg_dump (or one job by `scrapy resume backup`), and remove"
+            " RESUME_BACKUP."
         )
     if values["mode"] == "extend" and values["start"] == "once":
         raise ConfigurationError(EXTENDS_START)

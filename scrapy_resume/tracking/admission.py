@@ -16,6 +16,7 @@ docs/lineage.md).
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scrapy_resume.errors import NotRecordableError
@@ -76,6 +77,7 @@ class Admissions:
         clock: Clock,
         *,
         delta: bool,
+        delta_start: bool = False,
         only_retried: bool = False,
         extends: bool = False,
     ) -> None:
@@ -93,6 +95,7 @@ class Admissions:
         self.withheld = Withheld(self, sharing, codec, committer, log, clock)
         self._delta = delta
         """The job skips requests that gave items in earlier numbers of the job."""
+        self._may_be_skipped = partial(may_be_skipped, start=delta_start)
         self._only_retried = only_retried
         """The run fetches only what was retried, and what that leads to."""
         self._extends = extends
@@ -112,7 +115,7 @@ class Admissions:
         every_run = form or is_for_every_run(request)
         fingerprint = self.dupefilter.fingerprint(request)
         ordinary = self.dupefilter.filters(request)
-        skippable = self._delta and not every_run and may_be_skipped(request, parent)
+        skippable = self._delta and not every_run and self._may_be_skipped(request, parent)
         identity, distinctions = b"", [b""]
         if ordinary:
             identity = ordinary_identity(fingerprint)

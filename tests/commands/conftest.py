@@ -150,10 +150,13 @@ class Shelf:
         thread.join()
 
     def age(self, name: str, days: float) -> None:
-        """A completed job was completed so long ago."""
+        """A job was completed, or changed last, so long ago."""
         (file,) = self.directory.glob(f"{quote(name, safe='#')}.sqlite3")
         with closing(sqlite3.connect(file)) as connection, connection:
-            connection.execute("UPDATE job SET completed_at = completed_at - ?", (days * 86_400,))
+            connection.execute(
+                "UPDATE job SET completed_at = completed_at - :s, updated_at = updated_at - :s",
+                {"s": days * 86_400},
+            )
 
     def set_status(self, name: str, status: str) -> None:
         """The job's row says so."""

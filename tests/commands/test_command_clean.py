@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from scrapy_resume.store.contract import Closing
+
 
 @pytest.fixture
 def aged(shelf):
@@ -96,3 +98,61 @@ def test_what_a_delta_crawl_rests_on_is_kept_and_told(aged, call):
     assert (answer.code, answer.out) == (0, "quotes#1 is deleted\n")
     assert "books#1 is kept: the delta crawl books#4 rests on its items" in answer.err
     assert {"books#1", "books#2", "books#3"} <= set(names(aged))
+
+
+@pytest.fixture
+def left(aged):
+    """Beside the completed ones: left 40 days ago, in every way to be left."""
+    for name in ("paused", "crashed"):
+        aged.age(f"{name}#1", 40)
+    aged.close(aged.begin("cancelled"), "cancelled", "cancelled")
+    aged.age("cancelled#1", 40)
+    aged.age("live#1", 40)
+    return aged
+
+
+def test_unfinished_jobs_go_only_if_that_is_asked_for(left, call):
+    kept = call("clean", "--days", "35", "--dry-run", "--json")
+    assert json.loads(kept.out)["deleted"] == ["books#1", "quotes#1"]
+    words = ["--days", "35", "--unfinished", "--keep", "9"]
+    gone = ["cancelled#1", "crashed#1", "paused#1"]
+    dry = call("clean", *words, "--dry-run", "--json")
+    assert json.loads(dry.out)["deleted"] == gone
+    before = names(left)
+    answer = call("clean", *words)
+    assert answer.code == 0, answer.err
+    assert answer.out.splitlines() == [f"{job} is deleted" for job in gone]
+    assert "crashed#1 is unfinished (crashed): " in answer.err
+    assert names(left) == [job for job in before if job not in gone]
+    assert "live#1" in names(left)
+
+
+def test_an_unfinished_job_that_somebody_goes_on_with_meanwhile_stays(left, call, monkeypatch):
+    from scrapy_resume.store.sqlite.store import SqliteStore
+
+    delete = SqliteStore.delete
+
+    def goes_on_first(store, key, **how):
+        if key.name == "paused":
+            left.store.resume(key, left.opening()).close(Closing("paused", "shutdown"))
+        return delete(store, key, **how)
+
+    monkeypatch.setattr(SqliteStore, "delete", goes_on_first)
+    answer = call("clean", "--days", "30", "--unfinished", "--json")
+    assert "paused#1" not in json.loads(answer.out)["deleted"]
+    assert "paused#1" in names(left)
+
+
+def test_an_extended_job_and_what_a_delta_crawl_rests_on_stay(shelf, call):
+    job = shelf.begin("extended")
+    shelf.close(job)
+    again = shelf.store.resume(job.session.job, shelf.opening(extend=True))
+    again.close(Closing("paused", "shutdown"))
+    shelf.age("extended#1", 40)
+    shelf.close(shelf.begin("fresh"), "cancelled", "cancelled")
+    shelf.close(shelf.begin("fresh", 2, delta=True))
+    shelf.age("fresh#1", 40)
+    answer = call("clean", "--days", "30", "--unfinished", "--json")
+    assert json.loads(answer.out)["deleted"] == []
+    assert "extended#1 is kept" in answer.err
+    assert "fresh#1 is kept: the delta crawl fresh#2" in answer.err

@@ -266,6 +266,14 @@ def test_only_what_is_completed_before_a_time_is_deleted_if_that_is_meant(place:
     assert place.store.delete(BOOKS, completed_before=later)
 
 
+def test_only_what_nobody_has_gone_on_with_is_deleted_if_that_is_meant(place: Place) -> None:
+    place.begin().close("paused", "shutdown")
+    before = time.time()
+    place.resume().close("paused", "shutdown")
+    assert not place.store.delete(BOOKS, untouched_since=before)
+    assert place.store.delete(BOOKS, untouched_since=time.time() + 900)
+
+
 # -- how it was started
 
 

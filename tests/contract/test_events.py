@@ -11,7 +11,7 @@ from scrapy_resume.model import Phase, State
 from scrapy_resume.store.contract import Batch, Closing, EventNote, EventReport
 
 from .conftest import Place
-from .records import BOOKS, SLOT, Run, admission, finish
+from .records import BOOKS, SLOT, Run, admission, continuation, finish, tombstone
 
 ENDS = frozenset({"request_finished", "request_failed", "request_parked", "unit_completed"})
 
@@ -129,6 +129,7 @@ def test_a_request_that_a_recovery_parks_is_told(place: Place) -> None:
     assert names(run.session.events.of_job) == [
         "job_resumed",
         "job_recovered",
+        "unit_started",
         "request_parked",
         "unit_completed",
     ]
@@ -178,3 +179,48 @@ def test_custom_metrics_are_kept_with_the_batch_and_at_the_end(place: Place) -> 
     run.job.close(Closing("paused", "shutdown", custom='{"custom/frames": 4}'))
     (kept,) = place.reader.runs(BOOKS)
     assert kept["custom"] == {"custom/frames": 4}
+
+
+def test_a_unit_has_started_when_the_first_of_its_requests_ends_and_only_then(place: Place) -> None:
+    wanted = frozenset({"unit_started", "unit_completed"})
+    run = settled(place.begin())
+    run.admit(*(admission(row, unit="city", lease=row < 3) for row in range(1, 4)))
+    run.admit(admission(4, lease=True))
+    (first,) = run.commit(finishes=[finish(1), finish(4)], wanted=wanted, logged=True).events
+    told = [(event["event"], event["unit"]["unit"]) for event in first.events]
+    root = f"http://{SLOT}/4"
+    assert sorted(told[:2]) == [("unit_started", "city"), ("unit_started", root)]
+    assert told[2:] == [("unit_completed", root)]
+    assert run.commit(finishes=[finish(2)], wanted=wanted).events == []
+    run.die()
+    run = settled(place.resume())
+    (again,) = [row.id for row in run.lease(9)]
+    (last,) = run.commit(finishes=[finish(again)], wanted=wanted).events
+    assert [event["event"] for event in last.events] == ["unit_completed"]
+
+
+def test_the_event_log_is_told_unit_and_callback_of_what_a_batch_ends_or_continues(
+    place: Place,
+) -> None:
+    run = settled(place.begin())
+    payload = '{"callback":"parse_city"}'
+    run.admit(admission(1, unit="city", lease=True, payload=payload))
+    run.admit(admission(2, lease=True), admission(3, unit=2, lease=True, payload=payload))
+    answer = run.commit(
+        finishes=[finish(1), finish(3), tombstone(9, unit="city", payload=payload)],
+        arrivals=[continuation(2, "elsewhere")],
+        logged=True,
+    )
+    log = answer.log
+    assert log is not None
+    root = log.requests[2].unit
+    assert root is not None
+    assert log.requests == {
+        1: ("city", "parse_city"),
+        2: (root, "parse"),
+        3: (root, "parse_city"),
+        9: ("city", "parse_city"),
+    }
+    assert sorted(log.units_started) == sorted(["city", root])
+    assert [unit["unit"] for unit in log.units_completed] == ["city"]
+    assert run.commit(finishes=[finish(2)]).log is None, "nobody keeps a log"

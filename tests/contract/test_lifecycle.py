@@ -15,7 +15,7 @@ from scrapy_resume.errors import (
 )
 from scrapy_resume.model import JobKey
 from scrapy_resume.run.pruning import prune
-from scrapy_resume.store.contract import Closing, Wish
+from scrapy_resume.store.contract import Closing, MetadataChange, Wish
 
 from .conftest import Place
 from .records import BOOKS, SLOT, admission, finish, opening
@@ -84,6 +84,20 @@ def test_a_job_that_is_not_there_cannot_be_resumed_or_cancelled(place: Place) ->
         place.resume()
     with pytest.raises(JobNotFoundError, match="books#1"):
         place.store.cancel(BOOKS)
+
+
+def test_metadata_that_changes_while_the_job_is_crawled_is_kept_with_the_commit(
+    place: Place,
+) -> None:
+    run = place.begin(metadata={"a": 1, "b": [2]})
+    run.commit(metadata=MetadataChange({"b": {"c": "\0ö"}, "d": 4}, ["a"]))
+    assert place.reader.summary(BOOKS).metadata == {"b": {"c": "\0ö"}, "d": 4}
+    run.commit(metadata=MetadataChange({}, ["d", "never there"]))
+    run.die()
+    place.resume().die()
+    assert place.reader.summary(BOOKS).metadata == {"b": {"c": "\0ö"}}
+    place.resume(metadata={"e": 5}).close()
+    assert place.reader.summary(BOOKS).metadata == {"e": 5}
 
 
 def test_metadata_of_a_later_run_is_kept(place: Place) -> None:

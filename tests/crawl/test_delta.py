@@ -170,6 +170,45 @@ def test_what_start_yields_is_fetched_whoever_links_to_it(shop: Wanderings) -> N
     assert products(shop) == {**dict.fromkeys([0, 3, 5, 7, 10, 13, 20, 23], 1)}
 
 
+SKIPS_START = {**DELTA, "RESUME_DELTA_START": "skip"}
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_what_start_yields_is_skipped_too_if_that_is_asked_for(
+    shop: Wanderings, filtered: bool
+) -> None:
+    """What gave items, that is: a listing and a product without items are fetched."""
+    if not filtered:
+        shop.replace_in_spider("callback)\n", "callback, dont_filter=True)\n")
+    # A start request may be skipped by what start() or a page has led to.
+    crawled(shop, {}, *starts(["/listing/0", "/product/35"]))
+    stage(shop, 1)
+    paths = ["/listing/0", "/product/5", "/product/35", "/product/10", "/product/36"]
+    run = crawled(shop, {**SKIPS_START, "CONCURRENT_REQUESTS": 1}, *starts(paths))
+    assert products(shop) == {**dict.fromkeys([0, 3, 13, 20, 23, 36], 1), 10: 1 if filtered else 2}
+    assert fetched(shop)["/listing/0"] == 1
+    assert stat(run, "resume/delta/skipped") > 2
+    assert shop.titles(2)["product 36"] == 1
+
+
+def test_an_interrupted_delta_crawl_goes_on_skipping_what_start_yields(shop: Wanderings) -> None:
+    crawled(shop, {}, *starts(["/product/35", "/product/36", "/listing/0"]))
+    stage(shop, 1)
+    more = starts(["/product/35", "/listing/1", "/product/36", "/product/37", "/product/37"])
+    slow = {**SKIPS_START, "CONCURRENT_REQUESTS": 1, "DOWNLOAD_DELAY": 0.05}
+    killed = shop.run(slow, *more, kill=at_hits(2))
+    assert killed.killed_at is not None, killed.tail()
+    run = crawled(shop, SKIPS_START, *more)
+    assert "told apart" not in run.text
+    assert {35, 36}.isdisjoint(products(shop))
+    assert shop.titles(2)["product 37"] == 1
+    assert shop.job(2)["status"] == "completed"
+    ignored = [
+        row["url"] for row in shop.requests_of(2, state="ignored") if row["error"] == "delta"
+    ]
+    assert max(Counter(ignored).values()) == 1, "each is told once, however many runs there were"
+
+
 def test_another_attempt_at_a_page_of_start_is_not_skipped(shop: Wanderings) -> None:
     crawled(shop, {}, *starts(["/product/7"]))
     stage(shop, 1)

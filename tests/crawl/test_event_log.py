@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.events.log_files import read_events, segments
+from scrapy_resume.events.log_files import JobTail, read_events, segments
 from scrapy_resume.model import JobKey
 from tests.support import schemas
 from tests.support.kills import at_hits, in_turn
@@ -58,7 +58,8 @@ def test_the_log_tells_what_the_store_has(wanderings: Wanderings, place: Workpla
     assert end["counts"]["done"] == wanderings.job()["requests"]["done"]
     if jq := shutil.which("jq"):
         names = [str(segment.path) for segment in segments(directory, KEY)]
-        answer = subprocess.run([jq, "-c", ".type", *names], capture_output=True, check=False)
+        text = subprocess.run(["zcat", "-f", *names], capture_output=True, check=True).stdout
+        answer = subprocess.run([jq, "-c", ".type"], input=text, capture_output=True, check=False)
         assert answer.returncode in (0, 2), answer.stderr  # 2: the torn line of the killed run
         assert json.loads(answer.stdout.splitlines()[0]) == "run_started"
 
@@ -85,3 +86,33 @@ def test_a_log_that_cannot_be_written_does_not_harm_the_crawl(
     assert run.is_finished, run.tail()
     assert run.text.count("The event log is not written any more") == 1
     assert wanderings.titles() == wanderings.whole
+
+
+def test_units_are_told_of_once_over_kills_and_every_file_is_compressed(
+    wanderings: Wanderings, place: Workplace
+) -> None:
+    unit = f"{wanderings.site.url}/page/0"
+    directory = place.path / "events"
+    settings = {**SETTINGS, "RESUME_EVENT_LOG": str(directory)}
+    for hits in (15, 15):
+        assert wanderings.run(settings, kill=at_hits(hits)).killed_at is not None
+    tail = JobTail(directory, KEY)
+    followed = list(tail.events())
+    assert [segment.path.suffix for segment in segments(directory, KEY)] == [".gz", ".jsonl"]
+    last = wanderings.run(settings)
+    assert last.is_finished, last.tail()
+    assert [segment.path.suffix for segment in segments(directory, KEY)] == [".gz"] * 3
+    assert [path.name for path in directory.iterdir() if path.suffix != ".gz"] == []
+    events = list(read_events(directory, KEY))
+    schemas.check(events, "log")
+    followed += tail.events()
+    assert Counter(map(str, followed)) == Counter(map(str, events)), "--follow reads the same"
+    told = [(event["type"], event["unit"]) for event in events if "unit" in event]
+    started = [name for kind, name in told if kind == "unit_started"]
+    completed = [name for kind, name in told if kind == "unit_completed"]
+    assert started == [unit]
+    assert completed == [unit]
+    assert told[0] == ("unit_started", unit)
+    assert told[-1] == ("unit_completed", unit)
+    ends = [event for event in events if event["type"] == "request_done"]
+    assert {event["callback"] for event in ends} == {"parse_page"}

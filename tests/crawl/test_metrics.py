@@ -113,3 +113,22 @@ def test_metadata_and_input_files_of_a_spider_are_kept_and_minded(wanderings: Wa
     assert wanderings.run({"RESUME_METADATA": "{}"}).is_finished
     assert wanderings.job()["metadata"] == {"ticket": 7}
     assert open_store(wanderings.place.location).job(JOB)["status"] == "completed"
+
+
+def test_metadata_that_a_callback_changes_is_there_after_a_kill(wanderings: Wanderings) -> None:
+    wanderings.replace_in_spider(
+        '    name = "wandering"\n',
+        '    name = "wandering"\n    resume_metadata = {"pages": 0}\n',
+    )
+    wanderings.replace_in_spider(
+        '        yield {"title"',
+        '        self.resume_metadata = {"pages": self.state["pages"]}\n        yield {"title"',
+    )
+    team = {"RESUME_METADATA": json.dumps({"team": "x"})}
+    killed = wanderings.run({**team, "DOWNLOAD_DELAY": 0.02}, kill=at_hits(20))
+    assert killed.killed_at is not None
+    found = wanderings.job()
+    assert found["metadata"]["team"] == "x"
+    assert found["requests"]["done"] <= found["metadata"]["pages"] <= 20
+    assert wanderings.run({"RESUME_METADATA": json.dumps({"group": "y"})}).is_finished
+    assert wanderings.job()["metadata"] == {"group": "y", "pages": wanderings.site.pages}

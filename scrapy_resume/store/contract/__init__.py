@@ -30,12 +30,20 @@ from scrapy_resume.store.contract.batch import (
     Finish,
     ItemRecord,
     Leasing,
+    MetadataChange,
     Release,
     RunProgress,
     SharingReport,
     Wish,
 )
-from scrapy_resume.store.contract.committed import Committed, LeasedRow, SharingAnswer, StartTurn
+from scrapy_resume.store.contract.committed import (
+    Committed,
+    Described,
+    LeasedRow,
+    LogNotes,
+    SharingAnswer,
+    StartTurn,
+)
 from scrapy_resume.store.contract.notes import (
     END_OWED,
     EventNote,
@@ -73,6 +81,7 @@ __all__ = [
     "Closing",
     "Committed",
     "Continuation",
+    "Described",
     "EventNote",
     "EventReport",
     "FeedNote",
@@ -85,6 +94,8 @@ __all__ = [
     "JobStore",
     "LeasedRow",
     "Leasing",
+    "LogNotes",
+    "MetadataChange",
     "Opening",
     "Orders",
     "Reader",

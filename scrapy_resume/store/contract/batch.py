@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -163,6 +164,19 @@ class Leasing:
     may have it. Where there can be none, nothing is refused."""
 
 
+class MetadataChange(NamedTuple):
+    """What the spider has changed in the job's metadata: other workers may have changed more."""
+
+    changed: dict[str, object]
+    """New values; JSON can hold them."""
+    removed: list[str]
+
+    def applied_to(self, text: str) -> str:
+        """The metadata, a JSON object, with the change."""
+        kept = {name: one for name, one in json.loads(text).items() if name not in self.removed}
+        return json.dumps({**kept, **self.changed})
+
+
 @dataclass(slots=True, kw_only=True)
 class RunProgress:
     """What the run has done so far, for reports."""
@@ -173,6 +187,8 @@ class RunProgress:
     """The run's custom stats, JSON; ``None``: as before."""
     expected_total: float | None = None
     """Pages of the whole job, as the spider expects; ``None``: as before."""
+    metadata: MetadataChange | None = None
+    """``None``: as before."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,6 +199,8 @@ class EventReport:
     """Ids of ``EventNote``: the store deletes them."""
     wanted: frozenset[str] = frozenset()
     """Names of events that somebody listens to: the store keeps no others."""
+    logged: bool = False
+    """The run keeps an event log: ``Committed.log`` is wanted."""
     notices: list[dict[str, Any]] = field(default_factory=list)
     """Events of the run's own that become true with this batch."""
 

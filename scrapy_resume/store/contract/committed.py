@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scrapy_resume.model import Counts
 from scrapy_resume.store.contract.notes import EventNote, HostNote, ItemPosition
@@ -71,6 +71,25 @@ class SharingAnswer:
     """In answer to ``SharingReport.start_wanted``."""
 
 
+class Described(NamedTuple):
+    """What the event log says of a request beside its URL."""
+
+    unit: str | None
+    callback: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class LogNotes:
+    """What only the store knows of a batch, for the event log (``EventReport.logged``)."""
+
+    requests: dict[int, Described] = field(default_factory=dict)
+    """Those that the batch ended or continued, by row."""
+    units_started: list[str] = field(default_factory=list)
+    """Units of whose requests one has ended for the first time."""
+    units_completed: list[dict[str, Any]] = field(default_factory=list)
+    """Units of which nothing is open any more, in the keys of ``units --json``."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Committed:
     """The answer to a batch."""
@@ -100,4 +119,6 @@ class Committed:
     events: list[EventNote] = field(default_factory=list)
     """Those of this batch that the run wants; and those that workers which died left
     undelivered."""
+    log: LogNotes | None = None
+    """``None``: it was not asked for."""
     sharing: SharingAnswer = field(default_factory=SharingAnswer)

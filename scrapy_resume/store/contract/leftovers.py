@@ -22,5 +22,19 @@ class Leftover(NamedTuple):
     """The job whose interrupted deletion was completed, if it was that."""
 
 
+class Deletable(NamedTuple):
+    """When a job may be deleted; ``None``: that does not matter."""
+
+    completed_before: float | None = None
+    untouched_since: float | None = None
+
+    def allows(self, status: str, completed_at: float | None, updated_at: float) -> bool:
+        """Whether a job of this status and these times (seconds since the epoch) may be."""
+        before, since = self
+        if before is not None and (status != "completed" or (completed_at or 0) >= before):
+            return False
+        return since is None or updated_at <= since
+
+
 def forget_nothing(key: JobKey) -> None:
     """A ``Forget`` for jobs of which nothing is kept elsewhere."""

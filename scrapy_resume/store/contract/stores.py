@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from scrapy_resume.model import JobKey, JobSummary, Phase, Selection, State
 from scrapy_resume.store.contract.batch import Batch
 from scrapy_resume.store.contract.committed import Committed
+from scrapy_resume.store.contract.copies import OwnCopy, Restored
 from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
 from scrapy_resume.store.contract.notes import EventNote, FeedNote, StoredItem
 from scrapy_resume.store.contract.session import (
@@ -179,12 +180,14 @@ class Store(Protocol):
         key: JobKey,
         *,
         completed_before: float | None = None,
+        untouched_since: float | None = None,
         forget: Forget = forget_nothing,
     ) -> bool:
         """Delete a job that nobody crawls.
 
         With ``completed_before`` only if it was completed before that time (seconds since the
-        epoch), and is still; false: it is not. Raises ``JobNotFoundError``, ``JobLockedError``,
+        epoch), and is still; with ``untouched_since`` only if nothing has changed in it since
+        then; false: it is not so. Raises ``JobNotFoundError``, ``JobLockedError``,
         and ``StoreDamagedError`` or ``SchemaTooNewError`` for what is not known to be a job's.
         If the process dies meanwhile, the job is there, or ``remove_leftovers`` goes on.
         """
@@ -209,6 +212,27 @@ class Store(Protocol):
 
         Raises ``JobExistsError``; ``StoreDamagedError`` for a file that is none, or not whole;
         ``ConfigurationError`` for one of another kind of store.
+        """
+
+    def keep_copy(self, key: JobKey, epoch: int, is_stopped: Callable[[], bool]) -> OwnCopy | None:
+        """Copy a job that this process crawls to its place beside it: whole, or the copy that was
+        there before stays. Does not hold up the crawl; to be called on a thread of its own.
+
+        ``is_stopped`` is called now and then, and may pause. ``None``: it was true, or the job is
+        another run's by now. Raises ``StoreError``; a database's server is backed up as a whole,
+        so stores in one raise it always.
+        """
+
+    def copied_at(self, key: JobKey) -> float | None:
+        """The moment of the copy that ``keep_copy`` has made of a job, in seconds since the epoch;
+        ``None``: there is none."""
+
+    def restore_damaged(self, name: str) -> Restored | None:
+        """Restore the latest job of a name from its copy, if it is damaged; in its ``door``.
+
+        What is damaged is kept under another name. ``None``: it is whole, or has no copy, and
+        nothing was changed. Raises ``JobLockedError``, and ``StoreDamagedError`` if the copy is
+        damaged too.
         """
 
     def verify(self, key: JobKey) -> Verdict:

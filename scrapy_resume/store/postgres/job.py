@@ -41,7 +41,7 @@ from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Fence
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.apply import BatchWriter
 from scrapy_resume.store.transaction.arrivals import Transaction
-from scrapy_resume.store.transaction.events import closed, end_owed, keep_events
+from scrapy_resume.store.transaction.events import closed, end_owed, keep_events, log_notes
 from scrapy_resume.store.transaction.parking import Death
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.storable_text import as_json
@@ -136,9 +136,13 @@ class PostgresJob(EarlierStarts):
         self._others.answer(batch.sharing, transaction)
         self._keep_custom(batch.progress.custom)
         self._keep_expected(batch.progress.expected_total)
+        if (change := batch.progress.metadata) is not None:
+            ((text,),) = tables.execute(COMMIT["metadata"]).fetchall()
+            tables.execute(COMMIT["keep_metadata"], metadata=change.applied_to(text))
         settle_units(tables, fence.now)
         tables.delete_events(batch.events.delivered)
         committed.events = adopted + keep_events(tables, batch.events.wanted, batch.events.notices)
+        committed.log = log_notes(tables, batch)
         return committed
 
     def _keep_custom(self, custom: str | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -19,11 +19,13 @@ from scrapy_resume.errors import (
     JobExistsError,
     JobLockedError,
     JobNotFoundError,
+    StoreError,
     StoreUnavailableError,
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
-from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
+from scrapy_resume.store.contract.copies import OwnCopy
+from scrapy_resume.store.contract.leftovers import Deletable, Forget, Leftover, forget_nothing
 from scrapy_resume.store.contract.verification import Verdict
 from scrapy_resume.store.postgres.backup import read_job, verify_job, write_job
 from scrapy_resume.store.postgres.connections import Link
@@ -175,6 +177,7 @@ class PostgresStore:
         key: JobKey,
         *,
         completed_before: float | None = None,
+        untouched_since: float | None = None,
         forget: Forget = forget_nothing,
     ) -> bool:
         """Delete a job that nobody is on: whole, or not at all."""
@@ -184,10 +187,9 @@ class PostgresStore:
             live = [run for run in live_runs(tables) if not run.is_dead]
             if live:
                 raise JobLockedError.for_change(key, "deleted", live[0].worker)
-            if completed_before is not None:
-                ((completed_at,),) = tables.execute(OPENING["completed_at"]).fetchall()
-                if status != "completed" or (completed_at or 0) >= completed_before:
-                    return False
+            (times,) = tables.execute(OPENING["times"]).fetchall()
+            if not Deletable(completed_before, untouched_since).allows(status, *times):
+                return False
             for statement in DELETE.values():
                 tables.execute(statement)
             forget(key)
@@ -211,6 +213,16 @@ class PostgresStore:
         """Check the invariants of a job."""
         with self._ready() as connection:
             return verify_job(connection, key, self._link.place)
+
+    def keep_copy(self, key: JobKey, epoch: int, is_stopped: Callable[[], bool]) -> OwnCopy | None:
+        """Raises ``StoreError``: see ``Store``."""
+        raise StoreError(f"{key} is in PostgreSQL: pg_dump backs it up, with all other jobs")
+
+    def copied_at(self, key: JobKey) -> None:
+        """A job has no copy of its own."""
+
+    def restore_damaged(self, name: str) -> None:
+        """The server is repaired or restored as a whole."""
 
     def undelivered_events(self, key: JobKey) -> list[EventNote]:
         """The events of a job without a run that were not delivered."""

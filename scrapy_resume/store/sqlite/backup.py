@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
@@ -13,39 +13,93 @@ from scrapy_resume.disk import sync_file
 from scrapy_resume.errors import StoreDamagedError
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract.verification import Verdict, violations
+from scrapy_resume.store.sqlite.errors import INTERRUPT, result_code
 from scrapy_resume.store.sqlite.files import SQL as FILES
-from scrapy_resume.store.sqlite.files import connect
+from scrapy_resume.store.sqlite.files import SQLITE_SUFFIXES, beside, connect
 from scrapy_resume.store.sqlite.reader import reading
 from scrapy_resume.store.transaction.queries import load_queries
 
 VERIFY: Final = load_queries("sqlite", "verify.sql")
 
 
-def copy_job(source: Path, target: Path) -> None:
+SLICE_PAGES: Final = 256
+"""Pages, of 4 KB mostly, that are copied between two calls of ``is_stopped``: a millisecond or
+two."""
+
+CHECK_STEPS: Final = 100_000
+"""Steps of SQLite's machine between two such calls while the copy is checked."""
+
+
+class CopyStoppedError(Exception):
+    """``is_stopped`` was true: nothing was copied."""
+
+
+def copy_job(source: Path, target: Path, is_stopped: Callable[[], bool] = lambda: False) -> None:
     """Copy a job, as it is at one moment, to ``target``, which must not exist.
 
-    Does not delay the owner of the job. Raises ``StoreDamagedError`` for a damaged job, and
-    leaves nothing behind then.
+    Does not delay the owner of the job. ``is_stopped`` is called between slices, and may pause.
+    Raises ``StoreDamagedError`` for a damaged job, and ``CopyStoppedError``; leaves nothing behind
+    then.
     """
     # 0600 from the first moment: what a crawl has seen is its owner's.
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         with (
             reading(source) as connection,
+            _snapshot(connection),
             closing(connect(target, FILES["configure_creator"], mode="rw")) as copy,
         ):
-            connection.backup(copy)
-            found = copy.execute(FILES["quick_check"]).fetchone()
-            if found != ("ok",):
+            found = _copied(connection, copy, is_stopped)
+            if found != "ok":
                 raise StoreDamagedError(
-                    f"{source} is damaged ({found[0]}) and is not copied. "
+                    f"{source} is damaged ({found}) and is not copied. "
                     "`scrapy resume verify` shows details"
                 )
             copy.execute(FILES["use_no_wal"]).fetchall()
         sync_file(target)
     except BaseException:
-        target.unlink(missing_ok=True)
+        for suffix in ("", *SQLITE_SUFFIXES):
+            beside(target, suffix).unlink(missing_ok=True)
         raise
+
+
+def _copied(
+    connection: sqlite3.Connection, copy: sqlite3.Connection, is_stopped: Callable[[], bool]
+) -> str:
+    """Copy the pages of a snapshot, in slices, and check them; what the check has found.
+
+    Without a snapshot SQLite would begin again after each commit of others.
+    """
+
+    def between(_status: int, _left: int, _all: int) -> None:
+        if is_stopped():
+            raise CopyStoppedError
+
+    # The snapshot begins with the first thing that is read.
+    connection.execute(FILES["job_key"]).fetchone()
+    connection.backup(copy, pages=SLICE_PAGES, progress=between)
+    copy.set_progress_handler(is_stopped, CHECK_STEPS)
+    try:
+        return quick_check(copy)
+    except sqlite3.OperationalError as error:
+        if result_code(error) == INTERRUPT:
+            raise CopyStoppedError from error
+        raise
+    finally:
+        copy.set_progress_handler(None, 0)
+
+
+def quick_check(connection: sqlite3.Connection) -> str:
+    """``ok``, or what SQLite finds first, in one line."""
+    return " ".join(str(connection.execute(FILES["quick_check"]).fetchone()[0]).split())
+
+
+def prepare(copy: Path, fresh: Path) -> None:
+    """Copy a job to a new file that can be renamed to a job's. Raises ``StoreDamagedError``."""
+    copy_job(copy, fresh)
+    with closing(connect(fresh, FILES["configure_creator"], mode="rw")) as connection:
+        connection.execute(FILES["use_wal"]).fetchall()
+    sync_file(fresh)
 
 
 def key_of(file: Path) -> JobKey:

@@ -21,6 +21,7 @@ BUSY: Final = 5
 LOCKED: Final = 6
 NOMEM: Final = 7
 READONLY: Final = 8
+INTERRUPT: Final = 9
 IOERR: Final = 10
 CORRUPT: Final = 11
 FULL: Final = 13
@@ -34,6 +35,7 @@ _TEXTS: Final = (
     ("database table is locked", LOCKED),
     ("out of memory", NOMEM),
     ("attempt to write a readonly database", READONLY),
+    ("interrupted", INTERRUPT),
     ("disk I/O error", IOERR),
     ("malformed", CORRUPT),
     ("database or disk is full", FULL),
@@ -55,13 +57,27 @@ _REMEDIES: Final = {
     PROTOCOL: "its locks do not work: keep the store on a local disk, not on NFS or SMB",
 }
 
-DAMAGE_REMEDY: Final = (
+COPY: Final = ".backup"
+"""Ends the name of the copy that RESUME_BACKUP keeps beside a job's file."""
+
+_WITHOUT_COPY: Final = (
     "nothing was changed. Restore the file from a backup, try `sqlite3 FILE .recover`, or move "
-    "it away together with its -wal file to begin anew"
+    "it away together with its -wal file to begin anew. (RESUME_BACKUP, which is not set or was "
+    "not yet due, keeps a copy from which the next run restores a damaged job by itself)"
+)
+_WITH_COPY: Final = (
+    "nothing was changed. Run the crawl again: it restores the job from {}, keeps the damaged file "
+    "and says what was lost"
 )
 
 REOPEN: Final = frozenset({NOMEM, READONLY, IOERR, CANTOPEN, PROTOCOL, CORRUPT, NOTADB})
 """After these errors the connection is closed, and the next call opens another."""
+
+
+def damage_remedy(path: Path) -> str:
+    """What to do about a job's file that is damaged."""
+    copy = path.with_name(path.name + COPY)
+    return _WITH_COPY.format(copy) if copy.is_file() else _WITHOUT_COPY
 
 
 def result_code(error: sqlite3.Error) -> int | None:
@@ -86,10 +102,11 @@ def store_error(
         return StoreUnavailableError(_locked(path, holder() if holder else None))
     if code in (CORRUPT, NOTADB):
         kind = "is not a database" if code == NOTADB else "is damaged"
-        return StoreDamagedError(f"{path} {kind} ({error}); {DAMAGE_REMEDY}")
+        return StoreDamagedError(f"{path} {kind} ({error}); {damage_remedy(path)}")
     if code == TOOBIG:
         return StoreDamagedError(
-            f"{path} has a record that is larger than scrapy-resume writes any; {DAMAGE_REMEDY}"
+            f"{path} has a record that is larger than scrapy-resume writes any; "
+            f"{damage_remedy(path)}"
         )
     if code in _REMEDIES:
         return StoreUnavailableError(f"{path}: {_REMEDIES[code]} ({error})")

@@ -31,7 +31,7 @@ from scrapy_resume.errors import (
 )
 from scrapy_resume.model import JobKey
 from scrapy_resume.privatefiles import PlantedFileError, create_file
-from scrapy_resume.store.sqlite.errors import DAMAGE_REMEDY
+from scrapy_resume.store.sqlite.errors import damage_remedy
 from scrapy_resume.store.sqlite.foreign_schema import refuse_foreign_schema
 from scrapy_resume.store.sqlite.migrations import SCHEMA
 from scrapy_resume.store.transaction.queries import load_queries
@@ -306,7 +306,7 @@ def check_not_empty(path: Path) -> None:
     SQLite would take it for a new database, and delete the ``-wal`` file beside it.
     """
     if path.stat().st_size < SMALLEST_PAGE:
-        raise StoreDamagedError(f"{path} is empty, it was cut off; {DAMAGE_REMEDY}")
+        raise StoreDamagedError(f"{path} is empty, it was cut off; {damage_remedy(path)}")
 
 
 def check_whole(connection: sqlite3.Connection, path: Path) -> None:
@@ -321,7 +321,7 @@ def check_whole(connection: sqlite3.Connection, path: Path) -> None:
     if wal.exists() and wal.stat().st_size > 0:
         return
     if path.stat().st_size < pages * page_bytes:
-        raise StoreDamagedError(f"{path} was cut off; {DAMAGE_REMEDY}")
+        raise StoreDamagedError(f"{path} was cut off; {damage_remedy(path)}")
 
 
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:

@@ -19,6 +19,7 @@ from scrapy_resume.disk import sync_directory
 from scrapy_resume.errors import StoreUnavailableError
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract.leftovers import Forget, Leftover
+from scrapy_resume.store.sqlite.errors import COPY
 from scrapy_resume.store.sqlite.files import (
     CREATING,
     DELETING,
@@ -39,6 +40,11 @@ _OF_JOB: Final = ("-wal", "-shm", "-journal", ".inflight")
 _WITH_COMMITS: Final = ("-wal", "-journal")
 """May be all that is left of a job's last commits."""
 
+_UNFINISHED_COPY: Final = re.compile(
+    rf"{re.escape(COPY)}-\d+{re.escape(CREATING)}(?:-journal|-wal|-shm)?"
+)
+"""Of the copy that a run was writing."""
+
 _BESIDE: Final = re.compile(rf"(.+#\d+{re.escape(SUFFIX)})(.+)")
 _LOCK: Final = re.compile(r"\.epoch-\d+\.lock")
 
@@ -58,6 +64,8 @@ def _finish_deletion(path: Path, key: JobKey, forget: Forget) -> None:
     if not os.path.lexists(path):
         for suffix in (*_OF_JOB, *_OF_OPENING, *_OF_CREATION):
             beside(path, suffix).unlink(missing_ok=True)
+        for suffix in (COPY, *_unfinished_copies(path)):
+            beside(path, suffix).unlink(missing_ok=True)
         remove_locks(path)
         forget(key)
     beside(path, DELETING).unlink(missing_ok=True)
@@ -72,11 +80,11 @@ def cleared(path: Path) -> Path:
     """
     for suffix in (*_OF_CREATION, *_OF_OPENING):
         beside(path, suffix).unlink(missing_ok=True)
-    for suffix in _OF_JOB:
+    for suffix in (*_OF_JOB, COPY):
         leftover = beside(path, suffix)
         if not os.path.lexists(leftover):
             continue
-        if suffix in _WITH_COMMITS and not _is_empty(leftover):
+        if suffix in (*_WITH_COMMITS, COPY) and not _is_empty(leftover):
             kept = _free_name(leftover)
             leftover.rename(kept)
             log.warning("%s was left behind without its job's file; it is now %s", leftover, kept)
@@ -113,7 +121,8 @@ def _found(directory: Path) -> dict[Path, set[str]]:
         name, suffix = match.groups()
         always = suffix == DELETING or suffix in _OF_CREATION or suffix in _OF_OPENING
         alone = name not in names and (suffix in _OF_JOB or _LOCK.fullmatch(suffix))
-        if always or alone:
+        unfinished = _UNFINISHED_COPY.fullmatch(suffix)
+        if always or alone or unfinished:
             found.setdefault(directory / name, set()).add(suffix)
     return found
 
@@ -121,8 +130,10 @@ def _found(directory: Path) -> dict[Path, set[str]]:
 def _settle(path: Path, forget: Forget) -> Iterator[Leftover]:
     """Under the door lock, so nobody creates or deletes the job."""
     suffixes = _found(path.parent).get(path, set())
-    if not os.path.lexists(path) and any(map(is_held, lock_files(path))):
-        return  # a live process works on a job whose file somebody has removed
+    if any(map(is_held, lock_files(path))):
+        if not os.path.lexists(path):
+            return  # a live process works on a job whose file somebody has removed
+        suffixes = {suffix for suffix in suffixes if not _UNFINISHED_COPY.fullmatch(suffix)}
     if DELETING in suffixes:
         key = key_of_file(path, beside(path, DELETING))
         _finish_deletion(path, key, forget)
@@ -147,6 +158,13 @@ def _settle(path: Path, forget: Forget) -> Iterator[Leftover]:
             f"{beside(path, suffix)} was left behind without its job's file, and may hold its last"
             " commits: put the file back beside it, or delete it"
         )
+
+
+def _unfinished_copies(path: Path) -> list[str]:
+    """The suffixes of what runs have left of a copy that they were writing."""
+    names = [entry.name for entry in os.scandir(path.parent) if entry.name.startswith(path.name)]
+    suffixes = [name.removeprefix(path.name) for name in names]
+    return [suffix for suffix in suffixes if _UNFINISHED_COPY.fullmatch(suffix)]
 
 
 def _is_empty(path: Path) -> bool:

@@ -34,7 +34,7 @@ from scrapy_resume.store.contract import (
     StartState,
     UndeliveredEvents,
 )
-from scrapy_resume.store.sqlite.errors import DAMAGE_REMEDY, translated
+from scrapy_resume.store.sqlite.errors import damage_remedy, translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import (
     board_path,
@@ -146,7 +146,7 @@ def ownership(connection: sqlite3.Connection, path: Path) -> Ownership:
     """Who owns the job, or owned it last, according to the file."""
     row = connection.execute(OPENING["ownership"]).fetchone()
     if row is None:
-        raise StoreDamagedError(f"{path} holds no job; {DAMAGE_REMEDY}")
+        raise StoreDamagedError(f"{path} holds no job; {damage_remedy(path)}")
     return Ownership(*row)
 
 

@@ -10,12 +10,12 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from scrapy_resume.disk import sync_directory, sync_file
+from scrapy_resume.disk import sync_directory
 from scrapy_resume.errors import (
     ConfigurationError,
     JobExistsError,
@@ -26,9 +26,10 @@ from scrapy_resume.errors import (
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
 from scrapy_resume.store.backup_kind import backup_kind
 from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
-from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
+from scrapy_resume.store.contract.copies import OwnCopy, Restored
+from scrapy_resume.store.contract.leftovers import Deletable, Forget, Leftover, forget_nothing
 from scrapy_resume.store.contract.verification import Verdict
-from scrapy_resume.store.sqlite.backup import copy_job, key_of, verify_job
+from scrapy_resume.store.sqlite.backup import copy_job, key_of, prepare, verify_job
 from scrapy_resume.store.sqlite.control import (
     LOOK_SECONDS,
     STOP,
@@ -65,6 +66,7 @@ from scrapy_resume.store.sqlite.opening import (
     recover_job,
     transaction,
 )
+from scrapy_resume.store.sqlite.own_copy import copied_at, keep_copy, restore_damaged
 from scrapy_resume.store.sqlite.reader import read_summary, reading
 from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, Ownership
 from scrapy_resume.store.sqlite.steering import steer
@@ -194,12 +196,13 @@ class SqliteStore:
         key: JobKey,
         *,
         completed_before: float | None = None,
+        untouched_since: float | None = None,
         forget: Forget = forget_nothing,
     ) -> bool:
         """Delete the files of a job that nobody crawls; its feeds stay."""
         path = self._existing(key)
         with self.door(key.name):
-            return _delete(path, key, completed_before, forget)
+            return _delete(path, key, Deletable(completed_before, untouched_since), forget)
 
     def remove_leftovers(self, forget: Forget = forget_nothing) -> list[Leftover]:
         """Complete deletions that were interrupted, and remove what dead processes have left."""
@@ -237,15 +240,25 @@ class SqliteStore:
                 )
             fresh = cleared(path)
             with translated(self.directory):
-                copy_job(source, fresh)
-                with closing(connect(fresh, FILES["configure_creator"], mode="rw")) as connection:
-                    connection.execute(FILES["use_wal"]).fetchall()
-                sync_file(fresh)
+                prepare(source, fresh)
                 fresh.rename(path)
                 sync_directory(path.parent)
             # Nobody died: there is no board, and no crash is counted.
             recover_job(path, key, crash_limit=1)
         return key
+
+    def keep_copy(self, key: JobKey, epoch: int, is_stopped: Callable[[], bool]) -> OwnCopy | None:
+        """Copy a job that this process crawls, or has just closed, to its place beside it."""
+        return keep_copy(self._existing(key), epoch, is_stopped)
+
+    def copied_at(self, key: JobKey) -> float | None:
+        """The moment of the copy of a job."""
+        return copied_at(job_path(self.directory, key))
+
+    def restore_damaged(self, name: str) -> Restored | None:
+        """Restore the latest job of a name from its copy, if it is damaged."""
+        with translated(self.directory):
+            return restore_damaged(self.directory, name)
 
     def verify(self, key: JobKey) -> Verdict:
         """Check the invariants of a job."""
@@ -292,7 +305,7 @@ def _owned(path: Path) -> Ownership | None:
         return found if is_held(lock_path(path, found.epoch)) else None
 
 
-def _delete(path: Path, key: JobKey, completed_before: float | None, forget: Forget) -> bool:
+def _delete(path: Path, key: JobKey, deletable: Deletable, forget: Forget) -> bool:
     """Delete a job, under the lock of its next epoch; see ``Store.delete``.
 
     Nothing but an ordinary file that is known to be a job's is ever deleted.
@@ -310,9 +323,7 @@ def _delete(path: Path, key: JobKey, completed_before: float | None, forget: For
                 if ownership(connection, path).epoch != before.epoch:
                     raise JobLockedError.being_opened(key)
                 summary = read_summary(path)
-            if completed_before is not None and not (
-                summary.status == "completed" and (summary.completed_at or 0) < completed_before
-            ):
+            if not deletable.allows(summary.status, summary.completed_at, summary.updated_at):
                 return False
             delete_job(path, key, forget)
         finally:

@@ -21,7 +21,7 @@ from scrapy_resume.store.sqlite.shared_text import SharedBeginnings, SharedTexts
 from scrapy_resume.store.sqlite.statements import COMMIT, IDENTITY, OPENING, JobRow, Statements
 from scrapy_resume.store.transaction.arrivals import Transaction
 from scrapy_resume.store.transaction.counters import Tally
-from scrapy_resume.store.transaction.events import keep_events
+from scrapy_resume.store.transaction.events import keep_events, log_notes
 from scrapy_resume.store.transaction.selection import UNRECORDED
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import (
@@ -350,10 +350,14 @@ class SqliteTables(Statements):
         committed, tally = transaction.committed, transaction.tally
         self.delete_events(batch.events.delivered)
         committed.events = keep_events(self, batch.events.wanted, batch.events.notices)
+        committed.log = log_notes(self, batch)
         if batch.progress.custom is not None:
             self._run(COMMIT["keep_custom"], (batch.progress.custom, transaction.run))
         if batch.progress.expected_total is not None:
             self._run(COMMIT["keep_expected"], (batch.progress.expected_total,))
+        if (change := batch.progress.metadata) is not None:
+            ((text,),) = self._run(COMMIT["metadata"]).fetchall()
+            self._run(COMMIT["keep_metadata"], (change.applied_to(text),))
         committed.items.last_id = self._next_item - 1
         self._run(
             COMMIT["keep_job"],

@@ -12,7 +12,14 @@ from typing import Any, Final, Protocol
 
 from scrapy_resume.errors import StoreDamagedError
 from scrapy_resume.model import State
-from scrapy_resume.store.contract import END_OWED, EventNote
+from scrapy_resume.store.contract import (
+    END_OWED,
+    Batch,
+    Continuation,
+    Described,
+    EventNote,
+    LogNotes,
+)
 from scrapy_resume.store.transaction.units import UnitChanges
 
 REQUEST_EVENTS: Final[Mapping[int, str]] = {
@@ -21,9 +28,10 @@ REQUEST_EVENTS: Final[Mapping[int, str]] = {
     State.failed: "request_failed",
     State.parked: "request_parked",
 }
-UNIT_EVENT: Final = "unit_completed"
+UNIT_STARTED: Final = "unit_started"
+UNIT_COMPLETED: Final = "unit_completed"
 
-AT_OPENING: Final = frozenset({"request_parked", UNIT_EVENT})
+AT_OPENING: Final = frozenset({"request_parked", UNIT_STARTED, UNIT_COMPLETED})
 """The events of a recovery, beside that of the opening."""
 
 
@@ -48,19 +56,50 @@ class EventTables(Protocol):
 def keep_events(
     tables: EventTables, wanted: Collection[str], notices: Sequence[Mapping[str, Any]] = ()
 ) -> list[EventNote]:
-    """Store the wanted events that the transaction has made true, ``notices`` first.
+    """Store the wanted events that the transaction has made true: ``notices`` first, units that
+    have started before their requests, those that are completed after them.
 
     To be called after ``settle_units``.
     """
     events: list[dict[str, Any]] = [dict(notice) for notice in notices]
     if wanted:
+        events += _of_units(tables, UNIT_STARTED, tables.units.started, wanted)
         events += _of_requests(tables, wanted)
-        if tables.units.completed and UNIT_EVENT in wanted:
-            found = tables.describe_units(tables.units.completed)
-            events += [{"event": UNIT_EVENT, "unit": unit} for unit in found]
+        events += _of_units(tables, UNIT_COMPLETED, tables.units.completed, wanted)
     if not events:
         return []
     return [EventNote(tables.add_event(json.dumps(events)), events)]
+
+
+def _of_units(
+    tables: EventTables, name: str, units: Sequence[int], wanted: Collection[str]
+) -> list[dict[str, Any]]:
+    if not units or name not in wanted:
+        return []
+    return [{"event": name, "unit": unit} for unit in tables.describe_units(units)]
+
+
+def log_notes(tables: EventTables, batch: Batch) -> LogNotes | None:
+    """What only the store knows of a batch, if the run keeps an event log.
+
+    To be called after ``settle_units``.
+    """
+    if not batch.events.logged:
+        return None
+    rows = [finish.id for finish in batch.finishes]
+    rows += [arrival.id for arrival in batch.arrivals if isinstance(arrival, Continuation)]
+    notes = LogNotes()
+    if rows:
+        found = tables.describe_requests(rows)
+        notes.requests = {
+            row: Described(request["unit"], request["callback"]) for row, request in found.items()
+        }
+    if tables.units.started:
+        units = tables.describe_units(tables.units.started)
+        notes.units_started = [unit["unit"] for unit in units]
+    if tables.units.completed:
+        notes.units_completed = tables.describe_units(tables.units.completed)
+    return notes
 
 
 def _of_requests(tables: EventTables, wanted: Collection[str]) -> list[dict[str, Any]]:

@@ -115,6 +115,8 @@ class UnitChanges:
         self._changes: dict[int, UnitChange] = {}
         self.ends: list[tuple[int, int]] = []
         """Requests that have ended, and their states, in order."""
+        self.started: list[int] = []
+        """Units of whose requests one has ended for the first time."""
         self.completed: list[int] = []
         """Units that have no open request any more."""
 
@@ -177,6 +179,8 @@ def settle_units(tables: UnitTables, now: float) -> None:
         was = before.get(unit) or UnitRow(unit)
         row = changes[unit].applied_to(was, now)
         rows.append(row)
+        if changes[unit].ended and was.first_at is None:
+            tables.units.started.append(unit)
         if changes[unit].ended and not row.open:
             tables.units.completed.append(unit)
         if row.state != was.state:

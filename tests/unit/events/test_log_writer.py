@@ -6,6 +6,8 @@ import gzip
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,13 +33,17 @@ from scrapy_resume.store.contract import (
     Batch,
     Committed,
     Continuation,
+    Described,
+    EventNote,
     Finish,
     HostNote,
     ItemRecord,
+    LogNotes,
     Recovered,
     RowIds,
     RunProgress,
     Session,
+    UndeliveredEvents,
 )
 from tests.support import schemas
 
@@ -118,6 +124,15 @@ def told(log: EventLogWriter, folder: Path) -> list[dict[str, Any]]:
     return events
 
 
+def as_if_killed(folder: Path) -> Path:
+    """The only file of the log, as a process that dies at its end leaves it: not compressed."""
+    (file,) = segments(folder / "events", BOOKS)
+    plain = file.path.with_suffix("")
+    plain.write_bytes(gzip.decompress(file.path.read_bytes()))
+    file.path.unlink()
+    return plain
+
+
 def test_a_run_is_told_from_its_start_to_its_end(new_log: NewLog, tmp_path: Path) -> None:
     recovered = Recovered(requests=5, parked=1)
     log = new_log(began=False, crashed=True, recovered=recovered)
@@ -163,9 +178,14 @@ def test_what_becomes_of_requests_is_told(new_log: NewLog, tmp_path: Path) -> No
             finished(10, tombstone=_tombstone(10, kind=Kind.start_item)),
         ],
     )
-    log.committed(batch, Committed(duplicates={4, 9}))
+    notes = LogNotes(requests={row: Described("city", f"parse_{row}") for row in range(1, 10)})
+    log.committed(batch, Committed(duplicates={4, 9}, log=notes))
     site = "http://shop.example"
-    assert told(log, tmp_path) == [
+    events = told(log, tmp_path)
+    assert {event.pop("unit") for event in events} == {"city"}
+    callbacks = [event.pop("callback") for event in events]
+    assert callbacks == [f"parse_{row}" for row in range(1, 9)]
+    assert events == [
         {
             "type": "retry_scheduled",
             "url": f"{site}/1",
@@ -209,6 +229,126 @@ def test_what_becomes_of_requests_is_told(new_log: NewLog, tmp_path: Path) -> No
             "items": 0,
         },
     ]
+
+
+def test_units_are_told_of_once_before_and_after_their_requests(
+    new_log: NewLog, tmp_path: Path
+) -> None:
+    city = {
+        "unit": "http://me:geheim@shop.example/",
+        "state": "partial",
+        "open": 0,
+        "done": 1,
+        "failed": 1,
+        "parked": 0,
+        "ignored": 0,
+        "items": 2,
+        "items_failed": 0,
+        "attempts": 3,
+        "error": "HttpError",
+        "error_message": None,
+        "first_at": None,
+        "last_at": None,
+    }
+    log = new_log()
+    notes = LogNotes(units_started=["town"], units_completed=[city])
+    log.committed(Batch(next_id=9, finishes=[finished(1)]), Committed(log=notes))
+    started, request, completed = told(log, tmp_path)
+    assert started == {"type": "unit_started", "unit": "town"}
+    assert (request["type"], request["unit"], request["callback"]) == ("request_done", None, None)
+    assert completed == {
+        "type": "unit_completed",
+        "unit": "http://me:***@shop.example/",
+        "state": "partial",
+        "done": 1,
+        "failed": 1,
+        "parked": 0,
+        "ignored": 0,
+        "items": 2,
+        "items_failed": 0,
+        "error": "HttpError",
+        "error_message": None,
+    }
+
+
+def test_units_that_a_recovery_has_ended_are_told_with_the_opening(
+    new_log: NewLog, tmp_path: Path
+) -> None:
+    unit = {"unit": "city", "state": "parked", "done": 0, "failed": 0, "parked": 1, "ignored": 0}
+    unit |= {"items": 0, "items_failed": 0, "error": None, "error_message": None}
+    ends = [{"event": "unit_started", "unit": unit}, {"event": "unit_completed", "unit": unit}]
+    of_job = [
+        EventNote(1, [{"event": "job_resumed", "run": 1}, *ends]),  # of an earlier run
+        EventNote(2, [{"event": "job_resumed", "run": 2}, {"event": "job_recovered"}, *ends]),
+    ]
+    opened = {"began": False, "crashed": True, "events": UndeliveredEvents(of_job=of_job)}
+    log = new_log(2, **opened)
+    log.started(session(2, **opened), "books")
+    events = written(log, tmp_path)
+    assert [event["type"] for event in events] == [
+        "run_started",
+        "recovered",
+        "unit_started",
+        "unit_completed",
+    ]
+
+
+def test_the_files_of_a_run_that_died_are_compressed_by_the_next_and_live_ones_are_not(
+    new_log: NewLog, tmp_path: Path
+) -> None:
+    dead = new_log(1)
+    dead.committed(Batch(next_id=1, finishes=[finished(1)]), Committed())
+    dead._join()
+    left = as_if_killed(tmp_path)
+    left.write_bytes(left.read_bytes() + b'{"torn')
+    live = new_log(2)
+    done = threading.Event()
+    live._file.flush = _then(live._file.flush, done)  # type: ignore[method-assign]
+    live.committed(Batch(next_id=1, finishes=[finished(2)]), Committed())
+    assert done.wait(20)
+    other = new_log(3)
+    other.committed(Batch(next_id=1, finishes=[finished(3)]), Committed())
+    other._join()
+    names = [file.path.suffix for file in segments(tmp_path / "events", BOOKS)]
+    assert names == [".gz", ".jsonl", ".gz"]
+    urls = [event["url"] for event in read_events(tmp_path / "events", BOOKS)]
+    assert sorted(urls) == [f"http://shop.example/{row}" for row in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("operation", range(1, 8))
+def test_a_kill_while_a_file_is_compressed_loses_nothing(
+    new_log: NewLog, tmp_path: Path, operation: int
+) -> None:
+    """The process dies before its n-th operation on a file, and the next run goes on."""
+    log = new_log(1)
+    log.committed(Batch(next_id=1, finishes=[finished(row) for row in range(50)]), Committed())
+    log._join()
+    plain = as_if_killed(tmp_path)
+    program = (
+        "import os, sys\n"
+        "from itertools import count\n"
+        "from pathlib import Path\n"
+        "from scrapy_resume.events.log_files import compress\n"
+        "n = count(1)\n"
+        "def hook(event, arguments):\n"
+        "    if event in ('open', 'os.rename', 'os.remove') and sys.argv[1] in str(arguments[0]):\n"
+        "        if next(n) == int(sys.argv[3]):\n"
+        "            os._exit(9)\n"
+        "sys.addaudithook(hook)\n"
+        "compress(Path(sys.argv[2]))\n"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path / "events"), str(plain), str(operation)]
+    code = subprocess.run(words, check=False).returncode
+    assert code in (0, 9)
+    tail = JobTail(tmp_path / "events", BOOKS)
+    assert len(list(tail.events())) == 50
+    again = new_log(2)
+    again.committed(Batch(next_id=1, finishes=[finished(99)]), Committed())
+    again._join()
+    assert len(list(tail.events())) == 1
+    assert len(list(read_events(tmp_path / "events", BOOKS))) == 51
+    names = sorted(path.name for path in (tmp_path / "events").iterdir())
+    assert [name.rpartition(".")[2] for name in names] == ["gz", "gz"]
 
 
 def _tombstone(row: int, kind: Kind = Kind.request) -> Admission:
@@ -266,10 +406,9 @@ def test_large_files_are_compressed_and_read_in_order(new_log: NewLog, tmp_path:
     assert [event["url"].rpartition("/")[2] for event in events] == [str(r) for r in range(200)]
     files = segments(tmp_path / "events", BOOKS)
     assert len(files) > 5
-    *packed, last = [file.path for file in files]
+    packed = [file.path for file in files]
     assert all(path.suffix == ".gz" for path in packed)
-    assert last.suffix == ".jsonl"
-    assert {path.stat().st_mode & 0o777 for path in (*packed, last)} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in packed} == {0o600}
     with gzip.open(packed[0]) as file:
         assert all(json.loads(line)["type"] == "request_done" for line in file)
     assert not list((tmp_path / "events").glob("*.part"))
@@ -285,7 +424,7 @@ def test_lines_are_ascii_and_move_no_terminal(new_log: NewLog, tmp_path: Path) -
     (event,) = written(log, tmp_path)
     assert event["error_message"] == text
     (file,) = segments(tmp_path / "events", BOOKS)
-    content = file.path.read_bytes()
+    content = gzip.decompress(file.path.read_bytes())
     assert content.isascii()
     assert b"\x1b" not in content
 
@@ -305,8 +444,8 @@ def test_a_torn_last_line_is_left_out(new_log: NewLog, tmp_path: Path) -> None:
     log = new_log()
     log.committed(Batch(next_id=1, finishes=[finished(1), finished(2)]), Committed())
     assert len(written(log, tmp_path)) == 2
-    (file,) = segments(tmp_path / "events", BOOKS)
-    os.truncate(file.path, file.path.stat().st_size - 5)
+    plain = as_if_killed(tmp_path)
+    os.truncate(plain, plain.stat().st_size - 5)
     assert len(list(read_events(tmp_path / "events", BOOKS))) == 1
 
 
@@ -362,9 +501,9 @@ def test_a_file_that_was_compressed_twice_is_read_once(new_log: NewLog, tmp_path
     log = new_log()
     log.committed(Batch(next_id=1, finishes=[finished(1)]), Committed())
     assert len(written(log, tmp_path)) == 1
-    (file,) = segments(tmp_path / "events", BOOKS)
-    packed = file.path.with_name(f"{file.path.name}.gz")
-    packed.write_bytes(gzip.compress(file.path.read_bytes()))
+    plain = as_if_killed(tmp_path)
+    packed = plain.with_name(f"{plain.name}.gz")
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
     assert len(segments(tmp_path / "events", BOOKS)) == 1
     assert len(list(read_events(tmp_path / "events", BOOKS))) == 1
     remove_events(tmp_path / "events", BOOKS)
@@ -452,11 +591,11 @@ def test_what_a_power_cut_has_left_of_a_log_is_read_and_a_run_of_the_same_number
         log.committed(Batch(next_id=9, finishes=[finished(row)]), Committed())
     log.closed("paused", "shutdown", Counts(), 2)
     log._join()
-    (segment,) = segments(tmp_path / "events", BOOKS)
-    whole = segment.path.read_bytes()
+    plain = as_if_killed(tmp_path)
+    whole = plain.read_bytes()
     ends = [number + 1 for number, byte in enumerate(whole) if byte == ord("\n")]
     for size in (0, ends[0], ends[0] + 7, ends[2] - 1, len(whole)):
-        segment.path.write_bytes(whole[:size] + b"\0" * blank)
+        plain.write_bytes(whole[:size] + b"\0" * blank)
         for later in segments(tmp_path / "events", BOOKS)[1:]:
             later.path.unlink()
         again = new_log()  # the store does not know of the run that was cut off
@@ -483,11 +622,11 @@ def test_a_block_that_a_power_cut_has_left_blank_hides_its_own_lines_only(
     for row in range(100):
         log.committed(Batch(next_id=999, finishes=[finished(row)]), Committed())
     log._join()
-    (segment,) = segments(tmp_path / "events", BOOKS)
-    content = bytearray(segment.path.read_bytes())
+    plain = as_if_killed(tmp_path)
+    content = bytearray(plain.read_bytes())
     assert len(content) > 3 * 4_096
     content[4_096:8_192] = b"\0" * 4_096
-    segment.path.write_bytes(content)
+    plain.write_bytes(content)
     lines = bytes(content).split(b"\n")
     intact = [json.loads(line)["url"] for line in lines if line and b"\0" not in line]
     assert [event["url"] for event in read_events(tmp_path / "events", BOOKS)] == intact

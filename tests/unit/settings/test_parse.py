@@ -399,3 +399,12 @@ def test_a_missing_input_file_is_refused_with_the_remedy(tmp_path):
 def test_an_input_file_that_went_missing_since_the_job_began_is_a_change():
     with pytest.raises(InputChangedError, match="RESUME_MODE=fresh"):
         hash_inputs(["seeds.txt"], recorded={"seeds.txt": "00"})
+
+
+def test_backups_beside_a_database_are_its_operators_business():
+    said = refusal(RESUME_BACKUP=300, RESUME_STORE="postgresql://me:s3cret@host/db")
+    assert "pg_dump" in said
+    assert "s3cret" not in said
+    assert parsed(RESUME_BACKUP=0, RESUME_STORE="postgresql://me@host/db").backup_seconds == 0
+    assert parsed(RESUME_BACKUP="300").backup_seconds == 300
+    assert "a number of 0 or more" in refusal(RESUME_BACKUP=-1)

@@ -409,6 +409,14 @@ UPDATE scrapy_resume.run SET custom = %(custom)s WHERE job = %(job)s AND number 
 -- How many pages the spider expects.
 UPDATE scrapy_resume.job SET expected_total = %(expected_total)s WHERE id = %(job)s;
 
+-- name: metadata
+-- The metadata of the job, which another worker may change as well.
+SELECT metadata FROM scrapy_resume.job WHERE id = %(job)s FOR UPDATE;
+
+-- name: keep_metadata
+-- What the spider has made of it.
+UPDATE scrapy_resume.job SET metadata = %(metadata)s WHERE id = %(job)s;
+
 -- name: claim_slots
 -- Claims those of these slots that are free; and those that the run owns without knowing it, because
 -- the answer to its claim was lost.

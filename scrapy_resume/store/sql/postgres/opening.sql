@@ -425,6 +425,6 @@ UPDATE scrapy_resume.job SET
     completed_at = CASE WHEN %(status)s = 'completed' THEN %(now)s END
 WHERE id = %(job)s;
 
--- name: completed_at
--- When the job was completed.
-SELECT completed_at FROM scrapy_resume.job WHERE id = %(job)s;
+-- name: times
+-- When the job was completed, and when anything was changed in it.
+SELECT completed_at, updated_at FROM scrapy_resume.job WHERE id = %(job)s;

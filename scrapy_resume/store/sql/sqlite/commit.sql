@@ -278,6 +278,14 @@ UPDATE run SET custom = ? WHERE number = ?;
 -- How many pages the spider expects.
 UPDATE job SET expected_total = ?;
 
+-- name: metadata
+-- The metadata of the job.
+SELECT metadata FROM job;
+
+-- name: keep_metadata
+-- What the spider has made of it.
+UPDATE job SET metadata = ?;
+
 -- name: change_slot
 -- By how much a commit has changed the pending rows of a slot.
 UPDATE slot SET pending = pending + ? WHERE id = ? RETURNING key, pending;

@@ -105,6 +105,10 @@ PRAGMA wal_autocheckpoint = 0;
 -- The key of the job.
 SELECT name, number FROM job;
 
+-- name: commits
+-- How many commits the job has: of two states of a file, the one with fewer is the older one.
+SELECT commits FROM job;
+
 -- name: quick_check
 -- Whether the pages of a copy are whole: one row with 'ok'.
 PRAGMA quick_check(1);
