@@ -53,7 +53,7 @@ def run(call: Invocation) -> int:
 def _row(unit: dict[str, Any]) -> tuple[str, ...]:
     counts = (str(unit[name]) for name in ("open", "done", "failed", "parked", "items"))
     where = unit["cursor"] or "-"
-    if unit["error"] and unit["failed"] + unit["parked"]:
+    if unit["error"] and unit["failed"] + unit["parked"] + unit["items_failed"]:
         where = f"{where} ({unit['error']})"
     return (unit["state"], *counts, unit["last_at"] or "-", unit["unit"] or "?", where)
 

@@ -95,7 +95,7 @@ def _details(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, 
         "latest_seconds": _rounded(latest),
         "progressed_at": iso(progressed_at),
         "stale": answer["status"] not in _OVER and now - progressed_at > STALE_SECONDS,
-        "failures": reports.failures(key)[:FAILURES_SHOWN] if answer["requests"]["failed"] else [],
+        "failures": reports.failures(key)[:FAILURES_SHOWN] if _has_failures(answer) else [],
         "by_status": details["by_status"],
         "by_host": details["by_host"],
         "counted": details["counted"],
@@ -103,6 +103,10 @@ def _details(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, 
         "span_minutes": step,
         "spans": list(_spans(minutes, step)),
     }
+
+
+def _has_failures(answer: Mapping[str, Any]) -> bool:
+    return bool(answer["requests"]["failed"] or answer["items"]["failed"])
 
 
 def _last_change(answer: Mapping[str, Any], now: float) -> float:

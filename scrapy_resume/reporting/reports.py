@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from itertools import chain
 from operator import attrgetter, itemgetter
 from os import PathLike
 from pathlib import Path
@@ -29,6 +30,7 @@ from scrapy_resume.reporting.documents import (
     unit_state_of,
     units_answer,
     with_held,
+    with_http_status,
 )
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
@@ -250,17 +252,24 @@ class Reports:
     def failures(
         self, job: str | JobKey | None = None, examples: int = 3, unit: str | None = None
     ) -> list[dict[str, Any]]:
-        """The failed requests by error, as ``scrapy resume failed --json`` prints them.
+        """The failed requests by error, as ``scrapy resume failed --json`` prints them; then those
+        that are done and lost items (``items_failed`` is how many).
 
         Each group has at most so many ``examples`` (URLs). ``unit``: only its failures. Without
-        it, only the ``COUNTED_AT_MOST`` failed requests that were discovered last are grouped.
-        Raises ``JobNotFoundError``.
+        it, only the ``COUNTED_AT_MOST`` failed requests that were discovered last are grouped, and
+        only the ``COUNTED_AT_MOST`` requests that were discovered last are looked at for lost
+        items. Raises ``JobNotFoundError``.
         """
         key = self.find(job)
         if unit is None:
-            return self._reader.failures(key, examples, COUNTED_AT_MOST)
+            lost = self._reader.summary(key).counts.items_failed
+            return self._reader.failures(
+                key, examples, COUNTED_AT_MOST, COUNTED_AT_MOST if lost else 0
+            )
         failed = Selection((State.failed,), unit=unit)
-        return grouped_failures(self._reader.requests(key, failed), examples)
+        partial = Selection(unit=unit, partial=True)
+        rows = chain(self._reader.requests(key, failed), self._reader.requests(key, partial))
+        return grouped_failures(rows, examples)
 
     def minutes(self, job: str | JobKey | None = None, since: float = 0.0) -> list[dict[str, Any]]:
         """What happened in each minute since ``since`` (seconds since the epoch), in order.
@@ -309,7 +318,7 @@ class Reports:
         """
         key = self.find(job)
         chosen = None if state is None else unit_state_of(state)
-        return self._reader.units(key, chosen, limit)
+        return with_http_status(self._reader.units(key, chosen, limit))
 
     def find(self, job: str | JobKey | None = None) -> JobKey:
         """The key of the job that is meant; a ``JobKey`` is returned as it is.

@@ -103,14 +103,18 @@ class PostgresReader:
             values = {**values, "job": job, "count": limit}
             yield from _streamed(connection, statement, values)
 
-    def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
-        """The failed requests by error and HTTP status, the most frequent first.
+    def failures(
+        self, key: JobKey, examples: int, bound: int, lost_bound: int = 0
+    ) -> list[dict[str, Any]]:
+        """The failed requests by error and HTTP status, the most frequent first; then those that
+        are done and lost items, by error.
 
-        Of very many, the ``bound`` that were found last. Keys: ``error``, ``http_status``,
-        ``count``, ``error_message`` (of one of them), ``first_at`` and ``last_at`` (ISO 8601),
-        ``examples`` (URLs, at most so many).
+        Of very many, the ``bound`` that were found last; of all requests, the ``lost_bound`` that
+        were found last are looked at for lost items. Keys: ``error``, ``http_status``,
+        ``count``, ``items_failed`` (0 for failed requests), ``error_message`` (of one of them),
+        ``first_at`` and ``last_at`` (ISO 8601), ``examples`` (URLs, at most so many).
         """
-        return self._listed(key, "failures", examples=examples, bound=bound)
+        return self._listed(key, "failures", examples=examples, bound=bound, lost_bound=lost_bound)
 
     def statuses(self, key: JobKey, bound: int) -> list[dict[str, Any]]:
         """Requests by ``http_status``, with their ``count``, the most frequent first.

@@ -108,15 +108,19 @@ class SqliteReader:
             add_functions(connection)
             yield from as_dicts(connection.execute(statement, {**values, "count": count}))
 
-    def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
-        """The failed requests by error and HTTP status, the most frequent first.
+    def failures(
+        self, key: JobKey, examples: int, bound: int, lost_bound: int = 0
+    ) -> list[dict[str, Any]]:
+        """The failed requests by error and HTTP status, the most frequent first; then those that
+        are done and lost items, by error.
 
-        Of very many, the ``bound`` that were found last. Keys: ``error``, ``http_status``,
-        ``count``, ``error_message`` (of one of them), ``first_at`` and ``last_at`` (ISO 8601),
-        ``examples`` (URLs, at most so many).
+        Of very many, the ``bound`` that were found last; of all requests, the ``lost_bound`` that
+        were found last are looked at for lost items. Keys: ``error``, ``http_status``,
+        ``count``, ``items_failed`` (0 for failed requests), ``error_message`` (of one of them),
+        ``first_at`` and ``last_at`` (ISO 8601), ``examples`` (URLs, at most so many).
         """
         with reading(self.path(key)) as connection:
-            values = {"examples": examples, "bound": bound}
+            values = {"examples": examples, "bound": bound, "lost_bound": lost_bound}
             groups = list(as_dicts(connection.execute(READ["failures"], values)))
         for group in groups:
             group["examples"] = json.loads(group["examples"])

@@ -16,7 +16,7 @@ again without the page that led to it."""
 LISTED: Final = (
     "v.url, v.method, v.state, v.priority, v.depth, v.callback, v.attempts, v.crashes,"
     " v.http_status, v.error, v.error_message, v.not_before, v.updated_at,"
-    " v.first_failed_at, v.items, v.unit, v.worker, v.leased_at"
+    " v.first_failed_at, v.items, v.items_failed, v.unit, v.worker, v.leased_at"
 )
 """The columns of ``scrapy resume requests --json``."""
 
