@@ -190,7 +190,7 @@ class ResumeExtension:
         self._log.set_stats()
         if run.shutdown.closed:
             return
-        if run.start_failed and reason == "finished":
+        if run.errors.start is not None and reason == "finished":
             # Scrapy before 2.19 closes the spider as finished after start() raised.
             reason = "start_error"
         if run.tracker.held and (reason == "finished" or run.parts.engine.closes_by_itself):

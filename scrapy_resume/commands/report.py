@@ -11,6 +11,7 @@ from scrapy_resume.commands.arguments import JOB_HELP, add_json, add_overwrite
 from scrapy_resume.commands.formats import job_name_of
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.output_file import output_file
+from scrapy_resume.wording import counted
 
 HELP: Final = "show all stages side by side: progress, success rate, throughput, ETA, failures"
 
@@ -83,4 +84,6 @@ def _confirm(call: Invocation, document: dict[str, Any], target: str, format_nam
     if call.arguments.json:
         call.print_json({"jobs": jobs, "file": target, "format": format_name})
     else:
-        call.print_lines([f"The report of {len(jobs)} jobs is in {target} ({format_name})"])
+        call.print_lines(
+            [f"The report of {counted(len(jobs), 'job')} is in {target} ({format_name})"]
+        )

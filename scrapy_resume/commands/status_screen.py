@@ -26,6 +26,7 @@ from scrapy_resume.commands.terminal_output import (
 )
 from scrapy_resume.model import LIVE_STATUSES, JobKey
 from scrapy_resume.reporting.forecast import UNKNOWN, Forecast, forecast_of, pages_by_minute
+from scrapy_resume.reporting.job_error import error_line, way_out_of
 from scrapy_resume.reporting.progress import percent, progress_of
 from scrapy_resume.wording import counted
 
@@ -85,6 +86,12 @@ class StatusScreen:
     def sections(self) -> Iterator[tuple[str, list[str], str]]:
         """(heading, lines, style of the lines) of each section below the facts."""
         answer, counts = self.answer, self.answer["requests"]
+        if answer["error"]:
+            yield "error", [error_line(answer["error"])], "red"
+        if answer["undelivered"]:
+            undelivered = answer["undelivered"]
+            ways = way_out_of(undelivered, job_name_of(answer))
+            yield "feeds that are not delivered", [*undelivered, ways], "red"
         if answer["held"]:
             yield "held", list(_held(answer)), "red"
         if answer["in_flight"]:
@@ -103,7 +110,7 @@ class StatusScreen:
     def _time(self) -> str:
         answer = self.answer
         runs = len(answer["runs"])
-        line = f"{duration(answer['elapsed_seconds'])} in {runs} run{'' if runs == 1 else 's'}"
+        line = f"{duration(answer['elapsed_seconds'])} in {counted(runs, 'run')}"
         if answer["status"] not in LIVE_STATUSES:
             return line
         return f"{line}, {self._eta()}"

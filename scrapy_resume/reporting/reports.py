@@ -32,6 +32,7 @@ from scrapy_resume.reporting.documents import (
     with_held,
     with_http_status,
 )
+from scrapy_resume.reporting.job_error import error_answer, undelivered_answer
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
 from scrapy_resume.settings.masking import without_password
@@ -342,6 +343,7 @@ class Reports:
         runs = self._reader.runs(key)
         rates = Rates(summary, runs, self.now())
         held = summary.status in LIVE_STATUSES
+        whole = summary.status == "completed"
         return {
             "job": key.name,
             "number": key.number,
@@ -374,6 +376,8 @@ class Reports:
             "eta_basis": rates.eta_basis,
             "in_flight": self._reader.in_flight_urls(key) if held else [],
             "held": held_answer(runs, counts.pending),
+            "error": None if whole else error_answer(runs, times.iso),
+            "undelivered": [] if whole else undelivered_answer(runs),
             "runs": [_run(run, alive=is_live(run, runs, summary)) for run in runs],
         }
 
@@ -403,6 +407,8 @@ _NOTHING_KNOWN: Final = dict.fromkeys(
         "eta_basis",
         "in_flight",
         "held",
+        "error",
+        "undelivered",
         "runs",
     )
 )

@@ -16,6 +16,7 @@ from scrapy_resume.errors import JobDeletedError
 from scrapy_resume.reporting.progress import LineSchedule, Progress, counts_at_end, ended_and_whole
 from scrapy_resume.reporting.progress_bar import ProgressBar, is_wanted
 from scrapy_resume.reporting.rates import Throughput
+from scrapy_resume.run.refuse import tell_without_log
 from scrapy_resume.settings.masking import without_password
 
 if TYPE_CHECKING:
@@ -165,9 +166,9 @@ class RunLog:
             remedy = "Run the same command again to recover the job."
             if isinstance(self._run.shutdown.failure, JobDeletedError):
                 remedy = "The job is gone from the store."
-            logger.error(
-                "Job %s: the end of the run (%s) could not be stored. %s", job, reason, remedy
-            )
+            line = f"Job {job}: the end of the run ({reason}) could not be stored. {remedy}"
+            logger.error("%s", line)
+            tell_without_log(self._run.crawler.settings, line)
             return
         self._log()
         lost = self._run.parts.items.not_recordable
@@ -178,14 +179,11 @@ class RunLog:
                 lost,
             )
         next_step = _NEXT_STEP.get(kept, "run the same command again to resume it")
-        logger.info(
-            "Job %s is %s (%s): %s; %s",
-            job,
-            kept,
-            reason,
-            counts_at_end(self._run.tracker.counts),
-            next_step,
-        )
+        counts = self._run.tracker.counts
+        line = f"Job {job} is {kept} ({reason}): {counts_at_end(counts)}; {next_step}"
+        logger.info("%s", line)
+        if kept != "completed" or counts.failed or counts.parked or counts.items_failed:
+            tell_without_log(self._run.crawler.settings, line)
 
     def set_stats(self) -> None:
         """Set the stats ``resume/total/…``: the totals over all runs."""
