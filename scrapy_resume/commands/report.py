@@ -40,10 +40,12 @@ def run(call: Invocation) -> int:
     """Print the report or write it to a file; exit code 1 if one of its jobs cannot be read."""
     from scrapy_resume.commands import report_text
     from scrapy_resume.reporting.overview import overview
+    from scrapy_resume.settings.parse import parse_setting
 
     target = call.arguments.output
     format_name = None if target is None else _format_of(call, target)
-    document = overview(call.reports(), call.arguments.jobs)
+    stale_seconds = parse_setting("RESUME_STALE_AFTER", call.settings)
+    document = overview(call.reports(), call.arguments.jobs, stale_seconds)
     if target is not None and format_name is not None:
         with output_file(call, target) as file:
             for part in _parts(document, format_name):

@@ -35,9 +35,7 @@ _COLUMNS: Final = (
 _UNIT: Final = 10
 """The column that is cut off where a terminal is narrow."""
 _ERROR: Final = 8
-_HEADINGS: Final = tuple(
-    column.heading for place, column in enumerate(_COLUMNS) if place != _ERROR
-)
+_HEADINGS: Final = tuple(column.heading for place, column in enumerate(_COLUMNS) if place != _ERROR)
 _STYLES: Final = {
     "completed": "green",
     "partial": "yellow",

@@ -20,7 +20,14 @@ from scrapy_resume.errors import (
     StoreDamagedError,
     StoreError,
 )
-from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State, digest
+from scrapy_resume.model import (
+    LIVE_STATUSES,
+    JobKey,
+    JobSummary,
+    Selection,
+    State,
+    digest,
+)
 from scrapy_resume.posix import require_posix
 from scrapy_resume.reporting import times
 from scrapy_resume.reporting.documents import (
@@ -32,6 +39,7 @@ from scrapy_resume.reporting.documents import (
     with_held,
     with_http_status,
 )
+from scrapy_resume.reporting.job_document import NOTHING_KNOWN, moment, run_answer, shown_status
 from scrapy_resume.reporting.job_error import error_answer, undelivered_answer
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
@@ -336,7 +344,7 @@ class Reports:
         except StoreError as error:
             status = "damaged" if isinstance(error, StoreDamagedError) else "unreadable"
             known = {"job": key.name, "number": key.number, "status": status}
-            return 0.0, {**_NOTHING_KNOWN, **known, "error": str(error)}
+            return 0.0, {**NOTHING_KNOWN, **known, "error": str(error)}
 
     def _answer(self, summary: JobSummary) -> dict[str, Any]:
         key, counts = summary.key, summary.counts
@@ -349,11 +357,11 @@ class Reports:
             "number": key.number,
             "spider": summary.spider,
             "arguments": dict(summary.arguments),
-            "status": _shown_status(summary.status, summary.alive),
+            "status": shown_status(summary.status, summary.alive),
             "reason": summary.reason,
-            "created_at": _iso(summary.created_at),
-            "updated_at": _iso(summary.updated_at),
-            "completed_at": _iso(summary.completed_at),
+            "created_at": moment(summary.created_at),
+            "updated_at": moment(summary.updated_at),
+            "completed_at": moment(summary.completed_at),
             "requests": {
                 **{state: getattr(counts, state) for state in State.__members__},
                 "delayed": counts.delayed,
@@ -378,59 +386,5 @@ class Reports:
             "held": held_answer(runs, counts.pending),
             "error": None if whole else error_answer(runs, times.iso),
             "undelivered": [] if whole else undelivered_answer(runs),
-            "runs": [_run(run, alive=is_live(run, runs, summary)) for run in runs],
+            "runs": [run_answer(run, alive=is_live(run, runs, summary)) for run in runs],
         }
-
-
-_NOTHING_KNOWN: Final = dict.fromkeys(
-    (
-        "job",
-        "number",
-        "spider",
-        "arguments",
-        "status",
-        "reason",
-        "created_at",
-        "updated_at",
-        "completed_at",
-        "requests",
-        "items",
-        "units",
-        "success_rate",
-        "pages_per_minute",
-        "items_per_minute",
-        "metadata",
-        "custom",
-        "expected_total",
-        "elapsed_seconds",
-        "eta_seconds",
-        "eta_basis",
-        "in_flight",
-        "held",
-        "error",
-        "undelivered",
-        "runs",
-    )
-)
-"""The answer about a job that cannot be read: the same keys as any other."""
-
-
-def _run(run: Mapping[str, Any], alive: bool) -> dict[str, Any]:
-    return {
-        "number": run["number"],
-        "worker": run["worker"],
-        "status": _shown_status(run["status"], alive),
-        "reason": run["reason"],
-        "started_at": _iso(run["started_at"]),
-        "ended_at": _iso(run["ended_at"]),
-        "pages": run["pages"],
-        "items": run["items"],
-    }
-
-
-def _shown_status(stored: str, alive: bool) -> str:
-    return "crashed" if stored in LIVE_STATUSES and not alive else stored
-
-
-def _iso(seconds: float | None) -> str | None:
-    return None if seconds is None else times.iso(seconds)

@@ -56,6 +56,7 @@ class ResumeSettings:
     """Old name → new name, with dots; see ``codec.renames``."""
     close_timeout_seconds: float
     stall_timeout_seconds: float
+    stale_after_seconds: float
     keep: int
     metadata: Mapping[str, object]
     heartbeat_seconds: float

@@ -39,13 +39,24 @@ FROM scrapy_resume.run WHERE job = %(job)s ORDER BY number;
 -- How many pages the spider expects.
 SELECT expected_total FROM scrapy_resume.job WHERE id = %(job)s;
 
+-- name: progressed_at
+-- The last minute in which a run did something, through the key.
+SELECT max(minute) * 60.0::double precision FROM scrapy_resume.minute WHERE job = %(job)s;
+
+-- name: marks_of_runs
+-- The rows that the engines of runs hold which have not ended, as the runs have told last.
+SELECT m.id FROM scrapy_resume.run AS w CROSS JOIN LATERAL unnest(w.sent) AS m (id)
+WHERE w.job = %(job)s AND w.status = 'running';
+
 -- name: in_flight_urls
--- The rows that workers hold, through the index on leased rows.
-SELECT r.url FROM scrapy_resume.frontier AS f
+-- Those of these rows that are leased to the run which holds them, by id.
+SELECT r.url FROM scrapy_resume.run AS w
+CROSS JOIN LATERAL unnest(w.sent) AS m (id)
+JOIN scrapy_resume.frontier AS f ON f.job = w.job AND f.id = m.id AND f.run = w.number
 CROSS JOIN LATERAL (
     SELECT url FROM scrapy_resume.request WHERE job = f.job AND id = f.id OFFSET 0
 ) AS r
-WHERE f.job = %(job)s AND f.run > 0 ORDER BY f.id;
+WHERE w.job = %(job)s AND w.status = 'running' ORDER BY f.id;
 
 -- name: units
 -- The units: those in trouble first, those that are completed last, as they were found.

@@ -20,10 +20,18 @@ FROM run ORDER BY number;
 -- How many pages the spider expects.
 SELECT expected_total FROM job;
 
+-- name: progressed_at
+-- The last minute in which a run did something, through the key.
+SELECT max(minute) * 60.0 FROM minute;
+
+-- name: run_epoch
+-- The epoch of the last run: 0, if there was none.
+SELECT coalesce((SELECT epoch FROM run WHERE number = (SELECT max(number) FROM run)), 0);
+
 -- name: in_flight_urls
--- The rows that the live run holds, through the index on leased rows.
-SELECT v.url FROM request AS r CROSS JOIN requests AS v
-WHERE r.state = 1 AND v.id = r.id ORDER BY r.id;
+-- Those of these rows that are leased, in their order.
+SELECT v.url FROM json_each(?) AS j CROSS JOIN request AS r CROSS JOIN requests AS v
+WHERE r.id = j.value AND r.state = 1 AND v.id = r.id;
 
 -- name: units
 -- The units: those in trouble first, those that are completed last, as they were found.
