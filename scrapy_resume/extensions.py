@@ -158,7 +158,8 @@ class ResumeExtension:
         """An item has passed all pipelines."""
         current = current_item()
         if current is not None:
-            current.row.files_lost(current.occurrence, current.lost_files)
+            if current.lost_files:
+                current.row.files_lost(current.occurrence, current.lost_files)
             self.run.tracker.item_scraped(current.row, current.occurrence, item)
             current.settled = True
             self._log.count()

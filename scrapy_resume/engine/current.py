@@ -42,10 +42,12 @@ class ItemInPipelines:
         """From 0, among the items of the row."""
         self.settled = False
         """It was scraped or dropped, or its error was recorded."""
-        self.wanted_files: dict[int, Sequence[Request]] = {}
-        """By ``id`` of the media pipeline that has the item: what it downloads."""
-        self.lost_files: list[tuple[str, str]] = []
-        """The files that media pipelines could not get: class name and message of the error."""
+        self.wanted_files: dict[int, Sequence[Request]] | None = None
+        """By ``id`` of the media pipeline that has the item: what it downloads. ``None``: no media
+        pipeline has had it."""
+        self.lost_files: list[tuple[str, str]] | None = None
+        """The files that media pipelines could not get: class name and message of the error.
+        ``None``: there are none."""
         self._previous: ItemInPipelines | None = None
 
     def enter(self) -> None:

@@ -97,7 +97,8 @@ class _LostFiles:
         requests = list(arg_to_iter(self._requests_of(item, info, *args, **kwargs)))
         current = current_item()
         if current is not None:
-            current.wanted_files[id(self._pipeline)] = requests
+            wanted = current.wanted_files or {}
+            current.wanted_files = {**wanted, id(self._pipeline): requests}
             if current.row.supersedes:
                 self._forget_failures(requests, info)
         return requests
@@ -130,12 +131,14 @@ class _LostFiles:
     ) -> Any:
         current = current_item()
         if current is not None:
-            requests = current.wanted_files.pop(id(self._pipeline), [])
+            requests = (current.wanted_files or {}).get(id(self._pipeline), ())
             urls = [request.url for request in requests]
+            lost = list(current.lost_files or ())
             for place, (ok, value) in enumerate(results):
                 url = urls[place] if place < len(urls) else None
-                if not ok and (lost := lost_file(url, value)) is not None:
-                    current.lost_files.append(lost)
+                if not ok and (error := lost_file(url, value)) is not None:
+                    lost.append(error)
+            current.lost_files = lost or None
         return self._completed(results, item, info, *args, **kwargs)
 
 

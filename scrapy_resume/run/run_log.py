@@ -102,7 +102,7 @@ class RunLog:
             how = "begins"
         elif session.sharing.others:
             others = counted(session.sharing.others, "other")
-            how = f"is joined by this worker, beside {others},"
+            how = f"is joined by this worker, beside {others}"
         if session.taken_over:
             how = "is taken over by force (RESUME_FORCE) from a live process, which is fenced"
         elif session.crashed:
