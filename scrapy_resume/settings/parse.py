@@ -55,8 +55,8 @@ class ResumeSettings:
     renamed: Mapping[str, str]
     """Old name → new name, with dots; see ``codec.renames``."""
     close_timeout_seconds: float
-    stall_timeout_seconds: float
     stale_after_seconds: float
+    stall_timeout_seconds: float
     keep: int
     metadata: Mapping[str, object]
     heartbeat_seconds: float
