@@ -40,7 +40,7 @@ def run(call: Invocation) -> int:
     """Print the report or write it to a file; exit code 1 if one of its jobs cannot be read."""
     from scrapy_resume.commands import report_text
     from scrapy_resume.reporting.overview import overview
-    from scrapy_resume.settings.parse import parse_setting
+    from scrapy_resume.settings.table import parse_setting
 
     target = call.arguments.output
     format_name = None if target is None else _format_of(call, target)
