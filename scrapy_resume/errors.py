@@ -34,6 +34,7 @@ import os
 import socket
 from collections.abc import Callable
 from datetime import datetime, timezone
+from http import HTTPStatus
 
 
 def message_of(error: BaseException | None) -> str:
@@ -48,6 +49,22 @@ def message_of(error: BaseException | None) -> str:
 def repr_of(error: BaseException) -> str:
     """``repr(error)``; see ``message_of``."""
     return _text_of(error, repr)
+
+
+def http_status_text(status: int) -> str:
+    """``HTTP 429 Too Many Requests``; ``HTTP 520`` where no standard names it."""
+    try:
+        return f"HTTP {status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"HTTP {status}"
+
+
+def http_status_of(message: str | None) -> int | None:
+    """The HTTP status in a message that begins as ``http_status_text`` writes it; ``None``: it
+    does not."""
+    name, _, rest = (message or "").partition(" ")
+    status = rest[:3]
+    return int(status) if name == "HTTP" and len(status) == 3 and status.isdecimal() else None
 
 
 def _text_of(error: BaseException | None, render: Callable[[object], str]) -> str:

@@ -11,6 +11,7 @@ from scrapy.utils.asyncio import create_looping_call
 
 from scrapy_resume.engine.atomic_files import write_files_atomically
 from scrapy_resume.engine.current import current_item
+from scrapy_resume.engine.media_losses import count_lost_files
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
 from scrapy_resume.events.signal_sender import send_event
 from scrapy_resume.run.activation import opens_job
@@ -132,6 +133,7 @@ class ResumeExtension:
         assert self._crawler.engine is not None
         durable = self.run.settings.durability == "full"
         write_files_atomically(self._crawler.engine, durable=durable)
+        count_lost_files(self._crawler.engine)
         self._log.log_start()
         self._log.start()
         settings = self.run.settings
@@ -167,6 +169,8 @@ class ResumeExtension:
         """An item has passed all pipelines."""
         current = current_item()
         if current is not None:
+            if current.lost_files:
+                current.row.files_lost(current.occurrence, current.lost_files)
             self.run.tracker.item_scraped(current.row, current.occurrence, item)
             current.settled = True
             self._log.count()
@@ -200,7 +204,7 @@ class ResumeExtension:
         self._log.set_stats()
         if run.shutdown.closed:
             return
-        if run.start_failed and reason == "finished":
+        if run.errors.start is not None and reason == "finished":
             # Scrapy before 2.19 closes the spider as finished after start() raised.
             reason = "start_error"
         if run.tracker.lacks_code and (reason == "finished" or run.parts.engine.closes_by_itself):

@@ -21,7 +21,7 @@ from scrapy.extensions.feedexport import FeedSlot
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
 from scrapy_resume.engine.feed_slots import SlotMakingExporter
-from scrapy_resume.errors import ResumeError, message_of
+from scrapy_resume.errors import FeedFileChangedError, ResumeError, message_of
 from scrapy_resume.extensions import run_of
 from scrapy_resume.feeds.committed_items import CommittedItems, ItemsOfRun
 from scrapy_resume.feeds.context import FeedContext, FeedPlan
@@ -88,9 +88,8 @@ class ResumeFeedExporter(SlotMakingExporter):
         self._context = self._new_context(self._source, fence=run.settings.force)
         self._followers: list[Feed] = []
         self._left: list[LeftFile] = []
-        self._refused = False
-        """The store has recorded a file that is none of a feed's."""
-        self._unopened: list[str] = []
+        self._unopened: dict[str, Exception] = {}
+        """Feeds that cannot be written at all, and why."""
         self._filtering: set[str] = set()
         """The feeds of whose files one has Scrapy's filter."""
         self._following: list[Deferred[None]] = []
@@ -181,21 +180,20 @@ class ResumeFeedExporter(SlotMakingExporter):
     def _follow(self, context: FeedContext, plan: FeedPlan, records: Sequence[FeedRecord]) -> None:
         foreign = [record for record in records if not self._is_of_feed(record, plan)]
         if foreign:
-            self._refused = True
-            logger.error(
-                "Feed %s: the store has recorded %s for it, which is no file of that feed: "
-                "somebody else has written to the job. Nothing is written. Restore the job from a "
-                "backup, or export its items: scrapy resume export",
-                plan.name,
-                foreign[0].path or foreign[0].uri,
+            error = FeedFileChangedError(
+                f"the store has recorded {foreign[0].path or foreign[0].uri} for it, which is no "
+                "file of that feed: somebody else has written to the job. Nothing is written. "
+                "Restore the job from a backup, or export its items: scrapy resume export"
             )
+            self._unopened[plan.name] = error
+            logger.error("Feed %s: %s", plan.name, error)
             return
         try:
             feed = Feed(context, plan, records, self._slot_ended)
         except Exception as error:
             # A name that no file can have, or a storage or function of the user's that raises. An
             # error of this handler would be logged only: the job would be completed without it.
-            self._unopened.append(plan.name)
+            self._unopened[plan.name] = error
             logger.error(
                 "Feed %s cannot be opened: %s. Its items are in the store: when the cause is "
                 "removed, the same command writes it.",
@@ -280,8 +278,12 @@ class ResumeFeedExporter(SlotMakingExporter):
             await maybe_deferred_to_future(feed)
         self._close_contexts()
         await self.crawler.signals.send_catch_log_async(signals.feed_exporter_closed)
-        failed = any(feed.failed for feed in self._followers)
-        return not (self._refused or self._unopened or failed)
+        return not self.undelivered()
+
+    def undelivered(self) -> dict[str, Exception | None]:
+        """The feeds that are not delivered, and why; see ``Feeds``."""
+        owed = {feed.name: feed.error for feed in self._followers if not feed.delivered}
+        return {**self._unopened, **owed}
 
     def _close_contexts(self) -> None:
         for context in self._contexts:

@@ -198,6 +198,9 @@ class Selection:
         return self == Selection(states=self.states)
 
 
+TAKEN_OVER: Final = "taken over by "
+"""The reason of a run that another one has fenced by force begins so."""
+
 LIVE_STATUSES: Final = frozenset({"running", "recovering"})
 """Statuses of a job or a run that require a live owner."""
 

@@ -88,8 +88,8 @@ class ResumeSpiderMiddleware:
             exhausted = not only_retried or run.session.start.exhausted
         except CloseSpider:
             raise
-        except Exception:
-            run.start_failed = True
+        except Exception as error:
+            run.errors.start = error
             raise
         finally:
             run.tracker.start_ended(exhausted=exhausted)

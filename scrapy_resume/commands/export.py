@@ -18,6 +18,7 @@ from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.output_file import output_file
 from scrapy_resume.commands.terminal_output import escaped_controls, is_terminal
 from scrapy_resume.errors import ConfigurationError, ItemNotRecordableError
+from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from scrapy.settings import Settings
@@ -74,7 +75,12 @@ def run(call: Invocation) -> int:
         document = {"job": str(key), "items": count, "file": target, "format": format_name}
         call.print_json(document)
     elif not to_stdout:
-        call.print_lines([f"{count} items of {what} are in {target} ({format_name})"])
+        call.print_lines(
+            [
+                f"{counted(count, 'item')} of {what} {'is' if count == 1 else 'are'} in {target}"
+                f" ({format_name})"
+            ]
+        )
     return 0
 
 

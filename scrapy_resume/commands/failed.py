@@ -10,6 +10,7 @@ from scrapy_resume.commands.arguments import add_job, add_json
 from scrapy_resume.commands.formats import shortened
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.terminal_output import text, words
+from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -39,9 +40,9 @@ def run(call: Invocation) -> int:
         )
     else:
         call.print_lines([f"No request of {key} has failed."])
-    counted = sum(group["count"] for group in groups)
-    if counted >= COUNTED_AT_MOST:
-        call.note(f"Only the {counted:,} failed requests that were discovered last are counted.")
+    failed = sum(group["count"] for group in groups if not group["items_failed"])
+    if failed >= COUNTED_AT_MOST:
+        call.note(f"Only the {failed:,} failed requests that were discovered last are counted.")
     return 0
 
 
@@ -49,11 +50,17 @@ def _lines(groups: list[dict[str, Any]]) -> Iterator[str]:
     for group in groups:
         status = f" (HTTP {group['http_status']})" if group["http_status"] else ""
         when = f"{group['first_at']} to {group['last_at']}"
-        yield f"{group['count']} x {group['error']}{status}, {when}"
+        yield f"{group['count']} x {group['error']}{status}{_lost(group)}, {when}"
         if group["error_message"]:
             yield f"    {_message(group)}"
         for url in group["examples"]:
             yield f"    {url}"
+
+
+def _lost(group: dict[str, Any]) -> str:
+    """Of a group of requests that are done: what they lost."""
+    lost = group["items_failed"]
+    return f": done, {counted(lost, 'item')} lost" if lost else ""
 
 
 def _message(group: dict[str, Any]) -> str:
@@ -66,6 +73,7 @@ def _drawn(console: Console, groups: Sequence[dict[str, Any]]) -> Iterator[Rende
         yield words(
             (f"{group['count']:,} x ", "bold"),
             (f"{group['error']}{status}", "bold red"),
+            (_lost(group), "red"),
             (f"  {group['first_at']} to {group['last_at']}", "dim"),
         )
         if group["error_message"]:

@@ -15,6 +15,7 @@ from scrapy_resume.commands.formats import one_line
 from scrapy_resume.commands.terminal_output import is_terminal, printable, terminal
 from scrapy_resume.reporting import times
 from scrapy_resume.stderr import tell
+from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -81,8 +82,8 @@ class Invocation:
         if self.arguments.json:
             self.print_json({"job": str(key), "requests": count, "dry_run": dry_run})
         else:
-            verb = "would be" if dry_run else "are"
-            self.print_lines([f"{count} requests of {key} {verb} {changed}"])
+            verb = "would be" if dry_run else "is" if count == 1 else "are"
+            self.print_lines([f"{counted(count, 'request')} of {key} {verb} {changed}"])
         return 0
 
     def print_json(self, document: Any) -> None:
@@ -138,10 +139,11 @@ class Invocation:
         return 1
 
     def fail_if_unreadable(self, jobs: Iterable[dict[str, Any]]) -> int:
-        """Returns the exit code: 1 if one of the documents has an ``error``, which is printed."""
+        """Returns the exit code: 1 if one of the documents is of a job that cannot be read: its
+        ``error`` is a text, which is printed."""
         from scrapy_resume.errors import StoreError
 
-        unreadable = [job["error"] for job in jobs if job.get("error")]
+        unreadable = [job["error"] for job in jobs if isinstance(job["error"], str)]
         if not unreadable:
             return 0
         more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""

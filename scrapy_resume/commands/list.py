@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 HELP: Final = "list all jobs, the most recently updated first"
 
-_HEADINGS: Final = ("JOB", "STATUS", "PROGRESS", "SUCCESS", "ITEMS", "UPDATED", "ARGUMENTS")
+_HEADINGS: Final = (
+    "JOB",
+    "STATUS",
+    "PROGRESS",
+    "SUCCESS",
+    "ITEMS",
+    "UPDATED",
+    "ERROR",
+    "ARGUMENTS",
+)
 _COLUMNS: Final = (
     Column("JOB", style="bold"),
     Column("STATUS"),
@@ -36,9 +45,12 @@ _COLUMNS: Final = (
     Column("SUCCESS", rank=2, right=True),
     Column("ITEMS", rank=1, right=True),
     Column("UPDATED", rank=3, style="dim"),
+    Column("ERROR", rank=1, style="red"),
     Column("ARGUMENTS", rank=5, style="dim"),
 )
 _BAR_WIDTH: Final = 16
+_ALWAYS_SHOWN: Final = 6
+"""So many columns are shown even if they are empty."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -55,7 +67,7 @@ def run(call: Invocation) -> int:
     elif jobs:
         call.print_screen(
             drawn=lambda console: _drawn(console, jobs, call.clock.now()),
-            plain=lambda: table(_without_empty_end([_HEADINGS, *map(_row, jobs)])),
+            plain=lambda: table(_without_empty_columns([_HEADINGS, *map(_row, jobs)])),
         )
     else:
         call.print_lines([f"There are no jobs in {reports.location}."])
@@ -72,8 +84,16 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
         percent(job["success_rate"]),
         str(job["items"]["stored"]) if job["items"] else "-",
         job["updated_at"] or "-",
+        _error(job),
         _arguments(job),
     )
+
+
+def _error(job: dict[str, Any]) -> str:
+    """The class of the error that last kept a job from going on. (That of a job which cannot be
+    read is on standard error.)"""
+    error = job["error"]
+    return printable(error["class"]) if isinstance(error, dict) else ""
 
 
 def _arguments(job: dict[str, Any]) -> str:
@@ -82,21 +102,28 @@ def _arguments(job: dict[str, Any]) -> str:
     return printable(" ".join(f"{name}={value}" for name, value in pairs))
 
 
-def _without_empty_end(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """The rows without their last column if only its heading is there."""
-    return list(rows) if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
+def _without_empty_columns(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The rows without those of their last columns of which only the heading is there."""
+    kept = [place for place in range(len(rows[0])) if _is_shown(place, rows[1:])]
+    return [tuple(row[place] for place in kept) for row in rows]
+
+
+def _is_shown(place: int, rows: Sequence[Sequence[Any]]) -> bool:
+    return place < _ALWAYS_SHOWN or any(row[place] for row in rows)
 
 
 def _drawn(
     console: Console, jobs: Sequence[dict[str, Any]], now: float
 ) -> Iterator[RenderableType]:
     rows = [_cells(job, now) for job in jobs]
-    columns = _COLUMNS if any(map(_arguments, jobs)) else _COLUMNS[:-1]
-    yield fitted_table(console, columns, [row[: len(columns)] for row in rows], flexible=0)
+    kept = [place for place in range(len(_COLUMNS)) if _is_shown(place, rows)]
+    columns = [_COLUMNS[place] for place in kept]
+    cells = [[row[place] for place in kept] for row in rows]
+    yield fitted_table(console, columns, cells, flexible=0)
 
 
 def _cells(job: dict[str, Any], now: float) -> list[str | Text]:
-    name, status, progress, success, items, updated, arguments = _row(job)
+    name, status, progress, success, items, updated, error, arguments = _row(job)
     counts = job["requests"]
     shown_bar: str | Text = ""
     if counts:
@@ -106,4 +133,4 @@ def _cells(job: dict[str, Any], now: float) -> list[str | Text]:
     if job["updated_at"]:
         updated = ago(max(0.0, now - seconds_of(updated)))
     shown_status = text(status, status_style(status))
-    return [name, shown_status, shown_bar, progress, success, items, updated, arguments]
+    return [name, shown_status, shown_bar, progress, success, items, updated, error, arguments]

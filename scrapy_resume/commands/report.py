@@ -11,6 +11,7 @@ from scrapy_resume.commands.arguments import JOB_HELP, add_json, add_overwrite
 from scrapy_resume.commands.formats import job_name_of
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.output_file import output_file
+from scrapy_resume.wording import counted
 
 HELP: Final = "show all stages side by side: progress, success rate, throughput, ETA, failures"
 
@@ -39,10 +40,12 @@ def run(call: Invocation) -> int:
     """Print the report or write it to a file; exit code 1 if one of its jobs cannot be read."""
     from scrapy_resume.commands import report_text
     from scrapy_resume.reporting.overview import overview
+    from scrapy_resume.settings.table import parse_setting
 
     target = call.arguments.output
     format_name = None if target is None else _format_of(call, target)
-    document = overview(call.reports(), call.arguments.jobs)
+    stale_seconds = parse_setting("RESUME_STALE_AFTER", call.settings)
+    document = overview(call.reports(), call.arguments.jobs, stale_seconds)
     if target is not None and format_name is not None:
         with output_file(call, target) as file:
             for part in _parts(document, format_name):
@@ -83,4 +86,6 @@ def _confirm(call: Invocation, document: dict[str, Any], target: str, format_nam
     if call.arguments.json:
         call.print_json({"jobs": jobs, "file": target, "format": format_name})
     else:
-        call.print_lines([f"The report of {len(jobs)} jobs is in {target} ({format_name})"])
+        call.print_lines(
+            [f"The report of {counted(len(jobs), 'job')} is in {target} ({format_name})"]
+        )

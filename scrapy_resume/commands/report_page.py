@@ -11,6 +11,7 @@ from scrapy_resume.commands.report_text import eta_of, trouble_of
 from scrapy_resume.commands.svg_plots import Part, columns, escaped, line, stacked
 from scrapy_resume.commands.units import summary
 from scrapy_resume.reporting.progress import percent, progress_of
+from scrapy_resume.wording import plural
 
 TITLE: Final = "Crawl report"
 
@@ -62,17 +63,18 @@ def page(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _tiles(total: Mapping[str, Any]) -> str:
     requests = total["requests"]
-    ended = requests["total"] - requests["pending"] - requests["leased"]
+    whole = requests["total"]
+    ended = whole - requests["pending"] - requests["leased"]
     failed = requests["failed"] + requests["parked"]
     tiles = [
-        (number(total["jobs"]), f"jobs, {total['running']} running"),
-        (number(total["items"]), "items"),
-        (number(ended), f"of {number(requests['total'])} requests ended"),
+        (number(total["jobs"]), f"{plural(total['jobs'], 'job')}, {total['running']} running"),
+        (number(total["items"]), plural(total["items"], "item")),
+        (number(ended), f"of {number(whole)} {plural(whole, 'request')} ended"),
         (percent(total["success_rate"]), "success"),
         (number(failed), "failed or parked"),
     ]
     if total["stale"]:
-        tiles.append((number(total["stale"]), "without progress for a day"))
+        tiles.append((number(total["stale"]), "stale: without progress"))
     shown = "".join(
         f'<div class="tile"><b>{escaped(value)}</b><span class="muted small">{escaped(name)}</span>'
         "</div>"
@@ -185,7 +187,8 @@ def _throughput(stage: Stage) -> str:
     values = [[Part(name, span[name], name) for name in _ENDS] for span in spans]
     labels = [
         f"{_moment(span['at'])}: {number(span['done'])} done, {number(span['failed'])} failed,"
-        f" {number(span['ignored'])} ignored, {number(span['items'])} items"
+        f" {number(span['ignored'])} ignored, {number(span['items'])}"
+        f" {plural(span['items'], 'item')}"
         for span in spans
     ]
     highest = max(sum(span[name] for name in _ENDS) for span in spans)

@@ -9,7 +9,9 @@ from scrapy_resume.commands.formats import eta, job_name_of, number, rate, short
 from scrapy_resume.commands.terminal_output import Column, bar, fitted_table, status_style, text
 from scrapy_resume.commands.units import summary
 from scrapy_resume.reporting.forecast import Forecast
+from scrapy_resume.reporting.job_error import error_line, way_out_of
 from scrapy_resume.reporting.progress import percent, progress_of
+from scrapy_resume.wording import counted, plural
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -60,9 +62,11 @@ def _summary(total: Mapping[str, Any]) -> str:
     requests = total["requests"]
     ended = requests["total"] - requests["pending"] - requests["leased"]
     return (
-        f"{total['jobs']} jobs, {total['running']} running, {total['completed']} completed;"
-        f" {number(ended)} of {number(requests['total'])} requests ended,"
-        f" success {percent(total['success_rate'])}, {number(total['items'])} items"
+        f"{counted(total['jobs'], 'job')}, {total['running']} running,"
+        f" {total['completed']} completed; {number(ended)} of {number(requests['total'])}"
+        f" {plural(requests['total'], 'request')} ended,"
+        f" success {percent(total['success_rate'])},"
+        f" {number(total['items'])} {plural(total['items'], 'item')}"
     )
 
 
@@ -118,8 +122,14 @@ def _remarks(stages: Sequence[Stage]) -> Iterator[str]:
 
 def trouble_of(stage: Stage) -> str:
     """Why the stage needs attention; empty if it does not."""
-    if stage["error"]:
-        return str(stage["error"])
+    error, undelivered = stage["error"], stage["undelivered"]
+    if error:
+        told = error if isinstance(error, str) else error_line(error)
+        more = way_out_of(undelivered, job_name_of(stage)) if undelivered else ""
+        return f"{told}; {more}" if more else told
+    if undelivered:
+        owed = ", ".join(undelivered)
+        return f"not delivered: {owed}; {way_out_of(undelivered, job_name_of(stage))}"
     if stage["stale"]:
         return f"stale: no progress since {stage['progressed_at']}"
     return ""

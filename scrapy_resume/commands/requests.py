@@ -20,10 +20,13 @@ from scrapy_resume.commands.formats import table
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.output_file import output_file
 from scrapy_resume.commands.terminal_output import Column, fitted_table, is_terminal, text
+from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
+
+    from scrapy_resume.model import JobKey
 
 HELP: Final = "list requests"
 
@@ -112,8 +115,13 @@ def _write(call: Invocation, limit: int | None) -> int:
         document = {"job": str(key), "requests": written, "file": target, "format": format_name}
         call.print_json(document)
     else:
-        call.print_lines([f"{written} requests of {key} are in {target} ({format_name})"])
+        call.print_lines([_written(written, key, target, format_name)])
     return 0
+
+
+def _written(count: int, key: JobKey, target: str, format_name: str) -> str:
+    verb = "is" if count == 1 else "are"
+    return f"{counted(count, 'request')} of {key} {verb} in {target} ({format_name})"
 
 
 def _print_portion(call: Invocation, portion: Sequence[dict[str, Any]], first: bool) -> None:

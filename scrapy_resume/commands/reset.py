@@ -15,6 +15,7 @@ from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.terminal_output import printable
 from scrapy_resume.commands.writable_store import forgetting, tidied_store
 from scrapy_resume.errors import JobError, StoreError
+from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobKey
@@ -71,7 +72,7 @@ def _confirmed(call: Invocation, keys: Sequence[JobKey]) -> bool:
     if sys.stdin is None or not (sys.stdin.isatty() and stderr.is_terminal()):
         call.usage_error("there is no terminal to ask on; --yes deletes without asking")
     names = ", ".join(map(str, keys[:SHOWN])) + (", …" if len(keys) > SHOWN else "")
-    jobs = "1 job" if len(keys) == 1 else f"{len(keys)} jobs"
+    jobs = counted(len(keys), "job")
     print(printable(f"Delete {jobs} ({names})? [y/N] "), end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -11,6 +11,7 @@ from scrapy_resume.commands.formats import status_with_reason
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.refused_names import refused_names
 from scrapy_resume.commands.writable_store import writable_store
+from scrapy_resume.wording import counted
 
 HELP: Final = "restore a job from a backup, never over an existing job"
 
@@ -39,7 +40,12 @@ def run(call: Invocation) -> int:
         }
         call.print_json(document)
     else:
-        counts = f"{answer['requests']['total']} requests, {answer['items']['stored']} items"
+        counts = ", ".join(
+            (
+                counted(answer["requests"]["total"], "request"),
+                counted(answer["items"]["stored"], "item"),
+            )
+        )
         call.print_lines([f"{key} is restored ({counts}): it is {status_with_reason(answer)}"])
     for sentence in refused_names(call, key):
         call.note(f"scrapy resume: {sentence}")

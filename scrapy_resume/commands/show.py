@@ -16,7 +16,9 @@ from scrapy_resume.commands.terminal_output import (
     status_style,
     text,
 )
+from scrapy_resume.reporting.job_error import error_line
 from scrapy_resume.reporting.progress import percent
+from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -99,8 +101,12 @@ def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, "  ".join(f"{key}={value}" for key, value in answer[name].items())
     for path, digest in answer["input_hashes"].items():
         yield "input", f"{digest}  {path}"
+    if answer["error"]:
+        yield "error", error_line(answer["error"])
+    for feed in answer["undelivered"]:
+        yield "owes feed", feed
     for row in answer["held"]:
-        yield "held", f"{row['requests']} requests, for want of {row['name']}"
+        yield "held", f"{counted(row['requests'], 'request')}, for want of {row['name']}"
     if answer["workers"]:
         yield "workers", "  ".join(answer["workers"])
 
@@ -112,8 +118,8 @@ def _tables(answer: dict[str, Any]) -> Iterator[tuple[str, Sequence[Column], lis
         earlier = len(answer["runs"]) - len(runs)
         title = f"runs (after {earlier} earlier ones)" if earlier else "runs"
         yield title, _RUNS, [_run(run) for run in runs], len(_RUNS) - 1
-    counted, total = answer["counted"], answer["requests"]["total"]
-    of = f" (of the {counted} requests that were discovered last)" if counted < total else ""
+    looked_at, total = answer["counted"], answer["requests"]["total"]
+    of = f" (of the {looked_at} requests that were discovered last)" if looked_at < total else ""
     if answer["by_status"]:
         rows: list[Cells] = [
             (str(row["http_status"]), str(row["count"])) for row in answer["by_status"]

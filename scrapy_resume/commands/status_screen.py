@@ -26,7 +26,9 @@ from scrapy_resume.commands.terminal_output import (
 )
 from scrapy_resume.model import LIVE_STATUSES, JobKey
 from scrapy_resume.reporting.forecast import UNKNOWN, Forecast, forecast_of, pages_by_minute
+from scrapy_resume.reporting.job_error import error_line, way_out_of
 from scrapy_resume.reporting.progress import percent, progress_of
+from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -53,6 +55,8 @@ class StatusScreen:
     """The job's document of ``status --json``."""
     failures: Sequence[dict[str, Any]]
     """Some of the failed and parked requests."""
+    lost: Sequence[dict[str, Any]]
+    """What requests that are done have lost, by error: groups of ``failed --json``."""
     pages_by_minute: Sequence[float]
     """Pages in each of the last minutes; empty unless a run is live."""
     forecast: Forecast
@@ -82,6 +86,12 @@ class StatusScreen:
     def sections(self) -> Iterator[tuple[str, list[str], str]]:
         """(heading, lines, style of the lines) of each section below the facts."""
         answer, counts = self.answer, self.answer["requests"]
+        if answer["error"]:
+            yield "error", [error_line(answer["error"])], "red"
+        if answer["undelivered"]:
+            undelivered = answer["undelivered"]
+            ways = way_out_of(undelivered, job_name_of(answer))
+            yield "feeds that are not delivered", [*undelivered, ways], "red"
         if answer["held"]:
             yield "held", list(_held(answer)), "red"
         if answer["in_flight"]:
@@ -93,11 +103,14 @@ class StatusScreen:
             troubled = counts["failed"] + counts["parked"]
             lines = list(_some(map(_failure, self.failures), len(self.failures), troubled))
             yield "failures", lines, "red"
+        if self.lost:
+            heading = f"items lost: {counted(answer['items']['failed'], 'item')}"
+            yield heading, list(_lost(self.lost, job_name_of(answer))), "red"
 
     def _time(self) -> str:
         answer = self.answer
         runs = len(answer["runs"])
-        line = f"{duration(answer['elapsed_seconds'])} in {runs} run{'' if runs == 1 else 's'}"
+        line = f"{duration(answer['elapsed_seconds'])} in {counted(runs, 'run')}"
         if answer["status"] not in LIVE_STATUSES:
             return line
         return f"{line}, {self._eta()}"
@@ -123,6 +136,17 @@ def _held(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"to give requests up: scrapy resume park {job} --callback NAME"
 
 
+def _lost(groups: Sequence[Mapping[str, Any]], job: str) -> Iterator[str]:
+    lines = []
+    for group in groups:
+        requests = counted(group["count"], "request")
+        message = shortened(group["error_message"], _LONGEST_MESSAGE)
+        lines.append(f"{group['items_failed']} of {requests}, {group['error']}: {message}")
+    yield from _some(lines, _SHOWN_FAILURES, len(lines))
+    yield f"which pages: scrapy resume requests {job} --partial"
+    yield f"to fetch them again: scrapy resume retry {job} --partial"
+
+
 def look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
     """Ask the store. Raises ``JobNotFoundError`` and ``StoreError``."""
     with reports.together():
@@ -138,13 +162,17 @@ def _look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
         wanted = _SHOWN_FAILURES - len(failures)
         if counts[state] and wanted:
             failures += reports.requests(key, state=state, limit=wanted)
+    lost = []
+    if answer["items"]["failed"]:
+        lost = [group for group in reports.failures(key, examples=1) if group["items_failed"]]
     if answer["status"] not in LIVE_STATUSES:
-        return StatusScreen(answer, failures, (), UNKNOWN)
+        return StatusScreen(answer, failures, lost, (), UNKNOWN)
     now = reports.now()
     minutes = reports.minutes(key, since=now - 60 * _SHOWN_MINUTES)
     return StatusScreen(
         answer=answer,
         failures=failures,
+        lost=lost,
         pages_by_minute=pages_by_minute(minutes, now, _SHOWN_MINUTES),
         forecast=forecast_of(answer, minutes, now),
     )

@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.arguments import add_job, add_json, count
 from scrapy_resume.commands.formats import table
 from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.terminal_output import Column, fitted_table, text
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
 
 HELP: Final = "show progress by unit: open, done and failed requests, items"
 
-_HEADINGS: Final = ("STATE", "OPEN", "DONE", "FAILED", "PARKED", "ITEMS", "LAST", "UNIT", "CURSOR")
+_COLUMNS: Final = (
+    Column("STATE"),
+    Column("OPEN", rank=2, right=True),
+    Column("DONE", right=True),
+    Column("FAILED", right=True),
+    Column("PARKED", rank=4, right=True),
+    Column("ITEMS", right=True),
+    Column("LOST", rank=3, right=True),
+    Column("HTTP", rank=1, right=True),
+    Column("ERROR", rank=5),
+    Column("LAST", rank=6, style="dim"),
+    Column("UNIT", style="bold"),
+    Column("CURSOR", rank=7, style="dim"),
+)
+_UNIT: Final = 10
+"""The column that is cut off where a terminal is narrow."""
+_ERROR: Final = 8
+_HEADINGS: Final = tuple(column.heading for place, column in enumerate(_COLUMNS) if place != _ERROR)
+_STYLES: Final = {
+    "completed": "green",
+    "partial": "yellow",
+    "failed": "red",
+    "parked": "red",
+    "in_progress": "cyan",
+}
 
 ROWS_AT_ONCE: Final = 200
 """Rows that are printed together, with the same column widths."""
@@ -42,20 +72,52 @@ def run(call: Invocation) -> int:
         return 0
     printed = 0
     while portion := list(islice(rows, ROWS_AT_ONCE)):
-        heading = [] if printed else [_HEADINGS]
-        call.print_lines(table([*heading, *map(_row, portion)]))
+        _print_portion(call, portion, first=not printed)
         printed += len(portion)
     if not printed:
         call.note("No units match.")
     return 0
 
 
+def _print_portion(call: Invocation, portion: Sequence[dict[str, Any]], first: bool) -> None:
+    heading = [_HEADINGS] if first else []
+    call.print_screen(
+        drawn=lambda console: _drawn(console, portion, first),
+        plain=lambda: table([*heading, *map(_plain_row, portion)]),
+    )
+
+
+def _drawn(
+    console: Console, portion: Sequence[dict[str, Any]], first: bool
+) -> Iterator[RenderableType]:
+    rows: list[list[str | Text]] = []
+    for unit in portion:
+        state, *rest = _row(unit)
+        rows.append([text(state, _STYLES.get(state, "")), *rest])
+    yield fitted_table(console, _COLUMNS, rows, _UNIT, heading=first)
+
+
+def _plain_row(unit: dict[str, Any]) -> tuple[str, ...]:
+    """The error stands behind the cursor."""
+    cells = list(_row(unit))
+    error = cells.pop(_ERROR)
+    if error != "-":
+        cells[-1] += f" ({error})"
+    return tuple(cells)
+
+
 def _row(unit: dict[str, Any]) -> tuple[str, ...]:
-    counts = (str(unit[name]) for name in ("open", "done", "failed", "parked", "items"))
-    where = unit["cursor"] or "-"
-    if unit["error"] and unit["failed"] + unit["parked"]:
-        where = f"{where} ({unit['error']})"
-    return (unit["state"], *counts, unit["last_at"] or "-", unit["unit"] or "?", where)
+    names = ("open", "done", "failed", "parked", "items", "items_failed")
+    troubled = unit["failed"] + unit["parked"] + unit["items_failed"]
+    return (
+        unit["state"],
+        *(str(unit[name]) for name in names),
+        str(unit["http_status"] or "-") if troubled else "-",
+        (unit["error"] or "-") if troubled else "-",
+        unit["last_at"] or "-",
+        unit["unit"] or "?",
+        unit["cursor"] or "-",
+    )
 
 
 def summary(units: dict[str, int] | None) -> str | None:

@@ -124,10 +124,10 @@ class DelayedRows:
     def _description(self, stored_count: int) -> str:
         first = self._first_due()
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first))
-        return (
-            f"{stored_count + len(self._rows)} requests that wait for their next attempt; the "
-            f"first is due at {when}, in {self._seconds_until(first):.1f} s"
-        )
+        count = stored_count + len(self._rows)
+        waiting = "request that waits for its" if count == 1 else "requests that wait for their"
+        seconds = self._seconds_until(first)
+        return f"{count} {waiting} next attempt; the first is due at {when}, in {seconds:.1f} s"
 
     def end(self) -> None:
         """Stop all timers: nothing more is dispatched."""

@@ -9,6 +9,10 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scrapy import Request
+
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.tracking.items import OpenItems
 
@@ -21,7 +25,15 @@ _current_item: ContextVar[ItemInPipelines | None] = ContextVar("scrapy_resume_it
 class ItemInPipelines:
     """An item on its way through the pipelines."""
 
-    __slots__ = ("_previous", "items", "occurrence", "row", "settled")
+    __slots__ = (
+        "_previous",
+        "items",
+        "lost_files",
+        "occurrence",
+        "row",
+        "settled",
+        "wanted_files",
+    )
 
     def __init__(self, items: OpenItems, row: Row) -> None:
         self.items = items
@@ -30,6 +42,12 @@ class ItemInPipelines:
         """From 0, among the items of the row."""
         self.settled = False
         """It was scraped or dropped, or its error was recorded."""
+        self.wanted_files: dict[int, Sequence[Request]] | None = None
+        """By ``id`` of the media pipeline that has the item: what it downloads. ``None``: no media
+        pipeline has had it."""
+        self.lost_files: list[tuple[str, str]] | None = None
+        """The files that media pipelines could not get: class name and message of the error.
+        ``None``: there are none."""
         self._previous: ItemInPipelines | None = None
 
     def enter(self) -> None:

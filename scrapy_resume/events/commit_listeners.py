@@ -30,6 +30,10 @@ class Feeds(Protocol):
     def abandon(self) -> None:
         """Write nothing more, because the run ends at once."""
 
+    def undelivered(self) -> dict[str, Exception | None]:
+        """The feeds that are not delivered, by their URIs with parameters unfilled, and why:
+        ``None`` if the run ends at once."""
+
     def save_without_notes(self) -> None:
         """Add records that need no ownership notes to the next batch: the feeds are delivered,
         and the job is about to be completed."""

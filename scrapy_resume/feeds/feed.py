@@ -60,8 +60,11 @@ class Feed:
             # In the run's first batch: if the run dies, other workers know of a part to complete.
             context.save(plan, current)
         self.file = FeedFile(context, plan, current)
-        self.failed = False
-        """The feed lacks items, or was not delivered; the reason is in the log."""
+        self.name = plan.name
+        self.error: Exception | None = None
+        """Why the feed lacks items, or was not delivered; ``None``: it has not failed."""
+        self.delivered = False
+        """All its files are complete and delivered."""
         self._deliveries: list[Deferred[None]] = []
         self._rewritten_at = time.monotonic()
         self._rewrite_pause = REWRITE_SECONDS
@@ -83,6 +86,7 @@ class Feed:
                 await self.file.rest()
             for delivery in self._deliveries:
                 await maybe_deferred_to_future(delivery)
+            self.delivered = self.error is None
         except FeedsAbandonedError:
             pass  # the next run finds the file as it is
         except Exception as error:
@@ -91,7 +95,7 @@ class Feed:
             self.file.close()
 
     def _give_up(self, error: Exception) -> None:
-        self.failed = True
+        self.error = error
         known = isinstance(error, OSError)
         logger.error(
             "Feed %s cannot be written: %s. Its items are in the store: when the cause is removed, "
@@ -212,7 +216,6 @@ class Feed:
                 await file.start_over()
                 await self._fill(file, through)
             except Exception as failure:
-                error = failure
-                self.failed = True
+                error = self.error = failure
         await self._slot_ended(file.slot, error)
         return delivered

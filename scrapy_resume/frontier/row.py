@@ -10,7 +10,7 @@ from scrapy_resume.store.contract import Admission
 from scrapy_resume.store.transaction.selection import UNRECORDED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from scrapy import Request
 
@@ -209,10 +209,19 @@ class Row:
     def item_failed(self, occurrence: int, error: BaseException | None) -> None:
         """A pipeline has raised an error for item number ``occurrence`` (from 0). The first such
         error is kept."""
+        self._lose(occurrence, type(error).__name__, message_of(error))
+
+    def files_lost(self, occurrence: int, errors: Iterable[tuple[str, str]]) -> None:
+        """Media pipelines could not get these files of item number ``occurrence``, which is stored
+        without them. Each counts as a failed item. ``errors``: class names and messages."""
+        for name, message in errors:
+            self._lose(occurrence, name, message)
+
+    def _lose(self, occurrence: int, name: str, message: str) -> None:
         self.items_failed += 1
         if self.error is None:
-            self.error = type(error).__name__
-            self.error_message = f"item {occurrence + 1}: {message_of(error)}"[:LONGEST_MESSAGE]
+            self.error = name
+            self.error_message = f"item {occurrence + 1}: {message}"[:LONGEST_MESSAGE]
 
     def repeat_attempt(self, request: Request) -> Request:
         """The request to schedule after an attempt that does not count: an unchanged copy.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from scrapy_resume.errors import http_status_of
 from scrapy_resume.model import UnitState
 
 CUSTOM: Final = "custom/"
@@ -32,16 +33,32 @@ def units_answer(tally: Mapping[UnitState, int]) -> dict[str, int]:
     return {**counts, "total": sum(counts.values())}
 
 
+def with_http_status(units: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Units, each with the HTTP status that its ``error`` is about."""
+    for unit in units:
+        shown = {}
+        for name, value in unit.items():
+            shown[name] = value
+            if name == "error_message":
+                shown["http_status"] = http_status_of(value)
+        yield shown
+
+
 def grouped_failures(failed: Iterable[Mapping[str, Any]], examples: int) -> list[dict[str, Any]]:
-    """Failed requests by error and HTTP status, as ``failed --json`` prints them."""
-    groups: dict[tuple[str | None, int | None], dict[str, Any]] = {}
+    """Failed requests by error and HTTP status, as ``failed --json`` prints them; those that are
+    done and lost items come after them, by error."""
+    groups: dict[tuple[bool, str | None, int | None], dict[str, Any]] = {}
     for row in failed:
+        lost = row["state"] == "done"
+        # A page that is done has an HTTP status of its own, which is not that of what was lost.
+        status = None if lost else row["http_status"]
         group = groups.setdefault(
-            (row["error"], row["http_status"]),
+            (lost, row["error"], status),
             {
                 "error": row["error"],
-                "http_status": row["http_status"],
+                "http_status": status,
                 "count": 0,
+                "items_failed": 0,
                 "error_message": row["error_message"],
                 "first_at": row["updated_at"],
                 "last_at": row["updated_at"],
@@ -49,11 +66,13 @@ def grouped_failures(failed: Iterable[Mapping[str, Any]], examples: int) -> list
             },
         )
         group["count"] += 1
+        group["items_failed"] += row["items_failed"] if lost else 0
         group["first_at"] = min(group["first_at"], row["updated_at"])
         group["last_at"] = max(group["last_at"], row["updated_at"])
         if len(group["examples"]) < examples:
             group["examples"].append(row["url"])
-    return sorted(groups.values(), key=lambda group: (-group["count"], group["error"] or ""))
+    ordered = sorted(groups.items(), key=lambda one: (one[0][0], -one[1]["count"], one[0][1] or ""))
+    return [group for _, group in ordered]
 
 
 def summed_custom(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from scrapy_resume.reporting.progress import progress_of
 from scrapy_resume.reporting.reports import Reports
 from scrapy_resume.reporting.times import iso, seconds_of
 
-STALE_SECONDS: Final = 24 * 3_600
+STALE_SECONDS: Final = 86_400.0
 """An unfinished job without progress for so long is stale: it has probably been forgotten."""
 LONGEST_PLOT_SECONDS: Final = 31 * 24 * 3_600
 SPANS_AT_MOST: Final = 120
@@ -26,16 +26,19 @@ _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480)
 _OVER: Final = ("completed", "cancelled")
 
 
-def overview(reports: Reports, jobs: Sequence[str] = ()) -> dict[str, Any]:
+def overview(
+    reports: Reports, jobs: Sequence[str] = (), stale_seconds: float = STALE_SECONDS
+) -> dict[str, Any]:
     """The document of ``scrapy resume report --json``.
 
     ``jobs``: which jobs, in this order; if empty, the latest of each name, the most recently
-    updated first. A job that cannot be read is a stage with an ``error``. Raises
+    updated first. A job that cannot be read is a stage with an ``error``. ``stale_seconds``:
+    RESUME_STALE_AFTER. Raises
     ``JobNotFoundError``, and ``StoreError`` if the store cannot be read as a whole.
     """
     now = reports.now()
     with reports.together():
-        stages = [_stage(reports, answer, now) for answer in _answers(reports, jobs)]
+        stages = [_stage(reports, answer, now, stale_seconds) for answer in _answers(reports, jobs)]
     return {
         "generated_at": iso(now),
         "store": reports.location,
@@ -57,7 +60,9 @@ def _answers(reports: Reports, jobs: Sequence[str]) -> Iterator[dict[str, Any]]:
     yield from (answer for answer in answers if seen[answer["job"]] is answer)
 
 
-def _stage(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, Any]:
+def _stage(
+    reports: Reports, answer: dict[str, Any], now: float, stale_seconds: float
+) -> dict[str, Any]:
     stage = {
         **answer,
         "error": answer.get("error"),
@@ -77,12 +82,14 @@ def _stage(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, An
     if answer["requests"] is None:
         return stage
     try:
-        return {**stage, **_details(reports, answer, now)}
+        return {**stage, **_details(reports, answer, now, stale_seconds)}
     except StoreError as error:  # damage that shows only in the tables that are read now
         return {**stage, "error": str(error)}
 
 
-def _details(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, Any]:
+def _details(
+    reports: Reports, answer: dict[str, Any], now: float, stale_seconds: float
+) -> dict[str, Any]:
     key = JobKey(answer["job"], answer["number"])
     minutes = past(reports.minutes(key, since=now - LONGEST_PLOT_SECONDS), now)
     progressed_at = minutes[-1]["at"] if minutes else _last_change(answer, now)
@@ -94,8 +101,8 @@ def _details(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, 
         "soonest_seconds": _rounded(soonest),
         "latest_seconds": _rounded(latest),
         "progressed_at": iso(progressed_at),
-        "stale": answer["status"] not in _OVER and now - progressed_at > STALE_SECONDS,
-        "failures": reports.failures(key)[:FAILURES_SHOWN] if answer["requests"]["failed"] else [],
+        "stale": answer["status"] not in _OVER and now - progressed_at > stale_seconds,
+        "failures": reports.failures(key)[:FAILURES_SHOWN] if _has_failures(answer) else [],
         "by_status": details["by_status"],
         "by_host": details["by_host"],
         "counted": details["counted"],
@@ -103,6 +110,10 @@ def _details(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, 
         "span_minutes": step,
         "spans": list(_spans(minutes, step)),
     }
+
+
+def _has_failures(answer: Mapping[str, Any]) -> bool:
+    return bool(answer["requests"]["failed"] or answer["items"]["failed"])
 
 
 def _last_change(answer: Mapping[str, Any], now: float) -> float:

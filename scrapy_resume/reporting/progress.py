@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from scrapy_resume.model import Counts
+from scrapy_resume.wording import counted
 
 LINE_SECONDS: Final = 60
 """A progress line is logged at least this often."""
@@ -58,11 +59,16 @@ class Progress(NamedTuple):
     def line(self) -> str:
         """``45.5% (5000/11000) | success 98.2% | 42.3 items/s | ETA 2.4 min``."""
         success = "unknown" if self.success_rate is None else percent(self.success_rate)
-        eta = "unknown" if self.eta_seconds is None else f"{self.eta_seconds / 60:.1f} min"
+        eta = "unknown" if self.eta_seconds is None else _eta(self.eta_seconds)
         return (
             f"{percent(self.share or 0.0)} ({self.ended}/{self.whole}) | success {success} |"
             f" {(self.items_per_minute or 0.0) / 60:.1f} items/s | ETA {eta}"
         )
+
+
+def _eta(seconds: float) -> str:
+    """``2.4 min``; ``none`` if nothing is left."""
+    return f"{max(seconds / 60, 0.1):.1f} min" if seconds > 0 else "none"
 
 
 def progress_of(answer: Mapping[str, Any]) -> Progress:
@@ -85,10 +91,13 @@ def ended_and_whole(counts: Counts, expected_total: float | None) -> tuple[int, 
 
 def counts_at_end(counts: Counts) -> str:
     """The counts of a job when a run of it has ended, for the log."""
-    return (
-        f"{counts.done} done, {counts.open} pending, {counts.failed} failed, "
-        f"{counts.items_stored} items"
-    )
+    parts = [f"{counts.done} done", f"{counts.open} pending", f"{counts.failed} failed"]
+    if counts.parked:
+        parts.append(f"{counts.parked} parked")
+    parts.append(counted(counts.items_stored, "item"))
+    if counts.items_failed:
+        parts.append(f"{counts.items_failed} lost")
+    return ", ".join(parts)
 
 
 def percent(share: float | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from itertools import chain
 from operator import attrgetter, itemgetter
 from os import PathLike
 from pathlib import Path
@@ -19,7 +20,14 @@ from scrapy_resume.errors import (
     StoreDamagedError,
     StoreError,
 )
-from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State, digest
+from scrapy_resume.model import (
+    LIVE_STATUSES,
+    JobKey,
+    JobSummary,
+    Selection,
+    State,
+    digest,
+)
 from scrapy_resume.posix import require_posix
 from scrapy_resume.reporting import times
 from scrapy_resume.reporting.documents import (
@@ -29,7 +37,10 @@ from scrapy_resume.reporting.documents import (
     unit_state_of,
     units_answer,
     with_held,
+    with_http_status,
 )
+from scrapy_resume.reporting.job_document import NOTHING_KNOWN, moment, run_answer, shown_status
+from scrapy_resume.reporting.job_error import error_answer, undelivered_answer
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
 from scrapy_resume.settings.masking import without_password
@@ -250,17 +261,24 @@ class Reports:
     def failures(
         self, job: str | JobKey | None = None, examples: int = 3, unit: str | None = None
     ) -> list[dict[str, Any]]:
-        """The failed requests by error, as ``scrapy resume failed --json`` prints them.
+        """The failed requests by error, as ``scrapy resume failed --json`` prints them; then those
+        that are done and lost items (``items_failed`` is how many).
 
         Each group has at most so many ``examples`` (URLs). ``unit``: only its failures. Without
-        it, only the ``COUNTED_AT_MOST`` failed requests that were discovered last are grouped.
-        Raises ``JobNotFoundError``.
+        it, only the ``COUNTED_AT_MOST`` failed requests that were discovered last are grouped, and
+        only the ``COUNTED_AT_MOST`` requests that were discovered last are looked at for lost
+        items. Raises ``JobNotFoundError``.
         """
         key = self.find(job)
         if unit is None:
-            return self._reader.failures(key, examples, COUNTED_AT_MOST)
+            lost = self._reader.summary(key).counts.items_failed
+            return self._reader.failures(
+                key, examples, COUNTED_AT_MOST, COUNTED_AT_MOST if lost else 0
+            )
         failed = Selection((State.failed,), unit=unit)
-        return grouped_failures(self._reader.requests(key, failed), examples)
+        partial = Selection(unit=unit, partial=True)
+        rows = chain(self._reader.requests(key, failed), self._reader.requests(key, partial))
+        return grouped_failures(rows, examples)
 
     def minutes(self, job: str | JobKey | None = None, since: float = 0.0) -> list[dict[str, Any]]:
         """What happened in each minute since ``since`` (seconds since the epoch), in order.
@@ -309,7 +327,7 @@ class Reports:
         """
         key = self.find(job)
         chosen = None if state is None else unit_state_of(state)
-        return self._reader.units(key, chosen, limit)
+        return with_http_status(self._reader.units(key, chosen, limit))
 
     def find(self, job: str | JobKey | None = None) -> JobKey:
         """The key of the job that is meant; a ``JobKey`` is returned as it is.
@@ -326,23 +344,24 @@ class Reports:
         except StoreError as error:
             status = "damaged" if isinstance(error, StoreDamagedError) else "unreadable"
             known = {"job": key.name, "number": key.number, "status": status}
-            return 0.0, {**_NOTHING_KNOWN, **known, "error": str(error)}
+            return 0.0, {**NOTHING_KNOWN, **known, "error": str(error)}
 
     def _answer(self, summary: JobSummary) -> dict[str, Any]:
         key, counts = summary.key, summary.counts
         runs = self._reader.runs(key)
         rates = Rates(summary, runs, self.now())
         held = summary.status in LIVE_STATUSES
+        whole = summary.status == "completed"
         return {
             "job": key.name,
             "number": key.number,
             "spider": summary.spider,
             "arguments": dict(summary.arguments),
-            "status": _shown_status(summary.status, summary.alive),
+            "status": shown_status(summary.status, summary.alive),
             "reason": summary.reason,
-            "created_at": _iso(summary.created_at),
-            "updated_at": _iso(summary.updated_at),
-            "completed_at": _iso(summary.completed_at),
+            "created_at": moment(summary.created_at),
+            "updated_at": moment(summary.updated_at),
+            "completed_at": moment(summary.completed_at),
             "requests": {
                 **{state: getattr(counts, state) for state in State.__members__},
                 "delayed": counts.delayed,
@@ -365,57 +384,7 @@ class Reports:
             "eta_basis": rates.eta_basis,
             "in_flight": self._reader.in_flight_urls(key) if held else [],
             "held": held_answer(runs, counts.pending),
-            "runs": [_run(run, alive=is_live(run, runs, summary)) for run in runs],
+            "error": None if whole else error_answer(runs, times.iso),
+            "undelivered": [] if whole else undelivered_answer(runs),
+            "runs": [run_answer(run, alive=is_live(run, runs, summary)) for run in runs],
         }
-
-
-_NOTHING_KNOWN: Final = dict.fromkeys(
-    (
-        "job",
-        "number",
-        "spider",
-        "arguments",
-        "status",
-        "reason",
-        "created_at",
-        "updated_at",
-        "completed_at",
-        "requests",
-        "items",
-        "units",
-        "success_rate",
-        "pages_per_minute",
-        "items_per_minute",
-        "metadata",
-        "custom",
-        "expected_total",
-        "elapsed_seconds",
-        "eta_seconds",
-        "eta_basis",
-        "in_flight",
-        "held",
-        "runs",
-    )
-)
-"""The answer about a job that cannot be read: the same keys as any other."""
-
-
-def _run(run: Mapping[str, Any], alive: bool) -> dict[str, Any]:
-    return {
-        "number": run["number"],
-        "worker": run["worker"],
-        "status": _shown_status(run["status"], alive),
-        "reason": run["reason"],
-        "started_at": _iso(run["started_at"]),
-        "ended_at": _iso(run["ended_at"]),
-        "pages": run["pages"],
-        "items": run["items"],
-    }
-
-
-def _shown_status(stored: str, alive: bool) -> str:
-    return "crashed" if stored in LIVE_STATUSES and not alive else stored
-
-
-def _iso(seconds: float | None) -> str | None:
-    return None if seconds is None else times.iso(seconds)

@@ -15,7 +15,9 @@ from scrapy_resume.ports.clock import elapsed_seconds
 from scrapy_resume.reporting.progress import counts_at_end
 from scrapy_resume.run.assembly import assemble
 from scrapy_resume.run.backups import Backups
+from scrapy_resume.run.job_error import JobErrors
 from scrapy_resume.run.order_polling import OrderPolling
+from scrapy_resume.run.refuse import tell_without_log
 from scrapy_resume.run.shutdown import Shutdown
 from scrapy_resume.run.spider_metadata import SpiderMetadata
 from scrapy_resume.settings.table import parse_setting
@@ -46,8 +48,6 @@ class CrawlRun:
         self.codec = plan.codec
         self.job = plan.job
         self.session = plan.job.session
-        self.start_failed = False
-        """``start()`` raised."""
         parts = assemble(plan, self)
         self.parts = parts
         self.tracker = parts.tracker
@@ -67,7 +67,8 @@ class CrawlRun:
             *(parts.workers, parts.delayed, parts.breakers),
             *(self.order_polling, self.backups),
         )
-        self.shutdown = Shutdown(plan, parts, timed)
+        self.errors = JobErrors()
+        self.shutdown = Shutdown(plan, parts, timed, self.errors)
         self.hooks = EngineHooks(
             parts.tracker,
             parts.dispatcher,
@@ -187,13 +188,13 @@ class CrawlRun:
         """A forced shutdown has closed the job. Called on the store thread."""
         self.listeners.last_batch_committed(batch, answer, status, reason)
         counts = self.tracker.counts if answer is None else answer.counts
-        logger.warning(
-            "Job %s is %s (forced shutdown): %s. Its feeds may lack the latest items. Run the same "
-            "command again to resume it and to complete them",
-            self.session.job,
-            status,
-            counts_at_end(counts),
+        line = (
+            f"Job {self.session.job} is {status} (forced shutdown): {counts_at_end(counts)}. Its "
+            "feeds may lack the latest items. Run the same command again to resume it and to "
+            "complete them"
         )
+        logger.warning("%s", line)
+        tell_without_log(self.crawler.settings, line)
 
     def store_unavailable(self) -> None:
         """The store did not answer; the committer retries."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from scrapy_resume.model import JobSummary
     from scrapy_resume.settings.parse import ResumeSettings
-    from scrapy_resume.store.contract import JobStore, Store
+    from scrapy_resume.store.contract import JobStore, Session, Store
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -134,7 +134,25 @@ def _opened(store: Store, candidate: Candidate) -> JobStore:
         if renews or _inputs_changed(candidate, latest, hashes):
             _cancel(store, candidate, latest)
             return _begin(store, candidate, latest, hashes)
-        return store.resume(latest.key, candidate.opening(hashes, latest))
+        job = store.resume(latest.key, candidate.opening(hashes, latest))
+        warn_if_stale(job.session, latest, settings.stale_after_seconds)
+        return job
+
+
+def warn_if_stale(session: Session, latest: JobSummary, stale_after_seconds: float) -> None:
+    """Warn if the unfinished job that was opened had made no progress for so long."""
+    progressed_at = session.progress.progressed_at or latest.created_at
+    idle_seconds = (session.now or times.now()) - progressed_at
+    if latest.alive or idle_seconds < stale_after_seconds:
+        return
+    logger.warning(
+        "%s was stale: it had made no progress since %s (RESUME_STALE_AFTER is %g s). It goes on "
+        "with what it has recorded; what is pending, sessions and seeds may be out of date. "
+        "RESUME_MODE=fresh begins a new job instead.",
+        latest.key,
+        times.iso(progressed_at),
+        stale_after_seconds,
+    )
 
 
 def _renews(mode: str, latest: JobSummary | None) -> bool:

@@ -10,6 +10,7 @@ from scrapy_resume.stderr import tell
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
+    from scrapy.settings import BaseSettings
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -37,6 +38,13 @@ class _WithoutRefusals(logging.Filter):
 _filter = _WithoutRefusals()
 
 
+def tell_without_log(settings: BaseSettings, line: str, *, beside_file: bool = False) -> None:
+    """Print a line on standard error that nobody would see there otherwise: the log is switched
+    off (LOG_ENABLED, ``--nolog``) or, with ``beside_file``, is written to a file."""
+    if not settings.getbool("LOG_ENABLED") or (beside_file and settings.get("LOG_FILE")):
+        tell(f"scrapy-resume: {line}")
+
+
 def refuse(crawler: Crawler, error: ResumeError) -> None:
     """Log why the crawl cannot begin, and have the process end with exit code 1.
 
@@ -47,8 +55,6 @@ def refuse(crawler: Crawler, error: ResumeError) -> None:
         logging.getLogger(name).addFilter(_filter)
     _filter.logged.append(error)
     logger.error("%s", error)
-    settings = crawler.settings
-    if not settings.getbool("LOG_ENABLED") or settings.get("LOG_FILE"):
-        tell(f"scrapy-resume: {error}")
+    tell_without_log(crawler.settings, str(error), beside_file=True)
     # Scrapy's commands end with exit code 1 if the crawler has no spider.
     crawler.spider = None

@@ -16,12 +16,14 @@ from scrapy_resume.errors import JobDeletedError
 from scrapy_resume.reporting.progress import LineSchedule, Progress, counts_at_end, ended_and_whole
 from scrapy_resume.reporting.progress_bar import ProgressBar, is_wanted
 from scrapy_resume.reporting.rates import Throughput
+from scrapy_resume.run.refuse import tell_without_log
 from scrapy_resume.settings.masking import without_password
+from scrapy_resume.wording import counted, counted_are
 
 if TYPE_CHECKING:
     from scrapy_resume.model import Counts
     from scrapy_resume.run.crawl_run import CrawlRun
-    from scrapy_resume.store.contract import Batch, Committed
+    from scrapy_resume.store.contract import Batch, Committed, Session
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -99,10 +101,14 @@ class RunLog:
         if session.began:
             how = "begins"
         elif session.sharing.others:
-            how = f"is joined by this worker, beside {session.sharing.others} others"
+            others = counted(session.sharing.others, "other")
+            how = f"is joined by this worker, beside {others}"
+        if session.taken_over:
+            how = "is taken over by force (RESUME_FORCE) from a live process, which is fenced"
         elif session.crashed:
-            how = f"is resumed after a crash ({session.recovered.requests} requests were in flight)"
-        logger.info(
+            how = f"{how} after a crash ({_were_in_flight(session)})"
+        logger.log(
+            logging.WARNING if session.crashed else logging.INFO,
             "Job %s %s, run %d, in %s: %s",
             session.job,
             how,
@@ -112,9 +118,9 @@ class RunLog:
         )
         if session.recovered.parked:
             logger.warning(
-                "%d requests are parked: the process died each time they ran, the last time while "
-                "nothing else was running",
-                session.recovered.parked,
+                "%s parked: the process died each time it ran, the last time while nothing else "
+                "was running",
+                counted_are(session.recovered.parked, "request"),
             )
         stats = run.crawler.stats
         assert stats is not None
@@ -165,27 +171,26 @@ class RunLog:
             remedy = "Run the same command again to recover the job."
             if isinstance(self._run.shutdown.failure, JobDeletedError):
                 remedy = "The job is gone from the store."
-            logger.error(
-                "Job %s: the end of the run (%s) could not be stored. %s", job, reason, remedy
-            )
+            line = f"Job {job}: the end of the run ({reason}) could not be stored. {remedy}"
+            logger.error("%s", line)
+            tell_without_log(self._run.crawler.settings, line)
             return
         self._log()
         lost = self._run.parts.items.not_recordable
         if lost:
             logger.error(
-                "%d items could not be serialized and are not stored: 'scrapy resume failed' says "
-                "why. When that is mended, 'scrapy resume retry' fetches their pages again.",
-                lost,
+                "%s could not be serialized and %s not stored: 'scrapy resume failed' says why. "
+                "When that is mended, 'scrapy resume retry' fetches %s again.",
+                counted(lost, "item"),
+                "is" if lost == 1 else "are",
+                "its page" if lost == 1 else "their pages",
             )
         next_step = _NEXT_STEP.get(kept, "run the same command again to resume it")
-        logger.info(
-            "Job %s is %s (%s): %s; %s",
-            job,
-            kept,
-            reason,
-            counts_at_end(self._run.tracker.counts),
-            next_step,
-        )
+        counts = self._run.tracker.counts
+        line = f"Job {job} is {kept} ({reason}): {counts_at_end(counts)}; {next_step}"
+        logger.info("%s", line)
+        if kept != "completed" or counts.failed or counts.parked or counts.items_failed:
+            tell_without_log(self._run.crawler.settings, line)
 
     def set_stats(self) -> None:
         """Set the stats ``resume/total/…``: the totals over all runs."""
@@ -214,5 +219,12 @@ def _counts(run: CrawlRun) -> str:
     counts = run.tracker.counts
     return (
         f"{counts.done} done, {counts.pending} pending, {counts.leased} in flight, "
-        f"{counts.failed} failed, {counts.items_stored} items"
+        f"{counts.failed} failed, {counted(counts.items_stored, 'item')}"
     )
+
+
+def _were_in_flight(session: Session) -> str:
+    count = session.recovered.in_flight
+    # What was sent since the last commit of a worker, a database does not know.
+    known = "known to be " if session.sharing.shared else ""
+    return f"{counted(count, 'request')} {'was' if count == 1 else 'were'} {known}in flight"

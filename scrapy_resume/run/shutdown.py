@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scrapy_resume.model import JobKey
     from scrapy_resume.ports.clock import Timer, Waiter
     from scrapy_resume.run.assembly import CrawlPlan, Parts
+    from scrapy_resume.run.job_error import JobErrors
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -78,8 +79,11 @@ class Shutdown:
     the process is about to end. Whichever comes first closes the job; the other does nothing.
     """
 
-    def __init__(self, plan: CrawlPlan, parts: Parts, timed_parts: Sequence[TimedPart]) -> None:
+    def __init__(
+        self, plan: CrawlPlan, parts: Parts, timed_parts: Sequence[TimedPart], errors: JobErrors
+    ) -> None:
         """``timed_parts`` are ended first."""
+        self._errors = errors
         self._crawler = plan.crawler
         self._settings = plan.settings
         self._job = plan.job
@@ -331,16 +335,18 @@ class Shutdown:
         return Closing(
             status=status,
             reason=reason,
-            stats=self._stats(),
+            stats=self._stats(reason),
             custom=self._custom_stats.changed_custom(),
             delivered=self._signal_sender.take_delivered(),
             announce=announce,
             process=process_id(),
         )
 
-    def _stats(self) -> dict[str, object]:
+    def _stats(self, reason: str) -> dict[str, object]:
         stats = self._crawler.stats
-        return dict(stats.get_stats()) if stats is not None else {}
+        feeds, held = self._listeners.feeds, self._tracker.held
+        errors = self._errors.stats(reason, self.failure, feeds, held)
+        return {**(stats.get_stats() if stats is not None else {}), **errors}
 
 
 def _log_unavailable(error: StoreUnavailableError) -> None:

@@ -58,6 +58,7 @@ class ResumeSettings:
     renamed: Mapping[str, str]
     """Old name → new name, with dots; see ``codec.renames``."""
     close_timeout_seconds: float
+    stale_after_seconds: float
     stall_timeout_seconds: float
     backup_seconds: float
     keep: int

@@ -62,6 +62,7 @@ SETTINGS: Final = (
     Setting("RESUME_TRUSTED", "trusted", [], to.module_prefixes),
     Setting("RESUME_RENAMED", "renamed", {}, to.renamed_names),
     Setting("RESUME_CLOSE_TIMEOUT", "close_timeout_seconds", 30, to.number(0)),
+    Setting("RESUME_STALE_AFTER", "stale_after_seconds", 86_400, to.number(1)),
     Setting("RESUME_STALL_TIMEOUT", "stall_timeout_seconds", 600, to.number(1)),
     Setting("RESUME_BACKUP", "backup_seconds", 0, to.number(0)),
     Setting("RESUME_KEEP", "keep", 0, to.whole_number(0)),

@@ -7,6 +7,8 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from scrapy_resume.wording import counted
+
 if TYPE_CHECKING:
     from scrapy.statscollectors import StatsCollector
 
@@ -22,6 +24,9 @@ STAT: Final = "resume/held"
 
 NAMES: Final = 1_000
 """Names that are counted apart at most: a forged store may have as many as requests."""
+
+SHOWN: Final = 8
+"""Names in the error of the job."""
 
 _OTHERS: Final = "others"
 
@@ -52,6 +57,10 @@ class HeldRequests:
         """Whether one more may be refused. Others stay leased to this run until it ends."""
         return self.refused < MOST_REFUSED
 
+    def by_name(self) -> list[tuple[str, int]]:
+        """(name, how many requests want it), the most frequent first; few of very many names."""
+        return self._counts.most_common(SHOWN)
+
     def add(self, url: str, error: CallbackMissingError) -> None:
         """Hold a request. The first one of each name is logged."""
         name = error.name if error.name in self._counts or len(self._counts) < NAMES else _OTHERS
@@ -73,6 +82,6 @@ class HeldRequests:
             held = (
                 "1 request was held, and is"
                 if count == 1
-                else f"{count} requests were held, and are"
+                else f"{counted(count, 'request')} were held, and are"
             )
             logger.error("%s pending: %s%s", held, error, park)

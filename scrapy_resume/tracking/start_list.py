@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.errors import StoreDamagedError
+from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -110,11 +111,12 @@ class StartList:
             return
         self._stats.set_value("resume/start/told_apart", self._new)
         logger.warning(
-            "start() has yielded %d requests that no earlier run had. Their URLs are known, and "
+            "start() has yielded %s that no earlier run had. %s known, and "
             "what differs is %s. They are fetched as new ones. If that value differs in each run "
             '(a time, a random choice), give each request a meta["resume_key"] that is the same in '
             "each run, and it is known again; if a callback was renamed, put the old name back.",
-            self._new,
+            counted(self._new, "request"),
+            "The URL is" if self._new == 1 else "Their URLs are",
             " and ".join(name for name, _ in names.most_common(NAMED)),
         )
 

@@ -15,7 +15,7 @@ from scrapy.cmdline import execute
 from scrapy.settings import Settings
 
 from scrapy_resume.codec import Codec
-from scrapy_resume.model import START, JobKey, State, digest
+from scrapy_resume.model import START, JobKey, Phase, State, digest
 from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import (
     Admission,
@@ -107,6 +107,9 @@ class Shelf:
             if end is not None
         ]
         pages = len(done) if pages is None else pages
+        for row, end in zip(rows, ends, strict=True):
+            if row.lease and end is None:
+                job.mark(row.id, Phase.sent)
         job.commit(
             Batch(
                 next_id=first + len(rows),

@@ -244,7 +244,7 @@ def test_only_so_many_units_are_in_a_report(shelf, call, tmp_path):
 
 def test_formats_are_those_of_the_name(jobs, call, tmp_path):
     answer = call("report", "books", "-o", "x.json")
-    assert answer.out == "The report of 1 jobs is in x.json (json)\n"
+    assert answer.out == "The report of 1 job is in x.json (json)\n"
     assert json.loads((tmp_path / "x.json").read_text())["stages"][0]["job"] == "books"
     answer = call("report", "books", "-o", "X.TXT", "--json")
     assert json.loads(answer.out) == {"jobs": ["books#1"], "file": "X.TXT", "format": "text"}

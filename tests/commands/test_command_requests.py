@@ -77,7 +77,7 @@ def test_a_job_without_failures_says_so(shelf, call):
 def test_retry_opens_a_completed_job_again(shelf_of_all, call):
     answer = call("retry", "books", "--url", "*/3", "--dry-run")
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out.startswith("1 requests of books#1 would be")
+    assert answer.out.startswith("1 request of books#1 would be")
     assert urls(call("requests", "--state", "failed", "--json")) == ["3", "4"]
     answer = call("retry", "books", "--url", "*/3", "--json")
     assert json.loads(answer.out) == {"job": "books#1", "requests": 1, "dry_run": False}

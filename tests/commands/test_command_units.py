@@ -107,6 +107,7 @@ def test_units_are_listed_with_their_counts(cities, call):
         "attempts": 4,
         "error": "HttpError",
         "error_message": "no",
+        "http_status": None,
         "cursor": "http://127.0.0.1/Paris/1",
     }
 

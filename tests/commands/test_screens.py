@@ -38,6 +38,7 @@ SCREENS = {
     "show-running": ["show", "running"],
     "requests": ["requests", "books", "--state", "failed,ignored,pending", "--limit", "9"],
     "failed": ["failed", "books"],
+    "units": ["units", "books", "--limit", "9"],
     "report": ["report"],
 }
 

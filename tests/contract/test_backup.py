@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from scrapy_resume.errors import (
     JobExistsError,
     JobNotFoundError,
     StoreDamagedError,
+    StoreUnavailableError,
 )
 from scrapy_resume.model import JobKey, Kind, Phase, State
 from scrapy_resume.store.contract import FeedNote, HostNote, ItemRecord
@@ -217,3 +220,33 @@ def test_a_copy_is_of_one_moment(place: Place, tmp_path: Path) -> None:
         counts = place.reader.summary(BOOKS).counts
         assert counts.items_stored == 3 * counts.done == len(place.items())
         assert store.verify(BOOKS).violations == []
+
+
+def foreign_files(folder: Path) -> list[Path]:
+    """Files that no store has written as a backup."""
+    text, empty, random, database = (
+        folder / name for name in ("notes.txt", "empty", "random.bin", "other.sqlite3")
+    )
+    text.write_text("hello")
+    empty.touch()
+    random.write_bytes(bytes(range(1, 256)) * 300)
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE book (title TEXT)")
+    return [text, empty, random, database]
+
+
+def test_a_file_that_is_no_backup_is_refused_by_what_it_is(place: Place, tmp_path: Path) -> None:
+    for file in foreign_files(tmp_path):
+        with pytest.raises((StoreDamagedError, ConfigurationError)) as refused:
+            place.store.restore(file)
+        said = str(refused.value)
+        assert said.startswith(f"{file} ")
+        for misleading in ("cut off", "move it", "Restore the file"):
+            assert misleading not in said
+        assert "scrapy resume backup" in said or "RESUME_STORE=DIRECTORY" in said
+    assert place.store.jobs() == []
+
+
+def test_a_backup_that_cannot_be_read_is_named(exclusive_place: Place, tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailableError, match=r"nowhere cannot be read: No such file"):
+        exclusive_place.store.restore(tmp_path / "nowhere")

@@ -112,6 +112,7 @@ VALUES: dict[str, Any] = {
     "states": [0, 1],
     "state": 1,
     "bound": 1_000,
+    "lost_bound": 1_000,
     "examples": 3,
     "minute": 7,
     "pages": 1,

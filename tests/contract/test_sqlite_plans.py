@@ -165,7 +165,7 @@ def test_a_list_of_units_is_read_in_the_order_of_the_index(
     [
         ("failures", "SEARCH request USING INDEX request_troubled (state=?)"),
         ("minutes", "SEARCH minute USING PRIMARY KEY (minute>?)"),
-        ("in_flight_urls", "SCAN r USING INDEX request_leased"),
+        ("in_flight_urls", "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)"),
     ],
 )
 def test_a_screen_reads_what_it_shows(connection: sqlite3.Connection, name: str, step: str) -> None:

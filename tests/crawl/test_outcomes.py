@@ -57,7 +57,8 @@ def test_http_errors_that_mean_that_nothing_is_there_are_ignored_others_have_fai
     assert outcome(gone) == ("ignored", 410, "HttpError", 1)
     assert outcome(forbidden) == ("failed", 403, "HttpError", 1)
     assert outcome(error) == ("failed", 500, "HttpError", 3), "with its two retries"
-    assert "non-200" in error["error_message"]
+    assert error["error_message"] == "HTTP 500 Internal Server Error"
+    assert forbidden["error_message"] == "HTTP 403 Forbidden"
     counts = wanderings.job()["requests"]
     assert (counts["ignored"], counts["failed"], counts["done"]) == (2, 2, 0)
 

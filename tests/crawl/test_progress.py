@@ -33,7 +33,7 @@ SLOW = ("DOWNLOAD_DELAY=0.02", "RANDOMIZE_DOWNLOAD_DELAY=False")
 
 LINE = re.compile(
     r"INFO: (\d+\.\d%) \((\d+)/(\d+)\) \| success (\d+\.\d%|unknown) \| \d+\.\d items/s"
-    r" \| ETA (\d+\.\d min|unknown)$",
+    r" \| ETA (\d+\.\d min|unknown|none)$",
     re.MULTILINE,
 )
 
@@ -87,7 +87,7 @@ def test_the_log_tells_at_the_start_on_the_way_and_at_the_end(spider: Path, tmp_
     assert len(progress) == len(lines) - 2
     assert 2 * PAGES // 100 <= len(progress) - 1 <= 2 * PAGES // 100 + 2
     assert progress[-1][:4] == ("100.0%", "230", "230", "100.0%")
-    assert progress[-1][4] == "0.0 min"
+    assert progress[-1][4] == "none"
 
 
 def test_a_bar_is_on_the_terminal_while_the_log_goes_to_a_file(
@@ -148,7 +148,7 @@ def test_log_status_and_report_have_the_same_rate_for_a_finished_crawl(
     watched = asked(tmp_path, "status", "--watch")
     assert items_per_second(watched) == round(status["items_per_minute"] / 60, 1)
     page = asked(tmp_path, "report", "-o", "report.html")
-    assert page == "The report of 1 jobs is in report.html (html)\n"
+    assert page == "The report of 1 job is in report.html (html)\n"
     assert f">{status['pages_per_minute']:,.0f}<" in (tmp_path / "report.html").read_text()
 
 

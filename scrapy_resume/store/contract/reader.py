@@ -35,9 +35,12 @@ class Reader(Protocol):
     ) -> Iterator[dict[str, Any]]:
         """The selected requests of the job, in the order in which they were admitted."""
 
-    def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
+    def failures(
+        self, key: JobKey, examples: int, bound: int, lost_bound: int = 0
+    ) -> list[dict[str, Any]]:
         """The failed requests by error and HTTP status, the most frequent first; of very many,
-        the ``bound`` that were found last."""
+        the ``bound`` that were found last. Then those of the ``lost_bound`` requests that were
+        found last which are done and lost items, by error."""
 
     def statuses(self, key: JobKey, bound: int) -> list[dict[str, Any]]:
         """Of the ``bound`` requests that were found last, how many ended with which status."""

@@ -111,7 +111,9 @@ class Recovered:
     """What a recovery has taken back from runs that died."""
 
     requests: int = 0
-    """Rows that those runs held when they ended."""
+    """Rows that those runs had leased when they ended."""
+    in_flight: int = 0
+    """Of them, those that the engine held: sent, and not ended."""
     parked: int = 0
     """Of them, the suspects that were parked."""
 
@@ -137,6 +139,9 @@ class JobProgress:
     """Responses in all runs before."""
     expected_total: float | None = None
     """Pages of the whole job, as the spider said last; ``None``: it did not."""
+    progressed_at: float | None = None
+    """The beginning of the last minute in which a run did something, in seconds since the epoch;
+    ``None``: none has."""
 
 
 # One part for each reader, beside what all of them read.
@@ -152,6 +157,8 @@ class Session:
     """This run began the job."""
     crashed: bool
     """The previous run died; the rows that it held were recovered."""
+    taken_over: bool = False
+    """The previous run was alive, and was fenced by force; its rows were recovered."""
     created_at: float = 0.0
     """When the job began, in seconds since the epoch: distinguishes it from a deleted job of the
     same name and number."""

@@ -15,7 +15,7 @@ from scrapy_resume.errors import (
     StoreUnavailableError,
 )
 from scrapy_resume.model import JobKey
-from scrapy_resume.store.backup_kind import backup_kind
+from scrapy_resume.store.backup_kind import backup_kind, no_backup
 from scrapy_resume.store.contract.verification import Verdict, violations
 from scrapy_resume.store.postgres.backup_file import BackupReader, BackupWriter
 from scrapy_resume.store.postgres.recovery import hold_job, recover_job
@@ -89,7 +89,7 @@ def read_job(connection: Connection[Any], source: Path, place: str) -> JobKey:
             "-s RESUME_STORE=DIRECTORY"
         )
     if kind is None:
-        raise StoreDamagedError(f"{source} is no backup of a job")
+        raise no_backup(source, "no store has written it")
     with BackupReader(source, SCHEMA.version) as file:
         with connection.transaction():
             connection.execute(BACKUP["stop_items"])

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from psycopg.errors import DeadlockDetected
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
-from scrapy_resume.model import Counts, JobKey
+from scrapy_resume.model import TAKEN_OVER, Counts, JobKey
 from scrapy_resume.store.contract import (
     FeedNote,
     FrontierState,
@@ -98,7 +98,8 @@ def _open(link: Link, key: JobKey, opening: Opening, presence: Presence) -> Post
         session = _begin_run(tables, key, opening, job, found, presence.name)
         settle_units(tables, job.now)
         total = found.recovered
-        notices = opened(session.run, session.crashed, total.requests, total.parked)
+        recovers = session.crashed or session.taken_over
+        notices = opened(session.run, recovers, total.requests, total.parked)
         session.events.of_job += keep_events(tables, AT_OPENING, notices)
     return PostgresJob(link, job.id, session, opening, presence)
 
@@ -108,6 +109,8 @@ class Found(NamedTuple):
 
     others: list[LiveRun]
     died: bool
+    taken_over: bool
+    """A live run was fenced by force."""
     recovered: Recovered
 
 
@@ -115,12 +118,12 @@ def _end_the_dead(tables: PostgresTables, opening: Opening) -> Found:
     """End the runs that have died; with ``force`` all."""
     runs = live_runs(tables)
     others = [run for run in runs if not (run.is_dead or opening.force)]
-    died = False
+    died = taken_over = False
     total = Recovered()
     for run in runs:
         if run in others:
             continue
-        reason = None if run.is_dead else f"taken over by {opening.worker}"
+        reason = None if run.is_dead else f"{TAKEN_OVER}{opening.worker}"
         ended = end_dead_run(
             tables,
             run,
@@ -130,10 +133,12 @@ def _end_the_dead(tables: PostgresTables, opening: Opening) -> Found:
             reason=reason,
         )
         if ended is not None:
-            died = True
+            died |= run.is_dead
+            taken_over |= not run.is_dead
             total.requests += ended.requests
+            total.in_flight += ended.in_flight
             total.parked += ended.parked
-    return Found(others, died, total)
+    return Found(others, died, taken_over, total)
 
 
 def _begin_run(
@@ -144,7 +149,7 @@ def _begin_run(
     found: Found,
     process: str,
 ) -> Session:
-    crashed = found.died or (not found.others and _last_run_crashed(tables))
+    crashed = found.died or (not (found.others or found.taken_over) and _last_run_crashed(tables))
     first_id = _first_id(_counters(tables)[-1], job.next_run)
     # The run that opens a job without other runs runs start() again.
     alone = not found.others
@@ -168,6 +173,7 @@ def _begin_run(
         epoch=job.next_run,
         began=job.next_run == 1,
         crashed=crashed,
+        taken_over=found.taken_over,
         created_at=job.created_at,
         now=job.now,
         delta=job.delta,
@@ -197,6 +203,7 @@ def _begin_run(
         progress=JobProgress(
             pages=tables.execute(OPENING["pages"]).fetchall()[0][0],
             expected_total=tables.execute(READ["expected_total"]).fetchall()[0][0],
+            progressed_at=tables.execute(READ["progressed_at"]).fetchall()[0][0],
         ),
     )
 

@@ -19,7 +19,7 @@ from scrapy_resume.store.postgres.schema import version_of
 from scrapy_resume.store.postgres.selection import selected
 from scrapy_resume.store.transaction.job_summary import summary_of
 from scrapy_resume.store.transaction.queries import load_queries
-from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED
+from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED, in_hand
 from scrapy_resume.store.transaction.storable_text import storable
 
 READ: Final = load_queries("postgres", "read.sql")
@@ -83,7 +83,8 @@ class PostgresReader:
             return _runs(connection, job)
 
     def in_flight_urls(self, key: JobKey) -> list[str]:
-        """The URLs of the leased requests, in the order in which they were found."""
+        """The URLs of the requests that engines of the job hold, or held when they died, in the
+        order in which they were found: they were sent, and have not ended."""
         with self._job(key) as (connection, job):
             return [url for (url,) in connection.execute(READ["in_flight_urls"], {"job": job})]
 
@@ -96,21 +97,26 @@ class PostgresReader:
         """
         where, values = selected(selection)
         statement = (
-            f"SELECT {LISTED} FROM scrapy_resume.requests AS v WHERE {where}"
+            f"SELECT v.id, {LISTED} FROM scrapy_resume.requests AS v WHERE {where}"
             " ORDER BY v.id LIMIT %(count)s"
         )
         with self._job(key) as (connection, job):
             values = {**values, "job": job, "count": limit}
-            yield from _streamed(connection, statement, values)
+            marks = {row for (row,) in connection.execute(READ["marks_of_runs"], {"job": job})}
+            yield from in_hand(_streamed(connection, statement, values), marks)
 
-    def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
-        """The failed requests by error and HTTP status, the most frequent first.
+    def failures(
+        self, key: JobKey, examples: int, bound: int, lost_bound: int = 0
+    ) -> list[dict[str, Any]]:
+        """The failed requests by error and HTTP status, the most frequent first; then those that
+        are done and lost items, by error.
 
-        Of very many, the ``bound`` that were found last. Keys: ``error``, ``http_status``,
-        ``count``, ``error_message`` (of one of them), ``first_at`` and ``last_at`` (ISO 8601),
-        ``examples`` (URLs, at most so many).
+        Of very many, the ``bound`` that were found last; of all requests, the ``lost_bound`` that
+        were found last are looked at for lost items. Keys: ``error``, ``http_status``,
+        ``count``, ``items_failed`` (0 for failed requests), ``error_message`` (of one of them),
+        ``first_at`` and ``last_at`` (ISO 8601), ``examples`` (URLs, at most so many).
         """
-        return self._listed(key, "failures", examples=examples, bound=bound)
+        return self._listed(key, "failures", examples=examples, bound=bound, lost_bound=lost_bound)
 
     def statuses(self, key: JobKey, bound: int) -> list[dict[str, Any]]:
         """Requests by ``http_status``, with their ``count``, the most frequent first.

@@ -17,6 +17,7 @@ from scrapy_resume.store.transaction.counters import Tally
 from scrapy_resume.store.transaction.parking import Death
 from scrapy_resume.store.transaction.recovery import recover, supersede_every_run
 from scrapy_resume.store.transaction.storable_text import storable
+from scrapy_resume.wording import counted
 
 log = logging.getLogger("scrapy_resume")
 
@@ -125,10 +126,10 @@ def end_dead_run(
     of_run.execute(OPENING["fold_run"])
     if blames:
         log.warning(
-            "Worker %s (run %d) has died; its %d requests are taken back",
+            "Worker %s (run %d) has died; its leases are taken back (%s)",
             run.worker,
             run.number,
-            recovered.requests,
+            counted(recovered.requests, "request"),
         )
     return recovered
 

@@ -25,6 +25,10 @@ log = logging.getLogger("scrapy_resume")
 PAUSE_SECONDS: Final = 0.5
 """After a heartbeat that failed."""
 
+MARKS_SECONDS: Final = 1.0
+"""Marks that no commit has written are written after so long: readers, and the next run if this
+process dies, know of requests that were sent while nothing was committed."""
+
 LAST_SECONDS: Final = 5.0
 
 
@@ -91,7 +95,7 @@ class Heartbeat:
     It stops when the event loop has not shown life for ``RESUME_STALL_TIMEOUT``: a process that
     hangs is fenced. On a job that has crashed before (*careful*) it also writes marks at once, and
     callbacks wait for that, so that the server has the mark of a request before the process can
-    die of it; otherwise marks go with the next commit.
+    die of it; otherwise marks go with the next commit, or after ``MARKS_SECONDS``.
     """
 
     def __init__(
@@ -165,13 +169,12 @@ class Heartbeat:
     def _live(self) -> None:
         next_beat = time.monotonic() + self._interval_seconds
         while not self._ended:
-            self._wake.wait(max(0.0, next_beat - time.monotonic()))
+            self._wake.wait(max(0.0, min(MARKS_SECONDS, next_beat - time.monotonic())))
             self._wake.clear()
             if self._ended:
                 return
             try:
-                if self._careful:
-                    self._write_changed_marks()
+                self._write_changed_marks()
                 if time.monotonic() >= next_beat:
                     self._beat()
                     next_beat = time.monotonic() + self._interval_seconds

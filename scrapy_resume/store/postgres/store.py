@@ -41,6 +41,7 @@ from scrapy_resume.store.transaction.delta_keys import up_to_first_keeper
 from scrapy_resume.store.transaction.events import noted
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.storable_text import as_json, storable
+from scrapy_resume.wording import counted
 
 log = logging.getLogger("scrapy_resume")
 
@@ -265,7 +266,7 @@ class PostgresStore:
             return
         earlier = up_to_first_keeper(rows)
         count = tables.execute(OPENING["carry_given"], earlier=earlier).rowcount
-        log.info("%s knows %d requests that gave items in earlier numbers", key, count)
+        log.info("%s knows %s that gave items in earlier numbers", key, counted(count, "request"))
 
     def _hold(self, connection: Connection, key: JobKey) -> tuple[PostgresTables, str]:
         job = hold_job(connection, key)

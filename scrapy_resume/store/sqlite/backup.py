@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from scrapy_resume.disk import sync_file
-from scrapy_resume.errors import StoreDamagedError
+from scrapy_resume.errors import (
+    ConfigurationError,
+    StoreDamagedError,
+    StoreUnavailableError,
+)
 from scrapy_resume.model import JobKey
+from scrapy_resume.store.backup_kind import backup_kind, no_backup
 from scrapy_resume.store.contract.verification import Verdict, violations
 from scrapy_resume.store.sqlite.errors import INTERRUPT, result_code
 from scrapy_resume.store.sqlite.files import SQL as FILES
@@ -109,6 +114,31 @@ def key_of(file: Path) -> JobKey:
         if row is None:
             raise StoreDamagedError(f"{file} holds no job")
         return JobKey(*row)
+
+
+def key_of_backup(source: Path) -> JobKey:
+    """The key of the job in a file that is to be restored.
+
+    Raises ``StoreDamagedError`` for a file that is no backup, ``StoreUnavailableError`` for one
+    that cannot be read, ``ConfigurationError`` for one of another kind of store, and
+    ``SchemaTooNewError``.
+    """
+    try:
+        kind = backup_kind(source)
+    except OSError as error:
+        raise StoreUnavailableError(f"{source} cannot be read: {error.strerror}") from error
+    if kind == "postgres":
+        raise ConfigurationError(
+            f"{source} was written by a store in PostgreSQL: name that with "
+            "-s RESUME_STORE=postgresql://…"
+        )
+    if kind is None:
+        raise no_backup(source, "no store has written it")
+    try:
+        return key_of(source)
+    except StoreDamagedError as error:
+        why = error.__cause__ or "it is a database, but not one of scrapy-resume"
+        raise no_backup(source, str(why)) from error
 
 
 def verify_job(path: Path) -> Verdict:

@@ -22,6 +22,7 @@ from scrapy_resume.store.sqlite.reader import read_summary
 from scrapy_resume.store.sqlite.statements import OPENING
 from scrapy_resume.store.transaction.queries import read_sql
 from scrapy_resume.store.transaction.storable_text import as_json
+from scrapy_resume.wording import counted
 
 log = logging.getLogger("scrapy_resume")
 
@@ -46,7 +47,8 @@ def create_job(path: Path, key: JobKey, opening: Opening, earlier: Sequence[JobF
             _fill(connection, key, opening)
         if opening.delta or earlier:
             count = carry(connection, earlier, opening.delta)
-            log.info("%s knows %d requests that gave items in earlier numbers", key, count)
+            known = counted(count, "request")
+            log.info("%s knows %s that gave items in earlier numbers", key, known)
         connection.execute(FILES["use_wal"]).fetchall()
     finally:
         connection.close()

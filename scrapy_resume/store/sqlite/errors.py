@@ -49,11 +49,13 @@ _TEXTS: Final = (
 _REMEDIES: Final = {
     NOMEM: "the system is out of memory",
     READONLY: "it cannot be written: check the permissions of the file and of its directory, and "
-    "whether the file system is mounted read-only",
+    "whether the file system is mounted read-only; or set RESUME_STORE to a directory that can be "
+    "written, or to a postgresql:// URL",
     IOERR: "the disk reports an I/O error: check the disk and the system's log",
     FULL: "the disk is full: make room",
     CANTOPEN: "it cannot be opened: check that its directory exists and can be written "
-    "(permissions; not mounted read-only), and the number of open files (ulimit -n)",
+    "(permissions; not mounted read-only), and the number of open files (ulimit -n); or set "
+    "RESUME_STORE to another directory",
     PROTOCOL: "its locks do not work: keep the store on a local disk, not on NFS or SMB",
 }
 

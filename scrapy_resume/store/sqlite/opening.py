@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from scrapy_resume.errors import JobLockedError, StoreDamagedError
-from scrapy_resume.model import JobKey
+from scrapy_resume.model import TAKEN_OVER, JobKey
 from scrapy_resume.store.contract import (
     FeedNote,
     FrontierState,
@@ -213,7 +213,7 @@ def _open(
             end_delays(tables, tally, now)
         tables.keep_tally(tally, now)
         if before.died:
-            reason = f"taken over by {opening.worker}" if alive else None
+            reason = f"{TAKEN_OVER}{opening.worker}" if alive else None
             _end_dead_run(connection, before.run, reason)
         connection.execute(OPENING["drop_orders"])
         notices = opened(run, before.died, recovered.requests, recovered.parked)
@@ -223,6 +223,7 @@ def _open(
     if opening.durable:
         connection.executescript(FILES["durable"])
     session = _session(connection, key, run, before, recovered)
+    session.taken_over, session.crashed = alive, before.died and not alive
     session.now = now
     session.frontier = _frontier(connection, session.frontier, only_retried=opening.only_retried)
     return SqliteJob(path, connection, lock, board, session, opening)
@@ -320,5 +321,6 @@ def _session(
         progress=JobProgress(
             pages=int(pages),
             expected_total=connection.execute(READ["expected_total"]).fetchone()[0],
+            progressed_at=connection.execute(READ["progressed_at"]).fetchone()[0],
         ),
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from scrapy_resume.store.sqlite.files import (
 )
 from scrapy_resume.store.sqlite.files import (
     beside,
+    board_path,
     check_not_empty,
     connect,
     half_deleted,
@@ -31,11 +32,12 @@ from scrapy_resume.store.sqlite.files import (
     lock_path,
     schema_version,
 )
+from scrapy_resume.store.sqlite.inflight_board import read_board
 from scrapy_resume.store.sqlite.locks import is_held
 from scrapy_resume.store.sqlite.selection import add_functions, selected
 from scrapy_resume.store.transaction.job_summary import summary_of
 from scrapy_resume.store.transaction.queries import load_queries
-from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED
+from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED, in_hand
 
 READ: Final = load_queries("sqlite", "read.sql")
 
@@ -90,9 +92,18 @@ class SqliteReader:
         return runs
 
     def in_flight_urls(self, key: JobKey) -> list[str]:
-        """The URLs of the leased requests, in the order in which they were found."""
+        """The URLs of the requests that the engine of the last run holds, or held when it died, in
+        the order in which they were found: they were sent, and have not ended."""
         with reading(self.path(key)) as connection:
-            return [url for (url,) in connection.execute(READ["in_flight_urls"])]
+            ids = json.dumps(sorted(self._marks(connection, key)))
+            return [url for (url,) in connection.execute(READ["in_flight_urls"], (ids,))]
+
+    def _marks(self, connection: sqlite3.Connection, key: JobKey) -> Collection[int]:
+        """The rows that the last run has marked as in flight, and not unmarked."""
+        (epoch,) = connection.execute(READ["run_epoch"]).fetchone()
+        with suppress(OSError):
+            return read_board(board_path(self.path(key)), epoch)
+        return ()
 
     def requests(
         self, key: JobKey, selection: Selection = EVERYTHING, limit: int | None = None
@@ -103,20 +114,25 @@ class SqliteReader:
         """
         count = NO_LIMIT if limit is None else limit
         source, where, values = selected(selection)
-        statement = f"SELECT {LISTED} FROM {source} WHERE {where} ORDER BY v.id LIMIT :count"
+        statement = f"SELECT v.id, {LISTED} FROM {source} WHERE {where} ORDER BY v.id LIMIT :count"
         with reading(self.path(key)) as connection:
             add_functions(connection)
-            yield from as_dicts(connection.execute(statement, {**values, "count": count}))
+            rows = as_dicts(connection.execute(statement, {**values, "count": count}))
+            yield from in_hand(rows, self._marks(connection, key))
 
-    def failures(self, key: JobKey, examples: int, bound: int) -> list[dict[str, Any]]:
-        """The failed requests by error and HTTP status, the most frequent first.
+    def failures(
+        self, key: JobKey, examples: int, bound: int, lost_bound: int = 0
+    ) -> list[dict[str, Any]]:
+        """The failed requests by error and HTTP status, the most frequent first; then those that
+        are done and lost items, by error.
 
-        Of very many, the ``bound`` that were found last. Keys: ``error``, ``http_status``,
-        ``count``, ``error_message`` (of one of them), ``first_at`` and ``last_at`` (ISO 8601),
-        ``examples`` (URLs, at most so many).
+        Of very many, the ``bound`` that were found last; of all requests, the ``lost_bound`` that
+        were found last are looked at for lost items. Keys: ``error``, ``http_status``,
+        ``count``, ``items_failed`` (0 for failed requests), ``error_message`` (of one of them),
+        ``first_at`` and ``last_at`` (ISO 8601), ``examples`` (URLs, at most so many).
         """
         with reading(self.path(key)) as connection:
-            values = {"examples": examples, "bound": bound}
+            values = {"examples": examples, "bound": bound, "lost_bound": lost_bound}
             groups = list(as_dicts(connection.execute(READ["failures"], values)))
         for group in groups:
             group["examples"] = json.loads(group["examples"])

@@ -17,19 +17,17 @@ from pathlib import Path
 
 from scrapy_resume.disk import sync_directory
 from scrapy_resume.errors import (
-    ConfigurationError,
     JobExistsError,
     JobLockedError,
     JobNotFoundError,
     StoreDamagedError,
 )
 from scrapy_resume.model import JobKey, JobSummary, Selection, State
-from scrapy_resume.store.backup_kind import backup_kind
 from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
 from scrapy_resume.store.contract.copies import OwnCopy, Restored
 from scrapy_resume.store.contract.leftovers import Deletable, Forget, Leftover, forget_nothing
 from scrapy_resume.store.contract.verification import Verdict
-from scrapy_resume.store.sqlite.backup import copy_job, key_of, prepare, verify_job
+from scrapy_resume.store.sqlite.backup import copy_job, key_of_backup, prepare, verify_job
 from scrapy_resume.store.sqlite.control import (
     LOOK_SECONDS,
     STOP,
@@ -225,13 +223,7 @@ class SqliteStore:
 
     def restore(self, source: Path) -> JobKey:
         """Put a job back; what was in flight is pending."""
-        with translated(source):
-            if backup_kind(source) == "postgres":
-                raise ConfigurationError(
-                    f"{source} was written by a store in PostgreSQL: name that with "
-                    "-s RESUME_STORE=postgresql://…"
-                )
-            key = key_of(source)
+        key = key_of_backup(source)
         path = job_path(self.directory, key)
         with self.door(key.name):
             if os.path.lexists(path):

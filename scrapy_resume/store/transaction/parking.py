@@ -10,6 +10,7 @@ from typing import Final
 
 from scrapy_resume.model import Phase, State
 from scrapy_resume.store.transaction.tables import OrphanedRow, RecoveryOutcome
+from scrapy_resume.wording import counted
 
 CRASH: Final = "crash"
 PATIENCE: Final = 20
@@ -42,8 +43,8 @@ def recovery_outcome(row: OrphanedRow, death: Death) -> RecoveryOutcome:
         phase is Phase.answered or crashes >= death.crash_limit + PATIENCE
     ):
         message = (
-            f"the process died {crashes} times while it was in flight, the last time while it "
-            "ran alone"
+            f"the process died {counted(crashes, 'time')} while it was in flight, the last time "
+            "while it ran alone"
         )
         return RecoveryOutcome(
             State.parked,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scrapy_resume.model import State
+from scrapy_resume.model import Kind, State
 from scrapy_resume.store.contract import Recovered
 from scrapy_resume.store.transaction.counters import Tally
 from scrapy_resume.store.transaction.parking import Death, recovery_outcome
@@ -12,7 +12,10 @@ from scrapy_resume.store.transaction.tables import Tables
 def recover(tables: Tables, tally: Tally, death: Death, now: float) -> Recovered:
     """Take back the leased rows, within the current transaction; delete provisional items."""
     rows = tables.orphaned_rows()
-    recovered = Recovered(requests=len(rows))
+    recovered = Recovered(
+        requests=len(rows),
+        in_flight=sum(row.id in death.marks and row.kind == Kind.request for row in rows),
+    )
     ends = []
     for row in rows:
         end = recovery_outcome(row, death)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from scrapy_resume.model import Selection, State
@@ -16,9 +16,22 @@ again without the page that led to it."""
 LISTED: Final = (
     "v.url, v.method, v.state, v.priority, v.depth, v.callback, v.attempts, v.crashes,"
     " v.http_status, v.error, v.error_message, v.not_before, v.updated_at,"
-    " v.first_failed_at, v.items, v.unit, v.worker, v.leased_at"
+    " v.first_failed_at, v.items, v.items_failed, v.unit, v.worker, v.leased_at"
 )
 """The columns of ``scrapy resume requests --json``."""
+
+
+def in_hand(rows: Iterable[dict[str, Any]], marks: Collection[int]) -> Iterator[dict[str, Any]]:
+    """Requests that were selected with their ``id``, which is left out.
+
+    ``worker`` and ``leased_at`` are those of requests that an engine holds (``marks``): one that
+    is only leased into a worker's buffer is in nobody's hand.
+    """
+    for row in rows:
+        if row.pop("id") not in marks:
+            row["worker"] = row["leased_at"] = None
+        yield row
+
 
 EVERYTHING: Final = Selection()
 TROUBLED: Final = frozenset({State.failed, State.parked})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from scrapy_resume.model import Kind, State, unit_state
 
@@ -34,12 +34,14 @@ class UnitRow(NamedTuple):
     cursor: int | None = None
     """The row that was done last."""
     error: str | None = None
-    """Of the request that failed, or was parked, last."""
+    """Of the request that failed, was parked or lost items last."""
     error_message: str | None = None
 
 
 Trouble = tuple[str | None, str | None]
 """An error's class name, and its message."""
+
+NO_TROUBLE: Final[Trouble] = (None, None)
 
 
 class UnitChange:
@@ -65,7 +67,7 @@ class UnitChange:
         self.ended = True
         if state == State.done:
             self.cursor = row
-        elif state != State.ignored:
+        if state != State.ignored and trouble != NO_TROUBLE:
             self.trouble = trouble
 
     def admit(self) -> None:
@@ -121,7 +123,7 @@ class UnitChanges:
         """Units that have no open request any more."""
 
     def end(
-        self, unit: UnitChange, kind: int, row: int, state: int, trouble: Trouble = (None, None)
+        self, unit: UnitChange, kind: int, row: int, state: int, trouble: Trouble = NO_TROUBLE
     ) -> None:
         """An open row of a unit has ended."""
         unit.end(row, state, trouble)

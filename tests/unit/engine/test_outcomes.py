@@ -9,6 +9,7 @@ from scrapy.spidermiddlewares.httperror import HttpError
 from twisted.internet.error import TimeoutError as TwistedTimeoutError
 
 from scrapy_resume.engine.outcomes import outcome_of
+from scrapy_resume.errors import http_status_of
 from scrapy_resume.frontier.row import Row
 from scrapy_resume.model import State
 
@@ -73,3 +74,25 @@ def test_a_very_long_message_is_cut() -> None:
     row.set_outcome(State.failed, "ValueError", "x" * 10_000_000)
     assert row.error_message is not None
     assert len(row.error_message) == 2000
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "message"),
+    [
+        (429, "Ignoring non-200 response", "HTTP 429 Too Many Requests"),
+        (500, "Ignoring non-200 response", "HTTP 500 Internal Server Error"),
+        (520, "Ignoring non-200 response", "HTTP 520"),
+        (403, "blocked by the shop", "HTTP 403 Forbidden: blocked by the shop"),
+        (403, "", "HTTP 403 Forbidden"),
+    ],
+)
+def test_a_filtered_response_is_told_by_its_status(status: int, said: str, message: str) -> None:
+    error = HttpError(Response("http://shop.test/", status=status), said)
+    outcome = outcome_of(error, ())
+    assert outcome.message == message
+    assert http_status_of(outcome.message) == status
+
+
+@pytest.mark.parametrize("message", [None, "", "HTTP", "HTTP is down", "HTTP 20", "no HTTP 429"])
+def test_other_messages_have_no_status(message: str | None) -> None:
+    assert http_status_of(message) is None

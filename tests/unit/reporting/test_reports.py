@@ -145,6 +145,8 @@ def test_a_job_is_described_as_the_interface_says():
         "eta_basis": None,
         "in_flight": [],
         "held": [],
+        "error": None,
+        "undelivered": [],
         "runs": [
             {
                 "number": 1,

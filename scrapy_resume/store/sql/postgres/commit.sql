@@ -373,8 +373,8 @@ ON CONFLICT (job, run, state) DO UPDATE SET units = unit_tally.units + excluded.
 -- Requests as people see them.
 SELECT
     v.id, v.url, v.method, v.state, v.priority, v.depth, v.callback, v.attempts, v.crashes,
-    v.http_status, v.error, v.error_message, v.not_before, v.updated_at, v.items, v.unit,
-    v.worker, v.leased_at
+    v.http_status, v.error, v.error_message, v.not_before, v.updated_at, v.items,
+    v.items_failed, v.unit, v.worker, v.leased_at
 FROM scrapy_resume.requests AS v WHERE v.job_id = %(job)s AND v.id = ANY(%(ids)s);
 
 -- name: describe_units

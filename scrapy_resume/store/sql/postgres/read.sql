@@ -39,13 +39,24 @@ FROM scrapy_resume.run WHERE job = %(job)s ORDER BY number;
 -- How many pages the spider expects.
 SELECT expected_total FROM scrapy_resume.job WHERE id = %(job)s;
 
+-- name: progressed_at
+-- The last minute in which a run did something, through the key.
+SELECT max(minute) * 60.0::double precision FROM scrapy_resume.minute WHERE job = %(job)s;
+
+-- name: marks_of_runs
+-- The rows that the engines of runs hold which have not ended, as the runs have told last.
+SELECT m.id FROM scrapy_resume.run AS w CROSS JOIN LATERAL unnest(w.sent) AS m (id)
+WHERE w.job = %(job)s AND w.status = 'running';
+
 -- name: in_flight_urls
--- The rows that workers hold, through the index on leased rows.
-SELECT r.url FROM scrapy_resume.frontier AS f
+-- Those of these rows that are leased to the run which holds them, by id.
+SELECT r.url FROM scrapy_resume.run AS w
+CROSS JOIN LATERAL unnest(w.sent) AS m (id)
+JOIN scrapy_resume.frontier AS f ON f.job = w.job AND f.id = m.id AND f.run = w.number
 CROSS JOIN LATERAL (
     SELECT url FROM scrapy_resume.request WHERE job = f.job AND id = f.id OFFSET 0
 ) AS r
-WHERE f.job = %(job)s AND f.run > 0 ORDER BY f.id;
+WHERE w.job = %(job)s AND w.status = 'running' ORDER BY f.id;
 
 -- name: units
 -- The units: those in trouble first, those that are completed last, as they were found.
@@ -78,25 +89,39 @@ SELECT key, payload FROM scrapy_resume.item WHERE job = %(job)s ORDER BY id;
 
 -- name: failures
 -- The requests that failed last, by error, each with the first of their URLs; through the list of
--- what has failed.
+-- what has failed. Then those of the requests that were found last which are done and lost items.
 WITH latest AS MATERIALIZED (
     SELECT id FROM scrapy_resume.trouble
     WHERE job = %(job)s AND state = 3 ORDER BY id DESC LIMIT %(bound)s
-), placed AS (
+), troubled AS (
     SELECT
         r.id, r.url, r.error, r.http_status, r.error_message, r.updated_at, r.tried_again_at,
-        row_number() OVER (PARTITION BY r.error, r.http_status ORDER BY r.id) AS place
+        0 AS items_failed
     FROM latest AS l
     CROSS JOIN LATERAL (
         SELECT * FROM scrapy_resume.request WHERE job = %(job)s AND id = l.id OFFSET 0
     ) AS r
+    UNION ALL
+    SELECT
+        d.id, d.url, d.error, NULL, d.error_message, d.updated_at, NULL, d.items_failed
+    FROM (
+        SELECT * FROM scrapy_resume.request
+        WHERE job = %(job)s AND kind = 0 ORDER BY id DESC LIMIT %(lost_bound)s
+    ) AS d
+    WHERE d.state = 2 AND d.items_failed > 0
+), placed AS (
+    SELECT
+        *, items_failed > 0 AS lost,
+        row_number() OVER (PARTITION BY items_failed > 0, error, http_status ORDER BY id) AS place
+    FROM troubled
 )
 SELECT
-    error, http_status, count(*)::integer AS count, max(error_message) AS error_message,
+    error, http_status, count(*)::integer AS count, sum(items_failed)::integer AS items_failed,
+    max(error_message) AS error_message,
     scrapy_resume.iso(min(coalesce(tried_again_at, updated_at))) AS first_at,
     scrapy_resume.iso(max(updated_at)) AS last_at,
     coalesce(json_agg(url ORDER BY id) FILTER (WHERE place <= %(examples)s), '[]') AS examples
-FROM placed GROUP BY error, http_status ORDER BY count(*) DESC, error;
+FROM placed GROUP BY lost, error, http_status ORDER BY lost, count(*) DESC, error;
 
 -- name: statuses
 -- The requests that were found last, by HTTP status.

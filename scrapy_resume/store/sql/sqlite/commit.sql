@@ -251,8 +251,8 @@ UPDATE unit_tally SET units = units + ? WHERE state = ?;
 -- Requests as people see them.
 SELECT
     v.id, v.url, v.method, v.state, v.priority, v.depth, v.callback, v.attempts, v.crashes,
-    v.http_status, v.error, v.error_message, v.not_before, v.updated_at, v.items, v.unit,
-    v.worker, v.leased_at
+    v.http_status, v.error, v.error_message, v.not_before, v.updated_at, v.items,
+    v.items_failed, v.unit, v.worker, v.leased_at
 FROM json_each(?) AS j CROSS JOIN requests AS v WHERE v.id = j.value;
 
 -- name: describe_units

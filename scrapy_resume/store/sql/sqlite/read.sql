@@ -20,10 +20,18 @@ FROM run ORDER BY number;
 -- How many pages the spider expects.
 SELECT expected_total FROM job;
 
+-- name: progressed_at
+-- The last minute in which a run did something, through the key.
+SELECT max(minute) * 60.0 FROM minute;
+
+-- name: run_epoch
+-- The epoch of the last run: 0, if there was none.
+SELECT coalesce((SELECT epoch FROM run WHERE number = (SELECT max(number) FROM run)), 0);
+
 -- name: in_flight_urls
--- The rows that the live run holds, through the index on leased rows.
-SELECT v.url FROM request AS r CROSS JOIN requests AS v
-WHERE r.state = 1 AND v.id = r.id ORDER BY r.id;
+-- Those of these rows that are leased, in their order.
+SELECT v.url FROM json_each(?) AS j CROSS JOIN request AS r CROSS JOIN requests AS v
+WHERE r.id = j.value AND r.state = 1 AND v.id = r.id;
 
 -- name: units
 -- The units: those in trouble first, those that are completed last, as they were found.
@@ -53,20 +61,30 @@ SELECT key, payload FROM item ORDER BY id;
 
 -- name: failures
 -- The requests that failed last, by error, each with the first of their URLs; through the index on
--- what has failed.
+-- what has failed. Then those of the requests that were found last which are done and lost items.
 WITH latest AS (
-    SELECT id, error, http_status, error_message, updated_at, tried_again_at
-    FROM request WHERE state IN (3, 4) AND state = 3 ORDER BY id DESC LIMIT :bound
+    SELECT * FROM (
+        SELECT id, error, http_status, error_message, updated_at, tried_again_at, 0 AS items_failed
+        FROM request WHERE state IN (3, 4) AND state = 3 ORDER BY id DESC LIMIT :bound
+    )
+    UNION ALL
+    SELECT id, error, NULL, error_message, updated_at, NULL, items_failed
+    FROM (SELECT * FROM request WHERE kind = 0 ORDER BY id DESC LIMIT :lost_bound)
+    WHERE state = 2 AND items_failed > 0
 ), placed AS (
-    SELECT *, row_number() OVER (PARTITION BY error, http_status ORDER BY id) AS place FROM latest
+    SELECT
+        *, items_failed > 0 AS lost,
+        row_number() OVER (PARTITION BY items_failed > 0, error, http_status ORDER BY id) AS place
+    FROM latest
 )
 SELECT
-    error, http_status, count(*) AS count, max(error_message) AS error_message,
+    error, http_status, count(*) AS count, sum(items_failed) AS items_failed,
+    max(error_message) AS error_message,
     strftime('%Y-%m-%dT%H:%M:%SZ', min(coalesce(tried_again_at, updated_at)), 'unixepoch') AS first_at,
     strftime('%Y-%m-%dT%H:%M:%SZ', max(updated_at), 'unixepoch') AS last_at,
     json_group_array((SELECT v.url FROM requests AS v WHERE v.id = placed.id))
         FILTER (WHERE place <= :examples) AS examples
-FROM placed GROUP BY error, http_status ORDER BY count(*) DESC, error;
+FROM placed GROUP BY lost, error, http_status ORDER BY lost, count(*) DESC, error;
 
 -- name: statuses
 -- The requests that were found last, by HTTP status.

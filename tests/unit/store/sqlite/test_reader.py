@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scrapy_resume.errors import JobNotFoundError
-from scrapy_resume.model import JobKey, Selection, State
+from scrapy_resume.model import JobKey, Phase, Selection, State
 from scrapy_resume.store.contract import Admission, Batch, Closing, Finish, ItemRecord, Opening
 from scrapy_resume.store.sqlite.job import SqliteJob
 from scrapy_resume.store.sqlite.reader import SqliteReader, read_summary
@@ -34,6 +34,7 @@ COLUMNS = [
     "updated_at",
     "first_failed_at",
     "items",
+    "items_failed",
     "unit",
     "worker",
     "leased_at",
@@ -87,7 +88,7 @@ def test_requests_have_the_columns_of_the_interface(job: SqliteJob, reader: Sqli
     assert (one["state"], one["attempts"], one["http_status"], one["items"]) == ("done", 2, 200, 2)
     assert (one["method"], one["callback"], one["worker"]) == ("GET", "parse", None)
     assert (two["method"], two["callback"]) == ("POST", "parse_two")
-    assert (two["worker"], two["leased_at"]) == ("host:1", two["updated_at"])
+    assert (two["worker"], two["leased_at"]) == (None, None), "it is leased, and not sent"
     assert (three["not_before"], three["unit"]) == ("2033-05-18T03:33:20Z", "a unit")
     assert (four["state"], four["priority"], four["depth"]) == ("pending", 3, 2)
     job.abandon()
@@ -99,8 +100,21 @@ def test_requests_are_found_by_state(job: SqliteJob, reader: SqliteReader) -> No
         assert [row["url"] for row in found] == ["http://h/3", "http://h/4"]
     assert len(list(reader.requests(KEY, Selection((State.pending,)), limit=1))) == 1
     assert len(list(reader.requests(KEY, limit=3))) == 3
-    assert reader.in_flight_urls(KEY) == ["http://h/2"]
     job.abandon()
+
+
+def test_in_hand_is_what_was_sent_and_has_not_ended(job: SqliteJob, reader: SqliteReader) -> None:
+    assert reader.in_flight_urls(KEY) == [], "it is leased, and not sent"
+    for row in (1, 2, 99):  # one that has ended, and one that is not committed yet
+        job.mark(row, Phase.sent)
+    assert reader.in_flight_urls(KEY) == ["http://h/2"]
+    _, two, *_ = reader.requests(KEY)
+    assert (two["worker"], two["leased_at"]) == ("host:1", two["updated_at"])
+    job.unmark(2)
+    assert reader.in_flight_urls(KEY) == []
+    job.mark(2, Phase.answered)
+    job.abandon()
+    assert reader.in_flight_urls(KEY) == ["http://h/2"], "as it was when the process died"
 
 
 def test_a_snapshot_stays_as_it_was_while_the_crawl_goes_on(
