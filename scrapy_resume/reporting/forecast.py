@@ -1,13 +1,8 @@
-"""The ETA of a live crawl: one definition for the log, the progress bar and every screen. No I/O.
+"""How steady a live crawl is, minute by minute: its pace, and the range of its ETA. No I/O.
 
-The **ETA** is the number of requests that are left, divided by the rate of pages (``rates``). Left
-are the open requests, or the pages that the spider expects beyond those that have ended, whichever
-is more (see ``progress``). Its *basis* is ``expected_total`` if the spider says how many pages it
-expects, and otherwise ``known``: then it is a lower bound as long as the crawl discovers requests.
-
-The rate is an average over a whole run. Seen minute by minute, the ETA becomes a range that shows
-how unsteady the crawl is and whether it still discovers requests. A *minute* is a row of
-``Reports.minutes``; minutes in which nothing happened have no row.
+The ETA itself (``eta``) rests on the average over a whole run. Seen minute by minute, it becomes a
+range, which shows how unsteady the crawl is and whether it still discovers requests. A *minute* is
+a row of ``Reports.minutes``; minutes in which nothing happened have no row.
 """
 
 from __future__ import annotations
@@ -38,16 +33,6 @@ class Forecast(NamedTuple):
 
 
 UNKNOWN: Final = Forecast(None, None)
-
-
-def eta_seconds(left: int, pages: int, seconds: float) -> float | None:
-    """How long ``left`` requests take if ``pages`` took ``seconds``, rounded to a tenth.
-
-    ``None`` before the first page.
-    """
-    if seconds <= 0 or not pages:
-        return None
-    return round(left * seconds / pages, 1)
 
 
 def forecast_of(

@@ -16,9 +16,12 @@ from scrapy_resume.run.order_polling import OrderPolling
 from scrapy_resume.run.shutdown import Shutdown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from scrapy import Request
     from scrapy.http import Response
 
+    from scrapy_resume.model import UnitState
     from scrapy_resume.run.assembly import CrawlPlan
     from scrapy_resume.store.contract import Batch, Committed, Orders
 
@@ -37,6 +40,8 @@ class CrawlRun:
         self.codec = plan.codec
         self.job = plan.job
         self.session = plan.job.session
+        self.named_units: Mapping[UnitState, int] | None = None
+        """How many named units of the job are in each state; ``None``: to be asked."""
         self.start_failed = False
         """``start()`` raised."""
         parts = assemble(plan, self)
@@ -105,6 +110,7 @@ class CrawlRun:
         parts.sync.complete(batch)
         parts.store_time.to_store(batch)
         parts.custom_stats.complete(batch, self._progress)
+        batch.progress.named_units_wanted = self.named_units is None
         batch.events.delivered = parts.signal_sender.take_delivered()
         batch.events.wanted = parts.signal_sender.wanted()
         notices = parts.breakers.take_events()
@@ -121,6 +127,8 @@ class CrawlRun:
         store_time.from_store(answer)
         self.parts.sync.answered(batch, answer)
         self.parts.guard.answered()
+        if answer.named_units is not None:
+            self.named_units = answer.named_units
         self.listeners.committed(batch, answer)
         self.parts.signal_sender.send(answer.events)
         if COMMIT in batch.events.wanted:
@@ -186,5 +194,6 @@ class CrawlRun:
         if orders.retried:
             self.parts.breakers.reset_all()
         if orders.changed:
+            self.named_units = None
             self.parts.workers.slots.refill_empty_slots()
             self.committer.send_soon()

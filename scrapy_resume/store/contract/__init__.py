@@ -38,6 +38,7 @@ from scrapy_resume.store.contract.batch import (
 from scrapy_resume.store.contract.committed import Committed, LeasedRow, SharingAnswer, StartTurn
 from scrapy_resume.store.contract.notes import (
     END_OWED,
+    EndedUnit,
     EventNote,
     FeedNote,
     HostNote,
@@ -45,7 +46,7 @@ from scrapy_resume.store.contract.notes import (
     SavedState,
     StoredItem,
 )
-from scrapy_resume.store.contract.reader import Reader
+from scrapy_resume.store.contract.reader import Reader, Worker
 from scrapy_resume.store.contract.session import (
     AskedRun,
     Closing,
@@ -73,6 +74,7 @@ __all__ = [
     "Closing",
     "Committed",
     "Continuation",
+    "EndedUnit",
     "EventNote",
     "EventReport",
     "FeedNote",
@@ -106,4 +108,5 @@ __all__ = [
     "UndeliveredEvents",
     "WaitLimits",
     "Wish",
+    "Worker",
 ]

@@ -167,6 +167,8 @@ class RunProgress:
     """The run's custom stats, JSON; ``None``: as before."""
     expected_total: float | None = None
     """Pages of the whole job, as the spider expects; ``None``: as before."""
+    named_units_wanted: bool = False
+    """The answer has to have ``Committed.named_units``."""
 
 
 @dataclass(slots=True, kw_only=True)

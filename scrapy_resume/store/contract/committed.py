@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from scrapy_resume.model import Counts
-from scrapy_resume.store.contract.notes import EventNote, HostNote, ItemPosition
+from scrapy_resume.model import Counts, UnitState
+from scrapy_resume.store.contract.notes import EndedUnit, EventNote, HostNote, ItemPosition
 
 
 class StartTurn(Enum):
@@ -98,4 +98,9 @@ class Committed:
     events: list[EventNote] = field(default_factory=list)
     """Those of this batch that the run wants; and those that workers which died left
     undelivered."""
+    units: list[EndedUnit] = field(default_factory=list)
+    """The named units that this batch has ended."""
+    named_units: dict[UnitState, int] | None = None
+    """How many named units are in each state; ``None``: as the last answer had it, as far as this
+    run knows."""
     sharing: SharingAnswer = field(default_factory=SharingAnswer)

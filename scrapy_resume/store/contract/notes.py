@@ -63,6 +63,20 @@ class EventNote(NamedTuple):
     """In order; each has its name under ``event``."""
 
 
+class EndedUnit(NamedTuple):
+    """A unit that ``meta["resume_unit"]`` has named, and of which nothing is open any more."""
+
+    name: str
+    done: int
+    """Its requests by what became of them, as are the next two."""
+    failed: int
+    parked: int
+    items: int
+    """Stored items that its requests gave."""
+    items_failed: int
+    """Items that a pipeline lost."""
+
+
 class StoredItem(NamedTuple):
     """An item that is visible."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -135,8 +135,28 @@ class JobProgress:
 
     pages: int = 0
     """Responses in all runs before."""
+    items: int = 0
+    """That all runs before have committed."""
+    units: int = 0
+    """Named units that have ended in them."""
+    spans: list[tuple[float, float]] = field(default_factory=list)
+    """When each of them began, and ended or had its last heartbeat, in seconds since the epoch."""
     expected_total: float | None = None
     """Pages of the whole job, as the spider said last; ``None``: it did not."""
+
+    @classmethod
+    def of(
+        cls, runs: Iterable[tuple[int, int, int, float, float]], expected_total: float | None
+    ) -> JobProgress:
+        """From (pages, items, named units, start, end) of each run before."""
+        rows = list(runs)
+        return cls(
+            pages=sum(row[0] for row in rows),
+            items=sum(row[1] for row in rows),
+            units=sum(row[2] for row in rows),
+            spans=[(row[3], row[4]) for row in rows],
+            expected_total=expected_total,
+        )
 
 
 # One part for each reader, beside what all of them read.

@@ -194,9 +194,9 @@ def _begin_run(
         sharing=Sharing(
             shared=True, slots_owned=not opening.slots_shared, others=len(found.others)
         ),
-        progress=JobProgress(
-            pages=tables.execute(OPENING["pages"]).fetchall()[0][0],
-            expected_total=tables.execute(READ["expected_total"]).fetchall()[0][0],
+        progress=JobProgress.of(
+            tables.execute(OPENING["earlier_runs"]).fetchall(),
+            tables.execute(READ["expected_total"]).fetchall()[0][0],
         ),
     )
 

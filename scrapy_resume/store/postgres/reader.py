@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 
 from scrapy_resume.errors import JobNotFoundError
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
+from scrapy_resume.store.contract import Worker
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.errors import translated
 from scrapy_resume.store.postgres.processes import is_gone
@@ -76,8 +77,9 @@ class PostgresReader:
         Keys: ``number``, ``worker`` (host:pid), ``status``, ``alive`` (it is at work now),
         ``reason``, ``started_at``, ``beat_at`` and ``ended_at`` (seconds since the epoch;
         ``ended_at`` may be ``None``), ``now`` (by the server's clock), ``pages``, ``items``,
-        ``stats`` (a dict, or ``None``: it did not close), and ``custom`` (its custom metrics, a
-        dict).
+        ``units`` (named ones that ended in it), ``cursor`` (the id of the request that was done
+        last in it, or ``None``), ``stats`` (a dict, or ``None``: it did not close), and ``custom``
+        (its custom metrics, a dict).
         """
         with self._job(key) as (connection, job):
             return _runs(connection, job)
@@ -153,9 +155,47 @@ class PostgresReader:
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
+        return self._tally(key, 1)
+
+    def named_unit_tally(self, key: JobKey) -> dict[UnitState, int]:
+        """How many of them ``meta["resume_unit"]`` has named."""
+        return self._tally(key, 2)
+
+    def _tally(self, key: JobKey, column: int) -> dict[UnitState, int]:
         with self._job(key) as (connection, job):
             rows = connection.execute(READ["unit_tally"], {"job": job}).fetchall()
-        return {**dict.fromkeys(UnitState, 0), **{UnitState(state): n for state, n in rows}}
+        counts = {UnitState(row[0]): row[column] for row in rows}
+        return {**dict.fromkeys(UnitState, 0), **counts}
+
+    def place(self, key: JobKey, request: int) -> dict[str, Any] | None:
+        """Where a run stood; see ``Reader.place``."""
+        with self._job(key) as (connection, job):
+            rows = _dicts(connection, READ["place"], {"job": job, "request": request})
+        return rows[0] if rows else None
+
+    def workers(self, key: JobKey) -> list[Worker]:
+        """The workers that have not ended, those that died among them."""
+        with self._job(key) as (connection, job):
+            found = []
+            for run in _all_runs(connection, job):
+                if run["status"] != "running":
+                    continue
+                urls = connection.execute(READ["urls"], {"job": job, "ids": run["sent"]})
+                found.append(
+                    Worker(
+                        run=run["number"],
+                        name=run["worker"],
+                        alive=run["alive"],
+                        started_at=run["started_at"],
+                        beat_at=run["beat_at"],
+                        silent_seconds=max(0.0, run["now"] - run["beat_at"]),
+                        silent_after=run["orphan_seconds"],
+                        pages=run["pages"],
+                        items=run["items"],
+                        in_hand=[url for (url,) in urls],
+                    )
+                )
+        return found
 
     def items(self, key: JobKey) -> Iterator[tuple[str | None, str]]:
         """(key or ``None``, item as the codec wrote it), in the order in which they became visible.
@@ -204,10 +244,17 @@ class PostgresReader:
 
 
 def _runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:
+    runs = _all_runs(connection, job)
+    for run in runs:
+        del run["orphan_seconds"], run["sent"]
+    return runs
+
+
+def _all_runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:
     cursor = connection.cursor(row_factory=dict_row)
     runs = cursor.execute(READ["runs"], {"job": job}).fetchall()
     for run in runs:
-        silent = run.pop("silence") > run.pop("orphan_seconds")
+        silent = run.pop("silence") > run["orphan_seconds"]
         gone = is_gone(run.pop("process"))
         run["alive"] = run["status"] == "running" and not (silent or gone)
         run["stats"] = None if run["stats"] is None else json.loads(run["stats"])

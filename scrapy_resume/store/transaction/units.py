@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from scrapy_resume.model import Kind, State, unit_state
+from scrapy_resume.model import Kind, State, UnitState, unit_state
+from scrapy_resume.store.contract import Committed, EndedUnit
 
 
 class UnitRow(NamedTuple):
@@ -40,6 +41,14 @@ class UnitRow(NamedTuple):
 
 Trouble = tuple[str | None, str | None]
 """An error's class name, and its message."""
+
+
+class TallyChange(NamedTuple):
+    """By how much the number of units in a state changes."""
+
+    units: int
+    named: int
+    """Those of them that ``meta["resume_unit"]`` has named."""
 
 
 class UnitChange:
@@ -117,6 +126,10 @@ class UnitChanges:
         """Requests that have ended, and their states, in order."""
         self.completed: list[int] = []
         """Units that have no open request any more."""
+        self.named_ends: list[UnitRow] = []
+        """Those of them that have a name, as the transaction leaves them."""
+        self.named_changed = False
+        """The number of named units in some state has changed."""
 
     def end(
         self, unit: UnitChange, kind: int, row: int, state: int, trouble: Trouble = (None, None)
@@ -134,6 +147,11 @@ class UnitChanges:
         if change is None:
             change = self._changes[unit] = UnitChange()
         return change
+
+    @property
+    def cursor(self) -> int | None:
+        """The request that was done last; ``None``: none was."""
+        return next((row for row, state in reversed(self.ends) if state == State.done), None)
 
     def take(self) -> dict[int, UnitChange]:
         """Take the changes that were collected so far, to write them."""
@@ -156,8 +174,17 @@ class UnitTables(Protocol):
     def keep_units(self, rows: Sequence[UnitRow]) -> None:
         """Write units as the transaction leaves them, new ones too, in order."""
 
-    def change_unit_tally(self, changes: Mapping[int, int]) -> None:
+    def change_unit_tally(self, changes: Mapping[int, TallyChange]) -> None:
         """State of a unit → by how much the number of units in it changes."""
+
+    def unit_names(self, units: Sequence[int]) -> dict[int, str]:
+        """The names of named units, by their ids as in requests (below 0)."""
+
+    def named_tally(self) -> dict[int, int]:
+        """How many named units are in each state."""
+
+    def count_units(self, count: int) -> None:
+        """The run has ended so many named units more."""
 
 
 def settle_units(tables: UnitTables, now: float) -> None:
@@ -173,18 +200,60 @@ def settle_units(tables: UnitTables, now: float) -> None:
     before = tables.hold_units(units)
     rows = []
     moved: Counter[int] = Counter()
+    named: Counter[int] = Counter()
     for unit in units:
         was = before.get(unit) or UnitRow(unit)
         row = changes[unit].applied_to(was, now)
         rows.append(row)
         if changes[unit].ended and not row.open:
             tables.units.completed.append(unit)
+            if unit < 0:
+                tables.units.named_ends.append(row)
         if row.state != was.state:
+            has_name = unit < 0
             if was.state is not None:
                 moved[was.state] -= 1
+                named[was.state] -= has_name
             if row.state is not None:
                 moved[row.state] += 1
+                named[row.state] += has_name
     tables.keep_units(rows)
-    tally = {state: change for state, change in moved.items() if change}
+    tally = {
+        state: TallyChange(change, named[state])
+        for state, change in moved.items()
+        if change or named[state]
+    }
     if tally:
         tables.change_unit_tally(tally)
+        tables.units.named_changed = any(named.values())
+
+
+def answer_units(tables: UnitTables, committed: Committed, *, wanted: bool) -> None:
+    """Count the named units that the transaction has ended, and answer with them; with the number
+    of named units in each state if that has changed, or if it is ``wanted``.
+
+    To be called after ``settle_units``, by the transaction of a batch.
+    """
+    committed.units = _count_ended(tables)
+    if wanted or tables.units.named_changed:
+        tally = tables.named_tally()
+        committed.named_units = {UnitState(state): count for state, count in tally.items()}
+
+
+def _count_ended(tables: UnitTables) -> list[EndedUnit]:
+    rows = tables.units.named_ends
+    if not rows:
+        return []
+    tables.count_units(len(rows))
+    names = tables.unit_names([row.unit for row in rows])
+    return [
+        EndedUnit(
+            name=names[row.unit],
+            done=row.done,
+            failed=row.failed,
+            parked=row.parked,
+            items=row.items,
+            items_failed=row.items_failed,
+        )
+        for row in rows
+    ]

@@ -25,8 +25,8 @@ WHERE j.id = %(job)s;
 -- name: runs
 -- All runs, the first one first.
 SELECT
-    number, worker, process, status, reason, started_at, beat_at, ended_at, pages, items, stats,
-    custom, orphan_seconds, extract(epoch FROM clock_timestamp())::double precision AS now,
+    number, worker, process, status, reason, started_at, beat_at, ended_at, pages, items, units,
+    cursor, sent, stats, custom, orphan_seconds, extract(epoch FROM clock_timestamp())::double precision AS now,
     extract(epoch FROM clock_timestamp())::double precision
     - greatest(
         beat_at,
@@ -68,9 +68,18 @@ WHERE c.job = %(job)s AND c.state = %(state)s
 ORDER BY abs(c.unit) LIMIT %(count)s;
 
 -- name: unit_tally
--- How many units are in each state.
-SELECT state, sum(units)::bigint FROM scrapy_resume.unit_tally
+-- How many units, and named ones among them, are in each state.
+SELECT state, sum(units)::bigint, sum(named)::bigint FROM scrapy_resume.unit_tally
 WHERE job = %(job)s GROUP BY state;
+
+-- name: place
+-- Where a run stood: the request that it finished last.
+SELECT url, unit, updated_at AS at FROM scrapy_resume.requests
+WHERE job_id = %(job)s AND id = %(request)s;
+
+-- name: urls
+-- The URLs of requests, in order.
+SELECT url FROM scrapy_resume.request WHERE job = %(job)s AND id = ANY(%(ids)s) ORDER BY id;
 
 -- name: items
 -- The stored items and their keys, in the order in which they became visible.

@@ -12,8 +12,8 @@ SELECT epoch FROM job;
 
 -- name: runs
 -- All runs, the first one first.
-SELECT number, worker, status, reason, started_at, beat_at, ended_at, pages, items, stats,
-    custom
+SELECT number, epoch, worker, status, reason, started_at, beat_at, ended_at, pages, items, units,
+    cursor, silent_after, stats, custom
 FROM run ORDER BY number;
 
 -- name: expected_total
@@ -44,8 +44,16 @@ WHERE c.state = :state AND v.id = c.unit
 ORDER BY c.state, abs(c.unit) LIMIT :count;
 
 -- name: unit_tally
--- How many units are in each state.
-SELECT state, units FROM unit_tally;
+-- How many units, and named ones among them, are in each state.
+SELECT state, units, named FROM unit_tally;
+
+-- name: place
+-- Where a run stood: the request that it finished last.
+SELECT url, unit, updated_at AS at FROM requests WHERE id = :request;
+
+-- name: urls
+-- The URLs of requests, in order.
+SELECT v.url FROM json_each(:ids) AS j CROSS JOIN requests AS v WHERE v.id = j.value;
 
 -- name: items
 -- The stored items and their keys, in the order in which they became visible.
