@@ -27,12 +27,22 @@ if TYPE_CHECKING:
 
 HELP: Final = "list all jobs, the most recently updated first"
 
-_HEADINGS: Final = ("JOB", "STATUS", "PROGRESS", "SUCCESS", "ITEMS", "UPDATED", "ARGUMENTS")
+_HEADINGS: Final = (
+    "JOB",
+    "STATUS",
+    "PROGRESS",
+    "UNITS",
+    "SUCCESS",
+    "ITEMS",
+    "UPDATED",
+    "ARGUMENTS",
+)
 _COLUMNS: Final = (
     Column("JOB", style="bold"),
     Column("STATUS"),
     Column("", rank=4),
     Column("PROGRESS", right=True),
+    Column("UNITS", rank=2, right=True),
     Column("SUCCESS", rank=2, right=True),
     Column("ITEMS", rank=1, right=True),
     Column("UPDATED", rank=3, style="dim"),
@@ -55,7 +65,7 @@ def run(call: Invocation) -> int:
     elif jobs:
         call.print_screen(
             drawn=lambda console: _drawn(console, jobs, call.clock.now()),
-            plain=lambda: table(_without_empty_end([_HEADINGS, *map(_row, jobs)])),
+            plain=lambda: table(_without_empty_columns([_HEADINGS, *map(_row, jobs)])),
         )
     else:
         call.print_lines([f"There are no jobs in {reports.location}."])
@@ -68,12 +78,29 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
     return (
         job_name_of(job),
         job["status"],
-        percent(progress_of(job).share if job["requests"] else None),
+        _progress(job),
+        _units(job),
         percent(job["success_rate"]),
         str(job["items"]["stored"]) if job["items"] else "-",
         job["updated_at"] or "-",
         _arguments(job),
     )
+
+
+def _progress(job: dict[str, Any]) -> str:
+    """``45.5% (5000/11000)``, as everywhere else."""
+    if not job["requests"]:
+        return "-"
+    progress = progress_of(job)
+    if not progress.whole:
+        return "-"
+    return f"{percent(progress.share)} ({progress.ended}/{progress.whole})"
+
+
+def _units(job: dict[str, Any]) -> str:
+    """``12/522``: of the units that are named; empty if there are none."""
+    units = progress_of(job).units if job["requests"] else None
+    return "" if units is None else f"{units.ended}/{units.total}"
 
 
 def _arguments(job: dict[str, Any]) -> str:
@@ -82,21 +109,22 @@ def _arguments(job: dict[str, Any]) -> str:
     return printable(" ".join(f"{name}={value}" for name, value in pairs))
 
 
-def _without_empty_end(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """The rows without their last column if only its heading is there."""
-    return list(rows) if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
+def _without_empty_columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The rows without the columns of which only the heading is there."""
+    filled = [at for at in range(len(rows[0])) if any(row[at] for row in rows[1:])]
+    return [tuple(row[at] for at in filled) for row in rows]
 
 
 def _drawn(
     console: Console, jobs: Sequence[dict[str, Any]], now: float
 ) -> Iterator[RenderableType]:
-    rows = [_cells(job, now) for job in jobs]
-    columns = _COLUMNS if any(map(_arguments, jobs)) else _COLUMNS[:-1]
-    yield fitted_table(console, columns, [row[: len(columns)] for row in rows], flexible=0)
+    rows = [tuple(_cells(job, now)) for job in jobs]
+    columns, *cells = _without_empty_columns([_COLUMNS, *rows])
+    yield fitted_table(console, columns, cells, flexible=0)
 
 
 def _cells(job: dict[str, Any], now: float) -> list[str | Text]:
-    name, status, progress, success, items, updated, arguments = _row(job)
+    name, status, progress, units, success, items, updated, arguments = _row(job)
     counts = job["requests"]
     shown_bar: str | Text = ""
     if counts:
@@ -106,4 +134,4 @@ def _cells(job: dict[str, Any], now: float) -> list[str | Text]:
     if job["updated_at"]:
         updated = ago(max(0.0, now - seconds_of(updated)))
     shown_status = text(status, status_style(status))
-    return [name, shown_status, shown_bar, progress, success, items, updated, arguments]
+    return [name, shown_status, shown_bar, progress, units, success, items, updated, arguments]
