@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from scrapy_resume.model import Counts, JobSummary
 from scrapy_resume.reporting.eta import EXPECTED, KNOWN, UNITS, Eta, seconds_left
 from scrapy_resume.reporting.progress import ended_and_whole
-from scrapy_resume.reporting.unit_progress import UnitProgress
+from scrapy_resume.reporting.unit_progress import UnitProgress, units_worth
 
 MINUTE_SECONDS: Final = 60
 HOUR_SECONDS: Final = 3_600
@@ -40,7 +40,7 @@ class Throughput(NamedTuple):
     seconds: float
     """During which at least one of the runs was under way."""
     units: float = 0
-    """Named units that have ended."""
+    """Named units; those in work by the part of them that is done (``units_worth``)."""
 
     @property
     def pages_per_minute(self) -> float | None:
@@ -54,7 +54,7 @@ class Throughput(NamedTuple):
 
     @property
     def units_per_hour(self) -> float | None:
-        """Rounded to two digits; ``None`` if no time has passed, or no named unit has ended."""
+        """Rounded to two digits; ``None`` if no time has passed, or before the first has ended."""
         return _per(HOUR_SECONDS, self.units, self.seconds) if self.units else None
 
     def since_opened(self, earlier: Throughput) -> Throughput:
@@ -109,8 +109,10 @@ class Rates:
         """During which at least one run, of all that there were, was under way."""
         at_work = [run for run in runs if run["number"] in live]
         before = [run for run in runs if run["number"] not in live]
-        earlier = _throughput(before, spans)
-        self.throughput = _throughput(at_work, spans).since_opened(earlier) if live else earlier
+        of_unit = _sum(runs, "units"), _sum(runs, "unit_pages")
+        earlier = _throughput(before, spans, of_unit)
+        now_at_work = _throughput(at_work, spans, of_unit)
+        self.throughput = now_at_work.since_opened(earlier) if live else earlier
         self.eta = self._eta(summary, units)
         """0 s for a completed job; unknown unless a run is live and has fetched a page."""
 
@@ -148,13 +150,20 @@ def covered_seconds(spans: Iterable[Span]) -> float:
     return total
 
 
-def _throughput(runs: Sequence[Mapping[str, Any]], spans: Mapping[int, Span]) -> Throughput:
+def _throughput(
+    runs: Sequence[Mapping[str, Any]], spans: Mapping[int, Span], of_unit: tuple[int, int]
+) -> Throughput:
+    """``of_unit``: named units that have ended, and their pages."""
     return Throughput(
-        pages=sum(run["pages"] for run in runs),
-        items=sum(run["items"] for run in runs),
+        pages=_sum(runs, "pages"),
+        items=_sum(runs, "items"),
         seconds=covered_seconds(spans[run["number"]] for run in runs),
-        units=sum(run.get("units", 0) for run in runs),
+        units=units_worth(_sum(runs, "named_pages"), *of_unit),
     )
+
+
+def _sum(runs: Sequence[Mapping[str, Any]], name: str) -> int:
+    return sum(run.get(name, 0) for run in runs)
 
 
 def _per(seconds: int, amount: float, passed: float) -> float | None:

@@ -39,6 +39,15 @@ class UnitProgress(NamedTuple):
         return f"{self.ended}/{self.total} units{rate}"
 
 
+def units_worth(pages: float, ended: int, ended_pages: int) -> float:
+    """How many units ``pages`` of named units are, if ``ended`` ones have had ``ended_pages``.
+
+    So units that are in work count with what of them is done: the rate of units is as steady as
+    that of pages, and does not fall until the next one ends. 0 before the first has ended.
+    """
+    return pages * ended / ended_pages if ended_pages else float(ended)
+
+
 def unit_progress(named: Mapping[UnitState, int]) -> UnitProgress | None:
     """From the number of named units in each state; ``None`` if there are fewer than two."""
     total = sum(named.values())

@@ -17,7 +17,7 @@ from scrapy_resume.errors import JobDeletedError
 from scrapy_resume.reporting.progress import LineSchedule, Progress, counts_at_end, ended_and_whole
 from scrapy_resume.reporting.progress_bar import ProgressBar, is_wanted
 from scrapy_resume.reporting.rates import Throughput, covered_seconds
-from scrapy_resume.reporting.unit_progress import unit_progress
+from scrapy_resume.reporting.unit_progress import unit_progress, units_worth
 from scrapy_resume.run.unit_log import UnitLog, units_in_work
 from scrapy_resume.settings.masking import without_password
 
@@ -50,12 +50,10 @@ class RunLog:
         self._schedule = LineSchedule(run.settings.progress_every, run.opened_at)
         self._pages = 0
         self._items = 0
-        self._units = 0
-        """Named units that have ended."""
         before = run.session.progress
-        self._earlier = Throughput(
-            before.pages, before.items, covered_seconds(before.spans), before.units
-        )
+        self._units, self._unit_pages = before.units, before.unit_pages
+        """Named units that have ended, in runs before too, and their pages."""
+        self._named_pages = 0
         self._unit_log = UnitLog(self._clock)
         self._counts_before = run.session.counts
         """Those of the job when this run opened it."""
@@ -72,6 +70,8 @@ class RunLog:
         self._pages = batch.progress.pages
         self._items += answer.items.given
         self._units += len(answer.units)
+        self._unit_pages += sum(unit.pages for unit in answer.units)
+        self._named_pages += answer.named_pages
         self._unit_log.ended(answer.units)
 
     def closed(self, status: str, reason: str, counts: Counts, pages: int) -> None:
@@ -151,7 +151,7 @@ class RunLog:
         run = self._run
         counts, expected_total = run.tracker.counts, run.parts.custom_stats.expected_total
         ended, whole = ended_and_whole(counts, expected_total)
-        throughput = self._throughput(counts).since_opened(self._earlier)
+        throughput = self._throughput(counts).since_opened(self._earlier())
         units = unit_progress(run.named_units or {})
         eta = throughput.eta(counts, expected_total, units)
         return Progress(
@@ -179,7 +179,14 @@ class RunLog:
             pages = max(pages, (counts.done + counts.failed) - (before.done + before.failed))
             items = max(items, counts.items_stored - before.items_stored)
         seconds = self._clock.monotonic() - self._run.opened_at
-        return Throughput(pages, items, seconds, self._units)
+        units = units_worth(self._named_pages, self._units, self._unit_pages)
+        return Throughput(pages, items, seconds, units)
+
+    def _earlier(self) -> Throughput:
+        """Of the runs before."""
+        before = self._run.session.progress
+        units = units_worth(before.named_pages, self._units, self._unit_pages)
+        return Throughput(before.pages, before.items, covered_seconds(before.spans), units)
 
     def log_end(self, kept: str | None, reason: str) -> None:
         """Log the status, the counts, and what the next crawl will do.

@@ -189,7 +189,8 @@ FIRST_SCHEMAS = Path(__file__).with_name("first_schema")
 
 POSTGRES_DOWN_TO_1 = """
 DROP VIEW {0}workers;
-ALTER TABLE {0}run DROP COLUMN units, DROP COLUMN cursor;
+ALTER TABLE {0}run DROP COLUMN units, DROP COLUMN unit_pages, DROP COLUMN named_pages,
+    DROP COLUMN cursor;
 ALTER TABLE {0}unit_tally DROP COLUMN named;
 ALTER TABLE {0}request DROP COLUMN kept, DROP COLUMN round;
 ALTER TABLE {0}frontier DROP COLUMN retried;

@@ -100,6 +100,8 @@ class Committed:
     undelivered."""
     units: list[EndedUnit] = field(default_factory=list)
     """The named units that this batch has ended."""
+    named_pages: int = 0
+    """Requests of named units that this batch has ended."""
     named_units: dict[UnitState, int] | None = None
     """How many named units are in each state; ``None``: as the last answer had it, as far as this
     run knows."""

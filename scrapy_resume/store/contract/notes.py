@@ -68,13 +68,19 @@ class EndedUnit(NamedTuple):
 
     name: str
     done: int
-    """Its requests by what became of them, as are the next two."""
+    """Its requests by what became of them, as are the next three."""
     failed: int
     parked: int
+    ignored: int
     items: int
     """Stored items that its requests gave."""
     items_failed: int
     """Items that a pipeline lost."""
+
+    @property
+    def pages(self) -> int:
+        """Its requests that have ended."""
+        return self.done + self.failed + self.ignored
 
 
 class StoredItem(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scrapy_resume.model import Counts, JobKey
 from scrapy_resume.store.contract.notes import (
@@ -139,24 +139,23 @@ class JobProgress:
     """That all runs before have committed."""
     units: int = 0
     """Named units that have ended in them."""
+    unit_pages: int = 0
+    """Requests of those units that have ended."""
+    named_pages: int = 0
+    """Requests of any named unit that ended in them."""
     spans: list[tuple[float, float]] = field(default_factory=list)
     """When each of them began, and ended or had its last heartbeat, in seconds since the epoch."""
     expected_total: float | None = None
     """Pages of the whole job, as the spider said last; ``None``: it did not."""
 
     @classmethod
-    def of(
-        cls, runs: Iterable[tuple[int, int, int, float, float]], expected_total: float | None
-    ) -> JobProgress:
-        """From (pages, items, named units, start, end) of each run before."""
+    def of(cls, runs: Iterable[Sequence[Any]], expected_total: float | None) -> JobProgress:
+        """From the fields of each run before, in order, then its start and its end."""
         rows = list(runs)
-        return cls(
-            pages=sum(row[0] for row in rows),
-            items=sum(row[1] for row in rows),
-            units=sum(row[2] for row in rows),
-            spans=[(row[3], row[4]) for row in rows],
-            expected_total=expected_total,
-        )
+        names = ("pages", "items", "units", "unit_pages", "named_pages")
+        sums = {name: sum(row[at] for row in rows) for at, name in enumerate(names)}
+        spans = [(float(row[-2]), float(row[-1])) for row in rows]
+        return cls(spans=spans, expected_total=expected_total, **sums)
 
 
 # One part for each reader, beside what all of them read.

@@ -406,9 +406,11 @@ class PostgresTables(Statements):
         """How many named units are in each state."""
         return dict(self.execute(COMMIT["named_tally"]).fetchall())
 
-    def count_units(self, count: int) -> None:
-        """The run has ended so many named units more."""
-        self.execute(COMMIT["count_units"], units=count)
+    def count_units(self, units: int, unit_pages: int, named_pages: int) -> None:
+        """The run has ended so many named units more, and requests of named units."""
+        self.execute(
+            COMMIT["count_units"], units=units, unit_pages=unit_pages, named_pages=named_pages
+        )
 
 
 def _json(rows: object) -> str:

@@ -350,9 +350,9 @@ class SqliteTables(Statements):
         """How many named units are in each state."""
         return dict(self._run(COMMIT["named_tally"]).fetchall())
 
-    def count_units(self, count: int) -> None:
-        """The last run has ended so many named units more."""
-        self._run(COMMIT["count_units"], (count,))
+    def count_units(self, units: int, unit_pages: int, named_pages: int) -> None:
+        """The last run has ended so many named units more, and requests of named units."""
+        self._run(COMMIT["count_units"], (units, unit_pages, named_pages))
 
     # Counters
 

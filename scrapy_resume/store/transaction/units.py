@@ -62,7 +62,8 @@ class UnitChange:
         self.items = 0
         self.items_failed = 0
         self.attempts = 0
-        self.ended = False
+        self.ended = 0
+        """How many of its requests have ended."""
         self.cursor: int | None = None
         self.trouble: Trouble | None = None
 
@@ -71,7 +72,7 @@ class UnitChange:
         states = self.states
         states[State.leased] -= 1
         states[state] += 1
-        self.ended = True
+        self.ended += 1
         if state == State.done:
             self.cursor = row
         elif state != State.ignored:
@@ -128,6 +129,8 @@ class UnitChanges:
         """Units that have no open request any more."""
         self.named_ends: list[UnitRow] = []
         """Those of them that have a name, as the transaction leaves them."""
+        self.named_pages = 0
+        """Requests of named units that have ended."""
         self.named_changed = False
         """The number of named units in some state has changed."""
 
@@ -183,8 +186,9 @@ class UnitTables(Protocol):
     def named_tally(self) -> dict[int, int]:
         """How many named units are in each state."""
 
-    def count_units(self, count: int) -> None:
-        """The run has ended so many named units more."""
+    def count_units(self, units: int, unit_pages: int, named_pages: int) -> None:
+        """The run has ended so many named units more, of which so many requests have ended; and so
+        many requests of named units."""
 
 
 def settle_units(tables: UnitTables, now: float) -> None:
@@ -205,6 +209,8 @@ def settle_units(tables: UnitTables, now: float) -> None:
         was = before.get(unit) or UnitRow(unit)
         row = changes[unit].applied_to(was, now)
         rows.append(row)
+        if unit < 0:
+            tables.units.named_pages += changes[unit].ended
         if changes[unit].ended and not row.open:
             tables.units.completed.append(unit)
             if unit < 0:
@@ -234,17 +240,20 @@ def answer_units(tables: UnitTables, committed: Committed, *, wanted: bool) -> N
 
     To be called after ``settle_units``, by the transaction of a batch.
     """
-    committed.units = _count_ended(tables)
+    committed.units = _ended_units(tables)
+    committed.named_pages = tables.units.named_pages
+    if committed.named_pages:
+        unit_pages = sum(unit.pages for unit in committed.units)
+        tables.count_units(len(committed.units), unit_pages, committed.named_pages)
     if wanted or tables.units.named_changed:
         tally = tables.named_tally()
         committed.named_units = {UnitState(state): count for state, count in tally.items()}
 
 
-def _count_ended(tables: UnitTables) -> list[EndedUnit]:
+def _ended_units(tables: UnitTables) -> list[EndedUnit]:
     rows = tables.units.named_ends
     if not rows:
         return []
-    tables.count_units(len(rows))
     names = tables.unit_names([row.unit for row in rows])
     return [
         EndedUnit(
@@ -252,6 +261,7 @@ def _count_ended(tables: UnitTables) -> list[EndedUnit]:
             done=row.done,
             failed=row.failed,
             parked=row.parked,
+            ignored=row.ignored,
             items=row.items,
             items_failed=row.items_failed,
         )

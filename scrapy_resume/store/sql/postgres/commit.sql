@@ -372,8 +372,11 @@ ON CONFLICT (job, run, state) DO UPDATE SET
     units = unit_tally.units + excluded.units, named = unit_tally.named + excluded.named;
 
 -- name: count_units
--- Named units that the commit has ended.
-UPDATE scrapy_resume.run SET units = units + %(units)s WHERE job = %(job)s AND number = %(run)s;
+-- Named units that the commit has ended, and requests of such units.
+UPDATE scrapy_resume.run SET
+    units = units + %(units)s, unit_pages = unit_pages + %(unit_pages)s,
+    named_pages = named_pages + %(named_pages)s
+WHERE job = %(job)s AND number = %(run)s;
 
 -- name: named_tally
 -- How many named units are in each state.

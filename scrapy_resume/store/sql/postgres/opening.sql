@@ -319,7 +319,8 @@ WHERE job = %(job)s AND run = 0 /* if retried: AND retried = 1 */ AND suspect = 
 
 -- name: earlier_runs
 -- What each run has done so far, and when it was under way.
-SELECT pages, items, units, started_at, coalesce(ended_at, beat_at)
+SELECT
+    pages, items, units, unit_pages, named_pages, started_at, coalesce(ended_at, beat_at) AS ended_at
 FROM scrapy_resume.run WHERE job = %(job)s AND number <> %(run)s;
 
 -- name: adopt_state

@@ -26,7 +26,7 @@ WHERE j.id = %(job)s;
 -- All runs, the first one first.
 SELECT
     number, worker, process, status, reason, started_at, beat_at, ended_at, pages, items, units,
-    cursor, sent, stats, custom, orphan_seconds, extract(epoch FROM clock_timestamp())::double precision AS now,
+    unit_pages, named_pages, cursor, sent, stats, custom, orphan_seconds, extract(epoch FROM clock_timestamp())::double precision AS now,
     extract(epoch FROM clock_timestamp())::double precision
     - greatest(
         beat_at,

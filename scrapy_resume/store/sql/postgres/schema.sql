@@ -103,6 +103,8 @@ CREATE TABLE scrapy_resume.run (
     superseded bigint NOT NULL DEFAULT 0,
     custom text,                          -- JSON: custom metrics, written as they change
     units bigint NOT NULL DEFAULT 0,      -- named units that ended in it
+    unit_pages bigint NOT NULL DEFAULT 0, -- requests of those units that have ended
+    named_pages bigint NOT NULL DEFAULT 0, -- requests of any named unit that ended in it
     cursor bigint,                        -- the request that was done last in it
     PRIMARY KEY (job, number)
 ) WITH (fillfactor = 40);

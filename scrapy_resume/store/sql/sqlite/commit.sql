@@ -344,8 +344,10 @@ UPDATE run SET beat_at = ?, pages = ?, items = items + ?, cursor = coalesce(?, c
 WHERE number = ?;
 
 -- name: count_units
--- Named units that the commit has ended.
-UPDATE run SET units = units + ? WHERE number = (SELECT max(number) FROM run);
+-- Named units that the commit has ended, and requests of such units.
+UPDATE run SET
+    units = units + ?, unit_pages = unit_pages + ?, named_pages = named_pages + ?
+WHERE number = (SELECT max(number) FROM run);
 
 -- name: named_tally
 -- How many named units are in each state.

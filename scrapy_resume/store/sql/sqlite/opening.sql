@@ -192,7 +192,9 @@ FROM job;
 
 -- name: earlier_runs
 -- What each run has done so far, and when it was under way.
-SELECT pages, items, units, started_at, coalesce(ended_at, beat_at) FROM run WHERE number < :run;
+SELECT
+    pages, items, units, unit_pages, named_pages, started_at, coalesce(ended_at, beat_at) AS ended_at
+FROM run WHERE number < :run;
 
 -- name: open_slots
 -- Slots with rows that can be leased.

@@ -13,7 +13,7 @@ SELECT epoch FROM job;
 -- name: runs
 -- All runs, the first one first.
 SELECT number, epoch, worker, status, reason, started_at, beat_at, ended_at, pages, items, units,
-    cursor, silent_after, stats, custom
+    unit_pages, named_pages, cursor, silent_after, stats, custom
 FROM run ORDER BY number;
 
 -- name: expected_total

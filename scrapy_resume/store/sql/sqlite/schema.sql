@@ -60,6 +60,8 @@ CREATE TABLE run (
     stats TEXT,                          -- JSON, written at close
     custom TEXT,                         -- JSON: custom metrics, written as they change
     units INTEGER NOT NULL DEFAULT 0,    -- named units that ended in it
+    unit_pages INTEGER NOT NULL DEFAULT 0, -- requests of those units that have ended
+    named_pages INTEGER NOT NULL DEFAULT 0, -- requests of any named unit that ended in it
     cursor INTEGER,                      -- the request that was done last in it
     silent_after REAL NOT NULL DEFAULT 30 -- without a heartbeat for so long, in seconds, it is stale
 );

@@ -1,5 +1,7 @@
 -- Progress and rates by named unit, the last finished page of a run, and the workers as a view.
 ALTER TABLE scrapy_resume.run ADD COLUMN units bigint NOT NULL DEFAULT 0;
+ALTER TABLE scrapy_resume.run ADD COLUMN unit_pages bigint NOT NULL DEFAULT 0;
+ALTER TABLE scrapy_resume.run ADD COLUMN named_pages bigint NOT NULL DEFAULT 0;
 ALTER TABLE scrapy_resume.run ADD COLUMN cursor bigint;
 
 -- A name of a unit has a negative number. Run 0 is commands: what follows counts on from there.

@@ -1,5 +1,7 @@
 -- Progress and rates by named unit, the last finished page of a run, and the workers as a view.
 ALTER TABLE run ADD COLUMN units INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE run ADD COLUMN unit_pages INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE run ADD COLUMN named_pages INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE run ADD COLUMN cursor INTEGER;
 ALTER TABLE run ADD COLUMN silent_after REAL NOT NULL DEFAULT 30;
 
