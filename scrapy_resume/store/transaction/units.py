@@ -251,7 +251,7 @@ def answer_units(tables: UnitTables, committed: Committed, *, wanted: bool) -> N
 
 
 def _ended_units(tables: UnitTables) -> list[EndedUnit]:
-    rows = tables.units.named_ends
+    rows = sorted(tables.units.named_ends, key=lambda row: -row.unit)  # as they were found
     if not rows:
         return []
     names = tables.unit_names([row.unit for row in rows])

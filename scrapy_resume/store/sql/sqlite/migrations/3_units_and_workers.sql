@@ -19,7 +19,7 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', started_at, 'unixepoch') AS started_at,
     strftime('%Y-%m-%dT%H:%M:%SZ', beat_at, 'unixepoch') AS heartbeat_at,
     round(max((julianday('now') - 2440587.5) * 86400.0 - beat_at, 0.0), 1) AS silent_seconds,
-    round(max((julianday('now') - 2440587.5) * 86400.0 - beat_at, 0.0), 1) > silent_after AS stale,
+    (julianday('now') - 2440587.5) * 86400.0 - beat_at > silent_after AS stale,
     pages,
     items,
     units
