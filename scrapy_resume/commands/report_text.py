@@ -108,7 +108,7 @@ def _cells(stage: Stage) -> list[str | Text]:
 def _units(stages: Sequence[Stage]) -> Iterator[str]:
     """A line for each stage that has several units."""
     shown = [(stage, units_of(stage)) for stage in stages]
-    lines = [f"{job_name_of(stage)}: units  {counts}" for stage, counts in shown if counts]
+    lines = [f"{job_name_of(stage)}: {counts}" for stage, counts in shown if counts]
     yield from ["", *lines] if lines else []
 
 
@@ -126,12 +126,13 @@ def _remarks(stages: Sequence[Stage]) -> Iterator[str]:
 
 
 def units_of(stage: Stage) -> str | None:
-    """The units of a stage in one line; ``None`` if it has fewer than two."""
+    """The units of a stage in one line, named ones first; ``None`` if it has fewer than two."""
     counts = summary(stage["units"])
     if counts is None:
         return None
     named = progress_of(stage).units
-    return counts if named is None else f"{named.text(stage['units_per_hour'])}  {counts}"
+    about = "units" if named is None else named.text(stage["units_per_hour"])
+    return f"{about}  {counts}"
 
 
 def trouble_of(stage: Stage) -> str:

@@ -25,7 +25,13 @@ from scrapy_resume.commands.terminal_output import (
 )
 from scrapy_resume.model import LIVE_STATUSES, JobKey
 from scrapy_resume.reporting.documents import shown_custom
-from scrapy_resume.reporting.forecast import UNKNOWN, Forecast, forecast_of, pages_by_minute
+from scrapy_resume.reporting.forecast import (
+    UNKNOWN,
+    Forecast,
+    forecast_of,
+    pages_by_minute,
+    shows_present_minute,
+)
 from scrapy_resume.reporting.progress import percent, progress_of
 
 if TYPE_CHECKING:
@@ -57,6 +63,8 @@ class StatusScreen:
     pages_by_minute: Sequence[float]
     """Pages in each of the last minutes; empty unless a run is live."""
     forecast: Forecast
+    scaled: bool = False
+    """The last of those minutes has not passed yet: its pages are scaled up to a whole one."""
 
     def facts(self) -> Iterator[tuple[str, str]]:
         """Labels and what they stand for, in order."""
@@ -71,7 +79,8 @@ class StatusScreen:
         if self.pages_by_minute:
             peak, span = max(self.pages_by_minute), len(self.pages_by_minute)
             spark = sparkline(self.pages_by_minute)
-            yield "pace", f"{spark} at most {peak:.0f} pages/min in the last {span} min"
+            scaled = ", the last one scaled up" if self.scaled else ""
+            yield "pace", f"{spark} at most {peak:.0f} pages/min in the last {span} min{scaled}"
         yield "time", self._time()
         if self.forecast.soonest is not None and self.forecast.latest is None:
             yield "outlook", "no end in sight: it discovers requests as fast as it ends them"
@@ -140,6 +149,7 @@ def _look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
         failures=failures,
         pages_by_minute=pages_by_minute(minutes, now, _SHOWN_MINUTES),
         forecast=forecast_of(answer, minutes, now),
+        scaled=shows_present_minute(now),
     )
 
 

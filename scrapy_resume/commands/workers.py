@@ -61,12 +61,23 @@ def run(call: Invocation) -> int:
     else:
         status = reports.job(key)["status"]
         call.print_lines([f"Nobody works on {key}, which is {status}."])
-    if any(worker["stale"] for worker in workers):
-        call.note(
-            f"`scrapy resume recover {key}` takes back what dead workers have in hand; so does"
-            " the next crawl of the job."
-        )
+    for remedy in _remedies(str(key), workers):
+        call.note(remedy)
     return 0
+
+
+def _remedies(job: str, workers: Sequence[dict[str, Any]]) -> Iterator[str]:
+    statuses = {status_of(worker) for worker in workers}
+    if "crashed" in statuses:
+        yield (
+            f"`scrapy resume recover {job}` takes back what dead workers have in hand; so does the"
+            " next crawl of the job."
+        )
+    if "stale" in statuses:
+        yield (
+            "A stale worker's process is there, but shows no sign of life: end it, and run the same"
+            " command again."
+        )
 
 
 def status_of(worker: dict[str, Any]) -> str:

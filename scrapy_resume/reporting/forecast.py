@@ -62,10 +62,14 @@ def pages_by_minute(minutes: Sequence[Mapping[str, Any]], now: float, count: int
     pages = {int(row["at"] // MINUTE): row["pages"] for row in minutes}
     first = max(present - count + 1, min(pages, default=present))
     series = [float(pages.get(minute, 0)) for minute in range(first, present)]
-    passed = now - present * MINUTE
-    if passed >= YOUNG_SECONDS and (series or pages.get(present)):
-        series.append(pages.get(present, 0) * MINUTE / passed)
+    if shows_present_minute(now) and (series or pages.get(present)):
+        series.append(pages.get(present, 0) * MINUTE / (now - present * MINUTE))
     return series
+
+
+def shows_present_minute(now: float) -> bool:
+    """Whether the present minute is old enough to be extrapolated to a whole one."""
+    return now % MINUTE >= YOUNG_SECONDS
 
 
 def past(minutes: Sequence[Mapping[str, Any]], now: float) -> Sequence[Mapping[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from typing import Any
 
 import pytest
@@ -67,13 +68,16 @@ def test_the_view_has_the_workers_with_their_last_heartbeat(place: Place) -> Non
 
 
 def test_a_worker_that_died_is_no_longer_alive_but_still_there(place: Place) -> None:
-    run = place.begin(orphan_seconds=0.0, heartbeat_seconds=0.0)
+    run = place.begin(orphan_seconds=0.3, heartbeat_seconds=0.1)
     run.admit(admission(1, lease=True))
     run.die()
+    deadline = time.monotonic() + 30.0
+    while (
+        place.reader.workers(BOOKS)[0].alive or not sql(place, "SELECT stale FROM {0}workers")[0][0]
+    ):
+        assert time.monotonic() < deadline
     (worker,) = place.reader.workers(BOOKS)
     assert not worker.alive
-    ((stale,),) = sql(place, "SELECT stale FROM {0}workers")
-    assert stale
     place.resume()
     assert [worker.run for worker in place.reader.workers(BOOKS)] == [2]
 
