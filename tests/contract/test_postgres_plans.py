@@ -88,6 +88,7 @@ VALUES: dict[str, Any] = {
     "attempts": [1, 1],
     "moments": [0.0, 0.0],
     "since": 0.0,
+    "changes": [1, 1],
     "units": [1, 1],
     "named": [1, 1],
     "crashes": [0, 0],
