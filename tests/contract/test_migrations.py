@@ -222,6 +222,31 @@ def down_to_1(old: OldPlace) -> None:
     newer.unlink()
 
 
+def test_a_store_of_an_older_version_is_read_before_it_is_migrated(old: OldPlace) -> None:
+    down_to_1(old)
+    reader = old.place.reader
+    assert reader.summary(BOOKS).counts.done == 1
+    (run,) = reader.runs(BOOKS)
+    assert (run["units"], run["unit_pages"], run["named_pages"], run["cursor"]) == (0, 0, 0, None)
+    assert sum(reader.unit_tally(BOOKS).values()) == 2
+    assert not any(reader.named_unit_tally(BOOKS).values()), "not known before it is migrated"
+    assert reader.workers(BOOKS) == []
+    assert old.versions()[-1] == 1
+
+
+def test_units_that_have_a_name_are_counted_when_a_store_is_migrated(place: Place) -> None:
+    run = place.begin()
+    rows = [admission(row, unit=unit, lease=True) for row, unit in enumerate(["a", "a", "b", 4], 1)]
+    run.admit(*rows)
+    run.finish(finish(1), finish(2), finish(4))
+    run.close()
+    old = OldPlace(place, pytest.MonkeyPatch())
+    down_to_1(old)
+    place.resume().close()
+    named = {state.name: count for state, count in place.reader.named_unit_tally(BOOKS).items()}
+    assert {name: count for name, count in named.items() if count} == {"completed": 1, "pending": 1}
+
+
 def test_a_migrated_file_has_the_schema_of_a_new_one() -> None:
     migrated = sqlite_schema((FIRST_SCHEMAS / "sqlite.sql").read_text(), migrating=True)
     assert migrated == sqlite_schema(read_sql("sqlite", "schema.sql"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
@@ -18,7 +17,7 @@ from scrapy_resume.store.postgres.errors import translated
 from scrapy_resume.store.postgres.processes import is_gone
 from scrapy_resume.store.postgres.schema import version_of
 from scrapy_resume.store.postgres.selection import selected
-from scrapy_resume.store.transaction.job_summary import summary_of
+from scrapy_resume.store.transaction.job_summary import run_of, summary_of
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED
 from scrapy_resume.store.transaction.storable_text import storable
@@ -155,17 +154,19 @@ class PostgresReader:
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
-        return self._tally(key, 1)
+        return self._tally(key, "units")
 
     def named_unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many of them ``meta["resume_unit"]`` has named."""
-        return self._tally(key, 2)
+        return self._tally(key, "named")
 
-    def _tally(self, key: JobKey, column: int) -> dict[UnitState, int]:
+    def _tally(self, key: JobKey, column: str) -> dict[UnitState, int]:
         with self._job(key) as (connection, job):
-            rows = connection.execute(READ["unit_tally"], {"job": job}).fetchall()
-        counts = {UnitState(row[0]): row[column] for row in rows}
-        return {**dict.fromkeys(UnitState, 0), **counts}
+            rows = _dicts(connection, READ["unit_tally"], {"job": job})
+        counts = dict.fromkeys(UnitState, 0)
+        for row in rows:
+            counts[UnitState(row["state"])] += row.get(column, 0)
+        return counts
 
     def place(self, key: JobKey, request: int) -> dict[str, Any] | None:
         """Where a run stood; see ``Reader.place``."""
@@ -244,21 +245,18 @@ class PostgresReader:
 
 
 def _runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:
-    runs = _all_runs(connection, job)
-    for run in runs:
-        del run["orphan_seconds"], run["sent"]
-    return runs
+    return [
+        {**run_of(run), "alive": run["alive"], "now": run["now"]}
+        for run in _all_runs(connection, job)
+    ]
 
 
 def _all_runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:
-    cursor = connection.cursor(row_factory=dict_row)
-    runs = cursor.execute(READ["runs"], {"job": job}).fetchall()
+    """The runs with all their columns, and whether they are at work."""
+    runs = _dicts(connection, READ["runs"], {"job": job})
     for run in runs:
-        silent = run.pop("silence") > run["orphan_seconds"]
-        gone = is_gone(run.pop("process"))
-        run["alive"] = run["status"] == "running" and not (silent or gone)
-        run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
-        run["custom"] = json.loads(run["custom"] or "{}")
+        silent = run["silence"] > run["orphan_seconds"]
+        run["alive"] = run["status"] == "running" and not (silent or is_gone(run["process"]))
     return runs
 
 

@@ -37,13 +37,16 @@ from scrapy_resume.store.sqlite.files import (
 from scrapy_resume.store.sqlite.inflight_board import read_board
 from scrapy_resume.store.sqlite.locks import is_held
 from scrapy_resume.store.sqlite.selection import add_functions, selected
-from scrapy_resume.store.transaction.job_summary import summary_of
+from scrapy_resume.store.transaction.job_summary import run_of, summary_of
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED
 
 READ: Final = load_queries("sqlite", "read.sql")
 
 NO_LIMIT: Final = -1
+
+SILENT_AFTER_SECONDS: Final = 30.0
+"""Of a worker of an older version, which has not stored it."""
 
 
 class SqliteReader:
@@ -89,11 +92,7 @@ class SqliteReader:
         """
         with reading(self.path(key)) as connection:
             runs = list(as_dicts(connection.execute(READ["runs"])))
-        for run in runs:
-            del run["epoch"], run["silent_after"]
-            run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
-            run["custom"] = json.loads(run["custom"] or "{}")
-        return runs
+        return [run_of(run) for run in runs]
 
     def in_flight_urls(self, key: JobKey) -> list[str]:
         """The URLs of the leased requests, in the order in which they were found."""
@@ -171,15 +170,16 @@ class SqliteReader:
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
-        return {UnitState(state): units for state, units, _ in self._unit_tally(key)}
+        return self._tally(key, "units")
 
     def named_unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many of them ``meta["resume_unit"]`` has named."""
-        return {UnitState(state): named for state, _, named in self._unit_tally(key)}
+        return self._tally(key, "named")
 
-    def _unit_tally(self, key: JobKey) -> list[tuple[int, int, int]]:
+    def _tally(self, key: JobKey, column: str) -> dict[UnitState, int]:
         with reading(self.path(key)) as connection:
-            return connection.execute(READ["unit_tally"]).fetchall()
+            rows = list(as_dicts(connection.execute(READ["unit_tally"])))
+        return {UnitState(row["state"]): row.get(column, 0) for row in rows}
 
     def place(self, key: JobKey, request: int) -> dict[str, Any] | None:
         """Where a run stood; see ``Reader.place``."""
@@ -204,7 +204,7 @@ class SqliteReader:
                 started_at=run["started_at"],
                 beat_at=run["beat_at"],
                 silent_seconds=max(0.0, now - run["beat_at"]),
-                silent_after=run["silent_after"],
+                silent_after=run.get("silent_after", SILENT_AFTER_SECONDS),
                 pages=run["pages"],
                 items=run["items"],
                 in_hand=in_hand,

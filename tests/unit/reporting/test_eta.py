@@ -70,6 +70,7 @@ def test_the_eta_is_by_units_where_those_that_have_not_begun_take_longer_than_wh
 ):
     assert eta_of(pages=400, units=12, waiting=510) == Eta(42_500.0, "units")
     assert eta_of(pages=400, units=12, waiting=0) == Eta(1_275.0, "known")
+    assert eta_of(pages=400, units=12, waiting=10) == Eta(1_275.0, "known")
     assert eta_of(pages=400, units=0, waiting=510) == Eta(1_275.0, "known")
     assert eta_of(pages=400, units=12, waiting=510, expected=2_000.0) == Eta(
         3_775.0, "expected_total"

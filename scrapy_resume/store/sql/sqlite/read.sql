@@ -11,10 +11,8 @@ LEFT JOIN run AS r ON r.number = (SELECT max(number) FROM run);
 SELECT epoch FROM job;
 
 -- name: runs
--- All runs, the first one first.
-SELECT number, epoch, worker, status, reason, started_at, beat_at, ended_at, pages, items, units,
-    unit_pages, named_pages, cursor, silent_after, stats, custom
-FROM run ORDER BY number;
+-- All runs, the first one first. (All columns: a file of an older version has fewer.)
+SELECT * FROM run ORDER BY number;
 
 -- name: expected_total
 -- How many pages the spider expects.
@@ -45,7 +43,7 @@ ORDER BY c.state, abs(c.unit) LIMIT :count;
 
 -- name: unit_tally
 -- How many units, and named ones among them, are in each state.
-SELECT state, units, named FROM unit_tally;
+SELECT * FROM unit_tally;
 
 -- name: place
 -- Where a run stood: the request that it finished last.
