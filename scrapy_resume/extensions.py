@@ -163,7 +163,7 @@ class ResumeExtension:
     def response_received(self, response: Response, request: Request) -> None:
         """A response has passed all downloader middlewares, that of cookies among them."""
         self.run.response_received(request, response)
-        self._log.count()
+        self._log.count_page()
 
     def item_scraped(self, item: Any) -> None:
         """An item has passed all pipelines."""
@@ -173,7 +173,7 @@ class ResumeExtension:
                 current.row.files_lost(current.occurrence, current.lost_files)
             self.run.tracker.item_scraped(current.row, current.occurrence, item)
             current.settled = True
-            self._log.count()
+            self._log.count_item()
 
     def item_dropped(self) -> None:
         """A pipeline dropped an item."""

@@ -24,6 +24,7 @@ SUBCOMMANDS: Final = (
     "show",
     "requests",
     "units",
+    "workers",
     "failed",
     "retry",
     "park",

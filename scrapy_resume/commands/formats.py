@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapy_resume.commands.terminal_output import printable
 from scrapy_resume.settings.masking import masked_text
-
-if TYPE_CHECKING:
-    from scrapy_resume.reporting.forecast import Forecast
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -72,15 +69,3 @@ def duration(seconds: float) -> str:
     if hours >= 48:
         return f"{hours // 24} d {hours % 24} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def eta(forecast: Forecast, eta_seconds: float | None) -> str | None:
-    """How long a job may still take: a range, a lower bound, or ``eta_seconds`` if the forecast
-    is unknown; ``None`` if that is ``None``, or 0."""
-    soonest, latest = forecast
-    if soonest is None:
-        return duration(eta_seconds) if eta_seconds else None
-    if latest is None:
-        return f"over {duration(soonest)}"
-    first, last = duration(soonest), duration(latest)
-    return first if first == last else f"{first} to {last}"

@@ -31,6 +31,7 @@ _HEADINGS: Final = (
     "JOB",
     "STATUS",
     "PROGRESS",
+    "UNITS",
     "SUCCESS",
     "ITEMS",
     "UPDATED",
@@ -42,6 +43,7 @@ _COLUMNS: Final = (
     Column("STATUS"),
     Column("", rank=4),
     Column("PROGRESS", right=True),
+    Column("UNITS", rank=2, right=True),
     Column("SUCCESS", rank=2, right=True),
     Column("ITEMS", rank=1, right=True),
     Column("UPDATED", rank=3, style="dim"),
@@ -49,8 +51,6 @@ _COLUMNS: Final = (
     Column("ARGUMENTS", rank=5, style="dim"),
 )
 _BAR_WIDTH: Final = 16
-_ALWAYS_SHOWN: Final = 6
-"""So many columns are shown even if they are empty."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -80,7 +80,8 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
     return (
         job_name_of(job),
         job["status"],
-        percent(progress_of(job).share if job["requests"] else None),
+        _progress(job),
+        _units(job),
         percent(job["success_rate"]),
         str(job["items"]["stored"]) if job["items"] else "-",
         job["updated_at"] or "-",
@@ -96,34 +97,44 @@ def _error(job: dict[str, Any]) -> str:
     return printable(error["class"]) if isinstance(error, dict) else ""
 
 
+def _progress(job: dict[str, Any]) -> str:
+    """``45.5% (5000/11000)``, as everywhere else."""
+    if not job["requests"]:
+        return "-"
+    progress = progress_of(job)
+    if not progress.whole:
+        return "-"
+    return f"{percent(progress.share)} ({progress.ended}/{progress.whole})"
+
+
+def _units(job: dict[str, Any]) -> str:
+    """``12/522``: of the units that are named; empty if there are none."""
+    units = progress_of(job).units if job["requests"] else None
+    return "" if units is None else f"{units.ended}/{units.total}"
+
+
 def _arguments(job: dict[str, Any]) -> str:
     """The spider arguments: what tells the jobs of one spider from one another."""
     pairs = (job["arguments"] or {}).items()
     return printable(" ".join(f"{name}={value}" for name, value in pairs))
 
 
-def _without_empty_columns(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """The rows without those of their last columns of which only the heading is there."""
-    kept = [place for place in range(len(rows[0])) if _is_shown(place, rows[1:])]
-    return [tuple(row[place] for place in kept) for row in rows]
-
-
-def _is_shown(place: int, rows: Sequence[Sequence[Any]]) -> bool:
-    return place < _ALWAYS_SHOWN or any(row[place] for row in rows)
+def _without_empty_columns(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The rows without the columns of which only the heading is there."""
+    filled = [at for at in range(len(rows[0])) if any(row[at] for row in rows[1:])]
+    return [tuple(row[at] for at in filled) for row in rows]
 
 
 def _drawn(
     console: Console, jobs: Sequence[dict[str, Any]], now: float
 ) -> Iterator[RenderableType]:
-    rows = [_cells(job, now) for job in jobs]
-    kept = [place for place in range(len(_COLUMNS)) if _is_shown(place, rows)]
-    columns = [_COLUMNS[place] for place in kept]
-    cells = [[row[place] for place in kept] for row in rows]
+    rows = [tuple(_cells(job, now)) for job in jobs]
+    columns, *cells = _without_empty_columns([_COLUMNS, *rows])
     yield fitted_table(console, columns, cells, flexible=0)
 
 
 def _cells(job: dict[str, Any], now: float) -> list[str | Text]:
-    name, status, progress, success, items, updated, error, arguments = _row(job)
+    name, status, progress, units, success, items, updated, error, arguments = _row(job)
     counts = job["requests"]
     shown_bar: str | Text = ""
     if counts:
@@ -133,4 +144,15 @@ def _cells(job: dict[str, Any], now: float) -> list[str | Text]:
     if job["updated_at"]:
         updated = ago(max(0.0, now - seconds_of(updated)))
     shown_status = text(status, status_style(status))
-    return [name, shown_status, shown_bar, progress, success, items, updated, error, arguments]
+    return [
+        name,
+        shown_status,
+        shown_bar,
+        progress,
+        units,
+        success,
+        items,
+        updated,
+        error,
+        arguments,
+    ]

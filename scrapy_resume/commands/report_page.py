@@ -7,9 +7,9 @@ from importlib.resources import files
 from typing import Any, Final
 
 from scrapy_resume.commands.formats import duration, job_name_of, number, rate, shortened
-from scrapy_resume.commands.report_text import eta_of, trouble_of
+from scrapy_resume.commands.report_text import eta_of, trouble_of, units_of
 from scrapy_resume.commands.svg_plots import Part, columns, escaped, line, stacked
-from scrapy_resume.commands.units import summary
+from scrapy_resume.reporting.documents import shown_custom
 from scrapy_resume.reporting.progress import percent, progress_of
 from scrapy_resume.wording import plural
 
@@ -30,6 +30,9 @@ _BADGES: Final = {
 _ENDS: Final = ("done", "failed", "ignored")
 _FEWEST_SPANS: Final = 3
 """A plot of fewer spans shows nothing that the numbers do not."""
+
+_LEAST_PART: Final = 1 / 6
+"""A span of which less has passed is not drawn; of which more, scaled up to a whole one."""
 
 Stage = Mapping[str, Any]
 
@@ -63,15 +66,18 @@ def page(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _tiles(total: Mapping[str, Any]) -> str:
     requests = total["requests"]
-    whole = requests["total"]
-    ended = whole - requests["pending"] - requests["leased"]
     failed = requests["failed"] + requests["parked"]
+    whole = total["whole"]
+    of = f"{number(total['ended'])} of {number(whole)} {plural(whole, 'request')} ended"
     tiles = [
-        (number(total["jobs"]), f"{plural(total['jobs'], 'job')}, {total['running']} running"),
-        (number(total["items"]), plural(total["items"], "item")),
-        (number(ended), f"of {number(whole)} {plural(whole, 'request')} ended"),
+        (number(total["jobs"]), plural(total["jobs"], "job")),
+        (number(total["active"]), "active"),
+        (number(total["completed"]), "completed"),
+        (number(total["failed"]), "failed"),
+        (percent(total["progress"]), of),
         (percent(total["success_rate"]), "success"),
-        (number(failed), "failed or parked"),
+        (number(total["items"]), plural(total["items"], "item")),
+        (number(failed), "requests failed or parked"),
     ]
     if total["stale"]:
         tiles.append((number(total["stale"]), "stale: without progress"))
@@ -131,6 +137,7 @@ def _card(stage: Stage, at: int) -> str:
 
 def _body(stage: Stage) -> Iterator[str]:
     yield f'<div style="margin-top:.9rem">{_bar(stage)}{_keys(stage)}</div>'
+    yield _unit_bar(stage)
     yield _facts(stage)
     drawn = (_throughput(stage), _open(stage), _errors(stage), _units(stage))
     blocks = [block for block in drawn if block]
@@ -153,12 +160,33 @@ def _bar(stage: Stage) -> str:
     return stacked(_parts(stage), f"{percent(stage['progress'])} of the requests have ended")
 
 
+def _unit_bar(stage: Stage) -> str:
+    """Progress by named unit; empty if fewer than two are named."""
+    units = progress_of(stage).units
+    if units is None:
+        return ""
+    parts = [
+        Part("completed", units.completed, "done"),
+        Part("partial, failed or parked", units.ended - units.completed, "failed"),
+        Part("open", units.total - units.ended, "open"),
+    ]
+    words = units.text(stage["units_per_hour"])
+    keys = f'<div class="keys small"><span>{escaped(words)}</span></div>'
+    return f'<div style="margin-top:.9rem">{stacked(parts, words)}{keys}</div>'
+
+
 def _keys(stage: Stage) -> str:
     keys = "".join(
         f'<span><span class="key {part.style}"></span>{part.name} {number(part.amount)}</span>'
         for part in _parts(stage)
     )
     return f'<div class="keys small">{keys}</div>'
+
+
+def _unit_rate(stage: Stage) -> list[tuple[str, str]]:
+    if progress_of(stage).units is None or not stage["units_per_hour"]:
+        return []
+    return [("units an hour", rate(stage["units_per_hour"]))]
 
 
 def _facts(stage: Stage) -> str:
@@ -168,12 +196,13 @@ def _facts(stage: Stage) -> str:
         ("items", number(stage["items"]["stored"])),
         ("pages a minute", rate(stage["pages_per_minute"])),
         ("items a minute", rate(stage["items_per_minute"])),
+        *_unit_rate(stage),
         ("time", f"{duration(stage['elapsed_seconds'])} in {runs} run{'s'[: runs != 1]}"),
         ("ETA", eta_of(stage)),
         ("last progress", _moment(stage["progressed_at"])),
     ]
     facts += [(str(name), str(value)) for name, value in stage["metadata"].items()]
-    facts += [(str(name), str(value)) for name, value in (stage.get("custom") or {}).items()]
+    facts += shown_custom(stage.get("custom") or {}, stage.get("custom_shares"))
     shown = "".join(
         f"<div><dt>{escaped(name)}</dt><dd>{escaped(fact)}</dd></div>" for name, fact in facts
     )
@@ -184,16 +213,36 @@ def _throughput(stage: Stage) -> str:
     spans, minutes = stage["spans"], stage["span_minutes"]
     if len(spans) < _FEWEST_SPANS:
         return ""
-    values = [[Part(name, span[name], name) for name in _ENDS] for span in spans]
+    whole, remark = _whole_spans(spans, minutes)
+    values = [[Part(name, span[name] * factor, name) for name in _ENDS] for span, factor in whole]
     labels = [
         f"{_moment(span['at'])}: {number(span['done'])} done, {number(span['failed'])} failed,"
         f" {number(span['ignored'])} ignored, {number(span['items'])}"
         f" {plural(span['items'], 'item')}"
-        for span in spans
+        for span, _ in whole
     ]
-    highest = max(sum(span[name] for name in _ENDS) for span in spans)
+    highest = max(sum(part.amount for part in parts) for parts in values)
     each = "a minute" if minutes == 1 else f"in {_span(minutes)}"
-    return _plot(f"Requests that ended {each}", columns(values, labels), highest, spans)
+    title = f"Requests that ended {each}"
+    shown = [span for span, _ in whole]
+    return _plot(title, columns(values, labels), highest, shown, remark)
+
+
+def _whole_spans(
+    spans: Sequence[Mapping[str, Any]], minutes: int
+) -> tuple[list[tuple[Mapping[str, Any], float]], str]:
+    """Spans with the factors by which they are drawn, and what is to be said of the last one: a
+    span of which only a part has passed would look as if the crawl had collapsed."""
+    whole = [(span, 1.0) for span in spans]
+    last, seconds = spans[-1], 60 * minutes
+    passed = last["seconds"]
+    if passed >= seconds:
+        return whole, ""
+    kind = "minute" if minutes == 1 else f"{_span(minutes)}"
+    if passed < seconds * _LEAST_PART:
+        return whole[:-1], f"without the last {kind}, of which only {duration(passed)} had passed"
+    remark = f"the last {kind} is scaled up from the {duration(passed)} of it that had passed"
+    return [*whole[:-1], (last, seconds / passed)], remark
 
 
 def _open(stage: Stage) -> str:
@@ -205,13 +254,20 @@ def _open(stage: Stage) -> str:
     return _plot("Open requests", drawn, max(span["open"] for span in spans), spans)
 
 
-def _plot(title: str, drawn: str, highest: float, spans: Sequence[Mapping[str, Any]]) -> str:
+def _plot(
+    title: str,
+    drawn: str,
+    highest: float,
+    spans: Sequence[Mapping[str, Any]],
+    remark: str = "",
+) -> str:
     first, last = _moment(spans[0]["at"]), _moment(spans[-1]["at"])
     if last[:10] == first[:10]:
         last = last[11:]
     top = f'<span class="top">{number(highest)}</span>'
     axis = f'<div class="axis"><span>{first}</span><span>{last}</span></div>'
-    return f'<div><h3>{escaped(title)}</h3><div class="plot">{top}{drawn}</div>{axis}</div>'
+    said = f'<div class="muted small">{escaped(remark)}</div>' if remark else ""
+    return f'<div><h3>{escaped(title)}</h3><div class="plot">{top}{drawn}</div>{axis}{said}</div>'
 
 
 def _errors(stage: Stage) -> str:
@@ -235,7 +291,7 @@ def _errors(stage: Stage) -> str:
 
 def _units(stage: Stage) -> str:
     """A table of units, those in progress first; empty if there are fewer than two."""
-    counts = summary(stage["units"])
+    counts = units_of(stage)
     if counts is None:
         return ""
     rows = "".join(

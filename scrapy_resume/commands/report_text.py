@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.formats import eta, job_name_of, number, rate, shortened, table
+from scrapy_resume.commands.formats import job_name_of, number, rate, shortened, table
 from scrapy_resume.commands.terminal_output import Column, bar, fitted_table, status_style, text
 from scrapy_resume.commands.units import summary
-from scrapy_resume.reporting.forecast import Forecast
 from scrapy_resume.reporting.job_error import error_line, way_out_of
 from scrapy_resume.reporting.progress import percent, progress_of
-from scrapy_resume.wording import counted, plural
+from scrapy_resume.wording import plural
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -59,15 +58,24 @@ def drawn(console: Console, document: Mapping[str, Any]) -> Iterator[RenderableT
 
 
 def _summary(total: Mapping[str, Any]) -> str:
-    requests = total["requests"]
-    ended = requests["total"] - requests["pending"] - requests["leased"]
     return (
-        f"{counted(total['jobs'], 'job')}, {total['running']} running,"
-        f" {total['completed']} completed; {number(ended)} of {number(requests['total'])}"
-        f" {plural(requests['total'], 'request')} ended,"
+        f"{jobs_of(total)}; {progress_of_all(total)},"
         f" success {percent(total['success_rate'])},"
         f" {number(total['items'])} {plural(total['items'], 'item')}"
     )
+
+
+def progress_of_all(total: Mapping[str, Any]) -> str:
+    """``45.5% (5,000/11,000)``, from the total of a report."""
+    counts = f"{number(total['ended'])}/{number(total['whole'])}"
+    return f"{percent(total['progress'])} ({counts})"
+
+
+def jobs_of(total: Mapping[str, Any]) -> str:
+    """``5 jobs: 1 active, 1 completed, 2 failed``, from the total of a report."""
+    jobs = total["jobs"]
+    kinds = ", ".join(f"{total[name]} {name}" for name in ("active", "completed", "failed"))
+    return f"{jobs} job{'s'[: jobs != 1]}: {kinds}"
 
 
 def _row(stage: Stage) -> list[str]:
@@ -102,8 +110,8 @@ def _cells(stage: Stage) -> list[str | Text]:
 
 def _units(stages: Sequence[Stage]) -> Iterator[str]:
     """A line for each stage that has several units."""
-    shown = [(stage, summary(stage["units"])) for stage in stages]
-    lines = [f"{job_name_of(stage)}: units  {counts}" for stage, counts in shown if counts]
+    shown = [(stage, units_of(stage)) for stage in stages]
+    lines = [f"{job_name_of(stage)}: {counts}" for stage, counts in shown if counts]
     yield from ["", *lines] if lines else []
 
 
@@ -118,6 +126,16 @@ def _remarks(stages: Sequence[Stage]) -> Iterator[str]:
         if lines:
             yield ""
             yield from (f"{job_name_of(stage)}: {line}" for line in lines)
+
+
+def units_of(stage: Stage) -> str | None:
+    """The units of a stage in one line, named ones first; ``None`` if it has fewer than two."""
+    counts = summary(stage["units"])
+    if counts is None:
+        return None
+    named = progress_of(stage).units
+    about = "units" if named is None else named.text(stage["units_per_hour"])
+    return f"{about}  {counts}"
 
 
 def trouble_of(stage: Stage) -> str:
@@ -136,6 +154,6 @@ def trouble_of(stage: Stage) -> str:
 
 
 def eta_of(stage: Stage) -> str:
-    """When the stage may end; a dash without an ETA."""
-    forecast = Forecast(stage["soonest_seconds"], stage["latest_seconds"])
-    return eta(forecast, stage["eta_seconds"]) or "-"
+    """When the stage may end; a dash without an ETA, and where nothing is left."""
+    eta = progress_of(stage).eta
+    return (eta.amount() if eta.seconds else None) or "-"

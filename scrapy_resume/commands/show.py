@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.arguments import add_job, add_json
-from scrapy_resume.commands.formats import job_name_of, status_with_reason, table
+from scrapy_resume.commands.formats import job_name_of, shortened, status_with_reason, table
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.terminal_output import (
     Column,
@@ -16,6 +16,7 @@ from scrapy_resume.commands.terminal_output import (
     status_style,
     text,
 )
+from scrapy_resume.reporting.documents import shown_custom
 from scrapy_resume.reporting.job_error import error_line
 from scrapy_resume.reporting.progress import percent
 from scrapy_resume.wording import counted
@@ -48,6 +49,13 @@ _HOSTS: Final = (
     Column("OPEN", rank=1, right=True),
     Column("DONE", right=True),
     Column("FAILED", right=True),
+)
+_FAILURES: Final = (
+    Column("COUNT", right=True),
+    Column("ERROR"),
+    Column("HTTP", rank=2, right=True),
+    Column("MESSAGE", rank=1),
+    Column("EXAMPLE"),
 )
 _STATUSES: Final = (Column("HTTP", right=True), Column("REQUESTS", right=True))
 
@@ -96,11 +104,16 @@ def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "items", "  ".join(f"{name} {count}" for name, count in items.items())
     yield "success", percent(answer["success_rate"])
     yield "start()", "exhausted" if answer["start_exhausted"] else "not exhausted"
-    for name in ("arguments", "metadata", "custom", "settings"):
+    if answer["custom"]:
+        figures = shown_custom(answer["custom"], answer["custom_shares"])
+        yield "custom", "  ".join(f"{name}={figure}" for name, figure in figures)
+    for name in ("arguments", "metadata", "settings"):
         if answer.get(name):
             yield name, "  ".join(f"{key}={value}" for key, value in answer[name].items())
-    for path, digest in answer["input_hashes"].items():
-        yield "input", f"{digest}  {path}"
+    if answer["resume_point"]:
+        yield "position", _place(answer["resume_point"])
+    for row in answer["inputs"]:
+        yield "input", f"{row['state']}  {row['file']}  {row['sha256']}"
     if answer["error"]:
         yield "error", error_line(answer["error"])
     for feed in answer["undelivered"]:
@@ -111,6 +124,12 @@ def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "workers", "  ".join(answer["workers"])
 
 
+def _place(point: dict[str, Any]) -> str:
+    """The page that was finished last, and its unit if that is not the page itself."""
+    unit = "" if point["unit"] in (None, point["url"]) else f" of unit {point['unit']}"
+    return f"{point['url']}{unit}, finished {point['at']}"
+
+
 def _tables(answer: dict[str, Any]) -> Iterator[tuple[str, Sequence[Column], list[Cells], int]]:
     """(title, columns, rows, index of the column that is cut off) of each table."""
     runs = answer["runs"][-RUNS_SHOWN:]
@@ -118,6 +137,9 @@ def _tables(answer: dict[str, Any]) -> Iterator[tuple[str, Sequence[Column], lis
         earlier = len(answer["runs"]) - len(runs)
         title = f"runs (after {earlier} earlier ones)" if earlier else "runs"
         yield title, _RUNS, [_run(run) for run in runs], len(_RUNS) - 1
+    if answer["failures"]:
+        groups = [_failure(group) for group in answer["failures"]]
+        yield "failures", _FAILURES, groups, len(_FAILURES) - 1
     looked_at, total = answer["counted"], answer["requests"]["total"]
     of = f" (of the {looked_at} requests that were discovered last)" if looked_at < total else ""
     if answer["by_status"]:
@@ -141,6 +163,16 @@ def _run(run: dict[str, Any]) -> Cells:
         str(run["pages"]),
         str(run["items"]),
         run["worker"],
+    )
+
+
+def _failure(group: dict[str, Any]) -> Cells:
+    return (
+        str(group["count"]),
+        group["error"] or "-",
+        str(group["http_status"] or "-"),
+        shortened(group["error_message"], 60) or "-",
+        next(iter(group["examples"]), "-"),
     )
 
 

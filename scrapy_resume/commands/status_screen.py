@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.commands import units
 from scrapy_resume.commands.formats import (
     duration,
-    eta,
     job_name_of,
     shortened,
     status_with_reason,
@@ -25,7 +24,14 @@ from scrapy_resume.commands.terminal_output import (
     words,
 )
 from scrapy_resume.model import LIVE_STATUSES, JobKey
-from scrapy_resume.reporting.forecast import UNKNOWN, Forecast, forecast_of, pages_by_minute
+from scrapy_resume.reporting.documents import shown_custom
+from scrapy_resume.reporting.forecast import (
+    UNKNOWN,
+    Forecast,
+    forecast_of,
+    pages_by_minute,
+    shows_present_minute,
+)
 from scrapy_resume.reporting.job_error import error_line, way_out_of
 from scrapy_resume.reporting.progress import percent, progress_of
 from scrapy_resume.wording import counted
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from scrapy_resume.reporting.reports import Reports
+    from scrapy_resume.reporting.unit_progress import UnitProgress
 
 
 _BAR_WIDTH: Final = 40
@@ -60,6 +67,8 @@ class StatusScreen:
     pages_by_minute: Sequence[float]
     """Pages in each of the last minutes; empty unless a run is live."""
     forecast: Forecast
+    scaled: bool = False
+    """The last of those minutes has not passed yet: its pages are scaled up to a whole one."""
 
     def facts(self) -> Iterator[tuple[str, str]]:
         """Labels and what they stand for, in order."""
@@ -74,13 +83,17 @@ class StatusScreen:
         if self.pages_by_minute:
             peak, span = max(self.pages_by_minute), len(self.pages_by_minute)
             spark = sparkline(self.pages_by_minute)
-            yield "pace", f"{spark} at most {peak:.0f} pages/min in the last {span} min"
+            scaled = ", the last one scaled up" if self.scaled else ""
+            yield "pace", f"{spark} at most {peak:.0f} pages/min in the last {span} min{scaled}"
         yield "time", self._time()
+        if self.forecast.soonest is not None and self.forecast.latest is None:
+            yield "outlook", "no end in sight: it discovers requests as fast as it ends them"
         if answer["metadata"]:
             pairs = (f"{key}={value}" for key, value in answer["metadata"].items())
             yield "metadata", ", ".join(pairs)
         if answer["custom"]:
-            pairs = (f"{name} {value}" for name, value in answer["custom"].items())
+            figures = shown_custom(answer["custom"], answer["custom_shares"])
+            pairs = (f"{name} {figure}" for name, figure in figures)
             yield "custom", "  ".join(islice(pairs, _SHOWN_CUSTOM))
 
     def sections(self) -> Iterator[tuple[str, list[str], str]]:
@@ -113,18 +126,7 @@ class StatusScreen:
         line = f"{duration(answer['elapsed_seconds'])} in {counted(runs, 'run')}"
         if answer["status"] not in LIVE_STATUSES:
             return line
-        return f"{line}, {self._eta()}"
-
-    def _eta(self) -> str:
-        """The ETA, and what it does not take into account."""
-        shown = eta(self.forecast, self.answer["eta_seconds"])
-        if shown is None:
-            return "no ETA yet"
-        if self.forecast.soonest is None:
-            return f"ETA {shown} for the requests known so far"
-        if self.forecast.latest is None:
-            return f"ETA {shown}: it discovers requests as fast as it ends them"
-        return f"ETA {shown}"
+        return f"{line}, {progress_of(answer).eta.text()}"
 
 
 def _held(answer: Mapping[str, Any]) -> Iterator[str]:
@@ -175,6 +177,7 @@ def _look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
         lost=lost,
         pages_by_minute=pages_by_minute(minutes, now, _SHOWN_MINUTES),
         forecast=forecast_of(answer, minutes, now),
+        scaled=shows_present_minute(now),
     )
 
 
@@ -185,6 +188,10 @@ def plain(screen: StatusScreen) -> Iterator[str]:
     drawn = "#" * filled + "-" * (_BAR_WIDTH - filled)
     yield f"{job_name_of(answer)}  {_status(answer)}"
     yield f"[{drawn}] {_progress(answer)}"
+    units = progress_of(answer).units
+    if units is not None:
+        filled = int(_BAR_WIDTH * units.ended / units.total)
+        yield f"[{'#' * filled}{'-' * (_BAR_WIDTH - filled)}] {_unit_progress(units)}"
     yield ""
     yield from (f"{name:<10}{fact}" for name, fact in screen.facts())
     for heading, lines, _ in screen.sections():
@@ -200,14 +207,18 @@ def drawn(console: Console, screen: StatusScreen) -> RenderableType:
 
     answer, counts = screen.answer, screen.answer["requests"]
     progress, whole = f" {_progress(answer)}", progress_of(answer).whole
-    width = max(8, min(console.width - len(progress), _WIDEST_BAR))
+    units = progress_of(answer).units
+    beside = max(len(progress), 0 if units is None else 1 + len(_unit_progress(units)))
+    width = max(8, min(console.width - beside, _WIDEST_BAR))
     failed = counts["failed"] + counts["parked"]
     parts: list[RenderableType] = [
         _title(screen),
         Text.assemble(bar(width, counts["done"], failed, counts["ignored"], whole), progress),
-        text(""),
-        facts_table(screen.facts()),
     ]
+    if units is not None:
+        shown = bar(width, units.completed, units.ended - units.completed, 0, units.total)
+        parts.append(Text.assemble(shown, f" {_unit_progress(units)}"))
+    parts += [text(""), facts_table(screen.facts())]
     for heading, lines, style in screen.sections():
         parts += section(heading, lines, style)
     return Group(*parts)
@@ -224,6 +235,10 @@ def _title(screen: StatusScreen) -> Text:
 def _progress(answer: dict[str, Any]) -> str:
     progress = progress_of(answer)
     return f"{percent(progress.share)} ({progress.ended}/{progress.whole})"
+
+
+def _unit_progress(units: UnitProgress) -> str:
+    return f"{percent(units.ended / units.total)} ({units.ended}/{units.total} units)"
 
 
 def _status(answer: dict[str, Any]) -> str:
@@ -245,7 +260,12 @@ def _counts(counts: dict[str, int], names: Sequence[str]) -> str:
 def _rate(answer: dict[str, Any]) -> str:
     if answer["pages_per_minute"] is None:
         return "-"
-    return f"{answer['pages_per_minute']:.1f} pages/min, {answer['items_per_minute']:.1f} items/min"
+    shown = (
+        f"{answer['pages_per_minute']:.1f} pages/min, {answer['items_per_minute']:.1f} items/min"
+    )
+    if answer["units_per_hour"] and progress_of(answer).units is not None:
+        shown += f", {answer['units_per_hour']:.1f} units/hour"
+    return shown
 
 
 def _failure(row: dict[str, Any]) -> str:

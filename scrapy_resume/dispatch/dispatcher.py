@@ -146,6 +146,10 @@ class Dispatcher:
         if row.recorded:
             self._job.mark(row.id, Phase.sent)
 
+    def retry_waits(self, row: Row) -> None:
+        """A row whose attempt has failed is tried again when ``Row.not_before`` has come."""
+        self._breakers.retry_waits(row, row.not_before)
+
     def not_sent(self, row: Row) -> None:
         """A row that ``next_row`` returned is not dispatched, but fails."""
         self._breakers.engine_done(row)

@@ -25,6 +25,7 @@ from scrapy_resume.politeness.retry_after import (
     delay,
     retry_after,
 )
+from scrapy_resume.politeness.wait_log import WaitLog, shown_seconds
 from scrapy_resume.store.contract import WaitLimits
 from scrapy_resume.store.contract.waits import bounded_host
 
@@ -106,6 +107,7 @@ class HostBreakers:
         self._hosts: dict[str, Host] = {}
         self._changed: dict[str, Host] = {}
         self._events: list[dict[str, Any]] = []
+        self._waits = WaitLog(clock)
 
     def restore(self, notes: Iterable[HostNote]) -> None:
         """Take over the state of hosts that other runs of this job, earlier or elsewhere, have
@@ -120,7 +122,13 @@ class HostBreakers:
             host.restore(bounded.record)
             if bounded is not note:
                 self._changed[host.key] = host
+            if host.blocked_until > now:
+                self._waits.host_waits(host.key, host.blocked_until)
             self._apply(host)
+
+    def retry_waits(self, row: Row, until: float) -> None:
+        """A request whose attempt has failed is tried again after ``until``."""
+        self._waits.request_waits(self._frontier.host_of(row), until)
 
     def store_again(self) -> None:
         """Store the state of all hosts that wait: the store's clock was set."""
@@ -148,14 +156,14 @@ class HostBreakers:
         """A response has been downloaded. This is called before the downloader sends the next
         request of the slot, so that ``Retry-After`` applies to that one too."""
         if until := retry_after(response, self._clock.time()):
-            self._delay(self._host(row), until)
+            self._delay(self._host(row), until, response)
 
     def answered(self, row: Row, response: Response) -> bool:
         """A response has arrived. Returns whether the request must wait, as if it had not been
         sent."""
         row.retry_after = retry_after(response, self._clock.time())
         if row.retry_after:
-            self._delay(self._host(row), row.retry_after)
+            self._delay(self._host(row), row.retry_after, response)
         status = response.status
         if status == TOO_MANY_REQUESTS or status in SERVER_ERRORS:
             return self._failed(row, f"HTTP {status}")
@@ -242,6 +250,7 @@ class HostBreakers:
         }
 
     def _failed(self, row: Row, how: str) -> bool:
+        self._waits.trouble(self._frontier.host_of(row), how)
         if not self._rules.failures:
             return False
         host = self._host(row)
@@ -266,12 +275,11 @@ class HostBreakers:
             }
         )
         logger.warning(
-            "%s has failed %d times in a row (the last time: %s): its requests wait, the next "
-            "attempt is in %.0f s",
+            "waiting %s for host %s: %s; it has failed %d times in a row, and its requests wait",
+            self._announced_seconds(host),
             host.key,
-            host.failures,
             how,
-            host.open_until - self._clock.time(),
+            host.failures,
         )
 
     def _failed_while_open(self, host: Host, row: Row, how: str) -> bool:
@@ -284,10 +292,10 @@ class HostBreakers:
         self._stats.inc_value("resume/breaker/probes_failed")
         if host.probes < self._rules.probes:
             logger.warning(
-                "%s does not answer yet (%s): the next attempt is in %.0f s",
+                "waiting %s for host %s: %s; it does not answer yet",
+                self._announced_seconds(host),
                 host.key,
                 how,
-                host.open_until - self._clock.time(),
             )
             return True
         self._stats.inc_value("resume/breaker/unavailable")
@@ -304,6 +312,10 @@ class HostBreakers:
         self._changed[host.key] = host
         self._apply(host)
         self._hold_back(host)
+
+    def _announced_seconds(self, host: Host) -> str:
+        self._waits.announced(host.key, host.open_until)
+        return shown_seconds(host.open_until - self._clock.time())
 
     def _hold_back(self, host: Host) -> None:
         self._engine.hold_back(lambda row: self._frontier.host_of(row) == host.key)
@@ -327,8 +339,10 @@ class HostBreakers:
         elif not host.open_until and host.wait_until <= self._clock.time():
             self._hosts.pop(key)
 
-    def _delay(self, host: Host, until: float) -> None:
+    def _delay(self, host: Host, until: float, response: Response) -> None:
         if delay(host, until):
+            self._waits.trouble(host.key, f"HTTP {response.status}")
+            self._waits.host_waits(host.key, until)
             self._changed[host.key] = host
             self._apply(host)
             self._hold_back(host)

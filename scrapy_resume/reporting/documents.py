@@ -87,6 +87,33 @@ def summed_custom(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return total
 
 
+def custom_shares(custom: Mapping[str, Any]) -> dict[str, float]:
+    """Which part of another figure a figure is, for those that are named below one: ``frames/nko``
+    is a part of ``frames``. Left out if that is no number above 0."""
+    shares = {}
+    for name, value in custom.items():
+        whole = next((custom[above] for above in _names_above(name) if above in custom), None)
+        if _is_number(value) and whole is not None and _is_number(whole) and whole > 0:
+            shares[name] = value / whole
+    return shares
+
+
+def shown_custom(
+    custom: Mapping[str, Any], shares: Mapping[str, float] | None
+) -> Iterator[tuple[str, str]]:
+    """The figures, and what people read: ``("frames/nko", "300 (2.5%)")``."""
+    for name, value in custom.items():
+        share = (shares or {}).get(name)
+        yield name, str(value) if share is None else f"{value} ({100 * share:.1f}%)"
+
+
+def _names_above(name: str) -> Iterator[str]:
+    """``a/b/c`` → ``a/b``, ``a``."""
+    while "/" in name:
+        name = name.rpartition("/")[0]
+        yield name
+
+
 def held_answer(runs: Iterable[Mapping[str, Any]], pending: int) -> list[dict[str, Any]]:
     """What the last run that has ended could not restore: names of code, and how many requests
     want each. Empty if none of them is ``pending`` any more."""

@@ -1,13 +1,8 @@
-"""The ETA of a live crawl: one definition for the log, the progress bar and every screen. No I/O.
+"""How steady a live crawl is, minute by minute: its pace, and the range of its ETA. No I/O.
 
-The **ETA** is the number of requests that are left, divided by the rate of pages (``rates``). Left
-are the open requests, or the pages that the spider expects beyond those that have ended, whichever
-is more (see ``progress``). Its *basis* is ``expected_total`` if the spider says how many pages it
-expects, and otherwise ``known``: then it is a lower bound as long as the crawl discovers requests.
-
-The rate is an average over a whole run. Seen minute by minute, the ETA becomes a range that shows
-how unsteady the crawl is and whether it still discovers requests. A *minute* is a row of
-``Reports.minutes``; minutes in which nothing happened have no row.
+The ETA itself (``eta``) rests on the average over a whole run. Seen minute by minute, it becomes a
+range, which shows how unsteady the crawl is and whether it still discovers requests. A *minute* is
+a row of ``Reports.minutes``; minutes in which nothing happened have no row.
 """
 
 from __future__ import annotations
@@ -40,16 +35,6 @@ class Forecast(NamedTuple):
 UNKNOWN: Final = Forecast(None, None)
 
 
-def eta_seconds(left: int, pages: int, seconds: float) -> float | None:
-    """How long ``left`` requests take if ``pages`` took ``seconds``, rounded to a tenth.
-
-    ``None`` before the first page.
-    """
-    if seconds <= 0 or not pages:
-        return None
-    return round(left * seconds / pages, 1)
-
-
 def forecast_of(
     answer: Mapping[str, Any], minutes: Sequence[Mapping[str, Any]], now: float
 ) -> Forecast:
@@ -77,10 +62,14 @@ def pages_by_minute(minutes: Sequence[Mapping[str, Any]], now: float, count: int
     pages = {int(row["at"] // MINUTE): row["pages"] for row in minutes}
     first = max(present - count + 1, min(pages, default=present))
     series = [float(pages.get(minute, 0)) for minute in range(first, present)]
-    passed = now - present * MINUTE
-    if passed >= YOUNG_SECONDS and (series or pages.get(present)):
-        series.append(pages.get(present, 0) * MINUTE / passed)
+    if shows_present_minute(now) and (series or pages.get(present)):
+        series.append(pages.get(present, 0) * MINUTE / (now - present * MINUTE))
     return series
+
+
+def shows_present_minute(now: float) -> bool:
+    """Whether the present minute is old enough to be extrapolated to a whole one."""
+    return now % MINUTE >= YOUNG_SECONDS
 
 
 def past(minutes: Sequence[Mapping[str, Any]], now: float) -> Sequence[Mapping[str, Any]]:

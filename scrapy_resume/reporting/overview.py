@@ -24,6 +24,8 @@ UNITS_SHOWN: Final = 10
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480)
 """Minutes in a span. The last one times ``SPANS_AT_MOST`` is longer than the longest plot."""
 _OVER: Final = ("completed", "cancelled")
+_FAILED: Final = ("failed", "crashed")
+"""Together with jobs that cannot be read."""
 
 
 def overview(
@@ -108,7 +110,7 @@ def _details(
         "counted": details["counted"],
         "units_first": list(reports.units(key, limit=UNITS_SHOWN)) if answer["units"] else [],
         "span_minutes": step,
-        "spans": list(_spans(minutes, step)),
+        "spans": list(_spans(minutes, step, _end(answer, now))),
     }
 
 
@@ -125,6 +127,14 @@ def _last_change(answer: Mapping[str, Any], now: float) -> float:
     return max((moment for moment in seconds if moment <= now), default=now)
 
 
+def _end(answer: Mapping[str, Any], now: float) -> float:
+    """Until when something can have happened in a job: now, or when its last run ended."""
+    if answer["status"] in LIVE_STATUSES:
+        return now
+    ends = [seconds_of(run["ended_at"]) + 1 for run in answer["runs"] if run["ended_at"]]
+    return min(now, max([*ends, seconds_of(answer["updated_at"]) + 1]))
+
+
 def _step(minutes: Sequence[Mapping[str, Any]], now: float | None) -> int:
     """Minutes in a span: the fewest with which a plot has no more than ``SPANS_AT_MOST``.
 
@@ -136,9 +146,10 @@ def _step(minutes: Sequence[Mapping[str, Any]], now: float | None) -> int:
     return next((step for step in _STEPS if shown / step < SPANS_AT_MOST), _STEPS[-1])
 
 
-def _spans(minutes: Sequence[Mapping[str, Any]], step: int) -> Iterator[dict[str, Any]]:
+def _spans(minutes: Sequence[Mapping[str, Any]], step: int, end: float) -> Iterator[dict[str, Any]]:
     """What happened in each span, in order. In a span without a minute all counts are 0, and
-    ``open`` is that of the span before."""
+    ``open`` is that of the span before. ``seconds``: how much of the span had passed at ``end``,
+    which is less than the whole for the last span mostly."""
     names = ("pages", "items", "done", "failed", "ignored")
     seconds = 60 * step
     found: dict[int, dict[str, Any]] = {}
@@ -151,7 +162,8 @@ def _spans(minutes: Sequence[Mapping[str, Any]], step: int) -> Iterator[dict[str
     for at in range(min(found, default=0), max(found, default=-1) + 1):
         span = found.get(at) or {**dict.fromkeys(names, 0), "open": still_open}
         still_open = span["open"]
-        yield {"at": iso(at * seconds), **span}
+        passed = min(max(end - at * seconds, 1.0), float(seconds))
+        yield {"at": iso(at * seconds), "seconds": round(passed), **span}
 
 
 def _total(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -162,10 +174,17 @@ def _total(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for name in ("pending", "leased", "done", "failed", "parked", "ignored", "total")
     }
     ended = requests["done"] + requests["failed"] + requests["parked"]
+    progress = [progress_of(stage) for stage in read]
+    all_ended, whole = sum(one.ended for one in progress), sum(one.whole for one in progress)
     return {
+        "progress": all_ended / whole if whole else None,
+        "ended": all_ended,
+        "whole": whole,
         "jobs": len(stages),
         "running": sum(stage["status"] in LIVE_STATUSES for stage in read),
+        "active": sum(stage["status"] in LIVE_STATUSES for stage in read),
         "completed": sum(stage["status"] == "completed" for stage in read),
+        "failed": sum(stage["status"] in _FAILED or stage["requests"] is None for stage in stages),
         "stale": sum(stage["stale"] for stage in read),
         "requests": requests,
         "items": sum(stage["items"]["stored"] for stage in read),

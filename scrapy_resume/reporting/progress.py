@@ -6,30 +6,44 @@ requests, or the pages that its spider expects (``resume_total``), whichever is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from scrapy_resume.model import Counts
+from scrapy_resume.model import Counts, UnitState
+from scrapy_resume.reporting.eta import Eta
+from scrapy_resume.reporting.unit_progress import UnitProgress, unit_progress
+from scrapy_resume.settings.masking import masked_text
 from scrapy_resume.wording import counted
 
 LINE_SECONDS: Final = 60
 """A progress line is logged at least this often."""
 
+UNITS_LISTED: Final = 3
+LONGEST_UNIT: Final = 60
+"""Characters of a unit's name in a progress line."""
+
 
 class LineSchedule:
-    """When the next progress line is due: after so many pages or items, and once a minute."""
+    """When the next progress line is due: after so many pages, or so many items, whichever comes
+    first; and once a minute."""
 
     def __init__(self, every: int, now: float) -> None:
         """``every``: RESUME_PROGRESS_EVERY. ``now``, here and below: monotonic seconds."""
         self._every = every
-        self._events = 0
-        """Pages and items since the last line."""
+        self._pages = 0
+        """Since the last line, as ``_items``."""
+        self._items = 0
         self._logged_at = now
 
-    def counted(self) -> bool:
-        """A page or an item was counted. Whether a line is due."""
-        self._events += 1
-        return self._events >= self._every
+    def page(self) -> bool:
+        """A page was counted. Whether a line is due."""
+        self._pages += 1
+        return self._pages >= self._every
+
+    def item(self) -> bool:
+        """An item was counted. Whether a line is due."""
+        self._items += 1
+        return self._items >= self._every
 
     def is_due(self, now: float) -> bool:
         """Whether a minute has passed since the last line."""
@@ -37,7 +51,7 @@ class LineSchedule:
 
     def logged(self, now: float) -> None:
         """A line was logged."""
-        self._events = 0
+        self._pages = self._items = 0
         self._logged_at = now
 
 
@@ -50,6 +64,18 @@ class Progress(NamedTuple):
     """From 0 to 1; ``None`` before the first request has ended."""
     items_per_minute: float | None
     eta_seconds: float | None
+    eta_basis: str | None = None
+    """See ``Eta``."""
+    units: UnitProgress | None = None
+    """``None``: fewer than two units are named."""
+    units_per_hour: float | None = None
+    working_on: Sequence[str] = ()
+    """Named units of which requests are in hand."""
+
+    @property
+    def eta(self) -> Eta:
+        """When the job may end."""
+        return Eta(self.eta_seconds, self.eta_basis)
 
     @property
     def share(self) -> float | None:
@@ -57,18 +83,20 @@ class Progress(NamedTuple):
         return self.ended / self.whole if self.whole else None
 
     def line(self) -> str:
-        """``45.5% (5000/11000) | success 98.2% | 42.3 items/s | ETA 2.4 min``."""
+        """``45.5% (5000/11000) | success 98.2% | 42.3 items/s | ETA 2.4 min, of what is known``;
+        where units are named, how many have ended, and which are in work."""
         success = "unknown" if self.success_rate is None else percent(self.success_rate)
-        eta = "unknown" if self.eta_seconds is None else _eta(self.eta_seconds)
-        return (
-            f"{percent(self.share or 0.0)} ({self.ended}/{self.whole}) | success {success} |"
-            f" {(self.items_per_minute or 0.0) / 60:.1f} items/s | ETA {eta}"
-        )
-
-
-def _eta(seconds: float) -> str:
-    """``2.4 min``; ``none`` if nothing is left."""
-    return f"{max(seconds / 60, 0.1):.1f} min" if seconds > 0 else "none"
+        parts = [
+            f"{percent(self.share or 0.0)} ({self.ended}/{self.whole})",
+            f"success {success}",
+            f"{(self.items_per_minute or 0.0) / 60:.1f} items/s",
+            self.eta.text(),
+        ]
+        if self.units is not None:
+            parts.append(self.units.text(self.units_per_hour))
+        if self.working_on:
+            parts.append(f"in work: {_listed(self.working_on)}")
+        return " | ".join(parts)
 
 
 def progress_of(answer: Mapping[str, Any]) -> Progress:
@@ -81,7 +109,18 @@ def progress_of(answer: Mapping[str, Any]) -> Progress:
         success_rate=answer["success_rate"],
         items_per_minute=answer["items_per_minute"],
         eta_seconds=answer["eta_seconds"],
+        eta_basis=answer.get("eta_basis"),
+        units=units_of(answer),
+        units_per_hour=answer.get("units_per_hour"),
     )
+
+
+def units_of(answer: Mapping[str, Any]) -> UnitProgress | None:
+    """The progress by named unit from a document of ``status --json``."""
+    named = answer.get("named_units")
+    if not named:
+        return None
+    return unit_progress({UnitState[name]: named[name] for name in UnitState.__members__})
 
 
 def ended_and_whole(counts: Counts, expected_total: float | None) -> tuple[int, int]:
@@ -106,6 +145,18 @@ def percent(share: float | None) -> str:
         return "-"
     shown = f"{100 * share:.1f}%"
     return "99.9%" if shown == "100.0%" and share < 1 else shown
+
+
+def shown_unit(name: str) -> str:
+    """A unit's name in one line of a log, not too long."""
+    line = "".join(char if char.isprintable() else "?" for char in masked_text(name))
+    return line if len(line) <= LONGEST_UNIT else f"{line[: LONGEST_UNIT - 3]}..."
+
+
+def _listed(units: Sequence[str]) -> str:
+    names = ", ".join(map(shown_unit, units[:UNITS_LISTED]))
+    more = len(units) - UNITS_LISTED
+    return f"{names} and {more} more" if more > 0 else names
 
 
 def _whole(total: int, expected_total: float | None) -> int:

@@ -30,7 +30,14 @@ from scrapy_resume.model import (
 )
 from scrapy_resume.posix import require_posix
 from scrapy_resume.reporting import times
+from scrapy_resume.reporting.details import (
+    FAILURES_SHOWN,
+    inputs_answer,
+    resume_point,
+    workers_answer,
+)
 from scrapy_resume.reporting.documents import (
+    custom_shares,
     grouped_failures,
     held_answer,
     summed_custom,
@@ -43,6 +50,7 @@ from scrapy_resume.reporting.job_document import NOTHING_KNOWN, moment, run_answ
 from scrapy_resume.reporting.job_error import error_answer, undelivered_answer
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
+from scrapy_resume.reporting.unit_progress import unit_progress
 from scrapy_resume.settings.masking import without_password
 from scrapy_resume.settings.parse_location import parsed_location
 from scrapy_resume.settings.trusted import project_packages
@@ -296,8 +304,9 @@ class Reports:
         The document of ``job`` with these keys added: ``input_hashes`` (file → SHA-256),
         ``start_exhausted``, ``workers`` (live ones, ``host:pid``), ``by_status`` and ``by_host``
         (at most so many ``hosts``). The last two count only the ``counted`` requests that were
-        discovered last, at most ``COUNTED_AT_MOST``. Raises ``JobNotFoundError`` and
-        ``StoreError``.
+        discovered last, at most ``COUNTED_AT_MOST``. Then ``resume_point``, ``inputs`` (whether
+        the input files, read now, are what they were) and ``failures``, the most frequent ones.
+        Raises ``JobNotFoundError`` and ``StoreError``.
         """
         with self.together():
             return self._details(self.find(job), hosts)
@@ -314,7 +323,18 @@ class Reports:
             "counted": min(COUNTED_AT_MOST, summary.counts.total),
             "by_status": self._reader.statuses(key, COUNTED_AT_MOST),
             "by_host": self._reader.hosts(key, hosts, COUNTED_AT_MOST),
+            "resume_point": resume_point(self._reader, key, self._reader.runs(key)),
+            "inputs": inputs_answer(summary.input_hashes),
+            "failures": self.failures(key)[:FAILURES_SHOWN] if summary.counts.failed else [],
         }
+
+    def workers(self, job: str | JobKey | None = None) -> list[dict[str, Any]]:
+        """The job's workers that have not ended, as ``scrapy resume workers --json`` prints them.
+
+        Those that died and have not been recovered yet are ``stale``. Raises ``JobNotFoundError``
+        and ``StoreError``.
+        """
+        return workers_answer(self._reader.workers(self.find(job)))
 
     def units(
         self, job: str | JobKey | None = None, state: str | None = None, limit: int | None = None
@@ -349,7 +369,9 @@ class Reports:
     def _answer(self, summary: JobSummary) -> dict[str, Any]:
         key, counts = summary.key, summary.counts
         runs = self._reader.runs(key)
-        rates = Rates(summary, runs, self.now())
+        named = self._reader.named_unit_tally(key)
+        rates = Rates(summary, runs, self.now(), unit_progress(named))
+        custom = summed_custom(runs)
         held = summary.status in LIVE_STATUSES
         whole = summary.status == "completed"
         return {
@@ -376,8 +398,11 @@ class Reports:
             "success_rate": counts.success_rate,
             "pages_per_minute": rates.throughput.pages_per_minute,
             "items_per_minute": rates.throughput.items_per_minute,
+            "named_units": units_answer(named),
+            "units_per_hour": rates.throughput.units_per_hour,
             "metadata": dict(summary.metadata),
-            "custom": summed_custom(runs),
+            "custom": custom,
+            "custom_shares": custom_shares(custom),
             "expected_total": summary.expected_total,
             "elapsed_seconds": round(rates.elapsed_seconds, 3),
             "eta_seconds": rates.eta_seconds,

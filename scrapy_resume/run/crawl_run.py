@@ -24,11 +24,12 @@ from scrapy_resume.settings.table import parse_setting
 from scrapy_resume.store import open_location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from scrapy import Request
     from scrapy.http import Response
 
+    from scrapy_resume.model import UnitState
     from scrapy_resume.run.assembly import CrawlPlan
     from scrapy_resume.store.contract import Batch, Committed, Orders
     from scrapy_resume.store.contract.copies import OwnCopy
@@ -48,6 +49,8 @@ class CrawlRun:
         self.codec = plan.codec
         self.job = plan.job
         self.session = plan.job.session
+        self.named_units: Mapping[UnitState, int] | None = None
+        """How many named units of the job are in each state; ``None``: to be asked."""
         parts = assemble(plan, self)
         self.parts = parts
         self.tracker = parts.tracker
@@ -150,6 +153,7 @@ class CrawlRun:
         parts.store_time.to_store(batch)
         parts.custom_stats.complete(batch, self._progress)
         self.metadata.complete(batch)
+        batch.progress.named_units_wanted = self.named_units is None
         batch.events.delivered = parts.signal_sender.take_delivered()
         batch.events.wanted = parts.signal_sender.wanted()
         batch.events.logged = bool(self.settings.event_log)
@@ -167,6 +171,8 @@ class CrawlRun:
         store_time.from_store(answer)
         self.parts.sync.answered(batch, answer)
         self.parts.guard.answered()
+        if answer.named_units is not None:
+            self.named_units = answer.named_units
         self.listeners.committed(batch, answer)
         self.parts.signal_sender.send(answer.events)
         if COMMIT in batch.events.wanted:
@@ -232,5 +238,6 @@ class CrawlRun:
         if orders.retried:
             self.parts.breakers.reset_all()
         if orders.changed:
+            self.named_units = None
             self.parts.workers.slots.refill_empty_slots()
             self.committer.send_soon()

@@ -1,6 +1,7 @@
 """What the log, the stats and the progress bar say of a run.
 
-A progress line is logged every RESUME_PROGRESS_EVERY pages or items, and at least once a minute.
+A progress line is logged every RESUME_PROGRESS_EVERY pages, or items if they come to as many
+earlier, and at least once a minute.
 Its numbers are those that ``scrapy resume status`` shows at the same moment: what is committed, at
 the rate that ``reporting.rates`` defines.
 """
@@ -15,8 +16,10 @@ from scrapy.utils.asyncio import create_looping_call
 from scrapy_resume.errors import JobDeletedError
 from scrapy_resume.reporting.progress import LineSchedule, Progress, counts_at_end, ended_and_whole
 from scrapy_resume.reporting.progress_bar import ProgressBar, is_wanted
-from scrapy_resume.reporting.rates import Throughput
+from scrapy_resume.reporting.rates import Throughput, covered_seconds
+from scrapy_resume.reporting.unit_progress import unit_progress, units_worth
 from scrapy_resume.run.refuse import tell_without_log
+from scrapy_resume.run.unit_log import UnitLog, units_in_work
 from scrapy_resume.settings.masking import without_password
 from scrapy_resume.wording import counted, counted_are
 
@@ -49,6 +52,11 @@ class RunLog:
         self._schedule = LineSchedule(run.settings.progress_every, run.opened_at)
         self._pages = 0
         self._items = 0
+        before = run.session.progress
+        self._units, self._unit_pages = before.units, before.unit_pages
+        """Named units that have ended, in runs before too, and their pages."""
+        self._named_pages = 0
+        self._unit_log = UnitLog(self._clock)
         self._counts_before = run.session.counts
         """Those of the job when this run opened it."""
         self._bar: ProgressBar | None = None
@@ -63,6 +71,10 @@ class RunLog:
         """Count what the store has accepted of this run."""
         self._pages = batch.progress.pages
         self._items += answer.items.given
+        self._units += len(answer.units)
+        self._unit_pages += sum(unit.pages for unit in answer.units)
+        self._named_pages += answer.named_pages
+        self._unit_log.ended(answer.units)
 
     def closed(self, status: str, reason: str, counts: Counts, pages: int) -> None:
         """The end is logged by ``log_end``."""
@@ -80,18 +92,25 @@ class RunLog:
         """Remove the bar; log no more progress."""
         if self._ticking.running:
             self._ticking.stop()
+        self._unit_log.say_rest()
         if self._bar is not None:
             self._bar.clear()
 
     def _tick(self) -> None:
+        self._unit_log.tick()
         if self._schedule.is_due(self._clock.monotonic()):
             self._log()
         if self._bar is not None:
             self._bar.draw(self._run.tracker.counts, self._progress())
 
-    def count(self) -> None:
-        """Count a page or an item; log progress if a line is due."""
-        if self._schedule.counted():
+    def count_page(self) -> None:
+        """Count a page; log progress if a line is due."""
+        if self._schedule.page():
+            self._log()
+
+    def count_item(self) -> None:
+        """Count an item; log progress if a line is due."""
+        if self._schedule.item():
             self._log()
 
     def log_start(self) -> None:
@@ -136,15 +155,21 @@ class RunLog:
 
     def _progress(self) -> Progress:
         run = self._run
-        counts = run.tracker.counts
-        ended, whole = ended_and_whole(counts, run.parts.custom_stats.expected_total)
-        throughput = self._throughput(counts)
+        counts, expected_total = run.tracker.counts, run.parts.custom_stats.expected_total
+        ended, whole = ended_and_whole(counts, expected_total)
+        throughput = self._throughput(counts).since_opened(self._earlier())
+        units = unit_progress(run.named_units or {})
+        eta = throughput.eta(counts, expected_total, units)
         return Progress(
             ended=ended,
             whole=whole,
             success_rate=counts.success_rate,
             items_per_minute=throughput.items_per_minute,
-            eta_seconds=throughput.eta_seconds(whole - ended),
+            eta_seconds=eta.seconds,
+            eta_basis=eta.basis,
+            units=units,
+            units_per_hour=throughput.units_per_hour,
+            working_on=units_in_work(run.parts.dispatcher.dispatched),
         )
 
     def _throughput(self, counts: Counts) -> Throughput:
@@ -159,7 +184,15 @@ class RunLog:
             before = self._counts_before
             pages = max(pages, (counts.done + counts.failed) - (before.done + before.failed))
             items = max(items, counts.items_stored - before.items_stored)
-        return Throughput(pages, items, self._clock.monotonic() - self._run.opened_at)
+        seconds = self._clock.monotonic() - self._run.opened_at
+        units = units_worth(self._named_pages, self._units, self._unit_pages)
+        return Throughput(pages, items, seconds, units)
+
+    def _earlier(self) -> Throughput:
+        """Of the runs before."""
+        before = self._run.session.progress
+        units = units_worth(before.named_pages, self._units, self._unit_pages)
+        return Throughput(before.pages, before.items, covered_seconds(before.spans), units)
 
     def log_end(self, kept: str | None, reason: str) -> None:
         """Log the status, the counts, and what the next crawl will do.

@@ -305,6 +305,8 @@ class Admissions:
                 row.set_outcome(State.ignored, "duplicate")
                 return False
         row.not_before = self._placement.not_before(request, row)
+        if row.not_before:
+            self._dispatcher.retry_waits(row)
         failed = retries_of(request) > row.retry_times
         row.may_be_skipped = False
         row.reset_outcome()

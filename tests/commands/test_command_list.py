@@ -12,7 +12,7 @@ def test_all_jobs_are_listed_the_latest_first(shelf, call):
     assert (answer.code, answer.err) == (0, "")
     heading, *rows = [line.split() for line in answer.out.splitlines()]
     assert heading == ["JOB", "STATUS", "PROGRESS", "SUCCESS", "ITEMS", "UPDATED"]
-    assert rows[0][:5] == ["quotes#1", "running", "75.0%", "66.7%", "2"]
+    assert rows[0][:6] == ["quotes#1", "running", "75.0%", "(3/4)", "66.7%", "2"]
     assert rows[1][:5] == ["books#1", "completed", "-", "-", "0"]
 
 

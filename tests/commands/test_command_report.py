@@ -81,6 +81,9 @@ def test_totals_are_over_all_stages(jobs, call):
     document = json.loads(call("report", "--json").out)
     total = document["total"]
     assert (total["jobs"], total["running"], total["completed"]) == (5, 1, 1)
+    assert (total["active"], total["failed"]) == (1, 1), "the one that crashed has failed"
+    assert (total["ended"], total["whole"]) == (816, 1_773)
+    assert total["progress"] == pytest.approx(816 / 1_773)
     assert total["items"] == sum(stage["items"]["stored"] for stage in document["stages"])
     assert total["requests"]["total"] == sum(
         stage["requests"]["total"] for stage in document["stages"]
@@ -206,6 +209,60 @@ def test_the_page_s_own_policy_forbids_what_it_does_not_need(jobs, call, tmp_pat
     assert "default-src 'none'; style-src 'unsafe-inline'" in text
     assert "url(" not in text
     assert "@import" not in text
+
+
+def test_the_total_is_on_the_page_as_it_is_in_the_text(page, call):
+    words = " ".join(page.words.split())
+    assert "5jobs1active1completed1failed46.0%816 of 1,773 requests ended" in page.words
+    assert "5 jobs: 1 active, 1 completed, 1 failed; 46.0% (816/1,773)" in call("report").out
+    assert "17.5 min, of what is known" in words
+
+
+def minutes_of(shelf, clock, counts, seconds_of_the_last):
+    """A live job that ended so many requests in each minute; the last one has only just begun."""
+    job = shelf.begin("books")
+    known = 0
+    for count in counts:
+        job.session.ids.first = known + 1
+        shelf.crawl(job, done=[[]] * count, pages=known + count)
+        known += count
+        clock.go_on(60)
+    clock.go_on(seconds_of_the_last - 60)
+    return job
+
+
+def heights_of(text):
+    """Of the columns of the plot of throughput, top to bottom 0 to 100."""
+    plot = text.split("Requests that ended")[1].split("</svg>")[0]
+    return [float(height) for height in re.findall(r'class="done"[^>]* height="([\d.]+)"', plot)]
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize(
+    ("seconds", "last", "remark"),
+    [
+        (30, 100.0, "the last minute is scaled up from the 30 s of it that had passed"),
+        (15, 100.0, "the last minute is scaled up from the 15 s of it that had passed"),
+        (5, None, "without the last minute, of which only 5 s had passed"),
+        (60, 100.0, ""),
+    ],
+)
+def test_the_last_minute_is_not_drawn_as_a_collapse(
+    shelf, call, clock, tmp_path, live, seconds, last, remark
+):
+    job = minutes_of(shelf, clock, [60, 60, 60, 60, seconds], seconds)
+    if not live:
+        clock.go_on(-1)
+        shelf.close(job, "paused", "shutdown")
+        clock.go_on(5_000)
+    call("report", "-o", "r.html")
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert heights_of(text) == pytest.approx([100.0] * 4 + [last] * (last is not None), abs=0.1)
+    assert remark in text
+    assert f"{seconds} done, 0 failed" in text or last is None, "what is told is what was counted"
+    (stage,) = stages(call).values()
+    assert [span["seconds"] for span in stage["spans"]] == [60] * 4 + [seconds]
+    assert sum(span["done"] for span in stage["spans"]) == 240 + seconds
 
 
 def test_the_page_has_the_plots(page):

@@ -36,6 +36,7 @@ SCHEMA_OF = {
     ("requests", "books"): "requests",
     ("requests", "books", "-o", "x.jsonl", "--overwrite"): "requests-file",
     ("failed", "books"): "failed",
+    ("workers", "books"): "workers",
     ("report",): "report",
     ("report", "books"): "report",
     ("export", "books", "-o", "x.csv", "--overwrite"): "export",

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from scrapy_resume.commands.formats import duration, eta, rate
-from scrapy_resume.reporting.forecast import UNKNOWN, Forecast
+from scrapy_resume.commands.formats import duration, rate
 
 
 @pytest.mark.parametrize(
@@ -21,23 +20,6 @@ from scrapy_resume.reporting.forecast import UNKNOWN, Forecast
 )
 def test_a_duration_is_as_exact_as_it_matters(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
-
-
-@pytest.mark.parametrize(
-    ("forecast", "eta_seconds", "shown"),
-    [
-        (UNKNOWN, None, None),
-        (UNKNOWN, 0.0, None),
-        (UNKNOWN, 120.0, "2 min"),
-        (Forecast(600.0, None), 120.0, "over 10 min"),
-        (Forecast(600.0, 605.0), 120.0, "10 min"),
-        (Forecast(2_400.0, 4_200.0), 120.0, "40 min to 1 h 10 min"),
-    ],
-)
-def test_an_eta_is_a_range_a_bound_or_what_is_known(
-    forecast: Forecast, eta_seconds: float | None, shown: str | None
-) -> None:
-    assert eta(forecast, eta_seconds) == shown
 
 
 def test_a_rate_has_as_many_digits_as_matter() -> None:

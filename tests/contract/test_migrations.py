@@ -188,6 +188,10 @@ FIRST_SCHEMAS = Path(__file__).with_name("first_schema")
 
 
 POSTGRES_DOWN_TO_1 = """
+DROP VIEW {0}workers;
+ALTER TABLE {0}run DROP COLUMN units, DROP COLUMN unit_pages, DROP COLUMN named_pages,
+    DROP COLUMN cursor;
+ALTER TABLE {0}unit_tally DROP COLUMN named;
 ALTER TABLE {0}request DROP COLUMN kept, DROP COLUMN round;
 ALTER TABLE {0}frontier DROP COLUMN retried;
 ALTER TABLE {0}job DROP COLUMN round, DROP COLUMN round_from;
@@ -216,6 +220,31 @@ def down_to_1(old: OldPlace) -> None:
             )
         connection.execute("UPDATE main.migration SET version = 1")
     newer.unlink()
+
+
+def test_a_store_of_an_older_version_is_read_before_it_is_migrated(old: OldPlace) -> None:
+    down_to_1(old)
+    reader = old.place.reader
+    assert reader.summary(BOOKS).counts.done == 1
+    (run,) = reader.runs(BOOKS)
+    assert (run["units"], run["unit_pages"], run["named_pages"], run["cursor"]) == (0, 0, 0, None)
+    assert sum(reader.unit_tally(BOOKS).values()) == 2
+    assert not any(reader.named_unit_tally(BOOKS).values()), "not known before it is migrated"
+    assert reader.workers(BOOKS) == []
+    assert old.versions()[-1] == 1
+
+
+def test_units_that_have_a_name_are_counted_when_a_store_is_migrated(place: Place) -> None:
+    run = place.begin()
+    rows = [admission(row, unit=unit, lease=True) for row, unit in enumerate(["a", "a", "b", 4], 1)]
+    run.admit(*rows)
+    run.finish(finish(1), finish(2), finish(4))
+    run.close()
+    old = OldPlace(place, pytest.MonkeyPatch())
+    down_to_1(old)
+    place.resume().close()
+    named = {state.name: count for state, count in place.reader.named_unit_tally(BOOKS).items()}
+    assert {name: count for name, count in named.items() if count} == {"completed": 1, "pending": 1}
 
 
 def test_a_migrated_file_has_the_schema_of_a_new_one() -> None:

@@ -89,6 +89,8 @@ VALUES: dict[str, Any] = {
     "moments": [0.0, 0.0],
     "since": 0.0,
     "changes": [1, 1],
+    "units": [1, 1],
+    "named": [1, 1],
     "crashes": [0, 0],
     "suspects": [0, 0],
     "names": ["host1", "host2"],

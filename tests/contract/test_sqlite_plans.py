@@ -78,6 +78,7 @@ WHOLE = {
     "cookies": "all jars",
     "runs": "all runs",
     "unit_tally": "a row for each state",
+    "named_tally": "a row for each state",
     "events": "all that is to be told",
     "items": "all items",
     "recorded_texts": "all that the codec has written",

@@ -33,7 +33,7 @@ SLOW = ("DOWNLOAD_DELAY=0.02", "RANDOMIZE_DOWNLOAD_DELAY=False")
 
 LINE = re.compile(
     r"INFO: (\d+\.\d%) \((\d+)/(\d+)\) \| success (\d+\.\d%|unknown) \| \d+\.\d items/s"
-    r" \| ETA (\d+\.\d min|unknown|none)$",
+    r" \| ETA (\d+\.\d (?:min|h)(?:, of what is known)?|unknown|none)$",
     re.MULTILINE,
 )
 
@@ -85,9 +85,10 @@ def test_the_log_tells_at_the_start_on_the_way_and_at_the_end(spider: Path, tmp_
     assert "Job pages#1 is completed (finished): 230 done, 0 pending, 0 failed" in lines[-1]
     progress = LINE.findall(run.stderr)
     assert len(progress) == len(lines) - 2
-    assert 2 * PAGES // 100 <= len(progress) - 1 <= 2 * PAGES // 100 + 2
+    assert PAGES // 100 <= len(progress) - 1 <= PAGES // 100 + 1, "not for each page and its item"
     assert progress[-1][:4] == ("100.0%", "230", "230", "100.0%")
     assert progress[-1][4] == "none"
+    assert "ETA 0.0 min" not in run.stderr
 
 
 def test_a_bar_is_on_the_terminal_while_the_log_goes_to_a_file(
@@ -172,3 +173,47 @@ def test_log_and_status_have_the_same_rate_and_eta_for_a_live_crawl(
     assert 60 * items_per_second(line) == pytest.approx(status["items_per_minute"], rel=0.1)
     eta_minutes = float(re.findall(r"ETA (\d+\.\d) min", line)[-1])
     assert eta_minutes == pytest.approx(status["eta_seconds"] / 60, rel=0.1)
+
+
+UNITS = """
+import scrapy
+
+class Cars(scrapy.Spider):
+    name = "cars"
+    custom_settings = {"ADDONS": {"scrapy_resume.Addon": 500}, "CONCURRENT_REQUESTS": 1}
+
+    async def start(self):
+        for make in ("FORD F-150", "FIAT 500", "no make"):
+            meta = {"resume_unit": make} if make != "no make" else {}
+            yield scrapy.Request(f"data:,{make}", meta=meta)
+
+    def parse(self, response):
+        for n in range(50):
+            yield {"make": response.text, "n": n}
+        yield scrapy.Request(response.url + "/2", self.parse_more)
+
+    def parse_more(self, response):
+        if response.text == "FIAT 500/2":
+            raise ValueError("an odd page")
+        for n in range(50, 100):
+            yield {"make": response.text, "n": n}
+"""
+
+
+def test_each_named_unit_has_a_line_when_it_ends_and_is_in_the_line_of_progress(
+    spider: Path, tmp_path: Path
+) -> None:
+    spider.write_text(UNITS)
+    command = words(spider, "RESUME_PROGRESS_EVERY=40")
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    ends = re.findall(r"\[scrapy_resume\] INFO: unit (.*)$", run.stderr, re.MULTILINE)
+    assert sorted(ends) == [
+        "FIAT 500: 1 page, 50 items, 1 failed",
+        "FORD F-150: 2 pages, 100 items",
+    ], "and none for a start request that nobody has named"
+    assert re.search(r" items/s \| ETA .* \| \d/2 units.* \| in work: F", run.stderr)
+    assert re.search(r"100\.0% \(6/6\) .* \| ETA none \| 2/2 units, ", run.stderr)
+    status = json.loads(asked(tmp_path, "status", "--json"))
+    assert (status["named_units"]["completed"], status["named_units"]["partial"]) == (1, 1)
+    rate = float(re.findall(r"2/2 units, ([\d.]+) units/hour", run.stderr)[-1])
+    assert rate == pytest.approx(status["units_per_hour"], rel=0.25)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 from collections import Counter
@@ -70,6 +71,8 @@ def waits_of(wanderings: Wanderings, path: str) -> list[float]:
 def test_each_attempt_waits_twice_as_long_as_the_one_before(wanderings: Wanderings) -> None:
     run = crawl(wanderings, "/error/1")
     assert run.is_finished, run.tail()
+    told = re.findall(r"INFO: waiting ([\d.]+) s for host .*: HTTP 500; its other", run.text)
+    assert 0.4 <= float(told[0]) <= 0.5, told
     first, second = waits_of(wanderings, "/error/1")
     assert 0.4 <= first <= 0.5 + LATE_SECONDS
     assert 0.8 <= second <= 1.0 + LATE_SECONDS
@@ -102,6 +105,8 @@ def test_the_site_says_when_to_come_back(wanderings: Wanderings, after: str) -> 
     (wait,) = waits_of(wanderings, path)
     assert 2 <= wait <= 3 + LATE_SECONDS
     assert wanderings.titles() == {"limited 1": 1}
+    (line,) = re.findall(r"INFO: (waiting .*)", run.text)
+    assert re.fullmatch(r"waiting [123](\.\d)? s for host 127\.0\.0\.1: HTTP 429", line)
 
 
 @pytest.mark.parametrize("delay", [0, 0.05])

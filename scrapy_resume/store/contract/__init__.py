@@ -46,6 +46,7 @@ from scrapy_resume.store.contract.committed import (
 )
 from scrapy_resume.store.contract.notes import (
     END_OWED,
+    EndedUnit,
     EventNote,
     FeedNote,
     HostNote,
@@ -53,7 +54,7 @@ from scrapy_resume.store.contract.notes import (
     SavedState,
     StoredItem,
 )
-from scrapy_resume.store.contract.reader import Reader
+from scrapy_resume.store.contract.reader import Reader, Worker
 from scrapy_resume.store.contract.session import (
     AskedRun,
     Closing,
@@ -82,6 +83,7 @@ __all__ = [
     "Committed",
     "Continuation",
     "Described",
+    "EndedUnit",
     "EventNote",
     "EventReport",
     "FeedNote",
@@ -117,4 +119,5 @@ __all__ = [
     "UndeliveredEvents",
     "WaitLimits",
     "Wish",
+    "Worker",
 ]

@@ -189,6 +189,8 @@ class RunProgress:
     """Pages of the whole job, as the spider expects; ``None``: as before."""
     metadata: MetadataChange | None = None
     """``None``: as before."""
+    named_units_wanted: bool = False
+    """The answer has to have ``Committed.named_units``."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
-from scrapy_resume.model import Counts
-from scrapy_resume.store.contract.notes import EventNote, HostNote, ItemPosition
+from scrapy_resume.model import Counts, UnitState
+from scrapy_resume.store.contract.notes import EndedUnit, EventNote, HostNote, ItemPosition
 
 
 class StartTurn(Enum):
@@ -121,4 +121,11 @@ class Committed:
     undelivered."""
     log: LogNotes | None = None
     """``None``: it was not asked for."""
+    units: list[EndedUnit] = field(default_factory=list)
+    """The named units that this batch has ended."""
+    named_pages: int = 0
+    """Requests of named units that this batch has ended."""
+    named_units: dict[UnitState, int] | None = None
+    """How many named units are in each state; ``None``: as the last answer had it, as far as this
+    run knows."""
     sharing: SharingAnswer = field(default_factory=SharingAnswer)

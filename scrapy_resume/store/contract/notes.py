@@ -63,6 +63,26 @@ class EventNote(NamedTuple):
     """In order; each has its name under ``event``."""
 
 
+class EndedUnit(NamedTuple):
+    """A unit that ``meta["resume_unit"]`` has named, and of which nothing is open any more."""
+
+    name: str
+    done: int
+    """Its requests by what became of them, as are the next three."""
+    failed: int
+    parked: int
+    ignored: int
+    items: int
+    """Stored items that its requests gave."""
+    items_failed: int
+    """Items that a pipeline lost."""
+
+    @property
+    def pages(self) -> int:
+        """Its requests that have ended."""
+        return self.done + self.failed + self.ignored
+
+
 class StoredItem(NamedTuple):
     """An item that is visible."""
 

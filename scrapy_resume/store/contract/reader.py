@@ -4,9 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """A run that has not ended. Times are seconds since the epoch."""
+
+    run: int
+    name: str
+    """``host:pid``."""
+    alive: bool
+    """Whether its process is known to be at work."""
+    started_at: float
+    beat_at: float
+    """Its last heartbeat: every commit is one."""
+    silent_seconds: float
+    """For how long it has not beaten, by the clock of the store."""
+    silent_after: float
+    """For how long a worker that is well may not beat."""
+    pages: int
+    items: int
+    in_hand: list[str] = field(default_factory=list)
+    """The URLs that its engine has taken up and that have not ended."""
 
 
 class Reader(Protocol):
@@ -58,6 +81,16 @@ class Reader(Protocol):
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
+
+    def named_unit_tally(self, key: JobKey) -> dict[UnitState, int]:
+        """How many of them ``meta["resume_unit"]`` has named."""
+
+    def place(self, key: JobKey, request: int) -> dict[str, Any] | None:
+        """Where a run stood that finished this request last: its ``url`` and ``unit``, and when
+        it was done (``at``, ISO 8601). ``None``: there is no such request."""
+
+    def workers(self, key: JobKey) -> list[Worker]:
+        """The workers that have not ended, those that died among them, by run."""
 
     def items(self, key: JobKey) -> Iterator[tuple[str | None, str]]:
         """The job's visible items, encoded, each after its key (``None``: it has none), in the

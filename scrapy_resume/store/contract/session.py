@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scrapy_resume.model import Counts, JobKey
 from scrapy_resume.store.contract.notes import (
@@ -137,11 +137,35 @@ class JobProgress:
 
     pages: int = 0
     """Responses in all runs before."""
+    items: int = 0
+    """That all runs before have committed."""
+    units: int = 0
+    """Named units that have ended in them."""
+    unit_pages: int = 0
+    """Requests of those units that have ended."""
+    named_pages: int = 0
+    """Requests of any named unit that ended in them."""
+    spans: list[tuple[float, float]] = field(default_factory=list)
+    """When each of them began, and ended or had its last heartbeat, in seconds since the epoch."""
     expected_total: float | None = None
     """Pages of the whole job, as the spider said last; ``None``: it did not."""
     progressed_at: float | None = None
     """The beginning of the last minute in which a run did something, in seconds since the epoch;
     ``None``: none has."""
+
+    @classmethod
+    def of(
+        cls,
+        runs: Iterable[Sequence[Any]],
+        expected_total: float | None,
+        progressed_at: float | None,
+    ) -> JobProgress:
+        """From the fields of each run before, in order, then its start and its end."""
+        rows = list(runs)
+        names = ("pages", "items", "units", "unit_pages", "named_pages")
+        sums = {name: sum(row[at] for row in rows) for at, name in enumerate(names)}
+        spans = [(float(row[-2]), float(row[-1])) for row in rows]
+        return cls(spans=spans, expected_total=expected_total, progressed_at=progressed_at, **sums)
 
 
 # One part for each reader, beside what all of them read.

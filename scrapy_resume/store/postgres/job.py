@@ -45,7 +45,7 @@ from scrapy_resume.store.transaction.events import closed, end_owed, keep_events
 from scrapy_resume.store.transaction.parking import Death
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.storable_text import as_json
-from scrapy_resume.store.transaction.units import settle_units
+from scrapy_resume.store.transaction.units import answer_units, settle_units
 
 CONTROL: Final = load_queries("postgres", "control.sql")
 
@@ -140,6 +140,7 @@ class PostgresJob(EarlierStarts):
             ((text,),) = tables.execute(COMMIT["metadata"]).fetchall()
             tables.execute(COMMIT["keep_metadata"], metadata=change.applied_to(text))
         settle_units(tables, fence.now)
+        answer_units(tables, committed, wanted=batch.progress.named_units_wanted)
         tables.delete_events(batch.events.delivered)
         committed.events = adopted + keep_events(tables, batch.events.wanted, batch.events.notices)
         committed.log = log_notes(tables, batch)
@@ -170,6 +171,7 @@ class PostgresJob(EarlierStarts):
             starving=self._others.starving,
             pages=batch.progress.pages,
             items=transaction.items_taken,
+            cursor=tables.units.cursor,
         )
         if transaction.every_run:
             tables.execute(COMMIT["note_every_run"])

@@ -200,10 +200,10 @@ def _begin_run(
         sharing=Sharing(
             shared=True, slots_owned=not opening.slots_shared, others=len(found.others)
         ),
-        progress=JobProgress(
-            pages=tables.execute(OPENING["pages"]).fetchall()[0][0],
-            expected_total=tables.execute(READ["expected_total"]).fetchall()[0][0],
-            progressed_at=tables.execute(READ["progressed_at"]).fetchall()[0][0],
+        progress=JobProgress.of(
+            tables.execute(OPENING["earlier_runs"]).fetchall(),
+            tables.execute(READ["expected_total"]).fetchall()[0][0],
+            tables.execute(READ["progressed_at"]).fetchall()[0][0],
         ),
     )
 

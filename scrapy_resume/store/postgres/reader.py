@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
@@ -12,12 +11,13 @@ from psycopg.rows import dict_row
 
 from scrapy_resume.errors import JobNotFoundError
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
+from scrapy_resume.store.contract import Worker
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.errors import translated
 from scrapy_resume.store.postgres.processes import is_gone
 from scrapy_resume.store.postgres.schema import version_of
 from scrapy_resume.store.postgres.selection import selected
-from scrapy_resume.store.transaction.job_summary import summary_of
+from scrapy_resume.store.transaction.job_summary import run_of, summary_of
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED, in_hand
 from scrapy_resume.store.transaction.storable_text import storable
@@ -76,8 +76,9 @@ class PostgresReader:
         Keys: ``number``, ``worker`` (host:pid), ``status``, ``alive`` (it is at work now),
         ``reason``, ``started_at``, ``beat_at`` and ``ended_at`` (seconds since the epoch;
         ``ended_at`` may be ``None``), ``now`` (by the server's clock), ``pages``, ``items``,
-        ``stats`` (a dict, or ``None``: it did not close), and ``custom`` (its custom metrics, a
-        dict).
+        ``units`` (named ones that ended in it), ``cursor`` (the id of the request that was done
+        last in it, or ``None``), ``stats`` (a dict, or ``None``: it did not close), and ``custom``
+        (its custom metrics, a dict).
         """
         with self._job(key) as (connection, job):
             return _runs(connection, job)
@@ -159,9 +160,49 @@ class PostgresReader:
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
+        return self._tally(key, "units")
+
+    def named_unit_tally(self, key: JobKey) -> dict[UnitState, int]:
+        """How many of them ``meta["resume_unit"]`` has named."""
+        return self._tally(key, "named")
+
+    def _tally(self, key: JobKey, column: str) -> dict[UnitState, int]:
         with self._job(key) as (connection, job):
-            rows = connection.execute(READ["unit_tally"], {"job": job}).fetchall()
-        return {**dict.fromkeys(UnitState, 0), **{UnitState(state): n for state, n in rows}}
+            rows = _dicts(connection, READ["unit_tally"], {"job": job})
+        counts = dict.fromkeys(UnitState, 0)
+        for row in rows:
+            counts[UnitState(row["state"])] += row.get(column, 0)
+        return counts
+
+    def place(self, key: JobKey, request: int) -> dict[str, Any] | None:
+        """Where a run stood; see ``Reader.place``."""
+        with self._job(key) as (connection, job):
+            rows = _dicts(connection, READ["place"], {"job": job, "request": request})
+        return rows[0] if rows else None
+
+    def workers(self, key: JobKey) -> list[Worker]:
+        """The workers that have not ended, those that died among them."""
+        with self._job(key) as (connection, job):
+            found = []
+            for run in _all_runs(connection, job):
+                if run["status"] != "running":
+                    continue
+                urls = connection.execute(READ["urls"], {"job": job, "ids": run["sent"]})
+                found.append(
+                    Worker(
+                        run=run["number"],
+                        name=run["worker"],
+                        alive=run["alive"],
+                        started_at=run["started_at"],
+                        beat_at=run["beat_at"],
+                        silent_seconds=max(0.0, run["now"] - run["beat_at"]),
+                        silent_after=run["orphan_seconds"],
+                        pages=run["pages"],
+                        items=run["items"],
+                        in_hand=[url for (url,) in urls],
+                    )
+                )
+        return found
 
     def items(self, key: JobKey) -> Iterator[tuple[str | None, str]]:
         """(key or ``None``, item as the codec wrote it), in the order in which they became visible.
@@ -210,14 +251,18 @@ class PostgresReader:
 
 
 def _runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:
-    cursor = connection.cursor(row_factory=dict_row)
-    runs = cursor.execute(READ["runs"], {"job": job}).fetchall()
+    return [
+        {**run_of(run), "alive": run["alive"], "now": run["now"]}
+        for run in _all_runs(connection, job)
+    ]
+
+
+def _all_runs(connection: Connection[Any], job: int) -> list[dict[str, Any]]:
+    """The runs with all their columns, and whether they are at work."""
+    runs = _dicts(connection, READ["runs"], {"job": job})
     for run in runs:
-        silent = run.pop("silence") > run.pop("orphan_seconds")
-        gone = is_gone(run.pop("process"))
-        run["alive"] = run["status"] == "running" and not (silent or gone)
-        run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
-        run["custom"] = json.loads(run["custom"] or "{}")
+        silent = run["silence"] > run["orphan_seconds"]
+        run["alive"] = run["status"] == "running" and not (silent or is_gone(run["process"]))
     return runs
 
 

@@ -37,7 +37,7 @@ from scrapy_resume.store.transaction.tables import (
     Outcome,
     RecoveryOutcome,
 )
-from scrapy_resume.store.transaction.units import UnitChanges, UnitRow
+from scrapy_resume.store.transaction.units import TallyChange, UnitChanges, UnitRow
 
 ITEMS_AT_ONCE: Final = 1_000
 
@@ -388,10 +388,28 @@ class PostgresTables(Statements):
         """
         self.execute(COMMIT["keep_units"], rows=_json([row._asdict() for row in rows]))
 
-    def change_unit_tally(self, changes: Mapping[int, int]) -> None:
+    def change_unit_tally(self, changes: Mapping[int, TallyChange]) -> None:
         """Change the number of units by state, in the run's part of it."""
         self.execute(
-            COMMIT["change_unit_tally"], states=list(changes), changes=list(changes.values())
+            COMMIT["change_unit_tally"],
+            states=list(changes),
+            units=[change.units for change in changes.values()],
+            named=[change.named for change in changes.values()],
+        )
+
+    def unit_names(self, units: Sequence[int]) -> dict[int, str]:
+        """The names of named units."""
+        rows = self.execute(COMMIT["unit_names"], ids=[-unit for unit in units])
+        return {-number: name for number, name in rows}
+
+    def named_tally(self) -> dict[int, int]:
+        """How many named units are in each state."""
+        return dict(self.execute(COMMIT["named_tally"]).fetchall())
+
+    def count_units(self, units: int, unit_pages: int, named_pages: int) -> None:
+        """The run has ended so many named units more, and requests of named units."""
+        self.execute(
+            COMMIT["count_units"], units=units, unit_pages=unit_pages, named_pages=named_pages
         )
 
 

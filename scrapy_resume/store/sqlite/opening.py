@@ -242,7 +242,13 @@ def _begin_run(
     metadata = as_json(opening.metadata) if opening.metadata else None
     connection.execute(
         OPENING["begin_run"],
-        {"number": run, "epoch": epoch, "worker": opening.worker, "now": now},
+        {
+            "number": run,
+            "epoch": epoch,
+            "worker": opening.worker,
+            "now": now,
+            "silent_after": max(opening.orphan_seconds, 3 * opening.heartbeat_seconds),
+        },
     )
     launch = as_json(opening.launch) if opening.launch else None
     values = {"now": now, "metadata": metadata, "launch": launch}
@@ -281,7 +287,6 @@ def _session(
         start_exhausted,
         every_run,
         spider_state,
-        pages,
         created_at,
         suspects,
         delta,
@@ -318,9 +323,9 @@ def _session(
         items=ItemPosition(last_id=job.next_item - 1, superseded=job.superseded),
         events=UndeliveredEvents(of_job=noted(connection.execute(OPENING["events"]).fetchall())),
         recovered=recovered,
-        progress=JobProgress(
-            pages=int(pages),
-            expected_total=connection.execute(READ["expected_total"]).fetchone()[0],
-            progressed_at=connection.execute(READ["progressed_at"]).fetchone()[0],
+        progress=JobProgress.of(
+            connection.execute(OPENING["earlier_runs"], {"run": run}),
+            connection.execute(READ["expected_total"]).fetchone()[0],
+            connection.execute(READ["progressed_at"]).fetchone()[0],
         ),
     )

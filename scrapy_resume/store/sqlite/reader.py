@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
+from scrapy_resume.store.contract import Worker
 from scrapy_resume.store.sqlite.cursors import ROWS_AT_ONCE, as_dicts
 from scrapy_resume.store.sqlite.errors import CANTOPEN, READONLY, result_code, translated
 from scrapy_resume.store.sqlite.files import (
@@ -35,13 +37,16 @@ from scrapy_resume.store.sqlite.files import (
 from scrapy_resume.store.sqlite.inflight_board import read_board
 from scrapy_resume.store.sqlite.locks import is_held
 from scrapy_resume.store.sqlite.selection import add_functions, selected
-from scrapy_resume.store.transaction.job_summary import summary_of
+from scrapy_resume.store.transaction.job_summary import run_of, summary_of
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED, in_hand
 
 READ: Final = load_queries("sqlite", "read.sql")
 
 NO_LIMIT: Final = -1
+
+SILENT_AFTER_SECONDS: Final = 30.0
+"""Of a worker of an older version, which has not stored it."""
 
 
 class SqliteReader:
@@ -81,15 +86,13 @@ class SqliteReader:
         Keys: ``number``, ``worker`` (host:pid), ``status`` (``running`` as long as the run has
         not ended in any way that it could write down), ``reason``, ``started_at``, ``beat_at``
         and ``ended_at`` (seconds since the epoch; ``ended_at`` may be ``None``), ``pages``,
-        ``items``, ``stats`` (a dict, or ``None``: it did not close), and ``custom`` (its
-        custom metrics, a dict).
+        ``items``, ``units`` (named ones that ended in it), ``cursor`` (the id of the request
+        that was done last in it, or ``None``), ``stats`` (a dict, or ``None``: it did not close),
+        and ``custom`` (its custom metrics, a dict).
         """
         with reading(self.path(key)) as connection:
             runs = list(as_dicts(connection.execute(READ["runs"])))
-        for run in runs:
-            run["stats"] = None if run["stats"] is None else json.loads(run["stats"])
-            run["custom"] = json.loads(run["custom"] or "{}")
-        return runs
+        return [run_of(run) for run in runs]
 
     def in_flight_urls(self, key: JobKey) -> list[str]:
         """The URLs of the requests that the engine of the last run holds, or held when it died, in
@@ -181,9 +184,46 @@ class SqliteReader:
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
+        return self._tally(key, "units")
+
+    def named_unit_tally(self, key: JobKey) -> dict[UnitState, int]:
+        """How many of them ``meta["resume_unit"]`` has named."""
+        return self._tally(key, "named")
+
+    def _tally(self, key: JobKey, column: str) -> dict[UnitState, int]:
         with reading(self.path(key)) as connection:
-            rows = connection.execute(READ["unit_tally"]).fetchall()
-        return {UnitState(state): units for state, units in rows}
+            rows = list(as_dicts(connection.execute(READ["unit_tally"])))
+        return {UnitState(row["state"]): row.get(column, 0) for row in rows}
+
+    def place(self, key: JobKey, request: int) -> dict[str, Any] | None:
+        """Where a run stood; see ``Reader.place``."""
+        with reading(self.path(key)) as connection:
+            return next(as_dicts(connection.execute(READ["place"], {"request": request})), None)
+
+    def workers(self, key: JobKey) -> list[Worker]:
+        """The worker that has not ended, whether its process is alive or not; none or one."""
+        path, now = self.path(key), time.time()
+        with reading(path) as connection:
+            runs = list(as_dicts(connection.execute(READ["runs"])))
+            if not runs or runs[-1]["status"] != "running":
+                return []
+            run = runs[-1]
+            sent = json.dumps(sorted(read_board(board_path(path), run["epoch"])))
+            in_hand = [url for (url,) in connection.execute(READ["urls"], {"ids": sent})]
+        return [
+            Worker(
+                run=run["number"],
+                name=run["worker"],
+                alive=is_held(lock_path(path, run["epoch"])),
+                started_at=run["started_at"],
+                beat_at=run["beat_at"],
+                silent_seconds=max(0.0, now - run["beat_at"]),
+                silent_after=run.get("silent_after", SILENT_AFTER_SECONDS),
+                pages=run["pages"],
+                items=run["items"],
+                in_hand=in_hand,
+            )
+        ]
 
     def items(self, key: JobKey) -> Iterator[tuple[str | None, str]]:
         """(key or ``None``, item as the codec wrote it), in the order in which they became visible.

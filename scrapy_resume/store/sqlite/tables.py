@@ -36,7 +36,13 @@ from scrapy_resume.store.transaction.tables import (
     Outcome,
     RecoveryOutcome,
 )
-from scrapy_resume.store.transaction.units import UnitChanges, UnitRow, settle_units
+from scrapy_resume.store.transaction.units import (
+    TallyChange,
+    UnitChanges,
+    UnitRow,
+    answer_units,
+    settle_units,
+)
 
 SPILLED_AT_ONCE: Final = 1_000
 
@@ -330,10 +336,23 @@ class SqliteTables(Statements):
         """Write units as the transaction leaves them."""
         insert_many(self._connection, COMMIT["keep_unit"], rows)
 
-    def change_unit_tally(self, changes: Mapping[int, int]) -> None:
+    def change_unit_tally(self, changes: Mapping[int, TallyChange]) -> None:
         """Change the number of units by state."""
-        columns = [(change, state) for state, change in changes.items()]
+        columns = [(*change, state) for state, change in changes.items()]
         self._run_many(COMMIT["change_unit_tally"], columns)
+
+    def unit_names(self, units: Sequence[int]) -> dict[int, str]:
+        """The names of named units."""
+        numbers = _json_numbers(-unit for unit in units)
+        return {-number: name for number, name in self._run(COMMIT["unit_names"], (numbers,))}
+
+    def named_tally(self) -> dict[int, int]:
+        """How many named units are in each state."""
+        return dict(self._run(COMMIT["named_tally"]).fetchall())
+
+    def count_units(self, units: int, unit_pages: int, named_pages: int) -> None:
+        """The last run has ended so many named units more, and requests of named units."""
+        self._run(COMMIT["count_units"], (units, unit_pages, named_pages))
 
     # Counters
 
@@ -348,6 +367,7 @@ class SqliteTables(Statements):
         """Write the counters of the job, its run and its units, as a batch leaves them."""
         settle_units(self, transaction.now)
         committed, tally = transaction.committed, transaction.tally
+        answer_units(self, committed, wanted=batch.progress.named_units_wanted)
         self.delete_events(batch.events.delivered)
         committed.events = keep_events(self, batch.events.wanted, batch.events.notices)
         committed.log = log_notes(self, batch)
@@ -375,8 +395,8 @@ class SqliteTables(Statements):
         minute = transaction.minute(batch.progress.pages)
         if minute is not None:
             self._run(COMMIT["keep_minute"], {**minute, "run": transaction.run})
-        beat = (transaction.now, batch.progress.pages, transaction.items_taken, transaction.run)
-        self._run(COMMIT["beat_run"], beat)
+        beat = (transaction.now, batch.progress.pages, transaction.items_taken, self.units.cursor)
+        self._run(COMMIT["beat_run"], (*beat, transaction.run))
 
 
 def _json_numbers(numbers: Iterable[int]) -> str | None:

@@ -1,10 +1,10 @@
-"""A job's summary, out of the columns that the statement ``summary`` of each store has."""
+"""A job's summary, and its runs, out of the columns that the statements of each store have."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from scrapy_resume.model import LIVE_STATUSES, Counts, JobKey, JobSummary
 
@@ -35,3 +35,33 @@ def summary_of(
         launch=json.loads(row["launch"] or "null"),
         expected_total=row["expected_total"],
     )
+
+
+_RUN: Final = (
+    "number",
+    "worker",
+    "status",
+    "reason",
+    "started_at",
+    "beat_at",
+    "ended_at",
+    "pages",
+    "items",
+)
+_RUN_SINCE_3: Final[Mapping[str, Any]] = {
+    "units": 0,
+    "unit_pages": 0,
+    "named_pages": 0,
+    "cursor": None,
+}
+"""Columns that a store of an older version, which no run has opened since, does not have."""
+
+
+def run_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A run in the keys of ``Reader.runs``, from all its columns."""
+    return {
+        **{name: row[name] for name in _RUN},
+        **{name: row.get(name, default) for name, default in _RUN_SINCE_3.items()},
+        "stats": None if row["stats"] is None else json.loads(row["stats"]),
+        "custom": json.loads(row["custom"] or "{}"),
+    }

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from scrapy_resume.model import Kind, State, unit_state
+from scrapy_resume.model import Kind, State, UnitState, unit_state
+from scrapy_resume.store.contract import Committed, EndedUnit
 
 
 class UnitRow(NamedTuple):
@@ -44,6 +45,14 @@ Trouble = tuple[str | None, str | None]
 NO_TROUBLE: Final[Trouble] = (None, None)
 
 
+class TallyChange(NamedTuple):
+    """By how much the number of units in a state changes."""
+
+    units: int
+    named: int
+    """Those of them that ``meta["resume_unit"]`` has named."""
+
+
 class UnitChange:
     """What a transaction does to one unit."""
 
@@ -55,7 +64,8 @@ class UnitChange:
         self.items = 0
         self.items_failed = 0
         self.attempts = 0
-        self.ended = False
+        self.ended = 0
+        """How many of its requests have ended."""
         self.cursor: int | None = None
         self.trouble: Trouble | None = None
 
@@ -64,7 +74,7 @@ class UnitChange:
         states = self.states
         states[State.leased] -= 1
         states[state] += 1
-        self.ended = True
+        self.ended += 1
         if state == State.done:
             self.cursor = row
         if state != State.ignored and trouble != NO_TROUBLE:
@@ -121,6 +131,12 @@ class UnitChanges:
         """Units of whose requests one has ended for the first time."""
         self.completed: list[int] = []
         """Units that have no open request any more."""
+        self.named_ends: list[UnitRow] = []
+        """Those of them that have a name, as the transaction leaves them."""
+        self.named_pages = 0
+        """Requests of named units that have ended."""
+        self.named_changed = False
+        """The number of named units in some state has changed."""
 
     def end(
         self, unit: UnitChange, kind: int, row: int, state: int, trouble: Trouble = NO_TROUBLE
@@ -138,6 +154,11 @@ class UnitChanges:
         if change is None:
             change = self._changes[unit] = UnitChange()
         return change
+
+    @property
+    def cursor(self) -> int | None:
+        """The request that was done last; ``None``: none was."""
+        return next((row for row, state in reversed(self.ends) if state == State.done), None)
 
     def take(self) -> dict[int, UnitChange]:
         """Take the changes that were collected so far, to write them."""
@@ -160,8 +181,18 @@ class UnitTables(Protocol):
     def keep_units(self, rows: Sequence[UnitRow]) -> None:
         """Write units as the transaction leaves them, new ones too, in order."""
 
-    def change_unit_tally(self, changes: Mapping[int, int]) -> None:
+    def change_unit_tally(self, changes: Mapping[int, TallyChange]) -> None:
         """State of a unit → by how much the number of units in it changes."""
+
+    def unit_names(self, units: Sequence[int]) -> dict[int, str]:
+        """The names of named units, by their ids as in requests (below 0)."""
+
+    def named_tally(self) -> dict[int, int]:
+        """How many named units are in each state."""
+
+    def count_units(self, units: int, unit_pages: int, named_pages: int) -> None:
+        """The run has ended so many named units more, of which so many requests have ended; and so
+        many requests of named units."""
 
 
 def settle_units(tables: UnitTables, now: float) -> None:
@@ -177,20 +208,68 @@ def settle_units(tables: UnitTables, now: float) -> None:
     before = tables.hold_units(units)
     rows = []
     moved: Counter[int] = Counter()
+    named: Counter[int] = Counter()
     for unit in units:
         was = before.get(unit) or UnitRow(unit)
         row = changes[unit].applied_to(was, now)
         rows.append(row)
         if changes[unit].ended and was.first_at is None:
             tables.units.started.append(unit)
+        if unit < 0:
+            tables.units.named_pages += changes[unit].ended
         if changes[unit].ended and not row.open:
             tables.units.completed.append(unit)
+            if unit < 0:
+                tables.units.named_ends.append(row)
         if row.state != was.state:
+            has_name = unit < 0
             if was.state is not None:
                 moved[was.state] -= 1
+                named[was.state] -= has_name
             if row.state is not None:
                 moved[row.state] += 1
+                named[row.state] += has_name
     tables.keep_units(rows)
-    tally = {state: change for state, change in moved.items() if change}
+    tally = {
+        state: TallyChange(change, named[state])
+        for state, change in moved.items()
+        if change or named[state]
+    }
     if tally:
         tables.change_unit_tally(tally)
+        tables.units.named_changed = any(named.values())
+
+
+def answer_units(tables: UnitTables, committed: Committed, *, wanted: bool) -> None:
+    """Count the named units that the transaction has ended, and answer with them; with the number
+    of named units in each state if that has changed, or if it is ``wanted``.
+
+    To be called after ``settle_units``, by the transaction of a batch.
+    """
+    committed.units = _ended_units(tables)
+    committed.named_pages = tables.units.named_pages
+    if committed.named_pages:
+        unit_pages = sum(unit.pages for unit in committed.units)
+        tables.count_units(len(committed.units), unit_pages, committed.named_pages)
+    if wanted or tables.units.named_changed:
+        tally = tables.named_tally()
+        committed.named_units = {UnitState(state): count for state, count in tally.items()}
+
+
+def _ended_units(tables: UnitTables) -> list[EndedUnit]:
+    rows = sorted(tables.units.named_ends, key=lambda row: -row.unit)  # as they were found
+    if not rows:
+        return []
+    names = tables.unit_names([row.unit for row in rows])
+    return [
+        EndedUnit(
+            name=names[row.unit],
+            done=row.done,
+            failed=row.failed,
+            parked=row.parked,
+            ignored=row.ignored,
+            items=row.items,
+            items_failed=row.items_failed,
+        )
+        for row in rows
+    ]

@@ -13,7 +13,7 @@ from scrapy.utils.test import get_crawler
 
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.reporting.custom_stats import ASKED_SECONDS, CustomStats, check_total
-from scrapy_resume.reporting.documents import summed_custom
+from scrapy_resume.reporting.documents import custom_shares, shown_custom, summed_custom
 from scrapy_resume.store.contract import Batch
 
 JOB = {"job": "books#1", "requests": {"done": 3}}
@@ -116,3 +116,34 @@ def test_a_total_that_is_none_is_refused_at_the_start(total: Any) -> None:
 @pytest.mark.parametrize("total", [None, 0, 5, 1.5, lambda job: 1])
 def test_a_total_that_can_be_one_is_not(total: Any) -> None:
     check_total(Spider("books", resume_total=total))
+
+
+@pytest.mark.parametrize(
+    ("custom", "shares"),
+    [
+        ({"frames": 400, "frames/nko": 10}, {"frames/nko": 0.025}),
+        ({"frames/nko": 10, "frames": 400}, {"frames/nko": 0.025}),
+        (
+            {"frames": 8, "frames/ok": 6, "frames/ok/late": 3},
+            {"frames/ok": 0.75, "frames/ok/late": 0.5},
+        ),
+        ({"frames": 8, "frames/ok/late": 2}, {"frames/ok/late": 0.25}),
+        ({"frames": 4, "frames/detections": 9}, {"frames/detections": 2.25}),
+        ({"frames": 0, "frames/nko": 0}, {}),
+        ({"frames": "many", "frames/nko": 1}, {}),
+        ({"frames": 3, "frames/last": "a"}, {}),
+        ({"frames": 3, "nko": 1, "framesets/a": 1}, {}),
+        ({"frames": True, "frames/a": 1}, {}),
+    ],
+)
+def test_a_figure_that_is_named_below_another_is_a_part_of_it(
+    custom: dict[str, Any], shares: dict[str, float]
+) -> None:
+    assert custom_shares(custom) == shares
+
+
+def test_a_share_is_shown_beside_the_figure() -> None:
+    custom = {"frames": 400, "frames/nko": 10, "last": "a"}
+    shown = dict(shown_custom(custom, custom_shares(custom)))
+    assert shown == {"frames": "400", "frames/nko": "10 (2.5%)", "last": "a"}
+    assert dict(shown_custom(custom, None))["frames/nko"] == "10"

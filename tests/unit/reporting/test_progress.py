@@ -40,10 +40,24 @@ def test_only_a_whole_is_shown_as_100_percent() -> None:
     assert percent(None) == "-"
 
 
-def test_a_line_is_due_after_so_many_pages_or_items_and_once_a_minute() -> None:
+@pytest.mark.parametrize(
+    ("items_of_a_page", "lines"), [(0, 10), (1, 10), (7, 70), (100, 1_000), (3, 30)]
+)
+def test_a_line_is_due_after_so_many_pages_or_items_whichever_come_first(
+    items_of_a_page: int, lines: int
+) -> None:
+    schedule, logged = LineSchedule(every=100, now=0.0), 0
+    for _ in range(1_000):
+        for count in (schedule.page, *[schedule.item] * items_of_a_page):
+            if count():
+                logged += 1
+                schedule.logged(now=1.0)
+    assert logged == pytest.approx(lines, abs=max(1, lines // 50))
+
+
+def test_a_line_is_due_once_a_minute() -> None:
     schedule = LineSchedule(every=3, now=100.0)
-    assert [schedule.counted() for _ in range(3)] == [False, False, True]
     schedule.logged(now=110.0)
-    assert not schedule.counted()
+    assert not schedule.page()
     assert not schedule.is_due(now=169.9)
     assert schedule.is_due(now=170.0)

@@ -83,6 +83,9 @@ class FakeReader:
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         return {**dict.fromkeys(UnitState, 0), UnitState.partial: 2, UnitState.pending: 1}
 
+    def named_unit_tally(self, key: JobKey) -> dict[UnitState, int]:
+        return {**dict.fromkeys(UnitState, 0), UnitState.partial: 1, UnitState.pending: 1}
+
     def items(self, key: JobKey) -> Iterator[tuple[str | None, str]]:
         yield from ()
 
@@ -136,9 +139,20 @@ def test_a_job_is_described_as_the_interface_says():
         "success_rate": 0.8,
         "pages_per_minute": 6.0,
         "items_per_minute": 12.0,
+        "named_units": {
+            "pending": 1,
+            "in_progress": 0,
+            "completed": 0,
+            "partial": 1,
+            "failed": 0,
+            "parked": 0,
+            "total": 2,
+        },
+        "units_per_hour": None,
         "arguments": {"city": "Rome", "token": "***"},
         "metadata": {"ticket": 7},
         "custom": {},
+        "custom_shares": {},
         "expected_total": None,
         "elapsed_seconds": 60.0,
         "eta_seconds": None,

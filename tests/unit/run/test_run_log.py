@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from scrapy_resume.events.commit_listeners import CommitListener
-from scrapy_resume.model import Counts
+from scrapy_resume.model import Counts, UnitState
 from scrapy_resume.run import run_log
 from scrapy_resume.run.run_log import RunLog
-from scrapy_resume.store.contract import Batch, Committed, ItemPosition
+from scrapy_resume.store.contract import Batch, Committed, ItemPosition, JobProgress
 from tests.support.clock import ManualClock
 
 
@@ -23,11 +23,18 @@ class Run:
         self.clock = ManualClock(1_000.0)
         self.opened_at = self.clock.now
         self.settings = SimpleNamespace(progress_every=100, progress_bar=False)
-        self.session = SimpleNamespace(counts=before, sharing=SimpleNamespace(shared=shared))
+        self.session = SimpleNamespace(
+            counts=before, sharing=SimpleNamespace(shared=shared), progress=JobProgress()
+        )
         self.observers: list[CommitListener] = []
         self.listeners = SimpleNamespace(add=self.observers.append)
         custom_stats = SimpleNamespace(expected_total=None)
-        self.parts = SimpleNamespace(clock=self.clock, custom_stats=custom_stats)
+        self.rows: dict[Any, Any] = {}
+        dispatcher = SimpleNamespace(dispatched=self.rows)
+        self.parts = SimpleNamespace(
+            clock=self.clock, custom_stats=custom_stats, dispatcher=dispatcher
+        )
+        self.named_units: dict[UnitState, int] | None = None
         self.tracker = SimpleNamespace(counts=before)
         fake: Any = self
         self.log = RunLog(fake)
@@ -47,7 +54,7 @@ class Run:
         caplog.clear()
         with caplog.at_level(logging.INFO, logger="scrapy_resume"):
             for _ in range(100):
-                self.log.count()
+                self.log.count_page()
         (record,) = caplog.records
         return record.getMessage()
 
@@ -62,7 +69,10 @@ def test_a_line_counts_what_this_run_has_committed(caplog: pytest.LogCaptureFixt
     assert run.line(caplog) == "50.0% (50/100) | success 100.0% | 0.0 items/s | ETA unknown"
     run.commit(5, 10, 20, Counts(pending=40, done=60, items_stored=520))
     run.commit(5, 20, 20, Counts(pending=30, done=70, items_stored=540))
-    assert run.line(caplog) == "70.0% (70/100) | success 100.0% | 4.0 items/s | ETA 0.2 min"
+    assert (
+        run.line(caplog)
+        == "70.0% (70/100) | success 100.0% | 4.0 items/s | ETA 0.2 min, of what is known"
+    )
 
 
 def test_items_that_replace_others_count_although_the_job_has_no_more(
@@ -76,16 +86,23 @@ def test_items_that_replace_others_count_although_the_job_has_no_more(
 def test_in_a_shared_store_the_other_workers_count_too(caplog: pytest.LogCaptureFixture) -> None:
     run = Run(Counts(pending=900, done=100, items_stored=100), shared=True)
     run.commit(60, 50, 50, Counts(pending=700, done=300, items_stored=300))
-    assert run.line(caplog) == "30.0% (300/1000) | success 100.0% | 3.3 items/s | ETA 3.5 min"
+    assert (
+        run.line(caplog)
+        == "30.0% (300/1000) | success 100.0% | 3.3 items/s | ETA 3.5 min, of what is known"
+    )
 
 
-def test_a_line_is_due_after_so_many_pages_and_items(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_line_is_due_after_so_many_pages_or_items_not_after_both_together(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     run = Run(Counts(), shared=False)
     with caplog.at_level(logging.INFO, logger="scrapy_resume"):
         for _ in range(99):
-            run.log.count()
+            run.log.count_page()
+            run.log.count_item()
         assert not caplog.records
-        run.log.count()
+        run.log.count_page()
+        run.log.count_item()
     assert len(caplog.records) == 1
 
 
@@ -95,4 +112,4 @@ def test_in_a_shared_store_what_was_never_sent_is_no_page(
     run = Run(Counts(), shared=True)
     after = Counts(pending=1_000, done=100, ignored=5_000, parked=5_000, items_stored=100)
     run.commit(600, 100, 100, after)
-    assert run.line(caplog).endswith("| ETA 100.0 min")
+    assert run.line(caplog).endswith("| ETA 1.7 h, of what is known")

@@ -362,12 +362,30 @@ ON CONFLICT (job, unit) DO UPDATE SET
     error = excluded.error, error_message = excluded.error_message;
 
 -- name: change_unit_tally
--- By how much the run has changed the number of units in a state.
-INSERT INTO scrapy_resume.unit_tally (job, run, state, units)
-SELECT %(job)s, %(run)s, c.state, c.change
-FROM unnest(%(states)s::smallint[], %(changes)s::bigint[]) AS c (state, change)
+-- By how much the run has changed the number of units, and of named ones among them, in a state.
+INSERT INTO scrapy_resume.unit_tally (job, run, state, units, named)
+SELECT %(job)s, %(run)s, c.state, c.units, c.named
+FROM unnest(%(states)s::smallint[], %(units)s::bigint[], %(named)s::bigint[])
+    AS c (state, units, named)
 ORDER BY c.state
-ON CONFLICT (job, run, state) DO UPDATE SET units = unit_tally.units + excluded.units;
+ON CONFLICT (job, run, state) DO UPDATE SET
+    units = unit_tally.units + excluded.units, named = unit_tally.named + excluded.named;
+
+-- name: count_units
+-- Named units that the commit has ended, and requests of such units.
+UPDATE scrapy_resume.run SET
+    units = units + %(units)s, unit_pages = unit_pages + %(unit_pages)s,
+    named_pages = named_pages + %(named_pages)s
+WHERE job = %(job)s AND number = %(run)s;
+
+-- name: named_tally
+-- How many named units are in each state.
+SELECT state, sum(named)::bigint FROM scrapy_resume.unit_tally
+WHERE job = %(job)s GROUP BY state;
+
+-- name: unit_names
+-- The names of named units.
+SELECT id, name FROM scrapy_resume.unit WHERE id = ANY(%(ids)s);
 
 -- name: describe_requests
 -- Requests as people see them.
@@ -732,7 +750,8 @@ UPDATE scrapy_resume.run SET
     ignored = ignored + %(ignored)s, delayed = delayed + %(delayed)s,
     items_stored = items_stored + %(items_stored)s,
     items_dropped = items_dropped + %(items_dropped)s,
-    items_failed = items_failed + %(items_failed)s, superseded = superseded + %(superseded)s
+    items_failed = items_failed + %(items_failed)s, superseded = superseded + %(superseded)s,
+    cursor = coalesce(%(cursor)s, cursor)
 WHERE job = %(job)s AND number = %(run)s;
 
 -- name: note_every_run

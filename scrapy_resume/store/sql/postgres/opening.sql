@@ -317,9 +317,11 @@ SELECT start_run FROM scrapy_resume.job WHERE id = %(job)s;
 SELECT count(*) FROM scrapy_resume.frontier
 WHERE job = %(job)s AND run = 0 /* if retried: AND retried = 1 */ AND suspect = 1 AND not_before = 0;
 
--- name: pages
--- Responses in all runs.
-SELECT coalesce(sum(pages), 0)::bigint FROM scrapy_resume.run WHERE job = %(job)s;
+-- name: earlier_runs
+-- What each run has done so far, and when it was under way.
+SELECT
+    pages, items, units, unit_pages, named_pages, started_at, coalesce(ended_at, beat_at) AS ended_at
+FROM scrapy_resume.run WHERE job = %(job)s AND number <> %(run)s;
 
 -- name: adopt_state
 -- The `spider.state` of the last run that has ended, for the run that opens the job now.

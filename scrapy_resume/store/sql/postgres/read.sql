@@ -23,17 +23,16 @@ LEFT JOIN scrapy_resume.run AS l ON l.job = j.id AND l.number = j.next_run - 1
 WHERE j.id = %(job)s;
 
 -- name: runs
--- All runs, the first one first.
+-- All runs, the first one first. (All columns: a database of an older version has fewer.)
 SELECT
-    number, worker, process, status, reason, started_at, beat_at, ended_at, pages, items, stats,
-    custom, orphan_seconds, extract(epoch FROM clock_timestamp())::double precision AS now,
+    r.*, extract(epoch FROM clock_timestamp())::double precision AS now,
     extract(epoch FROM clock_timestamp())::double precision
     - greatest(
-        beat_at,
+        r.beat_at,
         CASE WHEN pg_postmaster_start_time() <= clock_timestamp()
             THEN extract(epoch FROM pg_postmaster_start_time()) END
     ) AS silence
-FROM scrapy_resume.run WHERE job = %(job)s ORDER BY number;
+FROM scrapy_resume.run AS r WHERE r.job = %(job)s ORDER BY r.number;
 
 -- name: expected_total
 -- How many pages the spider expects.
@@ -79,9 +78,18 @@ WHERE c.job = %(job)s AND c.state = %(state)s
 ORDER BY abs(c.unit) LIMIT %(count)s;
 
 -- name: unit_tally
--- How many units are in each state.
-SELECT state, sum(units)::bigint FROM scrapy_resume.unit_tally
-WHERE job = %(job)s GROUP BY state;
+-- How many units, and named ones among them, are in each state, by run. (All columns: a database of
+-- an older version has fewer.)
+SELECT * FROM scrapy_resume.unit_tally WHERE job = %(job)s;
+
+-- name: place
+-- Where a run stood: the request that it finished last.
+SELECT url, unit, updated_at AS at FROM scrapy_resume.requests
+WHERE job_id = %(job)s AND id = %(request)s;
+
+-- name: urls
+-- The URLs of requests, in order.
+SELECT url FROM scrapy_resume.request WHERE job = %(job)s AND id = ANY(%(ids)s) ORDER BY id;
 
 -- name: items
 -- The stored items and their keys, in the order in which they became visible.

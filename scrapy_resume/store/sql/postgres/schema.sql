@@ -1,4 +1,4 @@
--- The schema of all jobs in a PostgreSQL database, version 2.
+-- The schema of all jobs in a PostgreSQL database, version 3.
 --
 -- Times are seconds since the epoch, UTC, by the server's clock. States of a request: 0 open
 -- (it is in the frontier: pending or leased), 2 done, 3 failed, 4 parked, 5 ignored. People
@@ -102,6 +102,10 @@ CREATE TABLE scrapy_resume.run (
     items_failed bigint NOT NULL DEFAULT 0,
     superseded bigint NOT NULL DEFAULT 0,
     custom text,                          -- JSON: custom metrics, written as they change
+    units bigint NOT NULL DEFAULT 0,      -- named units that ended in it
+    unit_pages bigint NOT NULL DEFAULT 0, -- requests of those units that have ended
+    named_pages bigint NOT NULL DEFAULT 0, -- requests of any named unit that ended in it
+    cursor bigint,                        -- the request that was done last in it
     PRIMARY KEY (job, number)
 ) WITH (fillfactor = 40);
 
@@ -152,6 +156,7 @@ CREATE TABLE scrapy_resume.unit_tally (
     run integer NOT NULL,
     state smallint NOT NULL,
     units bigint NOT NULL,
+    named bigint NOT NULL DEFAULT 0,      -- those of them that have a name
     PRIMARY KEY (job, run, state)
 );
 
@@ -482,3 +487,23 @@ SELECT
     (f.record::json ->> 'count')::bigint AS items
 FROM scrapy_resume.feed AS f
 JOIN scrapy_resume.job AS j ON j.id = f.job;
+
+-- Runs that have not ended.
+CREATE VIEW scrapy_resume.workers AS
+SELECT
+    r.job AS job_id,
+    j.name || '#' || j.number AS job,
+    r.number AS run,
+    r.worker,
+    r.status,
+    scrapy_resume.iso(r.started_at) AS started_at,
+    scrapy_resume.iso(r.beat_at) AS heartbeat_at,
+    round(greatest(extract(epoch FROM clock_timestamp()) - r.beat_at::numeric, 0), 1)
+        AS silent_seconds,
+    extract(epoch FROM clock_timestamp()) - r.beat_at > r.orphan_seconds AS stale,
+    r.pages,
+    r.items,
+    r.units
+FROM scrapy_resume.run AS r
+JOIN scrapy_resume.job AS j ON j.id = r.job
+WHERE r.ended_at IS NULL AND r.status = 'running';

@@ -244,8 +244,8 @@ ON CONFLICT (unit) DO UPDATE SET
     error = excluded.error, error_message = excluded.error_message;
 
 -- name: change_unit_tally
--- How many units are in a state.
-UPDATE unit_tally SET units = units + ? WHERE state = ?;
+-- How many units, and named ones among them, are in a state.
+UPDATE unit_tally SET units = units + ?, named = named + ? WHERE state = ?;
 
 -- name: describe_requests
 -- Requests as people see them.
@@ -348,7 +348,22 @@ ON CONFLICT (minute, run) DO UPDATE SET
 
 -- name: beat_run
 -- A commit is a heartbeat too.
-UPDATE run SET beat_at = ?, pages = ?, items = items + ? WHERE number = ?;
+UPDATE run SET beat_at = ?, pages = ?, items = items + ?, cursor = coalesce(?, cursor)
+WHERE number = ?;
+
+-- name: count_units
+-- Named units that the commit has ended, and requests of such units.
+UPDATE run SET
+    units = units + ?, unit_pages = unit_pages + ?, named_pages = named_pages + ?
+WHERE number = (SELECT max(number) FROM run);
+
+-- name: named_tally
+-- How many named units are in each state.
+SELECT state, named FROM unit_tally;
+
+-- name: unit_names
+-- The names of named units.
+SELECT u.id, u.name FROM json_each(?) AS j CROSS JOIN unit AS u WHERE u.id = j.value;
 
 -- name: keep_job
 -- The counters, as the commit leaves them.

@@ -149,8 +149,8 @@ WHERE number = :number;
 
 -- name: begin_run
 -- Each opening begins a new run.
-INSERT INTO run (number, epoch, worker, status, started_at, beat_at)
-VALUES (:number, :epoch, :worker, 'running', :now, :now);
+INSERT INTO run (number, epoch, worker, status, started_at, beat_at, silent_after)
+VALUES (:number, :epoch, :worker, 'running', :now, :now, :silent_after);
 
 -- name: begin_round
 -- What start() yields is to be fetched again, unless the last round of that is not completed.
@@ -185,10 +185,16 @@ SELECT name, batch, record, settled FROM feed WHERE settled = 0 ORDER BY name, b
 -- The job, for the run that opens it.
 SELECT
     next_id, start_exhausted, every_run, (SELECT payload FROM spider_state),
-    (SELECT total(pages) FROM run), created_at,
+    created_at,
     (SELECT count(*) FROM request WHERE state = 0 AND suspect = 1 AND not_before = 0), delta,
     round, round_from
 FROM job;
+
+-- name: earlier_runs
+-- What each run has done so far, and when it was under way.
+SELECT
+    pages, items, units, unit_pages, named_pages, started_at, coalesce(ended_at, beat_at) AS ended_at
+FROM run WHERE number < :run;
 
 -- name: open_slots
 -- Slots with rows that can be leased.

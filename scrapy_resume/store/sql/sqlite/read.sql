@@ -11,10 +11,8 @@ LEFT JOIN run AS r ON r.number = (SELECT max(number) FROM run);
 SELECT epoch FROM job;
 
 -- name: runs
--- All runs, the first one first.
-SELECT number, worker, status, reason, started_at, beat_at, ended_at, pages, items, stats,
-    custom
-FROM run ORDER BY number;
+-- All runs, the first one first. (All columns: a file of an older version has fewer.)
+SELECT * FROM run ORDER BY number;
 
 -- name: expected_total
 -- How many pages the spider expects.
@@ -52,8 +50,16 @@ WHERE c.state = :state AND v.id = c.unit
 ORDER BY c.state, abs(c.unit) LIMIT :count;
 
 -- name: unit_tally
--- How many units are in each state.
-SELECT state, units FROM unit_tally;
+-- How many units, and named ones among them, are in each state.
+SELECT * FROM unit_tally;
+
+-- name: place
+-- Where a run stood: the request that it finished last.
+SELECT url, unit, updated_at AS at FROM requests WHERE id = :request;
+
+-- name: urls
+-- The URLs of requests, in order.
+SELECT v.url FROM json_each(:ids) AS j CROSS JOIN requests AS v WHERE v.id = j.value;
 
 -- name: items
 -- The stored items and their keys, in the order in which they became visible.

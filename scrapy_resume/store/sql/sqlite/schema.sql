@@ -1,10 +1,10 @@
--- The schema of one job's file, version 2.
+-- The schema of one job's file, version 3.
 --
 -- Times are seconds since the epoch, UTC. States of a request: 0 pending, 1 leased,
 -- 2 done, 3 failed, 4 parked, 5 ignored. People read the views at the end.
 
 PRAGMA application_id = 1397901901;      -- "SRJM": file(1) and the readers know the file by it
-PRAGMA user_version = 2;                 -- the version of this schema
+PRAGMA user_version = 3;                 -- the version of this schema
 
 CREATE TABLE job (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -58,7 +58,12 @@ CREATE TABLE run (
     pages INTEGER NOT NULL DEFAULT 0,
     items INTEGER NOT NULL DEFAULT 0,
     stats TEXT,                          -- JSON, written at close
-    custom TEXT                          -- JSON: custom metrics, written as they change
+    custom TEXT,                         -- JSON: custom metrics, written as they change
+    units INTEGER NOT NULL DEFAULT 0,    -- named units that ended in it
+    unit_pages INTEGER NOT NULL DEFAULT 0, -- requests of those units that have ended
+    named_pages INTEGER NOT NULL DEFAULT 0, -- requests of any named unit that ended in it
+    cursor INTEGER,                      -- the request that was done last in it
+    silent_after REAL NOT NULL DEFAULT 30 -- without a heartbeat for so long, in seconds, it is stale
 );
 
 -- Download slots (mostly a host).
@@ -98,7 +103,8 @@ CREATE INDEX unit_count_state ON unit_count (state, abs(unit));
 -- How many units are in each state.
 CREATE TABLE unit_tally (
     state INTEGER PRIMARY KEY,
-    units INTEGER NOT NULL
+    units INTEGER NOT NULL,
+    named INTEGER NOT NULL DEFAULT 0     -- those of them that have a name
 );
 INSERT INTO unit_tally (state, units) VALUES (0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0);
 
@@ -376,3 +382,20 @@ SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', j.created_at, 'unixepoch') AS created_at,
     strftime('%Y-%m-%dT%H:%M:%SZ', j.updated_at, 'unixepoch') AS updated_at
 FROM job AS j;
+
+-- Runs that have not ended. Whether the process of one is alive is not known here: readers ask for
+-- its lock.
+CREATE VIEW workers AS
+SELECT
+    number AS run,
+    worker,
+    status,
+    strftime('%Y-%m-%dT%H:%M:%SZ', started_at, 'unixepoch') AS started_at,
+    strftime('%Y-%m-%dT%H:%M:%SZ', beat_at, 'unixepoch') AS heartbeat_at,
+    round(max((julianday('now') - 2440587.5) * 86400.0 - beat_at, 0.0), 1) AS silent_seconds,
+    (julianday('now') - 2440587.5) * 86400.0 - beat_at > silent_after AS stale,
+    pages,
+    items,
+    units
+FROM run
+WHERE ended_at IS NULL AND status = 'running';
