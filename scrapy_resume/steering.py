@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.model import State
-from scrapy_resume.reporting.reports import open_store, selection
+from scrapy_resume.reporting.filters import selection
+from scrapy_resume.reporting.reports import open_store
 from scrapy_resume.settings.parse_location import parsed_location
 from scrapy_resume.store import open_location
 from scrapy_resume.store.transaction.steering import to_park, to_retry
@@ -33,7 +34,7 @@ def retry(
     """Have requests of a job fetched again. Returns how many they are.
 
     ``job`` is what ``reporting.reports.Reports`` takes, ``filters`` are those of
-    ``reporting.reports.selection``. Without a ``state``, failed and parked requests are retried;
+    ``reporting.filters.selection``. Without a ``state``, failed and parked requests are retried;
     with ``partial``, requests that are done but lost items. The states ``done`` and ``ignored``
     can be retried too. A completed job becomes ``paused``. The items of a retried request replace
     those that it gave before; those of an execution that was done stay until another one is done,

@@ -23,6 +23,7 @@ SUBCOMMANDS: Final = (
     "status",
     "show",
     "requests",
+    "items",
     "units",
     "failed",
     "retry",

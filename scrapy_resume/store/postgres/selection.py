@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from scrapy_resume.model import Selection, State
-from scrapy_resume.store.transaction.selection import TROUBLED, Condition, Dialect, condition
+from scrapy_resume.store.transaction.selection import (
+    EMPTY_VALUES,
+    TROUBLED,
+    Condition,
+    Dialect,
+    condition,
+)
 
 _OPEN: Final = frozenset({State.pending, State.leased})
 
@@ -15,11 +21,28 @@ def _like_pattern(glob: str) -> str:
     return escaped.replace("*", "%").replace("?", "_")
 
 
+_EMPTY: Final = ", ".join(f"'{value}'" for value in EMPTY_VALUES)
+
 POSTGRES: Final = Dialect(
     value=lambda name: f"%({name})s",
     host="substring(v.url from '^[^:]+://(?:[^/@]*@)?(\\[[^]]*\\]|[^/:?#]*)')",
-    like=lambda place: f"v.url LIKE {place}",
+    among=lambda what, place: f"{what} = ANY({place})",
+    like=lambda what, place: f"{what} LIKE ANY({place})",
     pattern=_like_pattern,
+    values=list,
+    address="split_part(v.url, '#', 1)",
+    identified=(
+        "v.id IN (SELECT s.request FROM scrapy_resume.seen AS s WHERE s.job = %(job)s"
+        " AND s.identity IN (SELECT decode(h, 'hex') FROM unnest(%(identities)s::text[]) AS h))"
+    ),
+    lacks=(
+        "EXISTS (SELECT 1 FROM unnest(%(missing)s::text[]) AS m (field) WHERE coalesce((CASE"
+        " WHEN i.payload::json -> '$item' IS NULL THEN i.payload::json -> m.field"
+        " ELSE i.payload::json -> 'fields' -> m.field END)::text, 'null')"
+        f" IN ({_EMPTY}))"
+    ),
+    items="scrapy_resume.item AS i WHERE i.job = %(job)s AND i.request = v.id",
+    own="scrapy_resume.request AS own WHERE own.job = %(job)s AND own.id = v.id",
 )
 
 

@@ -11,7 +11,7 @@ from scrapy_resume.store.postgres.selection import selected
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import UNRECORDED
-from scrapy_resume.store.transaction.steering import AT_ONCE, PARKED, in_portions, without_retries
+from scrapy_resume.store.transaction.steering import PARKED, in_portions, without_retries
 from scrapy_resume.store.transaction.units import settle_units
 
 STEERING: Final = load_queries("postgres", "steering.sql")
@@ -29,14 +29,14 @@ def steer(tables: PostgresTables, selection: Selection, to: State, *, dry_run: b
         f" WHERE {where} AND own.every_run = 0 AND own.payload <> %(unrecorded)s"
         " AND v.id > %(after)s ORDER BY v.id LIMIT %(count)s"
     )
-    values = {**values, "unrecorded": UNRECORDED, "count": AT_ONCE}
+    values = {**values, "unrecorded": UNRECORDED}
 
-    def find(after: int) -> list[int]:
-        return [row for (row,) in tables.execute(statement, **values, after=after)]
+    def find(after: int, count: int) -> list[int]:
+        return [row for (row,) in tables.execute(statement, **values, after=after, count=count)]
 
     if dry_run:
-        return in_portions(find, len)
-    total = in_portions(find, partial(_change, tables, to))
+        return in_portions(find, len, selection.limit)
+    total = in_portions(find, partial(_change, tables, to), selection.limit)
     if total and to is State.pending:
         tables.execute(STEERING["delete_hosts"])
     settle_units(tables, tables.now)

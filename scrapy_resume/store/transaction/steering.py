@@ -26,17 +26,37 @@ AT_ONCE: Final = 5_000
 """Rows that one statement changes."""
 
 
-def in_portions(find: Callable[[int], list[int]], change: Callable[[list[int]], int]) -> int:
-    """Change all rows that ``find`` finds above an id, in order and in portions; how many."""
+def in_portions(
+    find: Callable[[int, int], list[int]],
+    change: Callable[[list[int]], int],
+    limit: int | None = None,
+) -> int:
+    """Change the rows that ``find`` finds above an id, at most so many, in order and in portions.
+
+    Returns how many were changed. ``limit``: change at most so many; ``None``: all.
+    """
     total, after = 0, -1
-    while ids := find(after):
+    while limit is None or total < limit:
+        ids = find(after, AT_ONCE if limit is None else min(AT_ONCE, limit - total))
+        if not ids:
+            break
         total += change(ids)
         after = ids[-1]
     return total
 
 
 def to_retry(selection: Selection) -> Selection:
-    """The selection, with the states that can be changed so. Raises ``ConfigurationError``."""
+    """The selection, with the states that can be changed so. Raises ``ConfigurationError``.
+
+    What was skipped for good is not in it, unless the selection is of that.
+    """
+    if selection.skipped:
+        if selection.states:
+            raise ConfigurationError(
+                "What was skipped is ignored: give either --skipped or --state."
+            )
+        return replace(selection, states=(State.ignored,))
+    selection = replace(selection, skipped=False)
     if selection.partial and not selection.states:
         return replace(selection, states=(State.done,))
     return _of(selection, RETRIED_BY_DEFAULT, MAY_BE_RETRIED, "retried")
