@@ -211,6 +211,15 @@ class Selection:
     """Whether it is ignored because it is skipped; ``None``: no matter."""
     changeable: bool = False
     """Recorded, so that it can be fetched again, and not one that every run sends."""
+    denied: bool = False
+    """Its key is to be skipped."""
+    not_allowed: bool = False
+    """No command has taken back that it is skipped."""
+    dead: bool | None = None
+    """Whether it is a dead letter: it has failed in ``rounds`` rounds of retry, or more; ``None``:
+    no matter."""
+    rounds: int = 0
+    """0: there are no dead letters."""
     limit: int | None = None
     """At most so many, those that were found first; ``None``: all."""
 
@@ -231,8 +240,27 @@ class Selection:
     @property
     def is_everything(self) -> bool:
         """Whether there is no condition except on the state, and how many."""
-        usual = Selection(states=self.states, skipped=self.skipped, limit=self.limit)
+        usual = Selection(
+            states=self.states,
+            skipped=self.skipped,
+            dead=self.dead,
+            rounds=self.rounds,
+            limit=self.limit,
+        )
         return self == usual
+
+
+class SkipRule(NamedTuple):
+    """What is never fetched: requests for which all of its parts hold. Empty parts hold for any."""
+
+    host: str = ""
+    """In lower case, without a port."""
+    url: str = ""
+    """A glob."""
+    unit: str = ""
+    """A glob, or a name."""
+    exact: int = 0
+    """1: ``unit`` is a name."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ SUBCOMMANDS: Final = (
     "failed",
     "retry",
     "park",
+    "skip",
     "run",
     "stop",
     "export",

@@ -23,6 +23,7 @@ FILTERS: Final = (
     *FILES.values(),
     "partial",
     "skipped",
+    "dead",
     "limit",
 )
 JOB_HELP: Final = "name (its latest job) or name#number"

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.invocation import Invocation, unknown_line
 from scrapy_resume.commands.request_table import print_requests, row_limit
 
 if TYPE_CHECKING:
-    from scrapy_resume.model import JobKey, JobSummary
+    from scrapy_resume.model import JobKey, JobSummary, Selection
 
 REMEDIES: Final = {
     "done": "are done: --state done takes them",
     "ignored": "are ignored: --state ignored takes them",
     "skipped": "are skipped for good: --skipped takes them",
+    "dead": "have failed in each of RESUME_RETRY_ROUNDS rounds of retry: --dead takes them",
     "failed": "are failed: --state failed takes them",
     "parked": "are parked: --state parked takes them",
     "pending": "wait to be fetched anyway",
@@ -30,12 +31,14 @@ class Change:
 
     change: Callable[..., int]
     """The function of ``steering``."""
+    choose: Callable[[Selection], Selection]
+    """What it takes of a selection."""
     changed: str
     """What the requests are then, the end of a sentence."""
     states: frozenset[str]
     """The names of the states that it takes when none is given."""
-    remedies: frozenset[str] = frozenset(REMEDIES)
-    """States of which it says what was left alone."""
+    remedies: Mapping[str, str] = field(default_factory=lambda: REMEDIES)
+    """State → what it says of those that it has left alone."""
     goes_on: bool = False
     """It says what to run next."""
 
@@ -51,10 +54,10 @@ def run_change(call: Invocation, change: Change, filters: dict[str, Any]) -> int
     except ValueError as error:
         call.usage_error(str(error))
     unknown = call.unknown_names(filters)
-    listed = {**filters, "state": filters.get("state") or sorted(change.states)}
     if call.arguments.json:
         document: dict[str, Any] = {"job": str(key), "requests": count, "dry_run": dry_run}
-        urls = [row["url"] for row in _meant(call, key, listed)] if dry_run and count else []
+        rows = _meant(call, key, change, filters, filters.get("limit"))
+        urls = [row["url"] for row in rows] if dry_run and count else []
         if left or unknown or urls:
             document["left"] = [{"state": name, "requests": left[name]} for name in left]
             document |= {"unknown": unknown, "urls": urls}
@@ -63,10 +66,10 @@ def run_change(call: Invocation, change: Change, filters: dict[str, Any]) -> int
     call.print_lines([_outcome(key, count, change, dry_run=dry_run)])
     if dry_run and count:
         limit = filters.get("limit")
-        rows = reports.requests(key, changeable=True, **{**listed, "limit": row_limit(limit)})
+        rows = _meant(call, key, change, filters, row_limit(limit))
         print_requests(call, rows, limit)
     if left:
-        shares = (f"{number:,} {REMEDIES[state]}" for state, number in left.items())
+        shares = (f"{number:,} {change.remedies[state]}" for state, number in left.items())
         call.print_lines([f"Left alone: {'; '.join(shares)}"])
     if unknown:
         call.print_lines([unknown_line(unknown)])
@@ -75,8 +78,14 @@ def run_change(call: Invocation, change: Change, filters: dict[str, Any]) -> int
     return 0
 
 
-def _meant(call: Invocation, key: JobKey, filters: Mapping[str, Any]) -> Any:
-    return call.reports().requests(key, changeable=True, **filters)
+def _meant(
+    call: Invocation, key: JobKey, change: Change, filters: Mapping[str, Any], limit: int | None
+) -> Iterator[dict[str, Any]]:
+    """The requests that the command takes."""
+    from scrapy_resume.reporting.filters import selection
+
+    chosen = change.choose(selection(**filters))
+    return call.reports().selected(key, replace(chosen, changeable=True), limit)
 
 
 def _outcome(key: JobKey, count: int, change: Change, *, dry_run: bool) -> str:
@@ -92,27 +101,31 @@ def _left(
 
     Empty if the states are given.
     """
-    if filters.get("state") or filters.get("skipped") or filters.get("partial"):
+    if filters.keys() & {"state", "skipped", "partial", "dead"}:
         return {}
     conditions = {name: value for name, value in filters.items() if name not in BOUNDS}
     reports = call.reports()
     counts = reports.count_by_state(key, **conditions) if conditions else ignored_of(call, key)
+    if change.goes_on and filters.get("rounds"):
+        dead = {**conditions, "dead": True, "rounds": filters["rounds"]}
+        counts = {**counts, "dead": sum(reports.count_by_state(key, **dead).values())}
     taken = change.states
     return {
         state: counts[state]
-        for state in REMEDIES
-        if state in change.remedies and state not in taken and counts.get(state)
+        for state in change.remedies
+        if state not in taken and counts.get(state)
     }
 
 
-BOUNDS: Final = frozenset({"limit", "max_attempts"})
+BOUNDS: Final = frozenset({"limit", "max_attempts", "rounds"})
 """Filters that say how many, not which."""
 
 
 def ignored_of(call: Invocation, key: JobKey) -> dict[str, int]:
     """How many requests are ignored, and skipped, without reading all of them."""
     reports = call.reports()
-    return {"ignored": reports.summary(key).counts.ignored}
+    skipped = reports.skipped_count(key)
+    return {"ignored": reports.summary(key).counts.ignored - skipped, "skipped": skipped}
 
 
 def next_line(call: Invocation, key: JobKey, job: JobSummary) -> str:

@@ -23,9 +23,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Invocation) -> int:
     """Park all matching requests or, if anything fails, none."""
     from scrapy_resume.steering import park
+    from scrapy_resume.store.transaction.steering import to_park
 
     filters = call.filters()
     if not filters.keys() - BOUNDS:
         call.usage_error("give at least one filter")
-    change = Change(park, "parked", frozenset({"pending", "failed"}), remedies=frozenset())
+    change = Change(park, to_park, "parked", frozenset({"pending", "failed"}), remedies={})
     return run_change(call, change, filters)

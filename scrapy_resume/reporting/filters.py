@@ -31,6 +31,8 @@ def selection(
     max_attempts: int | None = None,
     skipped: bool = False,
     changeable: bool = False,
+    dead: bool = False,
+    rounds: int = 0,
     limit: int | None = None,
 ) -> Selection:
     """A selection of requests: those that match every argument that is given.
@@ -42,7 +44,8 @@ def selection(
     fragments and the order of their parameters. ``units``: these names. ``partial``: done, with
     items that failed. ``max_attempts``: attempted at most so often. ``skipped``: it was
     skipped for good. ``changeable``: not one that was never recorded, or that every run sends,
-    which no command changes. ``limit``: at most so many. Raises ``ValueError`` for an unknown
+    which no command changes. ``dead``: a dead letter, which has failed in ``rounds`` rounds of
+    retry. ``limit``: at most so many. Raises ``ValueError`` for an unknown
     state, and for what is no URL.
     """
     states = tuple(State[_known(name)] for name in _values(state))
@@ -63,6 +66,8 @@ def selection(
         max_attempts=max_attempts,
         skipped=skipped or None,
         changeable=changeable,
+        dead=dead or None,
+        rounds=rounds,
         limit=limit,
     )
 

@@ -19,7 +19,7 @@ from scrapy_resume.errors import (
     StoreDamagedError,
     StoreError,
 )
-from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, State, digest
+from scrapy_resume.model import LIVE_STATUSES, JobKey, JobSummary, Selection, State, digest
 from scrapy_resume.posix import require_posix
 from scrapy_resume.reporting import times
 from scrapy_resume.reporting.documents import (
@@ -236,6 +236,12 @@ class Reports:
         rows = self._reader.requests(key, chosen, limit)
         return with_held(rows, held) if held else rows
 
+    def selected(
+        self, key: JobKey, chosen: Selection, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The requests that are selected, as ``requests`` gives them; at most ``limit``."""
+        return self._reader.requests(key, chosen, limit)
+
     def failures(
         self,
         job: str | JobKey | None = None,
@@ -306,6 +312,18 @@ class Reports:
         """
         key, chosen = self.find(job), unit_selection(state, **filters)
         return self._reader.units(key, chosen, limit)
+
+    def skipped_count(self, job: str | JobKey | None = None) -> int:
+        """How many requests are skipped for good."""
+        return self._reader.skipped_count(self.find(job))
+
+    def history(self, job: str | JobKey | None = None) -> list[dict[str, Any]]:
+        """What happened on each day (UTC), in order.
+
+        Keys: ``day``, ``attempts``, ``rounds`` (of retry), ``retried`` (requests in these rounds),
+        ``done`` and ``failed`` (requests that ended so), ``success_rate`` (``None``: none ended).
+        """
+        return self._reader.history(self.find(job))
 
     def count_by_state(self, job: str | JobKey | None = None, **filters: Any) -> dict[str, int]:
         """How many requests match the ``filters`` of ``selection``, by state.

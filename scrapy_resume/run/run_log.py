@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Final
 from scrapy.utils.asyncio import create_looping_call
 
 from scrapy_resume.errors import JobDeletedError
-from scrapy_resume.reporting.progress import LineSchedule, Progress, counts_at_end, ended_and_whole
+from scrapy_resume.reporting.progress import (
+    LineSchedule,
+    Progress,
+    counts_at_end,
+    ended_and_whole,
+    skipped_at_end,
+)
 from scrapy_resume.reporting.progress_bar import ProgressBar, is_wanted
 from scrapy_resume.reporting.rates import Throughput
 from scrapy_resume.settings.masking import without_password
@@ -177,13 +183,14 @@ class RunLog:
                 "why. When that is mended, 'scrapy resume retry' fetches their pages again.",
                 lost,
             )
+        tracker = self._run.tracker
         next_step = _NEXT_STEP.get(kept, "run the same command again to resume it")
         logger.info(
             "Job %s is %s (%s): %s; %s",
             job,
             kept,
             reason,
-            counts_at_end(self._run.tracker.counts),
+            counts_at_end(tracker.counts) + skipped_at_end(tracker.skipped_count),
             next_step,
         )
 

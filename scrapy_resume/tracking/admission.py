@@ -16,7 +16,7 @@ docs/lineage.md).
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scrapy_resume.errors import NotRecordableError
 from scrapy_resume.frontier.delta import given_key, may_be_skipped, own_key
@@ -52,6 +52,10 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.placement import Placement
     from scrapy_resume.tracking.arrival_log import ArrivalLog
     from scrapy_resume.tracking.row_ids import IdSequence
+
+
+SKIPPED: Final = "skipped"
+"""The reason why a request is ignored that is skipped for good."""
 
 
 class _Arrival(NamedTuple):
@@ -344,6 +348,13 @@ class Admissions:
                 self._log.known_start()
         if not request.dont_filter:
             self._log.late_duplicate(request)
+
+    def skipped_for_good(self, request: Request, row: Row | None) -> None:
+        """A request is skipped for good; the parameters are as in ``skipped``."""
+        self._log.skipped_for_good(request)
+        if row is not None:
+            row.request = None
+            row.set_outcome(State.ignored, SKIPPED)
 
     def skipped(self, request: Request, row: Row | None) -> None:
         """The store has skipped a request, since an earlier number of the job has its items.

@@ -51,6 +51,12 @@ class Reader(Protocol):
     def count_by_state(self, key: JobKey, selection: Selection) -> dict[str, int]:
         """How many requests are selected, by state; those that are skipped as ``skipped``."""
 
+    def skipped_count(self, key: JobKey) -> int:
+        """How many requests are skipped for good."""
+
+    def history(self, key: JobKey) -> list[dict[str, Any]]:
+        """Attempts, rounds of retry and ends by day, in order; see ``Reports.history``."""
+
     def known_urls(self, key: JobKey, selection: Selection) -> tuple[set[str], set[str]]:
         """Which of the selection's ``urls``, and of its ``identities``, the job has requests of."""
 

@@ -17,6 +17,7 @@ from scrapy_resume.store.postgres.errors import translated
 from scrapy_resume.store.postgres.processes import is_gone
 from scrapy_resume.store.postgres.schema import version_of
 from scrapy_resume.store.postgres.selection import POSTGRES, selected
+from scrapy_resume.store.postgres.skip_tables import SKIPS
 from scrapy_resume.store.transaction.job_summary import summary_of
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import (
@@ -215,6 +216,15 @@ class PostgresReader:
         statement = f"SELECT {GROUPED} FROM scrapy_resume.requests AS v WHERE {where} GROUP BY 1"
         with self._job(key) as (connection, job):
             return dict(connection.execute(statement, {**values, "job": job}).fetchall())
+
+    def skipped_count(self, key: JobKey) -> int:
+        """How many requests are skipped for good."""
+        with self._job(key) as (connection, job):
+            return int(connection.execute(SKIPS["count"], {"job": job}).fetchall()[0][0])
+
+    def history(self, key: JobKey) -> list[dict[str, Any]]:
+        """Attempts, rounds of retry and ends by day; see ``Reader``."""
+        return self._listed(key, "history")
 
     def known_urls(self, key: JobKey, selection: Selection) -> tuple[set[str], set[str]]:
         """Which of the selection's URLs and identities the job has; see ``Reader``."""

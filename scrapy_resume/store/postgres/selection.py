@@ -42,6 +42,12 @@ POSTGRES: Final = Dialect(
         f" IN ({_EMPTY}))"
     ),
     items="scrapy_resume.item AS i WHERE i.job = %(job)s AND i.request = v.id",
+    key_is=lambda verdict: (
+        "EXISTS (SELECT FROM scrapy_resume.request AS own"
+        " JOIN scrapy_resume.skip_key AS k"
+        " ON k.job = own.job AND k.key = coalesce(own.given_key, own.identity)"
+        f" WHERE own.job = %(job)s AND own.id = v.id AND k.allowed = {verdict})"
+    ),
     own="scrapy_resume.request AS own WHERE own.job = %(job)s AND own.id = v.id",
 )
 
@@ -57,6 +63,11 @@ def selected(selection: Selection) -> Condition:
     more: dict[str, Any] = {}
     if states and states <= _OPEN:
         where += " AND v.id IN (SELECT f.id FROM scrapy_resume.frontier AS f WHERE f.job = %(job)s)"
+    elif selection.skipped:
+        where += (
+            " AND v.id IN (SELECT t.id FROM scrapy_resume.trouble AS t"
+            " WHERE t.job = %(job)s AND t.state = 5)"
+        )
     elif states and states <= TROUBLED:
         more["troubles"] = sorted(int(state) for state in states)
         where += (

@@ -33,6 +33,7 @@ from scrapy_resume.store.sqlite.files import (
 )
 from scrapy_resume.store.sqlite.locks import is_held
 from scrapy_resume.store.sqlite.selection import SQLITE, add_functions, selected
+from scrapy_resume.store.sqlite.skip_tables import SKIPS
 from scrapy_resume.store.transaction.job_summary import summary_of
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import (
@@ -227,6 +228,19 @@ class SqliteReader:
         with reading(self.path(key)) as connection:
             add_functions(connection)
             return dict(connection.execute(statement, values).fetchall())
+
+    def skipped_count(self, key: JobKey) -> int:
+        """How many requests are skipped for good."""
+        with reading(self.path(key)) as connection:
+            ((count,),) = connection.execute(SKIPS["count"]).fetchall()
+        return int(count)
+
+    def history(self, key: JobKey) -> list[dict[str, Any]]:
+        """Attempts, rounds of retry and ends by day; none of a file of an older version."""
+        with reading(self.path(key)) as connection:
+            if not connection.execute(READ["has_history"]).fetchall()[0][0]:
+                return []
+            return list(as_dicts(connection.execute(READ["history"])))
 
     def known_urls(self, key: JobKey, selection: Selection) -> tuple[set[str], set[str]]:
         """Which of the selection's URLs and identities the job has; see ``Reader``."""

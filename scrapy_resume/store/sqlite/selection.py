@@ -41,6 +41,12 @@ SQLITE: Final = Dialect(
         f" AND iif(f.type = 'text', json_quote(f.value), f.value) NOT IN ({_EMPTY})))"
     ),
     items="item AS i WHERE i.request = v.id",
+    key_is=lambda verdict: (
+        "EXISTS (SELECT 1 FROM request AS own CROSS JOIN skip_key AS k WHERE own.id = v.id"
+        " AND k.head = coalesce(own.given_head, own.identity_head)"
+        " AND k.tail = coalesce(own.given_tail, own.identity_tail)"
+        f" AND k.allowed = {verdict})"
+    ),
     own="request AS own WHERE own.id = v.id",
 )
 
@@ -57,6 +63,9 @@ class Selected(NamedTuple):
 def selected(selection: Selection) -> Selected:
     """How the requests are found; the statement needs ``add_functions``."""
     where, values = condition(selection, SQLITE)
+    if selection.skipped:
+        narrowed = f"r.state = 5 AND r.error = 'skipped' AND v.id = r.id AND {where}"
+        return Selected("request AS r CROSS JOIN requests AS v", narrowed, values)
     if not selection.states:
         return Selected("requests AS v", where, values)
     # CROSS JOIN makes the narrow index on the state, where there is one, the outer loop.

@@ -29,8 +29,8 @@ def steer(
 ) -> int:
     """Change the state of the selected requests, within the current transaction.
 
-    Returns how many there were. ``to`` is ``pending`` or ``parked``. The ids of the download slots
-    of what is changed are added to ``slots``.
+    Returns how many there were. ``to`` is ``pending``, ``parked`` or ``ignored`` (skipped for
+    good). The ids of the download slots of what is changed are added to ``slots``.
     """
     add_functions(connection)
     source, where, values = selected(selection)
@@ -60,6 +60,8 @@ def steer(
     settle_units(tables, time.time())
     if total and to is State.pending:
         connection.execute(STEERING["delete_hosts"])
+        if not selection.skipped:
+            connection.execute(STEERING["keep_round"], {"now": time.time(), "requests": total})
     return total
 
 
@@ -82,7 +84,7 @@ def _change(connection: sqlite3.Connection, units: UnitChanges, to: State, ids: 
         connection.execute(STEERING["retry"], values)
         connection.execute(STEERING["enter_slots"], values)
     else:
-        connection.execute(STEERING["park"], values)
+        connection.execute(STEERING["park" if to is State.parked else "skip"], values)
         items_failed = 0
     counts = {**changes, "delayed": -delayed, "items_failed": -items_failed}
     connection.execute(STEERING["count"], {**counts, "now": values["now"]})

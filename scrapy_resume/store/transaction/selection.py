@@ -84,6 +84,8 @@ class Dialect(NamedTuple):
     """The condition that the stored item ``i`` lacks one of the fields at the place ``missing``."""
     items: str
     """What follows FROM, for the items ``i`` of ``v``, up to AND."""
+    key_is: Callable[[str], str]
+    """The condition that it is said of the key of ``v`` that it is skipped (0), or not (1)."""
     own: str
     """What follows FROM, for the row ``own`` of ``v`` in the table of requests, up to AND."""
 
@@ -130,6 +132,15 @@ def condition(selection: Selection, dialect: Dialect) -> Condition:
         values["max_attempts"] = selection.max_attempts
     if selection.skipped is not None:
         parts.append(_SKIPPED_ROW if selection.skipped else f"coalesce(NOT ({_SKIPPED_ROW}), true)")
+    if selection.dead is not None and (selection.dead or selection.rounds):
+        rounds = f"own.retry_rounds >= {dialect.value('rounds')}" if selection.rounds else "false"
+        dead = f"(v.state = 'failed' AND EXISTS (SELECT 1 FROM {dialect.own} AND {rounds}))"
+        parts.append(dead if selection.dead else f"NOT {dead}")
+        values["rounds"] = selection.rounds
+    if selection.denied:
+        parts.append(dialect.key_is("0"))
+    if selection.not_allowed:
+        parts.append(f"NOT {dialect.key_is('1')}")
     if selection.changeable:
         parts.append(f"EXISTS (SELECT 1 FROM {dialect.own} AND own.every_run = 0 AND {_RECORDED})")
     return Condition(" AND ".join(parts) or "true", values)

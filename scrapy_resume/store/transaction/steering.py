@@ -14,6 +14,8 @@ RETRIED_BY_DEFAULT: Final = (State.failed, State.parked)
 MAY_BE_RETRIED: Final = frozenset({State.failed, State.parked, State.done, State.ignored})
 PARKED_BY_DEFAULT: Final = (State.pending, State.failed)
 MAY_BE_PARKED: Final = frozenset(PARKED_BY_DEFAULT)
+SKIPPED_STATES: Final = (State.pending, State.failed, State.parked)
+"""States of requests that become ``ignored`` when they are skipped."""
 
 PARKED: Final = "Parked"
 """The error of a request that a command has parked, not a crash."""
@@ -48,7 +50,7 @@ def in_portions(
 def to_retry(selection: Selection) -> Selection:
     """The selection, with the states that can be changed so. Raises ``ConfigurationError``.
 
-    What was skipped for good is not in it, unless the selection is of that.
+    What was skipped for good is not in it, nor are dead letters, unless the selection is of that.
     """
     if selection.skipped:
         if selection.states:
@@ -56,7 +58,11 @@ def to_retry(selection: Selection) -> Selection:
                 "What was skipped is ignored: give either --skipped or --state."
             )
         return replace(selection, states=(State.ignored,))
-    selection = replace(selection, skipped=False)
+    if selection.dead:
+        if selection.states not in ((), (State.failed,)):
+            raise ConfigurationError("Dead letters have failed: give either --dead or --state.")
+        return replace(selection, states=(State.failed,))
+    selection = replace(selection, skipped=False, dead=False)
     if selection.partial and not selection.states:
         return replace(selection, states=(State.done,))
     return _of(selection, RETRIED_BY_DEFAULT, MAY_BE_RETRIED, "retried")
@@ -65,6 +71,13 @@ def to_retry(selection: Selection) -> Selection:
 def to_park(selection: Selection) -> Selection:
     """The selection, with the states that can be changed so. Raises ``ConfigurationError``."""
     return _of(selection, PARKED_BY_DEFAULT, MAY_BE_PARKED, "parked")
+
+
+def to_skip(selection: Selection) -> Selection:
+    """The selection of what becomes ignored. What is done or ignored stays so, but may be named:
+    later numbers skip it. Raises ``ConfigurationError`` for leased ones: these are skipped with
+    others, if they were not sent."""
+    return _of(selection, SKIPPED_STATES, frozenset(State) - {State.leased}, "skipped")
 
 
 def _of(

@@ -93,6 +93,11 @@ WHERE EXISTS (
     SELECT 1 FROM scrapy_resume.seen AS s WHERE s.job = %(job)s AND s.identity = decode(h, 'hex')
 );
 
+-- name: history
+-- Attempts, rounds of retry and ends by day.
+SELECT day, attempts, rounds, retried, done, failed, success_rate FROM scrapy_resume.history
+WHERE job_id = %(job)s ORDER BY day;
+
 -- name: unit_tally
 -- How many units are in each state.
 SELECT state, sum(units)::bigint FROM scrapy_resume.unit_tally

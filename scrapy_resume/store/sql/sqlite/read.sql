@@ -74,6 +74,14 @@ WHERE EXISTS (
     WHERE a.identity_head = identity_head(j.value) AND a.identity_tail = identity_tail(j.value)
 );
 
+-- name: has_history
+-- Whether the file has the history of retries.
+SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'history');
+
+-- name: history
+-- Attempts, rounds of retry and ends by day.
+SELECT day, attempts, rounds, retried, done, failed, success_rate FROM history;
+
 -- name: unit_tally
 -- How many units are in each state.
 SELECT state, units FROM unit_tally;
