@@ -12,6 +12,7 @@ from scrapy_resume.commands.formats import (
     duration,
     eta,
     job_name_of,
+    number,
     shortened,
     status_with_reason,
 )
@@ -56,11 +57,15 @@ class StatusScreen:
     pages_by_minute: Sequence[float]
     """Pages in each of the last minutes; empty unless a run is live."""
     forecast: Forecast
+    skipped: int = 0
+    """Requests that are skipped for good."""
 
     def facts(self) -> Iterator[tuple[str, str]]:
         """Labels and what they stand for, in order."""
         answer, counts = self.answer, self.answer["requests"]
-        yield "requests", _counts(counts, ("done", "failed", "parked", "ignored"))
+        ended = _counts(counts, ("done", "failed", "parked", "ignored"))
+        skipped = f"  ({number(self.skipped)} skipped for good)" if self.skipped else ""
+        yield "requests", ended + skipped
         yield "open", _counts(counts, ("pending", "delayed", "leased"))
         yield "items", _counts(answer["items"], ("stored", "dropped", "failed"))
         if (by_state := units.summary(answer["units"])) is not None:
@@ -138,8 +143,9 @@ def _look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
         wanted = _SHOWN_FAILURES - len(failures)
         if counts[state] and wanted:
             failures += reports.requests(key, state=state, limit=wanted)
+    skipped = reports.skipped_count(key) if counts["ignored"] else 0
     if answer["status"] not in LIVE_STATUSES:
-        return StatusScreen(answer, failures, (), UNKNOWN)
+        return StatusScreen(answer, failures, (), UNKNOWN, skipped)
     now = reports.now()
     minutes = reports.minutes(key, since=now - 60 * _SHOWN_MINUTES)
     return StatusScreen(
@@ -147,6 +153,7 @@ def _look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
         failures=failures,
         pages_by_minute=pages_by_minute(minutes, now, _SHOWN_MINUTES),
         forecast=forecast_of(answer, minutes, now),
+        skipped=skipped,
     )
 
 

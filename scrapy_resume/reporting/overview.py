@@ -71,6 +71,7 @@ def _stage(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, An
         "by_host": [],
         "counted": None,
         "units_first": [],
+        "history": [],
         "span_minutes": 1,
         "spans": [],
     }
@@ -100,6 +101,7 @@ def _details(reports: Reports, answer: dict[str, Any], now: float) -> dict[str, 
         "by_host": details["by_host"],
         "counted": details["counted"],
         "units_first": list(reports.units(key, limit=UNITS_SHOWN)) if answer["units"] else [],
+        "history": reports.history(key),
         "span_minutes": step,
         "spans": list(_spans(minutes, step)),
     }

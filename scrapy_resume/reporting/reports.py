@@ -274,7 +274,8 @@ class Reports:
         """Everything about a job, as ``scrapy resume show --json`` prints it.
 
         The document of ``job`` with these keys added: ``input_hashes`` (file → SHA-256),
-        ``start_exhausted``, ``workers`` (live ones, ``host:pid``), ``by_status`` and ``by_host``
+        ``start_exhausted``, ``workers`` (live ones, ``host:pid``), ``skipped`` (requests that are
+        skipped for good, a part of those ignored), ``by_status`` and ``by_host``
         (at most so many ``hosts``). The last two count only the ``counted`` requests that were
         discovered last, at most ``COUNTED_AT_MOST``. Raises ``JobNotFoundError`` and
         ``StoreError``.
@@ -291,6 +292,7 @@ class Reports:
             "input_hashes": dict(summary.input_hashes),
             "start_exhausted": summary.start_exhausted,
             "workers": live,
+            "skipped": self._reader.skipped_count(key) if summary.counts.ignored else 0,
             "counted": min(COUNTED_AT_MOST, summary.counts.total),
             "by_status": self._reader.statuses(key, COUNTED_AT_MOST),
             "by_host": self._reader.hosts(key, hosts, COUNTED_AT_MOST),

@@ -141,7 +141,7 @@ class PostgresJob(EarlierStarts):
             fence = self._fence(tables.connection)
         transaction = self._writer.apply(batch, fence.tally(), fence.now, skips)
         committed = transaction.committed
-        self._skips.end(committed, tables.skips)
+        self._skips.end(batch, committed, tables.skips)
         self._others.find_slots(batch.sharing, transaction)
         tables.settle_claims()
         sharing = committed.sharing

@@ -107,7 +107,7 @@ class SqliteJob:
                 tally.slots = dict.fromkeys(slots, 0)
                 transaction = self._writer.apply(batch, tally, time.time(), skips)
                 committed = transaction.committed
-                self._skips.end(committed, self._tables.skips)
+                self._skips.end(batch, committed, self._tables.skips)
                 self._tables.keep_counters(transaction, batch)
                 self._unconfirmed = UnconfirmedCommit(batch, job.commits + 1, committed)
         self._unconfirmed = None

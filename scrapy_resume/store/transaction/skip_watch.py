@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scrapy_resume.store.contract import Committed
+from scrapy_resume.store.contract import Batch, Committed
+from scrapy_resume.store.transaction.selection import SKIPPED
 from scrapy_resume.store.transaction.skips import Rules, SkipTables
 
 
@@ -38,9 +39,10 @@ class SkipWatch:
         self._seen = version, compiled
         return compiled
 
-    def end(self, committed: Committed, tables: SkipTables) -> None:
-        """The commit is complete, but for what the database does."""
-        if self._seen is not None or committed.skipped_for_good:
+    def end(self, batch: Batch, committed: Committed, tables: SkipTables) -> None:
+        """The batch was applied."""
+        ended = any(finish.error == SKIPPED for finish in batch.finishes)
+        if self._seen is not None or committed.skipped_for_good or ended:
             self._count = tables.count()
         committed.leased_skipped = self.leased
         committed.skipped_count = self._count
