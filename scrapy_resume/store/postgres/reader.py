@@ -223,8 +223,11 @@ class PostgresReader:
             return int(connection.execute(SKIPS["count"], {"job": job}).fetchall()[0][0])
 
     def history(self, key: JobKey) -> list[dict[str, Any]]:
-        """Attempts, rounds of retry and ends by day; see ``Reader``."""
-        return self._listed(key, "history")
+        """Attempts, rounds of retry and ends by day; none in a database of an older version."""
+        with self._job(key) as (connection, job):
+            if not connection.execute(READ["has_history"]).fetchall()[0][0]:
+                return []
+            return _dicts(connection, READ["history"], {"job": job})
 
     def known_urls(self, key: JobKey, selection: Selection) -> tuple[set[str], set[str]]:
         """Which of the selection's URLs and identities the job has; see ``Reader``."""

@@ -93,6 +93,10 @@ WHERE EXISTS (
     SELECT 1 FROM scrapy_resume.seen AS s WHERE s.job = %(job)s AND s.identity = decode(h, 'hex')
 );
 
+-- name: has_history
+-- Whether the database has the history of retries.
+SELECT to_regclass('scrapy_resume.history') IS NOT NULL;
+
 -- name: history
 -- Attempts, rounds of retry and ends by day.
 SELECT day, attempts, rounds, retried, done, failed, success_rate FROM scrapy_resume.history
