@@ -215,7 +215,7 @@ def test_what_is_said_of_keys_is_found_by_them(connection: sqlite3.Connection, n
 
 def test_urls_that_a_file_names_are_found_by_identity(connection: sqlite3.Connection) -> None:
     values = {"identities": '["' + "00" * 20 + '"]'}
-    statement = load_queries("sqlite", "read.sql")["known_identities"]
+    statement = load_queries("sqlite", "filters.sql")["known_identities"]
     connection.create_function("identity_head", 1, len)
     connection.create_function("identity_tail", 1, len)
     steps = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]

@@ -33,6 +33,13 @@ from scrapy_resume.store.transaction.selection import (
 from scrapy_resume.store.transaction.storable_text import storable
 
 READ: Final = load_queries("postgres", "read.sql")
+FILTERS: Final = load_queries("postgres", "filters.sql")
+UNITS: Final = {
+    "units": READ["units"],
+    "units_in_state": READ["units_in_state"],
+    "chosen_units": FILTERS["chosen_units"],
+}
+"""By the names that ``units_statement`` gives."""
 
 ROWS_AT_ONCE: Final = 500
 
@@ -172,7 +179,7 @@ class PostgresReader:
                 "names": None if chosen.units is None else list(map(storable, chosen.units)),
                 "errors": list(chosen.error) or None,
             }
-            yield from _streamed(connection, READ[name], values)
+            yield from _streamed(connection, UNITS[name], values)
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
@@ -225,9 +232,9 @@ class PostgresReader:
     def history(self, key: JobKey) -> list[dict[str, Any]]:
         """Attempts, rounds of retry and ends by day; none in a database of an older version."""
         with self._job(key) as (connection, job):
-            if not connection.execute(READ["has_history"]).fetchall()[0][0]:
+            if not connection.execute(FILTERS["has_history"]).fetchall()[0][0]:
                 return []
-            return _dicts(connection, READ["history"], {"job": job})
+            return _dicts(connection, FILTERS["history"], {"job": job})
 
     def known_urls(self, key: JobKey, selection: Selection) -> tuple[set[str], set[str]]:
         """Which of the selection's URLs and identities the job has; see ``Reader``."""
@@ -237,8 +244,8 @@ class PostgresReader:
                 "urls": list(map(storable, selection.urls or ())),
                 "identities": list(selection.identities),
             }
-            urls = connection.execute(READ["known_urls"], values).fetchall()
-            identities = connection.execute(READ["known_identities"], values).fetchall()
+            urls = connection.execute(FILTERS["known_urls"], values).fetchall()
+            identities = connection.execute(FILTERS["known_identities"], values).fetchall()
         return {url for (url,) in urls}, {text for (text,) in identities}
 
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:

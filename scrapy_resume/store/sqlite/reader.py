@@ -48,6 +48,13 @@ from scrapy_resume.store.transaction.selection import (
 )
 
 READ: Final = load_queries("sqlite", "read.sql")
+FILTERS: Final = load_queries("sqlite", "filters.sql")
+UNITS: Final = {
+    "units": READ["units"],
+    "units_in_state": READ["units_in_state"],
+    "chosen_units": FILTERS["chosen_units"],
+}
+"""By the names that ``units_statement`` gives."""
 
 NO_LIMIT: Final = -1
 
@@ -185,7 +192,7 @@ class SqliteReader:
             "errors": json.dumps(chosen.error) if chosen.error else None,
         }
         with reading(self.path(key)) as connection:
-            yield from as_dicts(connection.execute(READ[name], values))
+            yield from as_dicts(connection.execute(UNITS[name], values))
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
@@ -238,9 +245,9 @@ class SqliteReader:
     def history(self, key: JobKey) -> list[dict[str, Any]]:
         """Attempts, rounds of retry and ends by day; none of a file of an older version."""
         with reading(self.path(key)) as connection:
-            if not connection.execute(READ["has_history"]).fetchall()[0][0]:
+            if not connection.execute(FILTERS["has_history"]).fetchall()[0][0]:
                 return []
-            return list(as_dicts(connection.execute(READ["history"])))
+            return list(as_dicts(connection.execute(FILTERS["history"])))
 
     def known_urls(self, key: JobKey, selection: Selection) -> tuple[set[str], set[str]]:
         """Which of the selection's URLs and identities the job has; see ``Reader``."""
@@ -250,8 +257,8 @@ class SqliteReader:
         }
         with reading(self.path(key)) as connection:
             add_functions(connection)
-            urls = connection.execute(READ["known_urls"], values).fetchall()
-            identities = connection.execute(READ["known_identities"], values).fetchall()
+            urls = connection.execute(FILTERS["known_urls"], values).fetchall()
+            identities = connection.execute(FILTERS["known_identities"], values).fetchall()
         return {url for (url,) in urls}, {text for (text,) in identities}
 
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
