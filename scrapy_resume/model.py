@@ -169,33 +169,111 @@ class JobKey:
         return text, None
 
 
-# Nine fields, one for each filter: always built by keyword.
+Words = str | tuple[str, ...]
+"""One text, or several of which either may hold; empty matches any."""
+
+
+# One field for each filter: always built by keyword.
 @dataclass(frozen=True)
 class Selection:
-    """Selects the requests of a job that match all of these conditions; ``None`` matches any."""
+    """Selects the requests of a job that match all of these conditions.
+
+    Of a condition with several values either has to hold; one that is empty matches any. What is
+    given as one text is kept as a tuple of one.
+    """
 
     states: tuple[State, ...] = ()
-    """One of these; empty matches any."""
-    host: str | None = None
-    """The host of the URL, without a port."""
-    status: int | None = None
-    """The HTTP status with which it ended."""
-    error: str | None = None
-    """The class name of the error with which it ended."""
-    callback: str | None = None
-    """The name of the spider's method."""
-    url: str | None = None
-    """A glob: ``*`` matches any text, ``?`` any one character, everything else itself."""
-    unit: str | None = None
+    host: Words = ()
+    """Hosts of the URL, without a port."""
+    status: int | tuple[int, ...] = ()
+    """HTTP statuses with which it ended."""
+    error: Words = ()
+    """Class names of the error with which it ended, or the reason for which it is ignored."""
+    callback: Words = ()
+    """Names of the spider's method; of a rule of a ``CrawlSpider``, of the rule's callback."""
+    url: Words = ()
+    """Globs: ``*`` matches any text, ``?`` any one character, everything else itself."""
+    unit: Words = ()
+    """Globs, as for the URL."""
+    missing: Words = ()
+    """One of its stored items lacks the field, or has it empty."""
+    urls: tuple[str, ...] | None = None
+    """These URLs, whatever their fragments, or ``identities``; ``None``: any."""
+    identities: tuple[str, ...] = ()
+    """In hex: beside ``urls``, those that are known by one of these."""
+    units: tuple[str, ...] | None = None
+    """Units of these names; ``None``: any."""
     partial: bool = False
     """Done, with items that failed in a pipeline."""
     max_attempts: int | None = None
-    """Attempted at most so often."""
+    """Attempted at most so often; ``None``: no matter how often."""
+    skipped: bool | None = None
+    """Whether it is ignored because it is skipped; ``None``: no matter."""
+    changeable: bool = False
+    """Recorded, so that it can be fetched again, and not one that every run sends."""
+    denied: bool = False
+    """Its key is to be skipped."""
+    not_allowed: bool = False
+    """No command has taken back that it is skipped."""
+    dead: bool | None = None
+    """Whether it is a dead letter: it has failed in ``rounds`` rounds of retry, or more; ``None``:
+    no matter."""
+    rounds: int = 0
+    """0: there are no dead letters."""
+    limit: int | None = None
+    """At most so many, those that were found first; ``None``: all."""
+
+    def __post_init__(self) -> None:
+        for name in ("host", "status", "error", "callback", "url", "unit", "missing"):
+            value = getattr(self, name)
+            if value is None:
+                value = ()
+            elif isinstance(value, (str, int)):
+                value = (value,)
+            object.__setattr__(self, name, tuple(value))
+        for name in ("states", "identities"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("urls", "units"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else tuple(value))
 
     @property
     def is_everything(self) -> bool:
-        """Whether there is no condition except on the state."""
-        return self == Selection(states=self.states)
+        """Whether there is no condition except on the state, and how many."""
+        usual = Selection(
+            states=self.states,
+            skipped=self.skipped,
+            dead=self.dead,
+            rounds=self.rounds,
+            limit=self.limit,
+        )
+        return self == usual
+
+
+class SkipRule(NamedTuple):
+    """What is never fetched: requests for which all of its parts hold. Empty parts hold for any."""
+
+    host: str = ""
+    """In lower case, without a port."""
+    url: str = ""
+    """A glob."""
+    unit: str = ""
+    """A glob, or a name."""
+    exact: int = 0
+    """1: ``unit`` is a name."""
+
+
+@dataclass(frozen=True)
+class UnitSelection:
+    """Selects the units of a job that match all of these conditions; see ``Selection``."""
+
+    states: tuple[UnitState, ...] = ()
+    unit: tuple[str, ...] = ()
+    """Globs."""
+    units: tuple[str, ...] | None = None
+    """These names; ``None``: any."""
+    error: tuple[str, ...] = ()
+    """The class names of the error of the request that failed, or was parked, last."""
 
 
 TAKEN_OVER: Final = "taken over by "

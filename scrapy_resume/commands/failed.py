@@ -22,7 +22,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     add_job(parser)
     add_json(parser)
-    parser.add_argument("--unit", metavar="UNIT", help="only requests of this unit")
+    parser.add_argument(
+        "--unit",
+        action="append",
+        metavar="GLOB",
+        help="only requests of this unit; * and ? as for --url; given twice, of either",
+    )
 
 
 def run(call: Invocation) -> int:

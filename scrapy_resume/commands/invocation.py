@@ -6,16 +6,15 @@ import json
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from scrapy_resume.commands.formats import one_line
 from scrapy_resume.commands.terminal_output import is_terminal, printable, terminal
 from scrapy_resume.reporting import times
 from scrapy_resume.stderr import tell
-from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -24,6 +23,10 @@ if TYPE_CHECKING:
     from scrapy_resume.model import JobKey
     from scrapy_resume.reporting.reports import Reports
     from scrapy_resume.settings.parse_location import StoreLocation
+
+
+SHOWN: Final = 5
+"""Lines that match nothing and are named."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +69,32 @@ class Invocation:
         """The job that the argument ``JOB`` names. Raises ``JobNotFoundError``."""
         return self.reports().find(self.arguments.job)
 
-    def change_requests(
-        self, change: Callable[..., int], filters: dict[str, Any], changed: str
-    ) -> int:
-        """Call a function of ``steering`` and print how many requests it changed.
+    def filters(self) -> dict[str, Any]:
+        """The filters that were given, as keywords of ``reporting.filters.selection``.
 
-        ``changed``: what they are then, the end of a sentence. Returns the exit code.
+        Ends the process with exit code 2 if they cannot be meant so. Raises ``OSError``.
         """
-        dry_run = self.arguments.dry_run
-        key = self.find_job()
+        from scrapy_resume.commands.arguments import filters_of
+
         try:
-            count = change(self.store_location(), key, dry_run=dry_run, **filters)
+            filters = filters_of(self.arguments)
+            if "urls" in filters:
+                from scrapy_resume.reporting.filters import named_url
+
+                filters["urls"] = [named_url(line) for line in filters["urls"]]
         except ValueError as error:
             self.usage_error(str(error))
-        if self.arguments.json:
-            self.print_json({"job": str(key), "requests": count, "dry_run": dry_run})
-        else:
-            verb = "would be" if dry_run else "is" if count == 1 else "are"
-            self.print_lines([f"{counted(count, 'request')} of {key} {verb} {changed}"])
-        return 0
+        return filters
+
+    def unknown_names(self, filters: Mapping[str, Any]) -> list[str]:
+        """Those of the lines of ``--url-file`` and ``--unit-file`` that match nothing."""
+        named = {name: filters[name] for name in ("urls", "units") if name in filters}
+        return self.reports().unknown_names(self.arguments.job, **named) if named else []
+
+    def note_unknown(self, filters: Mapping[str, Any]) -> None:
+        """Say which lines of ``--url-file`` and ``--unit-file`` match nothing."""
+        if unknown := self.unknown_names(filters):
+            self.note(unknown_line(unknown))
 
     def print_json(self, document: Any) -> None:
         """Print one JSON document on standard output, whatever its encoding."""
@@ -153,6 +163,13 @@ class Invocation:
         """Print the usage and the message, and end the process with exit code 2."""
         self.arguments.usage_error(printable(message))
         raise SystemExit(2)
+
+
+def unknown_line(unknown: Sequence[str]) -> str:
+    """Says which lines of a file match nothing; of many, the first."""
+    more = f" and {len(unknown) - SHOWN:,} more" if len(unknown) > SHOWN else ""
+    lines = "1 line matches" if len(unknown) == 1 else f"{len(unknown):,} lines match"
+    return f"{lines} no request of the job: {', '.join(unknown[:SHOWN])}{more}"
 
 
 def _as_json(document: Any, indent: int | None = None) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Final
 
-from scrapy_resume.commands.arguments import add_filters, add_job, add_json, filters_of
+from scrapy_resume.commands.arguments import add_filters, add_job, add_json
+from scrapy_resume.commands.change import BOUNDS, Change, run_change
 from scrapy_resume.commands.invocation import Invocation
 
 HELP: Final = "keep requests from being fetched until they are retried"
@@ -15,15 +16,17 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     add_job(parser)
     add_json(parser)
-    add_filters(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only print how many they are")
+    add_filters(parser, "park at most N requests, those that were found first")
+    parser.add_argument("--dry-run", action="store_true", help="only list them")
 
 
 def run(call: Invocation) -> int:
     """Park all matching requests or, if anything fails, none."""
     from scrapy_resume.steering import park
+    from scrapy_resume.store.transaction.steering import to_park
 
-    filters = filters_of(call.arguments)
-    if not filters:
+    filters = call.filters()
+    if not filters.keys() - BOUNDS:
         call.usage_error("give at least one filter")
-    return call.change_requests(park, filters, "parked")
+    change = Change(park, to_park, "parked", frozenset({"pending", "failed"}), remedies={})
+    return run_change(call, change, filters)

@@ -305,6 +305,18 @@ def _units(stage: Stage) -> str:
     return f'<div>{listed}<div class="muted small">{escaped(counts)}</div>{left_out}</div>'
 
 
+def _history(stage: Stage) -> str:
+    """Attempts and rounds of retry by day, if there were rounds."""
+    if not any(day["rounds"] for day in stage["history"]):
+        return ""
+    rows = "".join(
+        f"<tr><td>{escaped(day['day'])}</td>{_numbers(day, _DAY_COLUMNS)}"
+        f'<td class="n">{percent(day["success_rate"])}</td></tr>'
+        for day in stage["history"]
+    )
+    return _listed("Retries by day", ("day", *_DAY_COLUMNS, "success"), rows)
+
+
 def _more(stage: Stage) -> str:
     statuses = "".join(
         f'<tr><td class="n">{row["http_status"]}</td><td class="n">{number(row["count"])}</td></tr>'
@@ -320,7 +332,7 @@ def _more(stage: Stage) -> str:
         ("Hosts", ("host", "requests", *_HOST_COLUMNS[1:]), hosts),
         ("Runs", ("run", "pages", "items", "status", "started", "ended", "worker"), runs),
     ]
-    shown = "".join(_listed(*block) for block in blocks if block[2])
+    shown = "".join(_listed(*block) for block in blocks if block[2]) + _history(stage)
     summary = "HTTP statuses, hosts, runs"
     if stage["counted"] < stage["requests"]["total"]:
         summary += f" (counts of the {number(stage['counted'])} requests that were discovered last)"
@@ -331,9 +343,10 @@ def _more(stage: Stage) -> str:
 
 
 _UNIT_COLUMNS: Final = ("open", "done", "failed", "items")
+_DAY_COLUMNS: Final = ("attempts", "rounds", "retried", "done", "failed")
 _HOST_COLUMNS: Final = ("total", "open", "done", "failed")
 _NUMBERS: Final = frozenset(
-    {"status", "requests", "open", "done", "failed", "run", "pages", "items"}
+    {"status", "requests", "open", "run", "pages", "items", "success", *_DAY_COLUMNS}
 )
 
 

@@ -29,6 +29,7 @@ _COLUMNS: Final = (
     Column("PAGES/MIN", rank=4, right=True),
     Column("ETA", rank=5),
 )
+DAYS_SHOWN: Final = 7
 _BAR: Final = 2
 """The index of the column that only a terminal shows."""
 _BAR_WIDTH: Final = 12
@@ -44,6 +45,7 @@ def plain(document: Mapping[str, Any]) -> Iterator[str]:
     rows = [headings, *([str(cell) for cell in _row(stage)] for stage in stages)]
     yield from table([[*row[:_BAR], *row[_BAR + 1 :]] for row in rows])
     yield from _units(stages)
+    yield from _retries(stages)
     yield from _remarks(stages)
 
 
@@ -54,6 +56,7 @@ def drawn(console: Console, document: Mapping[str, Any]) -> Iterator[RenderableT
     yield text("")
     yield fitted_table(console, _COLUMNS, [_cells(stage) for stage in stages], flexible=0)
     yield from map(text, _units(stages))
+    yield from map(text, _retries(stages))
     yield from (text(line, "yellow" if line else "") for line in _remarks(stages))
 
 
@@ -113,6 +116,26 @@ def _units(stages: Sequence[Stage]) -> Iterator[str]:
     shown = [(stage, units_of(stage)) for stage in stages]
     lines = [f"{job_name_of(stage)}: {counts}" for stage, counts in shown if counts]
     yield from ["", *lines] if lines else []
+
+
+def _retries(stages: Sequence[Stage]) -> Iterator[str]:
+    """For each stage with rounds of retry: how many, and how the latest days went."""
+    for stage in stages:
+        rounds = sum(day["rounds"] for day in stage["history"])
+        if not rounds:
+            continue
+        retried = sum(day["retried"] for day in stage["history"])
+        yield ""
+        yield (
+            f"{job_name_of(stage)}: retries: {rounds} round{'' if rounds == 1 else 's'}, "
+            f"{number(retried)} requests"
+        )
+        for day in stage["history"][-DAYS_SHOWN:]:
+            yield (
+                f"    {day['day']}: {number(day['attempts'])} attempts, {day['rounds']} rounds, "
+                f"{number(day['done'])} done, {number(day['failed'])} failed, "
+                f"success {percent(day['success_rate'])}"
+            )
 
 
 def _remarks(stages: Sequence[Stage]) -> Iterator[str]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Final
 
-from scrapy_resume.commands.arguments import add_filters, add_job, add_json, count, filters_of
+from scrapy_resume.commands.arguments import (
+    add_filters,
+    add_job,
+    add_json,
+    add_skipped,
+    count,
+)
+from scrapy_resume.commands.change import Change, run_change
 from scrapy_resume.commands.invocation import Invocation
 
 HELP: Final = "fetch failed and parked requests again"
@@ -15,20 +22,43 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     add_job(parser)
     add_json(parser)
-    add_filters(parser)
+    add_filters(parser, "retry at most N requests, those that were found first")
+    add_skipped(parser)
+    parser.add_argument(
+        "--dead",
+        action="store_true",
+        help="those that have failed in each of RESUME_RETRY_ROUNDS rounds",
+    )
     parser.add_argument(
         "--max-attempts", type=count, metavar="N", help="only requests with at most N attempts"
     )
-    parser.add_argument("--dry-run", action="store_true", help="only print how many they are")
+    parser.add_argument("--dry-run", action="store_true", help="only list them")
 
 
 def run(call: Invocation) -> int:
     """Retry all matching requests or, if anything fails, none."""
+    from scrapy_resume.settings.table import parse_setting
     from scrapy_resume.steering import retry
+    from scrapy_resume.store.transaction.steering import to_retry
 
-    filters = filters_of(call.arguments)
+    filters = call.filters()
+    if filters.get("skipped") and filters.get("state"):
+        call.usage_error("what was skipped is ignored: give either --skipped or --state")
+    if filters.get("dead") and filters.keys() & {"state", "skipped"}:
+        call.usage_error("dead letters have failed: give --dead without --state and --skipped")
+    filters["rounds"] = parse_setting("RESUME_RETRY_ROUNDS", call.settings)
+    if filters.get("dead") and not filters["rounds"]:
+        call.usage_error("there are no dead letters: RESUME_RETRY_ROUNDS is 0")
     if call.arguments.max_attempts is not None:
         filters["max_attempts"] = call.arguments.max_attempts
-    return call.change_requests(
-        retry, filters, "fetched again: at once if the job is live, otherwise by its next crawl"
+    states = ("ignored",) if filters.get("skipped") else ("failed", "parked")
+    if filters.get("partial"):
+        states = ("done",)
+    change = Change(
+        retry,
+        to_retry,
+        "fetched again: at once if the job is live, otherwise by its next crawl",
+        frozenset(states),
+        goes_on=True,
     )
+    return run_change(call, change, filters)

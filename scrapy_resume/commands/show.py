@@ -101,6 +101,8 @@ def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, answer[f"{name}_at"]
     counts, items = answer["requests"], answer["items"]
     yield "requests", "  ".join(f"{name} {count}" for name, count in counts.items())
+    if answer["skipped"]:
+        yield "skipped", f"{answer['skipped']} skipped for good, a part of ignored"
     yield "items", "  ".join(f"{name} {count}" for name, count in items.items())
     yield "success", percent(answer["success_rate"])
     yield "start()", "exhausted" if answer["start_exhausted"] else "not exhausted"

@@ -11,6 +11,7 @@ from scrapy_resume.commands import units
 from scrapy_resume.commands.formats import (
     duration,
     job_name_of,
+    number,
     shortened,
     status_with_reason,
 )
@@ -69,11 +70,15 @@ class StatusScreen:
     forecast: Forecast
     scaled: bool = False
     """The last of those minutes has not passed yet: its pages are scaled up to a whole one."""
+    skipped: int = 0
+    """Requests that are skipped for good."""
 
     def facts(self) -> Iterator[tuple[str, str]]:
         """Labels and what they stand for, in order."""
         answer, counts = self.answer, self.answer["requests"]
-        yield "requests", _counts(counts, ("done", "failed", "parked", "ignored"))
+        ended = _counts(counts, ("done", "failed", "parked", "ignored"))
+        skipped = f"  ({number(self.skipped)} skipped for good)" if self.skipped else ""
+        yield "requests", ended + skipped
         yield "open", _counts(counts, ("pending", "delayed", "leased"))
         yield "items", _counts(answer["items"], ("stored", "dropped", "failed"))
         if (by_state := units.summary(answer["units"])) is not None:
@@ -167,8 +172,9 @@ def _look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
     lost = []
     if answer["items"]["failed"]:
         lost = [group for group in reports.failures(key, examples=1) if group["items_failed"]]
+    skipped = reports.skipped_count(key) if counts["ignored"] else 0
     if answer["status"] not in LIVE_STATUSES:
-        return StatusScreen(answer, failures, lost, (), UNKNOWN)
+        return StatusScreen(answer, failures, lost, (), UNKNOWN, skipped=skipped)
     now = reports.now()
     minutes = reports.minutes(key, since=now - 60 * _SHOWN_MINUTES)
     return StatusScreen(
@@ -178,6 +184,7 @@ def _look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
         pages_by_minute=pages_by_minute(minutes, now, _SHOWN_MINUTES),
         forecast=forecast_of(answer, minutes, now),
         scaled=shows_present_minute(now),
+        skipped=skipped,
     )
 
 

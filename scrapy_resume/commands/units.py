@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.arguments import add_job, add_json, count
+from scrapy_resume.commands.arguments import add_job, add_json, add_unit_filters, count
 from scrapy_resume.commands.formats import table
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.terminal_output import Column, fitted_table, text
@@ -54,8 +54,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_json(parser)
     parser.add_argument(
         "--state",
+        action="append",
         metavar="STATE",
-        help="pending, in_progress, completed, partial, failed or parked",
+        help="pending, in_progress, completed, partial, failed or parked; several with commas",
+    )
+    add_unit_filters(parser)
+    parser.add_argument(
+        "--error", action="append", metavar="CLASS", help="class name of the last error"
     )
     parser.add_argument("--limit", type=count, metavar="N", help="list at most N units")
 
@@ -63,12 +68,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(call: Invocation) -> int:
     """Print the units: those in progress first, completed ones last."""
     arguments = call.arguments
+    filters = call.filters()
     try:
-        rows = call.reports().units(arguments.job, arguments.state, arguments.limit)
+        rows = call.reports().units(arguments.job, **filters)
     except ValueError as error:
         call.usage_error(str(error))
     if arguments.json:
         call.print_json_array(rows)
+        call.note_unknown(filters)
         return 0
     printed = 0
     while portion := list(islice(rows, ROWS_AT_ONCE)):
@@ -76,6 +83,7 @@ def run(call: Invocation) -> int:
         printed += len(portion)
     if not printed:
         call.note("No units match.")
+    call.note_unknown(filters)
     return 0
 
 

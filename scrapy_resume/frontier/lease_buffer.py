@@ -221,6 +221,22 @@ class LeaseBuffer:
         if queue.slot not in self.blocked:
             self.pending_rows += count
 
+    def take_rows(self, ids: Collection[int]) -> list[Row]:
+        """Take rows out of the queues, those of these that are there and may leave."""
+        taken: list[Row] = []
+        for queue in list(self.queues.values()):
+            going = [row for _, row in queue.rows if row.id in ids and may_leave(row)]
+            if not going:
+                continue
+            queue.rows[:] = [entry for entry in queue.rows if entry[1] not in going]
+            self.leased -= len(going)
+            taken += going
+            if self._runs_low(queue):
+                self.slots_to_refill.add(queue.slot)
+            if queue.empty:
+                self._remove(queue)
+        return taken
+
     def take_all(self, queue: SlotQueue) -> list[Row]:
         """Take all rows out of a queue."""
         rows = [row for _, row in queue.rows]

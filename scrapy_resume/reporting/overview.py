@@ -78,6 +78,7 @@ def _stage(
         "by_host": [],
         "counted": None,
         "units_first": [],
+        "history": [],
         "span_minutes": 1,
         "spans": [],
     }
@@ -109,6 +110,7 @@ def _details(
         "by_host": details["by_host"],
         "counted": details["counted"],
         "units_first": list(reports.units(key, limit=UNITS_SHOWN)) if answer["units"] else [],
+        "history": reports.history(key),
         "span_minutes": step,
         "spans": list(_spans(minutes, step, _end(answer, now))),
     }

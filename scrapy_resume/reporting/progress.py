@@ -139,6 +139,11 @@ def counts_at_end(counts: Counts) -> str:
     return ", ".join(parts)
 
 
+def skipped_at_end(count: int) -> str:
+    """What is added to the counts if requests were skipped for good."""
+    return f", {count} skipped for good" if count else ""
+
+
 def percent(share: float | None) -> str:
     """``0.982`` → ``98.2%``; a dash for ``None``. Only a whole is shown as 100%."""
     if share is None:

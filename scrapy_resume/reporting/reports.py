@@ -41,10 +41,16 @@ from scrapy_resume.reporting.documents import (
     grouped_failures,
     held_answer,
     summed_custom,
-    unit_state_of,
     units_answer,
     with_held,
     with_http_status,
+)
+from scrapy_resume.reporting.filters import (
+    NamedUrl,
+    named_url,
+    selection,
+    unit_selection,
+    unknown_lines,
 )
 from scrapy_resume.reporting.job_document import NOTHING_KNOWN, moment, run_answer, shown_status
 from scrapy_resume.reporting.job_error import error_answer, undelivered_answer
@@ -93,44 +99,6 @@ def open_store(
     from scrapy_resume.store.sqlite.reader import SqliteReader
 
     return Reports(SqliteReader(Path(place)), place, codecs, now, packages, renamed)
-
-
-# One parameter for each filter: their names are public, as keywords of ``Reports.requests``.
-def selection(
-    state: str | Iterable[str] | None = None,
-    *,
-    host: str | None = None,
-    status: int | None = None,
-    error: str | None = None,
-    callback: str | None = None,
-    url: str | None = None,
-    unit: str | None = None,
-    partial: bool = False,
-    max_attempts: int | None = None,
-) -> Selection:
-    """A selection of requests: those that match every argument that is given.
-
-    ``state``: one name, or several. ``host``: of the URL, without a port. ``status``: the HTTP
-    status. ``error``: the error's class name. ``callback``: the method's name. ``url``: a glob
-    with ``*`` and ``?``. ``partial``: done, with items that failed. ``max_attempts``: attempted at
-    most so often. Raises ``ValueError`` for an unknown state.
-    """
-    names = [state] if isinstance(state, str) else list(state or ())
-    for name in names:
-        if name not in State.__members__:
-            raise ValueError(f"unknown state {name!r}; use one of {', '.join(State.__members__)}")
-    states = tuple(State[name] for name in names)
-    return Selection(
-        states=states,
-        host=host,
-        status=status,
-        error=error,
-        callback=callback,
-        url=url,
-        unit=unit,
-        partial=partial,
-        max_attempts=max_attempts,
-    )
 
 
 class Reports:
@@ -201,17 +169,38 @@ class Reports:
         with self.together():
             return self._answer(self._reader.summary(self.find(job)))
 
-    def items(self, job: str | JobKey | None = None, lenient: bool = True) -> Iterator[Any]:
+    def items(
+        self, job: str | JobKey | None = None, lenient: bool = True, **filters: Any
+    ) -> Iterator[Any]:
         """The stored items, in the order in which they became visible.
 
         ``lenient``: an item whose class cannot be imported is returned as a dict; otherwise
         it raises an error. Only modules of the project, and of ``trusted``, are imported.
+        ``filters``: as for ``item_records``.
         """
         key = self.find(job)
         codec = self._item_codec()
+        if filters:
+            return (record["item"] for record in self.item_records(key, lenient, **filters))
         return (
             codec.decode_item(payload, lenient=lenient) for _, payload in self._reader.items(key)
         )
+
+    def item_records(
+        self, job: str | JobKey | None = None, lenient: bool = True, **filters: Any
+    ) -> Iterator[dict[str, Any]]:
+        """The stored items with their pages, in the order in which they became visible.
+
+        Keys: ``item``, ``url`` and ``unit`` (of its page; ``None`` for an item of ``start()``),
+        ``key`` (by ``RESUME_ITEM_KEY``, or ``None``), ``stored_at``. ``filters``: those of
+        ``selection``, of the items' requests; ``missing`` and ``limit`` are of the items. Raises
+        ``JobNotFoundError``, and ``ValueError`` as ``selection`` does.
+        """
+        key, chosen = self.find(job), selection(**filters)
+        codec = self._item_codec()
+        for record in self._reader.item_records(key, chosen):
+            item = codec.decode_item(record.pop("payload"), lenient=lenient)
+            yield {"item": item, **record}
 
     def items_of_all_numbers(
         self, job: str | JobKey | None = None, lenient: bool = True
@@ -266,25 +255,34 @@ class Reports:
         rows = self._reader.requests(key, chosen, limit)
         return with_held(rows, held) if held else rows
 
+    def selected(
+        self, key: JobKey, chosen: Selection, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The requests that are selected, as ``requests`` gives them; at most ``limit``."""
+        return self._reader.requests(key, chosen, limit)
+
     def failures(
-        self, job: str | JobKey | None = None, examples: int = 3, unit: str | None = None
+        self,
+        job: str | JobKey | None = None,
+        examples: int = 3,
+        unit: str | Iterable[str] | None = None,
     ) -> list[dict[str, Any]]:
         """The failed requests by error, as ``scrapy resume failed --json`` prints them; then those
         that are done and lost items (``items_failed`` is how many).
 
-        Each group has at most so many ``examples`` (URLs). ``unit``: only its failures. Without
+        Each group has at most so many ``examples`` (URLs). ``unit``: globs, only theirs. Without
         it, only the ``COUNTED_AT_MOST`` failed requests that were discovered last are grouped, and
         only the ``COUNTED_AT_MOST`` requests that were discovered last are looked at for lost
         items. Raises ``JobNotFoundError``.
         """
         key = self.find(job)
-        if unit is None:
+        if not unit:
             lost = self._reader.summary(key).counts.items_failed
             return self._reader.failures(
                 key, examples, COUNTED_AT_MOST, COUNTED_AT_MOST if lost else 0
             )
-        failed = Selection((State.failed,), unit=unit)
-        partial = Selection(unit=unit, partial=True)
+        failed = selection("failed", unit=unit)
+        partial = selection(unit=unit, partial=True)
         rows = chain(self._reader.requests(key, failed), self._reader.requests(key, partial))
         return grouped_failures(rows, examples)
 
@@ -302,7 +300,8 @@ class Reports:
         """Everything about a job, as ``scrapy resume show --json`` prints it.
 
         The document of ``job`` with these keys added: ``input_hashes`` (file → SHA-256),
-        ``start_exhausted``, ``workers`` (live ones, ``host:pid``), ``by_status`` and ``by_host``
+        ``start_exhausted``, ``workers`` (live ones, ``host:pid``), ``skipped`` (requests that are
+        skipped for good, a part of those ignored), ``by_status`` and ``by_host``
         (at most so many ``hosts``). The last two count only the ``counted`` requests that were
         discovered last, at most ``COUNTED_AT_MOST``. Then ``resume_point``, ``inputs`` (whether
         the input files, read now, are what they were) and ``failures``, the most frequent ones.
@@ -320,6 +319,7 @@ class Reports:
             "input_hashes": dict(summary.input_hashes),
             "start_exhausted": summary.start_exhausted,
             "workers": live,
+            "skipped": self._reader.skipped_count(key) if summary.counts.ignored else 0,
             "counted": min(COUNTED_AT_MOST, summary.counts.total),
             "by_status": self._reader.statuses(key, COUNTED_AT_MOST),
             "by_host": self._reader.hosts(key, hosts, COUNTED_AT_MOST),
@@ -337,17 +337,60 @@ class Reports:
         return workers_answer(self._reader.workers(self.find(job)))
 
     def units(
-        self, job: str | JobKey | None = None, state: str | None = None, limit: int | None = None
+        self,
+        job: str | JobKey | None = None,
+        state: str | Iterable[str] | None = None,
+        limit: int | None = None,
+        **filters: Any,
     ) -> Iterator[dict[str, Any]]:
-        """The units of a job, or those in one state; at most ``limit``.
+        """The units of a job, or those in some states; at most ``limit``.
 
         They are ordered by state (``UnitState``: in progress first, completed last), and within a
-        state as they were discovered. The keys are those of ``scrapy resume units --json``.
-        Raises ``JobNotFoundError``, and ``ValueError`` for an unknown state.
+        state as they were discovered. ``filters`` are those of ``unit_selection``. The keys are
+        those of ``scrapy resume units --json``. Raises ``JobNotFoundError``, and ``ValueError`` for
+        an unknown state.
         """
-        key = self.find(job)
-        chosen = None if state is None else unit_state_of(state)
+        key, chosen = self.find(job), unit_selection(state, **filters)
         return with_http_status(self._reader.units(key, chosen, limit))
+
+    def skipped_count(self, job: str | JobKey | None = None) -> int:
+        """How many requests are skipped for good."""
+        return self._reader.skipped_count(self.find(job))
+
+    def history(self, job: str | JobKey | None = None) -> list[dict[str, Any]]:
+        """What happened on each day (UTC), in order.
+
+        Keys: ``day``, ``attempts``, ``rounds`` (of retry), ``retried`` (requests in these rounds),
+        ``done`` and ``failed`` (requests that ended so), ``success_rate`` (``None``: none ended).
+        """
+        return self._reader.history(self.find(job))
+
+    def count_by_state(self, job: str | JobKey | None = None, **filters: Any) -> dict[str, int]:
+        """How many requests match the ``filters`` of ``selection``, by state.
+
+        What was skipped for good is counted as ``skipped``, not as ``ignored``.
+        """
+        return self._reader.count_by_state(self.find(job), selection(**filters))
+
+    def unknown_names(
+        self,
+        job: str | JobKey | None = None,
+        urls: Iterable[str | NamedUrl] | None = None,
+        units: Iterable[str] | None = None,
+    ) -> list[str]:
+        """Those of these URLs, and names of units, of which the job has no request."""
+        key = self.find(job)
+        unknown: list[str] = []
+        if urls is not None:
+            named = [named_url(line) for line in urls]
+            found = self._reader.known_urls(key, selection(urls=named))
+            unknown += unknown_lines(named, *found)
+        if units is not None:
+            names = list(units)
+            present = self._reader.units(key, unit_selection(units=names))
+            known = {unit["unit"] for unit in present}
+            unknown += [name for name in names if name not in known]
+        return unknown
 
     def find(self, job: str | JobKey | None = None) -> JobKey:
         """The key of the job that is meant; a ``JobKey`` is returned as it is.

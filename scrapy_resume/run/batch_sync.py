@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from scrapy_resume.frontier.row import leased_row
 from scrapy_resume.model import State
-from scrapy_resume.store.contract import Admission, Release
+from scrapy_resume.store.contract import Admission, Continuation, Release
+from scrapy_resume.tracking.admission import SKIPPED
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -88,6 +89,9 @@ class BatchSync:
         for leased in answer.leased:
             self._frontier.push(leased_row(leased))
             touched.add(leased.slot)
+        self._tracker.skipped_count = answer.skipped_count
+        if answer.leased_skipped:
+            self._drop_skipped(answer.leased_skipped)
         if answer.suspect is not None:
             self._dispatcher.run_alone(leased_row(answer.suspect))
         self._ids.advance_to(answer.sharing.next_id)
@@ -103,6 +107,13 @@ class BatchSync:
             self._committer.send_soon()
         self._workers.poll_if_needed()
 
+    def _drop_skipped(self, rows: set[int]) -> None:
+        """End leased rows that were skipped for good since, unless they are sent already."""
+        for row in self._frontier.take_rows(rows):
+            row.request = None
+            row.set_outcome(State.ignored, SKIPPED)
+            self._tracker.finish(row)
+
     def _release(self, batch: Batch, row: Row, not_before: float = 0.0) -> None:
         self._dispatcher.releasing += 1
         batch.releases.append(Release(row.id, row.attempts, not_before))
@@ -115,6 +126,7 @@ class BatchSync:
         for arrival in batch.arrivals:
             known = arrival.id in answer.duplicates
             skipped = arrival.id in answer.skipped
+            for_good = arrival.id in answer.skipped_for_good
             request = admissions.expected.pop(arrival.id, None)
             row = admissions.expected_rows.pop(arrival.id, None)
             shared = admissions.sharing.settle(arrival.id)
@@ -126,15 +138,20 @@ class BatchSync:
             self._frontier.settle(arrival.slot)
             if self._tracker.frozen:
                 continue
-            if known and request is not None:
+            if known and not for_good and request is not None:
                 if arrival.id in answer.renamed:
                     admissions.log.renamed(request)
                 admissions.found_duplicate(arrival, request)
-            if shared and (known or skipped):
+            if shared and (known or skipped or for_good):
                 self._tracker.finish_together(admissions.sharing.leaves(shared))
-            if skipped:
-                self._skip(request, row)
-            elif row is not None:
+            if for_good and isinstance(arrival, Continuation):
+                if request is not None:
+                    admissions.skipped_for_good(request, None)
+            elif skipped or for_good:
+                self._skip(request, row, for_good=for_good)
+                touched.add(arrival.slot)
+                continue
+            if row is not None:
                 self._settle_row(row, known=known, leased=arrival.lease)
             elif arrival.lease and not known:
                 assert isinstance(arrival, Admission)
@@ -145,11 +162,12 @@ class BatchSync:
             touched.add(arrival.slot)
         return touched
 
-    def _skip(self, request: Request | None, row: Row | None) -> None:
-        """An arrival is skipped, because an earlier job of a delta crawl has its items. ``row`` is
-        that of an arrival that runs from memory; ``None``: it does not."""
+    def _skip(self, request: Request | None, row: Row | None, *, for_good: bool) -> None:
+        """An arrival is skipped: since an earlier job of a delta crawl has its items, or for good.
+        ``row`` is that of an arrival that runs from memory; ``None``: it does not."""
         assert request is not None
-        self._admissions.skipped(request, row)
+        skipped = self._admissions.skipped_for_good if for_good else self._admissions.skipped
+        skipped(request, row)
         if row is not None:
             self._tracker.finish(row)
 

@@ -82,6 +82,7 @@ class Candidate:
             delta=settings.mode == "delta",
             extend=self.extends,
             only_retried=settings.mode == "retry-failed",
+            skip=settings.skip,
             limits=wait_limits(settings.retry_delay_max_seconds, settings.breaker_cooldown_seconds),
             slots_shared=settings.hosts == "shared",
             slot_delay_seconds=self.slot_delay_seconds,
@@ -191,7 +192,8 @@ def _retry_failed(store: Store, candidate: Candidate, latest: JobSummary | None)
     hashes = hash_inputs(candidate.settings.input_files, latest.input_hashes)
     if _inputs_changed(candidate, latest, hashes):
         logger.warning("%s is resumed all the same: RESUME_MODE is 'retry-failed'.", latest.key)
-    count = store.steer(latest.key, Selection((State.failed,)), State.pending)
+    failed = Selection((State.failed,), dead=False, rounds=candidate.settings.retry_rounds)
+    count = store.steer(latest.key, failed, State.pending)
     if not count and latest.status == "completed":
         raise JobCompletedError(
             f"{latest.key} is completed, and none of its requests has failed: nothing to do. "

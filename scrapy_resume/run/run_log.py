@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Final
 from scrapy.utils.asyncio import create_looping_call
 
 from scrapy_resume.errors import JobDeletedError
-from scrapy_resume.reporting.progress import LineSchedule, Progress, counts_at_end, ended_and_whole
+from scrapy_resume.reporting.progress import (
+    LineSchedule,
+    Progress,
+    counts_at_end,
+    ended_and_whole,
+    skipped_at_end,
+)
 from scrapy_resume.reporting.progress_bar import ProgressBar, is_wanted
 from scrapy_resume.reporting.rates import Throughput, covered_seconds
 from scrapy_resume.reporting.unit_progress import unit_progress, units_worth
@@ -218,10 +224,12 @@ class RunLog:
                 "is" if lost == 1 else "are",
                 "its page" if lost == 1 else "their pages",
             )
+        tracker = self._run.tracker
         next_step = _NEXT_STEP.get(kept, "run the same command again to resume it")
-        counts = self._run.tracker.counts
-        line = f"Job {job} is {kept} ({reason}): {counts_at_end(counts)}; {next_step}"
+        ending = counts_at_end(tracker.counts) + skipped_at_end(tracker.skipped_count)
+        line = f"Job {job} is {kept} ({reason}): {ending}; {next_step}"
         logger.info("%s", line)
+        counts = tracker.counts
         if kept != "completed" or counts.failed or counts.parked or counts.items_failed:
             tell_without_log(self._run.crawler.settings, line)
 

@@ -18,7 +18,12 @@ from typing import Any, Final
 from itemadapter import ItemAdapter
 from scrapy.utils.misc import load_object
 
+from scrapy_resume.model import SkipRule
+
 logger = logging.getLogger("scrapy_resume")
+
+UNIT: Final = "unit:"
+"""What a glob of units begins with in RESUME_SKIP."""
 
 ItemKey = Callable[[Any], "str | None"]
 """Returns the key of an item; ``None``: the item has no key and is never updated."""
@@ -140,6 +145,21 @@ def json_object(value: object) -> dict[str, object]:
     except (TypeError, ValueError):
         raise ValueError(allowed) from None
     return copied
+
+
+def skip_rules(value: object) -> tuple[SkipRule, ...]:
+    """Globs of URLs, and ``unit:GLOB`` of units: a list, or text separated by commas."""
+    allowed = "a list of globs of URLs, or unit:GLOB, such as ['*/private/*', 'unit:Paris*']"
+    parts = _parts(value)
+    if parts is None:
+        raise ValueError(allowed)
+    rules = []
+    for part in parts:
+        kind, glob = ("unit", part[len(UNIT) :]) if str(part).startswith(UNIT) else ("url", part)
+        if not isinstance(part, str) or not glob.strip():
+            raise ValueError(allowed)
+        rules.append(SkipRule(**{kind: glob.strip()}))
+    return tuple(dict.fromkeys(rules))
 
 
 def codec_paths(value: object) -> dict[str, Any]:

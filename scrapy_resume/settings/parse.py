@@ -11,6 +11,7 @@ from typing import Any, Final
 from scrapy.settings import BaseSettings
 
 from scrapy_resume.errors import ConfigurationError
+from scrapy_resume.model import SkipRule
 from scrapy_resume.settings import convert as to
 from scrapy_resume.settings.convert import ItemKey
 from scrapy_resume.settings.location import event_directory, store_location
@@ -46,6 +47,9 @@ class ResumeSettings:
     retry_delay_seconds: float
     retry_delay_max_seconds: float
     retry_wait_seconds: float
+    retry_rounds: int
+    """0: there are no dead letters."""
+    skip: tuple[SkipRule, ...]
     breaker_failures: int
     breaker_probes: int
     breaker_cooldown_seconds: float

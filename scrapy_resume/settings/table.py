@@ -53,6 +53,8 @@ SETTINGS: Final = (
     Setting("RESUME_RETRY_DELAY", "retry_delay_seconds", 1.0, to.number(0)),
     Setting("RESUME_RETRY_DELAY_MAX", "retry_delay_max_seconds", 600, to.number(0)),
     Setting("RESUME_RETRY_WAIT", "retry_wait_seconds", 900, to.number(0)),
+    Setting("RESUME_RETRY_ROUNDS", "retry_rounds", 0, to.whole_number(0)),
+    Setting("RESUME_SKIP", "skip", [], to.skip_rules),
     Setting("RESUME_BREAKER_FAILURES", "breaker_failures", 0, to.whole_number(0)),
     Setting("RESUME_BREAKER_PROBES", "breaker_probes", 5, to.whole_number(1)),
     Setting("RESUME_BREAKER_COOLDOWN", "breaker_cooldown_seconds", 60, to.number(0)),

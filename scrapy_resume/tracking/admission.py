@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.errors import NotRecordableError
 from scrapy_resume.frontier.delta import given_key, may_be_skipped, own_key
@@ -59,6 +59,10 @@ if TYPE_CHECKING:
     from scrapy_resume.tracking.row_ids import IdSequence
     from scrapy_resume.tracking.shared_objects import Planned
     from scrapy_resume.tracking.sharing import Sharing
+
+
+SKIPPED: Final = "skipped"
+"""The reason why a request is ignored that is skipped for good."""
 
 
 class Admissions:
@@ -375,6 +379,13 @@ class Admissions:
                 self.log.known_start()
         if not request.dont_filter:
             self.log.late_duplicate(request)
+
+    def skipped_for_good(self, request: Request, row: Row | None) -> None:
+        """A request is skipped for good; the parameters are as in ``skipped``."""
+        self.log.skipped_for_good(request)
+        if row is not None:
+            row.request = None
+            row.set_outcome(State.ignored, SKIPPED)
 
     def skipped(self, request: Request, row: Row | None) -> None:
         """The store has skipped a request, since an earlier number of the job has its items.

@@ -73,6 +73,12 @@ class ArrivalLog:
         self._stats.inc_value("resume/delta/skipped")
         self._drops.send_dropped(request)
 
+    def skipped_for_good(self, request: Request) -> None:
+        """A request is skipped for good, as a command or RESUME_SKIP says."""
+        logger.debug("Skipped for good: %s", request)
+        self._stats.inc_value("resume/skipped")
+        self._drops.send_dropped(request)
+
     def memory_only(self, request: Request, parent: Row | None, error: NotRecordableError) -> None:
         """A request cannot be serialized, and runs from memory. ``parent``: the row that yielded
         it; ``None``: unknown."""

@@ -74,6 +74,8 @@ class Tracker:
         """Reasons why no requests are dispatched now."""
         self.counts = counts
         """Of the whole job, as of the last commit."""
+        self.skipped_count = 0
+        """Requests of the job that were skipped for good, as of the last commit."""
         self.delayed = delayed
         """Number of delayed rows in the store that this run may fetch."""
         self.pages = 0

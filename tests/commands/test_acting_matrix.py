@@ -22,6 +22,7 @@ READABLE = frozenset(STATUSES) - {"damaged", "newer"}
 COMMANDS = {
     "retry": ["retry", "books"],
     "park": ["park", "books", "--host", "127.0.0.1"],
+    "skip": ["skip", "books", "--url", "*/page/2"],
     "run": ["run", "books", "--dry-run"],
     "stop": ["stop", "books", "--timeout", "0"],
     "recover": ["recover", "books"],
@@ -33,6 +34,7 @@ COMMANDS = {
 KEYS = {
     "retry": {"job", "requests", "dry_run"},
     "park": {"job", "requests", "dry_run"},
+    "skip": {"job", "requests", "dry_run"},
     "stop": {"job", "asked", "stopped", "status", "reason", "seconds"},
     "recover": {"job", "workers", "requests", "parked", "alive", "status"},
     "reset": {"deleted", "left"},
@@ -76,7 +78,7 @@ def prepare(shelf, status: str) -> object:
 def test_output_and_exit_code_are_as_documented(shelf, call, name, status, form):
     job = prepare(shelf, status)
     words = [*COMMANDS[name], *(["--json"] if form == "json" else [])]
-    if status == "running" and name in ("retry", "park"):
+    if status == "running" and name in ("retry", "park", "skip"):
         with shelf.listening(job):
             answer = call(*words)
     else:

@@ -43,6 +43,9 @@ SCHEMA_OF = {
     ("report", "-o", "x.html", "--overwrite"): "report-file",
     ("retry", "books", "--dry-run"): "retry",
     ("park", "books", "--state", "pending", "--dry-run"): "park",
+    ("skip", "books", "--host", "127.0.0.1", "--dry-run"): "skip",
+    ("items", "books"): "items",
+    ("units", "books", "--unit", "*"): "units",
 }
 CHECK = {"completed": 3}
 """What ``status --check`` says: all jobs here have a failure."""

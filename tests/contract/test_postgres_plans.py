@@ -295,3 +295,14 @@ def test_a_few_requests_of_a_state_are_found_without_reading_all(
     )
     plan = plan_of(connection, statement, {**values, "job": 1})
     assert "request" not in read_whole(plan), json.dumps(plan[0], indent=1)
+
+
+def test_what_is_skipped_is_found_without_reading_all(connection: Any) -> None:
+    from scrapy_resume.store.postgres.selection import selected
+
+    where, values = selected(Selection((State.ignored,), skipped=True))
+    statement = (
+        f"SELECT {LISTED} FROM scrapy_resume.requests AS v WHERE {where} ORDER BY v.id LIMIT 5"
+    )
+    plan = plan_of(connection, statement, {**values, "job": 1})
+    assert "request" not in read_whole(plan), json.dumps(plan[0], indent=1)

@@ -195,6 +195,35 @@ def test_a_few_requests_of_a_state_are_found_without_reading_all(
         assert not step.startswith("SCAN") or "request_leased" in step or step == "SCAN run", step
 
 
+def test_what_is_skipped_is_found_and_counted_by_its_own_index(
+    connection: sqlite3.Connection,
+) -> None:
+    source, where, values = selected(Selection((State.ignored,), skipped=True))
+    listed = f"SELECT {LISTED} FROM {source} WHERE {where} ORDER BY v.id LIMIT 5"
+    counted = load_queries("sqlite", "skips.sql")["count"]
+    for statement, given in ((listed, values), (counted, {})):
+        steps = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {statement}", given)]
+        scans = [step for step in steps if step.startswith("SCAN") and step != "SCAN run"]
+        assert len(scans) == 1, steps
+        assert "request_skipped" in scans[0], steps
+
+
+@pytest.mark.parametrize("name", ["keys", "put_row_keys", "delete_row_keys", "roots"])
+def test_what_is_said_of_keys_is_found_by_them(connection: sqlite3.Connection, name: str) -> None:
+    for step in plan(connection, load_queries("sqlite", "skips.sql")[name]):
+        assert not step.startswith("SCAN") or "VIRTUAL TABLE" in step or "SCAN j" in step, step
+
+
+def test_urls_that_a_file_names_are_found_by_identity(connection: sqlite3.Connection) -> None:
+    values = {"identities": '["' + "00" * 20 + '"]'}
+    statement = load_queries("sqlite", "filters.sql")["known_identities"]
+    connection.create_function("identity_head", 1, len)
+    connection.create_function("identity_tail", 1, len)
+    steps = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    assert any("request_identity" in step for step in steps), steps
+    assert any("alias_identity" in step for step in steps), steps
+
+
 def test_an_opening_costs_what_is_open_not_what_is_known(directory: Path) -> None:
     store = SqliteStore(directory)
     store.resume(BOOKS, opening()).abandon()

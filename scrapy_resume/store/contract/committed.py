@@ -100,6 +100,12 @@ class Committed:
     """Those of the duplicates that were known by one of their other identities."""
     skipped: set[int] = field(default_factory=set)
     """Ids of new arrivals that are not fetched (``Admission.may_be_skipped``)."""
+    skipped_for_good: set[int] = field(default_factory=set)
+    """Ids of new arrivals, and of continuations, that are never fetched."""
+    leased_skipped: set[int] = field(default_factory=set)
+    """Rows that this run has leased, and that were skipped for good since: not to be sent."""
+    skipped_count: int = 0
+    """Requests of the job that were skipped for good, as far as this run knows."""
     leased: list[LeasedRow] = field(default_factory=list)
     suspect: LeasedRow | None = None
     pending: dict[str, int] = field(default_factory=dict)

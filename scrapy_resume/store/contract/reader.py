@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
+from scrapy_resume.model import JobKey, JobSummary, Selection, UnitSelection, UnitState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +74,32 @@ class Reader(Protocol):
     def minutes(self, key: JobKey, since: float) -> list[dict[str, Any]]:
         """The counts of each minute from that time on."""
 
+    def count_by_state(self, key: JobKey, selection: Selection) -> dict[str, int]:
+        """How many requests are selected, by state; those that are skipped as ``skipped``."""
+
+    def skipped_count(self, key: JobKey) -> int:
+        """How many requests are skipped for good."""
+
+    def history(self, key: JobKey) -> list[dict[str, Any]]:
+        """Attempts, rounds of retry and ends by day, in order; see ``Reports.history``."""
+
+    def known_urls(self, key: JobKey, selection: Selection) -> tuple[set[str], set[str]]:
+        """Which of the selection's ``urls``, and of its ``identities``, the job has requests of."""
+
+    def item_records(self, key: JobKey, selection: Selection = ...) -> Iterator[dict[str, Any]]:
+        """The visible items of the selected requests, in the order in which they became visible:
+        ``payload``, ``url``, ``unit``, ``key``, ``stored_at``. ``missing`` and ``limit`` are of the
+        items. Items of ``start()`` have no request: they are there if nothing but these two is
+        asked for."""
+
     def units(
-        self, key: JobKey, state: UnitState | None = ..., limit: int | None = None
+        self,
+        key: JobKey,
+        selection: UnitSelection | UnitState | None = None,
+        limit: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """The job's units by state, then in the order in which they were found."""
+        """The job's units, or those selected or in a state, by state, then in the order in which
+        they were found."""
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from scrapy_resume.model import Counts, JobKey
+from scrapy_resume.model import Counts, JobKey, SkipRule
 from scrapy_resume.store.contract.notes import (
     EventNote,
     FeedNote,
@@ -42,6 +42,8 @@ class Opening:
     not completed."""
     only_retried: bool = False
     """The run leases only requests that were retried, and those that they have led to."""
+    skip: Sequence[SkipRule] = ()
+    """What RESUME_SKIP says, in place of what it said before."""
     limits: WaitLimits = NO_LIMITS
     """Stored waits end no later than this allows, counted from the opening."""
     # For stores that several workers share.

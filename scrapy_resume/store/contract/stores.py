@@ -151,7 +151,10 @@ class Store(Protocol):
         """Mark a job that nobody owns as ``cancelled``. Raises ``JobLockedError``."""
 
     def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
-        """Retry requests (``to`` is ``pending``) or park them (``parked``).
+        """Retry requests (``to`` is ``pending``), park them (``parked``) or skip them for good
+        (``ignored``).
+
+        What is skipped stays so in later numbers; with ``selection.skipped``, a retry undoes it.
 
         Returns how many there are; with ``dry_run`` nothing is changed. Requests that were never
         recorded while they were open, and those of every run, are left alone. A completed job

@@ -42,6 +42,9 @@ AS_THEY_ARE: Final = (
     "host",
     "feed",
     "given",
+    "skip_rule",
+    "skip_key",
+    "retry_round",
     "minute",
     "unit_tally",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
@@ -37,6 +38,7 @@ from scrapy_resume.store.postgres.recovery import (
     take_back,
 )
 from scrapy_resume.store.postgres.signs_of_life import Heartbeat, Marks, Taken
+from scrapy_resume.store.postgres.skips import sweep_skips
 from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Fence
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.apply import BatchWriter
@@ -44,6 +46,7 @@ from scrapy_resume.store.transaction.arrivals import Transaction
 from scrapy_resume.store.transaction.events import closed, end_owed, keep_events, log_notes
 from scrapy_resume.store.transaction.parking import Death
 from scrapy_resume.store.transaction.queries import load_queries
+from scrapy_resume.store.transaction.skip_watch import SkipWatch
 from scrapy_resume.store.transaction.storable_text import as_json
 from scrapy_resume.store.transaction.units import answer_units, settle_units
 
@@ -55,6 +58,13 @@ class UnconfirmedCommit(NamedTuple):
 
     batch: Batch
     committed: Committed
+
+
+def _sweep(tables: PostgresTables, swept: list[int]) -> set[int]:
+    """Skip what is pending and to be skipped; the leased rows that are to be skipped too."""
+    count, leased = sweep_skips(tables)
+    swept.append(count)
+    return leased
 
 
 class PostgresJob(EarlierStarts):
@@ -88,6 +98,7 @@ class PostgresJob(EarlierStarts):
         self._others = OtherWorkers(self._tables, slots_shared=opening.slots_shared)
         self._presence = presence
         self._marks = Marks()
+        self._skips = SkipWatch()
         self._taken: Taken | None = None
         """The marks that the current transaction has written."""
         careful = session.crashed or session.frontier.suspects > 0
@@ -109,6 +120,7 @@ class PostgresJob(EarlierStarts):
         self._unconfirmed = None
         self._commits += 1
         self._writer.committed()
+        self._skips.committed()
         self._tables.committed()
         self._watch.committed()
         if self._taken is not None:
@@ -124,8 +136,13 @@ class PostgresJob(EarlierStarts):
         if self._watch.end_dead_runs(tables, idle=batch.sharing.idle):
             fence = self._fence(tables.connection)
             adopted = tables.adopt_events()
-        transaction = self._writer.apply(batch, fence.tally(), fence.now)
+        swept: list[int] = []
+        skips = self._skips.begin(fence.skips, tables.skips, partial(_sweep, tables, swept))
+        if any(swept):
+            fence = self._fence(tables.connection)
+        transaction = self._writer.apply(batch, fence.tally(), fence.now, skips)
         committed = transaction.committed
+        self._skips.end(batch, committed, tables.skips)
         self._others.find_slots(batch.sharing, transaction)
         tables.settle_claims()
         sharing = committed.sharing

@@ -37,6 +37,7 @@ from scrapy_resume.store.postgres.recovery import (
     live_runs,
     settle_pending,
 )
+from scrapy_resume.store.postgres.skips import keep_skips
 from scrapy_resume.store.postgres.statements import OPENING
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.apply import bound_waits
@@ -95,6 +96,7 @@ def _open(link: Link, key: JobKey, opening: Opening, presence: Presence) -> Post
         bound_times(tables)
         bound_waits(tables, opening.limits, job.now)
         found = _end_the_dead(tables, opening)
+        keep_skips(tables, opening.skip)
         session = _begin_run(tables, key, opening, job, found, presence.name)
         settle_units(tables, job.now)
         total = found.recovered

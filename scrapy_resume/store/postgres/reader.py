@@ -10,19 +10,37 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 
 from scrapy_resume.errors import JobNotFoundError
-from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
+from scrapy_resume.model import JobKey, JobSummary, Selection, UnitSelection, UnitState
 from scrapy_resume.store.contract import Worker
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.errors import translated
 from scrapy_resume.store.postgres.processes import is_gone
 from scrapy_resume.store.postgres.schema import version_of
-from scrapy_resume.store.postgres.selection import selected
+from scrapy_resume.store.postgres.selection import POSTGRES, selected
+from scrapy_resume.store.postgres.skip_tables import SKIPS
 from scrapy_resume.store.transaction.job_summary import run_of, summary_of
 from scrapy_resume.store.transaction.queries import load_queries
-from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED, in_hand
+from scrapy_resume.store.transaction.selection import (
+    EVERYTHING,
+    GROUPED,
+    ITEM_LISTED,
+    LISTED,
+    in_hand,
+    lacking,
+    of_requests,
+    units_statement,
+    words,
+)
 from scrapy_resume.store.transaction.storable_text import storable
 
 READ: Final = load_queries("postgres", "read.sql")
+FILTERS: Final = load_queries("postgres", "filters.sql")
+UNITS: Final = {
+    "units": READ["units"],
+    "units_in_state": READ["units_in_state"],
+    "chosen_units": FILTERS["chosen_units"],
+}
+"""By the names that ``units_statement`` gives."""
 
 ROWS_AT_ONCE: Final = 500
 
@@ -96,6 +114,7 @@ class PostgresReader:
 
         A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
         """
+        limit = selection.limit if limit is None else limit
         where, values = selected(selection)
         statement = (
             f"SELECT v.id, {LISTED} FROM scrapy_resume.requests AS v WHERE {where}"
@@ -146,17 +165,29 @@ class PostgresReader:
             return _dicts(connection, READ["minutes"], values)
 
     def units(
-        self, key: JobKey, state: UnitState | None = None, limit: int | None = None
+        self,
+        key: JobKey,
+        selection: UnitSelection | UnitState | None = None,
+        limit: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """The units, or those in one state, in the keys of ``units --json``.
+        """The units, those selected or those in one state, in the keys of ``units --json``.
 
         By ``UnitState``, then in the order in which they were found. Close the iterator if you
         leave early.
         """
-        statement = READ["units"] if state is None else READ["units_in_state"]
+        name, chosen = units_statement(selection)
+        globs = [POSTGRES.pattern(storable(glob)) for glob in chosen.unit]
         with self._job(key) as (connection, job):
-            values = {"job": job, "state": state, "count": limit}
-            yield from _streamed(connection, statement, values)
+            values = {
+                "job": job,
+                "count": limit,
+                "state": chosen.states[0] if chosen.states else None,
+                "states": [int(state) for state in chosen.states] or None,
+                "globs": globs or None,
+                "names": None if chosen.units is None else list(map(storable, chosen.units)),
+                "errors": list(chosen.error) or None,
+            }
+            yield from _streamed(connection, UNITS[name], values)
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
@@ -213,6 +244,57 @@ class PostgresReader:
         with self._job(key) as (connection, job):
             for row in _streamed(connection, READ["items"], {"job": job}):
                 yield row["key"], row["payload"]
+
+    def item_records(
+        self, key: JobKey, selection: Selection = EVERYTHING
+    ) -> Iterator[dict[str, Any]]:
+        """The items of the selected requests; see ``Reader.item_records``."""
+        where, values = selected(of_requests(selection))
+        lacking_one = lacking(selection, POSTGRES)
+        statement = (
+            f"SELECT {ITEM_LISTED} FROM scrapy_resume.item AS i"
+            " JOIN scrapy_resume.items AS l ON l.job_id = i.job AND l.id = i.id"
+            " WHERE i.job = %(job)s"
+        )
+        if not of_requests(selection).is_everything or selection.states:
+            statement += (
+                f" AND i.request IN (SELECT v.id FROM scrapy_resume.requests AS v WHERE {where})"
+            )
+        statement += f" AND {lacking_one} ORDER BY i.id LIMIT %(count)s"
+        values = {**values, "missing": list(words(selection.missing)), "count": selection.limit}
+        with self._job(key) as (connection, job):
+            yield from _streamed(connection, statement, {**values, "job": job})
+
+    def count_by_state(self, key: JobKey, selection: Selection) -> dict[str, int]:
+        """How many requests are selected, by state; see ``Reader``."""
+        where, values = selected(selection)
+        statement = f"SELECT {GROUPED} FROM scrapy_resume.requests AS v WHERE {where} GROUP BY 1"
+        with self._job(key) as (connection, job):
+            return dict(connection.execute(statement, {**values, "job": job}).fetchall())
+
+    def skipped_count(self, key: JobKey) -> int:
+        """How many requests are skipped for good."""
+        with self._job(key) as (connection, job):
+            return int(connection.execute(SKIPS["count"], {"job": job}).fetchall()[0][0])
+
+    def history(self, key: JobKey) -> list[dict[str, Any]]:
+        """Attempts, rounds of retry and ends by day; none in a database of an older version."""
+        with self._job(key) as (connection, job):
+            if not connection.execute(FILTERS["has_history"]).fetchall()[0][0]:
+                return []
+            return _dicts(connection, FILTERS["history"], {"job": job})
+
+    def known_urls(self, key: JobKey, selection: Selection) -> tuple[set[str], set[str]]:
+        """Which of the selection's URLs and identities the job has; see ``Reader``."""
+        with self._job(key) as (connection, job):
+            values = {
+                "job": job,
+                "urls": list(map(storable, selection.urls or ())),
+                "identities": list(selection.identities),
+            }
+            urls = connection.execute(FILTERS["known_urls"], values).fetchall()
+            identities = connection.execute(FILTERS["known_identities"], values).fetchall()
+        return {url for (url,) in urls}, {text for (text,) in identities}
 
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written; see ``Reader.recorded_texts``."""

@@ -50,6 +50,8 @@ class Fence(NamedTuple):
     items_failed: int
     superseded: int
     next_id: int
+    skips: int
+    """How often what is skipped has changed."""
 
     @property
     def counts(self) -> Counts:

@@ -11,7 +11,7 @@ from scrapy_resume.store.postgres.selection import selected
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import UNRECORDED
-from scrapy_resume.store.transaction.steering import AT_ONCE, PARKED, in_portions, without_retries
+from scrapy_resume.store.transaction.steering import PARKED, in_portions, without_retries
 from scrapy_resume.store.transaction.units import settle_units
 
 STEERING: Final = load_queries("postgres", "steering.sql")
@@ -20,7 +20,8 @@ STEERING: Final = load_queries("postgres", "steering.sql")
 def steer(tables: PostgresTables, selection: Selection, to: State, *, dry_run: bool = False) -> int:
     """Change the state of the selected requests, within the current transaction.
 
-    Returns how many there were. ``to`` is ``pending`` or ``parked``.
+    Returns how many there were. ``to`` is ``pending``, ``parked`` or ``ignored``: skipped for
+    good.
     """
     where, values = selected(selection)
     statement = (
@@ -29,16 +30,18 @@ def steer(tables: PostgresTables, selection: Selection, to: State, *, dry_run: b
         f" WHERE {where} AND own.every_run = 0 AND own.payload <> %(unrecorded)s"
         " AND v.id > %(after)s ORDER BY v.id LIMIT %(count)s"
     )
-    values = {**values, "unrecorded": UNRECORDED, "count": AT_ONCE}
+    values = {**values, "unrecorded": UNRECORDED}
 
-    def find(after: int) -> list[int]:
-        return [row for (row,) in tables.execute(statement, **values, after=after)]
+    def find(after: int, count: int) -> list[int]:
+        return [row for (row,) in tables.execute(statement, **values, after=after, count=count)]
 
     if dry_run:
-        return in_portions(find, len)
-    total = in_portions(find, partial(_change, tables, to))
+        return in_portions(find, len, selection.limit)
+    total = in_portions(find, partial(_change, tables, to), selection.limit)
     if total and to is State.pending:
         tables.execute(STEERING["delete_hosts"])
+        if not selection.skipped:
+            tables.execute(STEERING["keep_round"], requests=total)
     settle_units(tables, tables.now)
     return total
 
@@ -70,7 +73,7 @@ def _change(tables: PostgresTables, to: State, chosen: list[int]) -> int:
     for row in ended:
         tables.units.of(row.unit, Kind.request).steer(row.state, to, 1, row.items_failed)
     delayed = items_failed = 0
-    if to is State.parked:
+    if to is not State.pending:
         open_ids = [row.id for row in open_rows]
         ids += open_ids
         for pending in open_rows:
@@ -79,7 +82,8 @@ def _change(tables: PostgresTables, to: State, chosen: list[int]) -> int:
         delayed = sum(row.not_before > 0 for row in open_rows)
         tables.execute(STEERING["leave_frontier"], ids=open_ids)
         tables.execute(STEERING["leave_trouble"], ids=ids)
-        tables.execute(STEERING["park"], ids=ids, error=PARKED)
+        name = "park" if to is State.parked else "skip"
+        tables.execute(STEERING[name], ids=ids, error=PARKED)
     else:
         items_failed = sum(row.items_failed for row in ended)
         _forget_retries(tables, ids)

@@ -34,6 +34,8 @@ from scrapy_resume.store.postgres.opening import open_job
 from scrapy_resume.store.postgres.reader import PostgresReader
 from scrapy_resume.store.postgres.recovery import hold_job, live_runs, recover_job
 from scrapy_resume.store.postgres.schema import ensure_schema
+from scrapy_resume.store.postgres.skip_tables import PostgresSkips
+from scrapy_resume.store.postgres.skips import change_skips
 from scrapy_resume.store.postgres.statements import OPENING
 from scrapy_resume.store.postgres.steering import steer
 from scrapy_resume.store.postgres.tables import PostgresTables
@@ -143,14 +145,17 @@ class PostgresStore:
             tables.execute(OPENING["end_job"], status="cancelled", reason="cancelled")
 
     def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
-        """Retry requests (``pending``) or park them (``parked``); how many there were.
+        """Retry requests (``pending``), park (``parked``) or skip them (``ignored``); how many.
 
         Workers that are on the job are notified of retries.
         """
         with self._ready() as connection:
             with connection.transaction():
                 tables, _ = self._hold(connection, key)
-                count = steer(tables, selection, to, dry_run=dry_run)
+                if not dry_run and (to is State.ignored or selection.skipped):
+                    count = change_skips(tables, selection, undo=to is State.pending)
+                else:
+                    count = steer(tables, selection, to, dry_run=dry_run)
             if count and to is State.pending and not dry_run:
                 tables.execute(CONTROL["announce_retry"])
         return count
@@ -260,6 +265,8 @@ class PostgresStore:
         tables, _ = self._hold(connection, key)
         values = {"name": storable(key.name), "number": key.number}
         rows = tables.execute(OPENING["earlier_jobs"], **values).fetchall()
+        if rows:
+            PostgresSkips(tables).carry(rows[0][0])
         keeps = opening.delta or bool(rows and rows[0][1])
         tables.execute(OPENING["keep_given"], delta=opening.delta, keeps=keeps)
         if not keeps:

@@ -21,6 +21,7 @@ from scrapy_resume.store.contract import (
     SavedState,
 )
 from scrapy_resume.store.postgres.leases import PostgresLeases
+from scrapy_resume.store.postgres.skip_tables import PostgresSkips
 from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Statements
 from scrapy_resume.store.transaction.events import noted
 from scrapy_resume.store.transaction.selection import UNRECORDED
@@ -52,6 +53,7 @@ class PostgresTables(Statements):
         self._any_owner = any_owner
         self.units = UnitChanges()
         self.leases = PostgresLeases(job, run, any_owner, only_retried=only_retried)
+        self.skips = PostgresSkips(self)
         self._claims: dict[bytes, int] = {}
         self._used: dict[bytes, int] = {}
 

@@ -22,13 +22,14 @@ from scrapy_resume.store.sqlite.errors import translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import connect, lock_path
 from scrapy_resume.store.sqlite.locks import is_held
+from scrapy_resume.store.sqlite.skips import change_skips
 from scrapy_resume.store.sqlite.steering import steer
 from scrapy_resume.store.transaction.queries import load_queries
 
 CONTROL: Final = load_queries("sqlite", "control.sql")
 
 STOP: Final = "stop"
-VERBS: Final = {State.pending: "retry", State.parked: "park"}
+VERBS: Final = {State.pending: "retry", State.parked: "park", State.ignored: "skip"}
 STATES: Final = {verb: state for state, verb in VERBS.items()}
 
 LOOK_SECONDS: Final = 0.05
@@ -122,6 +123,18 @@ def _open(connection: sqlite3.Connection, epoch: int) -> list[Order]:
     return [Order(*row) for row in connection.execute(CONTROL["open_orders"], (epoch,))]
 
 
+def change(
+    connection: sqlite3.Connection,
+    selection: Selection,
+    to: State,
+    slots: set[int] | None = None,
+) -> int:
+    """Retry, park or skip the selected requests, within the current transaction; how many."""
+    if to is State.ignored or selection.skipped:
+        return change_skips(connection, selection, undo=to is State.pending, slots=slots)
+    return steer(connection, selection, to, slots=slots)
+
+
 def execute_orders(connection: sqlite3.Connection, epoch: int) -> set[int]:
     """Execute the orders that concern requests, within the owner's current transaction.
 
@@ -135,7 +148,7 @@ def execute_orders(connection: sqlite3.Connection, epoch: int) -> set[int]:
         if to is None:
             answer: dict[str, Any] = {"error": f"this version knows no order {order.verb!r}"}
         else:
-            count = steer(connection, _decode_selection(order.body), to, slots=slots)
+            count = change(connection, _decode_selection(order.body), to, slots=slots)
             answer = {"requests": count}
         values = {"id": order.id, "answer": json.dumps(answer)}
         connection.execute(CONTROL["answer"], values)

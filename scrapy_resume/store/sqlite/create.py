@@ -12,7 +12,7 @@ from pathlib import Path
 from scrapy_resume.disk import sync_directory, sync_file
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract import Opening
-from scrapy_resume.store.sqlite.delta_keys import carry
+from scrapy_resume.store.sqlite.delta_keys import carry, carry_skips, earlier_to_read
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import JobFile, connect
 from scrapy_resume.store.sqlite.leftovers import cleared
@@ -36,7 +36,8 @@ def never_ran(path: Path) -> bool:
 def create_job(path: Path, key: JobKey, opening: Opening, earlier: Sequence[JobFile]) -> None:
     """Write the job's file under another name, then rename it: it is whole, or does not exist.
 
-    ``earlier``: the files from which it copies the keys of requests that gave items.
+    ``earlier``: the files of earlier numbers, from which it copies the keys of requests that gave
+    items, and what is skipped.
     """
     fresh = cleared(path)
     # 0600 from the first moment; SQLite gives its other files the same mode.
@@ -45,8 +46,10 @@ def create_job(path: Path, key: JobKey, opening: Opening, earlier: Sequence[JobF
     try:
         with transaction(connection):
             _fill(connection, key, opening)
-        if opening.delta or earlier:
-            count = carry(connection, earlier, opening.delta)
+        carry_skips(connection, earlier)
+        sources = earlier_to_read(earlier, opening.delta)
+        if opening.delta or sources:
+            count = carry(connection, sources, opening.delta)
             known = counted(count, "request")
             log.info("%s knows %s that gave items in earlier numbers", key, known)
         connection.execute(FILES["use_wal"]).fetchall()

@@ -1,4 +1,4 @@
-"""Delta crawls: a new job's file copies the keys of requests that gave items from earlier ones."""
+"""What a new job's file copies from earlier ones: keys of requests that gave items, and skips."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from scrapy_resume.store.sqlite.errors import translated
 from scrapy_resume.store.sqlite.files import JobFile
 from scrapy_resume.store.sqlite.opening import transaction
 from scrapy_resume.store.sqlite.reader import reading
+from scrapy_resume.store.sqlite.skip_tables import SKIPS
 from scrapy_resume.store.sqlite.statements import OPENING
 from scrapy_resume.store.transaction.delta_keys import up_to_first_keeper
 
@@ -58,6 +59,22 @@ def carry(connection: sqlite3.Connection, earlier: Sequence[JobFile], delta: boo
             count += connection.execute(OPENING["carry_given"]).rowcount
     connection.execute(OPENING["keep_given"], (delta,))
     return count
+
+
+def carry_skips(connection: sqlite3.Connection, earlier: Sequence[JobFile]) -> None:
+    """Copy what commands have said to skip from the latest earlier number that can be read."""
+    for job in reversed(earlier):
+        try:
+            with reading(job.path):
+                pass
+        except StoreDamagedError as error:
+            log.warning("What was skipped for good in %s is not known: %s", job.key, error)
+            continue
+        with translated(job.path), _attached(connection, job.path), transaction(connection):
+            if connection.execute(SKIPS["has_rules_earlier"]).fetchall()[0][0]:
+                for name in ("carry_rules", "carry_keys", "carried"):
+                    connection.execute(SKIPS[name])
+        return
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ from scrapy_resume.store.sqlite.files import connect, file_identity
 from scrapy_resume.store.sqlite.inflight_board import Board
 from scrapy_resume.store.sqlite.locks import OwnerLock
 from scrapy_resume.store.sqlite.reader import reading
+from scrapy_resume.store.sqlite.skips import sweep_skips
 from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, JobRow, Ownership
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.apply import BatchWriter
@@ -37,6 +39,7 @@ from scrapy_resume.store.transaction.events import closed, end_owed, keep_events
 from scrapy_resume.store.transaction.parking import Death
 from scrapy_resume.store.transaction.recovery import recover
 from scrapy_resume.store.transaction.selection import UNRECORDED
+from scrapy_resume.store.transaction.skip_watch import SkipWatch
 from scrapy_resume.store.transaction.storable_text import as_json
 
 
@@ -74,6 +77,7 @@ class SqliteJob:
         self._tables = SqliteTables(only_retried=opening.only_retried)
         self._writer = BatchWriter(session.run, self._tables, opening.limits, session.start)
         self._clock_watch = ClockWatch()
+        self._skips = SkipWatch()
         self._unconfirmed: UnconfirmedCommit | None = None
         self._ordered = False
         """There are orders to retry or park requests."""
@@ -90,19 +94,27 @@ class SqliteJob:
             committed = self._kept_before(batch, job)
             if committed is None:
                 self._unconfirmed = None
-                tally = job.tally()
+                slots: set[int] = set()
                 if self._ordered:
-                    slots = execute_orders(connection, self.session.epoch)
-                    tally = self._tables.begin(connection).tally()
-                    tally.slots = dict.fromkeys(slots, 0)
-                transaction = self._writer.apply(batch, tally, time.time())
-                self._tables.keep_counters(transaction, batch)
+                    slots |= execute_orders(connection, self.session.epoch)
+                    job = self._tables.begin(connection)
+                skips = self._skips.begin(
+                    job.skips, self._tables.skips, partial(_sweep, connection, slots)
+                )
+                if slots:
+                    job = self._tables.begin(connection)
+                tally = job.tally()
+                tally.slots = dict.fromkeys(slots, 0)
+                transaction = self._writer.apply(batch, tally, time.time(), skips)
                 committed = transaction.committed
+                self._skips.end(batch, committed, self._tables.skips)
+                self._tables.keep_counters(transaction, batch)
                 self._unconfirmed = UnconfirmedCommit(batch, job.commits + 1, committed)
         self._unconfirmed = None
         self._clock_watch.committed()
         self._ordered = False
         self._writer.committed()
+        self._skips.committed()
         return committed
 
     def mark(self, row: int, phase: Phase) -> None:
@@ -309,6 +321,13 @@ class SqliteJob:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute(FILES["busy_little"])
                 connection.execute(FILES["checkpoint"]).fetchall()
+
+
+def _sweep(connection: sqlite3.Connection, slots: set[int]) -> set[int]:
+    """Skip what is pending and to be skipped; the leased rows that are to be skipped too."""
+    swept, leased = sweep_skips(connection)
+    slots |= swept
+    return leased
 
 
 def holder(path: Path, epoch: int | None = None) -> str | None:

@@ -50,6 +50,7 @@ from scrapy_resume.store.sqlite.leases import SqliteLeases
 from scrapy_resume.store.sqlite.locks import OwnerLock, is_held
 from scrapy_resume.store.sqlite.migrations import migrate
 from scrapy_resume.store.sqlite.reader import READ
+from scrapy_resume.store.sqlite.skips import keep_skips
 from scrapy_resume.store.sqlite.statements import OPENING, Ownership
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.apply import bound_waits, end_delays
@@ -212,6 +213,7 @@ def _open(
             bound_waits(tables, opening.limits, now)
             end_delays(tables, tally, now)
         tables.keep_tally(tally, now)
+        keep_skips(connection, opening.skip)
         if before.died:
             reason = f"{TAKEN_OVER}{opening.worker}" if alive else None
             _end_dead_run(connection, before.run, reason)

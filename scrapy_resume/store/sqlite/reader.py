@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
-from scrapy_resume.model import JobKey, JobSummary, Selection, UnitState
+from scrapy_resume.model import JobKey, JobSummary, Selection, UnitSelection, UnitState
 from scrapy_resume.store.contract import Worker
 from scrapy_resume.store.sqlite.cursors import ROWS_AT_ONCE, as_dicts
 from scrapy_resume.store.sqlite.errors import CANTOPEN, READONLY, result_code, translated
@@ -36,12 +36,30 @@ from scrapy_resume.store.sqlite.files import (
 )
 from scrapy_resume.store.sqlite.inflight_board import read_board
 from scrapy_resume.store.sqlite.locks import is_held
-from scrapy_resume.store.sqlite.selection import add_functions, selected
+from scrapy_resume.store.sqlite.selection import SQLITE, add_functions, selected
+from scrapy_resume.store.sqlite.skip_tables import SKIPS
 from scrapy_resume.store.transaction.job_summary import run_of, summary_of
 from scrapy_resume.store.transaction.queries import load_queries
-from scrapy_resume.store.transaction.selection import EVERYTHING, LISTED, in_hand
+from scrapy_resume.store.transaction.selection import (
+    EVERYTHING,
+    GROUPED,
+    ITEM_LISTED,
+    LISTED,
+    in_hand,
+    lacking,
+    of_requests,
+    units_statement,
+    words,
+)
 
 READ: Final = load_queries("sqlite", "read.sql")
+FILTERS: Final = load_queries("sqlite", "filters.sql")
+UNITS: Final = {
+    "units": READ["units"],
+    "units_in_state": READ["units_in_state"],
+    "chosen_units": FILTERS["chosen_units"],
+}
+"""By the names that ``units_statement`` gives."""
 
 NO_LIMIT: Final = -1
 
@@ -115,6 +133,7 @@ class SqliteReader:
 
         A snapshot of the moment of the first ``next()``; close the iterator if you leave early.
         """
+        limit = selection.limit if limit is None else limit
         count = NO_LIMIT if limit is None else limit
         source, where, values = selected(selection)
         statement = f"SELECT v.id, {LISTED} FROM {source} WHERE {where} ORDER BY v.id LIMIT :count"
@@ -170,17 +189,30 @@ class SqliteReader:
             return list(as_dicts(connection.execute(READ["minutes"], {"since": int(since // 60)})))
 
     def units(
-        self, key: JobKey, state: UnitState | None = None, limit: int | None = None
+        self,
+        key: JobKey,
+        selection: UnitSelection | UnitState | None = None,
+        limit: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """The units, or those in one state, in the keys of ``units --json``.
+        """The units, those selected or those in one state, in the keys of ``units --json``.
 
         By ``UnitState``, then in the order in which they were found. Close the iterator if you
         leave early.
         """
         count = NO_LIMIT if limit is None else limit
-        statement = READ["units"] if state is None else READ["units_in_state"]
+        name, chosen = units_statement(selection)
+        values = {
+            "count": count,
+            "state": chosen.states[0] if chosen.states else None,
+            "states": json.dumps(chosen.states) if chosen.states else None,
+            "globs": json.dumps([SQLITE.pattern(glob) for glob in chosen.unit])
+            if chosen.unit
+            else None,
+            "names": None if chosen.units is None else json.dumps(chosen.units),
+            "errors": json.dumps(chosen.error) if chosen.error else None,
+        }
         with reading(self.path(key)) as connection:
-            yield from as_dicts(connection.execute(statement, {"state": state, "count": count}))
+            yield from as_dicts(connection.execute(UNITS[name], values))
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
@@ -235,6 +267,56 @@ class SqliteReader:
             cursor = connection.execute(READ["items"])
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 yield from rows
+
+    def item_records(
+        self, key: JobKey, selection: Selection = EVERYTHING
+    ) -> Iterator[dict[str, Any]]:
+        """The items of the selected requests; see ``Reader.item_records``."""
+        source, where, values = selected(of_requests(selection))
+        lacking_one = lacking(selection, SQLITE)
+        values["missing"] = json.dumps(words(selection.missing))
+        values["count"] = NO_LIMIT if selection.limit is None else selection.limit
+        statement = f"SELECT {ITEM_LISTED} FROM item AS i CROSS JOIN items AS l WHERE l.id = i.id"
+        if not of_requests(selection).is_everything or selection.states:
+            # The planner would read all requests for each item.
+            statement += f" AND i.request IN (SELECT v.id FROM {source} WHERE {where})"
+        statement += f" AND {lacking_one} ORDER BY i.id LIMIT :count"
+        with reading(self.path(key)) as connection:
+            add_functions(connection)
+            yield from as_dicts(connection.execute(statement, values))
+
+    def count_by_state(self, key: JobKey, selection: Selection) -> dict[str, int]:
+        """How many requests are selected, by state; see ``Reader``."""
+        source, where, values = selected(selection)
+        statement = f"SELECT {GROUPED} FROM {source} WHERE {where} GROUP BY 1"
+        with reading(self.path(key)) as connection:
+            add_functions(connection)
+            return dict(connection.execute(statement, values).fetchall())
+
+    def skipped_count(self, key: JobKey) -> int:
+        """How many requests are skipped for good."""
+        with reading(self.path(key)) as connection:
+            ((count,),) = connection.execute(SKIPS["count"]).fetchall()
+        return int(count)
+
+    def history(self, key: JobKey) -> list[dict[str, Any]]:
+        """Attempts, rounds of retry and ends by day; none of a file of an older version."""
+        with reading(self.path(key)) as connection:
+            if not connection.execute(FILTERS["has_history"]).fetchall()[0][0]:
+                return []
+            return list(as_dicts(connection.execute(FILTERS["history"])))
+
+    def known_urls(self, key: JobKey, selection: Selection) -> tuple[set[str], set[str]]:
+        """Which of the selection's URLs and identities the job has; see ``Reader``."""
+        values = {
+            "urls": json.dumps(selection.urls or ()),
+            "identities": json.dumps(selection.identities),
+        }
+        with reading(self.path(key)) as connection:
+            add_functions(connection)
+            urls = connection.execute(FILTERS["known_urls"], values).fetchall()
+            identities = connection.execute(FILTERS["known_identities"], values).fetchall()
+        return {url for (url,) in urls}, {text for (text,) in identities}
 
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written; see ``Reader.recorded_texts``."""

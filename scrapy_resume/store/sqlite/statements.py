@@ -43,6 +43,7 @@ class JobRow(NamedTuple):
     items_dropped: int
     items_failed: int
     superseded: int
+    skips: int
 
     def tally(self) -> Tally:
         """The counters, to be changed."""

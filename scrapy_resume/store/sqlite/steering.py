@@ -13,7 +13,7 @@ from scrapy_resume.store.sqlite.selection import add_functions, selected
 from scrapy_resume.store.sqlite.tables import SqliteTables
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import UNRECORDED
-from scrapy_resume.store.transaction.steering import AT_ONCE, PARKED, in_portions, without_retries
+from scrapy_resume.store.transaction.steering import PARKED, in_portions, without_retries
 from scrapy_resume.store.transaction.units import UnitChanges, settle_units
 
 STEERING: Final = load_queries("sqlite", "steering.sql")
@@ -29,8 +29,8 @@ def steer(
 ) -> int:
     """Change the state of the selected requests, within the current transaction.
 
-    Returns how many there were. ``to`` is ``pending`` or ``parked``. The ids of the download slots
-    of what is changed are added to ``slots``.
+    Returns how many there were. ``to`` is ``pending``, ``parked`` or ``ignored`` (skipped for
+    good). The ids of the download slots of what is changed are added to ``slots``.
     """
     add_functions(connection)
     source, where, values = selected(selection)
@@ -39,13 +39,14 @@ def steer(
         " AND own.every_run = 0 AND own.payload <> :unrecorded AND v.id > :after"
         " ORDER BY v.id LIMIT :count"
     )
-    values = {**values, "unrecorded": UNRECORDED, "count": AT_ONCE}
+    values = {**values, "unrecorded": UNRECORDED}
 
-    def find(after: int) -> list[int]:
-        return [row for (row,) in connection.execute(statement, {**values, "after": after})]
+    def find(after: int, count: int) -> list[int]:
+        bounds = {"after": after, "count": count}
+        return [row for (row,) in connection.execute(statement, {**values, **bounds})]
 
     if dry_run:
-        return in_portions(find, len)
+        return in_portions(find, len, selection.limit)
     tables = SqliteTables()
     tables.begin(connection)
 
@@ -55,10 +56,12 @@ def steer(
             slots.update(slot for (slot,) in rows)
         return _change(connection, tables.units, to, ids)
 
-    total = in_portions(find, change)
+    total = in_portions(find, change, selection.limit)
     settle_units(tables, time.time())
     if total and to is State.pending:
         connection.execute(STEERING["delete_hosts"])
+        if not selection.skipped:
+            connection.execute(STEERING["keep_round"], {"now": time.time(), "requests": total})
     return total
 
 
@@ -81,7 +84,7 @@ def _change(connection: sqlite3.Connection, units: UnitChanges, to: State, ids: 
         connection.execute(STEERING["retry"], values)
         connection.execute(STEERING["enter_slots"], values)
     else:
-        connection.execute(STEERING["park"], values)
+        connection.execute(STEERING["park" if to is State.parked else "skip"], values)
         items_failed = 0
     counts = {**changes, "delayed": -delayed, "items_failed": -items_failed}
     connection.execute(STEERING["count"], {**counts, "now": values["now"]})

@@ -32,13 +32,13 @@ from scrapy_resume.store.sqlite.control import (
     LOOK_SECONDS,
     STOP,
     VERBS,
+    change,
     count_in,
     encode_selection,
     send_and_wait,
     send_order,
 )
 from scrapy_resume.store.sqlite.create import create_job, never_ran
-from scrapy_resume.store.sqlite.delta_keys import earlier_to_read
 from scrapy_resume.store.sqlite.errors import translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import (
@@ -130,7 +130,7 @@ class SqliteStore:
                     raise JobExistsError(f"{key} exists already, in {path}")
                 delete_job(path, key, forget_nothing)
             earlier = [job for job in self._files(key.name) if job.key.number < key.number]
-            create_job(path, key, opening, earlier_to_read(earlier, opening.delta))
+            create_job(path, key, opening, earlier)
         return open_job(path, key, opening)
 
     def resume(self, key: JobKey, opening: Opening) -> SqliteJob:
@@ -147,7 +147,7 @@ class SqliteStore:
             connection.execute(OPENING["cancel_job"], values)
 
     def steer(self, key: JobKey, selection: Selection, to: State, *, dry_run: bool = False) -> int:
-        """Retry requests (``pending``) or park them (``parked``); how many there were.
+        """Retry requests (``pending``), park (``parked``) or skip them (``ignored``); how many.
 
         While a process crawls the job, it does so on request, within about a second. Raises
         ``StoreUnavailableError`` if it does not answer.
@@ -167,7 +167,7 @@ class SqliteStore:
                 continue
             try:
                 with self._unowned(key, "changed") as (connection, _):
-                    return steer(connection, selection, to)
+                    return change(connection, selection, to)
             except JobLockedError:
                 # Somebody has opened it meanwhile, or is about to.
                 if time.monotonic() >= until:

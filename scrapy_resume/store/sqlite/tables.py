@@ -18,6 +18,7 @@ from scrapy_resume.store.contract import (
 from scrapy_resume.store.sqlite.cursors import as_dicts, insert_many
 from scrapy_resume.store.sqlite.leases import SqliteLeases
 from scrapy_resume.store.sqlite.shared_text import SharedBeginnings, SharedTexts
+from scrapy_resume.store.sqlite.skip_tables import SqliteSkips
 from scrapy_resume.store.sqlite.statements import COMMIT, IDENTITY, OPENING, JobRow, Statements
 from scrapy_resume.store.transaction.arrivals import Transaction
 from scrapy_resume.store.transaction.counters import Tally
@@ -56,11 +57,13 @@ class SqliteTables(Statements):
         self._beginnings = SharedBeginnings()
         self.units = UnitChanges()
         self.leases = SqliteLeases(only_retried=only_retried)
+        self.skips = SqliteSkips()
 
     def begin(self, connection: sqlite3.Connection) -> JobRow:
         """A transaction has begun on that connection. Returns the job as it is now."""
         self.use(connection)
         self.leases.use(connection)
+        self.skips.use(connection)
         self.units = UnitChanges()
         job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
         self._next_item = job.next_item

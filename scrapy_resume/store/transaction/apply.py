@@ -12,6 +12,7 @@ from scrapy_resume.store.transaction.arrivals import Arrivals, Occurrences, Tran
 from scrapy_resume.store.transaction.counters import Names, Tally
 from scrapy_resume.store.transaction.finishes import Finishes
 from scrapy_resume.store.transaction.rounds import NO_ROUND, Round
+from scrapy_resume.store.transaction.skips import Rules
 from scrapy_resume.store.transaction.tables import Tables
 
 DUE_AT_ONCE: Final = 10_000
@@ -40,8 +41,13 @@ class BatchWriter:
         self._occurrences = Occurrences()
         self._counted: Mapping[bytes, int] = {}
 
-    def apply(self, batch: Batch, tally: Tally, now: float) -> Transaction:
-        """Apply a batch, except for the counters, within the current transaction."""
+    def apply(
+        self, batch: Batch, tally: Tally, now: float, skips: Rules | None = None
+    ) -> Transaction:
+        """Apply a batch, except for the counters, within the current transaction.
+
+        ``skips``: what is skipped for good; ``None``: nothing is.
+        """
         transaction = Transaction(
             tables=self._tables,
             run=self._run,
@@ -50,6 +56,7 @@ class BatchWriter:
             slots=self._slots,
             units=self._units,
             round=self._round,
+            skips=skips,
             drops_item_duplicates=batch.drops_item_duplicates,
         )
         tables = self._tables
@@ -156,5 +163,6 @@ def _report(transaction: Transaction) -> None:
     committed.now = transaction.now
     committed.next_due = tables.leases.next_due() if tally.delayed else 0.0
     committed.delayed = tables.leases.count_delayed(tally.delayed) if tally.delayed else 0
+    transaction.attempts = tables.units.attempts
     committed.items.given = transaction.items_taken
     committed.items.superseded = tally.superseded

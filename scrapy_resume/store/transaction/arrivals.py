@@ -15,6 +15,9 @@ from scrapy_resume.model import START, State, occurrence_identity, skipped_ident
 from scrapy_resume.store.contract import Admission, Committed, Continuation, Finish
 from scrapy_resume.store.transaction.counters import Names, Tally
 from scrapy_resume.store.transaction.rounds import NO_ROUND, Round
+from scrapy_resume.store.transaction.selection import SKIPPED
+from scrapy_resume.store.transaction.skipping import Skipping
+from scrapy_resume.store.transaction.skips import Rules
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import Changed, Held, Known, NewRow, Outcome, Tables
 from scrapy_resume.store.transaction.units import UnitChange
@@ -36,11 +39,15 @@ class Transaction:
     slots: Names
     units: Names
     round: Round = NO_ROUND
+    skips: Rules | None = None
+    """What is skipped for good; ``None``: nothing is."""
     committed: Committed = field(default_factory=Committed)
     held: dict[int, Held] = field(default_factory=dict)
     """Those of the batch's rows that are leased, as the steps so far left them."""
     every_run: bool = False
     items_taken: int = 0
+    attempts: int = 0
+    """Of the requests that the batch has ended, or that are tried again."""
     drops_item_duplicates: bool = False
     before: tuple[int, ...] = field(init=False)
     """Rows by ``State`` when the commit began."""
@@ -57,10 +64,11 @@ class Transaction:
             state.name: self.tally.states[state] - self.before[state]
             for state in (State.done, State.failed, State.ignored)
         }
-        if not (pages or self.items_taken or any(gained.values())):
+        if not (pages or self.items_taken or self.attempts or any(gained.values())):
             return None
         minute = int(self.now // 60)
         number = {"minute": minute, "pages": pages, "items": self.items_taken}
+        number["attempts"] = self.attempts
         return {**gained, **number, "open": self.committed.counts.open}
 
     def hold(self, ids: Iterable[int]) -> None:
@@ -130,6 +138,7 @@ class Arrivals:
         self._ignored: list[Outcome] = []
         self._skipped: list[tuple[NewRow, Outcome]] = []
         self._given: set[bytes] = set()
+        self._skipping: Skipping | None = None
         self._known_row = 0
         """The row of the last arrival that was known."""
 
@@ -138,6 +147,8 @@ class Arrivals:
     ) -> None:
         """Write the arrivals; the identities of the finishes are looked up with them."""
         self._look_up(arrivals, finishes)
+        if self._in.skips is not None:
+            self._skipping = Skipping(self._in.skips, self._in.tables.skips, arrivals)
         slots = self._in.slots.ids({arrival.slot for arrival in arrivals})
         for arrival in arrivals:
             if isinstance(arrival, Continuation):
@@ -223,19 +234,22 @@ class Arrivals:
             if self._in.round.number and arrival.parent == START and arrival.record:
                 self._given_again.setdefault(self._known_row, (arrival, slot))
             return
-        skips = self._skips(arrival)
-        if skips:
-            self._in.committed.skipped.add(arrival.id)
+        reason = DELTA if self._skips(arrival) else None
+        if self._skipping is not None and self._skipping.skips(arrival):
+            reason = SKIPPED
+        if reason is not None:
+            skipped = self._in.committed
+            (skipped.skipped if reason == DELTA else skipped.skipped_for_good).add(arrival.id)
         if not arrival.record:
             return
-        if skips:
+        if reason is not None:
             self._in.tally.enter(State.ignored, arrival.kind, slot, 0, 0)
             row = self.row(arrival, identity, slot, State.ignored)._replace(not_before=0)
             units = self._in.tables.units
             unit = units.of(row.unit, arrival.kind)
             unit.admit()
             units.end(unit, arrival.kind, arrival.id, State.ignored)
-            self._skipped.append((row, self._ignored_as(DELTA, arrival.id, 0)))
+            self._skipped.append((row, self._ignored_as(reason, arrival.id, 0)))
             return
         state = State.leased if arrival.lease else State.pending
         kind, not_before = arrival.kind, arrival.not_before
@@ -262,12 +276,16 @@ class Arrivals:
         held = self._in.held.get(change.id)
         if held is None:
             return
+        if self._skipping is not None and self._skipping.leads_to_skipped(change):
+            self._in.committed.skipped_for_good.add(change.id)
+            self._ignore(change, held, SKIPPED)
+            return
         if change.identity is not None:
             known = self._find(change.identity)
             # In an earlier round of an extended job it may have gone on as the same request.
             again = known is not None and known.row == change.id and held.round
             if known is not None and not again:
-                self._ignore(change, held)
+                self._ignore(change, held, DUPLICATE)
                 return
             if known is None:
                 self._known[change.identity] = Known(change.id, 0)
@@ -296,13 +314,13 @@ class Arrivals:
             )
         )
 
-    def _ignore(self, change: Continuation, held: Held) -> None:
+    def _ignore(self, change: Continuation, held: Held, reason: str) -> None:
         self._in.end_lease(change.id, State.ignored)
         unit = self._in.unit_of(held)
         unit.attempts += change.attempts - held.attempts
         self._in.tables.units.end(unit, held.kind, change.id, State.ignored)
         self._in.committed.duplicates.add(change.id)
-        self._ignored.append(self._ignored_as(DUPLICATE, change.id, change.attempts))
+        self._ignored.append(self._ignored_as(reason, change.id, change.attempts))
 
     def _ignored_as(self, reason: str, row: int, attempts: int) -> Outcome:
         return Outcome(

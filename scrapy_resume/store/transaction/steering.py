@@ -14,6 +14,8 @@ RETRIED_BY_DEFAULT: Final = (State.failed, State.parked)
 MAY_BE_RETRIED: Final = frozenset({State.failed, State.parked, State.done, State.ignored})
 PARKED_BY_DEFAULT: Final = (State.pending, State.failed)
 MAY_BE_PARKED: Final = frozenset(PARKED_BY_DEFAULT)
+SKIPPED_STATES: Final = (State.pending, State.failed, State.parked)
+"""States of requests that become ``ignored`` when they are skipped."""
 
 PARKED: Final = "Parked"
 """The error of a request that a command has parked, not a crash."""
@@ -26,17 +28,41 @@ AT_ONCE: Final = 5_000
 """Rows that one statement changes."""
 
 
-def in_portions(find: Callable[[int], list[int]], change: Callable[[list[int]], int]) -> int:
-    """Change all rows that ``find`` finds above an id, in order and in portions; how many."""
+def in_portions(
+    find: Callable[[int, int], list[int]],
+    change: Callable[[list[int]], int],
+    limit: int | None = None,
+) -> int:
+    """Change the rows that ``find`` finds above an id, at most so many, in order and in portions.
+
+    Returns how many were changed. ``limit``: change at most so many; ``None``: all.
+    """
     total, after = 0, -1
-    while ids := find(after):
+    while limit is None or total < limit:
+        ids = find(after, AT_ONCE if limit is None else min(AT_ONCE, limit - total))
+        if not ids:
+            break
         total += change(ids)
         after = ids[-1]
     return total
 
 
 def to_retry(selection: Selection) -> Selection:
-    """The selection, with the states that can be changed so. Raises ``ConfigurationError``."""
+    """The selection, with the states that can be changed so. Raises ``ConfigurationError``.
+
+    What was skipped for good is not in it, nor are dead letters, unless the selection is of that.
+    """
+    if selection.skipped:
+        if selection.states:
+            raise ConfigurationError(
+                "What was skipped is ignored: give either --skipped or --state."
+            )
+        return replace(selection, states=(State.ignored,))
+    if selection.dead:
+        if selection.states not in ((), (State.failed,)):
+            raise ConfigurationError("Dead letters have failed: give either --dead or --state.")
+        return replace(selection, states=(State.failed,))
+    selection = replace(selection, skipped=False, dead=False)
     if selection.partial and not selection.states:
         return replace(selection, states=(State.done,))
     return _of(selection, RETRIED_BY_DEFAULT, MAY_BE_RETRIED, "retried")
@@ -45,6 +71,13 @@ def to_retry(selection: Selection) -> Selection:
 def to_park(selection: Selection) -> Selection:
     """The selection, with the states that can be changed so. Raises ``ConfigurationError``."""
     return _of(selection, PARKED_BY_DEFAULT, MAY_BE_PARKED, "parked")
+
+
+def to_skip(selection: Selection) -> Selection:
+    """The selection of what becomes ignored. What is done or ignored stays so, but may be named:
+    later numbers skip it. Raises ``ConfigurationError`` for leased ones: these are skipped with
+    others, if they were not sent."""
+    return _of(selection, SKIPPED_STATES, frozenset(State) - {State.leased}, "skipped")
 
 
 def _of(

@@ -21,6 +21,7 @@ from scrapy_resume.store.contract import (
     Wish,
 )
 from scrapy_resume.store.transaction.events import EventTables
+from scrapy_resume.store.transaction.skips import SkipTables
 from scrapy_resume.store.transaction.units import UnitTables
 
 
@@ -233,6 +234,10 @@ class Tables(EventTables, UnitTables, Protocol):
     @property
     def leases(self) -> Leases:
         """The leases of the same run, within the same transaction."""
+
+    @property
+    def skips(self) -> SkipTables:
+        """What is skipped for good, within the same transaction."""
 
     # Names
 

@@ -85,7 +85,7 @@ class UnitChange:
         self.states[State.pending] += 1
 
     def steer(self, state: int, to: State, count: int, items_failed: int) -> None:
-        """``count`` of its requests become pending or parked by a command."""
+        """``count`` of its requests become pending, parked or skipped by a command."""
         self.states[state] -= count
         self.states[to] += count
         if to is State.pending:
@@ -159,6 +159,11 @@ class UnitChanges:
     def cursor(self) -> int | None:
         """The request that was done last; ``None``: none was."""
         return next((row for row, state in reversed(self.ends) if state == State.done), None)
+
+    @property
+    def attempts(self) -> int:
+        """By how much the attempts of all requests change, so far."""
+        return sum(change.attempts for change in self._changes.values())
 
     def take(self) -> dict[int, UnitChange]:
         """Take the changes that were collected so far, to write them."""

@@ -16,6 +16,7 @@ from scrapy import Spider
 from scrapy.settings import Settings
 
 from scrapy_resume.errors import ConfigurationError, InputChangedError
+from scrapy_resume.model import SkipRule
 from scrapy_resume.settings.input_files import hash_inputs
 from scrapy_resume.settings.job_name import job_name
 from scrapy_resume.settings.location import store_location
@@ -97,6 +98,15 @@ def test_none_is_the_same_as_leaving_a_setting_out():
         ("RESUME_METADATA", {"tags": ("a", "b")}, "metadata", {"tags": ["a", "b"]}),
         ("RESUME_EVENT_LOG", "True", "event_log", True),
         ("RESUME_EVENT_LOG", Path("/logs"), "event_log", "/logs"),
+        (
+            "RESUME_SKIP",
+            "*/a/*, unit:Paris*",
+            "skip",
+            (SkipRule(url="*/a/*"), SkipRule(unit="Paris*")),
+        ),
+        ("RESUME_SKIP", '["*?a=1,2"]', "skip", (SkipRule(url="*?a=1,2"),)),
+        ("RESUME_SKIP", ("*/b", "*/b"), "skip", (SkipRule(url="*/b"),)),
+        ("RESUME_RETRY_ROUNDS", "3", "retry_rounds", 3),
     ],
 )
 def test_text_from_the_command_line_and_python_values_are_understood(name, given, field, expected):
@@ -125,6 +135,10 @@ def test_text_from_the_command_line_and_python_values_are_understood(name, given
         ("RESUME_DURABILITY", "max", "'normal', 'full'"),
         ("RESUME_RETRY_DELAY", -1, "a number of 0 or more"),
         ("RESUME_RETRY_DELAY_MAX", "inf", "a number of 0 or more"),
+        ("RESUME_SKIP", {"url": "*"}, "a list of globs of URLs, or unit:GLOB"),
+        ("RESUME_SKIP", ["unit:"], "a list of globs of URLs, or unit:GLOB"),
+        ("RESUME_SKIP", [3], "a list of globs of URLs, or unit:GLOB"),
+        ("RESUME_RETRY_ROUNDS", -1, "a whole number of 0 or more"),
         ("RESUME_CRASH_LIMIT", 0, "a whole number of 1 or more"),
         ("RESUME_CRASH_LIMIT", 1.5, "a whole number of 1 or more"),
         ("RESUME_CRASH_LIMIT", [], "a whole number of 1 or more"),

@@ -26,13 +26,13 @@ INSERT INTO scrapy_resume.job (
     name, number, spider, status, reason, next_run, next_id, codec_version, created_at, updated_at,
     completed_at, arguments, metadata, input_hashes, launch, start_exhausted, start_run, start_over,
     every_run, delta, keeps_given, pending, delayed, leased, done, failed, parked, ignored,
-    items_stored, items_dropped, items_failed, superseded, expected_total, round, round_from
+    items_stored, items_dropped, items_failed, superseded, expected_total, round, round_from, skips
 )
 SELECT
     name, number, spider, status, reason, next_run, next_id, codec_version, created_at, updated_at,
     completed_at, arguments, metadata, input_hashes, launch, start_exhausted, start_run, start_over,
     every_run, delta, keeps_given, pending, delayed, leased, done, failed, parked, ignored,
-    items_stored, items_dropped, items_failed, superseded, expected_total, round, round_from
+    items_stored, items_dropped, items_failed, superseded, expected_total, round, round_from, skips
 FROM restored_job
 ON CONFLICT DO NOTHING
 RETURNING id, name, number;
@@ -58,13 +58,13 @@ ANALYZE restored_slot, restored_unit, restored_request, restored_frontier, resto
 INSERT INTO scrapy_resume.request (
     id, parent, unit, slot, priority, seq, updated_at, tried_again_at, job, depth, attempts, crashes,
     items, items_failed, http_status, kind, state, start, every_run, identity, given_key, url,
-    payload, error, error_message, kept, round
+    payload, error, error_message, kept, round, retry_rounds
 )
 SELECT
     r.id, r.parent, coalesce(-n.id, r.unit), s.id, r.priority, r.seq, r.updated_at, r.tried_again_at,
     %(job)s, r.depth, r.attempts, r.crashes, r.items, r.items_failed, r.http_status, r.kind, r.state,
     r.start, r.every_run, r.identity, r.given_key, r.url, r.payload, r.error, r.error_message,
-    r.kept, r.round
+    r.kept, r.round, r.retry_rounds
 FROM restored_request AS r
 JOIN restored_slot AS o ON o.id = r.slot
 JOIN scrapy_resume.slot AS s ON s.job = %(job)s AND s.key = o.key

@@ -18,7 +18,8 @@
 SELECT
     r.status, (r.worker, r.process) = (%(worker)s, %(process)s) AS own, r.commits, r.alone_id, extract(epoch FROM clock_timestamp())::double precision,
     t.pending, t.leased, t.done, t.failed, t.parked, t.ignored, t.delayed,
-    t.items_stored, t.items_dropped, t.items_failed, t.superseded, t.next_id
+    t.items_stored, t.items_dropped, t.items_failed, t.superseded, t.next_id,
+    (SELECT j.skips FROM scrapy_resume.job AS j WHERE j.id = r.job)
 FROM scrapy_resume.run AS r
 JOIN scrapy_resume.totals AS t ON t.job = r.job
 WHERE r.job = %(job)s AND r.number = %(run)s
@@ -107,6 +108,7 @@ SELECT id, state, kind, slot, unit, items_failed FROM scrapy_resume.request
 WHERE
     job = %(job)s AND id = ANY(%(ids)s) AND id < %(round_from)s AND round < %(round)s AND kind = 0
     AND every_run = 0 AND payload <> %(unrecorded)s AND state <> 4
+    AND error IS DISTINCT FROM 'skipped'
 ORDER BY id FOR UPDATE;
 
 -- name: keep_round
@@ -121,7 +123,7 @@ WITH given AS (
     )
 ), calm AS (
     DELETE FROM scrapy_resume.trouble
-    WHERE job = %(job)s AND state IN (3, 4) AND id = ANY(%(ids)s)
+    WHERE job = %(job)s AND state IN (3, 4, 5) AND id = ANY(%(ids)s)
 ), changed AS (
     UPDATE scrapy_resume.request AS r SET
         tried_again_at = coalesce(r.tried_again_at, CASE WHEN r.state = 3 THEN r.updated_at END),
@@ -153,7 +155,8 @@ WITH new AS (
     )
 ), troubled AS (
     INSERT INTO scrapy_resume.trouble (job, state, id)
-    SELECT %(job)s, state, id FROM new WHERE state IN (3, 4) AND kind = 0
+    SELECT %(job)s, state, id FROM new
+    WHERE (state IN (3, 4) OR error = 'skipped') AND kind = 0
 )
 INSERT INTO scrapy_resume.request (
     job, id, identity, kind, parent, unit, slot, state, priority, start, seq, depth, every_run,
@@ -199,7 +202,7 @@ WITH ended AS (
     RETURNING f.id
 ), troubled AS (
     INSERT INTO scrapy_resume.trouble (job, state, id)
-    SELECT %(job)s, state, id FROM ended WHERE state IN (3, 4)
+    SELECT %(job)s, state, id FROM ended WHERE state IN (3, 4) OR error = 'skipped'
 ), outcome AS (
     UPDATE scrapy_resume.request AS r SET
         state = e.state, attempts = e.attempts, crashes = 0, http_status = e.http_status,
@@ -727,18 +730,21 @@ ON CONFLICT (job, name, batch) DO UPDATE SET
 -- name: keep_minute
 -- What the commit adds to its minute, if it adds anything; comes before the run's own row, which
 -- has the pages so far.
-INSERT INTO scrapy_resume.minute AS m (job, minute, run, pages, items, done, failed, ignored, open)
+INSERT INTO scrapy_resume.minute AS m (
+    job, minute, run, pages, items, done, failed, ignored, open, attempts
+)
 SELECT
     job, %(minute)s, number, greatest(%(pages)s - pages, 0), %(items)s, %(done)s, %(failed)s,
-    %(ignored)s, %(open)s
+    %(ignored)s, %(open)s, %(attempts)s
 FROM scrapy_resume.run
 WHERE
     job = %(job)s AND number = %(run)s
-    AND (%(pages)s > pages OR %(items)s + %(done)s + %(failed)s + %(ignored)s > 0)
+    AND (%(pages)s > pages OR %(items)s + %(done)s + %(failed)s + %(ignored)s + %(attempts)s > 0)
 ON CONFLICT (job, minute, run) DO UPDATE SET
     pages = m.pages + excluded.pages, items = m.items + excluded.items,
     done = m.done + excluded.done, failed = m.failed + excluded.failed,
-    ignored = m.ignored + excluded.ignored, open = excluded.open;
+    ignored = m.ignored + excluded.ignored, open = excluded.open,
+    attempts = m.attempts + excluded.attempts;
 
 -- name: keep_run
 -- The run's counters, as the commit leaves them; a heartbeat.

@@ -24,6 +24,18 @@ DELETE FROM scrapy_resume.request WHERE job = %(job)s;
 -- Identities.
 DELETE FROM scrapy_resume.seen WHERE job = %(job)s;
 
+-- name: skip_rule
+-- What is skipped.
+DELETE FROM scrapy_resume.skip_rule WHERE job = %(job)s;
+
+-- name: skip_key
+-- What is skipped.
+DELETE FROM scrapy_resume.skip_key WHERE job = %(job)s;
+
+-- name: retry_round
+-- The history of retries.
+DELETE FROM scrapy_resume.retry_round WHERE job = %(job)s;
+
 -- name: given
 -- What earlier numbers gave.
 DELETE FROM scrapy_resume.given WHERE job = %(job)s;

@@ -1,4 +1,4 @@
--- The schema of all jobs in a PostgreSQL database, version 3.
+-- The schema of all jobs in a PostgreSQL database, version 4.
 --
 -- Times are seconds since the epoch, UTC, by the server's clock. States of a request: 0 open
 -- (it is in the frontier: pending or leased), 2 done, 3 failed, 4 parked, 5 ignored. People
@@ -61,6 +61,7 @@ CREATE TABLE scrapy_resume.job (
     expected_total double precision,      -- pages, as the spider says; NULL: it does not
     round integer NOT NULL DEFAULT 0,     -- of an extended job: how often start() was to be fetched
     round_from bigint NOT NULL DEFAULT 0, -- ids below it are of requests that earlier rounds added
+    skips integer NOT NULL DEFAULT 0,     -- how often what is skipped has changed; 0: nothing ever was
     UNIQUE (name, number)
 );
 
@@ -198,6 +199,7 @@ CREATE TABLE scrapy_resume.request (
     error_message text,
     kept smallint NOT NULL DEFAULT 0,     -- 1: it is fetched again; its items stay until that is done
     round integer NOT NULL DEFAULT 0,     -- of an extended job: the last in which start() gave it
+    retry_rounds integer NOT NULL DEFAULT 0, -- rounds of retry since it was done last
     PRIMARY KEY (job, id)
 ) WITH (fillfactor = 85);
 
@@ -208,7 +210,36 @@ CREATE TABLE scrapy_resume.given (
     PRIMARY KEY (job, key)
 );
 
--- Requests that have failed or are parked: found without an index on their state.
+-- What is skipped for good, of this number and of the next ones: by rule, or by the key by which
+-- later numbers know a request. What RESUME_SKIP says is of this number.
+CREATE TABLE scrapy_resume.skip_rule (
+    job integer NOT NULL,
+    origin smallint NOT NULL,             -- 0 a command, 1 RESUME_SKIP
+    host text NOT NULL,                   -- '': any, as are the next two
+    url text NOT NULL,                    -- a glob
+    unit text NOT NULL,                   -- a glob, or a name
+    exact smallint NOT NULL,              -- 1: `unit` is a name
+    PRIMARY KEY (job, origin, host, url, unit, exact)
+);
+
+CREATE TABLE scrapy_resume.skip_key (
+    job integer NOT NULL,
+    key bytea NOT NULL,                   -- 20 bytes
+    allowed smallint NOT NULL,            -- 0: it is skipped; 1: it is not, whatever the rules say
+    PRIMARY KEY (job, key)
+);
+
+-- The rounds of retry: each command, or run, that has failed and parked requests fetched again.
+CREATE TABLE scrapy_resume.retry_round (
+    job integer NOT NULL,
+    number integer NOT NULL,              -- from 1
+    at double precision NOT NULL,
+    requests bigint NOT NULL,
+    PRIMARY KEY (job, number)
+);
+
+-- Requests that have failed, are parked or were skipped for good (state 5): found without an index
+-- on their state.
 CREATE TABLE scrapy_resume.trouble (
     job integer NOT NULL,
     state smallint NOT NULL,
@@ -328,6 +359,7 @@ CREATE TABLE scrapy_resume.minute (
     failed bigint NOT NULL,
     ignored bigint NOT NULL,
     open bigint NOT NULL,                 -- of the job, at the end of the minute
+    attempts bigint NOT NULL DEFAULT 0,   -- of requests that ended, or are tried again
     PRIMARY KEY (job, minute, run)
 ) WITH (fillfactor = 70);
 
@@ -507,3 +539,24 @@ SELECT
 FROM scrapy_resume.run AS r
 JOIN scrapy_resume.job AS j ON j.id = r.job
 WHERE r.ended_at IS NULL AND r.status = 'running';
+
+CREATE VIEW scrapy_resume.history AS
+SELECT
+    h.job AS job_id,
+    j.name || '#' || j.number AS job,
+    to_char(to_timestamp(h.day * 86400.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day,
+    sum(h.attempts)::bigint AS attempts,
+    sum(h.rounds)::bigint AS rounds,
+    sum(h.retried)::bigint AS retried,
+    sum(h.done)::bigint AS done,
+    sum(h.failed)::bigint AS failed,
+    round(sum(h.done) / nullif(sum(h.done) + sum(h.failed), 0), 4)::double precision
+        AS success_rate
+FROM (
+    SELECT job, minute / 1440 AS day, attempts, 0 AS rounds, 0 AS retried, done, failed
+    FROM scrapy_resume.minute
+    UNION ALL
+    SELECT job, floor(at / 86400)::integer, 0, 1, requests, 0, 0 FROM scrapy_resume.retry_round
+) AS h
+JOIN scrapy_resume.job AS j ON j.id = h.job
+GROUP BY h.job, j.name, j.number, h.day;

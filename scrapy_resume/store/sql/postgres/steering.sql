@@ -38,13 +38,14 @@ FROM gone AS g WHERE r.job = %(job)s AND r.id = g.id AND r.id = ANY(%(ids)s);
 -- name: leave_trouble
 -- Takes rows off the list of failed and parked ones.
 DELETE FROM scrapy_resume.trouble
-WHERE job = %(job)s AND state IN (3, 4) AND id = ANY(%(ids)s);
+WHERE job = %(job)s AND state IN (3, 4, 5) AND id = ANY(%(ids)s);
 
 -- name: retry
 -- failed, parked, done or ignored → pending; crashes and errors are reset.
 WITH changed AS (
     UPDATE scrapy_resume.request SET
         tried_again_at = coalesce(tried_again_at, CASE WHEN state = 3 THEN updated_at END),
+        retry_rounds = CASE WHEN state IN (3, 4) THEN retry_rounds + 1 ELSE 1 END,
         kept = CASE WHEN state = 2 THEN 1 ELSE kept END, state = 0, crashes = 0,
         http_status = NULL, error = NULL, error_message = NULL, items_failed = 0,
         updated_at = %(now)s
@@ -69,6 +70,23 @@ WITH changed AS (
     RETURNING id
 )
 INSERT INTO scrapy_resume.trouble (job, state, id) SELECT %(job)s, 4, id FROM changed;
+
+-- name: skip
+-- pending, failed, parked → ignored, for good.
+WITH changed AS (
+    UPDATE scrapy_resume.request SET
+        state = 5, http_status = NULL, error = 'skipped', error_message = NULL,
+        updated_at = %(now)s
+    WHERE job = %(job)s AND id = ANY(%(ids)s)
+    RETURNING id
+)
+INSERT INTO scrapy_resume.trouble (job, state, id) SELECT %(job)s, 5, id FROM changed;
+
+-- name: keep_round
+-- A round of retry.
+INSERT INTO scrapy_resume.retry_round (job, number, at, requests)
+SELECT %(job)s, coalesce(max(number), 0) + 1, %(now)s, %(requests)s
+FROM scrapy_resume.retry_round WHERE job = %(job)s;
 
 -- name: count
 -- The job's counters, and its status: with pending rows it is not completed.

@@ -70,9 +70,11 @@ WHERE r.job = %(job)s AND (r.state = 0) <> EXISTS (
 ) LIMIT 20;
 
 -- name: troubles
--- What has failed or is parked is listed as such, and nothing else.
+-- What has failed, is parked or was skipped for good is listed as such, and nothing else.
 SELECT r.url, 1, 0 FROM scrapy_resume.request AS r
-WHERE r.job = %(job)s AND r.kind = 0 AND (r.state IN (3, 4)) <> EXISTS (
+WHERE r.job = %(job)s AND r.kind = 0 AND (
+    r.state IN (3, 4) OR (r.state = 5 AND r.error IS NOT DISTINCT FROM 'skipped')
+) <> EXISTS (
     SELECT FROM scrapy_resume.trouble AS t
     WHERE t.job = r.job AND t.id = r.id AND t.state = r.state
 ) LIMIT 20;

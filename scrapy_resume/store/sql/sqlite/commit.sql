@@ -9,7 +9,8 @@
 SELECT
     epoch, commits, next_item, (SELECT coalesce(max(id), 0) FROM payload),
     (SELECT coalesce(max(id), 0) FROM beginning), alone_id, pending, leased, done, failed, parked,
-    ignored, delayed, items_stored, items_dropped, items_failed, superseded
+    ignored, delayed, items_stored, items_dropped, items_failed, superseded,
+    skips
 FROM job;
 
 -- name: known_requests
@@ -63,7 +64,7 @@ SELECT r.id, r.state, r.kind, r.slot, r.unit, r.items_failed
 FROM json_each(:ids) AS j CROSS JOIN request AS r
 WHERE
     r.id = j.value AND r.id < :round_from AND r.round < :round AND r.kind = 0 AND r.every_run = 0
-    AND r.payload <> :unrecorded AND r.state <> 4;
+    AND r.payload <> :unrecorded AND r.state <> 4 AND r.error IS NOT 'skipped';
 
 -- name: keep_round
 -- start() has given this request in this round.
@@ -337,14 +338,16 @@ ORDER BY r.id LIMIT :count;
 -- name: keep_minute
 -- What the commit adds to its minute, if it adds anything; comes before the run's own row, which
 -- has the pages so far.
-INSERT INTO minute (minute, run, pages, items, done, failed, ignored, open)
-SELECT :minute, number, max(:pages - pages, 0), :items, :done, :failed, :ignored, :open
+INSERT INTO minute (minute, run, pages, items, done, failed, ignored, open, attempts)
+SELECT
+    :minute, number, max(:pages - pages, 0), :items, :done, :failed, :ignored, :open, :attempts
 FROM run
 WHERE
-    number = :run AND (:pages > pages OR :items + :done + :failed + :ignored > 0)
+    number = :run AND (:pages > pages OR :items + :done + :failed + :ignored + :attempts > 0)
 ON CONFLICT (minute, run) DO UPDATE SET
     pages = pages + excluded.pages, items = items + excluded.items, done = done + excluded.done,
-    failed = failed + excluded.failed, ignored = ignored + excluded.ignored, open = excluded.open;
+    failed = failed + excluded.failed, ignored = ignored + excluded.ignored, open = excluded.open,
+    attempts = attempts + excluded.attempts;
 
 -- name: beat_run
 -- A commit is a heartbeat too.

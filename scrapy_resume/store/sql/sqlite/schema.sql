@@ -4,7 +4,7 @@
 -- 2 done, 3 failed, 4 parked, 5 ignored. People read the views at the end.
 
 PRAGMA application_id = 1397901901;      -- "SRJM": file(1) and the readers know the file by it
-PRAGMA user_version = 3;                 -- the version of this schema
+PRAGMA user_version = 4;                 -- the version of this schema
 
 CREATE TABLE job (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -43,7 +43,8 @@ CREATE TABLE job (
     superseded INTEGER NOT NULL DEFAULT 0, -- items that were taken back
     expected_total REAL,                 -- pages, as the spider says; NULL: it does not
     round INTEGER NOT NULL DEFAULT 0,    -- of an extended job: how often start() was to be fetched
-    round_from INTEGER NOT NULL DEFAULT 0 -- ids below it are of requests that earlier rounds added
+    round_from INTEGER NOT NULL DEFAULT 0, -- ids below it are of requests that earlier rounds added
+    skips INTEGER NOT NULL DEFAULT 0     -- how often what is skipped has changed; 0: nothing ever was
 );
 
 CREATE TABLE run (
@@ -143,7 +144,8 @@ CREATE TABLE request (
     shared INTEGER,                      -- the payload that it has in common with others
     kept INTEGER NOT NULL DEFAULT 0,     -- 1: it is fetched again; its items stay until that is done
     retried INTEGER NOT NULL DEFAULT 0,  -- 1: it was retried, or a retried one has led to it
-    round INTEGER NOT NULL DEFAULT 0     -- of an extended job: the last in which start() gave it
+    round INTEGER NOT NULL DEFAULT 0,    -- of an extended job: the last in which start() gave it
+    retry_rounds INTEGER NOT NULL DEFAULT 0 -- rounds of retry since it was done last
 );
 
 -- Payloads that several requests share. Never changed: a request that changes gets its own payload.
@@ -168,6 +170,7 @@ CREATE INDEX request_delayed ON request (not_before) WHERE state = 0 AND not_bef
 CREATE INDEX request_leased ON request (id) WHERE state = 1;
 CREATE INDEX request_every_run ON request (run) WHERE every_run = 1 AND state = 0;
 CREATE INDEX request_troubled ON request (state, id) WHERE state IN (3, 4);
+CREATE INDEX request_skipped ON request (id) WHERE state = 5 AND error = 'skipped';
 
 -- Identities that redirects and retries of a request have taken on.
 CREATE TABLE alias (
@@ -183,6 +186,31 @@ CREATE TABLE given (
     tail BLOB NOT NULL,
     PRIMARY KEY (head, tail)
 ) WITHOUT ROWID;
+
+-- What is skipped for good, of this number and of the next ones: by rule, or by the key by which
+-- later numbers know a request. What RESUME_SKIP says is of this number.
+CREATE TABLE skip_rule (
+    origin INTEGER NOT NULL,             -- 0 a command, 1 RESUME_SKIP
+    host TEXT NOT NULL,                  -- '': any, as are the next two
+    url TEXT NOT NULL,                   -- a glob
+    unit TEXT NOT NULL,                  -- a glob, or a name
+    exact INTEGER NOT NULL,              -- 1: `unit` is a name
+    PRIMARY KEY (origin, host, url, unit, exact)
+) WITHOUT ROWID;
+
+CREATE TABLE skip_key (
+    head INTEGER NOT NULL,
+    tail BLOB NOT NULL,
+    allowed INTEGER NOT NULL,            -- 0: it is skipped; 1: it is not, whatever the rules say
+    PRIMARY KEY (head, tail)
+) WITHOUT ROWID;
+
+-- The rounds of retry: each command, or run, that has failed and parked requests fetched again.
+CREATE TABLE retry_round (
+    number INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    requests INTEGER NOT NULL
+);
 
 CREATE TABLE item (
     id INTEGER PRIMARY KEY,              -- in the order in which they became visible
@@ -253,6 +281,7 @@ CREATE TABLE minute (
     failed INTEGER NOT NULL,
     ignored INTEGER NOT NULL,
     open INTEGER NOT NULL,               -- of the job, at the end of the minute
+    attempts INTEGER NOT NULL DEFAULT 0, -- of requests that ended, or are tried again
     PRIMARY KEY (minute, run)
 ) WITHOUT ROWID;
 
@@ -362,6 +391,24 @@ SELECT
     json_extract(record, '$.phase') AS phase,
     json_extract(record, '$.count') AS items
 FROM feed;
+
+CREATE VIEW history AS
+SELECT
+    strftime('%Y-%m-%d', day * 86400, 'unixepoch') AS day,
+    sum(attempts) AS attempts,
+    sum(rounds) AS rounds,
+    sum(retried) AS retried,
+    sum(done) AS done,
+    sum(failed) AS failed,
+    round(1.0 * sum(done) / nullif(sum(done) + sum(failed), 0), 4) AS success_rate
+FROM (
+    SELECT
+        minute / 1440 AS day, attempts, 0 AS rounds, 0 AS retried, done, failed
+    FROM minute
+    UNION ALL
+    SELECT CAST(at / 86400 AS INTEGER), 0, 1, requests, 0, 0 FROM retry_round
+)
+GROUP BY day ORDER BY day;
 
 CREATE VIEW progress AS
 SELECT

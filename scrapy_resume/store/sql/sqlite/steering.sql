@@ -39,6 +39,7 @@ WHERE r.id = j.value GROUP BY r.unit, r.state;
 -- failed, parked, done or ignored → pending; crashes and errors are reset.
 UPDATE request SET
     tried_again_at = coalesce(tried_again_at, CASE WHEN state = 3 THEN updated_at END),
+    retry_rounds = iif(state IN (3, 4), retry_rounds + 1, 1),
     retried = 1, kept = max(kept, state = 2), state = 0, not_before = 0, crashes = 0, suspect = 0,
     http_status = NULL, error = NULL, error_message = NULL, items_failed = 0, updated_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids));
@@ -48,6 +49,18 @@ WHERE id IN (SELECT value FROM json_each(:ids));
 UPDATE request SET
     state = 4, not_before = 0, suspect = 0, error = coalesce(error, :error), updated_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: skip
+-- pending, failed, parked → ignored, for good.
+UPDATE request SET
+    state = 5, not_before = 0, suspect = 0, http_status = NULL, error = 'skipped',
+    error_message = NULL, updated_at = CAST(:now AS INTEGER)
+WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: keep_round
+-- A round of retry.
+INSERT INTO retry_round (number, at, requests)
+SELECT coalesce(max(number), 0) + 1, :now, :requests FROM retry_round;
 
 -- name: enter_slots
 -- Adds leasable rows to their slots.

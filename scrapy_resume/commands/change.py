@@ -1,0 +1,146 @@
+"""What retry, park and skip have in common: they list, change and say what they have left alone."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from scrapy_resume.commands.invocation import Invocation, unknown_line
+from scrapy_resume.commands.request_table import print_requests, row_limit
+
+if TYPE_CHECKING:
+    from scrapy_resume.model import JobKey, JobSummary, Selection
+
+REMEDIES: Final = {
+    "done": "are done: --state done takes them",
+    "ignored": "are ignored: --state ignored takes them",
+    "skipped": "are skipped for good: --skipped takes them",
+    "dead": "have failed in each of RESUME_RETRY_ROUNDS rounds of retry: --dead takes them",
+    "failed": "are failed: --state failed takes them",
+    "parked": "are parked: --state parked takes them",
+    "pending": "wait to be fetched anyway",
+    "leased": "are being fetched",
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One of these commands."""
+
+    change: Callable[..., int]
+    """The function of ``steering``."""
+    choose: Callable[[Selection], Selection]
+    """What it takes of a selection."""
+    changed: str
+    """What the requests are then, the end of a sentence."""
+    states: frozenset[str]
+    """The names of the states that it takes when none is given."""
+    remedies: Mapping[str, str] = field(default_factory=lambda: REMEDIES)
+    """State → what it says of those that it has left alone."""
+    goes_on: bool = False
+    """It says what to run next."""
+
+
+def run_change(call: Invocation, change: Change, filters: dict[str, Any]) -> int:
+    """List the requests (``--dry-run``) or change them, and say so. Returns the exit code."""
+    dry_run = call.arguments.dry_run
+    reports = call.reports()
+    key = call.find_job()
+    try:
+        left = _left(call, key, change, filters)
+        count = change.change(call.store_location(), key, dry_run=dry_run, **filters)
+    except ValueError as error:
+        call.usage_error(str(error))
+    unknown = call.unknown_names(filters)
+    if call.arguments.json:
+        document: dict[str, Any] = {"job": str(key), "requests": count, "dry_run": dry_run}
+        rows = _meant(call, key, change, filters, filters.get("limit"))
+        urls = [row["url"] for row in rows] if dry_run and count else []
+        if left or unknown or urls:
+            document["left"] = [{"state": name, "requests": left[name]} for name in left]
+            document |= {"unknown": unknown, "urls": urls}
+        call.print_json(document)
+        return 0
+    call.print_lines([_outcome(key, count, change, dry_run=dry_run)])
+    if dry_run and count:
+        limit = filters.get("limit")
+        rows = _meant(call, key, change, filters, row_limit(limit))
+        print_requests(call, rows, limit)
+    if left:
+        shares = (f"{number:,} {change.remedies[state]}" for state, number in left.items())
+        call.print_lines([f"Left alone: {'; '.join(shares)}"])
+    if unknown:
+        call.print_lines([unknown_line(unknown)])
+    if count and change.goes_on and not dry_run:
+        call.print_lines([next_line(call, key, reports.summary(key))])
+    return 0
+
+
+def _meant(
+    call: Invocation, key: JobKey, change: Change, filters: Mapping[str, Any], limit: int | None
+) -> Iterator[dict[str, Any]]:
+    """The requests that the command takes."""
+    from scrapy_resume.reporting.filters import selection
+
+    chosen = change.choose(selection(**filters))
+    return call.reports().selected(key, replace(chosen, changeable=True), limit)
+
+
+def _outcome(key: JobKey, count: int, change: Change, *, dry_run: bool) -> str:
+    if not count:
+        return f"No request of {key} matches: nothing {'would be' if dry_run else 'is'} changed"
+    return f"{count} requests of {key} {'would be' if dry_run else 'are'} {change.changed}"
+
+
+def _left(
+    call: Invocation, key: JobKey, change: Change, filters: Mapping[str, Any]
+) -> dict[str, int]:
+    """How many requests match as well, but are in states that the command leaves alone.
+
+    Empty if the states are given.
+    """
+    if filters.keys() & {"state", "skipped", "partial", "dead"}:
+        return {}
+    conditions = {name: value for name, value in filters.items() if name not in BOUNDS}
+    reports = call.reports()
+    counts = reports.count_by_state(key, **conditions) if conditions else ignored_of(call, key)
+    if change.goes_on and filters.get("rounds"):
+        dead = {**conditions, "dead": True, "rounds": filters["rounds"]}
+        counts = {**counts, "dead": sum(reports.count_by_state(key, **dead).values())}
+    taken = change.states
+    return {
+        state: counts[state]
+        for state in change.remedies
+        if state not in taken and counts.get(state)
+    }
+
+
+BOUNDS: Final = frozenset({"limit", "max_attempts", "rounds"})
+"""Filters that say how many, not which."""
+
+
+def ignored_of(call: Invocation, key: JobKey) -> dict[str, int]:
+    """How many requests are ignored, and skipped, without reading all of them."""
+    reports = call.reports()
+    skipped = reports.skipped_count(key)
+    return {"ignored": reports.summary(key).counts.ignored - skipped, "skipped": skipped}
+
+
+def next_line(call: Invocation, key: JobKey, job: JobSummary) -> str:
+    """Says what to run so that what was retried is fetched."""
+    if job.alive:
+        return "The crawl that is running fetches them"
+    if job.launch is None:
+        return "Run its crawl again to fetch them"
+    words = ["scrapy", "resume", "run", str(key)]
+    location = call.settings.get("RESUME_STORE")
+    priority = call.settings.getpriority("RESUME_STORE")
+    if location and priority == COMMAND_LINE_PRIORITY and "://" not in str(location):
+        words += ["-s", f"RESUME_STORE={location}"]
+    return f"Fetch them with: {shlex.join(words)}"
+
+
+COMMAND_LINE_PRIORITY: Final = 40
+"""Scrapy's, of settings that are given with ``-s``."""
