@@ -17,8 +17,8 @@ from tests.support.kills import at_hits
 from tests.support.launcher import Launcher
 from tests.support.site import Site
 
-SHORT = (2, 9, 17, 20, 45, 46)
-"""With requests that are held and without; some fail without names that are remembered."""
+SHORT = (4, 9, 18, 20, 37, 55)
+"""In 55 requests are held; 9, 18 and 20 fail without names that are remembered."""
 
 
 @pytest.fixture(scope="module")
