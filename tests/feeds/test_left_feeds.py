@@ -79,9 +79,10 @@ def test_a_copy_of_the_store_leaves_the_notes_of_the_original_alone(
     new_crawl: NewCrawl, whole: Counter[str]
 ) -> None:
     crawl = new_crawl(feed="out/first.jsonl", options={"format": "jsonlines"})
+    crawl.feed = str(crawl.path)
     killed(crawl)
-    before = {path.name: path.read_bytes() for path in crawl.path.parent.iterdir()}
-    original, crawl.feed = crawl.path.parent, str(crawl.path)
+    original = crawl.path.parent
+    before = {path.name: path.read_bytes() for path in original.iterdir()}
     copy = Crawl(crawl.folder.with_name("copy"), crawl.launcher, feed="out/second.jsonl")
     shutil.copytree(crawl.folder / "store", copy.folder / "store")
     copy.run_to_the_end()
