@@ -48,6 +48,7 @@ POSTGRES: Final = Dialect(
         " ON k.job = own.job AND k.key = coalesce(own.given_key, own.identity)"
         f" WHERE own.job = %(job)s AND own.id = v.id AND k.allowed = {verdict})"
     ),
+    rounds="own.retry_rounds",
     own="scrapy_resume.request AS own WHERE own.job = %(job)s AND own.id = v.id",
 )
 

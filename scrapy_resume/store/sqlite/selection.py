@@ -47,6 +47,7 @@ SQLITE: Final = Dialect(
         " AND k.tail = coalesce(own.given_tail, own.identity_tail)"
         f" AND k.allowed = {verdict})"
     ),
+    rounds="coalesce((SELECT c.rounds FROM retry_count AS c WHERE c.request = own.id), 0)",
     own="request AS own WHERE own.id = v.id",
 )
 

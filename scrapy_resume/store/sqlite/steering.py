@@ -81,6 +81,8 @@ def _change(connection: sqlite3.Connection, units: UnitChanges, to: State, ids: 
         payloads = connection.execute(STEERING["tried_again"], values).fetchall()
         rows = [(without_retries(payload), row) for row, payload in payloads]
         connection.executemany(STEERING["change_payload"], rows)
+        connection.execute(STEERING["begin_rounds"], values)
+        connection.execute(STEERING["count_rounds"], values)
         connection.execute(STEERING["retry"], values)
         connection.execute(STEERING["enter_slots"], values)
     else:

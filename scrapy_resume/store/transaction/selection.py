@@ -99,6 +99,8 @@ class Dialect(NamedTuple):
     """What follows FROM, for the items ``i`` of ``v``, up to AND."""
     key_is: Callable[[str], str]
     """The condition that it is said of the key of ``v`` that it is skipped (0), or not (1)."""
+    rounds: str
+    """The rounds of retry of ``own``."""
     own: str
     """What follows FROM, for the row ``own`` of ``v`` in the table of requests, up to AND."""
 
@@ -146,7 +148,7 @@ def condition(selection: Selection, dialect: Dialect) -> Condition:
     if selection.skipped is not None:
         parts.append(_SKIPPED_ROW if selection.skipped else f"coalesce(NOT ({_SKIPPED_ROW}), true)")
     if selection.dead is not None and (selection.dead or selection.rounds):
-        rounds = f"own.retry_rounds >= {dialect.value('rounds')}" if selection.rounds else "false"
+        rounds = f"{dialect.rounds} >= {dialect.value('rounds')}" if selection.rounds else "false"
         dead = f"(v.state = 'failed' AND EXISTS (SELECT 1 FROM {dialect.own} AND {rounds}))"
         parts.append(dead if selection.dead else f"NOT {dead}")
         values["rounds"] = selection.rounds

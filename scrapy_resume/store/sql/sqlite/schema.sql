@@ -144,8 +144,7 @@ CREATE TABLE request (
     shared INTEGER,                      -- the payload that it has in common with others
     kept INTEGER NOT NULL DEFAULT 0,     -- 1: it is fetched again; its items stay until that is done
     retried INTEGER NOT NULL DEFAULT 0,  -- 1: it was retried, or a retried one has led to it
-    round INTEGER NOT NULL DEFAULT 0,    -- of an extended job: the last in which start() gave it
-    retry_rounds INTEGER NOT NULL DEFAULT 0 -- rounds of retry since it was done last
+    round INTEGER NOT NULL DEFAULT 0     -- of an extended job: the last in which start() gave it
 );
 
 -- Payloads that several requests share. Never changed: a request that changes gets its own payload.
@@ -210,6 +209,13 @@ CREATE TABLE retry_round (
     number INTEGER PRIMARY KEY,
     at REAL NOT NULL,
     requests INTEGER NOT NULL
+);
+
+-- The rounds of a request since it was done last. Not in its row, which would be longer by a byte for
+-- each URL that is known. (In PostgreSQL a column costs nothing beside its row's alignment.)
+CREATE TABLE retry_count (
+    request INTEGER PRIMARY KEY,
+    rounds INTEGER NOT NULL
 );
 
 CREATE TABLE item (

@@ -39,7 +39,6 @@ WHERE r.id = j.value GROUP BY r.unit, r.state;
 -- failed, parked, done or ignored → pending; crashes and errors are reset.
 UPDATE request SET
     tried_again_at = coalesce(tried_again_at, CASE WHEN state = 3 THEN updated_at END),
-    retry_rounds = iif(state IN (3, 4), retry_rounds + 1, 1),
     retried = 1, kept = max(kept, state = 2), state = 0, not_before = 0, crashes = 0, suspect = 0,
     http_status = NULL, error = NULL, error_message = NULL, items_failed = 0, updated_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids));
@@ -49,6 +48,18 @@ WHERE id IN (SELECT value FROM json_each(:ids));
 UPDATE request SET
     state = 4, not_before = 0, suspect = 0, error = coalesce(error, :error), updated_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: begin_rounds
+-- Before a retry: rounds are counted from the time when a request was done, or ignored, last.
+DELETE FROM retry_count WHERE request IN (
+    SELECT r.id FROM json_each(:ids) AS j CROSS JOIN request AS r
+    WHERE r.id = j.value AND r.state NOT IN (3, 4)
+);
+
+-- name: count_rounds
+-- Another round of these requests.
+INSERT INTO retry_count (request, rounds) SELECT value, 1 FROM json_each(:ids) WHERE true
+ON CONFLICT (request) DO UPDATE SET rounds = rounds + 1;
 
 -- name: skip
 -- pending, failed, parked → ignored, for good.

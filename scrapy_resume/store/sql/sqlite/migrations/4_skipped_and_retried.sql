@@ -17,7 +17,10 @@ CREATE TABLE skip_key (
 CREATE INDEX request_skipped ON request (id) WHERE state = 5 AND error = 'skipped';
 
 -- Retries have a history. What was retried before is not known.
-ALTER TABLE request ADD COLUMN retry_rounds INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE retry_count (
+    request INTEGER PRIMARY KEY,
+    rounds INTEGER NOT NULL
+);
 ALTER TABLE minute ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE retry_round (
     number INTEGER PRIMARY KEY,
