@@ -38,10 +38,12 @@ class SharedObject:
 class Group:
     """Shared objects that have members in common, and the members whose finish is held."""
 
-    __slots__ = ("from_memory", "gave_up", "held", "objects")
+    __slots__ = ("changed", "from_memory", "gave_up", "held", "objects")
 
     def __init__(self, shared: SharedObject) -> None:
         self.objects = [shared]
+        self.changed = False
+        """A callback has changed one of them, even if another one has undone it."""
         self.held: list[Row] = []
         self.from_memory: list[tuple[Row, Row]] = []
         """(member that runs from memory, the member that yielded it)."""

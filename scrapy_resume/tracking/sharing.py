@@ -229,7 +229,7 @@ class Sharing:
         self._note_kinds(objects, changed=changed)
         for shared in objects:
             shared.ended += 1
-        if group.gave_up or not (changed or group.held):
+        if group.gave_up or not changed:
             self._leave(objects)
             return [row]
         group.held.append(row)
@@ -257,7 +257,7 @@ class Sharing:
     def _leave(self, objects: Iterable[SharedObject]) -> None:
         for shared in objects:
             shared.open -= 1
-            if shared.open <= 0 and not shared.group.held:
+            if shared.open <= 0 and (shared.group.gave_up or not shared.group.changed):
                 self._forget(shared)
 
     def _release(self, group: Group) -> list[Row]:
@@ -302,9 +302,10 @@ class Sharing:
         """Whether a callback has changed what it was given, or another member of the group did."""
         if group.gave_up:
             return False
-        return bool(group.held) or any(
+        group.changed = group.changed or any(
             self._codec.state_text(shared.value) != shared.base for shared in objects
         )
+        return group.changed
 
     def _merge(self, one: SharedObject, other: SharedObject) -> None:
         kept, gone = one.group, other.group
@@ -314,6 +315,7 @@ class Sharing:
         kept.held += gone.held
         kept.from_memory += gone.from_memory
         kept.gave_up |= gone.gave_up
+        kept.changed |= gone.changed
         for shared in gone.objects:
             shared.group = kept
         self._holding.pop(id(gone), None)
@@ -339,7 +341,7 @@ class Sharing:
         group = shared.group
         return (
             len(group.objects) == 1
-            and not group.held
+            and not group.changed
             and (not shared.watched or not shared.ended or shared.open <= 1)
             and not self._values.is_held_elsewhere(shared.value, 1)
             and self._codec.state_text(shared.value) == shared.base

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.support.fixtures import launcher, place, site
 from tests.support.fleet import Fleet
 from tests.support.fleet_launcher import FleetLauncher
 from tests.support.hosts_graph import HostGraph
 from tests.support.hosts_site import LATENCY_SECONDS, HostsSite
 from tests.support.postgres import postgres_server, postgres_url
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = ["launcher", "place", "postgres_server", "postgres_url", "site"]
 
 NewFleet = Callable[..., Fleet]
 

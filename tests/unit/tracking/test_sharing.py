@@ -97,6 +97,20 @@ def test_what_a_member_yields_with_a_changed_value_runs_from_memory(codec: Codec
     assert found == [[], [], [1, 2, 9]]
 
 
+def test_a_change_that_is_undone_is_a_change(codec: Codec) -> None:
+    """What was yielded meanwhile runs from memory, and needs its parent to be held."""
+    sharing, item = new_sharing(codec), {"parts": [0]}
+    rows = members(planned(sharing, requests(item, 2)))
+    item["parts"].append(1)
+    plans = sharing.plan(rows[0], [SimpleNamespace(request=requests(item, 1)[0])], ended=False)
+    assert plans[0].group is not None
+    child = Row(9, bytes(20), recorded=False)
+    sharing.runs_from_memory(child, plans[0], rows[0])
+    item["parts"].pop()
+    found = [ids(sharing.finishing(row)) for row in (*rows, child)]
+    assert found == [[], [], [1, 2, 9]]
+
+
 def test_the_last_member_hands_a_changed_value_on_and_all_are_finished(codec: Codec) -> None:
     sharing, item = new_sharing(codec), {"parts": [0]}
     rows = members(planned(sharing, requests(item, 2)))
@@ -179,6 +193,9 @@ def test_a_group_that_is_too_large_is_given_up_with_a_warning(
     assert rows[0].open_below == 1
     assert "More than 3 requests share a value" in caplog.text
     assert ids(sharing.finishing(rows[1])) == [2]
+    assert ids(sharing.finishing(rows[2])) == [3]
+    assert ids(sharing.finishing(child)) == [9]
+    assert not sharing._by_name
 
 
 def test_of_a_fleet_those_that_may_change_a_value_stay_with_their_worker(codec: Codec) -> None:
