@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.invocation import Invocation, unknown_line
 from scrapy_resume.commands.request_table import print_requests, row_limit
+from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobKey, JobSummary, Selection
@@ -91,7 +92,8 @@ def _meant(
 def _outcome(key: JobKey, count: int, change: Change, *, dry_run: bool) -> str:
     if not count:
         return f"No request of {key} matches: nothing {'would be' if dry_run else 'is'} changed"
-    return f"{count} requests of {key} {'would be' if dry_run else 'are'} {change.changed}"
+    verb = "would be" if dry_run else "is" if count == 1 else "are"
+    return f"{counted(count, 'request')} of {key} {verb} {change.changed}"
 
 
 def _left(

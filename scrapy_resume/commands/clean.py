@@ -13,6 +13,7 @@ from scrapy_resume.commands.reset import delete, print_deleted
 from scrapy_resume.commands.writable_store import writable_store
 from scrapy_resume.model import LIVE_STATUSES
 from scrapy_resume.reporting.times import iso
+from scrapy_resume.wording import counted_are
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobSummary
@@ -85,7 +86,8 @@ def run(call: Invocation) -> int:
     for job in open_:
         if job.key in old:
             status = "crashed" if job.status in LIVE_STATUSES else job.status
-            call.note(f"{job.key} is unfinished ({status}): {job.counts.open} requests are open")
+            left = counted_are(job.counts.open, "request")
+            call.note(f"{job.key} is unfinished ({status}): {left} open")
     if call.arguments.dry_run:
         return print_deleted(call, [str(key) for key in old], unreadable, verb="would be")
     return delete(

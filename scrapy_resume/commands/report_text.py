@@ -10,7 +10,7 @@ from scrapy_resume.commands.terminal_output import Column, bar, fitted_table, st
 from scrapy_resume.commands.units import summary
 from scrapy_resume.reporting.job_error import error_line, way_out_of
 from scrapy_resume.reporting.progress import percent, progress_of
-from scrapy_resume.wording import plural
+from scrapy_resume.wording import counted, plural
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -127,12 +127,13 @@ def _retries(stages: Sequence[Stage]) -> Iterator[str]:
         retried = sum(day["retried"] for day in stage["history"])
         yield ""
         yield (
-            f"{job_name_of(stage)}: retries: {rounds} round{'' if rounds == 1 else 's'}, "
-            f"{number(retried)} requests"
+            f"{job_name_of(stage)}: retries: {counted(rounds, 'round')}, "
+            f"{number(retried)} {plural(retried, 'request')}"
         )
         for day in stage["history"][-DAYS_SHOWN:]:
             yield (
-                f"    {day['day']}: {number(day['attempts'])} attempts, {day['rounds']} rounds, "
+                f"    {day['day']}: {number(day['attempts'])}"
+                f" {plural(day['attempts'], 'attempt')}, {counted(day['rounds'], 'round')}, "
                 f"{number(day['done'])} done, {number(day['failed'])} failed, "
                 f"success {percent(day['success_rate'])}"
             )

@@ -16,7 +16,15 @@ FIXED_PLURAL = re.compile(
 )
 """A count in a text, and a noun that is a plural whatever the count is."""
 
-MANY = ("/min", "/s", "were discovered last", "runs in a row", "slot.itemcount", "{1} items")
+MANY = (
+    "/min",
+    "/s",
+    "were discovered last",
+    "runs in a row",
+    "slot.itemcount",
+    "{1} items",
+    "More than %d requests",
+)
 """In texts of rates, of counts that are many, and in Scrapy's own words."""
 
 
