@@ -109,7 +109,7 @@ class CrawlRun:
     def exact_stats(self) -> dict[str, int]:
         """Counters of Scrapy that the store knows better than the stats of a run that died: what
         it had in flight was counted, and is done again. Empty after any other end."""
-        if not self.session.crashed:
+        if not (self.session.crashed or self.session.taken_over):
             return {}
         exact = {"response_received_count": self.session.progress.pages}
         if self.settings.item_key is None:
