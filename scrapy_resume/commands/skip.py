@@ -31,7 +31,7 @@ def run(call: Invocation) -> int:
     change = Change(
         skip,
         to_skip,
-        "skipped for good, until 'retry --skipped' takes them",
+        "skipped for good, until 'retry --skipped' undoes it",
         frozenset({"pending", "failed", "parked"}),
         remedies=KEPT,
     )
@@ -39,8 +39,8 @@ def run(call: Invocation) -> int:
 
 
 KEPT: Final = {
-    "done": "are done, and stay so; later numbers skip them",
-    "ignored": "are ignored anyway",
-    "skipped": "are skipped already",
-    "leased": "are in hand: those that are not sent yet are dropped by the crawl",
+    "done": "done, with their items kept (later numbers skip these)",
+    "ignored": "ignored anyway",
+    "skipped": "skipped already",
+    "leased": "in hand of the crawl (what is not sent yet is dropped)",
 }

@@ -22,7 +22,24 @@ def test_one_screen_says_what_matters(shelf, call):
     assert "success   83.3%" in answer.out
     assert "metadata  ticket=7" in answer.out
     assert re.search(r"in flight\n  http://127\.0\.0\.1/page/\d+\n", answer.out)
-    assert re.search(r"failures\n  http://\S+  failed: HttpError 500 it broke badly\n", answer.out)
+    assert re.search(
+        r"failures\n  http://\S+  failed: HttpError: HTTP 500 it broke badly\n"
+        r"  to fetch them again: scrapy resume retry books#1\n",
+        answer.out,
+    )
+
+
+def test_what_a_command_has_changed_is_dated_by_that_command(shelf, call):
+    job = shelf.begin()
+    shelf.crawl(job, done=[[{"a": 1}]], failed=["boom"])
+    shelf.close(job)
+    shelf.age("books#1", 3)
+    ended = json.loads(call("status", "--json").out)["completed_at"]
+    assert f"completed (finished) at {ended}" in call("status").out
+    assert call("retry").code == 0
+    answer = json.loads(call("status", "--json").out)
+    assert answer["updated_at"] > ended
+    assert f"paused (retry) at {answer['updated_at']}, was" in call("status").out
 
 
 def test_the_screen_stays_one_screen(shelf, call):
