@@ -124,7 +124,7 @@ class StatusScreen:
             ways = f"to fetch them again: scrapy resume retry {job_name_of(answer)}"
             yield "failures", [*lines, ways], "red"
         if self.lost:
-            heading = f"items lost: {counted(answer['items']['failed'], 'item')}"
+            heading = f"items or files lost: {number(answer['items']['failed'])}"
             yield heading, list(_lost(self.lost, job_name_of(answer))), "red"
 
     def _time(self) -> str:
@@ -150,7 +150,8 @@ def _lost(groups: Sequence[Mapping[str, Any]], job: str) -> Iterator[str]:
     for group in groups:
         requests = counted(group["count"], "request")
         message = shortened(group["error_message"], _LONGEST_MESSAGE)
-        lines.append(f"{group['items_failed']} of {requests}, {group['error']}: {message}")
+        said = f"{group['error']}, for example: {message}" if message else group["error"]
+        lines.append(f"{group['items_failed']} of {requests}, {said}")
     yield from _some(lines, _SHOWN_FAILURES, len(lines))
     yield f"which pages: scrapy resume requests {job} --partial"
     yield f"to fetch them again: scrapy resume retry {job} --partial"
