@@ -158,7 +158,7 @@ def _remarks(stages: Sequence[Stage]) -> Iterator[str]:
 
 def units_of(stage: Stage) -> str | None:
     """The units of a stage in one line, named ones first; ``None`` if it has fewer than two."""
-    counts = summary(stage["units"])
+    counts = summary(stage)
     if counts is None:
         return None
     named = progress_of(stage).units

@@ -82,7 +82,7 @@ class StatusScreen:
         yield "requests", ended + skipped
         yield "open", _counts(counts, ("pending", "delayed", "leased"))
         yield "items", _counts(answer["items"], ("stored", "dropped", "failed"))
-        if (by_state := units.summary(answer["units"])) is not None:
+        if (by_state := units.summary(answer)) is not None:
             yield "units", by_state
         yield "success", percent(answer["success_rate"])
         yield "rate", _rate(answer)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from scrapy_resume.commands.formats import duration, error_of, rate, shortened
+from scrapy_resume.commands.units import summary
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,16 @@ def test_a_message_that_was_cut_says_so(message, longest, shown):
 def test_an_error_names_its_http_status_once(error, status, message, shown):
     row = {"error": error, "http_status": status, "error_message": message}
     assert error_of(row, 60) == shown
+
+
+def test_units_by_state_are_those_of_the_bar_beside_them():
+    def states(**counts):
+        names = ("pending", "in_progress", "completed", "partial", "failed", "parked")
+        return {name: counts.get(name, 0) for name in names} | {"total": sum(counts.values())}
+
+    every = states(in_progress=2, completed=1)
+    document = {"units": every, "named_units": states(in_progress=2)}
+    assert summary(document) == "in_progress 2"
+    assert summary({**document, "named_units": states()}) == "in_progress 2  completed 1"
+    assert summary({"units": states(pending=1), "named_units": states(pending=1)}) is None
+    assert summary({"units": None, "named_units": None}) is None
