@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from scrapy_resume.model import JobKey, JobSummary, Selection
 
 REMEDIES: Final = {
-    "done": "done (--state done takes these)",
-    "ignored": "ignored (--state ignored takes these)",
-    "skipped": "skipped for good (--skipped takes these)",
-    "dead": "failed in each of RESUME_RETRY_ROUNDS rounds of retry (--dead takes these)",
-    "failed": "failed (--state failed takes these)",
-    "parked": "parked (--state parked takes these)",
-    "pending": "pending anyway",
-    "leased": "in hand of the crawl",
+    "done": "done (--state done takes them)",
+    "ignored": "ignored (--state ignored takes them)",
+    "skipped": "skipped for good (--skipped takes them)",
+    "dead": "failed in each of RESUME_RETRY_ROUNDS rounds of retry (--dead takes them)",
+    "failed": "failed (--state failed takes them)",
+    "parked": "parked (--state parked takes them)",
+    "pending": "waiting to be fetched anyway",
+    "leased": "being fetched",
 }
 """State → how many there are of it, the end of "3 …"."""
 

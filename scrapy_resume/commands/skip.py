@@ -39,8 +39,8 @@ def run(call: Invocation) -> int:
 
 
 KEPT: Final = {
-    "done": "done, with their items kept (later numbers skip these)",
+    "done": "done, and kept so (later numbers skip them)",
     "ignored": "ignored anyway",
     "skipped": "skipped already",
-    "leased": "in hand of the crawl (what is not sent yet is dropped)",
+    "leased": "in hand (those that are not sent yet are dropped by the crawl)",
 }
