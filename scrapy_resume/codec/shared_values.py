@@ -2,8 +2,9 @@
 
 Scrapy's own keys of ``meta`` are left out: what it writes there belongs to one request. Values are
 found by where they are, ``("cb_kwargs", "item")`` for example: the steps of a path are the keys of
-dicts and items, the indices of sequences, the names of attributes. A value within one that is
-shared is not looked for, since it comes and goes with that one.
+dicts and items, the indices of sequences, the names of attributes. A value within a shared one
+comes and goes with that, and is found only if something else holds it as well: another value, or
+the request itself.
 
 That somebody else holds a value is known from its reference count. A count that is too high by
 chance has no consequence but that the value is remembered for a while.
@@ -91,7 +92,8 @@ def _can_change(value: Any) -> bool:
 
 
 def shared_values(request: Request) -> list[tuple[Path, Any]]:
-    """The values that somebody beside the request holds too, outermost ones, each with its path.
+    """The values that somebody beside the request holds too, each with its path. Those within
+    another one follow it.
 
     Those that a lambda, a closure or a partial brings with it are among them, with an empty path:
     such a request is never restored.
@@ -105,10 +107,11 @@ def shared_values(request: Request) -> list[tuple[Path, Any]]:
     ]
     left = _MOST_VALUES
     own = {"cb_kwargs": cb_kwargs, "meta": meta}
+    entered: set[int] = set()
     for field in _FIELDS:
         values = own[field]
         if values:
-            left = _look_at(values, (field,), found, left)
+            left = _look_at(values, (field,), found, entered, left)
     return found
 
 
@@ -128,7 +131,11 @@ def _bound_to(function: Any) -> list[Any]:
     return [*found, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
 
-def _look_at(container: Any, path: Path, found: list[tuple[Path, Any]], left: int) -> int:
+def _look_at(
+    container: Any, path: Path, found: list[tuple[Path, Any]], entered: set[int], left: int
+) -> int:
+    """Look for shared values in a container, ``left`` parts at most; how many are left.
+    ``entered``: the ids of shared values that were looked into: they may contain one another."""
     parts = _parts_of(container)
     in_meta = path == ("meta",)
     for step, value in parts:
@@ -137,8 +144,11 @@ def _look_at(container: Any, path: Path, found: list[tuple[Path, Any]], left: in
         left -= 1
         if getrefcount(value) > _HELD_ONCE and type(value) is not tuple:
             found.append(((*path, step), value))
-        elif left > 0:
-            left = _look_at(value, (*path, step), found, left)
+            if id(value) in entered:
+                continue
+            entered.add(id(value))
+        if left > 0:
+            left = _look_at(value, (*path, step), found, entered, left)
     return left
 
 

@@ -127,7 +127,7 @@ def test_a_value_of_one_request_alone_is_no_shared_one(codec: Codec) -> None:
     assert [plan.carried for plan in planned(sharing, made)] == [[]]
 
 
-def test_two_values_with_a_common_member_are_one_group(codec: Codec) -> None:
+def test_two_changed_values_with_a_common_member_are_one_group(codec: Codec) -> None:
     sharing, one, other = new_sharing(codec), {"a": 1}, {"b": 1}
     made = [
         Request("http://a.test/1", cb_kwargs={"x": one}),
@@ -135,7 +135,7 @@ def test_two_values_with_a_common_member_are_one_group(codec: Codec) -> None:
         Request("http://a.test/3", meta={"y": other}),
     ]
     rows = members(planned(sharing, made))
-    one["a"] = 2
+    one["a"] = other["b"] = 2
     found = [ids(sharing.finishing(row)) for row in rows]
     assert found == [[], [], [1, 2, 3]]
 
