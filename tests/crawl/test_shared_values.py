@@ -19,7 +19,7 @@ from tests.support.wanderings import Wanderings
 
 FILLED = (
     *("dict", "meta", "item", "dataclass", "nested", "counter", "two", "lambda", "failing"),
-    *("levels", "chain", "fanin", "followed", "start"),
+    *("levels", "chain", "fanin", "followed", "start", "within"),
 )
 """Shapes in which callbacks change what they share."""
 
