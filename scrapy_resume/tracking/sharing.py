@@ -25,7 +25,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from scrapy_resume.errors import describe
+from scrapy_resume.errors import OthersNotFetchedError, describe
+from scrapy_resume.model import State
 from scrapy_resume.tracking.shared_objects import (
     Group,
     Planned,
@@ -277,7 +278,20 @@ class Sharing:
 
     def release_all(self) -> list[Row]:
         """No request is left anywhere: what is held is finished."""
-        return [row for group in list(self._holding.values()) for row in self._release(group)]
+        return [row for group in list(self._holding.values()) for row in self._end_early(group)]
+
+    def _end_early(self, group: Group) -> list[Row]:
+        """The held members of a group of which others have ended in an earlier run. If they are
+        fetched again and give nothing without these, what they gave then is kept: they fail."""
+        missing, kind = group.open, group.objects[0].kind
+        rows = self._release(group)
+        if not any(row.items or row.spilled for row in rows):
+            for row in rows:
+                if row.supersedes:
+                    error = OthersNotFetchedError(kind[1], missing)
+                    logger.error("%s %s", row.url, error)
+                    row.set_outcome(State.failed, type(error).__name__, str(error))
+        return rows
 
     def _leave(self, objects: Iterable[SharedObject]) -> None:
         for shared in objects:
