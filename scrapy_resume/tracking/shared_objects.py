@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from scrapy_resume.codec.shared_values import Path
     from scrapy_resume.frontier.row import Row
@@ -106,9 +106,27 @@ def is_within(path: Path, outer: Path) -> bool:
     return bool(outer) and path[: len(outer)] == outer and len(path) > len(outer)
 
 
+def with_parts(
+    carried: Iterable[tuple[Path, SharedObject]], is_spiders: Callable[[Any], bool]
+) -> list[tuple[Path, SharedObject]]:
+    """Remember which objects are within others. Returns what is carried, without what is within
+    objects that the spider holds."""
+    found: list[tuple[Path, SharedObject]] = []
+    outer: tuple[Path, SharedObject] | None = None
+    for path, shared in carried:
+        if outer is None or not is_within(path, outer[0]):
+            outer = path, shared
+        elif outer[1].watched or not is_spiders(outer[1].value):
+            put_within(shared, outer[1])
+        else:
+            continue
+        found.append((path, shared))
+    return found
+
+
 def put_within(part: SharedObject, outer: SharedObject) -> None:
     """Remember that a shared object is within another one."""
-    if part is not outer and outer.watched:
+    if part is not outer:
         outer.parts.add(part)
         part.around.add(outer)
 

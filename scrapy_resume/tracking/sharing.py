@@ -37,6 +37,7 @@ from scrapy_resume.tracking.shared_objects import (
     put_within,
     tied_to,
     watched,
+    with_parts,
 )
 
 if TYPE_CHECKING:
@@ -131,13 +132,7 @@ class Sharing:
         except Exception as error:  # of the user's classes
             logger.warning("%s: what it shares cannot be read: %s", request, describe(error))
             return []
-        outer: tuple[Path, SharedObject] | None = None
-        for path, shared in carried:
-            if outer is None or not is_within(path, outer[0]):
-                outer = path, shared
-            else:
-                put_within(shared, outer[1])
-        return carried
+        return with_parts(carried, self._is_spiders)
 
     def _object(self, value: Any, kind: Kind) -> SharedObject:
         shared = self._by_id.get(id(value))
@@ -175,7 +170,7 @@ class Sharing:
         return [
             self._values.ref(path, shared.name, max(0, shared.open - (shared in parent.shared)))
             for path, shared in planned.carried
-            if path and (shared.open or len(shared.around) > 1)
+            if path and (shared.open or len(shared.around) != 1)
         ]
 
     def arrives(self, row_id: int, objects: tuple[SharedObject, ...]) -> None:

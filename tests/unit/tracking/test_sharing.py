@@ -304,3 +304,27 @@ def test_a_constant_keeps_nothing_of_the_groups_that_are_over(codec: Codec) -> N
     (kept,) = waiting[0].shared
     assert (kept.group.objects, kept.around) == ([kept], set())
     assert list(sharing._by_name.values()) == [kept]
+
+
+def test_what_the_spider_holds_is_named_and_what_is_within_it_is_not(codec: Codec) -> None:
+    spider = Shop()
+    part = {"n": 1}
+    spider.cache = {"a": part, "b": part}  # type: ignore[attr-defined]
+    sharing = Sharing(1, codec, spider, fleet=False)
+    made = requests(spider.cache, 2)  # type: ignore[attr-defined]
+    texts = payloads(sharing, codec, planned(sharing, made))
+    assert [ref.path for ref in codec.shared_refs(texts[0])] == [("cb_kwargs", "item")]
+    assert restored(sharing, codec, texts[0])[1].cb_kwargs["item"] is spider.cache  # type: ignore[attr-defined]
+
+
+def test_what_is_in_a_value_of_another_class_comes_back_as_the_one_within(codec: Codec) -> None:
+    item = {"n": 0}
+    holder = SimpleNamespace(item=item)
+    made = [
+        Request(f"http://a.test/{n}", cb_kwargs={"holder": holder, "item": item}) for n in range(2)
+    ]
+    sharing = new_sharing(codec)
+    texts = payloads(sharing, codec, planned(sharing, made))
+    later = new_sharing(codec, run=2)
+    _, back = restored(later, codec, texts[1])
+    assert back.cb_kwargs["holder"].item is back.cb_kwargs["item"]
