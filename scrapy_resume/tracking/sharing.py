@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from scrapy import Request
 
     from scrapy_resume.codec import Codec
-    from scrapy_resume.codec.shared_values import Path, SharedRef
+    from scrapy_resume.codec.shared_values import Parts, Path, SharedRef
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.tracking.shared_objects import Kind
 
@@ -99,9 +99,10 @@ class Sharing:
                 self._forget(shared)
             group = None
         known = self._count
+        parts: Parts = {}
         planned = []
         for arrival in arrivals:
-            carried = self._carried(arrival.request)
+            carried = self._carried(arrival.request, parts)
             objects = watched(carried)
             for shared in objects:
                 shared.open += 1
@@ -122,12 +123,12 @@ class Sharing:
         """The ids of values that a request shares, and that no admitted one does."""
         return {id(value) for _, value in self._values.find(request)}.difference(self._by_id)
 
-    def _carried(self, request: Request) -> list[tuple[Path, SharedObject]]:
+    def _carried(self, request: Request, parts: Parts) -> list[tuple[Path, SharedObject]]:
         callback = getattr(request.callback, "__qualname__", "")
         try:
             carried = [
                 (path, self._object(value, (callback, key_of(path))))
-                for path, value in self._values.find(request)
+                for path, value in self._values.find(request, parts)
             ]
         except Exception as error:  # of the user's classes
             logger.warning("%s: what it shares cannot be read: %s", request, describe(error))
