@@ -230,11 +230,19 @@ def is_type(kind: object) -> bool:
     return isinstance(kind, type)
 
 
+_NO_CALLBACKS: Final = frozenset(
+    {"start", "start_requests", "from_crawler", "closed", "close", "update_settings"}
+)
+"""Methods that Scrapy calls otherwise."""
+
+
 def _methods(spider: Spider | None) -> Iterator[str]:
-    """The names of the methods that the spider's own classes define."""
+    """The names of the methods that the spider's own classes define, and that may be callbacks."""
     for kind in type(spider).__mro__:
         if not kind.__module__.startswith("scrapy.") and kind is not object:
             for name, member in vars(kind).items():
+                if name in _NO_CALLBACKS or name.startswith("__"):
+                    continue
                 if callable(member) or isinstance(member, staticmethod | classmethod):
                     yield name
 

@@ -14,6 +14,9 @@ from scrapy_resume.errors import CallbackMissingError, ConfigurationError
 
 SETTING: Final = "RESUME_RENAMED"
 
+DEFAULT_CALLBACK: Final = "parse"
+"""Scrapy's, which most requests name."""
+
 _NEAR: Final = 3
 """Names that are suggested at most."""
 
@@ -34,7 +37,9 @@ def remedy(name: str, near: Iterable[str]) -> str:
     it may have now, as users write them."""
     found = list(near)
     said = f"Near it: {', '.join(map(repr, found))}. " if found else ""
-    new = found[0] if found else "its new name"
+    # Whoever copies a wrong one sends these pages to a callback of others.
+    certain = len(found) == 1 and found[0] != DEFAULT_CALLBACK
+    new = found[0] if certain else "its new name"
     return (
         f"{said}Put it back, or, if it has another name now, set {SETTING} = {{{name!r}: {new!r}}}"
     )

@@ -24,6 +24,7 @@ REMEDIES: Final = {
     "pending": "waiting to be fetched anyway",
     "leased": "being fetched",
 }
+"""State → how many there are of it, the end of "3 …"."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Change:
     states: frozenset[str]
     """The names of the states that it takes when none is given."""
     remedies: Mapping[str, str] = field(default_factory=lambda: REMEDIES)
-    """State → what it says of those that it has left alone."""
+    """State → the words that follow the number of those that it has left alone."""
     goes_on: bool = False
     """It says what to run next."""
 
@@ -64,7 +65,8 @@ def run_change(call: Invocation, change: Change, filters: dict[str, Any]) -> int
             document |= {"unknown": unknown, "urls": urls}
         call.print_json(document)
         return 0
-    call.print_lines([_outcome(key, count, change, dry_run=dry_run)])
+    job = reports.summary(key)
+    call.print_lines([_outcome(job, count, change, dry_run=dry_run)])
     if dry_run and count:
         limit = filters.get("limit")
         rows = _meant(call, key, change, filters, row_limit(limit))
@@ -72,10 +74,15 @@ def run_change(call: Invocation, change: Change, filters: dict[str, Any]) -> int
     if left:
         shares = (f"{number:,} {change.remedies[state]}" for state, number in left.items())
         call.print_lines([f"Left alone: {'; '.join(shares)}"])
+    if change.goes_on and not filters.keys() - BOUNDS and job.counts.items_failed:
+        lost = counted(job.counts.items_failed, "item")
+        call.print_lines(
+            [f"Left alone: pages that are done, but lost {lost} (--partial takes them)"]
+        )
     if unknown:
         call.print_lines([unknown_line(unknown)])
-    if count and change.goes_on and not dry_run:
-        call.print_lines([next_line(call, key, reports.summary(key))])
+    if count and change.goes_on and not dry_run and not job.alive:
+        call.print_lines([next_line(call, key, job)])
     return 0
 
 
@@ -89,11 +96,14 @@ def _meant(
     return call.reports().selected(key, replace(chosen, changeable=True), limit)
 
 
-def _outcome(key: JobKey, count: int, change: Change, *, dry_run: bool) -> str:
+def _outcome(job: JobSummary, count: int, change: Change, *, dry_run: bool) -> str:
     if not count:
-        return f"No request of {key} matches: nothing {'would be' if dry_run else 'is'} changed"
+        return f"No request of {job.key} {'would be' if dry_run else 'is'} changed"
     verb = "would be" if dry_run else "is" if count == 1 else "are"
-    return f"{counted(count, 'request')} of {key} {verb} {change.changed}"
+    line = f"{counted(count, 'request')} of {job.key} {verb} {change.changed}"
+    if not change.goes_on:
+        return line
+    return f"{line} by {'the crawl that is running' if job.alive else 'its next crawl'}"
 
 
 def _left(
@@ -131,9 +141,7 @@ def ignored_of(call: Invocation, key: JobKey) -> dict[str, int]:
 
 
 def next_line(call: Invocation, key: JobKey, job: JobSummary) -> str:
-    """Says what to run so that what was retried is fetched."""
-    if job.alive:
-        return "The crawl that is running fetches them"
+    """Says what to run so that what was retried is fetched, of a job that nobody crawls."""
     if job.launch is None:
         return "Run its crawl again to fetch them"
     words = ["scrapy", "resume", "run", str(key)]

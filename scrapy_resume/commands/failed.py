@@ -10,7 +10,7 @@ from scrapy_resume.commands.arguments import add_job, add_json
 from scrapy_resume.commands.formats import shortened
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.terminal_output import text, words
-from scrapy_resume.wording import counted
+from scrapy_resume.wording import counted, counted_are
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -44,7 +44,12 @@ def run(call: Invocation) -> int:
             drawn=lambda console: _drawn(console, groups), plain=lambda: _lines(groups)
         )
     else:
-        call.print_lines([f"No request of {key} has failed."])
+        of_unit = " of that unit" if call.arguments.unit else ""
+        call.print_lines([f"No request of {key}{of_unit} has failed."])
+    parked = reports.summary(key).counts.parked
+    if parked and not (call.arguments.json or call.arguments.unit):
+        some = counted_are(parked, "request")
+        call.print_lines([f"{some} parked: scrapy resume requests {key} --state parked"])
     failed = sum(group["count"] for group in groups if not group["items_failed"])
     if failed >= COUNTED_AT_MOST:
         call.note(f"Only the {failed:,} failed requests that were discovered last are counted.")

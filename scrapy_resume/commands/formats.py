@@ -28,8 +28,20 @@ def one_line(error: Exception) -> str:
 
 
 def shortened(message: str | None, longest: int) -> str:
-    """An error's message on one line, without passwords, cut after ``longest`` characters."""
-    return " ".join(masked_text(message or "").split())[:longest]
+    """An error's message on one line, without passwords, of at most ``longest`` characters: what
+    was cut ends with dots."""
+    line = " ".join(masked_text(message or "").split())
+    return line if len(line) <= longest else f"{line[: longest - 3].rstrip()}..."
+
+
+def error_of(row: Mapping[str, Any], longest: int) -> str:
+    """``HttpError: HTTP 503 Service Unavailable``: class, HTTP status and message of what failed,
+    from a request's document or that of a group of requests."""
+    message, status = shortened(row["error_message"], longest), row["http_status"]
+    named = f"HTTP {status}" if status else ""
+    if named and not message.startswith(named):
+        message = f"{named} {message}".rstrip()
+    return f"{row['error'] or '-'}: {message}".removesuffix(": ")
 
 
 def status_with_reason(answer: Mapping[str, Any]) -> str:

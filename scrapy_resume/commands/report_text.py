@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from scrapy_resume.commands.formats import job_name_of, number, rate, shortened, table
+from scrapy_resume.commands.formats import error_of, job_name_of, number, rate, table
 from scrapy_resume.commands.terminal_output import Column, bar, fitted_table, status_style, text
 from scrapy_resume.commands.units import summary
 from scrapy_resume.reporting.job_error import error_line, way_out_of
@@ -30,6 +30,7 @@ _COLUMNS: Final = (
     Column("ETA", rank=5),
 )
 DAYS_SHOWN: Final = 7
+_ERRORS_SHOWN: Final = 3
 _BAR: Final = 2
 """The index of the column that only a terminal shows."""
 _BAR_WIDTH: Final = 12
@@ -143,10 +144,13 @@ def _remarks(stages: Sequence[Stage]) -> Iterator[str]:
     """What is wrong with a stage, and its most frequent errors."""
     for stage in stages:
         lines = [trouble_of(stage)] if trouble_of(stage) else []
-        for group in stage["failures"][:3]:
-            status = f" HTTP {group['http_status']}" if group["http_status"] else ""
-            message = shortened(group["error_message"], 80)
-            lines.append(f"{number(group['count'])} x {group['error']}{status} {message}".rstrip())
+        groups = stage["failures"]
+        lines += [
+            f"{number(group['count'])} x {error_of(group, 80)}" for group in groups[:_ERRORS_SHOWN]
+        ]
+        if len(groups) > _ERRORS_SHOWN:
+            others = counted(len(groups) - _ERRORS_SHOWN, "other error")
+            lines.append(f"... and {others}: scrapy resume failed {job_name_of(stage)}")
         if lines:
             yield ""
             yield from (f"{job_name_of(stage)}: {line}" for line in lines)
@@ -154,7 +158,7 @@ def _remarks(stages: Sequence[Stage]) -> Iterator[str]:
 
 def units_of(stage: Stage) -> str | None:
     """The units of a stage in one line, named ones first; ``None`` if it has fewer than two."""
-    counts = summary(stage["units"])
+    counts = summary(stage)
     if counts is None:
         return None
     named = progress_of(stage).units

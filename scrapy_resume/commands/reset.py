@@ -116,7 +116,8 @@ def print_deleted(
     if call.arguments.json:
         call.print_json({"deleted": deleted, "left": left})
     else:
-        call.print_lines(f"{job} {verb} deleted" for job in deleted)
+        lines = [f"{job} {verb} deleted" for job in deleted]
+        call.print_lines(lines or ([] if left else [f"No job {verb} deleted"]))
     if left:
         return call.fail("; ".join(f"{row['job']} is left alone: {row['error']}" for row in left))
     return 0

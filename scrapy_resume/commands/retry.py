@@ -57,7 +57,7 @@ def run(call: Invocation) -> int:
     change = Change(
         retry,
         to_retry,
-        "fetched again: at once if the job is live, otherwise by its next crawl",
+        "fetched again",
         frozenset(states),
         goes_on=True,
     )

@@ -201,9 +201,15 @@ def _surroundings(call: Invocation, summary: JobSummary, directory: str) -> Surr
 def _refusal(summary: JobSummary, doubtful: list[str]) -> str:
     return (
         f"{summary.key} is not resumed on its store's word alone, which names code, files or "
-        f"addresses that may not be yours: {' '.join(doubtful)}. If they are, give the settings "
-        "again (-s NAME=VALUE), or run the command that --dry-run shows"
+        f"addresses that may not be yours: {' '.join(map(_quoted, doubtful))}. If they are, "
+        "give the settings again, as they stand here, or run the command that --dry-run shows"
     )
+
+
+def _quoted(doubt: str) -> str:
+    """A doubt of ``recorded_launch`` as a shell takes it."""
+    option, _, value = doubt.partition(" ")
+    return f"{option} {shlex.quote(value)}" if option == "-s" else doubt
 
 
 def _refuse_if_unknown(summary: JobSummary, launch: Launch) -> None:

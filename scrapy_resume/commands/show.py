@@ -57,6 +57,11 @@ _FAILURES: Final = (
     Column("MESSAGE", rank=1),
     Column("EXAMPLE"),
 )
+_COUNTS: Final = (
+    ("requests", ("total", "done", "failed", "parked", "ignored")),
+    ("open", ("pending", "delayed", "leased")),
+)
+"""As in ``status``: what is delayed is a part of what is pending."""
 _STATUSES: Final = (Column("HTTP", right=True), Column("REQUESTS", right=True))
 
 
@@ -100,7 +105,8 @@ def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if answer[f"{name}_at"]:
             yield name, answer[f"{name}_at"]
     counts, items = answer["requests"], answer["items"]
-    yield "requests", "  ".join(f"{name} {count}" for name, count in counts.items())
+    for name, states in _COUNTS:
+        yield name, "  ".join(f"{state} {counts[state]}" for state in states)
     if answer["skipped"]:
         yield "skipped", f"{answer['skipped']} skipped for good, a part of ignored"
     yield "items", "  ".join(f"{name} {count}" for name, count in items.items())

@@ -31,7 +31,7 @@ def run(call: Invocation) -> int:
     change = Change(
         skip,
         to_skip,
-        "skipped for good, until 'retry --skipped' takes them",
+        "skipped for good, until 'retry --skipped' undoes it",
         frozenset({"pending", "failed", "parked"}),
         remedies=KEPT,
     )

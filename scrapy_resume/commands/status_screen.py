@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.commands import units
 from scrapy_resume.commands.formats import (
     duration,
+    error_of,
     job_name_of,
     number,
     shortened,
@@ -81,7 +82,7 @@ class StatusScreen:
         yield "requests", ended + skipped
         yield "open", _counts(counts, ("pending", "delayed", "leased"))
         yield "items", _counts(answer["items"], ("stored", "dropped", "failed"))
-        if (by_state := units.summary(answer["units"])) is not None:
+        if (by_state := units.summary(answer)) is not None:
             yield "units", by_state
         yield "success", percent(answer["success_rate"])
         yield "rate", _rate(answer)
@@ -120,9 +121,10 @@ class StatusScreen:
         if self.failures:
             troubled = counts["failed"] + counts["parked"]
             lines = list(_some(map(_failure, self.failures), len(self.failures), troubled))
-            yield "failures", lines, "red"
+            ways = f"to fetch them again: scrapy resume retry {job_name_of(answer)}"
+            yield "failures", [*lines, ways], "red"
         if self.lost:
-            heading = f"items lost: {counted(answer['items']['failed'], 'item')}"
+            heading = f"items or files lost: {number(answer['items']['failed'])}"
             yield heading, list(_lost(self.lost, job_name_of(answer))), "red"
 
     def _time(self) -> str:
@@ -148,7 +150,8 @@ def _lost(groups: Sequence[Mapping[str, Any]], job: str) -> Iterator[str]:
     for group in groups:
         requests = counted(group["count"], "request")
         message = shortened(group["error_message"], _LONGEST_MESSAGE)
-        lines.append(f"{group['items_failed']} of {requests}, {group['error']}: {message}")
+        said = f"{group['error']}, for example: {message}" if message else group["error"]
+        lines.append(f"{group['items_failed']} of {requests}, {said}")
     yield from _some(lines, _SHOWN_FAILURES, len(lines))
     yield f"which pages: scrapy resume requests {job} --partial"
     yield f"to fetch them again: scrapy resume retry {job} --partial"
@@ -257,6 +260,8 @@ def _status(answer: dict[str, Any]) -> str:
         others = f" and {len(live) - 1} more" if len(live) > 1 else ""
         return f"{answer['status']} since {live[0]['started_at']} as {live[0]['worker']}{others}"
     when = answer["completed_at"] or run["ended_at"] or answer["updated_at"]
+    if answer["status"] != "crashed" and answer["reason"] != run["reason"]:
+        when = answer["updated_at"]  # a command has changed the job since
     return f"{status_with_reason(answer)} at {when}, was {run['worker']}"
 
 
@@ -276,9 +281,7 @@ def _rate(answer: dict[str, Any]) -> str:
 
 
 def _failure(row: dict[str, Any]) -> str:
-    status = f" {row['http_status']}" if row["http_status"] else ""
-    message = shortened(row["error_message"], _LONGEST_MESSAGE)
-    return f"{row['url']}  {row['state']}: {row['error'] or '-'}{status} {message}".rstrip()
+    return f"{row['url']}  {row['state']}: {error_of(row, _LONGEST_MESSAGE)}"
 
 
 def _some(lines: Iterable[str], shown: int, total: int) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +11,7 @@ from scrapy_resume.commands.arguments import add_job, add_json, add_unit_filters
 from scrapy_resume.commands.formats import table
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.terminal_output import Column, fitted_table, text
+from scrapy_resume.reporting.progress import units_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -128,8 +129,10 @@ def _row(unit: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def summary(units: dict[str, int] | None) -> str | None:
-    """The units by state in one line; ``None`` if the job has fewer than two."""
+def summary(answer: Mapping[str, Any]) -> str | None:
+    """The units of a job's document by state in one line: the named ones, which its bar counts too,
+    if there are several; ``None`` if the job has fewer than two of either."""
+    units = answer["units" if units_of(answer) is None else "named_units"]
     if units is None or units["total"] < 2:
         return None
     counts = [f"{name} {count}" for name, count in units.items() if count and name != "total"]

@@ -11,6 +11,7 @@ from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.refused_names import refused_names
 from scrapy_resume.commands.writable_store import writable_store
 from scrapy_resume.errors import StoreDamagedError
+from scrapy_resume.wording import counted
 
 HELP: Final = "check that a job is undamaged, consistent, and names only code that is trusted"
 
@@ -36,5 +37,5 @@ def run(call: Invocation) -> int:
     else:
         call.print_lines([f"{key} is consistent: {checks} checks passed"])
     if violations:
-        return call.fail(f"{key} is inconsistent: {len(violations)} violations")
+        return call.fail(f"{key} is inconsistent: {counted(len(violations), 'violation')}")
     return 0

@@ -42,8 +42,9 @@ PROGRESS_TICK_SECONDS: Final = 1.0
 _NEXT_STEP: Final = {
     "completed": "the same command begins the next number",
     "running": "other workers are still crawling it",
+    "callback_missing": "do what the error above says, then run the same command again",
 }
-"""What happens after a run, by the status of its job."""
+"""What happens after a run, by the reason for its end or the status of its job."""
 
 
 class RunLog:
@@ -225,7 +226,8 @@ class RunLog:
                 "its page" if lost == 1 else "their pages",
             )
         tracker = self._run.tracker
-        next_step = _NEXT_STEP.get(kept, "run the same command again to resume it")
+        again = _NEXT_STEP.get(kept, "run the same command again to resume it")
+        next_step = _NEXT_STEP.get(reason, again)
         ending = counts_at_end(tracker.counts) + skipped_at_end(tracker.skipped_count)
         line = f"Job {job} is {kept} ({reason}): {ending}; {next_step}"
         logger.info("%s", line)

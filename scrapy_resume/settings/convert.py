@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike, fspath
 from typing import Any, Final
@@ -22,6 +23,7 @@ from scrapy_resume.model import SkipRule
 
 logger = logging.getLogger("scrapy_resume")
 
+URL_BEGINNINGS: Final = ("http://", "https://", "ftp://", "file://", "s3://", "data:")
 UNIT: Final = "unit:"
 """What a glob of units begins with in RESUME_SKIP."""
 
@@ -158,8 +160,18 @@ def skip_rules(value: object) -> tuple[SkipRule, ...]:
         kind, glob = ("unit", part[len(UNIT) :]) if str(part).startswith(UNIT) else ("url", part)
         if not isinstance(part, str) or not glob.strip():
             raise ValueError(allowed)
+        if kind == "url" and not _may_match_url(glob.strip()):
+            raise ValueError(f"{allowed}; {glob.strip()!r} can match no URL")
         rules.append(SkipRule(**{kind: glob.strip()}))
     return tuple(dict.fromkeys(rules))
+
+
+def _may_match_url(glob: str) -> bool:
+    """Whether a URL may match a glob, which holds for all of it, from the scheme on."""
+    before = re.split(r"[*?]", glob, maxsplit=1)[0].lower()
+    if "://" in before or (before and before == glob.lower()):
+        return "://" in before or before.startswith("data:")
+    return any(beginning.startswith(before) for beginning in URL_BEGINNINGS)
 
 
 def codec_paths(value: object) -> dict[str, Any]:

@@ -81,6 +81,9 @@ def test_what_does_not_hold_is_told_line_by_line(shelf, call):
     assert answer.err == "scrapy resume: books#1 is inconsistent: 2 violations\n"
     document = json.loads(call("verify", "--json").out)
     assert document["violations"] == answer.out.splitlines()
+    with closing(sqlite3.connect(shelf.directory / "books#1.sqlite3")) as connection, connection:
+        connection.execute("UPDATE job SET done = 0")
+    assert call("verify").err == "scrapy resume: books#1 is inconsistent: 1 violation\n"
 
 
 def test_text_from_the_web_is_escaped_in_what_does_not_hold(shelf, call):

@@ -5,6 +5,9 @@ import json
 
 import pytest
 
+from scrapy_resume.model import State
+from scrapy_resume.store.contract import Batch, Finish
+
 
 @pytest.fixture
 def shelf_of_all(shelf):
@@ -72,6 +75,33 @@ def test_a_job_without_failures_says_so(shelf, call):
     shelf.close(shelf.begin("books"))
     assert call("failed").out == "No request of books#1 has failed.\n"
     assert json.loads(call("failed", "--json").out) == []
+
+
+def test_failures_of_a_unit_that_is_not_there_are_not_denied_to_the_job(shelf_of_all, call):
+    assert call("failed", "--unit", "Pariss").out == (
+        "No request of books#1 of that unit has failed.\n"
+    )
+
+
+def test_parked_requests_are_not_passed_over_by_the_failed_ones(shelf_of_all, call):
+    parked = len(urls(call("requests", "--state", "parked", "--json")))
+    assert call("park", "--state", "failed").code == 0
+    assert call("failed").out.splitlines() == [
+        "No request of books#1 has failed.",
+        f"{parked + 2} requests are parked: scrapy resume requests books#1 --state parked",
+    ]
+    assert json.loads(call("failed", "--json").out) == []
+
+
+def test_a_plain_retry_names_the_pages_that_lost_items(shelf, call):
+    job = shelf.begin()
+    shelf.crawl(job, leased=1)
+    row = Finish(id=1, state=State.done, attempts=1, items_failed=2)
+    job.commit(Batch(next_id=100, finishes=[row]))
+    shelf.close(job)
+    said = "Left alone: pages that are done, but lost 2 items (--partial takes them)"
+    assert call("retry").out.splitlines() == ["No request of books#1 is changed", said]
+    assert said not in call("retry", "--partial").out
 
 
 def test_retry_opens_a_completed_job_again(shelf_of_all, call):

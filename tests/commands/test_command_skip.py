@@ -30,8 +30,7 @@ def test_skip_lists_acts_and_says_what_it_left(shop, call):
     answer = call("skip", "--url", "*/page/*", "--dry-run")
     first, _, *rows, left = answer.out.splitlines()
     assert (
-        first
-        == "3 requests of shop#1 would be skipped for good, until 'retry --skipped' takes them"
+        first == "3 requests of shop#1 would be skipped for good, until 'retry --skipped' undoes it"
     )
     assert [row.split()[-1] for row in rows] == [f"{PAGE}{at}" for at in (2, 3, 5)]
     assert "1 done, and kept so" in left
@@ -51,7 +50,7 @@ def test_a_plain_retry_says_that_it_leaves_them_and_how_to_take_them(shop, call)
     call("skip", "--status", "500")
     answer = call("retry")
     assert answer.out.splitlines() == [
-        "No request of shop#1 matches: nothing is changed",
+        "No request of shop#1 is changed",
         "Left alone: 1 ignored (--state ignored takes them); "
         "2 skipped for good (--skipped takes them)",
     ]

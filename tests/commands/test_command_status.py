@@ -6,6 +6,9 @@ import time
 
 import pytest
 
+from scrapy_resume.model import State
+from scrapy_resume.store.contract import Batch, Finish
+
 
 def test_one_screen_says_what_matters(shelf, call):
     job = shelf.begin(metadata={"ticket": 7})
@@ -22,7 +25,39 @@ def test_one_screen_says_what_matters(shelf, call):
     assert "success   83.3%" in answer.out
     assert "metadata  ticket=7" in answer.out
     assert re.search(r"in flight\n  http://127\.0\.0\.1/page/\d+\n", answer.out)
-    assert re.search(r"failures\n  http://\S+  failed: HttpError 500 it broke badly\n", answer.out)
+    assert re.search(
+        r"failures\n  http://\S+  failed: HttpError: HTTP 500 it broke badly\n"
+        r"  to fetch them again: scrapy resume retry books#1\n",
+        answer.out,
+    )
+
+
+def test_what_pages_have_lost_is_an_example_with_the_way_on(shelf, call):
+    job = shelf.begin()
+    shelf.crawl(job, leased=1)
+    message = "item 1: file http://127.0.0.1/a.png: HTTP 404 Not Found"
+    lost = {"items_failed": 2, "error": "FileException", "error_message": message}
+    job.commit(Batch(next_id=100, finishes=[Finish(id=1, state=State.done, attempts=1, **lost)]))
+    shelf.close(job)
+    assert call("status").out.splitlines()[-4:] == [
+        "items or files lost: 2",
+        f"  2 of 1 request, FileException, for example: {message}",
+        "  which pages: scrapy resume requests books#1 --partial",
+        "  to fetch them again: scrapy resume retry books#1 --partial",
+    ]
+
+
+def test_what_a_command_has_changed_is_dated_by_that_command(shelf, call):
+    job = shelf.begin()
+    shelf.crawl(job, done=[[{"a": 1}]], failed=["boom"])
+    shelf.close(job)
+    shelf.age("books#1", 3)
+    ended = json.loads(call("status", "--json").out)["completed_at"]
+    assert f"completed (finished) at {ended}" in call("status").out
+    assert call("retry").code == 0
+    answer = json.loads(call("status", "--json").out)
+    assert answer["updated_at"] > ended
+    assert f"paused (retry) at {answer['updated_at']}, was" in call("status").out
 
 
 def test_the_screen_stays_one_screen(shelf, call):

@@ -149,7 +149,7 @@ def test_retry_says_what_it_has_left_alone_and_what_to_run(shop, call):
     answer = call("retry", "--status", "404")
     assert answer.code == 0
     assert answer.out.splitlines() == [
-        "No request of shop#1 matches: nothing is changed",
+        "No request of shop#1 is changed",
         "Left alone: 2 ignored (--state ignored takes them)",
     ]
     answer = call("retry", "--url", "*", "--limit", "1", "--dry-run")

@@ -100,6 +100,8 @@ def test_requests_of_a_renamed_callback_are_held_until_it_is_mapped(
     assert (job["status"], job["reason"]) == ("paused", "callback_missing")
     (error,) = held_errors(run)
     held = wanderings.requests(state="pending")
+    (end,) = [line for line in run.text.splitlines() if "is paused (callback_missing)" in line]
+    assert end.endswith("; do what the error above says, then run the same command again")
     assert f"{len(held)} requests were held" in error
     assert "RESUME_RENAMED = {'parse_page': 'parse_renamed'}" in error
     assert f"scrapy resume park {JOB}#1 --callback parse_page" in error

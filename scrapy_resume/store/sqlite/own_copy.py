@@ -48,8 +48,7 @@ from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.locks import is_held
 from scrapy_resume.store.sqlite.opening import ownership, recover_job
 from scrapy_resume.store.sqlite.reader import read_summary, reading
-
-SECONDS_OF_MINUTE: Final = 60.0
+from scrapy_resume.wording import counted
 
 GONE: Final = " is gone"
 
@@ -235,7 +234,8 @@ def _free_name(path: Path) -> Path:
 
 def _told(key: JobKey, damage: str, copied: float, last: float, kept: Path | None) -> str:
     moment = f"{datetime.fromtimestamp(copied, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
-    minutes = max(0.0, last - copied) / SECONDS_OF_MINUTE
+    seconds = max(1.0, last - copied)
+    span = f"{seconds / 60:.1f} minutes" if seconds >= 60 else counted(round(seconds), "second")
     where = f" What is left of it is kept: {kept}." if kept is not None else ""
     if damage.endswith(GONE):
         where += (
@@ -244,6 +244,6 @@ def _told(key: JobKey, damage: str, copied: float, last: float, kept: Path | Non
         )
     return (
         f"{damage}. Job {key} is restored from its copy of {moment}: what it recorded after that, "
-        f"in {minutes:.1f} minutes at most, is lost, and pages that were fetched since are fetched "
+        f"in {span} at most, is lost, and pages that were fetched since are fetched "
         f"again.{where}"
     )

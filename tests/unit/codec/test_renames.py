@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import pytest
 from scrapy import Field, Item, Request, Spider
+from scrapy.http import Response
 from scrapy.spiders import SitemapSpider
 
 from scrapy_resume.codec import Codec
@@ -150,6 +152,47 @@ def test_what_is_near_a_missing_name_is_said(monkeypatch: pytest.MonkeyPatch) ->
         codec.decode_item(
             '{"$item":"PACKAGE.gone:Product","fields":{}}'.replace("PACKAGE", PACKAGE)
         )
+
+
+class Catalogue(Spider):
+    name = "catalogue"
+
+    async def start(self) -> AsyncIterator[Any]:
+        yield Request(URL)
+
+    def parse(self, response: Response) -> None: ...
+
+    def parse_product(self, response: Response) -> None: ...
+
+
+class Plain(Spider):
+    name = "plain"
+
+    def parse(self, response: Response) -> None: ...
+
+
+def test_the_callback_that_most_requests_name_is_not_put_into_the_setting() -> None:
+    with pytest.raises(CallbackMissingError, match=r"Near it: 'parse'.*'parse_item': 'its new"):
+        Codec(Plain()).decode_request(URL, '{"callback":"parse_item"}')
+
+
+@pytest.mark.parametrize(
+    ("missing", "near", "suggested"),
+    [
+        ("parse_item", "'parse', 'parse_product'", "its new name"),
+        ("parse_produkt", "'parse_product', 'parse'", "its new name"),
+        ("product_page", "'parse_product'", "parse_product"),
+        ("xyz", "", "its new name"),
+    ],
+)
+def test_a_new_name_is_put_into_the_setting_only_if_nothing_else_is_near(
+    missing: str, near: str, suggested: str
+) -> None:
+    with pytest.raises(CallbackMissingError) as raised:
+        Codec(Catalogue()).decode_request(URL, f'{{"callback":"{missing}"}}')
+    message = str(raised.value)
+    assert (f"Near it: {near}. " in message) if near else ("Near it" not in message)
+    assert message.endswith(f"RESUME_RENAMED = {{{missing!r}: {suggested!r}}}")
 
 
 @pytest.mark.parametrize(
