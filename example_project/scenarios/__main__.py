@@ -43,7 +43,9 @@ def main() -> int:
     options = parser.parse_args()
     unknown = set(options.names) - set(SCENARIOS)
     if unknown:
-        parser.error(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+        parser.error(
+            f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}"
+        )
     if find_spec("scrapy_resume") is None:
         print("scrapy-resume is not installed: pip install scrapy-resume", file=sys.stderr)
         return 1
@@ -58,7 +60,10 @@ def main() -> int:
         say(f"\nkept: {folder}")
     else:
         shutil.rmtree(folder)
-    say(f"\n{len(names) - len(failed)} of {len(names)} scenarios are true" + "".join(f"; not {name}" for name in failed))
+    say(
+        f"\n{len(names) - len(failed)} of {len(names)} scenarios are true"
+        + "".join(f"; not {name}" for name in failed)
+    )
     return 1 if failed else 0
 
 

@@ -48,7 +48,7 @@ def timeouts(stage: Stage) -> None:
     [request] = stage.document("scrapy resume requests --state failed")
     stage.check("its unit", request["unit"], "kia")
     [unit] = stage.document("scrapy resume units --unit kia")
-    stage.check("the unit says so", (unit["state"], unit["error"]), ("failed", request["error"]))
+    stage.check("the unit says so", (unit["state"], unit["error"]), ("partial", request["error"]))
 
     stage.site.release()
     stage.run(f"scrapy resume retry --error {request['error']}")
@@ -64,7 +64,7 @@ def skipped_for_good(stage: Stage) -> None:
         stage.site.fail(path, 500)
     stage.run(CRAWL)
     stage.check_shown(stage.run("scrapy resume failed"), "500", "/kia/2", "/seat/1")
-    stage.check_shown(stage.run("scrapy resume units --state failed"), "kia", "seat")
+    stage.check_shown(stage.run("scrapy resume units --state failed,partial"), "kia", "seat")
 
     stage.site.heal("/kia/2")
     stage.check_shown(stage.run("scrapy resume retry --unit kia"), "1 request")
@@ -76,7 +76,11 @@ def skipped_for_good(stage: Stage) -> None:
     stage.run("scrapy resume status --check")
     stage.check_shown(stage.run("scrapy resume requests --skipped"), "/seat/1")
     stage.run("scrapy resume retry")
-    stage.check("a plain retry leaves it", stage.document("scrapy resume requests --state failed,pending"), [])
+    stage.check(
+        "a plain retry leaves it",
+        stage.document("scrapy resume requests --state failed,pending"),
+        [],
+    )
 
     stage.site.heal("/seat/1")
     before = len(stage.site.asked)
@@ -101,11 +105,15 @@ def retry_only_failed(stage: Stage) -> None:
     stage.run(f"{CRAWL} -s RESUME_MODE=retry-failed")
     stage.check(
         "fetched: what had failed, and what that led to",
-        sorted(stage.site.counts(before)), ["/audi/1", "/audi/2", "/bmw/1", "/bmw/2"],
+        sorted(stage.site.counts(before)),
+        ["/audi/1", "/audi/2", "/bmw/1", "/bmw/2"],
     )
     status = stage.document("scrapy resume status")
-    stage.check("the rest is still pending", (status["status"], status["requests"]["pending"]),
-                ("paused", len(pending)))
+    stage.check(
+        "the rest is still pending",
+        (status["status"], status["requests"]["pending"]),
+        ("paused", len(pending)),
+    )
     stage.run(CRAWL)
     stage.check_items(cars_of(*MAKES))
 

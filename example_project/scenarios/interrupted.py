@@ -8,7 +8,6 @@ from scenarios.site import MAKES, cars_of, pages_of
 from scenarios.stage import CRAWL, Stage
 
 
-
 def ctrl_c(stage: Stage) -> None:
     """Ctrl-C finishes the pages in hand and says how to go on; twice, it does not wait."""
     stage.site.hold("/fiat/1", "/ford/1")
@@ -19,9 +18,13 @@ def ctrl_c(stage: Stage) -> None:
     stage.check_shown(stage.finish(crawl), "paused (shutdown)", "run the same command again")
     once = stage.site.counts()
     stage.check("no page was asked for twice", max(once.values()), 1)
-    stage.check("the pages in hand are done", stage.rows(
-        "SELECT count(*) FROM requests WHERE state = 'done' AND unit IN ('fiat', 'ford')"
-    ), [(2,)])
+    stage.check(
+        "the pages in hand are done",
+        stage.rows(
+            "SELECT count(*) FROM requests WHERE state = 'done' AND unit IN ('fiat', 'ford')"
+        ),
+        [(2,)],
+    )
 
     left = sorted(set(pages_of(*MAKES)) - set(once))
     stage.site.hold(*left[:2])
@@ -91,9 +94,9 @@ def damaged_checkpoint(stage: Stage) -> None:
     crawl = stage.start(CRAWL)  # without a copy: what it does is lost with the job's file
     stage.until("a page is in hand", lambda: set(stage.site.counts()) & set(left))
     stage.site.release()
-    stage.until("something is done", lambda: stage.rows("SELECT done FROM progress") > [
-        (len(copied),)
-    ])
+    stage.until(
+        "something is done", lambda: stage.rows("SELECT done FROM progress") > [(len(copied),)]
+    )
     stage.send(crawl, signal.SIGKILL)
     crawl.wait()
     with stage.job_file().open("r+b") as file:
@@ -104,8 +107,11 @@ def damaged_checkpoint(stage: Stage) -> None:
     before = len(stage.site.asked)
     stage.check_shown(stage.run(keeping), "ERROR", "restored")
     stage.check_items(cars_of(*MAKES))
-    stage.check("asked for again: nothing that was in the copy",
-                set(stage.site.counts(before)) & copied, set())
+    stage.check(
+        "asked for again: nothing that was in the copy",
+        set(stage.site.counts(before)) & copied,
+        set(),
+    )
     kept = [path.name for path in stage.job_file().parent.glob("*.damaged-*")]
     stage.check("the damaged file is kept aside", "cars#1.sqlite3.damaged-1" in kept)
 

@@ -81,9 +81,7 @@ class Site:
             thread.join()
             server.server_close()
 
-    def fail(
-        self, path: str, status: int, times: float = float("inf"), **headers: str
-    ) -> None:
+    def fail(self, path: str, status: int, times: float = float("inf"), **headers: str) -> None:
         """The page answers with that status, so many times; headers with `_` for `-`."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with self._changed:

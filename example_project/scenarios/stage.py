@@ -150,17 +150,14 @@ class Stage:
 
     def send(self, running: Running, signum: signal.Signals) -> None:
         """Sends a signal to a command in the background."""
-        keys = {signal.SIGINT: "Ctrl-C", signal.SIGKILL: "power cut (SIGKILL)"}
-        say(f"\n  {keys[signum]}")
+        say(f"\n  ({'Ctrl-C' if signum == signal.SIGINT else signum.name})")
         os.kill(running.process.pid, signum)
 
     def interrupt(self, running: Running) -> None:
         """Ctrl-C, once it is heard."""
         before = running.text.count("Received SIG")
         self.send(running, signal.SIGINT)
-        self.until(
-            "the crawl hears Ctrl-C", lambda: running.text.count("Received SIG") > before
-        )
+        self.until("the crawl hears Ctrl-C", lambda: running.text.count("Received SIG") > before)
 
     def query(self, sql: str, job: str = "cars#1") -> list[tuple[Any, ...]]:
         """The rows that plain SQL reads from the job's file; they are shown."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from scenarios.interrupted import paused_midway
 from scenarios.site import DEALERS, MAKES, PHOTOS_A_CAR, cars_of, pages_of
 from scenarios.stage import CRAWL, Running, Stage
 
-IN_HAND = ("/fiat/1", "/ford/1")
+IN_HAND = ("/fiat/2", "/ford/2")
 
 
 def sql(stage: Stage) -> None:
@@ -42,11 +44,13 @@ def dry_run(stage: Stage) -> None:
     before = len(stage.site.asked)
     stage.check_shown(stage.run("scrapy resume retry --dry-run"), "/kia/2")
     status = stage.document("scrapy resume status")
-    stage.check("nothing changed", (status["status"], status["requests"]["failed"]), ("completed", 1))
+    stage.check(
+        "nothing changed", (status["status"], status["requests"]["failed"]), ("completed", 1)
+    )
     stage.run("scrapy resume retry")
     stage.check_shown(stage.run("scrapy resume run --dry-run"), "scrapy crawl cars")
     stage.check("nothing was fetched", stage.site.counts(before), {})
-    stage.run("scrapy resume run")
+    stage.run(f"{CRAWL} -s RETRY_TIMES=0")
     stage.check("fetched", stage.site.counts(before), {"/kia/2": 1})
     stage.check_items(cars_of(*MAKES))
 
@@ -54,7 +58,7 @@ def dry_run(stage: Stage) -> None:
 def status_at_work(stage: Stage) -> None:
     """Bar, counts, own counters, rate, ETA, what is in hand and what failed, while it works."""
     stage.site.fail("/audi/1", 500)
-    crawl, done = held_midway(stage, f"{CRAWL} -s RETRY_TIMES=0")
+    crawl, done = held_midway(stage, f"{CRAWL} -s RETRY_TIMES=0", ["/audi/1"])
     shown = stage.run("scrapy resume status")
     stage.check_shown(shown, "cars#1  running", *IN_HAND, "photos", "ETA", "500", "/audi/1")
     status = stage.document("scrapy resume status")
@@ -63,8 +67,8 @@ def status_at_work(stage: Stage) -> None:
     stage.check("done", status["requests"]["done"], done)
     stage.check("photos", status["custom"], {"photos": 5 * PHOTOS_A_CAR * done})
     stage.check("an ETA", status["eta_seconds"] > 0)
-    shown = stage.run("scrapy resume units --state in_progress")
-    stage.check_shown(shown, "fiat", "ford")
+    stage.check_shown(stage.run("scrapy resume units --state failed"), "audi")
+    stage.check_shown(stage.run("scrapy resume units --state in_progress"), "fiat", "ford")
     [worker] = stage.document("scrapy resume workers")
     stage.run("scrapy resume workers")
     stage.check("the worker's", sorted(worker["in_hand"]), urls)
@@ -99,10 +103,7 @@ def progress_by_state(stage: Stage) -> None:
     quick = f"{CRAWL} -s RETRY_TIMES=0"
     paused_midway(stage, quick)
     stage.check_shown(stage.run("scrapy resume park --unit seat"), "request")
-    in_hand = ("/fiat/2", "/ford/2")
-    stage.site.hold(*in_hand)
-    crawl = stage.start(quick)
-    stage.site.wait_until_asked(*in_hand)
+    crawl, _ = held_midway(stage, quick, ["/audi/1"])
     stage.run("scrapy resume units")
     units = {unit["unit"]: unit["state"] for unit in stage.document("scrapy resume units")}
     stage.check("failed and parked", (units["audi"], units["seat"]), ("failed", "parked"))
@@ -121,10 +122,13 @@ def progress_by_state(stage: Stage) -> None:
     stage.check("at the end", done, {"completed": len(rest), "failed": 1, "parked": 1})
 
 
-def held_midway(stage: Stage, line: str = CRAWL) -> tuple[Running, int]:
+def held_midway(
+    stage: Stage, line: str = CRAWL, failing: Sequence[str] = ()
+) -> tuple[Running, int]:
     """A crawl with two pages in hand, and how many pages it has done."""
     stage.site.hold(*IN_HAND)
     crawl = stage.start(line)
     stage.site.wait_until_asked(*IN_HAND)
-    done = sum(path not in {*IN_HAND, "/audi/1"} for path in stage.site.counts())
+    done = sum(path not in {*IN_HAND, *failing} for path in stage.site.counts())
+    stage.until_done(done)
     return crawl, done
