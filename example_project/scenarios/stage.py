@@ -211,12 +211,9 @@ class Stage:
         from scrapy_resume import open_store
 
         wanted = _multiset(expected)
+        _compare("the feed", self._lines(feed), wanted)
         stored = open_store(self.postgres or str(self.job_file().parent)).items(job)
-        for place, items in (("feed", self._lines(feed)), ("store", stored)):
-            found = _multiset(items)
-            if found != wanted:
-                lost, more = wanted - found, found - wanted
-                raise Untrue(f"{place}: lost {sorted(lost)}, not to be there {sorted(more)}")
+        _compare("the store", stored, wanted)
         say(f"  ✓ {wanted.total()} items, each once, in the feed and in the store")
 
     def _lines(self, feed: str) -> Iterator[dict[str, Any]]:
@@ -270,3 +267,10 @@ def _of_note(text: str) -> Iterator[str]:
 
 def _multiset(items: Iterable[Mapping[str, Any]]) -> Counter[str]:
     return Counter(json.dumps(dict(item), sort_keys=True) for item in items)
+
+
+def _compare(place: str, items: Iterable[Mapping[str, Any]], wanted: Counter[str]) -> None:
+    found = _multiset(items)
+    if found != wanted:
+        lost, more = wanted - found, found - wanted
+        raise Untrue(f"{place} has lost {sorted(lost)}, and has {sorted(more)} too often")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scenarios.interrupted import paused_midway
-from scenarios.site import DEALERS, MAKES, PHOTOS_A_CAR, cars_of, pages_of
+from scenarios.site import DEALERS, MAKES, PHOTOS_A_CAR, cars_of
 from scenarios.stage import CRAWL, Running, Stage
 
 IN_HAND = ("/fiat/2", "/ford/2")

@@ -172,6 +172,14 @@ def _command(
     return ["scrapy", *words, *_store_words(call)], directory, list(doubtful)
 
 
+def doubtful_words(call: Invocation, summary: JobSummary) -> list[str]:
+    """What of the job's recorded command is not started on the store's word alone.
+
+    Raises ConfigurationError if it cannot be started from here at all.
+    """
+    return _command(call, summary, {})[2]
+
+
 def _surroundings(call: Invocation, summary: JobSummary, directory: str) -> Surroundings:
     from scrapy.utils.conf import closest_scrapy_cfg
 

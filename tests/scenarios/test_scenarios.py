@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from scenarios.every import SCENARIOS
 from scenarios.site import Site
-from scenarios.stage import Stage
+from scenarios.stage import Stage, Untrue
 
 from tests.support.fleet_launcher import FleetLauncher
 
@@ -22,3 +22,41 @@ def test_scenario_shows_what_is_true(
     postgres = request.getfixturevalue("postgres_url") if name in NEEDS_POSTGRES else None
     with Site().open() as site, Stage(tmp_path, site, launcher.start, postgres).closing() as stage:
         SCENARIOS[name](stage)
+
+
+@pytest.mark.sqlite("the scenarios name their stores")
+@pytest.mark.parametrize("name", ["dry_run", "power_cut"])
+def test_scenario_fails_where_the_crawl_loses_a_car(
+    name: str, tmp_path: Path, launcher: FleetLauncher
+) -> None:
+    with Site().open() as site, Stage(tmp_path, site, launcher.start).closing() as stage:
+        spiders = stage.folder / "cars" / "spiders.py"
+        text = spiders.read_text()
+        losing = text.replace('css("li")', "css('li:not(:contains(\"seat 7\"))')")
+        assert losing != text
+        spiders.write_text(losing)
+        with pytest.raises(Untrue, match="seat 7"):
+            SCENARIOS[name](stage)
+
+
+@pytest.mark.parametrize(
+    ("text", "trouble"),
+    [
+        ('{"make": "kia"}\n', "lost .*seat"),
+        ('{"make": "kia"}\n{"make": "seat"}\n{"make": "kia"}\n', "kia.* too often"),
+        ('{"make": "kia"}\n{"make": "se\n', "torn line"),
+    ],
+)
+def test_feed_that_is_not_exact_is_untrue(text: str, trouble: str, tmp_path: Path) -> None:
+    stage = Stage(tmp_path, Site())
+    (stage.folder / "cars.jsonl").write_text(text)
+    with pytest.raises(Untrue, match=trouble):
+        stage.check_items([{"make": "kia"}, {"make": "seat"}])
+
+
+def test_what_is_shown_but_not_so_is_untrue(tmp_path: Path, launcher: FleetLauncher) -> None:
+    with Site().open() as site, Stage(tmp_path, site, launcher.start).closing() as stage:
+        with pytest.raises(Untrue, match="ended with 0, not 1"):
+            stage.run("scrapy resume list", code=1)
+        with pytest.raises(Untrue, match="does not say 'cars#1'"):
+            stage.check_shown(stage.run("scrapy resume list"), "cars#1")
