@@ -47,7 +47,7 @@ def dry_run(stage: Stage) -> None:
     stage.check(
         "nothing changed", (status["status"], status["requests"]["failed"]), ("completed", 1)
     )
-    stage.run("scrapy resume retry")
+    stage.check_shown(stage.run("scrapy resume retry"), "Run the crawl's own command again")
     stage.check_shown(stage.run("scrapy resume run --dry-run"), "scrapy crawl cars")
     stage.check("nothing was fetched", stage.site.counts(before), {})
     stage.run(f"{CRAWL} -s RETRY_TIMES=0")

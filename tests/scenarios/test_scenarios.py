@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from scenarios.site import Site
 from scenarios.stage import Stage, Untrue
 
 from tests.support.fleet_launcher import FleetLauncher
+from tests.support.site import REPO
 
 NEEDS_POSTGRES = {"orphaned_workers"}
 
@@ -22,6 +24,12 @@ def test_scenario_shows_what_is_true(
     postgres = request.getfixturevalue("postgres_url") if name in NEEDS_POSTGRES else None
     with Site().open() as site, Stage(tmp_path, site, launcher.start, postgres).closing() as stage:
         SCENARIOS[name](stage)
+
+
+def test_readme_has_each_scenario() -> None:
+    text = (REPO / "example_project" / "scenarios" / "README.md").read_text()
+    named = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert named == list(SCENARIOS)
 
 
 @pytest.mark.sqlite("the scenarios name their stores")
