@@ -58,7 +58,7 @@ class Sharing:
         self._codec = codec
         self._values = codec.shared
         self._spider = spider
-        self._of_class = {id(v) for kind in type(spider).__mro__ for v in vars(kind).values()}
+        self._of_class = {id(v): v for kind in type(spider).__mro__ for v in vars(kind).values()}
         self._fleet = fleet
         self._count = 0
         self._by_id: dict[int, SharedObject] = {}
@@ -134,7 +134,7 @@ class Sharing:
 
     def _is_spiders(self, value: Any) -> bool:
         """Whether the spider itself holds a value, whose life is that of the crawl."""
-        return id(value) in self._of_class or any(
+        return self._of_class.get(id(value)) is value or any(
             held is value for held in vars(self._spider).values()
         )
 

@@ -57,6 +57,7 @@ class Transaction:
 
     def minute(self, pages: int) -> dict[str, int] | None:
         """The values of ``keep_minute``: what the commit adds to its minute; ``None``: nothing.
+        ``count`` is that of attempts.
 
         ``pages``: responses of the run so far.
         """
@@ -68,7 +69,7 @@ class Transaction:
             return None
         minute = int(self.now // 60)
         number = {"minute": minute, "pages": pages, "items": self.items_taken}
-        number["attempts"] = self.attempts
+        number["count"] = self.attempts
         return {**gained, **number, "open": self.committed.counts.open}
 
     def hold(self, ids: Iterable[int]) -> None:

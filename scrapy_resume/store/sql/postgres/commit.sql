@@ -735,11 +735,11 @@ INSERT INTO scrapy_resume.minute AS m (
 )
 SELECT
     job, %(minute)s, number, greatest(%(pages)s - pages, 0), %(items)s, %(done)s, %(failed)s,
-    %(ignored)s, %(open)s, %(attempts)s
+    %(ignored)s, %(open)s, %(count)s
 FROM scrapy_resume.run
 WHERE
     job = %(job)s AND number = %(run)s
-    AND (%(pages)s > pages OR %(items)s + %(done)s + %(failed)s + %(ignored)s + %(attempts)s > 0)
+    AND (%(pages)s > pages OR %(items)s + %(done)s + %(failed)s + %(ignored)s + %(count)s > 0)
 ON CONFLICT (job, minute, run) DO UPDATE SET
     pages = m.pages + excluded.pages, items = m.items + excluded.items,
     done = m.done + excluded.done, failed = m.failed + excluded.failed,

@@ -340,10 +340,10 @@ ORDER BY r.id LIMIT :count;
 -- has the pages so far.
 INSERT INTO minute (minute, run, pages, items, done, failed, ignored, open, attempts)
 SELECT
-    :minute, number, max(:pages - pages, 0), :items, :done, :failed, :ignored, :open, :attempts
+    :minute, number, max(:pages - pages, 0), :items, :done, :failed, :ignored, :open, :count
 FROM run
 WHERE
-    number = :run AND (:pages > pages OR :items + :done + :failed + :ignored + :attempts > 0)
+    number = :run AND (:pages > pages OR :items + :done + :failed + :ignored + :count > 0)
 ON CONFLICT (minute, run) DO UPDATE SET
     pages = pages + excluded.pages, items = items + excluded.items, done = done + excluded.done,
     failed = failed + excluded.failed, ignored = ignored + excluded.ignored, open = excluded.open,
