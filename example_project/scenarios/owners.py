@@ -48,6 +48,10 @@ def orphaned_workers(stage: Stage) -> None:
     stage.send(dying, signal.SIGKILL)
     dying.wait()
     stage.site.wait_until_asked(*IN_HAND, times=2)  # the other worker has taken them over
+    stage.until(
+        "the other one is said to have them",
+        lambda: len(stage.document("scrapy resume workers")[0]["in_hand"]) == len(IN_HAND),
+    )
     stage.check_shown(stage.run("scrapy resume workers"), *IN_HAND)
 
     stage.send(hanging, signal.SIGSTOP)

@@ -152,7 +152,7 @@ def next_line(call: Invocation, key: JobKey, job: JobSummary) -> str:
 def _is_doubtful(call: Invocation, job: JobSummary) -> bool:
     """Whether ``run`` refuses to start the recorded command on the store's word alone: of a job
     that was completed, no note says any more that the file of its ``-o`` is its own."""
-    from scrapy_resume.commands.run import doubtful_words
+    from scrapy_resume.commands.recorded_command import doubtful_words
     from scrapy_resume.errors import ConfigurationError
 
     try:
