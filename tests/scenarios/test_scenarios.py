@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scenarios.every import SCENARIOS
 from scenarios.site import Site
-from scenarios.stage import Stage, Untrue
+from scenarios.stage import NotHere, Stage, Untrue
 
 from tests.support.fleet_launcher import FleetLauncher
 from tests.support.site import REPO
@@ -24,6 +24,11 @@ def test_scenario_shows_what_is_true(
     postgres = request.getfixturevalue("postgres_url") if name in NEEDS_POSTGRES else None
     with Site().open() as site, Stage(tmp_path, site, launcher.start, postgres).closing() as stage:
         SCENARIOS[name](stage)
+
+
+def test_workers_are_not_played_without_a_server_and_say_so(tmp_path: Path) -> None:
+    with pytest.raises(NotHere, match="needs PostgreSQL"):
+        SCENARIOS["orphaned_workers"](Stage(tmp_path, Site()))
 
 
 def test_readme_has_each_scenario() -> None:
