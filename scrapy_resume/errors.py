@@ -224,6 +224,20 @@ class HostUnavailableError(ResumeError):
     """The request's host failed RESUME_BREAKER_PROBES probes in a row."""
 
 
+class OthersNotFetchedError(ResumeError):
+    """A page was fetched again without the others with which it has filled a shared value, and gave
+    nothing; the items that it gave before are kept."""
+
+    def __init__(self, key: str, missing: int) -> None:
+        """``key``: that of the value in ``cb_kwargs`` or ``meta``. ``missing``: how many others
+        there are."""
+        super().__init__(
+            f"was fetched again without {missing} other requests that share {key!r} with it, which "
+            "their callbacks change, and has given no item: those that it gave before are kept. "
+            "Retry these requests together"
+        )
+
+
 class HeldBackError(ResumeError):
     """The request was due but was not sent: its host is to be left alone for now, or another worker
     can send it earlier."""

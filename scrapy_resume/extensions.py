@@ -10,6 +10,7 @@ from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import create_looping_call
 
 from scrapy_resume.engine.atomic_files import write_files_atomically
+from scrapy_resume.engine.clock import ScrapyClock
 from scrapy_resume.engine.current import current_item
 from scrapy_resume.engine.media_losses import count_lost_files
 from scrapy_resume.errors import ConfigurationError, JobCompletedError, ResumeError
@@ -25,16 +26,12 @@ from scrapy_resume.store import open_location
 from scrapy_resume.tracking.held import REASON as HELD_REASON
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from scrapy import Request, Spider
     from scrapy.crawler import Crawler
     from scrapy.http import Response
     from twisted.python.failure import Failure
 
-    from scrapy_resume.model import JobKey
     from scrapy_resume.run.crawl_run import CrawlRun
-    from scrapy_resume.store.contract import EventNote
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -244,17 +241,22 @@ class LateExtension:
         return None if self._extension is None else self._extension.run
 
 
-def _deliver(crawler: Crawler, job: JobKey, notes: Sequence[EventNote]) -> None:
-    """Have the crawl send the events of a job that it does not open, when its spider opens."""
+def _stand_in(crawler: Crawler, error: EndOwedError) -> None:
+    """Have the crawl send the events of the job when its spider opens, and come to the end that the
+    dead process did not come to."""
+    store = open_location(parse_settings(crawler.settings).store)
 
     async def send() -> None:
-        for note in notes:
+        for note in error.undelivered:
             for event in note.events:
-                await send_event(crawler, str(job), event)
-        store = open_location(parse_settings(crawler.settings).store)
-        store.delete_events(job, [note.id for note in notes])
+                await send_event(crawler, str(error.job), event)
+        store.delete_events(error.job, [note.id for note in error.undelivered])
+
+    def settle() -> None:
+        error.settle(store, ScrapyClock())
 
     crawler.signals.connect(send, signals.spider_opened, weak=False)
+    crawler.signals.connect(settle, signals.engine_stopped, weak=False)
 
 
 def _run_empty(crawler: Crawler, error: JobCompletedError) -> None:
@@ -264,7 +266,7 @@ def _run_empty(crawler: Crawler, error: JobCompletedError) -> None:
     """
     logger.info("%s", error)
     if isinstance(error, EndOwedError):
-        _deliver(crawler, error.job, error.undelivered)
+        _stand_in(crawler, error)
     settings = crawler.settings
     if settings.frozen:
         refusal = ConfigurationError(

@@ -19,7 +19,6 @@ back with ``meta=response.meta``, or say how to fetch a page and not which (``pr
 from __future__ import annotations
 
 from functools import partial
-from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -67,9 +66,6 @@ _CLASSES: Final = frozenset({"$item", "$namedtuple", "$enum", "$codec"})
 
 DEFAULT: Final = "parse"
 """The callback of a request that names none."""
-
-MOST_TEXTS: Final = 32
-"""Texts of one request that are tried."""
 
 _MARK: Final = TAG_MARK.encode()
 
@@ -123,7 +119,7 @@ def _texts(writer: Writer, fields: dict[str, Any], names: OtherNames) -> list[by
     found = {name for part in trees.values() for name in _names_in(part)}
     found.update(value for value in trees.values() if type(value) is str)
     ordered, texts = sorted(found), []
-    for chosen in islice(product(*map(names.of, ordered)), MOST_TEXTS):
+    for chosen in names.together(ordered):
         new = dict(zip(ordered, chosen, strict=True))
         named = {
             field: new[value] if type(value) is str else _renamed(value, new)

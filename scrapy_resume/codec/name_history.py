@@ -8,8 +8,8 @@ name that is gone, is taken for the one that is known.
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, product
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +33,12 @@ MOST_VERSIONS: Final = 50
 
 MOST_OTHERS: Final = 8
 """Other names of one name that are tried."""
+
+MOST_COMBINATIONS: Final = 1_000
+"""Combinations of the names of one request of which the likely ones are chosen."""
+
+MOST_TRIED: Final = 32
+"""Combinations of the names of one request that are tried."""
 
 
 class NameHistory:
@@ -95,6 +101,14 @@ class NameHistory:
             if same_kind and not bits & others and not self._is_there(other):
                 yield other
 
+    def were_together(self, names: Collection[str]) -> bool:
+        """Whether one version of the code may have had all these names. Names that no version has
+        recorded don't count."""
+        bits = -1
+        for name in names:
+            bits &= self._seen.get(name, -1)
+        return bool(bits)
+
     def _is_there(self, name: str) -> bool:
         """Whether the code has a name, if only in a module that was loaded since."""
         if name in self._all_present:
@@ -115,6 +129,7 @@ class OtherNames:
             self._old.setdefault(present, []).append(old)
         self._renamed = renames.keys()
         self._known: dict[str, list[str]] = {}
+        self._together: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
 
     @property
     def any(self) -> bool:
@@ -134,6 +149,22 @@ class OtherNames:
             names += islice(gone, MOST_OTHERS)
             found = self._known[name] = list(dict.fromkeys(names))
         return found
+
+    def together(self, names: Sequence[str]) -> list[tuple[str, ...]]:
+        """All that may stand for several names of one request, ``MOST_TRIED`` at most: the first
+        ones of ``of``, then those that one version of the code had, each for another name, because
+        one version has stored the request. Then others: RESUME_RENAMED mixes versions."""
+        key = tuple(names)
+        found = self._together.get(key)
+        if found is None:
+            first, *others = islice(product(*map(self.of, names)), MOST_COMBINATIONS)
+            others.sort(key=self._are_unlikely)
+            found = self._together[key] = [first, *others][:MOST_TRIED]
+        return found
+
+    def _are_unlikely(self, names: Collection[str]) -> bool:
+        recorded = [name for name in names if dotted(_path(name)) not in self._renamed]
+        return len(set(names)) < len(names) or not self._history.were_together(recorded)
 
 
 def _path(name: str) -> str:

@@ -2,8 +2,9 @@
 
 Scrapy's own keys of ``meta`` are left out: what it writes there belongs to one request. Values are
 found by where they are, ``("cb_kwargs", "item")`` for example: the steps of a path are the keys of
-dicts and items, the indices of sequences, the names of attributes. A value within one that is
-shared is not looked for, since it comes and goes with that one.
+dicts and items, the indices of sequences, the names of attributes. A value within a shared one
+comes and goes with that, and is found only if something else holds it as well: another value, or
+the request itself.
 
 That somebody else holds a value is known from its reference count. A count that is too high by
 chance has no consequence but that the value is remembered for a while.
@@ -90,11 +91,17 @@ def _can_change(value: Any) -> bool:
     return type(value) not in _IMMUTABLE
 
 
-def shared_values(request: Request) -> list[tuple[Path, Any]]:
-    """The values that somebody beside the request holds too, outermost ones, each with its path.
+Parts = dict[int, list[tuple[Path, Any]]]
+"""By the id of a shared value: the shared values within it, with their paths from there."""
+
+
+def shared_values(request: Request, known: Parts | None = None) -> list[tuple[Path, Any]]:
+    """The values that somebody beside the request holds too, each with its path. Those within
+    another one follow it.
 
     Those that a lambda, a closure or a partial brings with it are among them, with an empty path:
-    such a request is never restored.
+    such a request is never restored. ``known``: the parts of values that other requests share; to
+    be passed on as long as no callback runs.
     """
     callback, errback, cb_kwargs, meta = telling_fields(request)
     found: list[tuple[Path, Any]] = [
@@ -105,10 +112,11 @@ def shared_values(request: Request) -> list[tuple[Path, Any]]:
     ]
     left = _MOST_VALUES
     own = {"cb_kwargs": cb_kwargs, "meta": meta}
+    parts: Parts = {} if known is None else known
     for field in _FIELDS:
         values = own[field]
         if values:
-            left = _look_at(values, (field,), found, left)
+            left = _look_at(values, (field,), found, parts, left)
     return found
 
 
@@ -128,17 +136,27 @@ def _bound_to(function: Any) -> list[Any]:
     return [*found, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
 
-def _look_at(container: Any, path: Path, found: list[tuple[Path, Any]], left: int) -> int:
+def _look_at(
+    container: Any, path: Path, found: list[tuple[Path, Any]], known: Parts, left: int
+) -> int:
+    """Look for shared values in a container, ``left`` parts at most; how many are left."""
     parts = _parts_of(container)
     in_meta = path == ("meta",)
     for step, value in parts:
         if type(value) in _IMMUTABLE or (in_meta and step in SCRAPYS_META):
             continue
         left -= 1
-        if getrefcount(value) > _HELD_ONCE and type(value) is not tuple:
-            found.append(((*path, step), value))
-        elif left > 0:
-            left = _look_at(value, (*path, step), found, left)
+        if getrefcount(value) <= _HELD_ONCE or type(value) is tuple:
+            if left > 0:
+                left = _look_at(value, (*path, step), found, known, left)
+            continue
+        found.append(((*path, step), value))
+        if id(value) not in known:
+            within: list[tuple[Path, Any]] = []
+            known[id(value)] = within  # before it is full: values may contain one another
+            if left > 0:
+                left = _look_at(value, (), within, known, left)
+        found += [((*path, step, *below), part) for below, part in known[id(value)]]
     return left
 
 

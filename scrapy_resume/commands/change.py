@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from scrapy_resume.model import JobKey, JobSummary, Selection
 
 REMEDIES: Final = {
-    "done": "are done: --state done takes them",
-    "ignored": "are ignored: --state ignored takes them",
-    "skipped": "are skipped for good: --skipped takes them",
-    "dead": "have failed in each of RESUME_RETRY_ROUNDS rounds of retry: --dead takes them",
-    "failed": "are failed: --state failed takes them",
-    "parked": "are parked: --state parked takes them",
-    "pending": "wait to be fetched anyway",
-    "leased": "are being fetched",
+    "done": "done (--state done takes them)",
+    "ignored": "ignored (--state ignored takes them)",
+    "skipped": "skipped for good (--skipped takes them)",
+    "dead": "failed in each of RESUME_RETRY_ROUNDS rounds of retry (--dead takes them)",
+    "failed": "failed (--state failed takes them)",
+    "parked": "parked (--state parked takes them)",
+    "pending": "waiting to be fetched anyway",
+    "leased": "being fetched",
 }
 
 

@@ -39,8 +39,8 @@ def run(call: Invocation) -> int:
 
 
 KEPT: Final = {
-    "done": "are done, and stay so; later numbers skip them",
-    "ignored": "are ignored anyway",
-    "skipped": "are skipped already",
-    "leased": "are in hand: those that are not sent yet are dropped by the crawl",
+    "done": "done, and kept so (later numbers skip them)",
+    "ignored": "ignored anyway",
+    "skipped": "skipped already",
+    "leased": "in hand (those that are not sent yet are dropped by the crawl)",
 }

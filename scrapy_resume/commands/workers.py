@@ -61,8 +61,7 @@ def run(call: Invocation) -> int:
     else:
         status = reports.job(key)["status"]
         call.print_lines([f"Nobody works on {key}, which is {status}."])
-    for remedy in _remedies(str(key), workers):
-        call.note(remedy)
+    call.print_lines(_remedies(str(key), workers))
     return 0
 
 

@@ -13,17 +13,22 @@ from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.errors import JobCompletedError, JobError, StoreError
 from scrapy_resume.model import JobKey
+from scrapy_resume.store.contract import END_OWED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from scrapy_resume.ports.clock import Clock
-    from scrapy_resume.store.contract import EventNote
+    from scrapy_resume.store.contract import EventNote, Store
 
 logger = logging.getLogger("scrapy_resume")
 
 LIVES_ON_SECONDS: Final = 5.0
 """A process that still runs so long after the end of its crawl goes on with other things."""
+
+
+_settled: Final[set[tuple[JobKey, str]]] = set()
+"""Ends of dead processes that a crawl of this process has come to, and may still have to tell."""
 
 
 class EndOwedError(JobCompletedError):
@@ -38,7 +43,29 @@ class EndOwedError(JobCompletedError):
             f"more, begins {following}."
         )
         self.job = job
-        self.undelivered = undelivered
+        self.undelivered = [note for note in undelivered if not _owes_end(note)]
+        self._owed = [note for note in undelivered if _owes_end(note)]
+
+    def settle(self, store: Store, clock: Clock) -> None:
+        """The crawl that this was raised for has ended too: tell the store when its process exits.
+
+        Until then a start of the same command finds the end owed: this process may be killed as
+        the one before was.
+        """
+        _settled.update((self.job, process) for process in processes_owing(self.job, self._owed))
+        ids = [note.id for note in self._owed]
+        CrawlEnd(lambda: store.delete_events(self.job, ids)).watch(clock)
+
+
+def processes_owing(job: JobKey, notes: Sequence[EventNote]) -> list[str]:
+    """The ids of the processes whose crawl has not ended after they completed the job, without
+    those that a crawl of this process has stood in for."""
+    owing = [e["process"] for note in notes for e in note.events if e["event"] == END_OWED]
+    return [process for process in owing if (job, process) not in _settled]
+
+
+def _owes_end(note: EventNote) -> bool:
+    return any(event["event"] == END_OWED for event in note.events)
 
 
 class CrawlEnd:

@@ -111,10 +111,9 @@ class CrawlRun:
         it had in flight was counted, and is done again. Empty after any other end."""
         if not (self.session.crashed or self.session.taken_over):
             return {}
-        exact = {"response_received_count": self.session.progress.pages}
-        if self.settings.item_key is None:
-            exact["item_scraped_count"] = self.session.counts.items_stored
-        return exact
+        if self.settings.item_key is not None:
+            return {}
+        return {"item_scraped_count": self.session.counts.items_stored}
 
     def start_backups(self) -> None:
         """Begin to keep copies of the job; a job that was crawled before has one at once if its

@@ -20,13 +20,13 @@ from scrapy_resume.events.log_files import remove_events
 from scrapy_resume.model import JobKey, Selection, State
 from scrapy_resume.politeness.host_breaker import wait_limits
 from scrapy_resume.reporting import times
-from scrapy_resume.run.crawl_end import EndOwedError
+from scrapy_resume.run.crawl_end import EndOwedError, processes_owing
 from scrapy_resume.run.launch import masked
 from scrapy_resume.run.pruning import prune
 from scrapy_resume.run.worker_name import process_id, worker_name
 from scrapy_resume.settings.input_files import begins_new_job, changed_inputs, hash_inputs
 from scrapy_resume.settings.parse import EXTENDS_START
-from scrapy_resume.store.contract import END_OWED, Closing, Opening
+from scrapy_resume.store.contract import Closing, Opening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -229,11 +229,7 @@ def _refuse_if_end_is_owed(store: Store, latest: JobSummary) -> None:
     if times.now() - (latest.completed_at or 0.0) > END_OWED_SECONDS:
         return
     notes = store.undelivered_events(latest.key)
-    if any(
-        event["event"] == END_OWED and event["process"] != process_id()
-        for note in notes
-        for event in note.events
-    ):
+    if any(process != process_id() for process in processes_owing(latest.key, notes)):
         raise EndOwedError(latest.key, notes)
 
 

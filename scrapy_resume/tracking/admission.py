@@ -142,7 +142,7 @@ class Admissions:
             and self._codec.shared.may_share(request)
         ):
             if identity:
-                self.dupefilter.add(identity)
+                self.dupefilter.add(skipped_identity(identity) if skippable else identity)
             self.withheld.add(arrival, parent)
             return True
         try:

@@ -4,12 +4,16 @@ A *shared object* is a dict, a list, an item that several requests carry, or tha
 its request holds. Its name stands in the payloads of its requests, so that one which comes back
 from the store gets the object that the others have.
 
-The requests that carry it are its *members*, and those of objects with a member in common are one
-*group*. While no callback changes an object, its members end like all others. As soon as one has,
-what the store has of the others does not know of it: the finish of a member is then held until all
-of them have ended, and all are finished in one transaction. If the process dies before, all of
-them are fetched again, with the values that they had when they were admitted. What members yield
-with a changed object runs from memory, and ends with the group.
+The requests that carry it are its *members*. While no callback changes an object, its members end
+like all others. As soon as one has, what the store has of the others does not know of it: the
+finish of a member is then held until all of them have ended, and all are finished in one
+transaction. Objects that were changed and have a member in common are one *group*, and end
+together; what nobody changes ties nothing together. If the process dies before, all of them are
+fetched again, with the values that they had when they were admitted. What members yield with a
+changed object runs from memory, and ends with the group.
+
+An object may be within another one that is shared (the item, and one of its parts). Then its name
+stands in the payloads of that one's members too, so that they come back as one within the other.
 
 For that, the requests of a callback that carry values which can change are withheld until it has
 ended: they are admitted together, in the transaction of its finish, with the values as it left
@@ -21,8 +25,20 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from scrapy_resume.errors import describe
-from scrapy_resume.tracking.shared_objects import Group, Planned, SharedObject
+from scrapy_resume.errors import OthersNotFetchedError, describe
+from scrapy_resume.model import State
+from scrapy_resume.tracking.shared_objects import (
+    Group,
+    Planned,
+    SharedObject,
+    is_within,
+    key_of,
+    others,
+    put_within,
+    tied_to,
+    watched,
+    with_parts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +47,7 @@ if TYPE_CHECKING:
     from scrapy import Request
 
     from scrapy_resume.codec import Codec
-    from scrapy_resume.codec.shared_values import Path, SharedRef
+    from scrapy_resume.codec.shared_values import Parts, Path, SharedRef
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.tracking.shared_objects import Kind
 
@@ -76,28 +92,28 @@ class Sharing:
         """How the requests that ``parent`` has yielded are to be admitted. Each of ``arrivals`` has
         the attribute ``request``. ``ended``: its callback has ended."""
         self._sweep(2 * len(arrivals))
-        group = parent.shared[0].group if parent.shared else None
-        changed = group is not None and self._is_changed(group, parent.shared)
-        if changed and ended and group is not None and not _others(group, parent.shared):
+        group = self._changed_group(parent.shared)
+        if ended and group is not None and not others(group, parent.shared):
             # All members have ended: what these carry begins anew.
             for shared in group.objects:
                 self._forget(shared)
-            changed = False
+            group = None
         known = self._count
+        parts: Parts = {}
         planned = []
         for arrival in arrivals:
-            carried = self._carried(arrival.request)
-            objects = _watched(carried)
+            carried = self._carried(arrival.request, parts)
+            objects = watched(carried)
             for shared in objects:
-                self._merge(objects[0], shared)
                 shared.open += 1
             planned.append((arrival, carried, objects))
+        tied = tied_to(group, [objects for _, _, objects in planned], known)
         return [
             Planned(
                 arrival,
                 carried,
                 objects,
-                group if changed and objects and objects[0].group is group else None,
+                None if tied.isdisjoint(objects) else group,
                 self._is_bound(objects, known),
             )
             for arrival, carried, objects in planned
@@ -107,16 +123,17 @@ class Sharing:
         """The ids of values that a request shares, and that no admitted one does."""
         return {id(value) for _, value in self._values.find(request)}.difference(self._by_id)
 
-    def _carried(self, request: Request) -> list[tuple[Path, SharedObject]]:
+    def _carried(self, request: Request, parts: Parts) -> list[tuple[Path, SharedObject]]:
         callback = getattr(request.callback, "__qualname__", "")
         try:
-            return [
-                (path, self._object(value, (callback, _key_of(path))))
-                for path, value in self._values.find(request)
+            carried = [
+                (path, self._object(value, (callback, key_of(path))))
+                for path, value in self._values.find(request, parts)
             ]
         except Exception as error:  # of the user's classes
             logger.warning("%s: what it shares cannot be read: %s", request, describe(error))
             return []
+        return with_parts(carried, self._is_spiders)
 
     def _object(self, value: Any, kind: Kind) -> SharedObject:
         shared = self._by_id.get(id(value))
@@ -154,7 +171,7 @@ class Sharing:
         return [
             self._values.ref(path, shared.name, max(0, shared.open - (shared in parent.shared)))
             for path, shared in planned.carried
-            if path
+            if path and (shared.open or len(shared.around) != 1)
         ]
 
     def arrives(self, row_id: int, objects: tuple[SharedObject, ...]) -> None:
@@ -177,8 +194,7 @@ class Sharing:
         what it carries has changed."""
         if not row.shared:
             return []
-        group = row.shared[0].group
-        if self._is_changed(group, row.shared):
+        if self._changed_group(row.shared) is not None:
             return None
         carried = [
             (path, self._by_id[id(value)])
@@ -193,29 +209,38 @@ class Sharing:
         """A request has come back from the store: have it carry the objects that the others have.
         Raises StoreDamagedError."""
         carried: list[tuple[Path, SharedObject]] = []
+        outer: tuple[Path, SharedObject] | None = None
+        is_known = False
         for ref in self._codec.shared_refs(row.payload):
+            is_part = outer is not None and is_within(ref.path, outer[0])
+            if is_part and is_known:
+                continue  # What is within is what the others have there.
             shared = self._by_name.get(ref.name)
+            was_known = shared is not None
             try:
                 if shared is None:
-                    shared = self._restored(ref, request)
+                    shared = self._restored(ref, request, is_part=is_part)
                 else:
                     self._values.put_at(request, ref.path, shared.value)
             except (LookupError, AttributeError, TypeError):
                 continue  # The class around it has another shape now: it is the request's own.
             carried.append((ref.path, shared))
-        row.shared = _watched(carried)
-        for shared in row.shared:
-            self._merge(row.shared[0], shared)
+            if is_part and outer is not None:
+                put_within(shared, outer[1])
+            else:
+                outer, is_known = (ref.path, shared), was_known
+        row.shared = watched(carried)
 
-    def _restored(self, ref: SharedRef, request: Request) -> SharedObject:
-        """The object of a value that the first of its requests has brought back."""
+    def _restored(self, ref: SharedRef, request: Request, *, is_part: bool) -> SharedObject:
+        """The object of a value that the first of its requests has brought back. ``is_part``: it
+        is within another one."""
         callback = getattr(request.callback, "__qualname__", "")
         shared = self._add(
-            ref.name, self._values.value_at(request, ref.path), (callback, _key_of(ref.path))
+            ref.name, self._values.value_at(request, ref.path), (callback, key_of(ref.path))
         )
         shared.open = ref.requests
         # Other workers may have the other members.
-        shared.watched = ref.requests == 1 or (ref.requests > 1 and not self._fleet)
+        shared.watched = ref.requests == 1 or ((ref.requests > 1 or is_part) and not self._fleet)
         return shared
 
     # ---- the end of members
@@ -224,12 +249,11 @@ class Sharing:
         """A member has ended. Returns the rows that are to be finished now, in one transaction: it
         alone, none, or all members of its group."""
         objects, row.shared = row.shared, ()
-        group = objects[0].group
-        changed = self._is_changed(group, objects)
-        self._note_kinds(objects, changed=changed)
+        group = self._changed_group(objects)
+        self._note_kinds(objects)
         for shared in objects:
             shared.ended += 1
-        if group.gave_up or not changed:
+        if group is None:
             self._leave(objects)
             return [row]
         group.held.append(row)
@@ -244,15 +268,26 @@ class Sharing:
 
     def leaves(self, objects: tuple[SharedObject, ...]) -> list[Row]:
         """A request was known already, and is no member. Returns the rows to be finished now."""
-        if not objects:
-            return []
-        group = objects[0].group
         self._leave(objects)
-        return [] if group.open else self._release(group)
+        groups = {id(shared.group): shared.group for shared in objects}.values()
+        return [row for group in groups if not group.open for row in self._release(group)]
 
     def release_all(self) -> list[Row]:
         """No request is left anywhere: what is held is finished."""
-        return [row for group in list(self._holding.values()) for row in self._release(group)]
+        return [row for group in list(self._holding.values()) for row in self._end_early(group)]
+
+    def _end_early(self, group: Group) -> list[Row]:
+        """The held members of a group of which others have ended in an earlier run. If they are
+        fetched again and give nothing without these, what they gave then is kept: they fail."""
+        missing, kind = group.open, group.objects[0].kind
+        rows = self._release(group)
+        if not any(row.items or row.spilled for row in rows):
+            for row in rows:
+                if row.supersedes:
+                    error = OthersNotFetchedError(kind[1], missing)
+                    logger.error("%s %s", row.url, error)
+                    row.set_outcome(State.failed, type(error).__name__, str(error))
+        return rows
 
     def _leave(self, objects: Iterable[SharedObject]) -> None:
         for shared in objects:
@@ -287,35 +322,41 @@ class Sharing:
                 parent.open_below += 1
         return self._release(group)
 
-    def _note_kinds(self, objects: Iterable[SharedObject], *, changed: bool) -> None:
+    def _note_kinds(self, objects: Iterable[SharedObject]) -> None:
         if not self._fleet:
             return
         for shared in objects:
-            if changed and len(self._changed) < KINDS:
+            if shared.group.changed and len(self._changed) < KINDS:
                 self._changed.add(shared.kind)
             elif shared.kind in self._unchanged or len(self._unchanged) < KINDS:
                 self._unchanged[shared.kind] = self._unchanged.get(shared.kind, 0) + 1
 
     # ---- groups
 
-    def _is_changed(self, group: Group, objects: Iterable[SharedObject]) -> bool:
-        """Whether a callback has changed what it was given, or another member of the group did."""
-        if group.gave_up:
-            return False
-        group.changed = group.changed or any(
-            self._codec.state_text(shared.value) != shared.base for shared in objects
-        )
-        return group.changed
+    def _changed_group(self, objects: Iterable[SharedObject]) -> Group | None:
+        """The group of those that were changed: by the callback that was given them, or by another
+        one before. ``None``: there are none, or they are in groups that were given up."""
+        found: Group | None = None
+        for shared in objects:
+            group = shared.group
+            if group.gave_up:
+                continue
+            if not group.changed and self._codec.state_text(shared.value) == shared.base:
+                continue
+            for changed in (shared, *shared.around):
+                changed.group.changed = True
+                if found is None:
+                    found = changed.group
+                elif not changed.group.gave_up:
+                    self._merge(found, changed.group)
+        return found
 
-    def _merge(self, one: SharedObject, other: SharedObject) -> None:
-        kept, gone = one.group, other.group
+    def _merge(self, kept: Group, gone: Group) -> None:
         if kept is gone:
             return
         kept.objects += gone.objects
         kept.held += gone.held
         kept.from_memory += gone.from_memory
-        kept.gave_up |= gone.gave_up
-        kept.changed |= gone.changed
         for shared in gone.objects:
             shared.group = kept
         self._holding.pop(id(gone), None)
@@ -326,6 +367,11 @@ class Sharing:
         self._by_id.pop(id(shared.value), None)
         if self._by_name.get(shared.name) is shared:
             del self._by_name[shared.name]
+        parts, shared.parts = shared.parts, set()
+        for part in parts:
+            part.around.discard(shared)
+            if part.open <= 0 and not part.around:
+                self._forget(part)
 
     def _sweep(self, most: int) -> None:
         """Look at some objects, and forget those that a copy can replace."""
@@ -346,17 +392,3 @@ class Sharing:
             and not self._values.is_held_elsewhere(shared.value, 1)
             and self._codec.state_text(shared.value) == shared.base
         )
-
-
-def _key_of(path: Path) -> str:
-    return str(path[1]) if path else "what its callback brings with it"
-
-
-def _others(group: Group, own: Sequence[SharedObject]) -> bool:
-    """Whether a group has open members beside the one that carries ``own``."""
-    return any(shared.open > (shared in own) for shared in group.objects)
-
-
-def _watched(carried: Iterable[tuple[Path, SharedObject]]) -> tuple[SharedObject, ...]:
-    """The objects whose changes count, each once."""
-    return tuple({id(shared): shared for _, shared in carried if shared.watched}.values())

@@ -33,7 +33,7 @@ WITHHELD_SECONDS: Final = 0.5
 
 EXTENSIONS: Final = 10
 """How many times that long requests wait which share a value with the one that came last: others
-that share it may follow."""
+that share it may follow. Those of a callback wait so as long as it yields more of them."""
 
 MOST_WITHHELD: Final = 2_000
 """Requests of one callback that wait so."""
@@ -86,28 +86,40 @@ class Withheld:
         self._clock = clock
         self._extended: dict[int, int] = {}
         """Row id of a parent → how many times its requests have waited longer."""
+        self._yielded_at: dict[int, float] = {}
+        """Row id of a parent → when it has yielded the last one, on the monotonic clock."""
 
     def add(self, arrival: Arrival, parent: Row) -> None:
         """Admit a request later, together with those that its parent yields after it."""
         if not parent.withheld:
             self._clock.call_later(WITHHELD_SECONDS, self._time_out, parent)
         parent.withheld.append(arrival)
+        self._yielded_at[parent.id] = self._clock.monotonic()
         if len(parent.withheld) >= MOST_WITHHELD:
             self.admit(parent)
 
     def _time_out(self, parent: Row) -> None:
-        """A callback, or ``start()``, takes long: admit what is not about to be shared further."""
+        """A callback, or ``start()``, takes long: admit what is not about to be shared further.
+
+        A callback that has yielded nothing for so long may await what its requests lead to.
+        """
         growing = self._growing(parent.withheld)
         extended = self._extended.get(parent.id, 0)
-        if not growing or extended >= EXTENSIONS:
+        wait = WITHHELD_SECONDS
+        if parent.id != START:
+            now = self._clock.monotonic()
+            wait -= now - self._yielded_at.get(parent.id, now - WITHHELD_SECONDS)
+        if not growing or extended >= EXTENSIONS or wait <= 0:
             self.admit(parent)
             return
+        yielded_at = self._yielded_at.get(parent.id, 0.0)
         kept = [arrival for arrival in parent.withheld if id(arrival) in growing]
         parent.withheld = [arrival for arrival in parent.withheld if id(arrival) not in growing]
         self.admit(parent)
         parent.withheld = kept
         self._extended[parent.id] = extended + 1
-        self._clock.call_later(WITHHELD_SECONDS, self._time_out, parent)
+        self._yielded_at[parent.id] = yielded_at
+        self._clock.call_later(wait, self._time_out, parent)
 
     def _growing(self, arrivals: Sequence[Arrival]) -> Collection[int]:
         """The ids of those that share a value with the last one, and with none admitted before."""
@@ -126,6 +138,7 @@ class Withheld:
         """Admit what was withheld, in one transaction. ``ended``: the callback has ended."""
         arrivals, parent.withheld = parent.withheld, []
         self._extended.pop(parent.id, None)
+        self._yielded_at.pop(parent.id, None)
         if not arrivals:
             return
         planned = self._sharing.plan(parent, arrivals, ended=ended)

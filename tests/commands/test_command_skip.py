@@ -34,7 +34,7 @@ def test_skip_lists_acts_and_says_what_it_left(shop, call):
         == "3 requests of shop#1 would be skipped for good, until 'retry --skipped' takes them"
     )
     assert [row.split()[-1] for row in rows] == [f"{PAGE}{at}" for at in (2, 3, 5)]
-    assert "1 are done, and stay so" in left
+    assert "1 done, and kept so" in left
     assert pages(call("requests", "--skipped", "--json")) == []
     answer = call("skip", "--url", "*/page/*", "--json")
     document = json.loads(answer.out)
@@ -52,8 +52,8 @@ def test_a_plain_retry_says_that_it_leaves_them_and_how_to_take_them(shop, call)
     answer = call("retry")
     assert answer.out.splitlines() == [
         "No request of shop#1 matches: nothing is changed",
-        "Left alone: 1 are ignored: --state ignored takes them; "
-        "2 are skipped for good: --skipped takes them",
+        "Left alone: 1 ignored (--state ignored takes them); "
+        "2 skipped for good (--skipped takes them)",
     ]
     assert json.loads(call("retry", "--state", "ignored", "--dry-run", "--json").out)["urls"] == [
         f"{PAGE}4"
@@ -109,10 +109,9 @@ def test_what_has_failed_in_each_round_is_left_alone_by_a_plain_retry(shop, call
         assert json.loads(call("retry", "--url", "*/2", "--json", **ROUNDS).out)["requests"] == 1
         fail_again(shop, "shop", [2])
     answer = call("retry", **ROUNDS)
-    assert answer.out.startswith("1 requests of shop#1 are fetched again")
+    assert answer.out.startswith("1 request of shop#1 is fetched again")
     assert (
-        "1 have failed in each of RESUME_RETRY_ROUNDS rounds of retry: --dead takes them"
-        in answer.out
+        "1 failed in each of RESUME_RETRY_ROUNDS rounds of retry (--dead takes them)" in answer.out
     )
     assert pages(call("requests", "--state", "failed", "--json")) == [2]
     document = json.loads(call("retry", "--url", "*/2", "--json", **ROUNDS).out)

@@ -52,7 +52,8 @@ def test_it_says_who_works_with_what_in_hand(shelf: Shelf, call: Call) -> None:
     (worker,) = workers(call)
     assert worker["worker"] == "crawler-1:4711"
     assert (worker["run"], worker["status"], worker["stale"]) == (1, "running", False)
-    assert worker["in_hand"] == [f"http://127.0.0.1/page/{first + 2}"]
+    held = [f"http://127.0.0.1/page/{first + at}" for at in (1, 2, 3)]
+    assert worker["in_hand"] == held
     assert worker["started_at"] <= worker["heartbeat_at"]
     assert open_store(shelf.location).workers("books")[0]["in_hand"] == worker["in_hand"]
     lines = call("workers").out.splitlines()
@@ -68,7 +69,7 @@ def test_it_says_who_works_with_what_in_hand(shelf: Shelf, call: Call) -> None:
         "ITEMS",
     ]
     assert lines[1].split()[:3] == ["crawler-1:4711", "running", "1"]
-    assert lines[-1] == f"  http://127.0.0.1/page/{first + 2}"
+    assert lines[-3:] == [f"  {url}" for url in held]
 
 
 def test_a_worker_that_died_is_stale_until_it_is_recovered(shelf: Shelf, call: Call) -> None:
@@ -82,7 +83,7 @@ def test_a_worker_that_died_is_stale_until_it_is_recovered(shelf: Shelf, call: C
     answer = call("workers")
     assert answer.code == 0
     assert "crashed" in answer.out
-    assert "`scrapy resume recover books#1` takes back" in answer.err
+    assert "`scrapy resume recover books#1` takes back" in answer.out
     assert call("recover").code == 0
     assert workers(call) == []
 
@@ -142,7 +143,7 @@ def test_a_process_that_hangs_is_stale_although_it_is_alive(
             clock.go_on(seconds)
             answer = call("workers", RESUME_STORE=shelf.location)
             assert answer.out.splitlines()[1].split()[1] == status
-            assert ("shows no sign of life" in answer.err) == (status == "stale")
+            assert ("shows no sign of life" in answer.out) == (status == "stale")
         (worker,) = open_store(shelf.location).workers("books")
         assert (worker["status"], worker["silent_seconds"]) == ("running", 61.0)
     finally:

@@ -150,15 +150,15 @@ def test_retry_says_what_it_has_left_alone_and_what_to_run(shop, call):
     assert answer.code == 0
     assert answer.out.splitlines() == [
         "No request of shop#1 matches: nothing is changed",
-        "Left alone: 2 are ignored: --state ignored takes them",
+        "Left alone: 2 ignored (--state ignored takes them)",
     ]
     answer = call("retry", "--url", "*", "--limit", "1", "--dry-run")
     first, heading, row, left = answer.out.splitlines()
     assert first.startswith("1 request of shop#1 would be fetched again")
     assert heading.split()[-1] == "URL"
     assert row.split()[-1] == f"{PAGE}4"
-    assert "3 are done" in left
-    assert "1 wait" in left
+    assert "3 done" in left
+    assert "1 waiting" in left
     document = json.loads(call("retry", "--url", "*", "--limit", "1", "--dry-run", "--json").out)
     assert document["urls"] == [f"{PAGE}4"]
     assert {"state": "ignored", "requests": 2} in document["left"]

@@ -240,7 +240,7 @@ class PlainJob:
         past.ended = True
         if row.state is State.done:
             past.cursor = row.id
-        elif row.state is not State.ignored:
+        if row.state is not State.ignored and row.error is not None:
             past.error = row.error
 
     def _clear(self, row: Row) -> None:

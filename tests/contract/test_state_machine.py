@@ -98,7 +98,7 @@ class StoreMachine(RuleBasedStateMachine):
         if self.place.store.shared:
             self._commit_marks()
         run = self.place.resume(crash_limit=self.crash_limit, force=True)
-        self._open(run, died=True, blames=False)
+        self._open(run, died=True, blames=False, taken_over=True)
         self._work(chance)
 
     def _commit_marks(self) -> None:
@@ -107,13 +107,14 @@ class StoreMachine(RuleBasedStateMachine):
         batch = Batch(next_id=self.next_id)
         assert self.run.job.commit(batch).counts == self.plain.commit(batch).counts
 
-    def _open(self, run: Run, died: bool, blames: bool) -> None:
+    def _open(self, run: Run, died: bool, blames: bool, taken_over: bool = False) -> None:
         recovered, parked = self.plain.open(died, blames, self.crash_limit)
         self.run = run
         session = run.session
         assert session.run == self.plain.run
         assert (session.recovered.requests, session.recovered.parked) == (recovered, parked)
-        assert session.crashed == died
+        assert session.taken_over == taken_over
+        assert session.crashed == (died and not taken_over)
         assert session.counts == self.plain.counts()
         assert session.frontier.pending == self.plain.pending()
         assert session.ids.first >= self.next_id

@@ -151,9 +151,24 @@ def test_rules_are_known_by_what_they_are(wanderings: Wanderings, later: list[st
     assert items(wanderings) == plain_items(wanderings)
 
 
+def when_waiting(wanderings: Wanderings, callback: str) -> Kill:
+    """SIGKILL once the store has requests for a callback that wait."""
+
+    def waits() -> bool:
+        return wanderings.has_job() and bool(
+            wanderings.requests(state=("pending", "leased"), callback=callback)
+        )
+
+    def kill(live: Live) -> float | None:
+        live.until(waits)
+        return live.send(signal.SIGKILL)
+
+    return kill
+
+
 def test_requests_of_a_rule_that_is_gone_are_held(wanderings: Wanderings) -> None:
     with_rules(wanderings, THREES, EVEN, ODD)
-    assert wanderings.run(kill=at_hits(15)).killed_at is not None
+    assert wanderings.run(kill=when_waiting(wanderings, "parse_threes")).killed_at is not None
     with_rules(wanderings, EVEN, ODD)
     run = wanderings.run()
     assert run.exit_code == 1, run.tail()
@@ -161,7 +176,8 @@ def test_requests_of_a_rule_that_is_gone_are_held(wanderings: Wanderings) -> Non
     assert "Rule with the callback 'parse_threes'" in error
     held = wanderings.requests(state="pending")
     assert {row["callback"] for row in held} == {"parse_threes"}
-    assert {row["attempts"] for row in held} == {0}
+    # One was in hand when the first process died, at the most; being held counts as none.
+    assert {row["attempts"] for row in held} <= {0, 1}
     with_rules(wanderings, ODD, THREES, EVEN)
     last = wanderings.run()
     assert last.exit_code == 0, last.tail()
@@ -332,7 +348,7 @@ def test_a_spider_that_closes_itself_over_held_requests_is_not_done(wanderings: 
 
 def test_held_requests_can_be_parked_by_the_name_of_their_callback(wanderings: Wanderings) -> None:
     with_rules(wanderings, THREES, EVEN, ODD)
-    assert wanderings.run(kill=at_hits(15)).killed_at is not None
+    assert wanderings.run(kill=when_waiting(wanderings, "parse_threes")).killed_at is not None
     with_rules(wanderings, EVEN, ODD)
     assert wanderings.run().exit_code == 1
     held = wanderings.job()["requests"]["pending"]

@@ -61,7 +61,7 @@ def test_commands_beside_a_live_crawl_disturb_nothing(
     site: Site, truths: Truths, place: Workplace, launcher: Launcher
 ) -> None:
     expected = truths("generators").items
-    site.begin(place.path / "slow.jsonl", latency=0.2)
+    site.begin(place.path / "slow.jsonl", latency=0.5)
     words = crawl_words("generators", place, settings={"CONCURRENT_REQUESTS": 1})
     log = place.next_log()
     process = started(words, site=site, log=log)

@@ -92,8 +92,8 @@ def test_what_was_in_flight_at_a_death_is_counted_once(monitored: Path) -> None:
     assert crawl(monitored, DIE_AT="8") == 9
     assert crawl(monitored) == 0
     (last,) = seen(monitored)
-    assert last["item_scraped_count"] == last["response_received_count"] == 12
-    assert last["resume/total/items"] == 12
+    assert last["item_scraped_count"] == last["resume/total/items"] == 12
+    assert 12 <= last["response_received_count"] <= 14, "what was in flight was fetched again"
 
 
 def test_log_of_a_resumed_run_shows_no_rate_that_never_was(monitored: Path) -> None:

@@ -15,11 +15,11 @@ from tests.support.launcher import Launcher
 from tests.support.oracles import compare
 from tests.support.runs import Run, Workplace
 from tests.support.site import REPO, Site
-from tests.support.wanderings import Wanderings
+from tests.support.wanderings import JOB, Wanderings
 
 FILLED = (
     *("dict", "meta", "item", "dataclass", "nested", "counter", "two", "lambda", "failing"),
-    *("levels", "chain", "fanin", "followed", "start"),
+    *("levels", "chain", "fanin", "followed", "start", "within"),
 )
 """Shapes in which callbacks change what they share."""
 
@@ -161,3 +161,31 @@ def test_the_object_of_a_callback_is_that_of_the_spider(sharings: Sharings) -> N
     run = sharings.crawl(["cache"], n=60)
     assert run.is_finished, run.tail()
     assert {item["same"] for item in sharings.items()} == {True}
+
+
+def test_a_page_that_is_retried_without_the_others_keeps_what_they_gave(
+    sharings: Sharings,
+) -> None:
+    first = sharings.crawl(["dict"], parents=1)
+    assert first.is_finished, first.tail()
+    before = sharings.stored()
+    assert before.total() == 1
+    (last,) = (row["url"] for row in sharings.requests() if row["items"])
+
+    retried = sharings.scrapy("resume", "retry", JOB, "--state", "done", "--url", last)
+    assert retried.exit_code == 0, retried.tail()
+    run = sharings.crawl(["dict"], parents=1)
+    assert run.is_finished, run.tail()
+    assert sharings.stored() == before
+    (row,) = sharings.requests(state="failed")
+    assert (row["url"], row["error"]) == (last, "OthersNotFetchedError")
+    assert "without 3 other requests that share 'item'" in run.text
+
+    together = sharings.scrapy(
+        *("resume", "retry", JOB, "--state", "done", "--state", "failed", "--url", "*/leaf/1*")
+    )
+    assert together.exit_code == 0, together.tail()
+    run = sharings.crawl(["dict"], parents=1)
+    assert run.is_finished, run.tail()
+    assert sharings.stored() == before
+    assert not sharings.requests(state="failed")

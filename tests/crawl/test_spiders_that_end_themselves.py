@@ -65,6 +65,21 @@ def test_a_death_after_the_end_begins_no_other_crawl(ending: Wanderings) -> None
     assert lines(ending) == 6
 
 
+def test_a_start_that_stands_in_for_a_dead_process_may_die_too(ending: Wanderings) -> None:
+    """Killed before its own exit, it owes the same end."""
+    feed = ("-o", "items.jsonl")
+    for _ in range(2):
+        assert ending.run({}, "-a", "how=dies", *feed).exit_code == -9
+    again = ending.run({}, "-a", "how=", *feed)
+    assert again.exit_code == 0, again.tail()
+    assert "its process died before the crawl had ended" in again.text
+    assert ending.jobs() == {"wandering#1": "completed"}
+    assert lines(ending) == 3
+    assert (ending.place.path / "ends.txt").read_text() == "wandering#1\n"
+    assert ending.run({}, "-a", "how=", *feed).is_finished
+    assert lines(ending) == 6
+
+
 def test_after_an_end_that_was_seen_the_next_number_begins(ending: Wanderings) -> None:
     for number in (1, 2):
         assert ending.run({}, "-a", "how=").is_finished

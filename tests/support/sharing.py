@@ -86,6 +86,22 @@ class SharingSpider(Spider):
             own = {"title": f"item {parent}", "of": {"parts": parts}, "number": number}
             yield self.leaf(number, self.parse_nested, cb_kwargs={"own": own})
 
+    def make_within(self, response: Response, parent: int) -> Iterator[Any]:
+        """Each request has the item, and the part of it that it fills."""
+        item: dict[str, Any] = {"title": f"item {parent}", "open": 2 * self.count, "parts": {}}
+        for number in self.leaves(parent):
+            part = item["parts"][str(number)] = {"pages": []}
+            for level in range(2):
+                own = {"part": part, "item": item}
+                yield self.leaf(1_000_000 * level + number, self.parse_within, cb_kwargs=own)
+
+    def parse_within(self, response: Response, part: Any, item: Any) -> Iterator[Any]:
+        part["pages"].append(response.url.rpartition("/")[2])
+        item["open"] -= 1
+        if not item["open"]:
+            parts = {key: sorted(one["pages"]) for key, one in sorted(item["parts"].items())}
+            yield {"title": item["title"], "parts": parts}
+
     def make_counter(self, response: Response, parent: int) -> Iterator[Any]:
         state = {"remaining": 0, "title": f"item {parent}", "parts": []}
         for number in self.leaves(parent):

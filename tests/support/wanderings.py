@@ -12,6 +12,7 @@ from scrapy_resume import open_store
 from tests.support.launcher import Launcher
 from tests.support.runs import Run, Workplace, options_of, watched
 from tests.support.site import REPO, Site
+from tests.support.stores import has_jobs
 
 SPIDER = REPO / "tests" / "support" / "wandering.py"
 ADDON = 'ADDONS={"scrapy_resume.Addon": 500}'
@@ -64,6 +65,9 @@ class Wanderings:
 
     def items(self, number: int = 1) -> list[Any]:
         return list(open_store(self.place.location).items(f"{JOB}#{number}"))
+
+    def has_job(self) -> bool:
+        return has_jobs(self.place.store) and f"{JOB}#1" in self.jobs()
 
     def requests(self, **where: Any) -> list[dict[str, Any]]:
         return self.requests_of(1, **where)

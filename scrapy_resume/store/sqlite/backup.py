@@ -21,6 +21,7 @@ from scrapy_resume.store.contract.verification import Verdict, violations
 from scrapy_resume.store.sqlite.errors import INTERRUPT, result_code
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import SQLITE_SUFFIXES, beside, connect
+from scrapy_resume.store.sqlite.foreign_schema import ForeignSchemaError
 from scrapy_resume.store.sqlite.reader import reading
 from scrapy_resume.store.transaction.queries import load_queries
 
@@ -136,6 +137,8 @@ def key_of_backup(source: Path) -> JobKey:
         raise no_backup(source, "no store has written it")
     try:
         return key_of(source)
+    except ForeignSchemaError:
+        raise
     except StoreDamagedError as error:
         why = error.__cause__ or "it is a database, but not one of scrapy-resume"
         raise no_backup(source, str(why)) from error

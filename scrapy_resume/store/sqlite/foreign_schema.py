@@ -29,8 +29,12 @@ _COMPUTES: Final = re.compile(r"(?i)\b(AS|CHECK|COLLATE|GENERATED|REFERENCES|VIR
 _OWN_CHECK: Final = "CHECK (one = 1)"
 
 
+class ForeignSchemaError(StoreDamagedError):
+    """Somebody else has put something into the schema of a job's file."""
+
+
 def refuse_foreign_schema(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """Raise ``StoreDamagedError`` for a trigger, a virtual table, a table that computes something,
+    """Raise ``ForeignSchemaError`` for a trigger, a virtual table, a table that computes something,
     anything of a foreign name, and, in a file of this package's version, a view or an index that
     is not as the package makes it."""
     own = _own_schema(tuple(SCHEMA.migrations))
@@ -44,7 +48,7 @@ def refuse_foreign_schema(connection: sqlite3.Connection, path: Path, version: i
             else version != SCHEMA.version or definition == own_definition
         )
         if not is_own:
-            raise StoreDamagedError(
+            raise ForeignSchemaError(
                 f"{path} has a {kind} {name!r} that scrapy-resume did not create so: somebody else "
                 "has written to the file. Nothing was changed; restore it from a backup, or, if "
                 "it was you, undo it in the `sqlite3` shell"

@@ -9,7 +9,13 @@ import pytest
 from scrapy import Request, Spider
 
 from scrapy_resume.codec import Codec
-from scrapy_resume.codec.name_history import MOST_NAMES, MOST_VERSIONS, NameHistory, OtherNames
+from scrapy_resume.codec.name_history import (
+    MOST_NAMES,
+    MOST_TRIED,
+    MOST_VERSIONS,
+    NameHistory,
+    OtherNames,
+)
 
 
 def after(*versions: str, renames: dict[str, str] | None = None) -> OtherNames:
@@ -38,6 +44,29 @@ def test_what_the_setting_maps_is_known_by_its_first_name_and_by_all_others() ->
     names = after("a x", "b x", "c y", renames={"a": "c", "b": "c"})
     assert names.of("c") == ["a", "b", "c", "x"]
     assert names.of("y") == ["y", "x"]
+
+
+VERSIONS = ("city page odd failed", "city1 page1 odd failed", "city2 page2 odd2 failed2")
+"""Each renames some of a callback, two others and an errback."""
+
+
+@pytest.mark.parametrize("stored", [("city", "failed"), ("city1", "failed"), ("odd", "failed")])
+def test_names_that_were_renamed_together_are_tried_before_any_others(
+    stored: tuple[str, str],
+) -> None:
+    """Of all combinations there are more than are tried."""
+    names = after(*VERSIONS)
+    assert len(names.of("city2")) * len(names.of("failed2")) > MOST_TRIED
+    found = names.together(["city2", "failed2"])
+    assert found[0] == ("city2", "failed2")
+    assert stored in found
+    assert len(found) <= MOST_TRIED
+
+
+def test_the_first_combination_is_that_of_the_setting() -> None:
+    """Its names may never have been together: a request is stored by the names that it gives."""
+    names = after("a x", "b x", "c y", renames={"a": "c", "b": "c"})
+    assert names.together(["c", "y"])[0] == ("a", "y")
 
 
 def test_a_method_is_no_function_and_a_function_no_class() -> None:

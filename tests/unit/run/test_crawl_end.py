@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from scrapy_resume.errors import StoreUnavailableError
-from scrapy_resume.run.crawl_end import LIVES_ON_SECONDS, CrawlEnd
+from scrapy_resume.model import JobKey
+from scrapy_resume.run.crawl_end import LIVES_ON_SECONDS, CrawlEnd, EndOwedError, processes_owing
+from scrapy_resume.store.contract import EventNote
+from scrapy_resume.store.transaction.events import end_owed
 from tests.support.clock import ManualClock
 
 
@@ -53,3 +56,19 @@ def test_a_store_that_is_out_is_no_failure_of_the_process(
     at_exit[0]()
     assert "out of reach" in caplog.text
     assert "begin nothing" in caplog.text
+
+
+def test_an_end_is_settled_once_in_a_process_and_stored_at_its_exit(at_exit: list[Any]) -> None:
+    """A second crawl of the same process begins the next number, although it is not stored yet."""
+    job = JobKey("books", 1)
+    notes = [EventNote(4, [{"event": "job_closed"}]), EventNote(5, end_owed(1, "dead-1"))]
+    error = EndOwedError(job, notes)
+    assert error.undelivered == notes[:1]
+    assert processes_owing(job, notes) == ["dead-1"]
+    deleted: list[Any] = []
+    store: Any = type("Store", (), {"delete_events": lambda _, *given: deleted.append(given)})()
+    error.settle(store, ManualClock())
+    assert deleted == []
+    assert processes_owing(job, notes) == []
+    at_exit[0]()
+    assert deleted == [(job, [5])]

@@ -127,7 +127,7 @@ def test_a_value_of_one_request_alone_is_no_shared_one(codec: Codec) -> None:
     assert [plan.carried for plan in planned(sharing, made)] == [[]]
 
 
-def test_two_values_with_a_common_member_are_one_group(codec: Codec) -> None:
+def test_two_changed_values_with_a_common_member_are_one_group(codec: Codec) -> None:
     sharing, one, other = new_sharing(codec), {"a": 1}, {"b": 1}
     made = [
         Request("http://a.test/1", cb_kwargs={"x": one}),
@@ -135,7 +135,7 @@ def test_two_values_with_a_common_member_are_one_group(codec: Codec) -> None:
         Request("http://a.test/3", meta={"y": other}),
     ]
     rows = members(planned(sharing, made))
-    one["a"] = 2
+    one["a"] = other["b"] = 2
     found = [ids(sharing.finishing(row)) for row in rows]
     assert found == [[], [], [1, 2, 3]]
 
@@ -208,3 +208,123 @@ def test_of_a_fleet_those_that_may_change_a_value_stay_with_their_worker(codec: 
             sharing.finishing(row)
     fixed = {"a": 1}
     assert not any(plan.from_memory for plan in planned(sharing, requests(fixed, 2)))
+
+
+def test_a_part_of_a_shared_value_comes_back_as_the_one_within(codec: Codec) -> None:
+    parts = [{"seen": 0}, {"seen": 0}]
+    item = {"parts": parts[:], "left": 2}
+    made = [
+        Request(f"http://a.test/{n}", cb_kwargs={"part": part, "item": item})
+        for n, part in enumerate(parts)
+    ]
+    sharing = new_sharing(codec)
+    texts = payloads(sharing, codec, planned(sharing, made))
+    for order in ([0, 1], [1, 0]):
+        later = new_sharing(codec, run=2)
+        back = {n: restored(later, codec, texts[n], n)[1].cb_kwargs for n in order}
+        assert back[0]["item"] is back[1]["item"]
+        for n in order:
+            assert back[n]["part"] is back[n]["item"]["parts"][n]
+
+
+def test_a_part_comes_back_as_the_one_within_whoever_carries_the_whole(codec: Codec) -> None:
+    part = {"seen": 0}
+    item = {"parts": [part]}
+    made = [
+        Request("http://a.test/part", cb_kwargs={"part": part}),
+        *requests(item, 2),
+    ]
+    sharing = new_sharing(codec)
+    texts = payloads(sharing, codec, planned(sharing, made))
+    for order in ([0, 1, 2], [1, 2, 0]):
+        later = new_sharing(codec, run=2)
+        back = {n: restored(later, codec, texts[n], n) for n in order}
+        (holder, request), (_, whole) = back[0], back[1]
+        assert request.cb_kwargs["part"] is whole.cb_kwargs["item"]["parts"][0]
+        request.cb_kwargs["part"]["seen"] = 1
+        assert later.finishing(holder) == []  # the whole item has changed with it
+        assert later.finishing(back[1][0]) == []
+        assert {row.id for row in later.finishing(back[2][0])} == {0, 1, 2}
+
+
+def test_what_is_within_is_that_of_the_others_when_these_have_put_another_there(
+    codec: Codec,
+) -> None:
+    part = {"seen": 0}
+    item = {"parts": [part]}
+    made = [Request(f"http://a.test/{n}", cb_kwargs={"item": item, "p": part}) for n in range(2)]
+    sharing = new_sharing(codec)
+    texts = payloads(sharing, codec, planned(sharing, made))
+    later = new_sharing(codec, run=2)
+    _, first = restored(later, codec, texts[0], 0)
+    first.cb_kwargs["item"]["parts"] = [{"seen": "another"}]
+    _, second = restored(later, codec, texts[1], 1)
+    assert second.cb_kwargs["item"]["parts"] == [{"seen": "another"}]
+    assert second.cb_kwargs["p"] is first.cb_kwargs["p"]
+
+
+def test_values_that_contain_one_another_are_looked_into_once(codec: Codec) -> None:
+    item: dict[str, Any] = {"name": "loop"}
+    item["children"] = [{"parent": item}]
+    sharing = new_sharing(codec)
+    plans = planned(sharing, requests(item, 2))
+    assert [plan.objects for plan in plans] == [plans[0].objects] * 2
+    assert len(plans[0].objects) == 1
+
+
+def test_what_nobody_changes_ties_no_groups_together(codec: Codec) -> None:
+    headers = {"currency": "EUR"}
+    items: list[dict[str, int]] = [{"n": 0}, {"n": 0}]
+    made = [
+        Request(f"http://a.test/{n}", cb_kwargs={"headers": headers, "item": items[n % 2]})
+        for n in range(4)
+    ]
+    sharing = new_sharing(codec)
+    rows = members(planned(sharing, made))
+    items[0]["n"] = items[1]["n"] = 1
+    assert [ids(sharing.finishing(row)) for row in rows] == [[], [], [1, 3], [2, 4]]
+
+
+def test_a_constant_keeps_nothing_of_the_groups_that_are_over(codec: Codec) -> None:
+    headers = {"currency": "EUR"}
+    sharing = new_sharing(codec)
+    waiting = members(
+        planned(sharing, [Request("http://a.test/w", cb_kwargs={"headers": headers})])
+    )
+    for _ in range(20):
+        item = {"n": 0, "headers": headers}
+        made = [
+            Request(f"http://a.test/{n}", cb_kwargs={"headers": headers, "item": item})
+            for n in range(3)
+        ]
+        rows = members(planned(sharing, made))
+        item["n"] = 1
+        for row in rows:
+            sharing.finishing(row)
+    (kept,) = waiting[0].shared
+    assert (kept.group.objects, kept.around) == ([kept], set())
+    assert list(sharing._by_name.values()) == [kept]
+
+
+def test_what_the_spider_holds_is_named_and_what_is_within_it_is_not(codec: Codec) -> None:
+    spider = Shop()
+    part = {"n": 1}
+    spider.cache = {"a": part, "b": part}  # type: ignore[attr-defined]
+    sharing = Sharing(1, codec, spider, fleet=False)
+    made = requests(spider.cache, 2)  # type: ignore[attr-defined]
+    texts = payloads(sharing, codec, planned(sharing, made))
+    assert [ref.path for ref in codec.shared_refs(texts[0])] == [("cb_kwargs", "item")]
+    assert restored(sharing, codec, texts[0])[1].cb_kwargs["item"] is spider.cache  # type: ignore[attr-defined]
+
+
+def test_what_is_in_a_value_of_another_class_comes_back_as_the_one_within(codec: Codec) -> None:
+    item = {"n": 0}
+    holder = SimpleNamespace(item=item)
+    made = [
+        Request(f"http://a.test/{n}", cb_kwargs={"holder": holder, "item": item}) for n in range(2)
+    ]
+    sharing = new_sharing(codec)
+    texts = payloads(sharing, codec, planned(sharing, made))
+    later = new_sharing(codec, run=2)
+    _, back = restored(later, codec, texts[1])
+    assert back.cb_kwargs["holder"].item is back.cb_kwargs["item"]
