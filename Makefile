@@ -16,10 +16,13 @@ ECOSYSTEM := .venv-ecosystem/.ready
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: demo test dist test-postgres test-ecosystem soak real test-oldest bench bench-scale lint clean
+.PHONY: demo scenarios test dist test-postgres test-ecosystem soak real test-oldest bench bench-scale lint clean
 
 demo: $(DEMO)  ## a crawl of the example shop through three SIGKILLs, then the table
 	.venv-demo/bin/python example_project/demo.py
+
+scenarios: $(DEMO)  ## what people do to long crawls, and what they see; NAME=power_cut plays one
+	cd example_project && ../.venv-demo/bin/python -m scenarios $(NAME)
 
 test: lint dist  ## everything that has to hold before a change is merged
 	$(BIN)/python -m pytest -n 3 --dist worksteal

@@ -144,12 +144,29 @@ def next_line(call: Invocation, key: JobKey, job: JobSummary) -> str:
     """Says what to run so that what was retried is fetched, of a job that nobody crawls."""
     if job.launch is None:
         return "Run its crawl again to fetch them"
+    if _is_doubtful(call, job):
+        return (
+            "Run the crawl's own command again to fetch them "
+            f"(`scrapy resume run {shlex.quote(str(key))} --dry-run` shows it)"
+        )
     words = ["scrapy", "resume", "run", str(key)]
     location = call.settings.get("RESUME_STORE")
     priority = call.settings.getpriority("RESUME_STORE")
     if location and priority == COMMAND_LINE_PRIORITY and "://" not in str(location):
         words += ["-s", f"RESUME_STORE={location}"]
     return f"Fetch them with: {shlex.join(words)}"
+
+
+def _is_doubtful(call: Invocation, job: JobSummary) -> bool:
+    """Whether ``run`` refuses to start the recorded command on the store's word alone: of a job
+    that was completed, no note says any more that the file of its ``-o`` is its own."""
+    from scrapy_resume.commands.recorded_command import doubtful_words
+    from scrapy_resume.errors import ConfigurationError
+
+    try:
+        return bool(doubtful_words(call, job))
+    except ConfigurationError:
+        return False  # it says itself what is missing
 
 
 COMMAND_LINE_PRIORITY: Final = 40

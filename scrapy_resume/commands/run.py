@@ -8,20 +8,18 @@ import signal
 import subprocess
 import sys
 from argparse import ArgumentParser
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.commands.arguments import add_job, add_json, count
 from scrapy_resume.commands.dry_start import names_spider, print_start
 from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.recorded_command import recorded_command
 from scrapy_resume.commands.writable_store import writable_store
 from scrapy_resume.errors import ConfigurationError, JobError, JobLockedError, JobNotFoundError
 from scrapy_resume.model import JobKey
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobSummary
-    from scrapy_resume.run.launch import Launch
-    from scrapy_resume.run.recorded_launch import Surroundings
 
 HELP: Final = "resume a job with its recorded spider, arguments, settings and feeds"
 
@@ -71,7 +69,7 @@ def run(call: Invocation) -> int:
     from scrapy_resume.settings.masking import without_password
 
     _refuse_if_not_resumable(call, summary)
-    words, directory, doubtful = _command(call, summary, given)
+    words, directory, doubtful = recorded_command(call, summary, given)
     if call.arguments.dry_run:
         words = [without_password(word) for word in words]
         if call.arguments.json:
@@ -149,55 +147,6 @@ def _refuse_if_not_resumable(call: Invocation, summary: JobSummary) -> None:
         raise JobError(f"{key} cannot be resumed: {latest.key} has begun since. Resume that one")
 
 
-def _command(
-    call: Invocation, summary: JobSummary, given: dict[str, str]
-) -> tuple[list[str], str, list[str]]:
-    """(the words of the command, the directory that it is run in, what of it is doubtful)."""
-    from scrapy_resume.run.launch import given_settings, launch_from
-    from scrapy_resume.run.recorded_launch import doubts
-    from scrapy_resume.run.restart import restart_directory, scrapy_words
-
-    launch = launch_from(summary.launch or {})
-    _refuse_if_unknown(summary, launch)
-    try:
-        directory = restart_directory(launch)
-        if launch.command == "crawl":
-            _refuse_without_spider(call, summary)
-        settings = given_settings(call.settings)
-        words = scrapy_words(launch, summary.spider, given, settings)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{summary.key} cannot be resumed: {error}") from error
-    words += ["-s", f"RESUME_JOB={summary.key.name}", "-s", "RESUME_MODE=resume"]
-    doubtful = doubts(launch, summary.spider, settings, _surroundings(call, summary, directory))
-    return ["scrapy", *words, *_store_words(call)], directory, list(doubtful)
-
-
-def _surroundings(call: Invocation, summary: JobSummary, directory: str) -> Surroundings:
-    from scrapy.utils.conf import closest_scrapy_cfg
-
-    from scrapy_resume.feeds.ownership_note import NoteFile
-    from scrapy_resume.run.recorded_launch import Surroundings
-    from scrapy_resume.settings.trusted import trusted_packages
-
-    roots = [Path.cwd()]
-    cfg = closest_scrapy_cfg()
-    if cfg:
-        roots.append(Path(cfg).parent)
-    store = None
-    if "://" not in call.store_location():
-        store = Path(call.store_location()).resolve()
-        above = store.parent
-        roots.append(above.parent if above.name == ".scrapy" else above)
-    owner = f"{summary.key} of {summary.created_at!r}"
-    return Surroundings(
-        directory=Path(directory),
-        roots=[root.resolve() for root in roots],
-        store=store,
-        packages=trusted_packages(call.settings),
-        is_own_feed=lambda path: NoteFile(path.resolve(), owner).path.is_file(),
-    )
-
-
 def _refusal(summary: JobSummary, doubtful: list[str]) -> str:
     return (
         f"{summary.key} is not resumed on its store's word alone, which names code, files or "
@@ -210,35 +159,6 @@ def _quoted(doubt: str) -> str:
     """A doubt of ``recorded_launch`` as a shell takes it."""
     option, _, value = doubt.partition(" ")
     return f"{option} {shlex.quote(value)}" if option == "-s" else doubt
-
-
-def _refuse_if_unknown(summary: JobSummary, launch: Launch) -> None:
-    if not launch.command:
-        how = f"by a program ({launch.file})" if launch.file else "in a way that is not recorded"
-        raise ConfigurationError(
-            f"{summary.key} was started {how}. Run that again: it resumes the job"
-        )
-
-
-def _refuse_without_spider(call: Invocation, summary: JobSummary) -> None:
-    from scrapy.spiderloader import get_spider_loader
-
-    if summary.spider not in get_spider_loader(call.settings).list():
-        raise ConfigurationError(f"this project has no spider {summary.spider}")
-
-
-def _store_words(call: Invocation) -> list[str]:
-    """The option that names the store. The URL of a database may contain a password, which every
-    user could read in the list of processes: it is passed on only if it was given there."""
-    location = call.store_location()
-    if not location.is_database:
-        return ["-s", f"RESUME_STORE={location}"]
-    given: Any = call.settings.getpriority("RESUME_STORE")
-    return ["-s", f"RESUME_STORE={location}"] if given == _CMDLINE else []
-
-
-_CMDLINE: Final = 40
-"""Scrapy's priority of the command line (``SETTINGS_PRIORITIES``)."""
 
 
 def _wait_for(program: list[str], directory: str) -> int:

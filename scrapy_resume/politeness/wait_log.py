@@ -45,7 +45,7 @@ class WaitLog:
 
     def trouble(self, host: str, how: str) -> None:
         """What the host answered last that was no success, or how it did not answer."""
-        self._troubles.put(host, how)
+        self._troubles.put(host, how.rstrip(". "))
 
     def host_waits(self, host: str, until: float) -> None:
         """No request of the host is sent before ``until`` (seconds since the epoch)."""

@@ -167,6 +167,31 @@ def test_retry_says_what_it_has_left_alone_and_what_to_run(shop, call):
     assert pages(call("requests", "--state", "pending", "--json")) == [4, 8]
 
 
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        (False, "Fetch them with: scrapy resume run 'shop#1'"),
+        (
+            True,
+            "Run the crawl's own command again to fetch them "
+            "(`scrapy resume run 'shop#1' --dry-run` shows it)",
+        ),
+    ],
+)
+def test_retry_names_no_command_that_would_be_refused(written, line, shelf, call, tmp_path):
+    (tmp_path / "shop.py").write_text('class Shop:\n    name = "books"\n')
+    if written:
+        (tmp_path / "shop.jsonl").write_text("{}\n")  # no note says that the job has written it
+    launch = {"command": "runspider", "directory": str(tmp_path), "file": str(tmp_path / "shop.py")}
+    feeds = {"FEEDS": '{"shop.jsonl": {"format": "jsonl"}}'}
+    job = shelf.begin("shop", launch={**launch, "settings": feeds})
+    shelf.crawl(job, failed=["bang"])
+    shelf.close(job)
+    assert call("retry").out.splitlines()[-1] == line
+    refused = call("run", "--dry-run").out.splitlines()[-1].startswith("# shop#1 is not resumed")
+    assert refused is written
+
+
 def test_ignored_ones_are_retried_when_they_are_named(shop, call):
     document = json.loads(call("retry", "--state", "ignored", "--json").out)
     assert document == {"job": "shop#1", "requests": 2, "dry_run": False}

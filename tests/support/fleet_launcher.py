@@ -162,6 +162,7 @@ def say(answer: dict[str, int]) -> None:
 
 
 def main() -> None:
+    launcher.import_all()
     for module in MODULES:
         if find_spec(module.partition(".")[0]):
             importlib.import_module(module)

@@ -135,3 +135,14 @@ def test_passwords_in_errors_are_masked(clock: ManualClock, lines: Lines) -> Non
     log.trouble("a", "ConnectError: http://me:secret@a/")
     log.host_waits("a", NOW + 9)
     assert "secret" not in "".join(lines())
+
+
+@pytest.mark.parametrize("end", ["", ".", ". "])
+def test_a_trouble_that_is_a_sentence_is_followed_by_no_second_stop(
+    end: str, clock: ManualClock, lines: Lines
+) -> None:
+    waits = WaitLog(clock)
+    waits.trouble("a", f"TimeoutError: took longer than 5.0 seconds{end}")
+    waits.request_waits("a", clock.time() + 2)
+    (line,) = lines()
+    assert line.endswith("took longer than 5.0 seconds; its other requests go on")
