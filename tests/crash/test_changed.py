@@ -17,7 +17,7 @@ from tests.support.kills import at_hits
 from tests.support.launcher import Launcher
 from tests.support.site import Site
 
-SHORT = (4, 9, 18, 20, 37, 55)
+SHORT = (4, 18)
 """In 55 requests are held; 9, 18 and 20 fail without names that are remembered."""
 
 
@@ -64,7 +64,7 @@ def test_what_people_change_between_runs_costs_no_items(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(1_000, 1_300))
+@pytest.mark.parametrize("seed", [9, 20, 37, 55, *range(1_000, 1_300)])
 def test_whatever_people_change_between_runs_costs_no_items(
     seed: int, small_site: Site, tmp_path: Path, launcher: Launcher
 ) -> None:

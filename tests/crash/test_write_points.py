@@ -59,6 +59,7 @@ def sharing(tmp_path: Path, site: Site, truths: Truths, launcher: Launcher) -> W
 
 
 @pytest.mark.sqlite("the write points are statements of SQLite")
+@pytest.mark.soak
 def test_ended_at_a_write_what_requests_share_is_filled_once(sharing: WritePoints) -> None:
     count = sharing.count()
     ended = sharing.of_first_runs(range(count // 2, count, count // 3))

@@ -113,6 +113,9 @@ def remembered(*attributes: str) -> dict[str, str]:
     }
 
 
+QUICK = ("scrapy#4918", "scrapy#3713, scrapy#1424", "scrapy#5289")
+"""The others are left to the soak."""
+
 KILLED_ANYWHERE: dict[str, tuple[str, dict[str, Any]]] = {
     # One object in the requests' cb_kwargs and below an attribute of the spider.
     "scrapy#4918": ("attribute", {}),
@@ -137,7 +140,13 @@ NOT_OF_ITEMS = {"scrapy#5706"}
 """The feed shows something else than the items."""
 
 
-@pytest.mark.parametrize("report", KILLED_ANYWHERE)
+@pytest.mark.parametrize(
+    "report",
+    [
+        pytest.param(report, marks=[] if report in QUICK else pytest.mark.soak)
+        for report in KILLED_ANYWHERE
+    ],
+)
 def test_killed_anywhere_and_at_its_end_a_crawl_gives_plain_items(
     project: Project, report: str
 ) -> None:

@@ -110,7 +110,13 @@ def in_feeds(place: Workplace) -> list[int]:
     return [len(lines), len(whole)]
 
 
-@pytest.mark.parametrize("damage", [blank_header, cut, empty, scribble, lose, go_back])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(cut, lose, go_back),
+        *(pytest.param(one, marks=pytest.mark.soak) for one in (blank_header, empty, scribble)),
+    ],
+)
 def test_a_killed_and_damaged_job_goes_on_from_its_copy(
     site: Site,
     truths: Truths,

@@ -17,6 +17,7 @@ SHAPES = ("dict", "counter", "levels", "fanin", "chain", "constant")
 SHARED_HOST = {"RESUME_HOSTS": "shared", "RESUME_ORPHAN_TIMEOUT": 3, "CONCURRENT_REQUESTS": 4}
 
 
+@pytest.mark.soak
 def test_killed_beside_another_worker_its_items_are_plain_ones(
     site: Site, place: Workplace, launcher: Launcher, postgres_url: str
 ) -> None:
