@@ -38,11 +38,18 @@ def remedy(name: str, near: Iterable[str]) -> str:
     found = list(near)
     said = f"Near it: {', '.join(map(repr, found))}. " if found else ""
     # Whoever copies a wrong one sends these pages to a callback of others.
-    certain = len(found) == 1 and found[0] != DEFAULT_CALLBACK
-    new = found[0] if certain else "its new name"
+    likely = [other for other in found if _is_moved(name, other)] or found
+    certain = len(likely) == 1 and likely[0] != DEFAULT_CALLBACK
+    new = likely[0] if certain else "its new name"
     return (
         f"{said}Put it back, or, if it has another name now, set {SETTING} = {{{name!r}: {new!r}}}"
     )
+
+
+def _is_moved(name: str, other: str) -> bool:
+    """Whether one of two names with dots is the other one's, in another place."""
+    last = name.rpartition(".")[2]
+    return "." in name and other.rpartition(".")[2] == last
 
 
 def import_paths(name: str) -> Iterator[str]:

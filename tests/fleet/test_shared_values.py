@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from scrapy_resume import open_store
 from tests.crawl.test_shared_values import LATENCY_SECONDS, SETTINGS, Sharings, canonical
 from tests.support.kills import at_hits
