@@ -38,7 +38,9 @@ def test_forced_takeover_fences_the_old_owner_and_loses_nothing(wanderings: Wand
     assert "Traceback" not in old.text, old.tail()
     assert wanderings.titles() == wanderings.whole
     assert wanderings.job()["status"] == "completed"
-    assert [run["status"] for run in wanderings.job()["runs"]] == ["crashed", "completed"]
+    fenced, last = wanderings.job()["runs"]
+    assert (fenced["status"], last["status"]) == ("paused", "completed")
+    assert fenced["reason"].startswith("taken over by")
 
 
 @pytest.mark.sqlite

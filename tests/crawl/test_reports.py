@@ -113,7 +113,7 @@ def remembered(*attributes: str) -> dict[str, str]:
     }
 
 
-QUICK = ("scrapy#4918", "scrapy#3713, scrapy#1424", "scrapy#5289")
+IN_THE_SUITE = ("scrapy#4918", "scrapy#3713, scrapy#1424", "scrapy#5289")
 """The others are left to the soak."""
 
 KILLED_ANYWHERE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -143,7 +143,7 @@ NOT_OF_ITEMS = {"scrapy#5706"}
 @pytest.mark.parametrize(
     "report",
     [
-        pytest.param(report, marks=[] if report in QUICK else pytest.mark.soak)
+        pytest.param(report, marks=[] if report in IN_THE_SUITE else pytest.mark.soak)
         for report in KILLED_ANYWHERE
     ],
 )
