@@ -383,7 +383,7 @@ def str_of(unit: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("make_place", BACKENDS)
 @pytest.mark.parametrize(
-    "examples", [30, pytest.param(800, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])]
+    "examples", [15, pytest.param(800, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])]
 )
 def test_the_store_does_what_the_contract_says(
     make_place: Any, examples: int, request: pytest.FixtureRequest

@@ -33,7 +33,10 @@ def check(seed: int, site: Site, folder: Path, launcher: Launcher) -> None:
     assert not complaints, "\n".join([f"seed {seed}", trial.plan.described(), *complaints])
 
 
-@pytest.mark.parametrize(("told_apart", "puts_back"), [("value", False), ("nested", True)])
+@pytest.mark.parametrize(
+    ("told_apart", "puts_back"),
+    [("value", False), pytest.param("nested", True, marks=pytest.mark.soak)],
+)
 def test_values_whose_module_has_moved_are_held_and_go_on_through_kills(
     told_apart: str, puts_back: bool, small_site: Site, tmp_path: Path, launcher: Launcher
 ) -> None:

@@ -48,7 +48,7 @@ def login(tmp_path: Path, site: Site, truths: Truths, launcher: Launcher) -> Wri
 def test_ended_at_a_write_what_a_login_yields_has_its_session(login: WritePoints) -> None:
     """Where the pages are committed and the login, whose callback still runs, is not."""
     count = login.count()
-    ended = login.of_first_runs(range(count // 2, 4 * count // 5, 3))
+    ended = login.of_first_runs(range(count // 2, 4 * count // 5, 6))
     assert [str(one) for one in ended if not one.is_whole] == []
 
 

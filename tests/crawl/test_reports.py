@@ -228,6 +228,7 @@ def deleted_after(project: Project, lines: int) -> Kill:
 
 
 @pytest.mark.sqlite
+@pytest.mark.soak
 def test_the_data_directory_is_deleted_to_clear_the_cache(project: Project) -> None:
     """scrapy#2601: "to delete cache I just delete .scrapy folder in project directory"."""
     cached = DOT_SCRAPY | {"HTTPCACHE_ENABLED": True}

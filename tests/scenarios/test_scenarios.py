@@ -17,7 +17,11 @@ NEEDS_POSTGRES = {"orphaned_workers"}
 
 
 @pytest.mark.sqlite("the scenarios name their stores")
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name",
+    # Two workers, of which one is stopped for as long as the machine is busy, are for the soak.
+    [pytest.param(one, marks=[pytest.mark.soak] * (one in NEEDS_POSTGRES)) for one in SCENARIOS],
+)
 def test_scenario_shows_what_is_true(
     name: str, tmp_path: Path, launcher: FleetLauncher, request: pytest.FixtureRequest
 ) -> None:
