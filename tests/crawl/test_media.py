@@ -107,7 +107,7 @@ def test_a_lost_file_shows_wherever_failures_do(media: Wanderings) -> None:
     assert reports.failures("wandering", unit=f"{media.site.url}/leaf/1") == []
     check = media.scrapy("resume", "status", "--check")
     assert check.exit_code == 3
-    assert "items lost" in check.text
+    assert "items or files lost" in check.text
     assert "HTTP 404 Not Found" in check.text
     for words in (["failed"], ["units"]):
         assert "FileException" in media.scrapy("resume", *words).text, words
