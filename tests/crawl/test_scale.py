@@ -88,6 +88,7 @@ def growth(run: Run) -> int:
 
 
 @pytest.mark.sqlite
+@pytest.mark.soak
 def test_sixteen_thousand_start_requests_and_an_outage_leave_memory_flat(
     site: Site, place: Workplace, launcher: Launcher
 ) -> None:

@@ -114,7 +114,7 @@ from scrapy.exceptions import DontCloseSpider
 """
 
 
-@pytest.mark.parametrize("hosts", ["shared", "exclusive"])
+@pytest.mark.parametrize("hosts", ["shared", pytest.param("exclusive", marks=pytest.mark.soak)])
 def test_a_worker_gives_what_it_lacks_the_code_for_back_while_it_lives(
     versions: Versions, hosts: str
 ) -> None:
