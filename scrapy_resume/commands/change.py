@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.invocation import Invocation, unknown_line
-from scrapy_resume.commands.request_table import print_requests, row_limit
+from scrapy_resume.commands.portions import row_limit
+from scrapy_resume.commands.request_table import print_requests
 from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:

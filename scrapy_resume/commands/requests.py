@@ -15,7 +15,8 @@ from scrapy_resume.commands.arguments import (
 )
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.output_file import output_file
-from scrapy_resume.commands.request_table import ROWS_ON_A_TERMINAL, print_requests, row_limit
+from scrapy_resume.commands.portions import ROWS_ON_A_TERMINAL, row_limit
+from scrapy_resume.commands.request_table import print_requests
 from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:

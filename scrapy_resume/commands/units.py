@@ -3,50 +3,16 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from scrapy_resume.commands.arguments import add_job, add_json, add_unit_filters, count
-from scrapy_resume.commands.formats import table
 from scrapy_resume.commands.invocation import Invocation
-from scrapy_resume.commands.terminal_output import Column, fitted_table, text
+from scrapy_resume.commands.portions import Table, print_rows
+from scrapy_resume.commands.terminal_output import Column
 from scrapy_resume.reporting.progress import units_of
 
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.text import Text
-
 HELP: Final = "show progress by unit: open, done and failed requests, items"
-
-_COLUMNS: Final = (
-    Column("STATE"),
-    Column("OPEN", rank=2, right=True),
-    Column("DONE", right=True),
-    Column("FAILED", right=True),
-    Column("PARKED", rank=4, right=True),
-    Column("ITEMS", right=True),
-    Column("LOST", rank=3, right=True),
-    Column("HTTP", rank=1, right=True),
-    Column("ERROR", rank=5),
-    Column("LAST", rank=6, style="dim"),
-    Column("UNIT", style="bold"),
-    Column("CURSOR", rank=7, style="dim"),
-)
-_UNIT: Final = 10
-"""The column that is cut off where a terminal is narrow."""
-_ERROR: Final = 8
-_HEADINGS: Final = tuple(column.heading for place, column in enumerate(_COLUMNS) if place != _ERROR)
-_STYLES: Final = {
-    "completed": "green",
-    "partial": "yellow",
-    "failed": "red",
-    "parked": "red",
-    "in_progress": "cyan",
-}
-
-ROWS_AT_ONCE: Final = 200
-"""Rows that are printed together, with the same column widths."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -78,41 +44,11 @@ def run(call: Invocation) -> int:
         call.print_json_array(rows)
         call.note_unknown(filters)
         return 0
-    printed = 0
-    while portion := list(islice(rows, ROWS_AT_ONCE)):
-        _print_portion(call, portion, first=not printed)
-        printed += len(portion)
+    printed = print_rows(call, _TABLE, rows)
     if not printed:
         call.note("No units match.")
     call.note_unknown(filters)
     return 0
-
-
-def _print_portion(call: Invocation, portion: Sequence[dict[str, Any]], first: bool) -> None:
-    heading = [_HEADINGS] if first else []
-    call.print_screen(
-        drawn=lambda console: _drawn(console, portion, first),
-        plain=lambda: table([*heading, *map(_plain_row, portion)]),
-    )
-
-
-def _drawn(
-    console: Console, portion: Sequence[dict[str, Any]], first: bool
-) -> Iterator[RenderableType]:
-    rows: list[list[str | Text]] = []
-    for unit in portion:
-        state, *rest = _row(unit)
-        rows.append([text(state, _STYLES.get(state, "")), *rest])
-    yield fitted_table(console, _COLUMNS, rows, _UNIT, heading=first)
-
-
-def _plain_row(unit: dict[str, Any]) -> tuple[str, ...]:
-    """The error stands behind the cursor."""
-    cells = list(_row(unit))
-    error = cells.pop(_ERROR)
-    if error != "-":
-        cells[-1] += f" ({error})"
-    return tuple(cells)
 
 
 def _row(unit: dict[str, Any]) -> tuple[str, ...]:
@@ -127,6 +63,46 @@ def _row(unit: dict[str, Any]) -> tuple[str, ...]:
         unit["unit"] or "?",
         unit["cursor"] or "-",
     )
+
+
+def _plain_row(unit: dict[str, Any]) -> list[str]:
+    """The error stands behind the cursor."""
+    cells = list(_row(unit))
+    error = cells.pop(_ERROR)
+    if error != "-":
+        cells[-1] += f" ({error})"
+    return cells
+
+
+_COLUMNS: Final = (
+    Column("STATE"),
+    Column("OPEN", rank=2, right=True),
+    Column("DONE", right=True),
+    Column("FAILED", right=True),
+    Column("PARKED", rank=4, right=True),
+    Column("ITEMS", right=True),
+    Column("LOST", rank=3, right=True),
+    Column("HTTP", rank=1, right=True),
+    Column("ERROR", rank=5),
+    Column("LAST", rank=6, style="dim"),
+    Column("UNIT", style="bold"),
+    Column("CURSOR", rank=7, style="dim"),
+)
+_ERROR: Final = 8
+_TABLE: Final = Table(
+    columns=_COLUMNS,
+    cells=_row,
+    flexible=10,
+    styles={
+        "completed": "green",
+        "partial": "yellow",
+        "failed": "red",
+        "parked": "red",
+        "in_progress": "cyan",
+    },
+    plain_headings=[c.heading for place, c in enumerate(_COLUMNS) if place != _ERROR],
+    plain_cells=_plain_row,
+)
 
 
 def summary(answer: Mapping[str, Any]) -> str | None:
