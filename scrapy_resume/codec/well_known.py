@@ -20,6 +20,7 @@ from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from scrapy_resume.codec.containers import write_fields
 from scrapy_resume.codec.instance_state import blank, set_state, state_of
 from scrapy_resume.codec.unserializable import UnserializableError, type_name
 from scrapy_resume.errors import CallbackMissingError
@@ -57,14 +58,8 @@ def well_known_writer(writer: Writer, kind: type) -> Write | None:
 def _write_known(writer: Writer, value: Any, depth: int) -> Any:
     kind = type(value)
     path = f"{kind.__module__}:{kind.__qualname__}"
-    fields = {}
-    for name in _FIELDS[path]:
-        try:
-            fields[name] = writer.write(getattr(value, name), depth - 2)
-        except UnserializableError as error:
-            error.within(f".{name}")
-            raise
-    return {"$known": path, "fields": fields}
+    fields = {name: getattr(value, name) for name in _FIELDS[path]}
+    return {"$known": path, "fields": write_fields(writer, fields, depth - 1)}
 
 
 def read_known(reader: Reader, tree: dict[str, Any]) -> Any:
@@ -92,16 +87,11 @@ def write_condition(writer: Writer, function: Any, depth: int) -> Any | None:
     if not inner or not isinstance(factory, FunctionType):
         return None
     held = inspect.getclosurevars(function).nonlocals
-    arguments = {}
-    for parameter in inspect.signature(factory).parameters:
-        if parameter not in held:
-            return None
-        try:
-            arguments[parameter] = writer.write(held[parameter], depth - 2)
-        except UnserializableError as error:
-            error.within(f".{parameter}")
-            raise
-    return {"$condition": name, "arguments": arguments}
+    parameters = list(inspect.signature(factory).parameters)
+    if not held.keys() >= set(parameters):
+        return None
+    arguments = {parameter: held[parameter] for parameter in parameters}
+    return {"$condition": name, "arguments": write_fields(writer, arguments, depth - 1)}
 
 
 def read_condition(reader: Reader, tree: dict[str, Any]) -> Any:
