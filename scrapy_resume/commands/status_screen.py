@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +20,7 @@ from scrapy_resume.commands.terminal_output import (
     bar,
     facts_table,
     section,
+    some,
     sparkline,
     status_style,
     text,
@@ -117,10 +118,10 @@ class StatusScreen:
             live = answer["status"] in LIVE_STATUSES
             heading = "in flight" if live else "in flight at the end"
             in_flight = answer["in_flight"]
-            yield heading, list(_some(in_flight, _SHOWN_IN_FLIGHT, len(in_flight))), ""
+            yield heading, list(some(in_flight, _SHOWN_IN_FLIGHT, len(in_flight))), ""
         if self.failures:
             troubled = counts["failed"] + counts["parked"]
-            lines = list(_some(map(_failure, self.failures), len(self.failures), troubled))
+            lines = list(some(map(_failure, self.failures), len(self.failures), troubled))
             ways = f"to fetch them again: scrapy resume retry {job_name_of(answer)}"
             yield "failures", [*lines, ways], "red"
         if self.lost:
@@ -139,7 +140,7 @@ class StatusScreen:
 def _held(answer: Mapping[str, Any]) -> Iterator[str]:
     held, job = answer["held"], job_name_of(answer)
     yield "pending requests that the last run could not restore, by what the code lacks:"
-    yield from _some([f"{row['requests']}  {row['name']}" for row in held], _SHOWN_HELD, len(held))
+    yield from some([f"{row['requests']}  {row['name']}" for row in held], _SHOWN_HELD, len(held))
     yield "put it back, or set RESUME_RENAMED or RESUME_TRUSTED; the log of the run says which"
     yield f"names that are not trusted: scrapy resume verify {job}"
     yield f"to give requests up: scrapy resume park {job} --callback NAME"
@@ -152,7 +153,7 @@ def _lost(groups: Sequence[Mapping[str, Any]], job: str) -> Iterator[str]:
         message = shortened(group["error_message"], _LONGEST_MESSAGE)
         said = f"{group['error']}, for example: {message}" if message else group["error"]
         lines.append(f"{group['items_failed']} of {requests}, {said}")
-    yield from _some(lines, _SHOWN_FAILURES, len(lines))
+    yield from some(lines, _SHOWN_FAILURES, len(lines))
     yield f"which pages: scrapy resume requests {job} --partial"
     yield f"to fetch them again: scrapy resume retry {job} --partial"
 
@@ -282,9 +283,3 @@ def _rate(answer: dict[str, Any]) -> str:
 
 def _failure(row: dict[str, Any]) -> str:
     return f"{row['url']}  {row['state']}: {error_of(row, _LONGEST_MESSAGE)}"
-
-
-def _some(lines: Iterable[str], shown: int, total: int) -> Iterator[str]:
-    yield from islice(lines, shown)
-    if total > shown:
-        yield f"... and {total - shown} more"

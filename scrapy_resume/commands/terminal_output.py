@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scrapy_resume.settings.masking import masked_text
@@ -171,6 +172,13 @@ def facts_table(facts: Iterable[tuple[str, str | Text]]) -> Table:
     for name, fact in facts:
         table.add_row(name, fact if isinstance(fact, Text) else Text(printable(fact)))
     return table
+
+
+def some(lines: Iterable[str], shown: int, total: int) -> Iterator[str]:
+    """The first lines, and how many more of the ``total`` there are."""
+    yield from islice(lines, shown)
+    if total > shown:
+        yield f"... and {total - shown} more"
 
 
 def section(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.arguments import add_job, add_json
@@ -15,6 +14,7 @@ from scrapy_resume.commands.terminal_output import (
     Column,
     fitted_table,
     section,
+    some,
     status_style,
     text,
 )
@@ -104,10 +104,8 @@ def _in_hand(workers: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[str]
     """(heading, lines) for each worker that has something in hand."""
     for worker in workers:
         urls = worker["in_hand"]
-        lines = list(islice(urls, SHOWN_IN_HAND))
-        if len(urls) > len(lines):
-            lines.append(f"... and {len(urls) - len(lines)} more")
-        if lines:
+        if urls:
+            lines = list(some(urls, SHOWN_IN_HAND, len(urls)))
             yield f"in hand of {worker['worker']}", lines
 
 
