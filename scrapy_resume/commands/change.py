@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from scrapy_resume.commands.arguments import add_filters, add_job, add_json
 from scrapy_resume.commands.invocation import Invocation, unknown_line
 from scrapy_resume.commands.portions import row_limit
 from scrapy_resume.commands.request_table import print_requests
@@ -14,6 +16,23 @@ from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobKey, JobSummary, Selection
+
+
+def add_change_arguments(parser: ArgumentParser, verb: str) -> None:
+    """Declare what they have in common: the job, the filters, ``--limit`` and ``--dry-run``."""
+    add_job(parser)
+    add_json(parser)
+    add_filters(parser, f"{verb} at most N requests, those that were found first")
+    parser.add_argument("--dry-run", action="store_true", help="only list them")
+
+
+def given_filters(call: Invocation) -> dict[str, Any]:
+    """The filters of a command that needs one; ends with exit code 2 without any."""
+    filters = call.filters()
+    if not filters.keys() - BOUNDS:
+        call.usage_error("give at least one filter")
+    return filters
+
 
 REMEDIES: Final = {
     "done": "done (--state done takes them)",

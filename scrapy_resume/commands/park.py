@@ -5,8 +5,12 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Final
 
-from scrapy_resume.commands.arguments import add_filters, add_job, add_json
-from scrapy_resume.commands.change import BOUNDS, Change, run_change
+from scrapy_resume.commands.change import (
+    Change,
+    add_change_arguments,
+    given_filters,
+    run_change,
+)
 from scrapy_resume.commands.invocation import Invocation
 
 HELP: Final = "keep requests from being fetched until they are retried"
@@ -14,10 +18,7 @@ HELP: Final = "keep requests from being fetched until they are retried"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    add_job(parser)
-    add_json(parser)
-    add_filters(parser, "park at most N requests, those that were found first")
-    parser.add_argument("--dry-run", action="store_true", help="only list them")
+    add_change_arguments(parser, "park")
 
 
 def run(call: Invocation) -> int:
@@ -25,8 +26,6 @@ def run(call: Invocation) -> int:
     from scrapy_resume.steering import park
     from scrapy_resume.store.transaction.steering import to_park
 
-    filters = call.filters()
-    if not filters.keys() - BOUNDS:
-        call.usage_error("give at least one filter")
+    filters = given_filters(call)
     change = Change(park, to_park, "parked", frozenset({"pending", "failed"}), remedies={})
     return run_change(call, change, filters)

@@ -5,14 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Final
 
-from scrapy_resume.commands.arguments import (
-    add_filters,
-    add_job,
-    add_json,
-    add_skipped,
-    count,
-)
-from scrapy_resume.commands.change import Change, run_change
+from scrapy_resume.commands.arguments import add_skipped, count
+from scrapy_resume.commands.change import Change, add_change_arguments, run_change
 from scrapy_resume.commands.invocation import Invocation
 
 HELP: Final = "fetch failed and parked requests again"
@@ -20,9 +14,7 @@ HELP: Final = "fetch failed and parked requests again"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    add_job(parser)
-    add_json(parser)
-    add_filters(parser, "retry at most N requests, those that were found first")
+    add_change_arguments(parser, "retry")
     add_skipped(parser)
     parser.add_argument(
         "--dead",
@@ -32,7 +24,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--max-attempts", type=count, metavar="N", help="only requests with at most N attempts"
     )
-    parser.add_argument("--dry-run", action="store_true", help="only list them")
 
 
 def run(call: Invocation) -> int:

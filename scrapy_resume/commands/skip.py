@@ -5,8 +5,12 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Final
 
-from scrapy_resume.commands.arguments import add_filters, add_job, add_json
-from scrapy_resume.commands.change import BOUNDS, Change, run_change
+from scrapy_resume.commands.change import (
+    Change,
+    add_change_arguments,
+    given_filters,
+    run_change,
+)
 from scrapy_resume.commands.invocation import Invocation
 
 HELP: Final = "never fetch requests, in no later number of the job either"
@@ -14,10 +18,7 @@ HELP: Final = "never fetch requests, in no later number of the job either"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    add_job(parser)
-    add_json(parser)
-    add_filters(parser, "skip at most N requests, those that were found first")
-    parser.add_argument("--dry-run", action="store_true", help="only list them")
+    add_change_arguments(parser, "skip")
 
 
 def run(call: Invocation) -> int:
@@ -25,9 +26,7 @@ def run(call: Invocation) -> int:
     from scrapy_resume.steering import skip
     from scrapy_resume.store.transaction.steering import to_skip
 
-    filters = call.filters()
-    if not filters.keys() - BOUNDS:
-        call.usage_error("give at least one filter")
+    filters = given_filters(call)
     change = Change(
         skip,
         to_skip,
