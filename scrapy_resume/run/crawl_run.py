@@ -67,8 +67,11 @@ class CrawlRun:
             self._keep_copy, plan.settings.backup_seconds, parts.clock, plan.crawler.stats
         )
         timed = (
-            *(parts.workers, parts.delayed, parts.breakers),
-            *(self.order_polling, self.backups),
+            parts.workers,
+            parts.delayed,
+            parts.breakers,
+            self.order_polling,
+            self.backups,
         )
         self.errors = JobErrors()
         self.shutdown = Shutdown(plan, parts, timed, self.errors)
@@ -108,10 +111,10 @@ class CrawlRun:
 
     def exact_stats(self) -> dict[str, int]:
         """Counters of Scrapy that the store knows better than the stats of a run that died: what
-        it had in flight was counted, and is done again. Empty after any other end."""
-        if not (self.session.crashed or self.session.taken_over):
-            return {}
-        if self.settings.item_key is not None:
+        it had in flight was counted, and is done again. Empty after any other end, and with
+        RESUME_ITEM_KEY, where items that were scraped update one another."""
+        done_again = self.session.crashed or self.session.taken_over
+        if not done_again or self.settings.item_key is not None:
             return {}
         return {"item_scraped_count": self.session.counts.items_stored}
 

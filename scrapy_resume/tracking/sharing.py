@@ -190,8 +190,8 @@ class Sharing:
             planned.group.from_memory.append((row, parent))
 
     def refs_again(self, row: Row, request: Request) -> list[SharedRef] | None:
-        """The same for a request that continues a row; ``None``: it must run from memory, since
-        what it carries has changed."""
+        """What the payload of a request that continues a row says of what it carries; ``None``: it
+        must run from memory, since that has changed."""
         if not row.shared:
             return []
         if self._changed_group(row.shared) is not None:

@@ -112,13 +112,10 @@ class Withheld:
         if not growing or extended >= EXTENSIONS or wait <= 0:
             self.admit(parent)
             return
-        yielded_at = self._yielded_at.get(parent.id, 0.0)
-        kept = [arrival for arrival in parent.withheld if id(arrival) in growing]
-        parent.withheld = [arrival for arrival in parent.withheld if id(arrival) not in growing]
-        self.admit(parent)
-        parent.withheld = kept
+        rest = [arrival for arrival in parent.withheld if id(arrival) not in growing]
+        parent.withheld = [arrival for arrival in parent.withheld if id(arrival) in growing]
         self._extended[parent.id] = extended + 1
-        self._yielded_at[parent.id] = yielded_at
+        self._admit(parent, rest, ended=False)
         self._clock.call_later(wait, self._time_out, parent)
 
     def _growing(self, arrivals: Sequence[Arrival]) -> Collection[int]:
@@ -139,6 +136,9 @@ class Withheld:
         arrivals, parent.withheld = parent.withheld, []
         self._extended.pop(parent.id, None)
         self._yielded_at.pop(parent.id, None)
+        self._admit(parent, arrivals, ended=ended)
+
+    def _admit(self, parent: Row, arrivals: Sequence[Arrival], *, ended: bool) -> None:
         if not arrivals:
             return
         planned = self._sharing.plan(parent, arrivals, ended=ended)
