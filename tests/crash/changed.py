@@ -11,10 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import shutil
-import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -35,6 +32,7 @@ from tests.crash.changing import (
     write_project,
 )
 from tests.crash.drawn import Interruption, interruption, unexpected_tracebacks
+from tests.crash.seeds import Tried, try_seeds
 from tests.support.canonical import canonical
 from tests.support.launcher import Launcher
 from tests.support.oracles import compare
@@ -269,25 +267,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs=2, default=[0, 30], help="first, and past last")
     parser.add_argument("--folder", type=Path, help="where to keep what the crawls leave")
     options = parser.parse_args()
-    bad = 0
     with ExitStack() as opened:
         folder = options.folder or Path(opened.enter_context(tempfile.TemporaryDirectory()))
         site = opened.enter_context(changing_site(folder))
         launcher = opened.enter_context(Launcher())
-        for seed in range(*options.seeds):
-            began = time.monotonic()
-            shutil.rmtree(folder / str(seed), ignore_errors=True)
-            trial = Trial(seed, site, folder / str(seed), launcher)
-            found = list(trial.complaints())
-            bad += bool(found)
-            took = time.monotonic() - began
-            print(f"{seed} {took:.1f} s {'BAD' if found else 'ok'}", flush=True)
-            if found:
-                print(trial.plan.described(), *found, sep="\n    ", flush=True)
-            else:
-                shutil.rmtree(folder / str(seed), ignore_errors=True)
-    print(f"{bad} bad")
-    sys.exit(1 if bad else 0)
+
+        def begin(seed: int, own: Path) -> Tried:
+            trial = Trial(seed, site, own, launcher)
+            return Tried(trial.complaints(), trial.plan.described)
+
+        try_seeds(range(*options.seeds), folder, begin)
 
 
 if __name__ == "__main__":

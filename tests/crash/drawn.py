@@ -11,11 +11,8 @@ import argparse
 import json
 import os
 import random
-import shutil
 import signal
-import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,6 +22,7 @@ from typing import Any
 
 from scrapy_resume.model import JobKey
 from scrapy_resume.store import open_location
+from tests.crash.seeds import Tried, try_seeds
 from tests.support.canonical import canonical
 from tests.support.kills import Kill, after_seconds, at_hits, in_turn, twice, when_logged
 from tests.support.launcher import Launcher
@@ -253,7 +251,6 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="compare plain with plain")
     options = parser.parse_args()
     modes = [mode for mode in MODES if options.mode in {None, mode.name}]
-    bad = 0
     with ExitStack() as opened:
         if options.store == "postgres":
             server = opened.enter_context(PostgresServer({"fsync": "off"}))
@@ -261,20 +258,13 @@ def main() -> None:
         folder = options.folder or Path(opened.enter_context(tempfile.TemporaryDirectory()))
         site = opened.enter_context(drawn_site(folder))
         launcher = opened.enter_context(Launcher())
-        for seed in range(*options.seeds):
-            began = time.monotonic()
-            shutil.rmtree(folder / str(seed), ignore_errors=True)
-            trial = Trial(seed, site, folder / str(seed), launcher, mode_of(seed, modes))
-            found = list(trial.doubts() if options.plain else trial.complaints())
-            bad += bool(found)
-            took = time.monotonic() - began
-            print(f"{seed} {trial.mode.name} {took:.1f} s {'BAD' if found else 'ok'}", flush=True)
-            if found:
-                print(trial.world.described(), *found, sep="\n    ", flush=True)
-            else:
-                shutil.rmtree(folder / str(seed), ignore_errors=True)
-    print(f"{bad} bad")
-    sys.exit(1 if bad else 0)
+
+        def begin(seed: int, own: Path) -> Tried:
+            trial = Trial(seed, site, own, launcher, mode_of(seed, modes))
+            complaints = trial.doubts() if options.plain else trial.complaints()
+            return Tried(complaints, trial.world.described, f"{trial.mode.name} ")
+
+        try_seeds(range(*options.seeds), folder, begin)
 
 
 if __name__ == "__main__":
