@@ -100,7 +100,7 @@ class Shelf:
             *([None] * (leased + pending)),
         ]
         first = job.session.ids.first
-        rows = [_admission(first + at, lease=at < len(ends) - pending) for at in range(len(ends))]
+        rows = [admission(first + at, lease=at < len(ends) - pending) for at in range(len(ends))]
         finishes = [
             Finish(id=row.id, attempts=1, **end)
             for row, end in zip(rows, ends, strict=True)
@@ -194,8 +194,11 @@ def _records(items: Sequence[Any], keyed: str | None) -> list[ItemRecord]:
     ]
 
 
-def _admission(row: int, lease: bool) -> Admission:
-    url = f"http://127.0.0.1/page/{row}"
+def admission(
+    row: int, *, url: str | None = None, unit: str | int | None = None, lease: bool = True
+) -> Admission:
+    """A start request; its own URL and its own unit unless others are given."""
+    url = url or f"http://127.0.0.1/page/{row}"
     return Admission(
         id=row,
         identity=digest(url.encode()),
@@ -206,7 +209,7 @@ def _admission(row: int, lease: bool) -> Admission:
         priority=0,
         start=1,
         seq=row,
-        unit=row,
+        unit=row if unit is None else unit,
         lease=lease,
     )
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.model import START, JobKey, State, digest
+from scrapy_resume.model import JobKey, State
 from scrapy_resume.reporting.documents import grouped_failures
 from scrapy_resume.reporting.reports import open_store
 from scrapy_resume.steering import park, retry
 from scrapy_resume.store import open_location
-from scrapy_resume.store.contract import Admission, Batch, Closing, Finish, ItemRecord, Opening
+from scrapy_resume.store.contract import Batch, Closing, Finish, ItemRecord, Opening
 from tests.support.postgres import postgres_server
+
+from .conftest import admission
 
 __all__ = ["postgres_server"]
 
@@ -35,7 +37,7 @@ def fill(location: str) -> None:
     for city, pages in CITIES.items():
         for number, what in enumerate(pages):
             url = f"http://127.0.0.1/{city}/{number}"
-            arrivals.append(admission(row, url, city, lease=what != "p"))
+            arrivals.append(admission(row, url=url, unit=city, lease=what != "p"))
             if what == "d":
                 finishes.append(
                     Finish(
@@ -60,22 +62,6 @@ def fill(location: str) -> None:
             row += step
     job.commit(Batch(next_id=row, arrivals=arrivals, finishes=finishes))
     job.close(Closing("paused", "shutdown"))
-
-
-def admission(row: int, url: str, unit: str, lease: bool) -> Admission:
-    return Admission(
-        id=row,
-        identity=digest(url.encode()),
-        parent=START,
-        url=url,
-        payload="{}",
-        slot="127.0.0.1",
-        priority=0,
-        start=0,
-        seq=row,
-        unit=unit,
-        lease=lease,
-    )
 
 
 @pytest.fixture
@@ -155,7 +141,9 @@ def test_wrong_words_about_units_are_wrong_usage(cities, call, words):
 
 def test_a_unit_of_a_strange_name_cannot_steer_the_terminal(shelf, call):
     job = shelf.begin("books")
-    job.commit(Batch(next_id=9, arrivals=[admission(1, "http://x", "bo\x1b[31mom", lease=False)]))
+    job.commit(
+        Batch(next_id=9, arrivals=[admission(1, url="http://x", unit="bo\x1b[31mom", lease=False)])
+    )
     assert "\x1b" not in call("units").out
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from scrapy_resume.model import JobKey, State
 from scrapy_resume.store.contract import Batch, Finish
-from tests.commands.conftest import _admission
+from tests.commands.conftest import admission
 from tests.commands.test_command_log import log_of
 
 URL = "http://me:s3cret@shop.example/a?q=x@y&password=s3cret\x1b[2J"
@@ -19,7 +19,7 @@ def crawled(shelf):
     """books#1 with a page in flight, a failed one and a unit, all named with a password."""
     job = shelf.begin(metadata={"from": URL})
     first = job.session.ids.first
-    rows = [replace(_admission(first + at, lease=True), url=f"{URL}{at}") for at in range(3)]
+    rows = [replace(admission(first + at), url=f"{URL}{at}") for at in range(3)]
     message = f"{'x' * 47} could not reach {URL}"
     failed = Finish(id=first, state=State.failed, attempts=1, error="E", error_message=message)
     job.commit(Batch(next_id=first + 3, arrivals=rows, finishes=[failed]))

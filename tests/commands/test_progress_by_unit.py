@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from scrapy_resume import open_store
-from scrapy_resume.model import START, State, digest
+from scrapy_resume.model import State
 from scrapy_resume.store.contract import Admission, Batch, Finish, ItemRecord, RunProgress
 
 from .clock import Clock
-from .conftest import Answer, Shelf
+from .conftest import Answer, Shelf, admission
 from .test_screens import STYLE, check, clock, on_terminal
 
 __all__ = ["clock", "on_terminal"]
@@ -27,7 +27,7 @@ UNITS, PAGES = 522, 20
 def videos(clock: Clock, shelf: Shelf) -> Shelf:
     """Videos of 20 pages each, one after the other: 12 have ended, one of them with a failure."""
     job = shelf.begin("videos", spider="videos", worker="gpu-1:4711")
-    heads = [admission(1 + unit, f"video {unit + 1}") for unit in range(UNITS)]
+    heads = [page(1 + unit, f"video {unit + 1}") for unit in range(UNITS)]
     job.commit(Batch(next_id=UNITS + 1, arrivals=heads))
     figures = RunProgress()
     row, pages = UNITS + 1, 0
@@ -35,7 +35,7 @@ def videos(clock: Clock, shelf: Shelf) -> Shelf:
         name = f"video {unit + 1}"
         rows = [1 + unit, *range(row, row + PAGES - 1)]
         row += PAGES - 1
-        found = [admission(at, name) for at in rows[1:]]
+        found = [page(at, name) for at in rows[1:]]
         job.commit(Batch(next_id=row, arrivals=found, progress=figures))
         ended = rows if unit < 12 else rows[: PAGES // 2]
         pages += len(ended)
@@ -47,21 +47,8 @@ def videos(clock: Clock, shelf: Shelf) -> Shelf:
     return shelf
 
 
-def admission(row: int, unit: str) -> Admission:
-    url = f"http://127.0.0.1/{unit.replace(' ', '/')}/{row}"
-    return Admission(
-        id=row,
-        identity=digest(url.encode()),
-        parent=START,
-        url=url,
-        payload="{}",
-        slot="127.0.0.1",
-        priority=0,
-        start=1,
-        seq=row,
-        unit=unit,
-        lease=True,
-    )
+def page(row: int, unit: str) -> Admission:
+    return admission(row, url=f"http://127.0.0.1/{unit.replace(' ', '/')}/{row}", unit=unit)
 
 
 def finish(row: int, failed: bool) -> Finish:
