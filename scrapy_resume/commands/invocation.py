@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from scrapy_resume.commands.arguments import filters_of
 from scrapy_resume.commands.formats import one_line
 from scrapy_resume.commands.terminal_output import is_terminal, printable, terminal
 from scrapy_resume.reporting import times
@@ -74,8 +75,6 @@ class Invocation:
 
         Ends the process with exit code 2 if they cannot be meant so. Raises ``OSError``.
         """
-        from scrapy_resume.commands.arguments import filters_of
-
         try:
             filters = filters_of(self.arguments)
             if "urls" in filters:
