@@ -33,6 +33,48 @@ class State(IntEnum):
     ignored = 5
 
 
+class StepState(IntEnum):
+    """The state of a step of an item. The numbers are part of the stored format."""
+
+    pending = 0
+    """It may run, at the latest when its time has come."""
+    running = 1
+    done = 2
+    failed = 3
+    parked = 4
+    """The process died while it ran alone: it is left alone until it is retried."""
+    skipped = 5
+    waiting = 6
+    """It waits for other steps of its item. People see it as ``pending``."""
+
+
+OPEN_STEPS: Final = frozenset({StepState.pending, StepState.running, StepState.waiting})
+"""States of a step that has not ended."""
+
+
+@dataclass(slots=True)
+class StepCounts:
+    """The steps of one name by state. What waits for other steps is ``pending``."""
+
+    pending: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    parked: int = 0
+    skipped: int = 0
+
+    @property
+    def open(self) -> int:
+        """Steps that have not ended."""
+        return self.pending + self.running
+
+    @property
+    def success_rate(self) -> float | None:
+        """done / (done + failed + parked); ``None`` before the first of them."""
+        ended = self.done + self.failed + self.parked
+        return self.done / ended if ended else None
+
+
 class UnitState(IntEnum):
     """The state of a unit, in the order in which units are listed.
 
@@ -298,6 +340,8 @@ class Counts:
     items_stored: int = 0
     items_dropped: int = 0
     items_failed: int = 0
+    steps_open: int = 0
+    """Steps of items that have not ended."""
 
     @classmethod
     def of(cls, columns: Mapping[str, Any]) -> Counts:
@@ -308,6 +352,11 @@ class Counts:
     def open(self) -> int:
         """Requests that are pending or leased."""
         return self.pending + self.leased
+
+    @property
+    def nothing_open(self) -> bool:
+        """Whether no request and no step of an item is open."""
+        return not self.open and not self.steps_open
 
     @property
     def total(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from scrapy_resume.model import Kind, State
 from scrapy_resume.store.contract.notes import FeedNote, HostNote, SavedState
+from scrapy_resume.store.contract.steps import NewStep, StepReport
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,6 +102,10 @@ class ItemRecord(NamedTuple):
     becomes visible as the last. ``None``: the item stands for itself."""
     original: object = None
     """The item itself, for readers in this process; not stored. ``None``: there are no readers."""
+    steps: Sequence[NewStep] = ()
+    """Its steps, in order. If one of them is open, the item becomes visible when all have ended."""
+    stable_key: str = ""
+    """Of an item with steps: what it is called over updates, for people; ``key`` if it has one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -249,6 +254,7 @@ class Batch:
     start_exhausted: bool = False
     """``start()`` came to its end in this run (or did before this batch)."""
     leasing: Leasing = field(default_factory=Leasing)
+    steps: StepReport = field(default_factory=StepReport)
     progress: RunProgress = field(default_factory=RunProgress)
     events: EventReport = field(default_factory=EventReport)
     sharing: SharingReport = field(default_factory=SharingReport)

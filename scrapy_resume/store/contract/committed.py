@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from scrapy_resume.model import Counts, UnitState
 from scrapy_resume.store.contract.notes import EndedUnit, EventNote, HostNote, ItemPosition
+from scrapy_resume.store.contract.steps import StepAnswer
 
 
 class StartTurn(Enum):
@@ -134,4 +135,5 @@ class Committed:
     named_units: dict[UnitState, int] | None = None
     """How many named units are in each state; ``None``: as the last answer had it, as far as this
     run knows."""
+    steps: StepAnswer = field(default_factory=StepAnswer)
     sharing: SharingAnswer = field(default_factory=SharingAnswer)

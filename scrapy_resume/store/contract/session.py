@@ -14,6 +14,7 @@ from scrapy_resume.store.contract.notes import (
     ItemPosition,
     SavedState,
 )
+from scrapy_resume.store.contract.steps import StepAnswer
 from scrapy_resume.store.contract.waits import NO_LIMITS, WaitLimits
 
 
@@ -206,6 +207,8 @@ class Session:
     events: UndeliveredEvents = field(default_factory=UndeliveredEvents)
     recovered: Recovered = field(default_factory=Recovered)
     sharing: Sharing = field(default_factory=Sharing)
+    steps: StepAnswer = field(default_factory=StepAnswer)
+    """How the steps of items stand; nothing is leased."""
     progress: JobProgress = field(default_factory=JobProgress)
 
 
