@@ -177,6 +177,7 @@ class Steps:
         ends: list[AttemptEnd] = []
         others: list[StepChange] = []
         kept: list[tuple[Stepped, bool, str | None]] = []
+        payloads: dict[int, str] = {}
         shown = []
         for change in changes:
             item, rows = items.get(change.item), steps[change.item]
@@ -190,11 +191,13 @@ class Steps:
             failed = tuple(self._name(row.kind) for row in rows.values() if row.state in TROUBLED)
             self._in_units[item.request][1] += bool(failed) - troubled
             after = item._replace(open=open_)
+            if change.payload is not None:
+                payloads[item.id] = change.payload
             if open_:
                 kept.append((after, change.payload is not None, change.payload))
             else:
                 self._in_units[item.request][0] -= bool(item.open)
-                after, whole = self._whole(after, change)
+                after, whole = self._whole(after, change, payloads.get(item.id))
                 rewritten = not change.kept or change.payload is not None
                 kept.append((after, rewritten, change.payload if change.kept else None))
                 if whole is not None:
@@ -270,9 +273,13 @@ class Steps:
         if self._tally.alone_id == mark_of(row.item, row.kind):
             self._tally.alone_id = 0
 
-    def _whole(self, item: Stepped, change: ItemChange) -> tuple[Stepped, Shown | None]:
-        """All steps of an item have ended: it, and what becomes visible of it."""
-        payload = change.visible if change.visible is not None else change.payload
+    def _whole(
+        self, item: Stepped, change: ItemChange, payload: str | None
+    ) -> tuple[Stepped, Shown | None]:
+        """All steps of an item have ended: it, and what becomes visible of it. ``payload``: as this
+        batch has changed it."""
+        if change.visible is not None:
+            payload = change.visible
         if payload is None:
             payload = self._tables.open_payload(item.id)
         if payload is None:
