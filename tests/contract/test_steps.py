@@ -78,20 +78,20 @@ def test_an_item_becomes_visible_when_its_steps_have_ended(place: Place) -> None
     assert answer.counts.items_stored == 2
 
 
-def test_two_results_of_one_batch_are_both_in_the_item(place: Place) -> None:
-    run = place.begin()
-    page(run, 1, item(0, "a", "photos", "vin"))
-    photos, vin = lease(run, "photos", "vin")
-    run.commit(changes=[done(photos, "a+"), done(vin)])
-    assert place.items() == ["a+"]
-
-
 def test_what_becomes_visible_may_lack_what_steps_consume(place: Place) -> None:
     run = place.begin()
     page(run, 1, item(0, "whole", "vin"))
     (vin,) = lease(run, "vin")
     run.commit(changes=[done(vin, "whole+", visible="shown")])
     assert place.items() == ["shown"]
+
+
+def test_two_results_of_one_item_in_one_batch(place: Place) -> None:
+    run = place.begin()
+    page(run, 1, item(0, "a", "photos", "vin"))
+    photos, vin = lease(run, "photos", "vin")
+    run.commit(changes=[done(photos, "a+"), done(vin)])
+    assert place.items() == ["a+"]
 
 
 @pytest.mark.parametrize("lost", ["version", "lease", "twice"])

@@ -274,12 +274,11 @@ class Steps:
             self._tally.alone_id = 0
 
     def _whole(
-        self, item: Stepped, change: ItemChange, payload: str | None
+        self, item: Stepped, change: ItemChange, changed: str | None
     ) -> tuple[Stepped, Shown | None]:
-        """All steps of an item have ended: it, and what becomes visible of it. ``payload``: as this
-        batch has changed it."""
-        if change.visible is not None:
-            payload = change.visible
+        """All steps of an item have ended: it, and what becomes visible of it. ``changed``: its
+        payload, if the batch has changed it."""
+        payload = change.visible if change.visible is not None else changed
         if payload is None:
             payload = self._tables.open_payload(item.id)
         if payload is None:
