@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from scrapy_resume.model import Kind, State
+from scrapy_resume.model import OPEN_STEPS, Kind, State
 from scrapy_resume.store.contract.notes import FeedNote, HostNote, SavedState
 from scrapy_resume.store.contract.steps import NewStep, StepReport
 
@@ -106,6 +106,11 @@ class ItemRecord(NamedTuple):
     """Its steps, in order. If one of them is open, the item becomes visible when all have ended."""
     stable_key: str = ""
     """Of an item with steps: what it is called over updates, for people; ``key`` if it has one."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a step of it is open, so that it is not visible yet."""
+        return any(step.state in OPEN_STEPS for step in self.steps)
 
 
 @dataclass(slots=True, kw_only=True)

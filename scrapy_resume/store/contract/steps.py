@@ -71,8 +71,8 @@ class ItemChange(NamedTuple):
     version: int
     attempts: Sequence[StepAttempt]
     others: Sequence[NewStep] = ()
-    """Other open steps of the item whose state changes: what they waited for has come, or will not
-    come."""
+    """Other steps of the item whose state changes: what they waited for, or were skipped for, has come,
+    or will not come."""
     payload: str | None = None
     """The item with the fields that it has got; ``None``: as before."""
     visible: str | None = None
@@ -123,6 +123,8 @@ class LeasedStep(NamedTuple):
     """Of the page that has given the item; empty: ``start()`` has."""
     states: Mapping[str, StepState]
     """Of all steps of the item; this one is ``running``."""
+    lacking: Sequence[str] = ()
+    """Steps of the item that are skipped for want of a field: they may be opened again."""
     earlier: EarlierResult | None = None
     """If it was done for the version before: what it gave. ``None``: nothing that could be used."""
 
