@@ -70,6 +70,7 @@ class CrawlRun:
             parts.workers,
             parts.delayed,
             parts.breakers,
+            parts.steps,
             self.order_polling,
             self.backups,
         )
@@ -103,6 +104,8 @@ class CrawlRun:
         engine = self.crawler.engine
         assert engine is not None
         self.hooks.attach(engine)
+        self.parts.hold.attach(engine)
+        self.parts.download.attach(engine)
         hosts = self.parts.store_time.hosts_from_store(self.session.hosts)
         self.parts.breakers.restore(hosts)
         if self.parts.frontier.every_run.awaited:

@@ -274,7 +274,7 @@ class Shutdown:
         if self.failure is not None or not final.drained:
             return "failed"
         status = STATUS_OF_REASON.get(reason, "paused")
-        nothing_open = not self._tracker.counts.open
+        nothing_open = self._tracker.counts.nothing_open
         if status == "paused" and self._engine.closes_by_itself and nothing_open:
             # The spider was closed when nothing was left, or by nothing else than that.
             status = "completed"

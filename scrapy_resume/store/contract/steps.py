@@ -1,12 +1,12 @@
 """The steps of items: what a run tells its store of them, and what the store answers.
 
-An item that has steps is *open* until all of them have ended. The store keeps it, and no reader, feed
-or export sees it; then it becomes visible, like an item without steps at its request's finish. A step
-that is opened again later (``retry --step``) leaves the item visible: its result, or its next failure,
+An item that has steps is *open* until all of them have ended. The store keeps it, and no reader,
+feed or export sees it; then it becomes visible, like an item without steps at its request's finish.
+A step that is opened again later (``retry --step``) leaves the item visible: its result, or its next failure,
 makes a new version of the item visible, which replaces the one before.
 
-An item keeps its id when its page is fetched again, and its *version* grows: what a step of an earlier
-version brings is refused.
+An item keeps its id when its page is fetched again, and its *version* grows: what a step of an
+earlier version brings is refused.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class StepAttempt(NamedTuple):
 
     name: str
     state: StepState
-    """``done``, ``failed`` or ``skipped``; ``pending``: it is tried again."""
+    """``done``, ``failed``, ``skipped`` or ``parked``; ``pending``: it is tried again."""
     attempts: int
     """How many count from now on."""
     not_before: float = 0.0
@@ -64,8 +64,8 @@ class StepAttempt(NamedTuple):
 
 
 class ItemChange(NamedTuple):
-    """What attempts have made of an item. Applied whole, or not at all: if this run does not have one
-    of the steps leased, or the item has another version, nothing of it is kept."""
+    """What attempts have made of an item. Applied whole, or not at all: if this run does not have
+    one of the steps leased, or the item has another version, nothing of it is kept."""
 
     item: int
     version: int
@@ -76,8 +76,8 @@ class ItemChange(NamedTuple):
     payload: str | None = None
     """The item with the fields that it has got; ``None``: as before."""
     visible: str | None = None
-    """If no step of the item is open any more: what becomes visible, if it is not the payload: fields
-    that steps consume are in no feed. ``None``: the payload."""
+    """If no step of the item is open any more: what becomes visible, if it is not the payload:
+    fields that steps consume are in no feed. ``None``: the payload."""
     kept: bool = False
     """If no step is open any more: the payload is needed for steps that may be tried again by
     command, since a field of it that is not visible is among their needs."""
@@ -111,8 +111,8 @@ class LeasedStep(NamedTuple):
     """Of the item."""
     name: str
     mark: int
-    """What ``JobStore.mark`` and ``unmark`` are called with while it runs, so that a later run knows of it
-    if the process dies."""
+    """What ``JobStore.mark`` and ``unmark`` are called with while it runs, so that a later run
+    knows of it if the process dies."""
     attempts: int
     """Before this one."""
     crashes: int
@@ -125,6 +125,9 @@ class LeasedStep(NamedTuple):
     """Of all steps of the item; this one is ``running``."""
     lacking: Sequence[str] = ()
     """Steps of the item that are skipped for want of a field: they may be opened again."""
+    condemned: str | None = None
+    """If the process has died while it ran alone: a message that says so. It is not started, but
+    ends as ``parked``. ``None``: it may be started."""
     earlier: EarlierResult | None = None
     """If it was done for the version before: what it gave. ``None``: nothing that could be used."""
 
@@ -156,8 +159,8 @@ class StepAnswer:
     counts: dict[str, StepCounts] = field(default_factory=dict)
     """Of the whole job, by step; those that it has no rows of are left out."""
     ready: dict[str, int] = field(default_factory=dict)
-    """How many this run may lease now, by step, as far as limits allow it; a store may count no further
-    than a thousand."""
+    """How many this run may lease now, by step, as far as limits allow it; a store may count no
+    further than a thousand."""
     suspects: int = 0
     """Suspects that this run may lease now."""
     next_due: float = 0.0
@@ -166,5 +169,5 @@ class StepAnswer:
     delayed: int = 0
     """Pending steps that wait for a time, of any step."""
     ended: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    """Items of this batch's changes whose steps have all ended, so that they have become visible → the
-    steps that have failed or are parked: empty, the item is complete."""
+    """Items of this batch's changes whose steps have all ended, so that they have become visible →
+    the steps that have failed or are parked: empty, the item is complete."""
