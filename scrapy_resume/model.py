@@ -345,8 +345,9 @@ class Counts:
 
     @classmethod
     def of(cls, columns: Mapping[str, Any]) -> Counts:
-        """From columns that have the names of the counters."""
-        return cls(**{name: int(columns[name]) for name in cls.__dataclass_fields__})
+        """From columns that have the names of the counters; a store of an older version lacks
+        some."""
+        return cls(**{name: int(columns.get(name, 0)) for name in cls.__dataclass_fields__})
 
     @property
     def open(self) -> int:

@@ -86,7 +86,9 @@ class CommittedItems:
             return
         records = [item for finish in batch.finishes for item in finish.items]
         spilled = any(finish.spilled for finish in batch.finishes)
-        if unchanged and not spilled and len(records) == answer.items.given:
+        stepped = answer.steps.counts and any(item.steps for item in records)
+        from_memory = unchanged and not spilled and not stepped and not batch.steps.changes
+        if from_memory and len(records) == answer.items.given:
             self._keep(_Recent(self.last + 1, records))
         self.last = answer.items.last_id
         self._wake_feeds()

@@ -23,6 +23,7 @@ from scrapy_resume.store.contract import (
     RunProgress,
     SavedState,
     SharingReport,
+    StepReport,
     Wish,
 )
 
@@ -104,6 +105,13 @@ PARTS: Final = {
 
 def batch(next_id: int, **fields: Any) -> Batch:
     """A batch; the fields of its parts are given beside its own."""
+    of_steps = {
+        name.removesuffix("_of_steps"): fields.pop(name)
+        for name in list(fields)
+        if name.endswith("_of_steps") or name == "changes"
+    }
+    if of_steps:
+        fields["steps"] = StepReport(**of_steps)
     own = {name: value for name, value in fields.items() if name not in PARTS}
     parts: dict[str, dict[str, Any]] = {}
     for name in fields.keys() - own.keys():

@@ -89,14 +89,19 @@ WHOLE = {
     "attach_earlier": "another file",
     "detach_earlier": "another file",
     "carry_given": "all that gave items, of a whole job",
+    "earlier_has_steps": "another file",
+    "earlier_partial": "what has no end yet, or a bad one, of a whole job",
+    "kinds": "a row for each step that people have declared",
+    "tally": "the same",
 }
 """Statements that are for everything in a table."""
 
 NARROW = re.compile(
     r"SCAN \w+ VIRTUAL TABLE"
     r"|SCAN \w+ USING (COVERING )?INDEX"
-    r" (request_(leased|suspects|every_run)|slot_open|feed_unsettled)\b"
-    r"|SCAN (job|j|spider_state|host|run|sqlite_schema|CONSTANT ROW)$"
+    r" (request_(leased|suspects|every_run)|slot_open|feed_unsettled"
+    r"|step_(delayed|running|suspects))\b"
+    r"|SCAN (job|j|spider_state|host|run|step_use|sqlite_schema|CONSTANT ROW)$"
 )
 """Scans of a list, of indices that hold open rows only, and of tables with few rows."""
 
@@ -104,7 +109,7 @@ NARROW = re.compile(
 def statements() -> list[tuple[str, str]]:
     return [
         (name, statement)
-        for file in ("commit.sql", "opening.sql", "read.sql")
+        for file in ("commit.sql", "opening.sql", "read.sql", "steps.sql")
         for name, statement in load_queries("sqlite", file).items()
         if name not in WHOLE
     ]

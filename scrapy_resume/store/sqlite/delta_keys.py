@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,14 @@ def _readable(earlier: Sequence[JobFile], level: int) -> Iterator[tuple[JobFile,
         yield job, bool(keeps)
 
 
+def _partial(connection: sqlite3.Connection) -> list[int]:
+    """Requests of the attached number whose items are not complete: they have given nothing yet."""
+    ((has_steps,),) = connection.execute(OPENING["earlier_has_steps"]).fetchall()
+    if not has_steps:
+        return []
+    return [request for (request,) in connection.execute(OPENING["earlier_partial"])]
+
+
 def carry(connection: sqlite3.Connection, earlier: Sequence[JobFile], delta: bool) -> int:
     """Copy the keys into a new file; returns how many it has then.
 
@@ -56,7 +65,8 @@ def carry(connection: sqlite3.Connection, earlier: Sequence[JobFile], delta: boo
     count = 0
     for job in earlier:
         with translated(job.path), _attached(connection, job.path), transaction(connection):
-            count += connection.execute(OPENING["carry_given"]).rowcount
+            partial = json.dumps(_partial(connection))
+            count += connection.execute(OPENING["carry_given"], {"partial": partial}).rowcount
     connection.execute(OPENING["keep_given"], (delta,))
     return count
 

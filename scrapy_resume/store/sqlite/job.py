@@ -74,7 +74,7 @@ class SqliteJob:
         self._board = board
         self._durable = opening.durable
         self._file = file_identity(path)
-        self._tables = SqliteTables(only_retried=opening.only_retried)
+        self._tables = SqliteTables(run=session.run, only_retried=opening.only_retried)
         self._writer = BatchWriter(session.run, self._tables, opening.limits, session.start)
         self._clock_watch = ClockWatch()
         self._skips = SkipWatch()
@@ -291,7 +291,7 @@ class SqliteJob:
         recover(self._tables, tally, Death(), now)
         self._tables.keep_tally(tally, now)
         status = closing.status
-        if status == "completed" and tally.counts().open:
+        if status == "completed" and not tally.counts().nothing_open:
             status = "paused"
         end = {
             "status": status,

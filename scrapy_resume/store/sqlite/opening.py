@@ -32,6 +32,7 @@ from scrapy_resume.store.contract import (
     SavedState,
     Session,
     StartState,
+    StepAnswer,
     UndeliveredEvents,
 )
 from scrapy_resume.store.sqlite.errors import damage_remedy, translated
@@ -57,6 +58,7 @@ from scrapy_resume.store.transaction.apply import bound_waits, end_delays
 from scrapy_resume.store.transaction.events import AT_OPENING, keep_events, noted, opened
 from scrapy_resume.store.transaction.parking import Death
 from scrapy_resume.store.transaction.recovery import recover, supersede_every_run
+from scrapy_resume.store.transaction.steps import describe
 from scrapy_resume.store.transaction.storable_text import as_json
 
 
@@ -322,6 +324,7 @@ def _session(
         ),
         feeds=[FeedNote(*row) for row in connection.execute(OPENING["feeds"])],
         hosts=[HostNote(*row) for row in connection.execute(OPENING["hosts"])],
+        steps=_steps(tables),
         items=ItemPosition(last_id=job.next_item - 1, superseded=job.superseded),
         events=UndeliveredEvents(of_job=noted(connection.execute(OPENING["events"]).fetchall())),
         recovered=recovered,
@@ -331,3 +334,9 @@ def _session(
             connection.execute(READ["progressed_at"]).fetchone()[0],
         ),
     )
+
+
+def _steps(tables: SqliteTables) -> StepAnswer:
+    answer = StepAnswer(next_due=tables.steps.next_due())
+    describe(tables.steps, answer)
+    return answer

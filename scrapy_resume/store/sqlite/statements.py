@@ -44,10 +44,14 @@ class JobRow(NamedTuple):
     items_failed: int
     superseded: int
     skips: int
+    steps_open: int
+    next_stepped: int
 
     def tally(self) -> Tally:
         """The counters, to be changed."""
-        return Tally(Counts.of(self._asdict()), self.alone_id, self.superseded)
+        tally = Tally(Counts.of(self._asdict()), self.alone_id, self.superseded)
+        tally.has_steps = self.next_stepped > 1
+        return tally
 
 
 class Ownership(NamedTuple):

@@ -20,9 +20,11 @@ from scrapy_resume.store.sqlite.leases import SqliteLeases
 from scrapy_resume.store.sqlite.shared_text import SharedBeginnings, SharedTexts
 from scrapy_resume.store.sqlite.skip_tables import SqliteSkips
 from scrapy_resume.store.sqlite.statements import COMMIT, IDENTITY, OPENING, JobRow, Statements
+from scrapy_resume.store.sqlite.steps import SqliteSteps
 from scrapy_resume.store.transaction.arrivals import Transaction
 from scrapy_resume.store.transaction.counters import Tally
 from scrapy_resume.store.transaction.events import keep_events, log_notes
+from scrapy_resume.store.transaction.finishes import spilled_record
 from scrapy_resume.store.transaction.selection import UNRECORDED
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import (
@@ -32,6 +34,7 @@ from scrapy_resume.store.transaction.tables import (
     Known,
     NewItem,
     NewRow,
+    NewSpill,
     OldEveryRun,
     OrphanedRow,
     Outcome,
@@ -51,13 +54,15 @@ SPILLED_AT_ONCE: Final = 1_000
 class SqliteTables(Statements):
     """See ``Tables``. ``begin`` comes before everything else in a transaction."""
 
-    def __init__(self, *, only_retried: bool = False) -> None:
-        self._next_item = 1
+    def __init__(self, *, run: int = 0, only_retried: bool = False) -> None:
+        """``run``: the one that leases."""
         self._payloads = SharedTexts()
         self._beginnings = SharedBeginnings()
         self.units = UnitChanges()
         self.leases = SqliteLeases(only_retried=only_retried)
         self.skips = SqliteSkips()
+        self.steps = SqliteSteps()
+        self.steps.run = run
 
     def begin(self, connection: sqlite3.Connection) -> JobRow:
         """A transaction has begun on that connection. Returns the job as it is now."""
@@ -66,7 +71,8 @@ class SqliteTables(Statements):
         self.skips.use(connection)
         self.units = UnitChanges()
         job = JobRow(*connection.execute(COMMIT["job"]).fetchone())
-        self._next_item = job.next_item
+        self.steps.use(connection)
+        self.steps.next_item, self.steps.next_stepped = job.next_item, job.next_stepped
         self._payloads.begin(job.last_payload)
         self._beginnings.begin(job.last_beginning)
         return job
@@ -216,7 +222,7 @@ class SqliteTables(Statements):
 
     # Items
 
-    def add_spills(self, items: Sequence[NewItem]) -> None:
+    def add_spills(self, items: Sequence[NewSpill]) -> None:
         """Store provisional items."""
         insert_many(self._connection, COMMIT["add_spill"], items)
 
@@ -224,7 +230,7 @@ class SqliteTables(Statements):
         """A row's provisional items in order, in portions."""
         cursor = self._run(COMMIT["spilled"], (row,))
         while portion := cursor.fetchmany(SPILLED_AT_ONCE):
-            yield [ItemRecord(*columns) for columns in portion]
+            yield [spilled_record(*columns) for columns in portion]
 
     def drop_spills(self, rows: Sequence[int]) -> None:
         """Delete the provisional items of rows that are finished, released or duplicates."""
@@ -236,14 +242,16 @@ class SqliteTables(Statements):
         Ids are assigned here, ascending and never twice, so that a reader that knows the last
         one finds the items that came after it.
         """
-        first = self._next_item
-        self._next_item += len(items)
+        first = self.steps.next_item
+        self.steps.next_item += len(items)
         columns = [(number, *item) for number, item in enumerate(items, first)]
         insert_many(self._connection, COMMIT["store_item"], columns)
 
     def drop_items(self, row: int) -> int:
         """Delete the items that an earlier execution of the row gave."""
-        return self._run(COMMIT["drop_items"], (row,)).rowcount
+        rows = self._run(COMMIT["drop_items"], (row,)).fetchall()
+        self.steps.take_back(rows)
+        return len(rows)
 
     def item_owners(self, keys: Sequence[str]) -> dict[str, int]:
         """The rows of the items that have these keys, by key."""
@@ -276,6 +284,7 @@ class SqliteTables(Statements):
         self._run(OPENING["settle_minutes"], values)
         self._run(OPENING["shift_run"], values)
         self._run(OPENING["shift_delays"], values)
+        self.steps.shift_times(leap_seconds)
 
     # Recovery
 
@@ -381,13 +390,14 @@ class SqliteTables(Statements):
         if (change := batch.progress.metadata) is not None:
             ((text,),) = self._run(COMMIT["metadata"]).fetchall()
             self._run(COMMIT["keep_metadata"], (change.applied_to(text),))
-        committed.items.last_id = self._next_item - 1
+        committed.items.last_id = self.steps.next_item - 1
         self._run(
             COMMIT["keep_job"],
             {
                 **vars(committed.counts),
                 "next_id": batch.next_id,
-                "next_item": self._next_item,
+                "next_item": self.steps.next_item,
+                "next_stepped": self.steps.next_stepped,
                 "alone_id": tally.alone_id,
                 "superseded": tally.superseded,
                 "now": transaction.now,

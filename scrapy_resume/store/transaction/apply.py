@@ -38,6 +38,7 @@ class BatchWriter:
         self._bounded_at = 0.0
         self._slots = Names(tables.find_slots, tables.add_slots)
         self._units = Names(tables.find_units, tables.add_units)
+        self._step_names = Names(tables.steps.find_kinds, tables.steps.add_kinds)
         self._occurrences = Occurrences()
         self._counted: Mapping[bytes, int] = {}
 
@@ -58,6 +59,8 @@ class BatchWriter:
             round=self._round,
             skips=skips,
             drops_item_duplicates=batch.drops_item_duplicates,
+            has_steps=_has_steps(batch, tally),
+            step_names=self._step_names,
         )
         tables = self._tables
         transaction.hold(_named(batch))
@@ -66,7 +69,13 @@ class BatchWriter:
         finishes = Finishes(transaction, arrivals)
         finishes.spill(batch.spills)
         finishes.apply(batch.finishes)
+        if transaction.has_steps:
+            answer = transaction.committed.steps
+            finishes.show(transaction.steps.change(batch.steps.changes, answer))
+        finishes.write()
         finishes.release(batch.releases)
+        if transaction.has_steps:
+            _lease_steps(transaction, batch)
         arrivals.write_repeated()
         if batch.state.spider_state is not None or batch.state.cookies:
             tables.keep_state(batch.state)
@@ -90,12 +99,32 @@ class BatchWriter:
         """The transaction was committed."""
         self._slots.committed()
         self._units.committed()
+        self._step_names.committed()
         self._occurrences.remember(self._counted)
 
     def rolled_back(self) -> None:
         """The transaction was rolled back."""
         self._slots.rolled_back()
         self._units.rolled_back()
+        self._step_names.rolled_back()
+
+
+def _has_steps(batch: Batch, tally: Tally) -> bool:
+    """Whether the job has items with steps, or gets some by this batch."""
+    return (
+        tally.has_steps
+        or any(item.steps for finish in batch.finishes for item in finish.items[:1])
+        or any(item.steps for _, item in batch.spills[:1])
+    )
+
+
+def _lease_steps(transaction: Transaction, batch: Batch) -> None:
+    steps, answer = transaction.steps, transaction.committed.steps
+    steps.release(batch.steps.releases)
+    steps.lease(batch.steps.wishes, answer)
+    if batch.steps.suspect_wish:
+        steps.lease_suspect(answer)
+    steps.settle(answer)
 
 
 def _named(batch: Batch) -> list[int]:

@@ -18,6 +18,7 @@ from scrapy_resume.store.transaction.rounds import NO_ROUND, Round
 from scrapy_resume.store.transaction.selection import SKIPPED
 from scrapy_resume.store.transaction.skipping import Skipping
 from scrapy_resume.store.transaction.skips import Rules
+from scrapy_resume.store.transaction.steps import Steps
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import Changed, Held, Known, NewRow, Outcome, Tables
 from scrapy_resume.store.transaction.units import UnitChange
@@ -49,11 +50,18 @@ class Transaction:
     attempts: int = 0
     """Of the requests that the batch has ended, or that are tried again."""
     drops_item_duplicates: bool = False
+    has_steps: bool = False
+    """The job has items with steps, or gets some."""
+    step_names: Names | None = None
     before: tuple[int, ...] = field(init=False)
     """Rows by ``State`` when the commit began."""
+    steps: Steps = field(init=False)
 
     def __post_init__(self) -> None:
         self.before = tuple(self.tally.states)
+        self.steps = Steps(
+            self.tables.steps, self.tables, self.tally, self.run, self.now, self.step_names
+        )
 
     def minute(self, pages: int) -> dict[str, int] | None:
         """The values of ``keep_minute``: what the commit adds to its minute; ``None``: nothing.

@@ -29,6 +29,9 @@ class Tally:
         self.items_failed = counts.items_failed
         self.alone_id = alone_id
         self.superseded = superseded
+        self.steps_open = counts.steps_open
+        self.has_steps = counts.steps_open > 0
+        """The job has items with steps; a backend that knows more sets it."""
         self.slots: dict[int, int] = {}
         """Slot → change of its leasable rows; 0 if the run only asked about it."""
 
@@ -67,6 +70,7 @@ class Tally:
             items_stored=self.items_stored,
             items_dropped=self.items_dropped,
             items_failed=self.items_failed,
+            steps_open=self.steps_open,
         )
 
 

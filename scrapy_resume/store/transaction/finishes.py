@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from scrapy_resume.model import EVERY_RUN_ITEM, Kind, State
-from scrapy_resume.store.contract import Finish, ItemRecord, Release
+from scrapy_resume.model import EVERY_RUN_ITEM, Kind, State, StepState
+from scrapy_resume.store.contract import Finish, ItemRecord, NewStep, Release
 from scrapy_resume.store.transaction.arrivals import Arrivals, Transaction
+from scrapy_resume.store.transaction.step_tables import Stepped
+from scrapy_resume.store.transaction.steps import Shown
 from scrapy_resume.store.transaction.storable_text import storable
-from scrapy_resume.store.transaction.tables import NewItem, NewRow, Outcome
+from scrapy_resume.store.transaction.tables import NewItem, NewRow, NewSpill, Outcome
 from scrapy_resume.store.transaction.units import UnitChange
 
 GONE: Final = frozenset({404, 410})
@@ -34,14 +37,22 @@ class Finishes:
         """Rows that have lost such items with their pages."""
         self._units: dict[int, UnitChange] = {}
         """Row that this batch ends → the change of its unit."""
+        self._before: dict[int, dict[int, Stepped]] = {}
+        """Row → by occurrence: the items with steps that an execution before has given."""
+        self._left: dict[int, Stepped] = {}
+        """Those of them of which no new version has come, by id."""
 
     def spill(self, spills: Sequence[tuple[int, ItemRecord]]) -> None:
         """Store provisional items."""
         if spills:
-            self._in.tables.add_spills([_new_item(row, item) for row, item in spills])
+            self._in.tables.add_spills([_new_spill(row, item) for row, item in spills])
 
     def apply(self, finishes: Sequence[Finish]) -> None:
-        """End the rows that are leased, and insert the tombstones that are new."""
+        """End the rows that are leased, and insert the tombstones that are new. ``write``
+        follows."""
+        if self._in.has_steps:
+            rows = [finish.id for finish in finishes if finish.tombstone is None]
+            self._before = self._in.steps.of_requests(rows)
         for finish in finishes:
             if self._end(finish):
                 self._arrivals.add_aliases(finish.id, finish.aliases)
@@ -49,7 +60,14 @@ class Finishes:
             elif finish.spilled:
                 self._in.tables.drop_spills([finish.id])
         self._store_items()
-        self._write()
+
+    def show(self, items: Sequence[Shown]) -> None:
+        """Make items visible whose steps have ended, in the place of their earlier versions."""
+        for item, payload, key in items:
+            deleted = self._in.tables.steps.drop_shown(item)
+            self._take_back(item.request, deleted)
+            self._items.append((item.request, ItemRecord(item.occurrence, payload, key)))
+        self._store_items()
 
     def release(self, releases: Sequence[Release]) -> None:
         """leased → pending; the provisional items of the rows are deleted."""
@@ -75,6 +93,8 @@ class Finishes:
             return False
         if held.kept and not _takes_back(finish):
             self._keeping.add(finish.id)
+        elif finish.id in self._before:
+            self._replace(finish)
         elif finish.supersedes and (held.items or self._changes[finish.id]):
             self._supersede(finish.id)
         if held.kept and finish.http_status in GONE and finish.state is not State.done:
@@ -110,10 +130,31 @@ class Finishes:
     def _supersede(self, row: int) -> None:
         """Delete the items of an earlier execution, also those that this batch wrote by key."""
         self._store_items()
-        deleted = self._in.tables.drop_items(row)
-        self._in.tally.items_stored -= deleted
-        self._in.tally.superseded += deleted
-        self._changes[row] -= deleted
+        self._take_back(row, self._in.tables.drop_items(row))
+
+    def _replace(self, finish: Finish) -> None:
+        """The same, where items have steps: the visible version of one whose new version waits for
+        its steps stays until these have ended."""
+        self._store_items()
+        waiting = [item for item in self._records_of(finish) if item.waits]
+        deleted = self._in.tables.steps.drop_visible(
+            finish.id,
+            [item.occurrence for item in waiting if item.key is None],
+            [storable(item.key) for item in waiting if item.key is not None],
+        )
+        self._take_back(finish.id, deleted)
+        self._left.update((item.id, item) for item in self._before[finish.id].values())
+
+    def _records_of(self, finish: Finish) -> Iterator[ItemRecord]:
+        if finish.spilled:
+            for portion in self._in.tables.spilled(finish.id):
+                yield from portion
+        yield from finish.items
+
+    def _take_back(self, row: int, count: int) -> None:
+        self._in.tally.items_stored -= count
+        self._in.tally.superseded += count
+        self._changes[row] -= count
 
     # Items
 
@@ -143,6 +184,8 @@ class Finishes:
         if not items:
             return
         tally = self._in.tally
+        if self._in.has_steps:
+            items = self._open_items(items)
         new = [_new_item(row, item) for row, item in items]
         owners = self._owners(new)
         if self._in.drops_item_duplicates:
@@ -163,6 +206,41 @@ class Finishes:
         self._in.items_taken += len(new)
         self._in.tables.store_items(new)
 
+    def _open_items(self, items: Sequence[tuple[int, ItemRecord]]) -> list[tuple[int, ItemRecord]]:
+        """Open the items that have steps. Returns those that are visible at once."""
+        steps = self._in.steps
+        stepped = [item for _, item in items if item.steps]
+        keys = sorted({storable(item.key) for item in stepped if item.key is not None})
+        by_key = steps.of_keys(keys)
+        drops = self._in.drops_item_duplicates
+        owners = self._in.tables.item_owners(keys) if drops and keys else {}
+        visible = []
+        for row, item in items:
+            if not item.steps:
+                visible.append((row, item))
+                continue
+            if item.key is None:
+                before = self._before.get(row, {}).pop(item.occurrence, None)
+            else:
+                key = storable(item.key)
+                before = by_key.get(key)
+                owner = owners.get(key) if before is None else before.request
+                if drops and owner not in (None, row) and not key.startswith(EVERY_RUN_ITEM):
+                    self._in.tally.items_dropped += 1
+                    continue
+                if before is not None and before.version == 0:
+                    steps.write_new()  # two of one batch have the key
+                    before = steps.of_keys([key])[key]
+            if before is not None:
+                self._left.pop(before.id, None)
+            after = steps.open(row, item, before)
+            if item.key is not None:
+                by_key[after.key] = after._replace(version=0)
+            if not item.waits:
+                visible.append((row, item))
+        steps.write_new()
+        return visible
+
     def _first_ones(self, items: Sequence[NewItem], owners: Mapping[str, int]) -> list[NewItem]:
         """The items but for those whose key the store, or an item before them, has: these count as
         dropped. Items of requests of every run replace those of the last run all the same."""
@@ -182,8 +260,11 @@ class Finishes:
         keys = {item.key for item in items if item.key is not None}
         return self._in.tables.item_owners(sorted(keys)) if keys else {}
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write what was collected. The last call."""
         tables = self._in.tables
+        for item in self._left.values():
+            self._take_back(item.request, self._in.steps.drop([item]))
         if self._changes:
             self._count_items_in_units()
         if self._tombstones:
@@ -226,6 +307,29 @@ class Finishes:
 def _new_item(row: int, item: ItemRecord) -> NewItem:
     key = None if item.key is None else storable(item.key)
     return NewItem(row=row, occurrence=item.occurrence, key=key, payload=item.payload)
+
+
+def _new_spill(row: int, item: ItemRecord) -> NewSpill:
+    steps = [[step.name, int(step.state), step.reason] for step in item.steps]
+    return NewSpill(
+        *_new_item(row, item),
+        steps=json.dumps(steps) if steps else None,
+        stable_key=storable(item.stable_key) if steps else None,
+    )
+
+
+def spilled_record(
+    occurrence: int, payload: str, key: str | None, steps: str | None, stable_key: str | None
+) -> ItemRecord:
+    """A provisional item, from the columns of ``spilled``."""
+    listed = [] if steps is None else json.loads(steps)
+    return ItemRecord(
+        occurrence,
+        payload,
+        key,
+        steps=[NewStep(name, StepState(state), reason) for name, state, reason in listed],
+        stable_key=stable_key or "",
+    )
 
 
 def _takes_back(finish: Finish) -> bool:

@@ -6,6 +6,7 @@ from scrapy_resume.model import Kind, State
 from scrapy_resume.store.contract import Recovered
 from scrapy_resume.store.transaction.counters import Tally
 from scrapy_resume.store.transaction.parking import Death, recovery_outcome
+from scrapy_resume.store.transaction.step_recovery import recover_steps
 from scrapy_resume.store.transaction.tables import Tables
 
 
@@ -32,6 +33,7 @@ def recover(tables: Tables, tally: Tally, death: Death, now: float) -> Recovered
     if ends:
         tables.recover(ends, now)
     tables.empty_spills()
+    recover_steps(tables.steps, death, now)
     return recovered
 
 

@@ -22,6 +22,7 @@ from scrapy_resume.store.contract import (
 )
 from scrapy_resume.store.transaction.events import EventTables
 from scrapy_resume.store.transaction.skips import SkipTables
+from scrapy_resume.store.transaction.step_tables import StepTables
 from scrapy_resume.store.transaction.units import UnitTables
 
 
@@ -106,12 +107,24 @@ class Changed(NamedTuple):
 
 
 class NewItem(NamedTuple):
-    """An item that becomes visible, or a provisional one."""
+    """An item that becomes visible."""
 
     row: int
     occurrence: int
     key: str | None
     payload: str
+
+
+class NewSpill(NamedTuple):
+    """A provisional item."""
+
+    row: int
+    occurrence: int
+    key: str | None
+    payload: str
+    steps: str | None
+    """JSON; ``None``: it has no steps."""
+    stable_key: str | None
 
 
 class EarlierRow(NamedTuple):
@@ -239,6 +252,10 @@ class Tables(EventTables, UnitTables, Protocol):
     def skips(self) -> SkipTables:
         """What is skipped for good, within the same transaction."""
 
+    @property
+    def steps(self) -> StepTables:
+        """The steps of items, within the same transaction."""
+
     # Names
 
     def find_slots(self, keys: Sequence[str]) -> dict[str, int]:
@@ -313,7 +330,7 @@ class Tables(EventTables, UnitTables, Protocol):
 
     # Items
 
-    def add_spills(self, items: Sequence[NewItem]) -> None:
+    def add_spills(self, items: Sequence[NewSpill]) -> None:
         """Store provisional items."""
 
     def spilled(self, row: int) -> Iterator[list[ItemRecord]]:

@@ -37,6 +37,8 @@ class UnitRow(NamedTuple):
     error: str | None = None
     """Of the request that failed, was parked or lost items last."""
     error_message: str | None = None
+    items_open: int = 0
+    """Items of which a step has not ended."""
 
 
 Trouble = tuple[str | None, str | None]
@@ -56,13 +58,24 @@ class TallyChange(NamedTuple):
 class UnitChange:
     """What a transaction does to one unit."""
 
-    __slots__ = ("attempts", "cursor", "ended", "items", "items_failed", "states", "trouble")
+    __slots__ = (
+        "attempts",
+        "cursor",
+        "ended",
+        "items",
+        "items_failed",
+        "items_open",
+        "states",
+        "trouble",
+    )
 
     def __init__(self) -> None:
         self.states = [0] * len(State)
         """By how much its requests change, by ``State``."""
         self.items = 0
         self.items_failed = 0
+        self.items_open = 0
+        """By how much its items change of which a step is open."""
         self.attempts = 0
         self.ended = 0
         """How many of its requests have ended."""
@@ -97,13 +110,14 @@ class UnitChange:
         open_, done = row.open + pending + leased, row.done + done
         failed, parked, ignored = row.failed + failed, row.parked + parked, row.ignored + ignored
         items_failed = row.items_failed + self.items_failed
+        items_open = row.items_open + self.items_open
         first_at, last_at = row.first_at, row.last_at
         if self.ended:
             first_at, last_at = now if first_at is None else first_at, now
         error, message = (row.error, row.error_message) if self.trouble is None else self.trouble
         return UnitRow(
             unit=row.unit,
-            state=unit_state(open_, done, failed, parked, ignored, items_failed),
+            state=unit_state(open_ + items_open, done, failed, parked, ignored, items_failed),
             open=open_,
             done=done,
             failed=failed,
@@ -117,6 +131,7 @@ class UnitChange:
             cursor=row.cursor if self.cursor is None else self.cursor,
             error=error,
             error_message=message,
+            items_open=items_open,
         )
 
 
@@ -222,7 +237,7 @@ def settle_units(tables: UnitTables, now: float) -> None:
             tables.units.started.append(unit)
         if unit < 0:
             tables.units.named_pages += changes[unit].ended
-        if changes[unit].ended and not row.open:
+        if _completes(changes[unit], row):
             tables.units.completed.append(unit)
             if unit < 0:
                 tables.units.named_ends.append(row)
@@ -243,6 +258,11 @@ def settle_units(tables: UnitTables, now: float) -> None:
     if tally:
         tables.change_unit_tally(tally)
         tables.units.named_changed = any(named.values())
+
+
+def _completes(change: UnitChange, row: UnitRow) -> bool:
+    """Whether the transaction has ended what was open of a unit last: a request, or a step."""
+    return bool(change.ended or change.items_open < 0) and not row.open and not row.items_open
 
 
 def answer_units(tables: UnitTables, committed: Committed, *, wanted: bool) -> None:

@@ -10,7 +10,7 @@ SELECT
     epoch, commits, next_item, (SELECT coalesce(max(id), 0) FROM payload),
     (SELECT coalesce(max(id), 0) FROM beginning), alone_id, pending, leased, done, failed, parked,
     ignored, delayed, items_stored, items_dropped, items_failed, superseded,
-    skips
+    skips, steps_open, next_stepped
 FROM job;
 
 -- name: known_requests
@@ -127,11 +127,12 @@ UPDATE request SET state = 0, attempts = ?, not_before = max(not_before, ?), upd
 
 -- name: add_spill
 -- A provisional item.
-INSERT INTO spill (request, occurrence, key, payload) VALUES (?, ?, ?, ?);
+INSERT INTO spill (request, occurrence, key, payload, steps, stable_key)
+VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: spilled
 -- A row's provisional items, in order.
-SELECT occurrence, payload, key FROM spill WHERE request = ? ORDER BY id;
+SELECT occurrence, payload, key, steps, stable_key FROM spill WHERE request = ? ORDER BY id;
 
 -- name: drop_spills
 -- Deletes the provisional items of a row that is finished, released or a duplicate.
@@ -139,7 +140,7 @@ DELETE FROM spill WHERE request = ?;
 
 -- name: drop_items
 -- Deletes the items of an earlier execution of the row.
-DELETE FROM item WHERE request = ?;
+DELETE FROM item WHERE request = ? RETURNING request, occurrence, key;
 
 -- name: item_owners
 -- The rows of the items that have these keys.
@@ -228,21 +229,22 @@ WHERE r.id = j.value AND r.kind = 0;
 -- The counts of units, as they were before the transaction.
 SELECT
     u.unit, u.state, u.open, u.done, u.failed, u.parked, u.ignored, u.items, u.items_failed,
-    u.attempts, u.first_at, u.last_at, u.cursor, u.error, u.error_message
+    u.attempts, u.first_at, u.last_at, u.cursor, u.error, u.error_message, u.items_open
 FROM json_each(?) AS j CROSS JOIN unit_count AS u WHERE u.unit = j.value;
 
 -- name: keep_unit
 -- The counts of a unit, as the transaction leaves them.
 INSERT INTO unit_count (
     unit, state, open, done, failed, parked, ignored, items, items_failed, attempts, first_at,
-    last_at, cursor, error, error_message
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    last_at, cursor, error, error_message, items_open
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (unit) DO UPDATE SET
     state = excluded.state, open = excluded.open, done = excluded.done, failed = excluded.failed,
     parked = excluded.parked, ignored = excluded.ignored, items = excluded.items,
     items_failed = excluded.items_failed, attempts = excluded.attempts,
     first_at = excluded.first_at, last_at = excluded.last_at, cursor = excluded.cursor,
-    error = excluded.error, error_message = excluded.error_message;
+    error = excluded.error, error_message = excluded.error_message,
+    items_open = excluded.items_open;
 
 -- name: change_unit_tally
 -- How many units, and named ones among them, are in a state.
@@ -376,4 +378,5 @@ UPDATE job SET
     start_exhausted = start_exhausted OR :start_exhausted, every_run = every_run OR :every_run,
     pending = :pending, leased = :leased, done = :done, failed = :failed, parked = :parked,
     ignored = :ignored, delayed = :delayed, items_stored = :items_stored,
-    items_dropped = :items_dropped, items_failed = :items_failed, superseded = :superseded;
+    items_dropped = :items_dropped, items_failed = :items_failed, superseded = :superseded,
+    steps_open = :steps_open, next_stepped = :next_stepped;

@@ -22,6 +22,15 @@ ATTACH ? AS earlier;
 -- Detaches it.
 DETACH earlier;
 
+-- name: earlier_has_steps
+-- Whether the earlier number is of a version that knows steps.
+SELECT count(*) FROM earlier.sqlite_master WHERE name = 'stepped';
+
+-- name: earlier_partial
+-- Requests of the earlier number that gave an item of which a step has not ended well.
+SELECT DISTINCT s.request FROM earlier.step AS t CROSS JOIN earlier.stepped AS s
+WHERE t.state NOT IN (2, 5) AND s.id = t.item;
+
 -- name: carry_given
 -- Copies the keys of an earlier number, and those (or else all identities) of its requests that are
 -- done and gave items, in the order of the primary key.
@@ -31,13 +40,16 @@ SELECT head, tail FROM (
     UNION ALL
     SELECT coalesce(given_head, identity_head), coalesce(given_tail, identity_tail)
     FROM earlier.request
-    WHERE state = 2 AND items > 0 AND kind = 0 AND every_run = 0
+    WHERE
+        state = 2 AND items > 0 AND kind = 0 AND every_run = 0
+        AND id NOT IN (SELECT value FROM json_each(:partial))
     UNION ALL
     SELECT a.identity_head, a.identity_tail
     FROM earlier.alias AS a CROSS JOIN earlier.request AS r
     WHERE
         r.id = a.request AND r.given_head IS NULL
         AND r.state = 2 AND r.items > 0 AND r.kind = 0 AND r.every_run = 0
+        AND r.id NOT IN (SELECT value FROM json_each(:partial))
 )
 WHERE true ORDER BY head, tail
 ON CONFLICT (head, tail) DO NOTHING;
@@ -167,7 +179,8 @@ UPDATE job SET
 -- The counters, as the recovery leaves them.
 UPDATE job SET
     commits = commits + 1, alone_id = 0, pending = :pending, leased = :leased, done = :done,
-    failed = :failed, parked = :parked, ignored = :ignored, delayed = :delayed;
+    failed = :failed, parked = :parked, ignored = :ignored, delayed = :delayed,
+    steps_open = :steps_open;
 
 -- name: change_slot
 -- By how much a recovery has changed the pending rows of a slot.
