@@ -88,6 +88,7 @@ class Shutdown:
         self._settings = plan.settings
         self._job = plan.job
         self._tracker = parts.tracker
+        self._steps = parts.steps
         self._committer = parts.committer
         self._thread = parts.thread
         self._engine = parts.engine
@@ -345,7 +346,8 @@ class Shutdown:
     def _stats(self, reason: str) -> dict[str, object]:
         stats = self._crawler.stats
         feeds, held = self._listeners.feeds, self._tracker.held
-        errors = self._errors.stats(reason, self.failure, feeds, held)
+        steps = self._steps.held.error(self._steps.missing)
+        errors = self._errors.stats(reason, self.failure, feeds, held, steps)
         return {**(stats.get_stats() if stats is not None else {}), **errors}
 
 

@@ -31,14 +31,15 @@ ENDED_AT_ONCE: Final = 500
 class LeaseQueue:
     """Queues of leased steps, by name."""
 
-    def __init__(self, plan: StepPlan, places: int) -> None:
+    def __init__(self, plan: StepPlan, places: int, ready: Mapping[str, int]) -> None:
+        """``ready``: how many the store has, by step."""
         self._plan = plan
         self._places = places
         self._queues: dict[str, deque[LeasedStep]] = {step.name: deque() for step in plan.steps}
         self._ahead = dict.fromkeys(self._queues, 2 * places)
         self._asked: dict[str, int] = {}
         """What the batch on its way asks for."""
-        self._ready: dict[str, int] = {}
+        self._ready = self._known(ready)
         self._bytes = 0
         self._size = 0
 
@@ -110,7 +111,7 @@ class LeaseQueue:
 
     def answered(self, leased: Sequence[LeasedStep], ready: Mapping[str, int]) -> None:
         """The store has answered the wishes, with so many more that are ready."""
-        self._ready = dict(ready)
+        self._ready = self._known(ready)
         granted: dict[str, int] = {}
         for one in leased:
             granted[one.name] = granted.get(one.name, 0) + 1
@@ -122,6 +123,9 @@ class LeaseQueue:
             elif given == count and not self._queues[name] and ready.get(name, 0):
                 self._ahead[name] = min(2 * self._ahead[name], MOST_AHEAD)
         self._asked = {}
+
+    def _known(self, ready: Mapping[str, int]) -> dict[str, int]:
+        return {name: count for name, count in ready.items() if self._plan.knows(name)}
 
     def wants_more(self, free: int, busy: Mapping[str, int]) -> bool:
         """Whether the store has steps that would be leased if a batch was sent now."""

@@ -30,9 +30,6 @@ class Rule(Protocol):
         """Steps that must have ended."""
 
 
-MISSING_FIELD: Final = "MissingField"
-"""The error of a step that is skipped for want of a field, as the store has it."""
-
 SWITCHED_OFF: Final = "switched off in RESUME_STEPS"
 
 

@@ -17,12 +17,14 @@ from scrapy_resume.errors import CallbackMissingError, ResumeError, message_of
 from scrapy_resume.frontier.retries import Backoff
 from scrapy_resume.model import Phase, StepCounts, StepState
 from scrapy_resume.steps.attempts import Attempt, Attempts
+from scrapy_resume.steps.held import HeldSteps
 from scrapy_resume.steps.item_fields import MergeError
 from scrapy_resume.steps.lease_queue import LeaseQueue
 from scrapy_resume.steps.outcomes import Outcome, failure
-from scrapy_resume.steps.rules import MISSING_FIELD, SWITCHED_OFF
+from scrapy_resume.steps.rules import SWITCHED_OFF
 from scrapy_resume.store.contract import StepAttempt, StepRelease
 from scrapy_resume.store.transaction.parking import CRASH
+from scrapy_resume.store.transaction.step_tables import MISSING
 
 if TYPE_CHECKING:
     from scrapy_resume.ports.clock import Timer
@@ -68,16 +70,14 @@ class StepRunner:
             ports.calls, ports.threads, ports.takes, ports.clock, self._ended, self._left
         )
         self._backoffs = {step.name: self._backoff_of(step) for step in plan.steps}
-        self._queue = LeaseQueue(plan, limits.places)
+        self._queue = LeaseQueue(plan, limits.places, ports.job.session.steps.ready)
         self._busy: Counter[str] = Counter()
         """Calls by name that have not ended, those whose outcome is known too."""
         self._places_taken = 0
         self._running: set[Attempt] = set()
         """Attempts without an outcome."""
         self._releases: list[StepRelease] = []
-        self._held: Counter[str] = Counter()
-        """Leased steps whose item this run cannot restore, by name."""
-        self.held_errors: dict[str, CallbackMissingError] = {}
+        self.held = HeldSteps()
         self._alone: LeasedStep | None = None
         """The suspect that runs, or is to run, beside nothing else."""
         self._asks_suspect = False
@@ -111,12 +111,26 @@ class StepRunner:
         if self._frozen or not self.in_use:
             return False
         return bool(
-            self._running
-            or self._items.has_changes
+            self._at_work
             or self._asks_suspect
+            or self._alone is not None
             or not self._committer.idle
+            or self.delayed
+            or self.next_due
+        )
+
+    @property
+    def _at_work(self) -> bool:
+        """Whether a step runs, here or elsewhere, or could run at once. (Others wait for such a
+        step of their item.)"""
+        return bool(
+            self._running
+            or len(self._queue)
+            or self._items.has_changes
+            or self._queue.ready
+            or self._suspects
             or any(
-                counts.open > self._held[name]
+                counts.running > self.held[name]
                 for name, counts in self.counts.items()
                 if self.plan.knows(name)
             )
@@ -133,14 +147,7 @@ class StepRunner:
     @property
     def only_waits(self) -> bool:
         """Whether all open steps wait for a time, or for such a step."""
-        return not (
-            self._running
-            or len(self._queue)
-            or self._items.has_changes
-            or self._queue.ready
-            or self._suspects
-            or any(counts.running > self._held[name] for name, counts in self.counts.items())
-        )
+        return not self._at_work
 
     @property
     def waiting_count(self) -> int:
@@ -152,7 +159,7 @@ class StepRunner:
         """Open steps that this run can run."""
         known = self.plan.knows
         return sum(
-            counts.open - self._held[name] for name, counts in self.counts.items() if known(name)
+            counts.open - self.held[name] for name, counts in self.counts.items() if known(name)
         )
 
     @property
@@ -164,11 +171,6 @@ class StepRunner:
             for name, counts in self.counts.items()
             if counts.open and not self.plan.knows(name)
         }
-
-    @property
-    def held(self) -> int:
-        """Number of leased steps whose items this run cannot restore."""
-        return self._held.total()
 
     # ---- batches
 
@@ -220,7 +222,7 @@ class StepRunner:
         elif leased.name in self.plan.off:
             self._end_without_running(leased)
         else:
-            self._held[leased.name] += 1
+            self.held.add(leased)
 
     def _ask_for_more(self, answer: StepAnswer) -> None:
         """Have a batch sent if the store has steps for this run, now or in a while."""
@@ -336,7 +338,7 @@ class StepRunner:
                     leased.name,
                     decided.state,
                     leased.attempts,
-                    error=MISSING_FIELD if decided.state is StepState.skipped else None,
+                    error=MISSING if decided.state is StepState.skipped else None,
                     message=decided.reason,
                 ),
             )
@@ -372,7 +374,7 @@ class StepRunner:
         """End a step that was switched off, or that the process has died of."""
         item = self._items.of(leased)
         assert item is not None
-        state, error, message = StepState.skipped, MISSING_FIELD, SWITCHED_OFF
+        state, error, message = StepState.skipped, MISSING, SWITCHED_OFF
         if leased.name not in self.plan.off:
             state, error, message = StepState.parked, CRASH, leased.condemned or ""
         self._end(item, StepAttempt(leased.name, state, leased.attempts, 0.0, error, message))
@@ -380,10 +382,7 @@ class StepRunner:
     def _hold_back(self, leased: LeasedStep, error: CallbackMissingError) -> None:
         """The item names code that is missing: the step stays leased to this run, and is pending
         when it ends."""
-        self._held[leased.name] += 1
-        if error.name not in self.held_errors:
-            self.held_errors[error.name] = error.with_traceback(None)
-            logger.warning("A step of item %s of %s is held: %s", leased.key, leased.url, error)
+        self.held.add(leased, error)
         self._ended_alone(leased)
 
     def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
