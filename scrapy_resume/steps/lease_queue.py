@@ -110,7 +110,8 @@ class LeaseQueue:
         return ahead - queued if 2 * queued <= ahead else 0
 
     def answered(self, leased: Sequence[LeasedStep], ready: Mapping[str, int]) -> None:
-        """The store has answered the wishes, with so many more that are ready."""
+        """The store has answered the wishes, with so many more that are ready. Called before the
+        leased steps are queued."""
         self._ready = self._known(ready)
         granted: dict[str, int] = {}
         for one in leased:

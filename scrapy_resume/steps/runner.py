@@ -203,13 +203,13 @@ class StepRunner:
         self._log.committed(batch.steps.changes, steps)
         if self._frozen:
             return
+        self._queue.answered(steps.leased, steps.ready)
         for leased in steps.leased:
             self._items.lease(leased)
             if self.plan.by_name.get(leased.name) is None or leased.condemned is not None:
                 self._end_without_running(leased)
             else:
                 self._queue.push(leased)
-        self._queue.answered(steps.leased, steps.ready)
         if steps.suspect is not None:
             self._lease_alone(steps.suspect)
         self.start_more()
