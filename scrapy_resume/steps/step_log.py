@@ -71,5 +71,3 @@ class StepLog:
             more,
         )
 
-    def committed(self, changes: Sequence[ItemChange], answer: StepAnswer) -> None:
-        """Changes were committed."""
