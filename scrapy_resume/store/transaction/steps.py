@@ -173,6 +173,7 @@ class Steps:
         ends: list[AttemptEnd] = []
         others: list[StepChange] = []
         kept: list[tuple[Stepped, bool, str | None]] = []
+        payloads: dict[int, str] = {}
         shown = []
         for change in changes:
             item, rows = items.get(change.item), steps[change.item]
@@ -186,11 +187,13 @@ class Steps:
             failed = tuple(self._name(row.kind) for row in rows.values() if row.state in TROUBLED)
             self._in_units[item.request][1] += bool(failed) - troubled
             after = item._replace(open=open_)
+            if change.payload is not None:
+                payloads[item.id] = change.payload
             if open_:
                 kept.append((after, change.payload is not None, change.payload))
             else:
                 self._in_units[item.request][0] -= bool(item.open)
-                after, whole = self._whole(after, change)
+                after, whole = self._whole(after, change, payloads.get(item.id))
                 rewritten = not change.kept or change.payload is not None
                 kept.append((after, rewritten, change.payload if change.kept else None))
                 if whole is not None:
@@ -266,9 +269,12 @@ class Steps:
         if self._tally.alone_id == mark_of(row.item, row.kind):
             self._tally.alone_id = 0
 
-    def _whole(self, item: Stepped, change: ItemChange) -> tuple[Stepped, Shown | None]:
-        """All steps of an item have ended: it, and what becomes visible of it."""
-        payload = change.visible if change.visible is not None else change.payload
+    def _whole(
+        self, item: Stepped, change: ItemChange, changed: str | None
+    ) -> tuple[Stepped, Shown | None]:
+        """All steps of an item have ended: it, and what becomes visible of it. ``changed``: its
+        payload, if the batch has changed it."""
+        payload = change.visible if change.visible is not None else changed
         if payload is None:
             payload = self._tables.open_payload(item.id)
         if payload is None:
