@@ -200,7 +200,7 @@ class StepRunner:
         self.next_due = steps.next_due
         self._asks_suspect = False
         self._items.answered(batch.steps.changes, steps.refused)
-        self._log.committed(batch.steps.changes, steps)
+        self._log.committed(batch.steps.changes, steps.refused)
         if self._frozen:
             return
         self._queue.answered(steps.leased, steps.ready)
