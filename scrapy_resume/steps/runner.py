@@ -217,10 +217,10 @@ class StepRunner:
 
     def _lease_alone(self, leased: LeasedStep) -> None:
         self._items.lease(leased)
-        if leased.name in self.plan.by_name:
-            self._alone = leased
-        elif leased.name in self.plan.off:
+        if leased.name in self.plan.off or leased.condemned is not None:
             self._end_without_running(leased)
+        elif leased.name in self.plan.by_name:
+            self._alone = leased
         else:
             self.held.add(leased)
 
