@@ -72,7 +72,8 @@ FROM generate_series(1, %(rows)s) AS n;
 INSERT INTO scrapy_resume.step (item, job, kind, state, run, not_before, suspect)
 SELECT
     n, 1, 1 + n %% 3, CASE WHEN n %% 500 = 0 THEN 1 WHEN n %% 4 = 0 THEN 0 ELSE 2 END,
-    1 + n %% 50, CASE WHEN n %% 20 = 0 THEN 2e10 ELSE 0 END, CASE WHEN n %% 9973 = 0 THEN 1 ELSE 0 END
+    1 + n %% 50, CASE WHEN n %% 20 = 0 THEN 2e10 ELSE 0 END,
+    CASE WHEN n %% 9973 = 0 THEN 1 ELSE 0 END
 FROM generate_series(1, %(rows)s) AS n;
 INSERT INTO scrapy_resume.step_use (job, kind, item, seconds, until)
 SELECT 1, 1 + n %% 3, n, 60, n FROM generate_series(1, 5000) AS n;
@@ -90,8 +91,8 @@ OF_JOB = {"request", "frontier", "seen", "item", "spill", "stepped", "step", "ta
 """Tables of a job's rows: what is asked for by its name is not found by the job alone."""
 
 SMALL = {"job", "run", "host", "step_kind", "step_tally", "step_use"}
-"""Tables with a row for each job, worker, host in trouble, declared step, or attempt that counts for
-a limit, which may be read from end to end."""
+"""Tables with a row for each job, worker, host in trouble, declared step, or attempt that counts
+for a limit, which may be read from end to end."""
 
 ROW = {
     "item": 8,

@@ -29,8 +29,8 @@ from .records import BOOKS, Run, admission, finish
 
 
 def job_with_all(place: Place) -> Run:
-    """Live: done 1 with two items, failed 2, parked 3, pending 4 and 5, leased 6 with a spill; done 7
-    with three items with steps: one of them is visible, one has a step that is running."""
+    """Live: done 1 with two items, failed 2, parked 3, pending 4 and 5, leased 6 with a spill;
+    done 7 with three items with steps: one of them is visible, one has a step that is running."""
     run = place.begin()
     run.admit(*(admission(row, lease=row in (1, 2, 6)) for row in range(1, 7)))
     run.commit(

@@ -415,6 +415,22 @@ CREATE TABLE scrapy_resume.step_use (
 );
 CREATE INDEX step_use_until ON scrapy_resume.step_use (job, kind, until);
 
+-- Downloads that steps want of the workers that own their slots, until they are taken.
+CREATE TABLE scrapy_resume.step_fetch (
+    id bigint NOT NULL,                   -- chosen by the run
+    slot bigint NOT NULL,
+    job integer NOT NULL,
+    run integer NOT NULL,                 -- that wants it
+    doer integer NOT NULL DEFAULT 0,      -- the run that does it; 0: none yet
+    url text NOT NULL,
+    request text NOT NULL,                -- JSON
+    result text,                          -- JSON; NULL: it has not ended
+    PRIMARY KEY (job, run, id)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE INDEX step_fetch_wanted ON scrapy_resume.step_fetch (job, slot) WHERE doer = 0;
+CREATE INDEX step_fetch_taken ON scrapy_resume.step_fetch (job, doer)
+    WHERE doer > 0 AND result IS NULL;
+
 -- What was taken back, by the run that did it: with `item`, it says what a job has given. An item
 -- with a higher id takes the place of what was taken back.
 CREATE TABLE scrapy_resume.taken_back (
