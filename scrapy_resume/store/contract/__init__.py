@@ -143,6 +143,7 @@ __all__ = [
     "StoredItem",
     "UndeliveredEvents",
     "WaitLimits",
+    "WantedFetch",
     "Wish",
     "Worker",
 ]
