@@ -1,4 +1,4 @@
-"""What a download has come to, as text: from the worker that has done it to the one whose step waits.
+"""What a download has come to, as text: from the worker that has done it to the one that waits.
 
 A response is what the downloader middlewares made of it: its class follows from its headers, URL
 and body, as Scrapy's does. An error keeps its class if that is one of Scrapy's, Twisted's or
@@ -28,8 +28,8 @@ _MODULES: Final = (scrapy.exceptions, twisted_errors, twisted_client, builtins)
 
 
 class DownloadFailedError(Exception):
-    """A download by another worker has failed with an error that this process cannot make. The class
-    that is raised has the name of that error."""
+    """A download by another worker has failed with an error that this process cannot make. The
+    class that is raised has the name of that error."""
 
 
 def response_text(response: Response) -> str:
@@ -85,8 +85,9 @@ def _error_of(name: str, message: str) -> Exception:
         kind: Any = getattr(module, name, None)
         if isinstance(kind, type) and issubclass(kind, Exception):
             try:
-                error: Exception = kind(message)
+                error = kind(message)
             except TypeError:
                 break
+            assert isinstance(error, Exception)
             return error
     return type(name, (DownloadFailedError,), {})(message)

@@ -1,4 +1,4 @@
-"""Downloads of steps in a fleet: each is done by the worker that owns the slot, or claims it for it.
+"""Downloads of steps in a fleet: each by the worker that owns the slot, or that claims it for it.
 
 A worker that owns the slot downloads at once. Another one tells the store with its next batch what
 it wants: the store gives that to the owner of the slot, or the slot to this worker. A slot is kept
@@ -13,7 +13,6 @@ from collections import Counter
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from scrapy_resume.errors import NotRecordableError, ResumeError
 from scrapy_resume.steps.fetch_text import error_text, response_of, response_text
 from scrapy_resume.store.contract import FetchDone, FetchToDo, WantedFetch
 

@@ -1,4 +1,4 @@
-"""Steps in a fleet: their downloads are as polite as the crawl's, and limits hold over all workers."""
+"""Steps in a fleet: downloads are as polite as the crawl's, and limits hold over all workers."""
 
 from __future__ import annotations
 

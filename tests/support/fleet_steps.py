@@ -1,4 +1,4 @@
-"""Steps of the items of ``fleet_spider``, for RESUME_STEPS: each downloads another page of the site."""
+"""Steps of the items of ``fleet_spider``, for RESUME_STEPS: each downloads another page."""
 
 from __future__ import annotations
 
