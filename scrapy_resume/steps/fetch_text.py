@@ -10,8 +10,9 @@ from __future__ import annotations
 import builtins
 import json
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import scrapy.exceptions
 from scrapy.http import Headers, Response
@@ -81,13 +82,10 @@ def response_of(text: str, request: Request) -> Response:
 
 
 def _error_of(name: str, message: str) -> Exception:
-    for module in _MODULES:
-        kind: Any = getattr(module, name, None)
+    kinds = [getattr(module, name, None) for module in _MODULES]
+    for kind in kinds:
         if isinstance(kind, type) and issubclass(kind, Exception):
-            try:
-                error = kind(message)
-            except TypeError:
-                break
-            assert isinstance(error, Exception)
-            return error
-    return type(name, (DownloadFailedError,), {})(message)
+            with suppress(TypeError):  # it takes something else
+                return kind(message)
+    named: type[Exception] = type(name, (DownloadFailedError,), {})
+    return named(message)
