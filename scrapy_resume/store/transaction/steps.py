@@ -38,6 +38,10 @@ from scrapy_resume.store.transaction.units import UnitTables
 
 DUE_AT_ONCE: Final = 10_000
 DAY_SECONDS: Final = 86_400
+
+HELD_SECONDS: Final = 0.05
+"""When steps with a limit are asked for again that another worker was leasing."""
+
 TROUBLED: Final = frozenset({StepState.failed, StepState.parked})
 
 
@@ -140,12 +144,12 @@ class Steps:
 
     def drop(self, items: Sequence[Stepped]) -> int:
         """Items are taken back, and their steps end with them; how many were visible."""
-        visible = 0
+        if not items:
+            return 0
         for item in items:
             self._leave(item)
-            visible += self._tables.drop_shown(item)
-        if items:
-            self._tables.drop_items([item.id for item in items])
+        visible = self._tables.drop_shown(items).total()
+        self._tables.drop_items([item.id for item in items])
         return visible
 
     def _leave(self, item: Stepped) -> None:
@@ -353,7 +357,10 @@ class Steps:
         allowed = wish.count
         if wish.concurrency is None and not wish.rate_count:
             return max(allowed, counts.ready)
-        self._tables.hold_limits(kind)
+        if not self._tables.hold_limits(kind):
+            again = self._now + HELD_SECONDS
+            answer.next_due = min(answer.next_due or again, again)
+            return 0
         counts = self._tally_now()[kind]
         allowed = counts.ready
         if wish.concurrency is not None:
