@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of crawls whose steps fail at random: all ends as if nothing had been."""
+"""SIGKILL at random moments of crawls whose steps fail at random: all ends as without it."""
 
 from __future__ import annotations
 

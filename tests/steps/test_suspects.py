@@ -8,7 +8,7 @@ import signal
 from tests.support.reactors import Mode, every_mode
 from tests.support.steppings import Steppings
 
-DEADLY = '''
+DEADLY = """
 
 @step(max_attempts=1)
 async def deadly(item):
@@ -28,7 +28,7 @@ async def deadly(item):
 
 RUNNING = set()
 PAGES = [0]
-'''
+"""
 
 
 @every_mode
