@@ -252,7 +252,7 @@ class PostgresReader:
         where, values = selected(of_requests(selection))
         lacking_one = lacking(selection, POSTGRES)
         statement = (
-            f"SELECT {ITEM_LISTED} FROM scrapy_resume.item AS i"
+            f"SELECT {ITEM_LISTED.format(key='i.key')} FROM scrapy_resume.item AS i"
             " JOIN scrapy_resume.items AS l ON l.job_id = i.job AND l.id = i.id"
             " WHERE i.job = %(job)s"
         )
