@@ -160,13 +160,14 @@ def ignored_of(call: Invocation, key: JobKey) -> dict[str, int]:
     return {"ignored": reports.summary(key).counts.ignored - skipped, "skipped": skipped}
 
 
-def next_line(call: Invocation, key: JobKey, job: JobSummary) -> str:
-    """Says what to run so that what was retried is fetched, of a job that nobody crawls."""
+def next_line(call: Invocation, key: JobKey, job: JobSummary, verb: str = "fetch") -> str:
+    """Says what to run so that what was retried is fetched (or what the ``verb`` says), of a job
+    that nobody crawls."""
     if job.launch is None:
-        return "Run its crawl again to fetch them"
+        return f"Run its crawl again to {verb} them"
     if _is_doubtful(call, job):
         return (
-            "Run the crawl's own command again to fetch them "
+            f"Run the crawl's own command again to {verb} them "
             f"(`scrapy resume run {shlex.quote(str(key))} --dry-run` shows it)"
         )
     words = ["scrapy", "resume", "run", str(key)]
@@ -174,7 +175,7 @@ def next_line(call: Invocation, key: JobKey, job: JobSummary) -> str:
     priority = call.settings.getpriority("RESUME_STORE")
     if location and priority == COMMAND_LINE_PRIORITY and "://" not in str(location):
         words += ["-s", f"RESUME_STORE={location}"]
-    return f"Fetch them with: {shlex.join(words)}"
+    return f"{verb.capitalize()} them with: {shlex.join(words)}"
 
 
 def _is_doubtful(call: Invocation, job: JobSummary) -> bool:

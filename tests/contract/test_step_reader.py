@@ -112,9 +112,7 @@ def test_items_are_found_by_their_steps(
     place: Place, fields: dict[str, object], requests: dict[str, object], expected: set[str]
 ) -> None:
     fill(place)
-    found = place.reader.stepped_items(
-        BOOKS, StepSelection(**fields), Selection(**requests)
-    )
+    found = place.reader.stepped_items(BOOKS, StepSelection(**fields), Selection(**requests))
     assert {record["key"] for record in found} == expected
 
 

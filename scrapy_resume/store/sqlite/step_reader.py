@@ -89,7 +89,8 @@ class SqliteStepReader:
             "SELECT coalesce(i.payload, s.payload) AS payload,"
             " (SELECT v.url FROM steps AS v WHERE v.item = s.id LIMIT 1) AS url,"
             " (SELECT v.unit FROM steps AS v WHERE v.item = s.id LIMIT 1) AS unit, s.key,"
-            f" (SELECT l.stored_at FROM items AS l WHERE l.id = i.id) AS stored_at, {STEPPED_LISTED}"
+            " (SELECT l.stored_at FROM items AS l WHERE l.id = i.id) AS stored_at,"
+            f" {STEPPED_LISTED}"
             f" FROM stepped AS s LEFT JOIN item AS i ON i.id = {VISIBLE} WHERE {condition}"
         )
         requests = of_requests(selection)

@@ -69,10 +69,7 @@ class SqliteStepSteering(Statements):
         """Change the states of steps, as (state, error, item, kind)."""
         self._run_many(
             STEPS["steer_step"],
-            [
-                {"state": state, "error": error, "item": item, "kind": kind, "crash": crash}
-                for state, error, item, kind in rows
-            ],
+            [(state, crash, error, crash, item, kind) for state, error, item, kind in rows],
         )
 
     def count_job(self, opened: int) -> None:

@@ -13,9 +13,9 @@ from scrapy_resume.model import OPEN_STEPS, Counts, StepState
 from scrapy_resume.store.contract import SteeredSteps, StepSelection
 from scrapy_resume.store.transaction.counters import Tally
 from scrapy_resume.store.transaction.parking import CRASH
+from scrapy_resume.store.transaction.steering import in_portions
 from scrapy_resume.store.transaction.step_filters import TROUBLED_STEPS
 from scrapy_resume.store.transaction.step_tables import Stepped, StepRow, StepTables
-from scrapy_resume.store.transaction.steering import in_portions
 from scrapy_resume.store.transaction.steps import Steps
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.units import UnitTables
@@ -90,9 +90,7 @@ class SteeringTables(Protocol):
         """So many steps are open that were not: the job's counter and its status."""
 
 
-def count_steered(
-    tables: SteeringTables, selection: StepSelection, to: StepState
-) -> SteeredSteps:
+def count_steered(tables: SteeringTables, selection: StepSelection, to: StepState) -> SteeredSteps:
     """What ``steer_steps`` would do."""
     selection = steps_to_steer(selection, to)
     total = in_portions(partial(tables.find, selection), len, selection.limit)
@@ -106,12 +104,12 @@ def steer_steps(
     to: StepState,
     now: float,
 ) -> SteeredSteps:
-    """Open the selected steps again (``pending``), or give them up (``skipped``), within the current
-    transaction; see ``Store.steer_steps``."""
+    """Open the selected steps again (``pending``), or give them up (``skipped``), within the
+    current transaction; see ``Store.steer_steps``."""
     selection = steps_to_steer(selection, to)
     consumed = _consumed(tables, selection)
     steering = StepSteering(tables, units, selection, to, now)
-    total = in_portions(partial(tables.find, selection), steering.change, selection.limit)
+    total = in_portions(partial(tables.find, selection), steering.steer, selection.limit)
     steering.write_counters()
     if total:
         tables.count_job(steering.opened)
@@ -145,7 +143,7 @@ class StepSteering(Steps):
         """By how much the number of open steps has changed."""
         return self._counters.steps_open
 
-    def change(self, ids: Sequence[int]) -> int:
+    def steer(self, ids: Sequence[int]) -> int:
         """Change the step of these items; how many, since others may have changed some."""
         items = {item.id: item for item in self._tables.items(ids)}
         steps: dict[int, dict[int, StepRow]] = defaultdict(dict)
@@ -156,9 +154,9 @@ class StepSteering(Steps):
         changes: list[tuple[int, str | None, int, int]] = []
         kept = []
         for item in items.values():
-            row = steps[item.id].get(kind)
-            if row is not None and row.state in self._selection.states:
-                changes.append(self._changed(item, row, steps[item.id]))
+            step = steps[item.id].get(kind)
+            if step is not None and step.state in self._selection.states:
+                changes.append(self._changed(item, step, steps[item.id]))
                 open_ = sum(one.state in OPEN_STEPS for one in steps[item.id].values())
                 self._in_units[item.request][0] += bool(open_) - bool(item.open)
                 kept.append((item._replace(open=open_), False, None))

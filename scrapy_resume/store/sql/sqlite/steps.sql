@@ -241,10 +241,10 @@ UPDATE step_use SET until = max(until + :leap, 1) WHERE until > 0;
 -- A command opens a step again, or gives it up. What it gave is not carried over any more, and a
 -- crash does not condemn it any more.
 UPDATE step SET
-    state = :state, not_before = 0, attempts = 0, crashes = 0, suspect = 0, gave = NULL,
-    error_message = CASE WHEN error = :crash THEN NULL ELSE error_message END,
-    error = coalesce(:error, CASE WHEN error <> :crash THEN error END)
-WHERE item = :item AND kind = :kind;
+    state = ?, not_before = 0, attempts = 0, crashes = 0, suspect = 0, gave = NULL,
+    error_message = CASE WHEN error = ? THEN NULL ELSE error_message END,
+    error = coalesce(?, CASE WHEN error <> ? THEN error END)
+WHERE item = ? AND kind = ?;
 
 -- name: count_steered
 -- The job's counter of open steps, and its status: with open steps it is not completed.
