@@ -80,14 +80,17 @@ def test_nothing_of_a_deleted_job_is_left(place: Place) -> None:
 
 
 BROKEN = [
-    ("UPDATE step_tally SET done = done + 1", "are counted as"),
-    ("DELETE FROM step_tally", "are counted as"),
-    ("UPDATE job SET steps_open = 0", "the job counts 0 open steps, there are 6"),
+    ("UPDATE step_tally SET done = done + 1", "the step vin counts (3,0,0,2,1,1,1)"),
+    ("DELETE FROM step_tally", "the step scale counts (0,0,0,0,0,0,0)"),
+    ("UPDATE job SET steps_open = 0", "the job counts 0 steps open, there are 6"),
     ("UPDATE stepped SET open = 3 WHERE key = 'done'", "item done counts 3 open steps, and has 0"),
-    ("UPDATE stepped SET shown = 0 WHERE key = 'done'", "item done is not visible, though"),
+    (
+        "UPDATE stepped SET shown = 0 WHERE key = 'done'",
+        "the item done has no open step, and is not visible",
+    ),
     ("DELETE FROM stepped WHERE key = 'done'", "which is not there"),
     ("UPDATE step SET state = 1 WHERE state = 0", "is running, but no live run"),
-    ("UPDATE stepped SET payload = '{' WHERE key = 'done'", "the item done is not JSON"),
+    ("UPDATE stepped SET payload = '{' WHERE key = 'done'", "the open item done is not JSON"),
 ]
 
 

@@ -47,13 +47,6 @@ WORDS: Final = {
     "items_open": "the units count {1} items with open steps, there are {2}",
     "payloads": "{0} is not JSON",
     "beginnings": "the URL of request {0} has no beginning",
-    "step_counts": "the steps {0} are counted as {1}, and are {2}",
-    "steps_open": "the job counts {1} open steps, there are {2}",
-    "stepped_open": "the item {0} counts {1} open steps, and has {2}",
-    "stepped_shown": "the item {0} is not visible, though its steps have ended",
-    "step_orphans": "a step is of item {0}, which is not there",
-    "steps_held": "a step of item {0} is running, but no live run can have leased it",
-    "step_payloads": "{0} is not JSON",
 }
 """By statement; the places are its columns."""
 
