@@ -128,7 +128,8 @@ class ResumeExtension:
         """Log which job it is; start the heartbeat, the ticks and the polling of orders."""
         assert self._crawler.engine is not None
         durable = self.run.settings.durability == "full"
-        write_files_atomically(self._crawler.engine, durable=durable)
+        pipelines = self.run.parts.steps.plan.media_pipelines()
+        write_files_atomically(self._crawler.engine, pipelines, durable=durable)
         count_lost_files(self._crawler.engine)
         self._log.log_start()
         self._log.start()

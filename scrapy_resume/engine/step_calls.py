@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy import Request
 from scrapy.http.request import NO_CALLBACK
 from scrapy.utils.asyncio import is_asyncio_available
-from scrapy.utils.defer import deferred_from_coro
+from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -118,6 +118,13 @@ class EngineDownload:
         return await self._engine.download_async(request)
 
 
-def spawn_detached(coroutine: Coroutine[Any, Any, Any]) -> None:
-    """Run a coroutine that is not cancelled with the code that has started it."""
-    deferred_from_coro(coroutine)
+async def detached(awaitable: Any) -> Any:
+    """Wait for a coroutine or a Deferred that goes on if the waiting code is cancelled."""
+    waiter: Deferred[Any] = Deferred()
+
+    def ended(result: Any) -> None:
+        if not waiter.called:
+            waiter.callback(result)  # a Failure is raised
+
+    deferred_from_coro(awaitable).addBoth(ended)
+    return await maybe_deferred_to_future(waiter)

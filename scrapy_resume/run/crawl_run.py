@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.engine.hooks import EngineHooks
 from scrapy_resume.events.signal_sender import COMMIT
+from scrapy_resume.events.step_events import step_signals
 from scrapy_resume.frontier.every_run import AWAITED_SECONDS
 from scrapy_resume.model import JobKey, State
 from scrapy_resume.ports.clock import elapsed_seconds
@@ -23,6 +24,7 @@ from scrapy_resume.run.spider_metadata import SpiderMetadata
 from scrapy_resume.settings.table import parse_setting
 from scrapy_resume.steps.held import STEP_MISSING
 from scrapy_resume.store import open_location
+from scrapy_resume.store.contract import EventNote
 from scrapy_resume.tracking.held import REASON as CALLBACK_MISSING
 
 if TYPE_CHECKING:
@@ -198,6 +200,8 @@ class CrawlRun:
             self.named_units = answer.named_units
         self.listeners.committed(batch, answer)
         self.parts.signal_sender.send(answer.events)
+        if signalled := step_signals(batch, answer):
+            self.parts.signal_sender.send([EventNote(0, signalled)])
         if COMMIT in batch.events.wanted:
             self.parts.signal_sender.commit_done(answer.counts)
 

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scrapy_resume.steps.definition import step
+    from scrapy_resume.steps.media import Files, Images
     from scrapy_resume.steps.outcomes import FailStep, RetryStep, SkipStep, StepIncomplete
 
-__all__ = ["FailStep", "RetryStep", "SkipStep", "StepIncomplete", "step"]
+__all__ = ["FailStep", "Files", "Images", "RetryStep", "SkipStep", "StepIncomplete", "step"]
 
 _HOME = {
     "FailStep": "scrapy_resume.steps.outcomes",
+    "Files": "scrapy_resume.steps.media",
+    "Images": "scrapy_resume.steps.media",
     "RetryStep": "scrapy_resume.steps.outcomes",
     "SkipStep": "scrapy_resume.steps.outcomes",
     "StepIncomplete": "scrapy_resume.steps.outcomes",

@@ -7,6 +7,9 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from scrapy.utils.defer import maybe_deferred_to_future
+from twisted.internet.defer import Deferred
+
 from scrapy_resume.errors import describe
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ logger = logging.getLogger("scrapy_resume")
 async def open_components(steps: Sequence[StepDefinition], spider: Spider) -> None:
     """Call ``open_spider`` of those that have it, in order. Raises what they raise."""
     for step in steps:
-        await _call(step, "open_spider", spider)
+        await call_with_spider(step.component, "open_spider", spider)
 
 
 async def close_components(steps: Sequence[StepDefinition], spider: Spider) -> None:
@@ -28,21 +31,22 @@ async def close_components(steps: Sequence[StepDefinition], spider: Spider) -> N
     the others from closing."""
     for step in steps:
         try:
-            await _call(step, "close_spider", spider)
+            await call_with_spider(step.component, "close_spider", spider)
         except Exception as error:  # of the user's component
-            logger.error(
-                "close_spider of the step %s has failed: %s",
-                step.path,
-                describe(error),
-                exc_info=error,
-            )
+            what = describe(error)
+            logger.error("close_spider of %s has failed: %s", step.path, what, exc_info=error)
 
 
-async def _call(step: StepDefinition, name: str, spider: Spider) -> None:
-    method: Any = getattr(step.component, name, None)
+async def call_with_spider(component: object, name: str, spider: Spider) -> None:
+    """Call a method of a component, if it has it, with the spider if it asks for it, and wait until
+    it has ended."""
+    method: Any = getattr(component, name, None)
     if method is None:
         return
-    takes_spider = "spider" in inspect.signature(method).parameters
-    result = method(spider) if takes_spider else method()
-    if inspect.isawaitable(result):
+    parameter = inspect.signature(method).parameters.get("spider")
+    is_asked = parameter is not None and parameter.default is parameter.empty
+    result = method(spider) if is_asked else method()
+    if isinstance(result, Deferred):
+        await maybe_deferred_to_future(result)
+    elif inspect.isawaitable(result):
         await result

@@ -228,6 +228,8 @@ class HeldItems:
             item.payload if item.is_new else None,
             visible,
             kept,
+            item.key,
+            item.url,
         )
         item.attempts, item.others, item.is_new = [], {}, False
         item.unanswered += 1

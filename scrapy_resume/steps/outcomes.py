@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from scrapy_resume.errors import message_of
 from scrapy_resume.model import StepState
+
+LONGEST_MESSAGE: Final = 2_000
+"""Characters of an error message that are kept."""
 
 
 class StepEnd(Exception):
@@ -70,7 +73,7 @@ def outcome_of(returned: object) -> Outcome:
 
 def outcome_of_error(error: BaseException) -> Outcome:
     """What it means that a step has raised this."""
-    name, message = type(error).__name__, message_of(error)
+    name, message = type(error).__name__, message_of(error)[:LONGEST_MESSAGE]
     if isinstance(error, SkipStep):
         return Outcome(StepState.skipped, error=name, message=message)
     if isinstance(error, FailStep):

@@ -42,6 +42,11 @@ class StepPlan:
         consumed = frozenset(name for step in self.steps for name in step.consumes)
         object.__setattr__(self, "consumed", consumed)
 
+    def media_pipelines(self) -> list[Any]:
+        """The media pipelines that steps use."""
+        components = [step.component for step in self.steps]
+        return [one.pipeline for one in components if hasattr(one, "pipeline")]
+
     def knows(self, name: str) -> bool:
         """Whether RESUME_STEPS has a step of that name, switched on or off."""
         return name in self.by_name or name in self.off

@@ -172,6 +172,11 @@ class StepRunner:
             if counts.open and not self.plan.knows(name)
         }
 
+    @property
+    def holds_any(self) -> bool:
+        """Whether steps are open that this run has no code for."""
+        return self.in_use and bool(len(self.held) or self.missing)
+
     # ---- batches
 
     def complete(self, batch: Batch) -> None:
@@ -200,7 +205,7 @@ class StepRunner:
         self.next_due = steps.next_due
         self._asks_suspect = False
         self._items.answered(batch.steps.changes, steps.refused)
-        self._log.committed(batch.steps.changes, steps)
+        self._log.committed(batch.steps.changes, steps.refused)
         if self._frozen:
             return
         self._queue.answered(steps.leased, steps.ready)
@@ -217,10 +222,10 @@ class StepRunner:
 
     def _lease_alone(self, leased: LeasedStep) -> None:
         self._items.lease(leased)
-        if leased.name in self.plan.by_name:
-            self._alone = leased
-        elif leased.name in self.plan.off:
+        if leased.name in self.plan.off or leased.condemned is not None:
             self._end_without_running(leased)
+        elif leased.name in self.plan.by_name:
+            self._alone = leased
         else:
             self.held.add(leased)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
-from scrapy_resume.model import StepState
+from scrapy_resume.model import OPEN_STEPS, StepState
 from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scrapy_resume.steps.attempts import Attempt
     from scrapy_resume.steps.items import HeldItem
     from scrapy_resume.steps.outcomes import Outcome
-    from scrapy_resume.store.contract import ItemChange, StepAnswer
+    from scrapy_resume.store.contract import ItemChange
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -42,10 +42,22 @@ class StepLog:
         name = attempt.step.name
         if outcome.counts:
             self._stats.inc_value(f"resume/steps/{name}/attempts")
-        if state is not StepState.pending:
-            self._stats.inc_value(f"resume/steps/{name}/{state.name}")
         if outcome.state is StepState.failed:
             self._warn(item, attempt, outcome, state)
+
+    def committed(self, changes: Sequence[ItemChange], refused: Collection[int]) -> None:
+        """Changes were committed, but for those of items that the store has refused."""
+        for change in changes:
+            if change.item in refused:
+                continue
+            for attempt in change.attempts:
+                self._count(attempt.name, attempt.state)
+            for other in change.others:
+                self._count(other.name, other.state)
+
+    def _count(self, name: str, state: StepState) -> None:
+        if state not in OPEN_STEPS:
+            self._stats.inc_value(f"resume/steps/{name}/{state.name}")
 
     def _warn(self, item: HeldItem, attempt: Attempt, outcome: Outcome, state: StepState) -> None:
         kind = (attempt.step.name, outcome.error or "")
@@ -70,6 +82,3 @@ class StepLog:
             outcome.message,
             more,
         )
-
-    def committed(self, changes: Sequence[ItemChange], answer: StepAnswer) -> None:
-        """Changes were committed."""

@@ -47,7 +47,9 @@ def test_fields_are_merged_in_order_and_feeds_have_the_whole_item(
 
 def test_a_request_of_a_step_goes_through_the_crawls_downloader(steppings: Steppings) -> None:
     site = steppings.site.url
-    items = [{"n": 1, "pages": [f"{site}/leaf/7", f"{site}/missing/1", f"{site}/redirect/3?hops=1"]}]
+    items = [
+        {"n": 1, "pages": [f"{site}/leaf/7", f"{site}/missing/1", f"{site}/redirect/3?hops=1"]}
+    ]
     steps = {"stepping.pages": 1, "stepping.blocking": 2}
     run = steppings.run(items, steps, on_site=True)
     assert run.is_finished, run.tail()

@@ -81,6 +81,9 @@ class ItemChange(NamedTuple):
     kept: bool = False
     """If no step is open any more: the payload is needed for steps that may be tried again by
     command, since a field of it that is not visible is among their needs."""
+    key: str = ""
+    """The stable key of the item, as the next one for events of this run; not stored."""
+    url: str = ""
 
 
 class StepRelease(NamedTuple):

@@ -138,7 +138,9 @@ def plans(draw: st.DrawFn) -> list[Rule]:
 
 
 @given(plans(), st.sets(st.sampled_from("xyz")), st.data())
-def test_every_item_comes_to_its_end(rules: list[Rule], fields: set[str], data: st.DataObject) -> None:
+def test_every_item_comes_to_its_end(
+    rules: list[Rule], fields: set[str], data: st.DataObject
+) -> None:
     """As long as a step is open, one of them can run; and each runs with its fields, after what it
     is after."""
     states = states_of(first_states(rules, fields.__contains__))
