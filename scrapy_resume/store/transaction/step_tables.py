@@ -177,7 +177,7 @@ class DayRow(NamedTuple):
 class Uses(NamedTuple):
     """Attempts that count for a rate limit."""
 
-    count: int
+    counted: int
     until: float
     """When the first of them counts no more; 0: unknown, it has not ended."""
 

@@ -367,7 +367,7 @@ class Steps:
             allowed = min(allowed, wish.concurrency - counts.running)
         if wish.rate_count:
             uses = self._tables.uses(kind, self._now)
-            allowed = min(allowed, wish.rate_count - uses.count)
+            allowed = min(allowed, wish.rate_count - uses.counted)
             if allowed <= 0 and uses.until:
                 answer.next_due = min(answer.next_due or uses.until, uses.until)
         return max(allowed, 0)
