@@ -124,9 +124,9 @@ def retry_steps(
     ``filters`` are those of ``reporting.step_documents.step_selection``. Without a ``state``,
     failed and parked steps are opened; with ``items``, ``missing`` or ``version``, those that have
     ended in any way. Attempts are counted anew, the error is shown until the next attempt has
-    ended, and an item that is visible stays so until then. No page is fetched. A completed job becomes
-    ``paused``. Raises ``ConfigurationError`` for a step that the job does not have, and for a state
-    that cannot be retried; everything else is as in ``retry``.
+    ended, and an item that is visible stays so until then. No page is fetched. A completed job
+    becomes ``paused``. Raises ``ConfigurationError`` for a step that the job does not have, and for
+    a state that cannot be retried; everything else is as in ``retry``.
     """
     return _steer_steps(location, job, step, StepState.pending, dry_run, filters)
 

@@ -12,6 +12,8 @@ from scrapy_resume.commands.arguments import add_filters, add_job, add_json
 from scrapy_resume.commands.invocation import Invocation, unknown_line
 from scrapy_resume.commands.portions import row_limit
 from scrapy_resume.commands.request_table import print_requests
+from scrapy_resume.commands.step_lines import retry_command, troubled_steps
+from scrapy_resume.reporting.step_documents import steps_answer
 from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
@@ -98,6 +100,12 @@ def run_change(call: Invocation, change: Change, filters: dict[str, Any]) -> int
         lost = counted(job.counts.items_failed, "item")
         call.print_lines(
             [f"Left alone: pages that are done, but lost {lost} (--partial takes them)"]
+        )
+    if change.goes_on and not filters.keys() - BOUNDS:
+        steps = troubled_steps({"steps": steps_answer(reports.step_counts(key))})
+        call.print_lines(
+            f"Left alone: {counted(number, 'step')} {step!r} of items ({retry_command(key, step)})"
+            for step, number in steps.items()
         )
     if unknown:
         call.print_lines([unknown_line(unknown)])

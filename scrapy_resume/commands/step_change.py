@@ -23,6 +23,7 @@ from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobKey, JobSummary
+    from scrapy_resume.steps.declared import DeclaredStep
     from scrapy_resume.store.contract import SteeredSteps, StepSelection
 
 PAGE_OPTIONS: Final = {
@@ -96,19 +97,22 @@ def run_step_change(call: Invocation, change: StepChange) -> int:
     if unknown:
         call.print_lines([unknown_keys_line(unknown)])
     if done.steps and change.goes_on and not dry_run:
-        if code is None:
-            call.print_lines(
-                [
-                    f"RESUME_STEPS has no step {step!r} where this command is run: the crawl needs "
-                    "its code"
-                ]
-            )
+        call.print_lines(_about_code(step, code))
         if not job.alive:
             call.print_lines([next_line(call, key, job, "run")])
     return 0
 
 
-def _filters(call: Invocation, change: StepChange) -> tuple[dict[str, Any], object]:
+def _about_code(step: str, code: DeclaredStep | None) -> Iterator[str]:
+    """What keeps the crawl from running the step, as far as this command knows its settings."""
+    if code is None:
+        here = "where this command is run: the crawl needs its code"
+        yield f"RESUME_STEPS has no step {step!r} {here}"
+    elif not code.is_on:
+        yield f"RESUME_STEPS switches {step!r} off: the crawl will skip it"
+
+
+def _filters(call: Invocation, change: StepChange) -> tuple[dict[str, Any], DeclaredStep | None]:
     """The filters, and what the project's code says about the step, if it says something."""
     given = call.filters()
     if call.arguments.__dict__.get("max_attempts") is not None:

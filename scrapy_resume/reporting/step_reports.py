@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.reporting.step_documents import step_documents, step_selection
 
 if TYPE_CHECKING:
-    from scrapy_resume.model import JobKey
+    from scrapy_resume.model import JobKey, StepCounts
     from scrapy_resume.store.contract import Reader
 
 STEPS_COUNTED_AT_MOST: Final = 100_000
@@ -66,6 +66,10 @@ class StepReports:
     def hidden_items(self, job: str | JobKey | None = None) -> int:
         """How many items are not visible yet, since a step of theirs has not ended."""
         return self._reader.hidden_items(self.find(job))
+
+    def step_counts(self, job: str | JobKey | None = None) -> dict[str, StepCounts]:
+        """The steps by name and state, from counters."""
+        return self._reader.step_counts(self.find(job))
 
     def step_names(self, job: str | JobKey | None = None) -> list[str]:
         """The names of the steps that the job has had."""

@@ -215,7 +215,20 @@ def test_from_python(closed: Shelf) -> None:
         retry(place, step="foto")
 
 
+def test_a_step_that_is_switched_off_is_said(closed: Shelf, call: Call) -> None:
+    shown = call("retry", "--step", "vin", RESUME_STEPS={vin: None}).out
+    assert "RESUME_STEPS switches 'vin' off: the crawl will skip it" in shown
+    answer = call("retry", "--step", "vin", "--outdated", RESUME_STEPS={vin: None})
+    assert "its version is not known" in answer.err
+
+
 def test_a_retry_of_pages_is_as_before(closed: Shelf, call: Call) -> None:
+    assert call("retry").out.splitlines() == [
+        "No request of cars#1 is changed",
+        "Left alone: 2 done (--state done takes them)",
+        "Left alone: 1 step 'photos' of items (scrapy resume retry 'cars#1' --step photos)",
+        "Left alone: 1 step 'vin' of items (scrapy resume retry 'cars#1' --step vin)",
+    ]
     assert json.loads(call("retry", "--json").out) == {
         "job": "cars#1",
         "requests": 0,
