@@ -122,7 +122,7 @@ def _plain_stepped_row(unit: dict[str, Any]) -> list[str]:
 _LOST: Final = 6
 _STEPPED_COLUMNS: Final = (
     *_COLUMNS[:_LOST],
-    Column("STEPS OPEN", rank=3, right=True),
+    Column("ITEMS OPEN", rank=3, right=True),
     *_COLUMNS[_LOST:],
 )
 _WITH_STEPS: Final = _TABLE._replace(

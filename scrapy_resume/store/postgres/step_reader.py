@@ -26,7 +26,8 @@ _STEPS: Final = (
     "coalesce((SELECT json_agg(json_build_object('step', v.step, 'state', v.state,"
     " 'attempts', v.attempts, 'error', v.error, 'error_message', v.error_message,"
     " 'not_before', v.not_before, 'first_at', v.first_at, 'last_at', v.last_at,"
-    " 'version', v.version) ORDER BY v.step) FROM scrapy_resume.steps AS v"
+    " 'version', v.version) ORDER BY (SELECT k.id FROM scrapy_resume.step_kind AS k"
+    " WHERE k.job = v.job_id AND k.name = v.step)) FROM scrapy_resume.steps AS v"
     " WHERE v.job_id = %(job)s AND v.item = s.id), '[]')"
 )
 
