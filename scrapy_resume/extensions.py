@@ -222,10 +222,10 @@ class ResumeExtension:
         run = self.run
         run.shutdown.crawl_ended()
         lost = run.parts.items.not_recordable
-        if run.shutdown.failure is not None or self._feeds_failed or run.tracker.lacks_code or lost:
+        failed = run.shutdown.failure is not None or self._feeds_failed or run.tracker.lacks_code
+        if (failed or lost) and self._runner is not None:
             # Scrapy's commands exit with code 1 then.
-            if self._runner is not None:
-                self._runner.bootstrap_failed = True
+            self._runner.bootstrap_failed = True
 
 
 class LateExtension:
