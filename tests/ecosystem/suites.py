@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from sysconfig import get_path
 
 from tests.support.site import REPO
 
@@ -72,6 +73,7 @@ def source_of(package: str) -> Path:
 def run(suite: Suite, tests: Iterable[str], mode: str, scratch: Path) -> Trial:
     """Run these tests of a suite. Raises ``AssertionError`` if pytest itself fails."""
     scratch.mkdir()
+    _install_switch()
     outcomes = scratch / "outcomes.json"
     programs = str(Path(sys.executable).parent)
     environment = {
@@ -97,6 +99,15 @@ def run(suite: Suite, tests: Iterable[str], mode: str, scratch: Path) -> Trial:
     assert ended.returncode in (0, 1), text[-4000:]
     jobs = sum(1 for _ in scratch.glob("store-*/*"))
     return Trial(json.loads(outcomes.read_text()), jobs, text)
+
+
+def _install_switch() -> None:
+    """Have each process of this environment import the switch if RESUME_TRIAL is set."""
+    line = (
+        'import os, sys; "RESUME_TRIAL" in os.environ and '
+        f'(sys.path.append({str(SWITCHED_ON)!r}), __import__("switch_on"))\n'
+    )
+    Path(get_path("purelib"), "scrapy_resume_trial.pth").write_text(line)
 
 
 def compare(suite: Suite, tests: Iterable[str], scratch: Path) -> Comparison:

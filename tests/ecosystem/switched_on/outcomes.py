@@ -4,11 +4,15 @@
 It also collects garbage after each test where ``TRIAL_COLLECT`` is set: an error of a coroutine that
 nobody awaits is logged when it is collected, and a test that looks at the log must not get that of
 another one, which it does or not by chance.
+
+The servers that scrapyrt's tests start get 60 s to listen, in place of 2 s, which a busy machine
+does not keep.
 """
 
 import gc
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +34,12 @@ def pytest_runtest_logreport(report):
 def pytest_runtest_teardown(item):
     if "TRIAL_COLLECT" in os.environ:
         gc.collect()
+
+
+def pytest_collection_finish(session):
+    servers = sys.modules.get("tests.servers")
+    if servers is not None:
+        servers.BaseTestServer._wait_for_port.__defaults__ = (0.1, 600)
 
 
 def pytest_sessionfinish(session):

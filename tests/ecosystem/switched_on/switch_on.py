@@ -1,6 +1,7 @@
-"""Switches the add-on on for every crawl of every process that has this folder in its PYTHONPATH.
+"""Switches the add-on on for every crawl of a process that imports this, and of its children.
 
-The suites of other packages know nothing of this one, start programs of their own, and make many
+A ``.pth`` file of the environment imports it where ``RESUME_TRIAL`` is set. The suites of other
+packages know nothing of this one, start programs with a PYTHONPATH of their own, and make many
 crawlers: the add-on is therefore put beside the add-ons of each crawler when Scrapy loads them.
 Each crawl has a store of its own in ``RESUME_TRIAL_STORES``, as the tests of a suite use the same
 spider's name again. With ``RESUME_TRIAL=every`` crawlers that are given their settings before they
@@ -57,5 +58,4 @@ class Finder(MetaPathFinder):
         return spec
 
 
-if "RESUME_TRIAL" in os.environ:
-    sys.meta_path.insert(0, Finder())
+sys.meta_path.insert(0, Finder())
