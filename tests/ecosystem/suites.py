@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -35,9 +37,10 @@ class Suite:
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of each test, by its node id, and the number of jobs that were opened."""
+    """What became of each test, by its node id; crawlers that had the add-on, and their jobs."""
 
     outcomes: dict[str, str]
+    crawlers: int
     jobs: int
     log: str
 
@@ -51,6 +54,7 @@ class Comparison:
 
     lost: set[str]
     passed: int
+    crawlers: int
     jobs: int
     log: str
 
@@ -79,7 +83,6 @@ def run(suite: Suite, tests: Iterable[str], mode: str, scratch: Path) -> Trial:
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([programs, os.environ["PATH"]]),
-        "PYTHONPATH": str(SWITCHED_ON),
         "TRIAL_OUTCOMES": str(outcomes),
         **suite.environment,
     }
@@ -87,25 +90,37 @@ def run(suite: Suite, tests: Iterable[str], mode: str, scratch: Path) -> Trial:
         environment |= {"RESUME_TRIAL": mode, "RESUME_TRIAL_STORES": str(scratch)}
     words = ["-m", "pytest", "-q", "-p", "outcomes", "-p", "no:cacheprovider", *suite.options]
     with (scratch / "log").open("w") as log:
-        ended = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, *words, *tests],
             cwd=source_of(suite.package),
-            env={key: value for key, value in environment.items() if not key.startswith("PYTEST_")},
+            env={key: environment[key] for key in environment if not key.startswith("PYTEST_")},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            start_new_session=True,
         )
+        try:
+            code = process.wait()
+        finally:
+            # The servers that its tests have started end with it, also when the time is out.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     text = (scratch / "log").read_text(errors="replace")
-    assert ended.returncode in (0, 1), text[-4000:]
-    jobs = sum(1 for _ in scratch.glob("store-*/*"))
-    return Trial(json.loads(outcomes.read_text()), jobs, text)
+    assert code in (0, 1), text[-4000:]
+    crawlers = sum(1 for _ in scratch.glob("crawler-*"))
+    jobs = sum(1 for _ in scratch.glob("store-*/*.sqlite3"))
+    return Trial(json.loads(outcomes.read_text()), crawlers, jobs, text)
 
 
 def _install_switch() -> None:
-    """Have each process of this environment import the switch if RESUME_TRIAL is set."""
+    """Have each process of a trial find ``outcomes``, and import the switch if it is on.
+
+    A PYTHONPATH would not do: some tests start programs with one of their own.
+    """
+    path = str(SWITCHED_ON)
     line = (
-        'import os, sys; "RESUME_TRIAL" in os.environ and '
-        f'(sys.path.append({str(SWITCHED_ON)!r}), __import__("switch_on"))\n'
+        f'import os, sys; "TRIAL_OUTCOMES" in os.environ and sys.path.append({path!r}); '
+        '"RESUME_TRIAL" in os.environ and __import__("switch_on")\n'
     )
     Path(get_path("purelib"), "scrapy_resume_trial.pth").write_text(line)
 
@@ -126,4 +141,4 @@ def compare(suite: Suite, tests: Iterable[str], scratch: Path) -> Comparison:
         again = run(suite, sorted(lost), suite.mode, scratch / "again")
         lost -= again.ended("passed")
         log = again.log
-    return Comparison(lost, len(with_it.ended("passed")), with_it.jobs, log)
+    return Comparison(lost, len(with_it.ended("passed")), with_it.crawlers, with_it.jobs, log)

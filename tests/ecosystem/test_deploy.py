@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.ecosystem.conftest import Project
+from tests.ecosystem.conftest import Project, program
 from tests.support.site import REPO
 from tests.support.skips import other_platform
 
@@ -113,3 +113,33 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
         [program, "verify", "--man=no", str(unit)], capture_output=True, text=True
     )
     assert (ended.returncode, str(unit.name) in ended.stderr) == (0, False), ended.stderr
+
+
+def tasks_of_the_flow(project: Project) -> list[str]:
+    """The commands of the two tasks that docs/recipes.md gives for Airflow, as it renders them."""
+    text = (REPO / "docs" / "recipes.md").read_text()
+    commands = re.findall(r'bash_command="([^"]+)"', text)
+    return [
+        command.replace("{{ ds }}", "2026-11-30")
+        .replace("/srv/shop", str(project.path))
+        .replace("&& scrapy", f"&& {program('python')} -m scrapy")
+        for command in commands
+    ]
+
+
+@pytest.mark.parametrize(("parse", "verdict"), [("yield {}", 0), ("raise ValueError", 3)])
+def test_second_task_of_a_flow_fails_if_pages_have_failed(
+    project: Project, parse: str, verdict: int
+) -> None:
+    project.write(re.sub(r"yield \{.*", parse, SPIDER))
+    crawl, check = tasks_of_the_flow(project)
+    codes = [
+        subprocess.run(
+            ["bash", "-c", task], env=project.environment(), capture_output=True
+        ).returncode
+        for task in (check, crawl, crawl, check)
+    ]
+    # Before there is a job, the check fails; a crawl that is run again begins nothing.
+    assert codes == [1, 0, 0, verdict]
+    assert [job["job"] for job in project.jobs()] == ["catalogue-2026-11-30"]
+    assert set(project.site.hits.values()) == {1}

@@ -1,9 +1,9 @@
 """A plugin of pytest: writes the outcome of each test by its node id, as JSON, to the file that
 ``TRIAL_OUTCOMES`` names.
 
-It also collects garbage after each test where ``TRIAL_COLLECT`` is set: an error of a coroutine that
-nobody awaits is logged when it is collected, and a test that looks at the log must not get that of
-another one, which it does or not by chance.
+It also collects garbage after each test where ``TRIAL_COLLECT`` is set: an error that nobody awaits
+is logged when it is collected, and a test that looks at the log must not get that of another one,
+which it does or not by chance.
 
 The servers that scrapyrt's tests start get 60 s to listen, in place of 2 s, which a busy machine
 does not keep.

@@ -22,6 +22,9 @@ def switch_on(addons):
 
     def load_settings(self, settings):
         every = os.environ["RESUME_TRIAL"] == "every"
+        tempfile.NamedTemporaryFile(
+            prefix="crawler-", dir=os.environ["RESUME_TRIAL_STORES"], delete=False
+        ).close()
         if (self.crawler.crawling or every) and settings.get("RESUME_STORE") is None:
             store = tempfile.mkdtemp(prefix="store-", dir=os.environ["RESUME_TRIAL_STORES"])
             settings.set("RESUME_STORE", store, "default")
