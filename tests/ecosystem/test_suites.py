@@ -25,6 +25,13 @@ REFUSED = {
 }
 """Tests that are lost because what they do is refused, and why."""
 
+BY_CHANCE = {
+    "tests/test_sessions_pool.py::test_size": (
+        "counts the uses of sessions drawn from a pool at random; fails without the add-on too"
+    ),
+}
+"""Tests that pass or fail by chance, with the add-on and without it, and why."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -82,7 +89,8 @@ WHOLE = [
 
 def hold(part: Part, scratch: Path) -> None:
     found = compare(part.suite, part.tests, scratch)
-    lost = {test for test in found.lost if not any(test.startswith(known) for known in REFUSED)}
+    known = (*REFUSED, *BY_CHANCE)
+    lost = {test for test in found.lost if not test.startswith(known)}
     assert lost == set(), found.log[-6000:]
     assert found.passed >= part.passed
     assert found.crawlers >= part.crawlers
