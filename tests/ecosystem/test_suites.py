@@ -56,8 +56,14 @@ SHORT = [
         30,
         2,
     ),
-    Part(POET, ("tests/test_middleware.py", "tests/test_providers.py"), 20, 20, 15),
-    Part(ZYTE_API, ("tests/test_providers.py", "tests/test_sessions_check_default.py"), 20, 20, 5),
+    Part(POET, ("tests/test_middleware.py", "tests/test_providers.py"), 18, 15, 12),
+    Part(
+        replace(ZYTE_API, mode="every"),
+        ("tests/test_sessions_check_custom.py", "tests/test_sessions_close.py"),
+        25,
+        25,
+        25,
+    ),
     Part(SCRAPY, ("tests/test_crawl.py", "tests/test_spider_start.py"), 60, 50, 30),
 ]
 
