@@ -125,3 +125,27 @@ def test_a_step_class_whose_open_spider_raises_ends_the_crawl(steppings: Steppin
     run = steppings.run([{"n": 1}])
     assert run.is_finished, run.tail()
     assert set(steppings.fed()) == {1}
+
+
+@every_mode
+def test_a_forced_shutdown_counts_nothing(steppings: Steppings, mode: Mode) -> None:
+    items = [{"n": n, "html": "x", "plan": {"seconds": 60}} for n in range(3)]
+
+    def twice(live: Live) -> float | None:
+        live.until(lambda: steppings.called("double").total() == 3)
+        live.send(signal.SIGINT)
+        time.sleep(0.5)
+        return live.send(signal.SIGINT)
+
+    began = time.monotonic()
+    run = steppings.run(items, None, mode.settings, kill=twice)
+    assert time.monotonic() - began < 30, run.tail()
+    assert steppings.job()["status"] == "paused", run.tail()
+    text = steppings.spider.read_text()
+    steppings.spider.write_text(text.replace('("seconds", 0)', '("none", 0)'))
+    attempts = "resume/steps/double/attempts"
+    run = steppings.run(items, None, mode.settings)
+    assert run.is_finished, run.tail()
+    assert f"'{attempts}': 3" in run.text
+    assert {n: item["double"] for n, item in steppings.fed().items()} == {0: 0, 1: 2, 2: 4}
+    assert steppings.job()["steps"]["double"]["done"] == 3
