@@ -24,6 +24,7 @@ SUBCOMMANDS: Final = (
     "show",
     "requests",
     "items",
+    "steps",
     "units",
     "workers",
     "failed",

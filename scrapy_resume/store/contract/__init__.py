@@ -70,6 +70,8 @@ from scrapy_resume.store.contract.session import (
     StartState,
     UndeliveredEvents,
 )
+from scrapy_resume.store.contract.step_reader import StepReader
+from scrapy_resume.store.contract.step_selection import SteeredSteps, StepSelection
 from scrapy_resume.store.contract.steps import (
     EarlierResult,
     FetchDone,
@@ -134,10 +136,13 @@ __all__ = [
     "SharingReport",
     "StartState",
     "StartTurn",
+    "SteeredSteps",
     "StepAnswer",
     "StepAttempt",
+    "StepReader",
     "StepRelease",
     "StepReport",
+    "StepSelection",
     "StepWish",
     "Store",
     "StoredItem",

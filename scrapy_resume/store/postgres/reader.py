@@ -18,6 +18,15 @@ from scrapy_resume.store.postgres.processes import is_gone
 from scrapy_resume.store.postgres.schema import version_of
 from scrapy_resume.store.postgres.selection import POSTGRES, selected
 from scrapy_resume.store.postgres.skip_tables import SKIPS
+from scrapy_resume.store.postgres.step_reader import (
+    READS as STEP_READS,
+)
+from scrapy_resume.store.postgres.step_reader import (
+    STEPPED_LISTED,
+    STEPPED_OF_ITEM,
+    PostgresStepReader,
+    has_steps,
+)
 from scrapy_resume.store.transaction.job_summary import run_of, summary_of
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import (
@@ -45,7 +54,7 @@ UNITS: Final = {
 ROWS_AT_ONCE: Final = 500
 
 
-class PostgresReader:
+class PostgresReader(PostgresStepReader):
     """Questions about the jobs in a database.
 
     Every method that takes a key raises ``JobNotFoundError``, ``SchemaTooNewError``,
@@ -187,7 +196,10 @@ class PostgresReader:
                 "names": None if chosen.units is None else list(map(storable, chosen.units)),
                 "errors": list(chosen.error) or None,
             }
-            yield from _streamed(connection, UNITS[name], values)
+            statement = UNITS[name]
+            if not has_steps(connection):  # a database of an older version
+                statement = statement.replace("c.items_open", "0 AS items_open")
+            yield from _streamed(connection, statement, values)
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
@@ -251,18 +263,25 @@ class PostgresReader:
         """The items of the selected requests; see ``Reader.item_records``."""
         where, values = selected(of_requests(selection))
         lacking_one = lacking(selection, POSTGRES)
-        statement = (
-            f"SELECT {ITEM_LISTED} FROM scrapy_resume.item AS i"
-            " JOIN scrapy_resume.items AS l ON l.job_id = i.job AND l.id = i.id"
-            " WHERE i.job = %(job)s"
-        )
+        chosen = "i.job = %(job)s"
         if not of_requests(selection).is_everything or selection.states:
-            statement += (
+            chosen += (
                 f" AND i.request IN (SELECT v.id FROM scrapy_resume.requests AS v WHERE {where})"
             )
-        statement += f" AND {lacking_one} ORDER BY i.id LIMIT %(count)s"
         values = {**values, "missing": list(words(selection.missing)), "count": selection.limit}
         with self._job(key) as (connection, job):
+            listed, stepped = (
+                f"{ITEM_LISTED.format(key='i.key')}, 0 AS open, '[]'::json AS steps",
+                "",
+            )
+            if has_steps(connection):
+                listed = f"{ITEM_LISTED.format(key='coalesce(i.key, s.key)')}, {STEPPED_LISTED}"
+                stepped = f" LEFT JOIN scrapy_resume.stepped AS s ON {STEPPED_OF_ITEM}"
+            statement = (
+                f"SELECT {listed} FROM scrapy_resume.item AS i"
+                " JOIN scrapy_resume.items AS l ON l.job_id = i.job AND l.id = i.id"
+                f"{stepped} WHERE {chosen} AND {lacking_one} ORDER BY i.id LIMIT %(count)s"
+            )
             yield from _streamed(connection, statement, {**values, "job": job})
 
     def count_by_state(self, key: JobKey, selection: Selection) -> dict[str, int]:
@@ -299,8 +318,12 @@ class PostgresReader:
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written; see ``Reader.recorded_texts``."""
         with self._job(key) as (connection, job):
-            for row in _streamed(connection, READ["recorded_texts"], {"job": job}):
-                yield row["kind"], row["text"]
+            statements = [READ["recorded_texts"]]
+            if has_steps(connection):
+                statements.append(STEP_READS["payloads"])
+            for statement in statements:
+                for row in _streamed(connection, statement, {"job": job}):
+                    yield row["kind"], row["text"]
 
     def _listed(self, key: JobKey, name: str, **values: int) -> list[dict[str, Any]]:
         with self._job(key) as (connection, job):

@@ -253,7 +253,7 @@ class Steps:
         day[0] += 1
         day[1] += row.attempts > 0
         day[2] += state is StepState.done
-        day[3] += state in (StepState.failed, StepState.pending)
+        day[3] += state in (StepState.failed, StepState.parked, StepState.pending)
         day[4] += state is StepState.skipped
 
     def _others(self, change: ItemChange, rows: dict[int, StepRow]) -> list[StepChange]:

@@ -61,7 +61,7 @@ WHERE w.job = %(job)s AND w.status = 'running' ORDER BY f.id;
 -- The units: those in trouble first, those that are completed last, as they were found.
 SELECT
     v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
-    v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
+    c.items_open, v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
 FROM scrapy_resume.unit_count AS c
 JOIN scrapy_resume.units AS v ON v.job_id = c.job AND v.id = c.unit
 WHERE c.job = %(job)s AND c.state IS NOT NULL
@@ -71,7 +71,7 @@ ORDER BY c.state, abs(c.unit) LIMIT %(count)s;
 -- The units in one state, as they were found.
 SELECT
     v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
-    v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
+    c.items_open, v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
 FROM scrapy_resume.unit_count AS c
 JOIN scrapy_resume.units AS v ON v.job_id = c.job AND v.id = c.unit
 WHERE c.job = %(job)s AND c.state = %(state)s
