@@ -45,6 +45,8 @@ SCHEMA_OF = {
     ("park", "books", "--state", "pending", "--dry-run"): "park",
     ("skip", "books", "--host", "127.0.0.1", "--dry-run"): "skip",
     ("items", "books"): "items",
+    ("steps", "books"): "steps",
+    ("steps", "books", "--by-day"): "steps",
     ("units", "books", "--unit", "*"): "units",
 }
 CHECK = {"completed": 3}
