@@ -74,6 +74,8 @@ from scrapy_resume.store.contract.step_reader import StepReader
 from scrapy_resume.store.contract.step_selection import SteeredSteps, StepSelection
 from scrapy_resume.store.contract.steps import (
     EarlierResult,
+    FetchDone,
+    FetchToDo,
     ItemChange,
     LeasedStep,
     NewStep,
@@ -82,6 +84,7 @@ from scrapy_resume.store.contract.steps import (
     StepRelease,
     StepReport,
     StepWish,
+    WantedFetch,
 )
 from scrapy_resume.store.contract.stores import MARKED_AT_MOST, JobStore, SharedJobStore, Store
 from scrapy_resume.store.contract.waits import WaitLimits
@@ -101,6 +104,8 @@ __all__ = [
     "EventNote",
     "EventReport",
     "FeedNote",
+    "FetchDone",
+    "FetchToDo",
     "Finish",
     "FrontierState",
     "HostNote",
@@ -143,6 +148,7 @@ __all__ = [
     "StoredItem",
     "UndeliveredEvents",
     "WaitLimits",
+    "WantedFetch",
     "Wish",
     "Worker",
 ]

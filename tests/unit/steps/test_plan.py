@@ -167,9 +167,7 @@ def test_an_argument_that_no_step_is_given_is_refused() -> None:
         """Do nothing."""
 
     message = refused({asks: 1})
-    assert (
-        "takes 'response', but a step is given item, fetch, crawler and spider by name" in message
-    )
+    assert "takes 'response', but a step is given item, fetch, crawler and spider by" in message
 
 
 def test_two_steps_of_one_name_are_refused() -> None:

@@ -94,7 +94,7 @@ WHERE NOT json_valid(coalesce(p.text, r.payload))
 UNION ALL
 SELECT 'item ' || id, 1, 0 FROM item WHERE NOT json_valid(payload)
 UNION ALL
-SELECT 'the open item ' || key, 1, 0 FROM stepped
+SELECT 'item with steps ' || id, 1, 0 FROM stepped
 WHERE payload IS NOT NULL AND NOT json_valid(payload) LIMIT 20;
 
 -- name: beginnings
