@@ -61,6 +61,7 @@ class FleetDownload:
         committer: Committer,
         clock: Clock,
     ) -> None:
+        # Eight: what a download goes through, in this process or in another one.
         """``here`` downloads in this process. ``owns``: whether a slot is this worker's."""
         self._run = run
         self._codec = codec
