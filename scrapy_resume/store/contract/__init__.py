@@ -54,6 +54,14 @@ from scrapy_resume.store.contract.notes import (
     SavedState,
     StoredItem,
 )
+from scrapy_resume.store.contract.pages import (
+    Page,
+    PageReader,
+    Span,
+    Stamp,
+    UnitPage,
+    UnitPlace,
+)
 from scrapy_resume.store.contract.reader import Reader, Worker
 from scrapy_resume.store.contract.session import (
     AskedRun,
@@ -100,6 +108,8 @@ __all__ = [
     "MetadataChange",
     "Opening",
     "Orders",
+    "Page",
+    "PageReader",
     "Reader",
     "Recovered",
     "Recovery",
@@ -112,11 +122,15 @@ __all__ = [
     "Sharing",
     "SharingAnswer",
     "SharingReport",
+    "Span",
+    "Stamp",
     "StartState",
     "StartTurn",
     "Store",
     "StoredItem",
     "UndeliveredEvents",
+    "UnitPage",
+    "UnitPlace",
     "WaitLimits",
     "Wish",
     "Worker",
