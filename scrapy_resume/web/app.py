@@ -23,6 +23,7 @@ from scrapy_resume.errors import (
     ResumeError,
     StoreUnavailableError,
 )
+from scrapy_resume.model import JobKey
 from scrapy_resume.web import api, job_pages, row_pages
 from scrapy_resume.web.actions import ACTIONS, CountDiffersError, Who, act
 from scrapy_resume.web.answers import Answer, Answers
@@ -185,13 +186,21 @@ class Dashboard:
             busy = _json_response(503, "there are too many open streams")
             busy.headers["Retry-After"] = "30"
             return busy
-        key = None
-        if "id" in request.path_params:
-            try:
-                key = key_of(self._board.open_reports(), request.path_params["id"])
-            except ResumeError as error:
-                return _json_response(404, str(error))
-        return StreamAnswer(self.streams, key)
+        if "id" not in request.path_params:
+            return StreamAnswer(self.streams, None)
+        found: list[JobKey] = []
+
+        def find(ask: Ask) -> Answer:
+            found.append(ask.key())
+            ask.document(found[0])
+            return Answer(b"", "")
+
+        answer = await self._answers.in_thread(
+            lambda: self._worked_out(request, find, _error_document)
+        )
+        if answer.status != 200:
+            return Response(answer.body, answer.status, media_type=answer.media_type)
+        return StreamAnswer(self.streams, found[0])
 
     async def _download(self, request: Request) -> Response:
         """All items of a job as JSON Lines, in whatever time the client takes."""

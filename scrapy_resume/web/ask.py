@@ -49,7 +49,7 @@ class Ask:
         stamp = self.pages.stamps().get(key, Stamp(0.0, None))
         document = self.board.documents.of(self.reports, key, stamp)
         if document is None:
-            raise JobNotFoundError(f"There is no job {key}: it was deleted.")
+            raise JobNotFoundError(f"There is no job {key}. It may have been deleted.")
         return document
 
 

@@ -78,6 +78,7 @@ def jobs(ask: Ask) -> Shown:
     status = ask.query.get("status", "")
     if status and status not in STATUSES:
         raise QueryError(f"there is no status {status!r}")
+    read.sort(key=lambda document: document["updated_at"] or "", reverse=True)
     rows = [_listed(ask, one) for one in read if not status or one["status"] == status]
     return "jobs", {
         "title": "Jobs",
@@ -379,6 +380,10 @@ def _rest_of(event: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
             continue
         if isinstance(value, dict):
             value = ", ".join(f"{one} {what}" for one, what in value.items() if what)
+        if isinstance(value, bool):
+            value = "yes" if value else "no"
+        if value == "":
+            continue
         yield name.replace("_", " "), value
 
 
