@@ -77,7 +77,7 @@ def test_a_page_looks_at_no_more_rows_than_it_is_told_and_says_so(place: Place) 
     assert (page.rows, page.looked_at, page.before) == ([], 10, 21)
     pages = list(pages_of(place, Selection(url="*/2"), Span(bound=10)))
     assert names(iter(pages)) == ["2"]
-    assert [page.looked_at for page in pages] == [10, 10, None]
+    assert [page.looked_at for page in pages] == [10, 10, 10, None]
 
 
 def test_rows_can_be_named_by_their_ids(place: Place) -> None:

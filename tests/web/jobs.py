@@ -126,6 +126,13 @@ def with_log(shelf: Shelf, key: JobKey, **fields: Any) -> None:
     segment_path(directory, key, 1, 1).write_text(lines, encoding="utf-8")
 
 
+def more(job: JobStore, first: int, count: int) -> None:
+    """So many more requests of a live job, done; their ids begin with ``first``."""
+    rows = [admission(first + at) for at in range(count)]
+    finishes = [Finish(id=row.id, state=State.done, attempts=1, http_status=200) for row in rows]
+    job.commit(Batch(next_id=first + count, arrivals=rows, finishes=finishes))
+
+
 def closing(job: JobStore) -> None:
     job.close(Closing("paused", "shutdown"))
 

@@ -1,8 +1,7 @@
 """A picture of every page, light and dark, wide and narrow.
 
-    python -m tests.web.screenshots [DIRECTORY]      # default .cache/screenshots
-
-Some of them are in docs/pictures.
+python -m tests.web.screenshots [DIRECTORY]      # default .cache/screenshots
+python -m tests.web.screenshots --docs           # those that are in docs/pictures, anew
 """
 
 from __future__ import annotations
@@ -47,7 +46,14 @@ def shelf_of(directory: Path) -> Iterator[Shelf]:
         job.abandon()
 
 
-def take(target: Path) -> None:
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+IN_DOCS = {"jobs": 610, "job": 800, "failures": 900}
+"""Pages whose pictures are in the documentation, and how many of their pixels from the top."""
+
+
+def take(
+    target: Path, pages: dict[str, str] = PAGES, themes: tuple[str, ...] = ("light", "dark")
+) -> None:
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, shelf_of(Path(folder)) as shelf:
         names = pictured_jobs(shelf)
@@ -55,11 +61,11 @@ def take(target: Path) -> None:
         browser.start()
         try:
             with dashboard(shelf.location) as address:
-                for theme in ("light", "dark"):
+                for theme in themes:
                     for width, size in (("1280", WIDE), ("390", NARROW)):
                         page = browser.page(viewport=size, color_scheme=theme)
                         browser.run(page.goto, address)
-                        for name, path in PAGES.items():
+                        for name, path in pages.items():
                             url = without_token(address) + path.format(**names)
                             browser.run(page.goto, url)
                             browser.run(page.wait_for_timeout, 150)
@@ -74,5 +80,23 @@ def take(target: Path) -> None:
             browser.close()
 
 
+def for_docs() -> None:
+    """The pictures of the documentation, small files: 256 colors."""
+    from PIL import Image
+
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        take(Path(folder), {name: PAGES[name] for name in IN_DOCS}, themes=("light",))
+        for name, height in IN_DOCS.items():
+            with Image.open(Path(folder) / f"{name}-1280-light.png") as picture:
+                cut = picture.convert("RGB").crop(
+                    (0, 0, picture.width, min(height, picture.height))
+                )
+                cut.quantize(256).save(PICTURES / f"{name}.png", optimize=True)
+
+
 if __name__ == "__main__":
-    take(Path(sys.argv[1] if len(sys.argv) > 1 else ".cache/screenshots"))
+    if sys.argv[1:] == ["--docs"]:
+        for_docs()
+    else:
+        take(Path(sys.argv[1] if len(sys.argv) > 1 else ".cache/screenshots"))

@@ -56,6 +56,7 @@
     part.contains(document.activeElement) && document.activeElement.matches("input, select") ||
     $("[data-pick]:checked", part) !== null;
   const refresh = async () => {
+    if (document.hidden) return; // it is fetched when the reader comes back
     if (fetching) { again = true; return; }
     fetching = true;
     try {
