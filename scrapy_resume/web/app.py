@@ -69,7 +69,7 @@ class Dashboard:
         self._board = board
         self._answers = Answers()
         self._downloads = 0
-        self.streams = Streams(board)
+        self.streams = Streams(board, self._answers.forget)
         self._pages = Pages(board.base, read_only=board.read_only)
         routes = [
             Route("/healthz", self._health),

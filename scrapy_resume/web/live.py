@@ -66,9 +66,13 @@ def _digest(mark: object) -> str:
 class Watch:
     """Asks for one job, or for all, as long as somebody listens."""
 
-    def __init__(self, ask: Callable[[], str], limiter: CapacityLimiter) -> None:
+    def __init__(
+        self, ask: Callable[[], str], limiter: CapacityLimiter, changed: Callable[[], None]
+    ) -> None:
+        """``changed`` is called before anybody is told."""
         self._ask = ask
         self._limiter = limiter
+        self._changed = changed
         self.stamp = ""
         """Of the last look; empty before the first."""
         self.listeners: set[asyncio.Event] = set()
@@ -96,6 +100,7 @@ class Watch:
                 stamp = _digest(str(error))  # a store that is out is a change; so is its return
             if stamp != self.stamp:
                 self.stamp = stamp
+                self._changed()
                 for listener in self.listeners:
                     listener.set()
             await asyncio.sleep(max(POLL_SECONDS, (time.monotonic() - began) / SHARE))
@@ -104,9 +109,11 @@ class Watch:
 class Streams:
     """The open event streams."""
 
-    def __init__(self, board: Board, at_most: int = STREAMS_AT_MOST) -> None:
+    def __init__(self, board: Board, changed: Callable[[], None]) -> None:
+        """``changed`` is called when a job has changed, before anybody is told: an answer that was
+        kept from before must not be what they get."""
         self._board = board
-        self._at_most = at_most
+        self._changed = changed
         self._watches: dict[JobKey | None, Watch] = {}
         self._limiter: CapacityLimiter | None = None
         self.count = 0
@@ -117,7 +124,7 @@ class Streams:
     @property
     def is_full(self) -> bool:
         """Whether there may be no other stream."""
-        return self.count >= self._at_most
+        return self.count >= STREAMS_AT_MOST
 
     def close(self) -> None:
         """End all streams."""
@@ -148,7 +155,9 @@ class Streams:
         if self._limiter is None:
             self._limiter = CapacityLimiter(2)
         if key not in self._watches:
-            self._watches[key] = Watch(lambda: stamp_of(self._board, key), self._limiter)
+            self._watches[key] = Watch(
+                lambda: stamp_of(self._board, key), self._limiter, self._changed
+            )
         return self._watches[key]
 
     async def _send_changes(

@@ -26,7 +26,7 @@ BACKLOG: Final = 256
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens nowhere yet. Raises ``ConfigurationError``."""
+    """A socket that listens: who connects from now on is served. Raises ``ConfigurationError``."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -35,6 +35,7 @@ def bound_socket(host: str, port: int) -> socket.socket:
         try:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.bind(address)
+            found.listen(BACKLOG)
         except BaseException:
             found.close()
             raise
