@@ -1,10 +1,10 @@
 """What a dashboard with twenty clients costs the crawl that they look at.
 
-    python benchmarks/dashboard.py [--pairs 12] [--clients 20]
+    python benchmarks/dashboard.py [--pairs 12] [--clients 20] [--pages 500]
 
-Pairs of crawls of the example shop, one alone and one with the dashboard and its clients: each keeps an
-event stream open and fetches the page of the job again whenever it is told of a change. Printed is the CPU
-time of the crawl's process in each, and the median of the ratios.
+Pairs of crawls of the example shop, one alone and one with the dashboard and its clients: each
+keeps an event stream open and fetches the page of the job again whenever it is told of a change.
+Printed is the CPU time of the crawl's process in each, and the median of the ratios.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ SCRAPY = [sys.executable, "-m", "scrapy"]
 TOKEN = "benchmark"
 
 
-def crawl(folder: Path, site: str) -> float:
-    """Crawl the shop to its end; seconds of CPU."""
+def crawl(folder: Path, site: str, pages: int) -> float:
+    """Crawl so many pages of the shop; seconds of CPU."""
     command = [*SCRAPY, "crawl", "books", "-a", f"site={site}", "-s", "RESUME_JOB=books"]
     command += ["-s", f"RESUME_STORE={folder / 'store'}", "-s", "IMAGES_STORE=", "--nolog"]
+    command += ["-s", f"CLOSESPIDER_PAGECOUNT={pages}"]
     process = subprocess.Popen(command, cwd=PROJECT)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -78,7 +79,7 @@ def look(address: str, ended: threading.Event, pages: list[int]) -> None:
             ended.wait(0.2)  # the job is not there yet
 
 
-def once(clients: int) -> tuple[float, int]:
+def once(clients: int, wanted: int) -> tuple[float, int]:
     """(seconds of CPU of a crawl, pages that the clients were given)."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -90,7 +91,7 @@ def once(clients: int) -> tuple[float, int]:
             for _ in range(clients):
                 threading.Thread(target=look, args=(address, ended, pages), daemon=True).start()
         try:
-            return crawl(folder, site), len(pages)
+            return crawl(folder, site, wanted), len(pages)
         finally:
             ended.set()
 
@@ -99,20 +100,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--pages", type=int, default=500, help="of each crawl")
     options = parser.parse_args()
     ratios = []
     for pair in range(options.pairs):
         order = (0, options.clients) if pair % 2 else (options.clients, 0)
-        found = {clients: once(clients) for clients in order}
+        found = {clients: once(clients, options.pages) for clients in order}
         alone, (watched, pages) = found[0][0], found[options.clients]
         ratios.append(watched / alone)
         print(
             f"alone {alone:.2f} s, watched {watched:.2f} s, {pages} pages: {ratios[-1]:.3f}",
             flush=True,
         )
-    print(
-        f"median of {options.pairs} pairs with {options.clients} clients: {statistics.median(ratios):.3f}"
-    )
+    median = statistics.median(ratios)
+    print(f"median of {options.pairs} pairs with {options.clients} clients: {median:.3f}")
 
 
 if __name__ == "__main__":
