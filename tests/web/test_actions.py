@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from scrapy_resume.errors import StoreUnavailableError
 from scrapy_resume.events.action_log import read_actions
+from scrapy_resume.events.log_files import remove_events
 from scrapy_resume.model import JobKey
 from tests.commands.conftest import Shelf
 
@@ -190,6 +191,15 @@ def test_each_action_is_written_down_with_who_and_what(shelf: Shelf, client: Tes
     page = client.get("/jobs/books~1/events").text
     assert "park" in page
     assert "maria" in page
+
+
+def test_what_was_done_to_a_job_goes_with_it(shelf: Shelf, client: TestClient) -> None:
+    shop(shelf)
+    post(client, "retry")
+    directory = shelf.directory / "events"
+    remove_events(directory, BOOKS)
+    assert list(read_actions(directory, BOOKS)) == []
+    assert list(directory.iterdir()) == []
 
 
 def test_an_action_is_done_where_it_cannot_be_written_down(shelf: Shelf, caplog: Any) -> None:
