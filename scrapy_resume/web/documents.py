@@ -17,6 +17,7 @@ from scrapy_resume.reporting.forecast import past
 from scrapy_resume.reporting.overview import LONGEST_PLOT_SECONDS
 from scrapy_resume.reporting.reports import Reports
 from scrapy_resume.reporting.spans import end_of, span_minutes, spans_of
+from scrapy_resume.reporting.step_documents import item_state
 from scrapy_resume.reporting.times import iso
 from scrapy_resume.store.contract import Page, Span
 from scrapy_resume.web.ask import Ask
@@ -75,7 +76,8 @@ def item_row(reports: Reports, record: Mapping[str, Any]) -> dict[str, Any]:
 
     fields = dict(record)
     item = reports.decoded_item(fields.pop("payload"))
-    return {"item": json.loads(ScrapyJSONEncoder().encode(item)), **fields}
+    state = item_state(fields.pop("open"), fields["steps"])
+    return {"item": json.loads(ScrapyJSONEncoder().encode(item)), **fields, "state": state}
 
 
 def item_lines(reports: Reports, key: JobKey) -> Iterator[bytes]:

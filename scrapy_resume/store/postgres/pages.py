@@ -13,6 +13,7 @@ from scrapy_resume.store.contract import Page, Span, Stamp, UnitPage, UnitPlace
 from scrapy_resume.store.postgres.reader import READ, PostgresReader
 from scrapy_resume.store.postgres.schema import version_of
 from scrapy_resume.store.postgres.selection import POSTGRES, selected
+from scrapy_resume.store.postgres.step_reader import has_steps, listed_items
 from scrapy_resume.store.transaction.paging import (
     NEWEST,
     Part,
@@ -25,7 +26,6 @@ from scrapy_resume.store.transaction.paging import (
 )
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import (
-    ITEM_LISTED,
     LISTED,
     condition,
     lacking,
@@ -95,9 +95,7 @@ class PostgresPages(PostgresReader):
             )
         if text:
             parts.append("strpos(lower(i.payload), %(text)s) > 0")
-        statement = (
-            f"SELECT i.id, i.request, {ITEM_LISTED} FROM scrapy_resume.item AS i"
-            " JOIN scrapy_resume.items AS l ON l.job_id = i.job AND l.id = i.id"
+        chosen = (
             " WHERE i.job = %(job)s AND i.id < %(before)s AND i.id >= %(floor)s"
             f" AND {' AND '.join(parts)} ORDER BY i.id DESC LIMIT %(count)s"
         )
@@ -109,25 +107,35 @@ class PostgresPages(PostgresReader):
         with self._job(key) as (connection, job):
             floor = _floor(connection, PAGES["floor_of_items"], {"job": job}, span)
             found = {**values, **_bounds(span, floor), "job": job}
-            return page_of(_rows(connection, statement, found), span, floor)
+            return page_of(_items(connection, chosen, found), span, floor)
 
     def items_of(self, key: JobKey, request: int, limit: int) -> list[dict[str, Any]]:
         """The first items of a request; see ``PageReader``."""
-        return self._paged(key, "items_of", request=request, count=limit)
+        with self._job(key) as (connection, job):
+            chosen = (
+                " WHERE i.job = %(job)s AND i.request = %(request)s ORDER BY i.id LIMIT %(count)s"
+            )
+            return _items(connection, chosen, {"job": job, "request": request, "count": limit})
 
     def item(self, key: JobKey, item: int) -> dict[str, Any] | None:
         """One item; see ``PageReader``."""
-        return next(iter(self._paged(key, "item", item=item)), None)
+        with self._job(key) as (connection, job):
+            chosen = " WHERE i.job = %(job)s AND i.id = %(item)s"
+            return next(iter(_items(connection, chosen, {"job": job, "item": item})), None)
 
     def unit_page(
         self, key: JobKey, states: tuple[UnitState, ...], after: UnitPlace | None, limit: int
     ) -> UnitPage:
         """Units in these states; see ``PageReader``."""
         with self._job(key) as (connection, job):
+            stepped = has_steps(connection)
 
             def find(state: UnitState, began: int, count: int) -> list[dict[str, Any]]:
                 values = {"job": job, "state": int(state), "after": began, "count": count}
-                return _rows(connection, PAGES["units_after"], values)
+                statement = PAGES["units_after"]
+                if not stepped:
+                    statement = statement.replace("c.items_open", "0 AS items_open")
+                return _rows(connection, statement, values)
 
             return unit_page_of(find, states, after, limit)
 
@@ -193,3 +201,11 @@ def _rows(
     connection: Connection[Any], statement: str, values: dict[str, Any]
 ) -> list[dict[str, Any]]:
     return connection.cursor(row_factory=dict_row).execute(statement, values).fetchall()
+
+
+def _items(
+    connection: Connection[Any], chosen: str, values: dict[str, Any]
+) -> list[dict[str, Any]]:
+    listed, items = listed_items(connection)
+    statement = f"SELECT i.id, i.request, {listed} FROM {items}{chosen}"
+    return [{**row, "open": row["open"] or 0} for row in _rows(connection, statement, values)]

@@ -87,17 +87,10 @@ class PostgresStepReader:
             )
         values = {**values, "missing": list(words(selection.missing)), "count": selection.limit}
         with self._job(key) as (connection, job):
-            listed, stepped = (
-                f"{ITEM_LISTED.format(key='i.key')}, 0 AS open, '[]'::json AS steps",
-                "",
-            )
-            if has_steps(connection):
-                listed = f"{ITEM_LISTED.format(key='coalesce(i.key, s.key)')}, {STEPPED_LISTED}"
-                stepped = f" LEFT JOIN scrapy_resume.stepped AS s ON {STEPPED_OF_ITEM}"
+            listed, items = listed_items(connection)
             statement = (
-                f"SELECT {listed} FROM scrapy_resume.item AS i"
-                " JOIN scrapy_resume.items AS l ON l.job_id = i.job AND l.id = i.id"
-                f"{stepped} WHERE {chosen} AND {lacking_one} ORDER BY i.id LIMIT %(count)s"
+                f"SELECT {listed} FROM {items}"
+                f" WHERE {chosen} AND {lacking_one} ORDER BY i.id LIMIT %(count)s"
             )
             yield from streamed(connection, statement, {**values, "job": job})
 
@@ -180,6 +173,18 @@ class PostgresStepReader:
                 return []
             cursor = connection.cursor(row_factory=dict_row)
             return cursor.execute(statement, {**values, "job": job}).fetchall()
+
+
+def listed_items(connection: Connection[Any]) -> tuple[str, str]:
+    """What is listed of visible items, and from which tables; ``i`` is the item."""
+    tables = (
+        "scrapy_resume.item AS i JOIN scrapy_resume.items AS l ON l.job_id = i.job AND l.id = i.id"
+    )
+    if not has_steps(connection):
+        return f"{ITEM_LISTED.format(key='i.key')}, 0 AS open, '[]'::json AS steps", tables
+    listed = ITEM_LISTED.format(key="coalesce(i.key, s.key)")
+    stepped = f"LEFT JOIN scrapy_resume.stepped AS s ON {STEPPED_OF_ITEM}"
+    return f"{listed}, {STEPPED_LISTED}", f"{tables} {stepped}"
 
 
 def has_steps(connection: Connection[Any]) -> bool:

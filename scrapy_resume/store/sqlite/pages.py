@@ -15,6 +15,7 @@ from scrapy_resume.store.sqlite.errors import translated
 from scrapy_resume.store.sqlite.files import beside, job_files
 from scrapy_resume.store.sqlite.reader import SqliteReader, reading
 from scrapy_resume.store.sqlite.selection import SQLITE, add_functions, selected
+from scrapy_resume.store.sqlite.step_reader import has_steps, listed_items, with_steps
 from scrapy_resume.store.transaction.paging import (
     NEWEST,
     Part,
@@ -27,7 +28,6 @@ from scrapy_resume.store.transaction.paging import (
 )
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import (
-    ITEM_LISTED,
     LISTED,
     condition,
     lacking,
@@ -92,8 +92,7 @@ class SqlitePages(SqliteReader):
             parts.append(f"EXISTS (SELECT 1 FROM requests AS v WHERE v.id = i.request AND {where})")
         if text:
             parts.append("instr(lower(i.payload), :text) > 0")
-        statement = (
-            f"SELECT i.id, i.request, {ITEM_LISTED} FROM item AS i CROSS JOIN items AS l"
+        chosen = (
             f" WHERE l.id = i.id AND i.id < :before AND i.id >= :floor AND {' AND '.join(parts)}"
             " ORDER BY i.id DESC LIMIT :count"
         )
@@ -105,26 +104,34 @@ class SqlitePages(SqliteReader):
         with reading(self.path(key)) as connection:
             add_functions(connection)
             floor = _floor(connection, PAGES["floor_of_items"], span)
-            rows = connection.execute(statement, {**values, **_bounds(span, floor)})
-            return page_of(list(as_dicts(rows)), span, floor)
+            rows = _items(connection, chosen, {**values, **_bounds(span, floor)})
+            return page_of(rows, span, floor)
 
     def items_of(self, key: JobKey, request: int, limit: int) -> list[dict[str, Any]]:
         """The first items of a request; see ``PageReader``."""
-        return self._paged(key, "items_of", request=request, count=limit)
+        with reading(self.path(key)) as connection:
+            chosen = " WHERE i.request = :request AND l.id = i.id ORDER BY i.id LIMIT :count"
+            return _items(connection, chosen, {"request": request, "count": limit})
 
     def item(self, key: JobKey, item: int) -> dict[str, Any] | None:
         """One item; see ``PageReader``."""
-        return next(iter(self._paged(key, "item", item=item)), None)
+        with reading(self.path(key)) as connection:
+            chosen = " WHERE i.id = :item AND l.id = i.id"
+            return next(iter(_items(connection, chosen, {"item": item})), None)
 
     def unit_page(
         self, key: JobKey, states: tuple[UnitState, ...], after: UnitPlace | None, limit: int
     ) -> UnitPage:
         """Units in these states; see ``PageReader``."""
         with reading(self.path(key)) as connection:
+            stepped = has_steps(connection)
 
             def find(state: UnitState, began: int, count: int) -> list[dict[str, Any]]:
                 values = {"state": int(state), "after": began, "count": count}
-                return list(as_dicts(connection.execute(PAGES["units_after"], values)))
+                statement = PAGES["units_after"]
+                if not stepped:
+                    statement = statement.replace("c.items_open", "0 AS items_open")
+                return list(as_dicts(connection.execute(statement, values)))
 
             return unit_page_of(find, states, after, limit)
 
@@ -201,3 +208,11 @@ def _bounds(span: Span, floor: int | None) -> dict[str, int]:
 
 def _before(span: Span) -> int:
     return NEWEST if span.before is None else span.before
+
+
+def _items(
+    connection: sqlite3.Connection, chosen: str, values: dict[str, Any]
+) -> list[dict[str, Any]]:
+    listed, items = listed_items(connection)
+    statement = f"SELECT i.id, i.request, {listed} FROM {items}{chosen}"
+    return list(with_steps(as_dicts(connection.execute(statement, values))))

@@ -93,14 +93,9 @@ class SqliteStepReader:
             chosen += f" AND i.request IN (SELECT v.id FROM {source} WHERE {where})"
         with self._reading_job(key) as connection:
             add_functions(connection)
-            listed, stepped = ITEM_LISTED.format(key="i.key"), ""
-            if has_steps(connection):
-                listed = f"{ITEM_LISTED.format(key='coalesce(i.key, s.key)')}, {STEPPED_LISTED}"
-                stepped = f" LEFT JOIN stepped AS s ON s.id = {STEPPED_OF_ITEM}"
-            else:
-                listed = f"{listed}, 0 AS open, '[]' AS steps"
+            listed, items = listed_items(connection)
             statement = (
-                f"SELECT {listed} FROM item AS i CROSS JOIN items AS l{stepped}"
+                f"SELECT {listed} FROM {items}"
                 f" WHERE {chosen} AND {lacking_one} ORDER BY i.id LIMIT :count"
             )
             yield from with_steps(as_dicts(connection.execute(statement, values)))
@@ -176,6 +171,17 @@ class SqliteStepReader:
 def has_steps(connection: sqlite3.Connection) -> bool:
     """Whether the file has tables of steps."""
     return bool(connection.execute(READS["has_steps"]).fetchall()[0][0])
+
+
+def listed_items(connection: sqlite3.Connection) -> tuple[str, str]:
+    """What is listed of visible items, and from which tables; ``i`` is the item, and ``l.id`` is to
+    be its id."""
+    if not has_steps(connection):
+        listed = ITEM_LISTED.format(key="i.key")
+        return f"{listed}, 0 AS open, '[]' AS steps", "item AS i CROSS JOIN items AS l"
+    listed = ITEM_LISTED.format(key="coalesce(i.key, s.key)")
+    stepped = f"LEFT JOIN stepped AS s ON s.id = {STEPPED_OF_ITEM}"
+    return f"{listed}, {STEPPED_LISTED}", f"item AS i CROSS JOIN items AS l {stepped}"
 
 
 def with_steps(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

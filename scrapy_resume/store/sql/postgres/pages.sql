@@ -22,24 +22,10 @@ WHERE job = %(job)s AND id < %(before)s ORDER BY id DESC LIMIT 1 OFFSET %(bound)
 SELECT id FROM scrapy_resume.item
 WHERE job = %(job)s AND id < %(before)s ORDER BY id DESC LIMIT 1 OFFSET %(bound)s;
 
--- name: items_of
--- The items of a request.
-SELECT i.id, i.request, i.payload, l.url, l.unit, i.key, l.stored_at
-FROM scrapy_resume.item AS i
-JOIN scrapy_resume.items AS l ON l.job_id = i.job AND l.id = i.id
-WHERE i.job = %(job)s AND i.request = %(request)s ORDER BY i.id LIMIT %(count)s;
-
--- name: item
--- One item.
-SELECT i.id, i.request, i.payload, l.url, l.unit, i.key, l.stored_at
-FROM scrapy_resume.item AS i
-JOIN scrapy_resume.items AS l ON l.job_id = i.job AND l.id = i.id
-WHERE i.job = %(job)s AND i.id = %(item)s;
-
 -- name: units_after
 -- The units in one state after one of them, as they were found.
 SELECT
-    v.id, v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
+    v.id, v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed, c.items_open,
     v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
 FROM scrapy_resume.unit_count AS c
 JOIN scrapy_resume.units AS v ON v.job_id = c.job AND v.id = c.unit

@@ -35,21 +35,10 @@ UNION
 SELECT id FROM (SELECT id FROM request WHERE state = 0 AND suspect = 1 LIMIT :bound)
 LIMIT :bound;
 
--- name: items_of
--- The items of a request.
-SELECT i.id, i.request, i.payload, l.url, l.unit, i.key, l.stored_at
-FROM item AS i CROSS JOIN items AS l
-WHERE i.request = :request AND l.id = i.id ORDER BY i.id LIMIT :count;
-
--- name: item
--- One item.
-SELECT i.id, i.request, i.payload, l.url, l.unit, i.key, l.stored_at
-FROM item AS i CROSS JOIN items AS l WHERE i.id = :item AND l.id = i.id;
-
 -- name: units_after
 -- The units in one state after one of them, as they were found.
 SELECT
-    v.id, v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
+    v.id, v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed, c.items_open,
     v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
 FROM unit_count AS c CROSS JOIN units AS v
 WHERE c.state = :state AND abs(c.unit) > :after AND v.id = c.unit
