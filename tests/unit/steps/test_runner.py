@@ -143,6 +143,18 @@ def test_a_result_that_changes_the_items_key_is_a_failed_attempt() -> None:
     assert "changed the key that RESUME_ITEM_KEY gives" in (change.attempts[0].message or "")
 
 
+def test_an_error_of_the_items_key_is_a_failed_attempt() -> None:
+    def key(item: Any) -> str:
+        return str(1 / (2 - len(item)))
+
+    work = Work(plan_of(coroutine_step({"a": 2}, name="a")), item_key=key)
+    work.lease(leased("a"))
+    attempt = attempt_of(work)
+    assert (attempt.state, attempt.error) == (PENDING, "StepResultError")
+    assert "ZeroDivisionError" in (attempt.message or "")
+    assert work.hold.count == 0
+
+
 def test_a_value_that_cannot_be_stored_is_a_failed_attempt() -> None:
     work = Work(plan_of(coroutine_step({"a": object()}, name="a")))
     work.lease(leased("a"))
