@@ -16,7 +16,7 @@ SELECT id FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s;
 -- one name the later one counts.
 SELECT
     j.*, t.updated_at, t.pending, t.leased, t.done, t.failed, t.parked, t.ignored, t.delayed,
-    t.items_stored, t.items_dropped, t.items_failed, l.worker, l.started_at
+    t.items_stored, t.items_dropped, t.items_failed, t.steps_open, l.worker, l.started_at
 FROM scrapy_resume.job AS j
 JOIN scrapy_resume.totals AS t ON t.job = j.id
 LEFT JOIN scrapy_resume.run AS l ON l.job = j.id AND l.number = j.next_run - 1
