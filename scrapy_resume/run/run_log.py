@@ -267,9 +267,10 @@ class RunLog:
 
 def _counts(run: CrawlRun) -> str:
     counts = run.tracker.counts
+    steps = f", {counted(counts.steps_open, 'step')} pending" if counts.steps_open else ""
     return (
         f"{counts.done} done, {counts.pending} pending, {counts.leased} in flight, "
-        f"{counts.failed} failed, {counted(counts.items_stored, 'item')}"
+        f"{counts.failed} failed, {counted(counts.items_stored, 'item')}{steps}"
     )
 
 
