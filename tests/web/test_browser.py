@@ -123,9 +123,8 @@ def every_page(
         for name in pages:
             one.go(PAGES[name].format(**names))
             yield one, name
-            width, theme = one.js(
-                "[innerWidth, matchMedia('(prefers-color-scheme: dark)').matches]"
-            )
+            dark = "matchMedia('(prefers-color-scheme: dark)').matches"
+            width, is_dark = one.js(f"[innerWidth, {dark}]")
             file = SCREENSHOTS / f"{name}-{width}-{'dark' if is_dark else 'light'}.png"
             one.do("screenshot", path=str(file), full_page=True)
         one.close()
