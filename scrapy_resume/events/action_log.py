@@ -19,6 +19,7 @@ from scrapy_resume.privatefiles import open_to_read
 from scrapy_resume.store.sqlite.files import quoted
 
 ACTION: Final = "action"
+"""The type of these events. Their run is 0: it was done in the dashboard, not in a run."""
 
 READ_BYTES: Final = 1 << 20
 """Of the end of the file."""
@@ -32,7 +33,7 @@ def actions_path(directory: Path, key: JobKey) -> Path:
 def add_action(directory: Path, key: JobKey, worker: str, fields: Mapping[str, Any]) -> None:
     """Write an action down. ``worker``: ``host:pid`` of the dashboard. Raises ``OSError``."""
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    event = {"time": now, "type": ACTION, "job": str(key), "run": None, "worker": worker, **fields}
+    event = {"time": now, "type": ACTION, "job": str(key), "run": 0, "worker": worker, **fields}
     line = f"{json.dumps(event)}\n".encode()
     if not directory.is_dir():
         make_directories(directory, mode=0o700)

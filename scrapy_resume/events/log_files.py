@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
 from scrapy_resume.disk import sync_directory, sync_file
-from scrapy_resume.events.action_log import actions_path
+from scrapy_resume.events.action_log import ACTION, actions_path, read_actions
 from scrapy_resume.model import JobKey
 from scrapy_resume.privatefiles import (
     create_file,
@@ -55,6 +55,7 @@ TYPES: Final = (
     "heartbeat",
     "events_lost",
     "run_closed",
+    ACTION,
 )
 
 COMPRESS_LEVEL: Final = 1
@@ -85,6 +86,11 @@ def compressed_path(path: Path) -> Path:
 def unfinished_path(path: Path) -> Path:
     """The path of the compressed file until it is complete."""
     return path.with_name(f"{path.name}.part")
+
+
+def has_events(directory: Path, key: JobKey) -> bool:
+    """Whether there is any event of the job."""
+    return bool(segments(directory, key)) or actions_path(directory, key).is_file()
 
 
 def segments(directory: Path, key: JobKey) -> list[Segment]:
@@ -252,6 +258,7 @@ def read_events(directory: Path, key: JobKey) -> Iterator[dict[str, Any]]:
     waiting = [(_first_time(directory, key, run), run) for run in _runs(directory, key)]
     heapq.heapify(waiting)
     streams: list[_Stream] = []
+    _push(streams, 0, read_actions(directory, key))
     while waiting or streams:
         while waiting and (not streams or waiting[0][0] <= streams[0].time):
             run = heapq.heappop(waiting)[1]
@@ -296,6 +303,8 @@ class JobTail:
         self._directory = directory
         self._key = key
         self._tails: dict[int, RunTail] = {}
+        self._acted_at = ""
+        """The time of the last action that was given."""
 
     def events(self) -> Iterable[dict[str, Any]]:
         """The events since the last call, sorted by time."""
@@ -305,4 +314,8 @@ class JobTail:
         fresh = [
             event for tail in self._tails.values() if not tail.ended for event in tail.events()
         ]
+        for action in read_actions(self._directory, self._key):
+            if _time_of(action) > self._acted_at:
+                self._acted_at = _time_of(action)
+                fresh.append(action)
         return sorted(fresh, key=_time_of)

@@ -17,6 +17,7 @@ from anyio import CapacityLimiter, to_thread
 KEPT_SECONDS: Final = 1.0
 KEPT_ANSWERS: Final = 256
 THREADS: Final = 4
+ACTION_THREADS: Final = 2
 
 
 class Answer(NamedTuple):
@@ -43,6 +44,7 @@ class Answers:
         self._seconds = KEPT_SECONDS if seconds is None else seconds
         self._kept: OrderedDict[Hashable, tuple[float, asyncio.Task[Answer]]] = OrderedDict()
         self._threads: CapacityLimiter | None = None
+        self._action_threads: CapacityLimiter | None = None
 
     async def of(self, key: Hashable, work: Callable[[], Answer]) -> Answer:
         """The answer of ``work``, or one to the same key that is less than a second old. A task
@@ -63,6 +65,13 @@ class Answers:
         if self._threads is None:
             self._threads = CapacityLimiter(THREADS)
         return await to_thread.run_sync(work, limiter=self._threads)
+
+    async def of_action(self, work: Callable[[], Answer]) -> Answer:
+        """The answer of ``work``, which may wait for the owner of a job: not in the threads in
+        which pages are made."""
+        if self._action_threads is None:
+            self._action_threads = CapacityLimiter(ACTION_THREADS)
+        return await to_thread.run_sync(work, limiter=self._action_threads)
 
     def forget(self) -> None:
         """Something was changed: answers that are kept are old."""

@@ -171,7 +171,7 @@ class Dashboard:
             return _json_response(400, str(error) or "the body did not arrive in time")
         client = request.client.host if request.client else "unknown"
         who = Who(client, request.headers.get("x-forwarded-user", "")[:100] or None)
-        answer = await self._answers.in_thread(
+        answer = await self._answers.of_action(
             lambda: self._worked_out(
                 request, lambda ask: api.answer_of(act(ask, action, body, who)), _error_document
             )

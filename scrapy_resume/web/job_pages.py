@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from scrapy_resume.events.action_log import ACTION
 from scrapy_resume.events.log_files import TYPES
 from scrapy_resume.model import LIVE_STATUSES, JobKey, Selection, State
 from scrapy_resume.reporting.details import workers_answer
@@ -347,7 +346,7 @@ def events(ask: Ask) -> Shown:
         **frame(ask, key, readable_document(ask, key)),
         "tab": "events",
         "events": [_shown_event(event) for event in found],
-        "types": (*TYPES, ACTION),
+        "types": TYPES,
         "chosen": kinds,
         "has_log": has_log(ask.board.events, key),
         "directory": str(ask.board.events),
@@ -357,7 +356,7 @@ def events(ask: Ask) -> Shown:
 def _kinds(given: Sequence[str]) -> list[str]:
     kinds = [one for text in given for one in text.split(",") if one]
     for kind in kinds:
-        if kind not in (*TYPES, ACTION):
+        if kind not in TYPES:
             raise QueryError(f"there is no event type {kind!r}")
     return kinds
 

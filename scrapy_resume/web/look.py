@@ -16,6 +16,7 @@ from scrapy_resume.web import words
 from scrapy_resume.web.job_ids import job_id
 from scrapy_resume.web.plots import bar, spark
 from scrapy_resume.web.query import query_text
+from scrapy_resume.wording import ago
 
 MEDIA_TYPES: Final = {
     "css": "text/css; charset=utf-8",
@@ -67,7 +68,7 @@ def _since(value: str | float | None, now: float) -> Markup:
     stamp = value if isinstance(value, str) else iso(value)
     seconds = max(0.0, now - (seconds_of(stamp[:19] + "Z")))
     return Markup('<time class="ago" datetime="{}" title="{} UTC">{}</time>').format(
-        stamp, f"{stamp[:10]} {stamp[11:19]}", words.ago(seconds)
+        stamp, f"{stamp[:10]} {stamp[11:19]}", ago(seconds)
     )
 
 

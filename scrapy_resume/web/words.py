@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from scrapy_resume import wording
+from scrapy_resume.reporting import progress
 from scrapy_resume.settings.masking import masked_text
 
 NOTHING: Final = "\N{EN DASH}"
@@ -20,15 +21,8 @@ def shown(value: Any) -> str:
     characters, and those that turn or hide text, are written as escapes. ``None`` is empty."""
     if value is None:
         return ""
-    text = masked_text(str(value))
-    if text.isprintable():
-        return text
-    return "".join(
-        char
-        if char.isprintable() or char == "\n"
-        else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for char in text
-    )
+    lines = masked_text(str(value)).split("\n")
+    return "\n".join(map(wording.escaped_controls, lines))
 
 
 def web_address(url: Any) -> str | None:
@@ -42,54 +36,26 @@ def web_address(url: Any) -> str | None:
 
 
 def number(amount: float | None) -> str:
-    """``12000`` → ``12,000``; a dash for ``None``."""
-    return NOTHING if amount is None else f"{amount:,.0f}"
+    """``12000`` → ``12,000``; a dash for ``None``, here and below."""
+    return NOTHING if amount is None else wording.number(amount)
 
 
 def rate(per_minute: float | None) -> str:
-    """One decimal below 100, none above; a dash for ``None``."""
-    if per_minute is None:
-        return NOTHING
-    return f"{per_minute:,.0f}" if per_minute >= 100 else f"{per_minute:.1f}"
+    """One decimal below 100, none above."""
+    return NOTHING if per_minute is None else wording.rate(per_minute)
 
 
 def percent(share: float | None) -> str:
     """``0.982`` → ``98.2%``; only a whole is 100%."""
-    if share is None:
-        return NOTHING
-    text = f"{100 * share:.1f}%"
-    return "99.9%" if text == "100.0%" and share < 1 else text
+    return NOTHING if share is None else progress.percent(share)
 
 
 def duration(seconds: float | None) -> str:
-    """``95`` → ``1 min 35 s``, ``3725`` → ``1 h 2 min``, ``200_000`` → ``2 d 7 h``."""
-    if seconds is None:
-        return NOTHING
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 600:
-        return f"{whole // 60} min {whole % 60} s".removesuffix(" 0 s")
-    hours, minutes = divmod(round(whole / 60), 60)
-    if hours >= 48:
-        return f"{hours // 24} d {hours % 24} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def ago(seconds: float) -> str:
-    """``200`` → ``3 min ago``."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return "just now" if seconds < 5 else f"{seconds:.0f} s ago"
+    """``95`` → ``1 min 35 s``."""
+    return NOTHING if seconds is None else wording.duration(max(0.0, seconds))
 
 
 def short(text: Any, longest: int) -> str:
-    """A text on one line, cut in the middle of nothing: what was cut ends with a dot of dots."""
+    """A text on one line, of at most so many characters: one that was cut ends with an ellipsis."""
     line = " ".join(shown(text).split())
     return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
-
-
-def clock(seconds: float) -> str:
-    """``2024-05-01 10:00`` in UTC."""
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M")

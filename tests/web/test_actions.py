@@ -11,10 +11,13 @@ from scrapy_resume.errors import StoreUnavailableError
 from scrapy_resume.events.action_log import read_actions
 from scrapy_resume.events.log_files import remove_events
 from scrapy_resume.model import JobKey
-from tests.commands.conftest import Shelf
+from tests.commands.conftest import Shelf, call
+from tests.support import schemas
 
 from .conftest import MARK, board_of, client_of
 from .jobs import shop
+
+__all__ = ["call"]
 
 BOOKS = JobKey("books", 1)
 
@@ -241,3 +244,13 @@ def test_a_job_that_is_deleted_while_its_page_is_open_is_said_to_be_gone(
     assert "may have been deleted" in answer.text
     assert post(client, "retry").status_code == 404
     assert client.get("/api/jobs").json() == []
+
+
+def test_the_log_has_what_was_done_here(shelf: Shelf, client: TestClient, call: Any) -> None:
+    shop(shelf)
+    post(client, "park", state="failed", limit=1)
+    document = call("log", "books", "--json", "--type", "action").out
+    assert '"action": "park"' in document
+    assert "park" in call("log", "books").out
+    (event,) = client.get("/api/jobs/books~1/events").json()
+    schemas.check([event], "log")

@@ -22,6 +22,8 @@ from .serving import served
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 BOOKS = "/jobs/books~1"
+SCREENSHOTS = Path(__file__).resolve().parents[2] / ".cache" / "screenshots"
+"""What the pages of the last test run looked like."""
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +117,16 @@ def every_page(
 ) -> Iterator[tuple[Reader, str]]:
     """Somebody who opens one page after the other, and each of their paths."""
     shelf, names = pictured
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with served(board_of(shelf)) as (host, port):
         one = Reader(browser, f"http://{host}:{port}/?token={quote(TOKEN)}", **context)
         for name in pages:
             one.go(PAGES[name].format(**names))
             yield one, name
+            dark = "matchMedia('(prefers-color-scheme: dark)').matches"
+            width, is_dark = one.js(f"[innerWidth, {dark}]")
+            file = SCREENSHOTS / f"{name}-{width}-{'dark' if is_dark else 'light'}.png"
+            one.do("screenshot", path=str(file), full_page=True)
         one.close()
 
 
