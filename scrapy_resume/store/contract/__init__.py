@@ -36,6 +36,7 @@ from scrapy_resume.store.contract.batch import (
     SharingReport,
     Wish,
 )
+from scrapy_resume.store.contract.changes import Change, ChangeLog, ChangePortion, LogMark
 from scrapy_resume.store.contract.committed import (
     Committed,
     Described,
@@ -90,6 +91,9 @@ __all__ = [
     "Admission",
     "AskedRun",
     "Batch",
+    "Change",
+    "ChangeLog",
+    "ChangePortion",
     "Closing",
     "Committed",
     "Continuation",
@@ -110,6 +114,7 @@ __all__ = [
     "LeasedRow",
     "LeasedStep",
     "Leasing",
+    "LogMark",
     "LogNotes",
     "MetadataChange",
     "NewStep",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitSelection, UnitState
+from scrapy_resume.store.contract.changes import ChangeLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +118,9 @@ class Reader(Protocol):
     def items(self, key: JobKey) -> Iterator[tuple[str | None, str]]:
         """The job's visible items, encoded, each after its key (``None``: it has none), in the
         order in which they became visible."""
+
+    def change_log(self, key: JobKey) -> AbstractContextManager[ChangeLog]:
+        """The job's change log, while the context lasts: a snapshot of one moment."""
 
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written: ``request`` (those that are open, failed or parked),
