@@ -54,6 +54,10 @@ _PERMITTED: Final = "42501"
 """A privilege is missing: it may be granted."""
 
 
+DRIVER_ERRORS: Final = (SQLAlchemyError, UnicodeError, OverflowError)
+"""What a statement may raise; the last two because of a value, as the driver encodes it."""
+
+
 class Connection:
     """The one connection of a feed, for one thread. It is made, and made again, when it is needed."""
 
@@ -72,10 +76,10 @@ class Connection:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except DRIVER_ERRORS as error:
             raise self.translated(error) from error
 
-    def translated(self, error: SQLAlchemyError) -> Exception:
+    def translated(self, error: Exception) -> Exception:
         """What an error means; after some, the next transaction has a new connection."""
         meant = self.meaning(error)
         if isinstance(meant, DatabaseUnavailableError):
@@ -83,7 +87,7 @@ class Connection:
         return meant
 
     @staticmethod
-    def meaning(error: SQLAlchemyError) -> DatabaseFeedError:
+    def meaning(error: Exception) -> DatabaseFeedError:
         """What an error means."""
         message = message_in(error)
         if isinstance(error, DBAPIError):
@@ -91,7 +95,7 @@ class Connection:
                 return DatabaseUnavailableError(message)
             if _is_of_row(error):
                 return RowRefusedError(message)
-        elif isinstance(error, sa.exc.StatementError):
+        elif isinstance(error, sa.exc.StatementError | UnicodeError | OverflowError):
             return RowRefusedError(message)
         return DatabaseFeedError(message)
 

@@ -134,7 +134,11 @@ class DatabaseFeed:
     def give_up_if_out(self) -> None:
         """A closing run does not wait any longer for a database that cannot be used."""
         if self._out_since is not None:
-            self._thread.give_up_soon()
+            self.give_up_soon()
+
+    def give_up_soon(self) -> None:
+        """From here on, a database that cannot be used is not tried again."""
+        self._thread.give_up_soon()
 
     @property
     def is_out(self) -> bool:

@@ -7,11 +7,15 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 
 from scrapy_resume.databases.address import Address
 from scrapy_resume.databases.columns import REMOVED_AT, ROW_ID, column_name
-from scrapy_resume.databases.connection import Connection, RowRefusedError, message_in
+from scrapy_resume.databases.connection import (
+    DRIVER_ERRORS,
+    Connection,
+    RowRefusedError,
+    message_in,
+)
 from scrapy_resume.databases.kinds import (
     Kind,
     ValueRefusedError,
@@ -87,12 +91,14 @@ class RowWriter:
         if not one_by_one:
             self._apply(writes)
             return self._outcome
+        # Columns first: what is undone with a refused row must not be one that others need.
+        self._table.prepare(self._connection, _fields_of(writes), self._fields)
         for write in writes:
             before = self.rows
             try:
                 with self._connection.begin_nested():
                     self._apply([write])
-            except SQLAlchemyError as error:
+            except DRIVER_ERRORS as error:
                 meant = Connection.meaning(error)
                 if not isinstance(meant, RowRefusedError):
                     raise
@@ -113,8 +119,7 @@ class RowWriter:
     def _apply(self, writes: Sequence[Write]) -> None:
         found = self._found([write.item for write in writes])
         puts = [write for write in writes if write.put is not None and write.put.error is None]
-        fields = [write.put.fields for write in puts if write.put is not None]
-        faults = self._table.prepare(self._connection, fields, self._fields)
+        faults = self._table.prepare(self._connection, _fields_of(writes), self._fields)
         ready = []
         for place, write in enumerate(puts):
             if place in faults:
@@ -409,6 +414,11 @@ class RowWriter:
         error = str(fault).encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
         self._keep([self._side(write, **{**kept, "state": OWED, "error": error})])
         self._outcome.faults.append(fault)
+
+
+def _fields_of(writes: Sequence[Write]) -> list[Mapping[str, Any]]:
+    """Of those that may be rows."""
+    return [write.put.fields for write in writes if write.put and write.put.error is None]
 
 
 class _FieldError(Exception):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
 from scrapy_resume.databases.address import Address
 from scrapy_resume.databases.columns import (
@@ -22,7 +21,7 @@ from scrapy_resume.databases.columns import (
     kind_of_type,
     type_of,
 )
-from scrapy_resume.databases.connection import Connection, message_in
+from scrapy_resume.databases.connection import DRIVER_ERRORS, Connection, message_in
 from scrapy_resume.databases.kinds import EXACT_FLOAT, Kind, kind_of, widened
 from scrapy_resume.databases.options import DatabaseOptions
 from scrapy_resume.databases.side_tables import BIG
@@ -289,7 +288,7 @@ class FeedTable:
         try:
             with connection.begin_nested():
                 self._widen(connection, self._column(name), before, kind)
-        except SQLAlchemyError as error:
+        except DRIVER_ERRORS as error:
             self._refuse(connection, name, error)
             return
         fields.empty.discard(name)
@@ -318,12 +317,15 @@ class FeedTable:
 
     def _add(self, connection: sa.Connection, name: str, kind: Kind) -> None:
         column = self._column(name)
+        if not column:
+            self.refused[name] = "no column can have an empty name"
+            return
         try:
             with connection.begin_nested():
                 self._execute(
                     connection, AddColumn(self._bare(), column, type_of(kind, self._dialect))
                 )
-        except (SQLAlchemyError, ValueError) as error:
+        except DRIVER_ERRORS as error:
             self._refuse(connection, name, error)
             return
         self.kinds[column] = kind
@@ -333,10 +335,8 @@ class FeedTable:
 
     def _refuse(self, connection: sa.Connection, name: str, error: Exception) -> None:
         """Raises the error again if it may go away."""
-        if isinstance(error, SQLAlchemyError):
-            meant = Connection.meaning(error)
-            if isinstance(meant, DatabaseUnavailableError):
-                raise error
+        if isinstance(Connection.meaning(error), DatabaseUnavailableError):
+            raise error
         message = message_in(error)
         if self._column(name) in self.kinds:
             kind = self.kinds[self._column(name)].name
