@@ -23,7 +23,6 @@ from scrapy_resume.run.refuse import refuse
 from scrapy_resume.run.run_log import RunLog
 from scrapy_resume.settings.parse import parse_settings
 from scrapy_resume.store import open_location
-from scrapy_resume.tracking.held import REASON as HELD_REASON
 
 if TYPE_CHECKING:
     from scrapy import Request, Spider
@@ -129,7 +128,8 @@ class ResumeExtension:
         """Log which job it is; start the heartbeat, the ticks and the polling of orders."""
         assert self._crawler.engine is not None
         durable = self.run.settings.durability == "full"
-        write_files_atomically(self._crawler.engine, durable=durable)
+        pipelines = self.run.parts.steps.plan.media_pipelines()
+        write_files_atomically(self._crawler.engine, pipelines, durable=durable)
         count_lost_files(self._crawler.engine)
         self._log.log_start()
         self._log.start()
@@ -204,12 +204,12 @@ class ResumeExtension:
         if run.errors.start is not None and reason == "finished":
             # Scrapy before 2.19 closes the spider as finished after start() raised.
             reason = "start_error"
-        if run.tracker.lacks_code and (reason == "finished" or run.parts.engine.closes_by_itself):
-            reason = HELD_REASON
+        held = run.held_reason
+        if held is not None and (reason == "finished" or run.parts.engine.closes_by_itself):
+            reason = held
         new_status = await run.shutdown.close(reason, final)
         self._feeds_failed = not final.feeds_delivered
-        if run.tracker.lacks_code:
-            run.tracker.held.log(str(run.session.job))
+        run.log_held()
         self._log.log_end(new_status, reason)
         if new_status is not None:
             await run.backups.finish()
@@ -219,8 +219,8 @@ class ResumeExtension:
         held, or items could not be stored."""
         run = self.run
         run.shutdown.crawl_ended()
-        lost = run.parts.items.not_recordable
-        if run.shutdown.failure is not None or self._feeds_failed or run.tracker.lacks_code or lost:
+        held, lost = run.held_reason, run.parts.items.not_recordable
+        if run.shutdown.failure is not None or self._feeds_failed or held is not None or lost:
             # Scrapy's commands exit with code 1 if the crawler has no spider.
             self._crawler.spider = None
 

@@ -10,6 +10,7 @@ from scrapy.utils.defer import deferred_from_coro
 from scrapy.utils.misc import build_from_crawler
 
 from scrapy_resume.extensions import run_of
+from scrapy_resume.steps.components import close_components, open_components
 
 if TYPE_CHECKING:
     from collections.abc import Sized
@@ -41,15 +42,22 @@ class ResumeScheduler(BaseScheduler):
         return cls(run)
 
     def open(self, spider: Spider) -> Deferred[None] | None:
-        """Attach the run to the engine. Raises ``ScrapyChangedError``."""
+        """Attach the run to the engine, and open the components of steps. Raises
+        ``ScrapyChangedError``, and what a component raises."""
         self._run.attach()
-        return None
+        steps = self._run.parts.steps.plan.steps
+        return deferred_from_coro(open_components(steps, spider)) if steps else None
 
     def close(self, reason: str) -> Deferred[None] | None:
-        """Wait until everything is committed, at most RESUME_CLOSE_TIMEOUT."""
-        return deferred_from_coro(self._drain())
+        """Close the components of steps; wait until everything is committed, at most
+        RESUME_CLOSE_TIMEOUT."""
+        return deferred_from_coro(self._close())
 
-    async def _drain(self) -> None:
+    async def _close(self) -> None:
+        parts = self._run.parts
+        assert self._run.crawler.spider is not None
+        await close_components(parts.steps.plan.steps, self._run.crawler.spider)
+        parts.threads.end()
         await self._run.shutdown.drain()
 
     def has_pending_requests(self) -> bool:

@@ -22,6 +22,8 @@ request_failed = object()
 request_parked = object()
 unit_started = object()
 unit_completed = object()
+step_failed = object()
+item_completed = object()
 breaker_opened = object()
 breaker_closed = object()
 commit_done = object()
@@ -36,6 +38,8 @@ BY_NAME: Final[Mapping[str, object]] = {
     "request_parked": request_parked,
     "unit_started": unit_started,
     "unit_completed": unit_completed,
+    "step_failed": step_failed,
+    "item_completed": item_completed,
     "breaker_opened": breaker_opened,
     "breaker_closed": breaker_closed,
     "commit_done": commit_done,

@@ -103,5 +103,7 @@ def _file(rest: str, uri: str) -> str:
             " sqlite:////var/lib/shop.db#table for an absolute path"
         )
     if "?" in rest:
-        raise ConfigurationError(f"the feed {name_of(uri)} has options after ?, and SQLite takes none")
+        raise ConfigurationError(
+            f"the feed {name_of(uri)} has options after ?, and SQLite takes none"
+        )
     return str(Path(rest[1:]).absolute())

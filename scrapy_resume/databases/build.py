@@ -91,7 +91,9 @@ def build_feeds(
     ``parameters``: Scrapy's parameters of a URI, from the feed's options. ``nothing_open``: whether
     all of the job is done.
     """
-    maker = _Maker(of, parameters, JobSource(of.job, of.thread, of.clock), nothing_open, item_failed)
+    maker = _Maker(
+        of, parameters, JobSource(of.job, of.thread, of.clock), nothing_open, item_failed
+    )
     feeds: list[DatabaseFeed] = []
     unopened: dict[str, Exception] = {}
     for one in wanted:

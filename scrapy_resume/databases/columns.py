@@ -97,7 +97,9 @@ class AddColumn(ExecutableDDLElement):
 @compiles(AddColumn)
 def _add_column(element: AddColumn, compiler: Any, **_: Any) -> str:
     quote = compiler.preparer.quote_identifier
-    typed = "" if isinstance(element.type, NullType) else compiler.type_compiler.process(element.type)
+    typed = (
+        "" if isinstance(element.type, NullType) else compiler.type_compiler.process(element.type)
+    )
     table = compiler.preparer.format_table(element.table)
     return f"ALTER TABLE {table} ADD COLUMN {quote(element.name)} {typed}".rstrip()
 

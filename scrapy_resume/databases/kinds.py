@@ -39,7 +39,9 @@ class Kind(Enum):
     json = "json"
 
 
-_AS_TEXT_IN_SQLITE: Final = frozenset({Kind.decimal, Kind.date, Kind.moment, Kind.instant, Kind.uuid})
+_AS_TEXT_IN_SQLITE: Final = frozenset(
+    {Kind.decimal, Kind.date, Kind.moment, Kind.instant, Kind.uuid}
+)
 
 _JSON: Final = ScrapyJSONEncoder(ensure_ascii=False)
 

@@ -242,7 +242,9 @@ class RowWriter:
     ) -> bool:
         """Whether no row has the key, or an item of this job has given it."""
         if known in claims:
-            return any(claim.feed == self._feed and claim.state != ELSEWHERE for claim in claims[known])
+            return any(
+                claim.feed == self._feed and claim.state != ELSEWHERE for claim in claims[known]
+            )
         return key not in foreign
 
     def _upsert(self, values: Mapping[str, Any]) -> Any:
@@ -291,7 +293,8 @@ class RowWriter:
             else sa.tuple_(*columns).in_([tuple(one) for one in values])
         )
         return {
-            key_text(list(row)) for row in self._connection.execute(sa.select(*columns).where(where))
+            key_text(list(row))
+            for row in self._connection.execute(sa.select(*columns).where(where))
         }
 
     def _let_go(self, key: str) -> None:
@@ -346,7 +349,11 @@ class RowWriter:
             self._connection.execute(sa.delete(ROW).where(mine))
         else:
             self._change_side(
-                before, state=REMOVED, version=write.version, generation=self._generation, error=None
+                before,
+                state=REMOVED,
+                version=write.version,
+                generation=self._generation,
+                error=None,
             )
         if has_row and not write.quiet and (gone or self._options.on_removed == "mark"):
             self._outcome.removed += 1

@@ -202,7 +202,10 @@ class FeedTable:
             if name in self.stuck and after is not self.kinds[self._column(name)]:
                 return name, self.stuck[name]
             if after is None:
-                return name, f"a value of the kind {kind.name} in a column of the kind {before.name}"
+                return (
+                    name,
+                    f"a value of the kind {kind.name} in a column of the kind {before.name}",
+                )
             if after is not before or not present:
                 if present and not evolves and before is not Kind.any:
                     return name, f"a value of the kind {kind.name}, and the schema is frozen"
@@ -268,7 +271,9 @@ class FeedTable:
             self.notices.append(f"added the column {ROW_ID} to {self._address.full_table}")
         if self._options.on_removed == "mark" and REMOVED_AT not in self.kinds:
             kind = Kind.text if self._dialect == "sqlite" else Kind.instant
-            self._execute(connection, AddColumn(self._bare(), REMOVED_AT, type_of(kind, self._dialect)))
+            self._execute(
+                connection, AddColumn(self._bare(), REMOVED_AT, type_of(kind, self._dialect))
+            )
             self.kinds[REMOVED_AT] = kind
             self._made = None
 
@@ -276,9 +281,7 @@ class FeedTable:
         name = sa.sql.quoted_name(self._address.table, quote=True)
         return sa.Table(name, sa.MetaData(), schema=self._schema())
 
-    def _change(
-        self, connection: sa.Connection, name: str, kind: Kind, fields: Fields
-    ) -> None:
+    def _change(self, connection: sa.Connection, name: str, kind: Kind, fields: Fields) -> None:
         before = self.kinds.get(self._column(name))
         if before is kind:
             return
@@ -340,7 +343,9 @@ class FeedTable:
         message = message_in(error)
         if self._column(name) in self.kinds:
             kind = self.kinds[self._column(name)].name
-            self.stuck[name] = f"its column holds values of the kind {kind}, and stays so: {message}"
+            self.stuck[name] = (
+                f"its column holds values of the kind {kind}, and stays so: {message}"
+            )
         else:
             self.refused[name] = f"no column can be made for it: {message}"
 
@@ -384,5 +389,9 @@ class FeedTable:
     def _type(self, name: str, kind: Kind) -> Any:
         known = self._types.get(name)
         if kind is Kind.any:
-            return known if known is not None and self._dialect != "sqlite" else type_of(kind, self._dialect)
+            return (
+                known
+                if known is not None and self._dialect != "sqlite"
+                else type_of(kind, self._dialect)
+            )
         return type_of(kind, self._dialect)

@@ -254,9 +254,7 @@ class Target:
             self._moment(),
         )
         if standing.new and self._options.overwrite:
-            empty_family(
-                connection, self._table, self._options, standing.family, self._address
-            )
+            empty_family(connection, self._table, self._options, standing.family, self._address)
         outcome = writer.apply(writes, one_by_one=one_by_one)
         after = replace(
             standing,
@@ -305,7 +303,10 @@ class Target:
         """Have all items delivered again; then ``sweep`` finds what the job does not have."""
         standing = self.standing
         again = replace(
-            standing, generation=standing.generation + 1, position=(), options=self._identity.options
+            standing,
+            generation=standing.generation + 1,
+            position=(),
+            options=self._identity.options,
         )
         with self._connection.transaction() as connection:
             self._fence(connection, **_columns(again))
@@ -313,9 +314,7 @@ class Target:
 
     def unconfirmed(self, count: int) -> list[Write]:
         """Removals of rows that the comparison has not met: the job does not have their items."""
-        old = sa.and_(
-            ROW.c.feed == self.standing.feed, ROW.c.generation < self.standing.generation
-        )
+        old = sa.and_(ROW.c.feed == self.standing.feed, ROW.c.generation < self.standing.generation)
         wanted = sa.select(ROW.c.item, ROW.c.version).where(old).limit(count)
         with self._connection.transaction() as connection:
             return [Write(*row, None, replaced=True) for row in connection.execute(wanted)]

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.frontier.retries import seconds_until
+from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,41 +94,54 @@ class DelayedRows:
         """Requests are left that are not delayed."""
         self._since = None
 
-    def close_if_too_long(self, stored_count: int) -> None:
-        """Only delayed requests are left: close the spider if it has waited, or would have to wait,
+    def close_if_too_long(
+        self, stored_count: int, step_count: int = 0, steps_due: float = 0.0
+    ) -> None:
+        """Only what is delayed is left: close the spider if it has waited, or would have to wait,
         for longer than RESUME_RETRY_WAIT. To be called about once a second.
 
-        ``stored_count``: number of delayed rows in the store.
+        ``stored_count``: number of delayed rows in the store. ``step_count``: number of delayed
+        steps of items; the first of them is due at ``steps_due``.
         """
         now = self._clock.monotonic()
+        first = self._first_due(steps_due)
         if self._since is None:
             self._since = now
-            logger.info("Nothing is left but %s", self._description(stored_count))
+            logger.info(
+                "Nothing is left but %s", self._description(stored_count, step_count, first)
+            )
         patience_seconds = self._patience_seconds - (now - self._since)
-        if self._seconds_until(self._first_due()) > max(patience_seconds, 0.0):
+        if self._seconds_until(first) > max(patience_seconds, 0.0):
             logger.info(
                 "The spider is closed (RESUME_RETRY_WAIT is %g s): nothing is left but %s. Run the "
-                "same command again to fetch them.",
+                "same command again to go on with them.",
                 self._patience_seconds,
-                self._description(stored_count),
+                self._description(stored_count, step_count, first),
             )
             self._engine.close_spider(LATER)
 
     def _seconds_until(self, moment: float) -> float:
         return seconds_until(moment, self._clock.time())
 
-    def _first_due(self) -> float:
+    def _first_due(self, steps_due: float) -> float:
         moments = [row.not_before for row, _ in self._rows.values()]
-        moments += [moment for moment in (self._next_due, self._breakers.next_due) if moment]
+        others = (self._next_due, self._breakers.next_due, steps_due)
+        moments += [moment for moment in others if moment]
         return min(moments, default=0.0)
 
-    def _description(self, stored_count: int) -> str:
-        first = self._first_due()
+    def _description(self, stored_count: int, step_count: int, first: float) -> str:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first))
-        count = stored_count + len(self._rows)
-        waiting = "request that waits for its" if count == 1 else "requests that wait for their"
+        requests = stored_count + len(self._rows)
+        count = requests + step_count
+        parts = [counted(requests, "request")] if requests or not step_count else []
+        if step_count:
+            parts.append(f"{counted(step_count, 'step')} of items")
+        waiting = "that waits for its" if count == 1 else "that wait for their"
         seconds = self._seconds_until(first)
-        return f"{count} {waiting} next attempt; the first is due at {when}, in {seconds:.1f} s"
+        return (
+            f"{' and '.join(parts)} {waiting} next attempt; the first is due at {when}, in "
+            f"{seconds:.1f} s"
+        )
 
     def end(self) -> None:
         """Stop all timers: nothing more is dispatched."""

@@ -30,10 +30,13 @@ if TYPE_CHECKING:
     from scrapy.http import Response
 
 
-def write_files_atomically(engine: ExecutionEngine, *, durable: bool = False) -> None:
+def write_files_atomically(
+    engine: ExecutionEngine, pipelines: Iterable[Any] = (), *, durable: bool = False
+) -> None:
     """Have the HTTP cache and the media pipelines of a crawl write their files atomically.
 
-    ``durable``: a file that is there is whole after a power cut too.
+    ``pipelines``: media pipelines beside those of the engine. ``durable``: a file that is there is
+    whole after a power cut too.
 
     Only Scrapy's own storages of the local file system are changed; subclasses and others are not.
     Raises ``ScrapyChangedError``.
@@ -43,7 +46,7 @@ def write_files_atomically(engine: ExecutionEngine, *, durable: bool = False) ->
         if isinstance(middleware, HttpCacheMiddleware) and type(storage) is FilesystemCacheStorage:
             require("FilesystemCacheStorage", storage)
             _AtomicCacheEntries(storage, durable=durable).install()
-    for pipeline in engine.scraper.itemproc.middlewares:
+    for pipeline in (*engine.scraper.itemproc.middlewares, *pipelines):
         store = getattr(pipeline, "store", None)
         if isinstance(pipeline, FilesPipeline) and type(store) is FSFilesStore:
             require("FSFilesStore", store)

@@ -48,6 +48,22 @@ def count_lost_files(engine: ExecutionEngine) -> None:
             _LostFiles(pipeline).install()
 
 
+def note_statuses(pipeline: Any) -> None:
+    """Have a media pipeline that no item passes note with which status a site answered, for
+    ``lost_file``."""
+    pipeline.media_downloaded = _LostFiles(pipeline).media_downloaded
+
+
+def forget_failures(pipeline: Any, requests: Sequence[Request], info: Any) -> None:
+    """Have a media pipeline try files again: it remembers those that it could not get until the
+    run ends."""
+    fingerprint = pipeline.crawler.request_fingerprinter.fingerprint
+    for request in requests:
+        key = fingerprint(request)
+        if isinstance(info.downloaded.get(key), Failure):
+            del info.downloaded[key]
+
+
 def lost_file(url: str | None, failure: Failure) -> tuple[str, str] | None:
     """(class name, message) of the error for which a media pipeline lost the file at ``url``
     (``None``: unknown); ``None``: the file was filtered.
@@ -90,7 +106,7 @@ class _LostFiles:
 
     def install(self) -> None:
         self._pipeline.get_media_requests = self._get_media_requests
-        self._pipeline.media_downloaded = self._media_downloaded
+        self._pipeline.media_downloaded = self.media_downloaded
         self._pipeline.item_completed = self._item_completed
 
     def _get_media_requests(self, item: Any, info: Any, *args: Any, **kwargs: Any) -> Any:
@@ -100,21 +116,14 @@ class _LostFiles:
             wanted = current.wanted_files or {}
             current.wanted_files = {**wanted, id(self._pipeline): requests}
             if current.row.supersedes:
-                self._forget_failures(requests, info)
+                # A page is fetched again: its files are tried again too.
+                forget_failures(self._pipeline, requests, info)
         return requests
 
-    def _forget_failures(self, requests: Sequence[Request], info: Any) -> None:
-        """A page is fetched again: its files are tried again too. The pipeline remembers files
-        that it could not get until the run ends."""
-        fingerprint = self._pipeline.crawler.request_fingerprinter.fingerprint
-        for request in requests:
-            key = fingerprint(request)
-            if isinstance(info.downloaded.get(key), Failure):
-                del info.downloaded[key]
-
-    def _media_downloaded(
+    def media_downloaded(
         self, response: Response, request: Request, *args: Any, **kwargs: Any
     ) -> Any:
+        """The pipeline's method; an error that it raises knows the status."""
         try:
             result = self._downloaded(response, request, *args, **kwargs)
         except Exception as error:

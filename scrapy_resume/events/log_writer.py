@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from scrapy_resume.events.rotated_file import SEGMENT_BYTES, Fields, RotatedFile
+from scrapy_resume.events.step_events import step_events
 from scrapy_resume.model import Counts, Kind, State
 from scrapy_resume.ports.clock import elapsed_seconds
 from scrapy_resume.reporting.times import iso
@@ -180,6 +181,7 @@ class EventLogWriter:
                 yield _TYPES[finish.state], fields
         for ended in notes.units_completed:
             yield "unit_completed", _unit_fields(ended)
+        yield from step_events(batch, queued.answer)
         for note in batch.hosts:
             yield from self._host_changed(note)
         if batch.start_exhausted:

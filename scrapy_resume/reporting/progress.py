@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from scrapy_resume.model import Counts, UnitState
+from scrapy_resume.model import Counts, StepCounts, UnitState
 from scrapy_resume.reporting.eta import Eta
 from scrapy_resume.reporting.unit_progress import UnitProgress, unit_progress
 from scrapy_resume.settings.masking import masked_text
@@ -69,6 +69,8 @@ class Progress(NamedTuple):
     units: UnitProgress | None = None
     """``None``: fewer than two units are named."""
     units_per_hour: float | None = None
+    steps: tuple[int, int] | None = None
+    """Steps of items that have ended, and all; ``None``: there are none."""
     working_on: Sequence[str] = ()
     """Named units of which requests are in hand."""
 
@@ -92,6 +94,8 @@ class Progress(NamedTuple):
             f"{(self.items_per_minute or 0.0) / 60:.1f} items/s",
             self.eta.text(),
         ]
+        if self.steps is not None:
+            parts.append(f"steps {self.steps[0]}/{self.steps[1]}")
         if self.units is not None:
             parts.append(self.units.text(self.units_per_hour))
         if self.working_on:
@@ -137,6 +141,23 @@ def counts_at_end(counts: Counts) -> str:
     if counts.items_failed:
         parts.append(f"{counts.items_failed} lost")
     return ", ".join(parts)
+
+
+def steps_of(counts: Mapping[str, StepCounts]) -> tuple[int, int] | None:
+    """(steps of items that have ended, all steps); ``None``: there are none."""
+    open_ = sum(step.open for step in counts.values())
+    ended = sum(step.done + step.failed + step.parked + step.skipped for step in counts.values())
+    return (ended, ended + open_) if ended or open_ else None
+
+
+def steps_at_end(counts: Mapping[str, StepCounts]) -> str:
+    """What is added to the counts if steps of items are open, or have failed."""
+    open_ = sum(step.open for step in counts.values())
+    failed = sum(step.failed + step.parked for step in counts.values())
+    parts = [f"{counted(open_, 'step')} pending"] if open_ else []
+    if failed:
+        parts.append(f"{counted(failed, 'step')} failed")
+    return "".join(f", {part}" for part in parts)
 
 
 def skipped_at_end(count: int) -> str:

@@ -7,7 +7,7 @@ another, the upper one calls the lower one, and the committer calls back through
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scrapy.utils.misc import load_object
@@ -25,6 +25,7 @@ from scrapy_resume.engine.drops import ScrapyDrops
 from scrapy_resume.engine.job_stats import JobStats
 from scrapy_resume.engine.port import EnginePort
 from scrapy_resume.engine.spider_state import SpiderState
+from scrapy_resume.engine.step_calls import EngineDownload, EngineHold, ScrapyCalls
 from scrapy_resume.events.commit_listeners import CommitListeners
 from scrapy_resume.events.signal_sender import SignalSender
 from scrapy_resume.frontier.dupefilter import DupeFilter
@@ -40,6 +41,13 @@ from scrapy_resume.politeness.host_breaker import BreakerRules, HostBreakers
 from scrapy_resume.reporting.custom_stats import CustomStats
 from scrapy_resume.run.batch_sync import BatchSync
 from scrapy_resume.run.store_time import StoreTime
+from scrapy_resume.steps.fetching import BlockingFetch, Fetch
+from scrapy_resume.steps.items import HeldItems
+from scrapy_resume.steps.plan import PlannedSteps, StepPlan
+from scrapy_resume.steps.ports import StepLimits, StepPorts
+from scrapy_resume.steps.runner import StepRunner
+from scrapy_resume.steps.step_log import StepLog
+from scrapy_resume.steps.threads import DaemonThreads
 from scrapy_resume.tracking.admission import Admissions
 from scrapy_resume.tracking.arrival_log import ArrivalLog
 from scrapy_resume.tracking.held import HeldRequests
@@ -72,6 +80,7 @@ class CrawlPlan:
     job: JobStore
     slot_delay_seconds: float
     """The longest delay between two requests of a download slot."""
+    steps: StepPlan = field(default_factory=StepPlan)
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,10 @@ class Parts:
     guard: LeaseGuard
     workers: Workers
     items: OpenItems
+    steps: StepRunner
+    hold: EngineHold
+    download: EngineDownload
+    threads: DaemonThreads
     tracker: Tracker
     sync: BatchSync
     store_time: StoreTime
@@ -124,7 +137,45 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     workers = Workers(
         session, frontier, dispatcher, plan.slot_delay_seconds, committer, engine, clock
     )
-    items = OpenItems(session.job, codec, stats, settings.item_key, committer, clock)
+    planned = PlannedSteps(plan.steps, codec) if plan.steps.steps else None
+    items = OpenItems(session.job, codec, stats, settings.item_key, committer, clock, planned)
+    guard = LeaseGuard(
+        shared=session.sharing.shared,
+        orphan_seconds=settings.orphan_timeout_seconds,
+        committer=committer,
+        engine=engine,
+        clock=clock,
+    )
+    hold, download = EngineHold(), EngineDownload()
+    threads = DaemonThreads(f"scrapy-resume step of {session.job}", clock.post)
+    fetch = Fetch(download)
+    steps = StepRunner(
+        plan.steps,
+        StepLimits(
+            places=settings.step_concurrency,
+            retry_delay_seconds=settings.retry_delay_seconds,
+            retry_delay_max_seconds=settings.retry_delay_max_seconds,
+        ),
+        HeldItems(plan.steps, codec, settings.item_key),
+        StepLog(stats, clock),
+        StepPorts(
+            job=job,
+            committer=committer,
+            dispatcher=dispatcher,
+            guard=guard,
+            engine=engine,
+            clock=clock,
+            hold=hold,
+            calls=ScrapyCalls(),
+            threads=threads,
+            takes={
+                "fetch": fetch,
+                "blocking_fetch": BlockingFetch(fetch, clock),
+                "crawler": crawler,
+                "spider": spider,
+            },
+        ),
+    )
     ids = IdSequence(session.ids, committer)
     history = StartHistory(job, thread, committer, clock)
     start = Start(ids, codec, committer, clock, history, began=session.began)
@@ -157,6 +208,7 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         workers,
         committer,
         held,
+        steps,
         delayed=session.frontier.delayed,
     )
     return Parts(
@@ -170,17 +222,15 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         breakers=breakers,
         delayed=delayed,
         dispatcher=dispatcher,
-        guard=LeaseGuard(
-            shared=session.sharing.shared,
-            orphan_seconds=settings.orphan_timeout_seconds,
-            committer=committer,
-            engine=engine,
-            clock=clock,
-        ),
+        guard=guard,
         workers=workers,
         items=items,
+        steps=steps,
+        hold=hold,
+        download=download,
+        threads=threads,
         tracker=tracker,
-        sync=BatchSync(tracker, frontier, dispatcher, workers, breakers, ids, committer),
+        sync=BatchSync(tracker, frontier, dispatcher, workers, breakers, ids, steps, committer),
         store_time=StoreTime(session.now, clock),
         custom_stats=CustomStats(stats, spider, session.progress.expected_total, clock.monotonic),
         signal_sender=SignalSender(crawler, session.job, tracker, clock),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.lease_buffer import LeaseBuffer
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.politeness.host_breaker import HostBreakers
+    from scrapy_resume.steps.runner import StepRunner
     from scrapy_resume.store.contract import Batch, Committed
     from scrapy_resume.tracking.row_ids import IdSequence
     from scrapy_resume.tracking.tracker import Tracker
@@ -38,8 +39,10 @@ class BatchSync:
         workers: Workers,
         breakers: HostBreakers,
         ids: IdSequence,
+        steps: StepRunner,
         committer: Committer,
     ) -> None:
+        # Eight: all parts that a batch or its answer concerns.
         self._tracker = tracker
         self._admissions = tracker.admissions
         self._frontier = frontier
@@ -47,6 +50,7 @@ class BatchSync:
         self._workers = workers
         self._breakers = breakers
         self._ids = ids
+        self._steps = steps
         self._committer = committer
         self.released_unsent = 0
         """Number of leased rows that went back to the store, so that other rows, or other workers,
@@ -70,6 +74,7 @@ class BatchSync:
         batch.leasing.wishes = self._frontier.wishes()
         batch.leasing.suspect_wish = self._dispatcher.wants_suspect()
         self._workers.complete(batch)
+        self._steps.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:
         """A batch was committed: settle its arrivals, and queue the rows that were leased."""
@@ -80,11 +85,12 @@ class BatchSync:
         self._dispatcher.releasing -= len(batch.releases)
         self._tracker.counts = answer.counts
         self._tracker.delayed = answer.delayed
-        self._dispatcher.delayed.set_next_due(answer.next_due)
+        self._dispatcher.delayed.set_next_due(_first(answer.next_due, answer.steps.next_due))
         self._dispatcher.suspects = answer.suspects
         for slot, count in answer.pending.items():
             self._frontier.set_pending(slot, count)
         if self._tracker.frozen:
+            self._steps.answered(batch, answer)
             return
         for leased in answer.leased:
             self._frontier.push(leased_row(leased))
@@ -100,6 +106,7 @@ class BatchSync:
                 self.released_unsent += 1
                 self._release(self._committer.begin_entry(), row)
         self._frontier.refill_empty_queues()
+        self._steps.answered(batch, answer)
         ready = self._frontier.leased or self._dispatcher.alone is not None
         if ready or not self._tracker.has_pending():
             self._tracker.wake()
@@ -207,3 +214,8 @@ class BatchSync:
         """A row is no member of a group that shares something: it was known."""
         shared, row.shared = row.shared, ()
         self._tracker.finish_together(self._admissions.sharing.leaves(shared))
+
+
+def _first(*moments: float) -> float:
+    """The earliest of these times; 0: there is none."""
+    return min((moment for moment in moments if moment), default=0.0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.engine.hooks import EngineHooks
 from scrapy_resume.events.signal_sender import COMMIT
+from scrapy_resume.events.step_events import step_signals
 from scrapy_resume.frontier.every_run import AWAITED_SECONDS
 from scrapy_resume.model import JobKey, State
 from scrapy_resume.ports.clock import elapsed_seconds
@@ -21,7 +22,10 @@ from scrapy_resume.run.refuse import tell_without_log
 from scrapy_resume.run.shutdown import Shutdown
 from scrapy_resume.run.spider_metadata import SpiderMetadata
 from scrapy_resume.settings.table import parse_setting
+from scrapy_resume.steps.held import STEP_MISSING
 from scrapy_resume.store import open_location
+from scrapy_resume.store.contract import EventNote
+from scrapy_resume.tracking.held import REASON as CALLBACK_MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,6 +74,7 @@ class CrawlRun:
             parts.workers,
             parts.delayed,
             parts.breakers,
+            parts.steps,
             self.order_polling,
             self.backups,
         )
@@ -103,6 +108,8 @@ class CrawlRun:
         engine = self.crawler.engine
         assert engine is not None
         self.hooks.attach(engine)
+        self.parts.hold.attach(engine)
+        self.parts.download.attach(engine)
         hosts = self.parts.store_time.hosts_from_store(self.session.hosts)
         self.parts.breakers.restore(hosts)
         if self.parts.frontier.every_run.awaited:
@@ -117,6 +124,22 @@ class CrawlRun:
         if not done_again or self.settings.item_key is not None:
             return {}
         return {"item_scraped_count": self.session.counts.items_stored}
+
+    @property
+    def held_reason(self) -> str | None:
+        """The close reason of a run that has nothing left but what it has no code for; ``None``: it
+        holds nothing."""
+        steps = self.parts.steps
+        if self.tracker.lacks_code or steps.held.by_missing_code:
+            return CALLBACK_MISSING
+        return STEP_MISSING if steps.missing else None
+
+    def log_held(self) -> None:
+        """Log what is held, and what to do."""
+        if self.tracker.lacks_code:
+            self.tracker.held.log(str(self.session.job))
+        steps = self.parts.steps
+        steps.held.log(steps.missing, steps.plan.by_name.keys())
 
     def start_backups(self) -> None:
         """Begin to keep copies of the job; a job that was crawled before has one at once if its
@@ -177,6 +200,8 @@ class CrawlRun:
             self.named_units = answer.named_units
         self.listeners.committed(batch, answer)
         self.parts.signal_sender.send(answer.events)
+        if signalled := step_signals(batch, answer):
+            self.parts.signal_sender.send([EventNote(0, signalled)])
         if COMMIT in batch.events.wanted:
             self.parts.signal_sender.commit_done(answer.counts)
 

@@ -36,14 +36,16 @@ class JobErrors:
         failure: BaseException | None,
         feeds: Feeds | None,
         held: HeldRequests,
+        held_steps: tuple[str, str] | None = None,
     ) -> dict[str, Any]:
         """The stats for a run that ends for ``reason``. ``failure``: the error after which nothing
-        could be committed. The gravest error counts; without any there are no stats."""
+        could be committed. ``held_steps``: class and message of what is wrong with steps; ``None``:
+        nothing. The gravest error counts; without any there are no stats."""
         owed: Mapping[str, BaseException | None] = {} if feeds is None else feeds.undelivered()
         stats: dict[str, Any] = {}
         if owed:
             stats[UNDELIVERED] = [masked_text(name) for name in owed]
-        told = self._gravest(reason, failure, owed, held)
+        told = self._gravest(reason, failure, owed, held) or held_steps
         if told is not None:
             name, message = told
             stats[ERROR_CLASS] = name

@@ -22,6 +22,7 @@ from scrapy_resume.settings.parse import parse_settings, with_spider
 from scrapy_resume.settings.queue_order import queue_order
 from scrapy_resume.settings.slot_delay import longest_slot_delay
 from scrapy_resume.settings.trusted import trusted_packages
+from scrapy_resume.steps.plan import load_plan
 from scrapy_resume.store import open_location
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def open_run(crawler: Crawler) -> CrawlRun:
     order = queue_order(crawler.settings)
     trusted = trusted_packages(crawler.settings)
     codec = Codec(spider, settings.codecs, trusted, settings.renamed, rules_of(spider))
+    item_key_fields = getattr(settings.item_key, "fields", ())
+    steps = load_plan(settings.steps, crawler, item_key_fields)
     arguments = spider_arguments(crawler)
     candidate = Candidate(
         name=job_name(spider.name, without_secrets(arguments), settings.job),
@@ -58,7 +61,8 @@ def open_run(crawler: Crawler) -> CrawlRun:
     )
     job = open_job(open_location(settings.store), candidate)
     try:
-        plan = CrawlPlan(crawler, settings, order, codec, job, candidate.slot_delay_seconds)
+        delay_seconds = candidate.slot_delay_seconds
+        plan = CrawlPlan(crawler, settings, order, codec, job, delay_seconds, steps)
         run = CrawlRun(plan)
         run.parts.state.restore()
     except BaseException:

@@ -20,6 +20,8 @@ from scrapy_resume.reporting.progress import (
     counts_at_end,
     ended_and_whole,
     skipped_at_end,
+    steps_at_end,
+    steps_of,
 )
 from scrapy_resume.reporting.progress_bar import ProgressBar, is_wanted
 from scrapy_resume.reporting.rates import Throughput, covered_seconds
@@ -42,6 +44,7 @@ PROGRESS_TICK_SECONDS: Final = 1.0
 _NEXT_STEP: Final = {
     "completed": "the same command begins the next number",
     "running": "other workers are still crawling it",
+    "step_missing": "do what the error above says, then run the same command again",
     "callback_missing": "do what the error above says, then run the same command again",
 }
 """What happens after a run, by the reason for its end or the status of its job."""
@@ -176,6 +179,7 @@ class RunLog:
             eta_basis=eta.basis,
             units=units,
             units_per_hour=throughput.units_per_hour,
+            steps=steps_of(run.parts.steps.counts),
             working_on=units_in_work(run.parts.dispatcher.dispatched),
         )
 
@@ -228,11 +232,14 @@ class RunLog:
         tracker = self._run.tracker
         again = _NEXT_STEP.get(kept, "run the same command again to resume it")
         next_step = _NEXT_STEP.get(reason, again)
-        ending = counts_at_end(tracker.counts) + skipped_at_end(tracker.skipped_count)
+        steps = self._run.parts.steps.counts
+        ending = counts_at_end(tracker.counts) + steps_at_end(steps)
+        ending += skipped_at_end(tracker.skipped_count)
         line = f"Job {job} is {kept} ({reason}): {ending}; {next_step}"
         logger.info("%s", line)
         counts = tracker.counts
-        if kept != "completed" or counts.failed or counts.parked or counts.items_failed:
+        lost_any = counts.failed or counts.parked or counts.items_failed
+        if kept != "completed" or lost_any or steps_at_end(steps):
             tell_without_log(self._run.crawler.settings, line)
 
     def set_stats(self) -> None:

@@ -88,6 +88,7 @@ class Shutdown:
         self._settings = plan.settings
         self._job = plan.job
         self._tracker = parts.tracker
+        self._steps = parts.steps
         self._committer = parts.committer
         self._thread = parts.thread
         self._engine = parts.engine
@@ -274,7 +275,7 @@ class Shutdown:
         if self.failure is not None or not final.drained:
             return "failed"
         status = STATUS_OF_REASON.get(reason, "paused")
-        nothing_open = not self._tracker.counts.open
+        nothing_open = self._tracker.counts.nothing_open
         if status == "paused" and self._engine.closes_by_itself and nothing_open:
             # The spider was closed when nothing was left, or by nothing else than that.
             status = "completed"
@@ -345,7 +346,8 @@ class Shutdown:
     def _stats(self, reason: str) -> dict[str, object]:
         stats = self._crawler.stats
         feeds, held = self._listeners.feeds, self._tracker.held
-        errors = self._errors.stats(reason, self.failure, feeds, held)
+        steps = self._steps.held.error(self._steps.missing)
+        errors = self._errors.stats(reason, self.failure, feeds, held, steps)
         return {**(stats.get_stats() if stats is not None else {}), **errors}
 
 

@@ -8,8 +8,9 @@ are stored by the store's clock, by which every run reads them.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from scrapy_resume.store.contract import StepAttempt, StepRelease
 from scrapy_resume.store.contract.waits import shifted_host
 
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ logger = logging.getLogger("scrapy_resume")
 TOLERANCE_SECONDS: Final = 1.0
 """Clocks that differ by less than this count as equal. (Times that are converted back and forth
 would change a little each time.)"""
+
+
+Timed = TypeVar("Timed", StepAttempt, StepRelease)
+
+
+def _shifted(timed: Timed, seconds: float) -> Timed:
+    return timed._replace(not_before=timed.not_before + seconds) if timed.not_before else timed
 
 
 class StoreTime:
@@ -68,11 +76,23 @@ class StoreTime:
             for release in batch.releases
         ]
         batch.hosts = [shifted_host(note, ahead_seconds) for note in batch.hosts]
+        if not batch.steps.is_empty:
+            batch.steps.changes = [
+                change._replace(
+                    attempts=[_shifted(attempt, ahead_seconds) for attempt in change.attempts]
+                )
+                for change in batch.steps.changes
+            ]
+            batch.steps.releases = [
+                _shifted(release, ahead_seconds) for release in batch.steps.releases
+            ]
 
     def from_store(self, answer: Committed) -> None:
         """Convert the times of an answer."""
         if answer.next_due and self._ahead_seconds:
             answer.next_due -= self._ahead_seconds
+        if answer.steps.next_due and self._ahead_seconds:
+            answer.steps.next_due -= self._ahead_seconds
         answer.sharing.hosts = self.hosts_from_store(answer.sharing.hosts)
 
     def hosts_from_store(self, notes: Iterable[HostNote]) -> list[HostNote]:

@@ -198,6 +198,31 @@ def component_attributes(value: object) -> dict[str, tuple[str, ...]]:
     return converted
 
 
+def step_orders(value: object) -> dict[Any, float | None]:
+    """A dict of import path, function or class → order, or ``None`` to switch it off, or text that
+    is a JSON object."""
+    allowed = (
+        'a dict of steps → order, such as {"shop.steps.photos": 100}; None in place of the order '
+        "switches a step off"
+    )
+    converted: dict[Any, float | None] = {}
+    for target, order in _mapping(value, allowed).items():
+        is_path = isinstance(target, str) and "." in target.strip(".")
+        if not is_path and (isinstance(target, str) or not _may_be_step(target)):
+            raise ValueError(f"{allowed}; {target!r} is no step")
+        if order is not None:
+            try:
+                order = number(-math.inf)(order)
+            except ValueError:
+                raise ValueError(f"{allowed}; the order of {target!r} is {order!r}") from None
+        converted[target] = order
+    return converted
+
+
+def _may_be_step(target: object) -> bool:
+    return callable(target) or callable(getattr(target, "process_item", None))
+
+
 def module_prefixes(value: object) -> tuple[str, ...]:
     """Names of modules or packages: a list, or text separated by commas."""
     parts = _parts(value)
@@ -265,7 +290,7 @@ class KeyByFields:
     """
 
     def __init__(self, fields: tuple[str, ...]) -> None:
-        self._fields = fields
+        self.fields = fields
         self._types_seen: set[type] = set()
 
     def __call__(self, item: Any) -> str | None:
@@ -274,14 +299,14 @@ class KeyByFields:
         if type(item) not in self._types_seen:
             self._types_seen.add(type(item))
             self._warn_of_missing(adapter)
-        values = [adapter.get(name) for name in self._fields]
+        values = [adapter.get(name) for name in self.fields]
         if all(value is None or value == "" for value in values):
             return None
         return _as_key(values[0] if len(values) == 1 else values)
 
     def _warn_of_missing(self, adapter: ItemAdapter) -> None:
         known = list(dict.fromkeys([*adapter.field_names(), *adapter]))
-        missing = [name for name in self._fields if name not in known]
+        missing = [name for name in self.fields if name not in known]
         if missing:
             logger.warning(
                 "RESUME_ITEM_KEY names %s, and the first %s has no such field (it has %s). Items "

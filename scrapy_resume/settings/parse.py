@@ -37,6 +37,9 @@ class ResumeSettings:
     order: str | None
     item_key: ItemKey | None
     item_duplicates: str
+    steps: Mapping[Any, float | None]
+    """Import path, function or class → its order; ``None``: it is switched off."""
+    step_concurrency: int
     stats: str
     component_state: Mapping[str, tuple[str, ...]]
     """Import path of a component's class → the attributes that are persisted."""

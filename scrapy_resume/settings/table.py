@@ -39,6 +39,8 @@ SETTINGS: Final = (
     Setting("RESUME_ORDER", "order", None, to.one_of("dfo", "bfo")),
     Setting("RESUME_ITEM_KEY", "item_key", None, to.item_key),
     Setting("RESUME_ITEM_DUPLICATES", "item_duplicates", "update", to.one_of("update", "drop")),
+    Setting("RESUME_STEPS", "steps", {}, to.step_orders),
+    Setting("RESUME_STEP_CONCURRENCY", "step_concurrency", 8, to.whole_number(1)),
     Setting("RESUME_STATS", "stats", "run", to.one_of("run", "job")),
     Setting("RESUME_STATE", "component_state", {}, to.component_attributes),
     Setting("RESUME_INPUT_FILES", "input_files", [], to.file_paths),

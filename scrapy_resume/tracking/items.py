@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from scrapy_resume.errors import ItemNotRecordableError, describe, message_of
 from scrapy_resume.model import EVERY_RUN_ITEM, State, digest
@@ -11,7 +11,7 @@ from scrapy_resume.ports.clock import leaves_event_loop
 from scrapy_resume.store.contract import ItemRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from scrapy.statscollectors import StatsCollector
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.model import JobKey
     from scrapy_resume.ports.clock import Clock, Timer
+    from scrapy_resume.store.contract import NewStep
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -40,6 +41,14 @@ BACKPRESSURE_SECONDS: Final = 1.0
 """Above these limits, one request is dispatched each time that so long has passed."""
 
 
+class ItemSteps(Protocol):
+    """The steps that items have."""
+
+    def begin(self, item: Any, payload: str) -> tuple[Sequence[NewStep], str]:
+        """The steps of an item that has left the pipelines, and its payload: as it was given, or
+        without what is only there for steps."""
+
+
 class OpenItems:
     """Serializes items as they leave the pipelines, and keeps them with their rows."""
 
@@ -51,13 +60,16 @@ class OpenItems:
         item_key: Callable[[Any], str | None] | None,
         committer: Committer,
         clock: Clock,
+        steps: ItemSteps | None = None,
     ) -> None:
+        """``steps``: those of the crawl's items; ``None``: there are none."""
         self._job_key = str(job).encode("utf-8", "surrogatepass")
         self._codec = codec
         self._stats = stats
         self._item_key = item_key
         self._committer = committer
         self._clock = clock
+        self._steps = steps
         self._held_bytes = 0
         self._open_items = 0
         self._open_bytes = 0
@@ -91,6 +103,9 @@ class OpenItems:
         try:
             payload = self._codec.encode_item(item)
             key = self._key(item)
+            steps: Sequence[NewStep] = ()
+            if self._steps is not None:
+                steps, payload = self._steps.begin(item, payload)
         except BaseException as error:  # of the user's codec or RESUME_ITEM_KEY too
             if leaves_event_loop(error):
                 raise
@@ -99,7 +114,12 @@ class OpenItems:
         if key is None and row.every_run:
             key = EVERY_RUN_ITEM + self.key_of(row, occurrence)
         original = item if self._keeps_originals else None
-        row.items.append(ItemRecord(occurrence, payload, key, original))
+        if steps:
+            stable_key = self.key_of(row, occurrence) if key is None else key
+            record = ItemRecord(occurrence, payload, key, original, steps, stable_key)
+        else:
+            record = ItemRecord(occurrence, payload, key, original)
+        row.items.append(record)
         row.item_bytes += len(payload)
         self._open_items += 1
         self._open_bytes += len(payload)

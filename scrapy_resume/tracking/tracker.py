@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from scrapy_resume.errors import CallbackMissingError, ResumeError, message_of
 from scrapy_resume.frontier.row import Row, admission_of
@@ -42,6 +42,33 @@ FINISHES_AT_RISK: Final = 8
 the commit has them fetched again."""
 
 
+class OpenSteps(Protocol):
+    """The steps of items that this run works on."""
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether a step is open that this run can run, or may still come."""
+
+    @property
+    def keeps_pages_waiting(self) -> bool:
+        """Whether no request may be dispatched now."""
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether all open steps wait for a time."""
+
+    @property
+    def waiting_count(self) -> int:
+        """The number of those that do."""
+
+    @property
+    def next_due(self) -> float:
+        """When the first of them is due, in seconds since the epoch; 0: none waits."""
+
+    def freeze(self) -> None:
+        """From now on nothing is an outcome."""
+
+
 class Tracker:
     """Tracks rows from their arrival to their finish. For the engine's hooks and the scheduler."""
 
@@ -55,10 +82,11 @@ class Tracker:
         workers: Workers,
         committer: Committer,
         held: HeldRequests,
+        steps: OpenSteps,
         *,
         delayed: int = 0,
     ) -> None:
-        # Eight: what a request passes on its way, in this order.
+        # Nine: what a request passes on its way, in this order, and the steps of its items.
         self._dispatcher = dispatcher
         self._dispatched = dispatcher.dispatched
         self.admissions = admissions
@@ -67,6 +95,7 @@ class Tracker:
         self._workers = workers
         self._committer = committer
         self.held = held
+        self._steps = steps
         self._continuations: dict[Request, Row] = {}
         self.frozen = False
         """Nothing that happens from now on is an outcome."""
@@ -112,6 +141,7 @@ class Tracker:
         if (
             self.frozen
             or self._holds
+            or self._steps.keeps_pages_waiting
             or (self._dispatched and self.items.applies_backpressure(self.wake))
         ):
             return None
@@ -165,7 +195,7 @@ class Tracker:
     @property
     def lacks_code(self) -> bool:
         """Whether requests are held. Those that were refused may have been fetched by others."""
-        return bool(self.held) and self.counts.open > 0
+        return bool(self.held) and not self.counts.nothing_open
 
     def has_pending(self) -> bool:
         """Whether requests are left to dispatch, or others may still come."""
@@ -184,6 +214,7 @@ class Tracker:
             or self._dispatcher.has_pending()
             or self.start.items_in_hand
             or self.delayed
+            or self._steps.has_pending
             or (self._workers.others_at_work and not self.held)
         )
 
@@ -196,12 +227,22 @@ class Tracker:
             and not self.frozen
             and not self._holds
             and not self.start.items_in_hand
-            and bool(self.delayed or dispatcher.delayed or dispatcher.blocked_rows)
+            and bool(
+                self.delayed
+                or dispatcher.delayed
+                or dispatcher.blocked_rows
+                or self._steps.waiting_count
+            )
             and dispatcher.only_waits()
+            and self._steps.only_waits
             and self._workers.only_waits
         )
         if only_delayed:
-            dispatcher.delayed.close_if_too_long(self.delayed + dispatcher.blocked_rows)
+            dispatcher.delayed.close_if_too_long(
+                self.delayed + dispatcher.blocked_rows,
+                self._steps.waiting_count,
+                self._steps.next_due,
+            )
         else:
             dispatcher.delayed.restart_patience()
 
@@ -403,6 +444,7 @@ class Tracker:
         """Nothing more can be committed, so accept nothing more."""
         self.frozen = True
         self.start.freeze()
+        self._steps.freeze()
 
     def freeze(self) -> bool:
         """A forced shutdown: nothing that happens from now on is an outcome. Returns False if the
@@ -412,4 +454,5 @@ class Tracker:
         self.frozen = True
         self.start.freeze()
         self._dispatcher.unmark_all()
+        self._steps.freeze()
         return True

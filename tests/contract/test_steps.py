@@ -86,6 +86,14 @@ def test_what_becomes_visible_may_lack_what_steps_consume(place: Place) -> None:
     assert place.items() == ["shown"]
 
 
+def test_two_results_of_one_item_in_one_batch(place: Place) -> None:
+    run = place.begin()
+    page(run, 1, item(0, "a", "photos", "vin"))
+    photos, vin = lease(run, "photos", "vin")
+    run.commit(changes=[done(photos, "a+"), done(vin)])
+    assert place.items() == ["a+"]
+
+
 @pytest.mark.parametrize("lost", ["version", "lease", "twice"])
 def test_a_result_that_is_not_current_is_refused(place: Place, lost: str) -> None:
     run = place.begin()

@@ -127,7 +127,9 @@ def test_removed_rows_are_deleted_or_marked(database: Shelf, key: str | None) ->
         job.take_back(3)
         assert follow(database.uri(table), job, **how).delivered
         if way == "delete":
-            assert sorted(row["n"] for row in database.rows(table)) == [n for n in range(20) if n != 3]
+            assert sorted(row["n"] for row in database.rows(table)) == [
+                n for n in range(20) if n != 3
+            ]
             continue
         marked = database.execute(f"SELECT n FROM {table} WHERE removed_at IS NOT NULL")
         assert [n for (n,) in marked] == [3]
@@ -206,7 +208,9 @@ def test_ignore_leaves_a_row_of_somebody_else_and_changes_its_own(database: Shel
 
 
 def test_a_key_of_several_fields(database: Shelf) -> None:
-    job = job_with({"a": "x", "b": 1, "c": 1}, {"a": "x", "b": 2, "c": 2}, {"a": "x", "b": 1, "c": 3})
+    job = job_with(
+        {"a": "x", "b": 1, "c": 1}, {"a": "x", "b": 2, "c": 2}, {"a": "x", "b": 1, "c": 3}
+    )
     how = {"primary_key": ["a", "b"], "on_removed": "delete", "limit": 1}
     assert follow(database.uri(), job, **how).delivered
     assert sorted((row["b"], row["c"]) for row in database.rows()) == [(1, 3), (2, 2)]
@@ -334,7 +338,9 @@ def test_hostile_tables(database: Shelf) -> None:
 
 
 def test_values_that_no_row_can_hold_are_owed_and_the_rest_is_written(database: Shelf) -> None:
-    job = job_with({"n": 0}, {"n": 1, "bad": "half \ud800"}, {"n": 2, "bad": {1, object()}}, {"n": 3})
+    job = job_with(
+        {"n": 0}, {"n": 1, "bad": "half \ud800"}, {"n": 2, "bad": {1, object()}}, {"n": 3}
+    )
     if database.dialect == "postgresql":
         job.put({"n": 4, "bad": "nul \x00"}, 9)
     feed = follow(database.uri(), job)

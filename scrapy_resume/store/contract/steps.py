@@ -2,8 +2,8 @@
 
 An item that has steps is *open* until all of them have ended. The store keeps it, and no reader,
 feed or export sees it; then it becomes visible, like an item without steps at its request's finish.
-A step that is opened again later (``retry --step``) leaves the item visible: its result, or its next failure,
-makes a new version of the item visible, which replaces the one before.
+A step that is opened again later (``retry --step``) leaves the item visible: its result makes a new
+version of the item visible, which replaces the one before.
 
 An item keeps its id when its page is fetched again, and its *version* grows: what a step of an
 earlier version brings is refused.
@@ -28,7 +28,8 @@ class NewStep(NamedTuple):
     """Why it is skipped."""
 
 
-class StepWish(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class StepWish:
     """The run wants to lease up to ``count`` steps of one name, in the order of their items."""
 
     name: str
@@ -71,8 +72,8 @@ class ItemChange(NamedTuple):
     version: int
     attempts: Sequence[StepAttempt]
     others: Sequence[NewStep] = ()
-    """Other steps of the item whose state changes: what they waited for, or were skipped for, has come,
-    or will not come."""
+    """Other steps of the item whose state changes: what they waited for, or were skipped for, has
+    come, or will not come."""
     payload: str | None = None
     """The item with the fields that it has got; ``None``: as before."""
     visible: str | None = None
@@ -81,6 +82,9 @@ class ItemChange(NamedTuple):
     kept: bool = False
     """If no step is open any more: the payload is needed for steps that may be tried again by
     command, since a field of it that is not visible is among their needs."""
+    key: str = ""
+    """The stable key of the item, as the next one for events of this run; not stored."""
+    url: str = ""
 
 
 class StepRelease(NamedTuple):

@@ -14,6 +14,7 @@ COUNTERS: Final = (
     "ignored",
     "delayed",
     "items_stored",
+    "steps_open",
 )
 """The columns of the statements ``counted`` and ``there``."""
 
@@ -34,6 +35,16 @@ WORDS: Final = {
     "held": "{0} is leased, but no live run can have leased it",
     "owners": "the slot {0} belongs to run {2}, which has ended",
     "open": "{0} is open, though the job is completed",
+    "step_tallies": "the step {0} counts ({1}) pending, waiting, running, done, failed, parked, "
+    "skipped; there are ({2})",
+    "steps_open": "the item {0} counts {1} open steps, and has {2}",
+    "steps_lost": "a step is of item {0}, which is not there",
+    "steps_missing": "the item {0} is kept for its steps, and has none",
+    "steps_held": "a step of item {0} is running, but no live run can have leased it",
+    "steps_left": "a step of item {0} is open, though the job is completed",
+    "shown": "the item {0} is to be visible, and is not",
+    "invisible": "the item {0} has no open step, and is not visible",
+    "items_open": "the units count {1} items with open steps, there are {2}",
     "payloads": "{0} is not JSON",
     "beginnings": "the URL of request {0} has no beginning",
 }

@@ -47,6 +47,13 @@ AS_THEY_ARE: Final = (
     "retry_round",
     "minute",
     "unit_tally",
+    "step_kind",
+    "stepped",
+    "step",
+    "step_tally",
+    "step_day",
+    "step_use",
+    "taken_back",
 )
 """Tables in which only the job's id changes. (Provisional items end with the run: they are left
 out.)"""

@@ -22,6 +22,7 @@ from scrapy_resume.store.contract import (
     Session,
     Sharing,
     StartState,
+    StepAnswer,
     UndeliveredEvents,
 )
 from scrapy_resume.store.postgres.connections import Link
@@ -42,6 +43,7 @@ from scrapy_resume.store.postgres.statements import OPENING
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.apply import bound_waits
 from scrapy_resume.store.transaction.events import AT_OPENING, keep_events, opened
+from scrapy_resume.store.transaction.steps import describe
 from scrapy_resume.store.transaction.storable_text import as_json
 from scrapy_resume.store.transaction.units import settle_units
 
@@ -196,6 +198,7 @@ def _begin_run(
         ),
         state=SavedState(spider_state=_spider_state(tables), cookies=_cookies(tables)),
         feeds=[FeedNote(*row) for row in tables.execute(OPENING["feeds"])],
+        steps=_steps(tables),
         items=ItemPosition(superseded=superseded),
         events=UndeliveredEvents(of_job=tables.adopt_events()),
         recovered=found.recovered,
@@ -208,6 +211,12 @@ def _begin_run(
             tables.execute(READ["progressed_at"]).fetchall()[0][0],
         ),
     )
+
+
+def _steps(tables: PostgresTables) -> StepAnswer:
+    answer = StepAnswer(next_due=tables.steps.next_due())
+    describe(tables.steps, answer)
+    return answer
 
 
 def _note_opening(tables: PostgresTables, opening: Opening, job: JobRow, alone: bool) -> bool:

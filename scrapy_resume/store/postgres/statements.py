@@ -52,6 +52,9 @@ class Fence(NamedTuple):
     next_id: int
     skips: int
     """How often what is skipped has changed."""
+    steps_open: int
+    has_steps: bool
+    """The job has had items with steps."""
 
     @property
     def counts(self) -> Counts:
@@ -60,7 +63,9 @@ class Fence(NamedTuple):
 
     def tally(self) -> Tally:
         """The counters, to be changed."""
-        return Tally(self.counts, self.alone_id, int(self.superseded))
+        tally = Tally(self.counts, self.alone_id, int(self.superseded))
+        tally.has_steps = self.has_steps
+        return tally
 
 
 class Statements:

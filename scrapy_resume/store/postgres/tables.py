@@ -23,7 +23,9 @@ from scrapy_resume.store.contract import (
 from scrapy_resume.store.postgres.leases import PostgresLeases
 from scrapy_resume.store.postgres.skip_tables import PostgresSkips
 from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Statements
+from scrapy_resume.store.postgres.steps import PostgresSteps
 from scrapy_resume.store.transaction.events import noted
+from scrapy_resume.store.transaction.finishes import spilled_record
 from scrapy_resume.store.transaction.selection import UNRECORDED
 from scrapy_resume.store.transaction.storable_text import storable
 from scrapy_resume.store.transaction.tables import (
@@ -33,6 +35,7 @@ from scrapy_resume.store.transaction.tables import (
     Known,
     NewItem,
     NewRow,
+    NewSpill,
     OldEveryRun,
     OrphanedRow,
     Outcome,
@@ -54,6 +57,7 @@ class PostgresTables(Statements):
         self.units = UnitChanges()
         self.leases = PostgresLeases(job, run, any_owner, only_retried=only_retried)
         self.skips = PostgresSkips(self)
+        self.steps = PostgresSteps(job, run)
         self._claims: dict[bytes, int] = {}
         self._used: dict[bytes, int] = {}
 
@@ -61,6 +65,7 @@ class PostgresTables(Statements):
         """A transaction has begun on that connection; the server's time."""
         self.use(connection, now)
         self.leases.begin(connection, now)
+        self.steps.use(connection, now)
         self.units = UnitChanges()
         self._claims = {}
         self._used = {}
@@ -228,7 +233,7 @@ class PostgresTables(Statements):
 
     # Items
 
-    def add_spills(self, items: Sequence[NewItem]) -> None:
+    def add_spills(self, items: Sequence[NewSpill]) -> None:
         """Store provisional items."""
         self._in_portions(COMMIT["add_spills"], items)
 
@@ -241,7 +246,7 @@ class PostgresTables(Statements):
             if not rows:
                 return
             after = rows[-1][0]
-            yield [ItemRecord(*columns[1:]) for columns in rows]
+            yield [spilled_record(*columns[1:]) for columns in rows]
 
     def drop_spills(self, rows: Sequence[int]) -> None:
         """Delete the provisional items of rows that are finished, released or duplicates."""
@@ -256,7 +261,7 @@ class PostgresTables(Statements):
         ]
         self._in_portions(COMMIT["store_items"], rows)
 
-    def _in_portions(self, statement: str, items: Sequence[NewItem]) -> None:
+    def _in_portions(self, statement: str, items: Sequence[NewItem | NewSpill]) -> None:
         for start in range(0, len(items), ITEMS_AT_ONCE):
             portion = items[start : start + ITEMS_AT_ONCE]
             self.execute(statement, rows=_json([item._asdict() for item in portion]))

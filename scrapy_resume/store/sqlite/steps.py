@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from typing import Final
@@ -130,11 +131,14 @@ class SqliteSteps(Statements):
         row = self._run(STEPS["open_payload"], (item,)).fetchone()
         return None if row is None else row[0]
 
-    def drop_shown(self, item: Stepped) -> int:
-        """Delete the visible version of an item; how many there were."""
-        key = item.key if item.updates else None
-        values = (item.request, item.occurrence, key)
-        return self._drop(self._run(STEPS["find_shown"], values).fetchall())
+    def drop_shown(self, items: Sequence[Stepped]) -> Counter[int]:
+        """Delete the visible versions of items; how many of which request."""
+        deleted: Counter[int] = Counter()
+        for item in items:
+            key = item.key if item.updates else None
+            values = (item.request, item.occurrence, key)
+            deleted[item.request] += self._drop(self._run(STEPS["find_shown"], values).fetchall())
+        return deleted
 
     def drop_visible(self, request: int, occurrences: Sequence[int], keys: Sequence[str]) -> int:
         """Delete the visible items of a request, but for these; how many."""
@@ -218,8 +222,9 @@ class SqliteSteps(Statements):
 
     # Limits
 
-    def hold_limits(self, kind: int) -> None:
-        """Nothing to do: there are no other workers."""
+    def hold_limits(self, kind: int) -> bool:
+        """There are no other workers."""
+        return True
 
     def uses(self, kind: int, now: float) -> Uses:
         """The attempts that count for the kind's rate limit."""

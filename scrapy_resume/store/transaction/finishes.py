@@ -63,9 +63,11 @@ class Finishes:
 
     def show(self, items: Sequence[Shown]) -> None:
         """Make items visible whose steps have ended, in the place of their earlier versions."""
+        if items:
+            deleted = self._in.tables.steps.drop_shown([item for item, _, _ in items])
+            for request, count in deleted.items():
+                self._take_back(request, count)
         for item, payload, key in items:
-            deleted = self._in.tables.steps.drop_shown(item)
-            self._take_back(item.request, deleted)
             self._items.append((item.request, ItemRecord(item.occurrence, payload, key)))
         self._store_items()
 
@@ -214,6 +216,7 @@ class Finishes:
         by_key = steps.of_keys(keys)
         drops = self._in.drops_item_duplicates
         owners = self._in.tables.item_owners(keys) if drops and keys else {}
+        fresh: set[str] = set()
         visible = []
         for row, item in items:
             if not item.steps:
@@ -228,14 +231,15 @@ class Finishes:
                 if drops and owner not in (None, row) and not key.startswith(EVERY_RUN_ITEM):
                     self._in.tally.items_dropped += 1
                     continue
-                if before is not None and before.version == 0:
+                if key in fresh:
                     steps.write_new()  # two of one batch have the key
                     before = steps.of_keys([key])[key]
             if before is not None:
                 self._left.pop(before.id, None)
             after = steps.open(row, item, before)
             if item.key is not None:
-                by_key[after.key] = after._replace(version=0)
+                by_key[after.key] = after
+                fresh.add(after.key)
             if not item.waits:
                 visible.append((row, item))
         steps.write_new()

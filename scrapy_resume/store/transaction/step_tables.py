@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import NamedTuple, Protocol
@@ -176,7 +177,7 @@ class DayRow(NamedTuple):
 class Uses(NamedTuple):
     """Attempts that count for a rate limit."""
 
-    count: int
+    counted: int
     until: float
     """When the first of them counts no more; 0: unknown, it has not ended."""
 
@@ -243,9 +244,9 @@ class StepTables(Protocol):
     def open_payload(self, item: int) -> str | None:
         """The payload of an item as its steps left it; ``None``: it is that of the visible one."""
 
-    def drop_shown(self, item: Stepped) -> int:
-        """Delete the visible version of an item, if the same execution of a page or an earlier one
-        has given it; how many there were. Followers hear of it."""
+    def drop_shown(self, items: Sequence[Stepped]) -> Counter[int]:
+        """Delete the visible versions of items, if the same execution of a page or an earlier one
+        has given them; how many there were of which request. Followers hear of it."""
 
     def drop_visible(self, request: int, occurrences: Sequence[int], keys: Sequence[str]) -> int:
         """Delete the visible items of a request, but for these: without a key by occurrence, others
@@ -283,8 +284,9 @@ class StepTables(Protocol):
 
     # Limits
 
-    def hold_limits(self, kind: int) -> None:
-        """Until the transaction ends no other worker leases steps of this kind."""
+    def hold_limits(self, kind: int) -> bool:
+        """Until the transaction ends no other worker leases steps of this kind; false: another one
+        is leasing some."""
 
     def uses(self, kind: int, now: float) -> Uses:
         """The attempts that count for the kind's rate limit."""

@@ -38,6 +38,10 @@ from scrapy_resume.store.transaction.units import UnitTables
 
 DUE_AT_ONCE: Final = 10_000
 DAY_SECONDS: Final = 86_400
+
+HELD_SECONDS: Final = 0.05
+"""When steps with a limit are asked for again that another worker was leasing."""
+
 TROUBLED: Final = frozenset({StepState.failed, StepState.parked})
 
 
@@ -140,12 +144,12 @@ class Steps:
 
     def drop(self, items: Sequence[Stepped]) -> int:
         """Items are taken back, and their steps end with them; how many were visible."""
-        visible = 0
+        if not items:
+            return 0
         for item in items:
             self._leave(item)
-            visible += self._tables.drop_shown(item)
-        if items:
-            self._tables.drop_items([item.id for item in items])
+        visible = self._tables.drop_shown(items).total()
+        self._tables.drop_items([item.id for item in items])
         return visible
 
     def _leave(self, item: Stepped) -> None:
@@ -173,6 +177,7 @@ class Steps:
         ends: list[AttemptEnd] = []
         others: list[StepChange] = []
         kept: list[tuple[Stepped, bool, str | None]] = []
+        payloads: dict[int, str] = {}
         shown = []
         for change in changes:
             item, rows = items.get(change.item), steps[change.item]
@@ -186,11 +191,13 @@ class Steps:
             failed = tuple(self._name(row.kind) for row in rows.values() if row.state in TROUBLED)
             self._in_units[item.request][1] += bool(failed) - troubled
             after = item._replace(open=open_)
+            if change.payload is not None:
+                payloads[item.id] = change.payload
             if open_:
                 kept.append((after, change.payload is not None, change.payload))
             else:
                 self._in_units[item.request][0] -= bool(item.open)
-                after, whole = self._whole(after, change)
+                after, whole = self._whole(after, change, payloads.get(item.id))
                 rewritten = not change.kept or change.payload is not None
                 kept.append((after, rewritten, change.payload if change.kept else None))
                 if whole is not None:
@@ -266,9 +273,12 @@ class Steps:
         if self._tally.alone_id == mark_of(row.item, row.kind):
             self._tally.alone_id = 0
 
-    def _whole(self, item: Stepped, change: ItemChange) -> tuple[Stepped, Shown | None]:
-        """All steps of an item have ended: it, and what becomes visible of it."""
-        payload = change.visible if change.visible is not None else change.payload
+    def _whole(
+        self, item: Stepped, change: ItemChange, changed: str | None
+    ) -> tuple[Stepped, Shown | None]:
+        """All steps of an item have ended: it, and what becomes visible of it. ``changed``: its
+        payload, if the batch has changed it."""
+        payload = change.visible if change.visible is not None else changed
         if payload is None:
             payload = self._tables.open_payload(item.id)
         if payload is None:
@@ -347,14 +357,17 @@ class Steps:
         allowed = wish.count
         if wish.concurrency is None and not wish.rate_count:
             return max(allowed, counts.ready)
-        self._tables.hold_limits(kind)
+        if not self._tables.hold_limits(kind):
+            again = self._now + HELD_SECONDS
+            answer.next_due = min(answer.next_due or again, again)
+            return 0
         counts = self._tally_now()[kind]
         allowed = counts.ready
         if wish.concurrency is not None:
             allowed = min(allowed, wish.concurrency - counts.running)
         if wish.rate_count:
             uses = self._tables.uses(kind, self._now)
-            allowed = min(allowed, wish.rate_count - uses.count)
+            allowed = min(allowed, wish.rate_count - uses.counted)
             if allowed <= 0 and uses.until:
                 answer.next_due = min(answer.next_due or uses.until, uses.until)
         return max(allowed, 0)

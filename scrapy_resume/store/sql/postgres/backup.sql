@@ -26,13 +26,15 @@ INSERT INTO scrapy_resume.job (
     name, number, spider, status, reason, next_run, next_id, codec_version, created_at, updated_at,
     completed_at, arguments, metadata, input_hashes, launch, start_exhausted, start_run, start_over,
     every_run, delta, keeps_given, pending, delayed, leased, done, failed, parked, ignored,
-    items_stored, items_dropped, items_failed, superseded, expected_total, round, round_from, skips
+    items_stored, items_dropped, items_failed, superseded, expected_total, round, round_from, skips,
+    steps_open
 )
 SELECT
     name, number, spider, status, reason, next_run, next_id, codec_version, created_at, updated_at,
     completed_at, arguments, metadata, input_hashes, launch, start_exhausted, start_run, start_over,
     every_run, delta, keeps_given, pending, delayed, leased, done, failed, parked, ignored,
-    items_stored, items_dropped, items_failed, superseded, expected_total, round, round_from, skips
+    items_stored, items_dropped, items_failed, superseded, expected_total, round, round_from, skips,
+    steps_open
 FROM restored_job
 ON CONFLICT DO NOTHING
 RETURNING id, name, number;
@@ -88,11 +90,12 @@ JOIN scrapy_resume.slot AS s ON s.job = %(job)s AND s.key = o.key;
 -- With the new ids of units.
 INSERT INTO scrapy_resume.unit_count (
     unit, open, done, failed, parked, ignored, items, items_failed, attempts, cursor, first_at,
-    last_at, job, state, error, error_message
+    last_at, job, state, error, error_message, items_open
 )
 SELECT
     coalesce(-n.id, c.unit), c.open, c.done, c.failed, c.parked, c.ignored, c.items, c.items_failed,
-    c.attempts, c.cursor, c.first_at, c.last_at, %(job)s, c.state, c.error, c.error_message
+    c.attempts, c.cursor, c.first_at, c.last_at, %(job)s, c.state, c.error, c.error_message,
+    c.items_open
 FROM restored_unit_count AS c
 LEFT JOIN restored_unit AS u ON u.id = -c.unit
 LEFT JOIN scrapy_resume.unit AS n ON n.job = %(job)s AND n.name = u.name;

@@ -19,7 +19,8 @@ SELECT
     r.status, (r.worker, r.process) = (%(worker)s, %(process)s) AS own, r.commits, r.alone_id, extract(epoch FROM clock_timestamp())::double precision,
     t.pending, t.leased, t.done, t.failed, t.parked, t.ignored, t.delayed,
     t.items_stored, t.items_dropped, t.items_failed, t.superseded, t.next_id,
-    (SELECT j.skips FROM scrapy_resume.job AS j WHERE j.id = r.job)
+    (SELECT j.skips FROM scrapy_resume.job AS j WHERE j.id = r.job),
+    t.steps_open, EXISTS (SELECT FROM scrapy_resume.step_kind AS k WHERE k.job = r.job)
 FROM scrapy_resume.run AS r
 JOIN scrapy_resume.totals AS t ON t.job = r.job
 WHERE r.job = %(job)s AND r.number = %(run)s
@@ -233,16 +234,18 @@ WHERE f.job = %(job)s AND f.run + 0 = %(run)s AND f.id = c.id AND f.id = ANY(%(i
 
 -- name: add_spills
 -- Provisional items, in order.
-INSERT INTO scrapy_resume.spill (job, run, request, occurrence, key, payload)
-SELECT %(job)s, %(run)s, n.row, n.occurrence, n.key, n.payload
+INSERT INTO scrapy_resume.spill (
+    job, run, request, occurrence, key, payload, steps, stable_key
+)
+SELECT %(job)s, %(run)s, n.row, n.occurrence, n.key, n.payload, n.steps, n.stable_key
 FROM ROWS FROM (json_to_recordset(%(rows)s::json) AS (
-    "row" bigint, occurrence integer, key text, payload text
-)) WITH ORDINALITY AS n ("row", occurrence, key, payload, place)
+    "row" bigint, occurrence integer, key text, payload text, steps text, stable_key text
+)) WITH ORDINALITY AS n ("row", occurrence, key, payload, steps, stable_key, place)
 ORDER BY n.place;
 
 -- name: spilled
 -- A row's provisional items in order, portion after portion.
-SELECT id, occurrence, payload, key FROM scrapy_resume.spill
+SELECT id, occurrence, payload, key, steps, stable_key FROM scrapy_resume.spill
 WHERE job = %(job)s AND request = %(request)s AND id > %(after)s ORDER BY id LIMIT %(count)s;
 
 -- name: drop_spills
@@ -250,8 +253,19 @@ WHERE job = %(job)s AND request = %(request)s AND id > %(after)s ORDER BY id LIM
 DELETE FROM scrapy_resume.spill WHERE job = %(job)s AND request = ANY(%(ids)s);
 
 -- name: drop_items
--- Deletes the items of an earlier execution of the row.
-DELETE FROM scrapy_resume.item WHERE job = %(job)s AND request = %(request)s;
+-- Deletes the items of an earlier execution of the row, and notes it for followers.
+WITH gone AS (
+    DELETE FROM scrapy_resume.item WHERE job = %(job)s AND request = %(request)s
+    RETURNING id, request, occurrence, key
+)
+INSERT INTO scrapy_resume.taken_back (job, run, number, item, request, occurrence, key)
+SELECT
+    %(job)s, %(run)s, coalesce(b.last, 0) + row_number() OVER (ORDER BY g.id), g.id, g.request,
+    g.occurrence, g.key
+FROM gone AS g, (
+    SELECT max(number) AS last FROM scrapy_resume.taken_back
+    WHERE job = %(job)s AND run = %(run)s
+) AS b;
 
 -- name: lock_item_keys
 -- Locks item keys, in order: transactions that store items with the same keys wait for one another.
@@ -338,7 +352,7 @@ WHERE job = %(job)s AND id = ANY(%(ids)s) AND kind = 0;
 -- The counts of units, as they were before the transaction, in order.
 SELECT
     unit, state, open, done, failed, parked, ignored, items, items_failed, attempts,
-    first_at, last_at, cursor, error, error_message
+    first_at, last_at, cursor, error, error_message, items_open
 FROM scrapy_resume.unit_count WHERE job = %(job)s AND unit = ANY(%(ids)s)
 ORDER BY unit FOR UPDATE;
 
@@ -346,23 +360,24 @@ ORDER BY unit FOR UPDATE;
 -- The counts of units, as the transaction leaves them.
 INSERT INTO scrapy_resume.unit_count (
     job, unit, state, open, done, failed, parked, ignored, items, items_failed, attempts,
-    first_at, last_at, cursor, error, error_message
+    first_at, last_at, cursor, error, error_message, items_open
 )
 SELECT
     %(job)s, unit, state, open, done, failed, parked, ignored, items, items_failed, attempts,
-    first_at, last_at, cursor, error, error_message
+    first_at, last_at, cursor, error, error_message, items_open
 FROM json_to_recordset(%(rows)s::json) AS n (
     unit bigint, state smallint, open bigint, done bigint, failed bigint, parked bigint,
     ignored bigint, items bigint, items_failed bigint, attempts bigint,
     first_at double precision, last_at double precision, cursor bigint, error text,
-    error_message text
+    error_message text, items_open bigint
 )
 ON CONFLICT (job, unit) DO UPDATE SET
     state = excluded.state, open = excluded.open, done = excluded.done, failed = excluded.failed,
     parked = excluded.parked, ignored = excluded.ignored, items = excluded.items,
     items_failed = excluded.items_failed, attempts = excluded.attempts,
     first_at = excluded.first_at, last_at = excluded.last_at, cursor = excluded.cursor,
-    error = excluded.error, error_message = excluded.error_message;
+    error = excluded.error, error_message = excluded.error_message,
+    items_open = excluded.items_open;
 
 -- name: change_unit_tally
 -- By how much the run has changed the number of units, and of named ones among them, in a state.
@@ -636,7 +651,8 @@ SELECT
     (
         SELECT f.id FROM scrapy_resume.frontier AS f
         WHERE f.job = j.id /* if retried: AND f.retried = 1 */ ORDER BY f.id LIMIT 1
-    ) IS NOT NULL,
+    ) IS NOT NULL
+    OR (SELECT t.steps_open FROM scrapy_resume.totals AS t WHERE t.job = %(job)s) > 0,
     (
         SELECT f.run FROM scrapy_resume.frontier AS f
         WHERE f.job = j.id AND f.run > 0 /* if retried: AND f.retried = 1 */ ORDER BY f.run LIMIT 1
@@ -662,6 +678,10 @@ SELECT
             AND f.suspect = 1
         ORDER BY f.id LIMIT 1
     ) IS NOT NULL
+    OR (
+        SELECT sum(t.ready + t.suspect + t.running) FROM scrapy_resume.step_tally AS t
+        WHERE t.job = %(job)s
+    ) > 0
 FROM scrapy_resume.job AS j WHERE j.id = %(job)s;
 
 -- name: take_start
@@ -757,6 +777,7 @@ UPDATE scrapy_resume.run SET
     items_stored = items_stored + %(items_stored)s,
     items_dropped = items_dropped + %(items_dropped)s,
     items_failed = items_failed + %(items_failed)s, superseded = superseded + %(superseded)s,
+    steps_open = steps_open + %(steps_open)s,
     cursor = coalesce(%(cursor)s, cursor)
 WHERE job = %(job)s AND number = %(run)s;
 

@@ -12,6 +12,34 @@ DELETE FROM scrapy_resume.spill WHERE job = %(job)s;
 -- Items.
 DELETE FROM scrapy_resume.item WHERE job = %(job)s;
 
+-- name: step
+-- Steps of items.
+DELETE FROM scrapy_resume.step WHERE job = %(job)s;
+
+-- name: stepped
+-- The items that have them.
+DELETE FROM scrapy_resume.stepped WHERE job = %(job)s;
+
+-- name: step_tally
+-- How many steps are in each state.
+DELETE FROM scrapy_resume.step_tally WHERE job = %(job)s;
+
+-- name: step_day
+-- What each day brought of them.
+DELETE FROM scrapy_resume.step_day WHERE job = %(job)s;
+
+-- name: step_use
+-- Attempts that count for rate limits.
+DELETE FROM scrapy_resume.step_use WHERE job = %(job)s;
+
+-- name: step_kind
+-- Names of steps.
+DELETE FROM scrapy_resume.step_kind WHERE job = %(job)s;
+
+-- name: taken_back
+-- What was taken back.
+DELETE FROM scrapy_resume.taken_back WHERE job = %(job)s;
+
 -- name: trouble
 -- The list of failed and parked requests.
 DELETE FROM scrapy_resume.trouble WHERE job = %(job)s;

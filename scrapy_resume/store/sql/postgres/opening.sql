@@ -68,7 +68,7 @@ UPDATE scrapy_resume.job SET delta = %(delta)s, keeps_given = %(keeps)s WHERE id
 
 -- name: carry_given
 -- Copies the keys of earlier numbers, and those (or else all identities) of their requests that are
--- done and gave items.
+-- done and gave items, all of which are complete.
 INSERT INTO scrapy_resume.given (job, key)
 SELECT %(job)s, key FROM (
     SELECT key FROM scrapy_resume.given WHERE job = ANY(%(earlier)s)
@@ -79,6 +79,11 @@ SELECT %(job)s, key FROM (
     WHERE
         r.job = ANY(%(earlier)s)
         AND r.state = 2 AND r.items > 0 AND r.kind = 0 AND r.every_run = 0
+        AND NOT EXISTS (
+            SELECT FROM scrapy_resume.stepped AS e
+            JOIN scrapy_resume.step AS t ON t.job = e.job AND t.item = e.id
+            WHERE e.job = r.job AND e.request = r.id AND t.state NOT IN (2, 5)
+        )
 ) AS earlier
 ORDER BY key;
 
@@ -242,7 +247,8 @@ WHERE job = %(job)s AND number = %(run)s;
 -- By how much a recovery has changed the job's counters.
 UPDATE scrapy_resume.run SET
     pending = pending + %(pending)s, leased = leased + %(leased)s, parked = parked + %(parked)s,
-    ignored = ignored + %(ignored)s, delayed = delayed + %(delayed)s
+    ignored = ignored + %(ignored)s, delayed = delayed + %(delayed)s,
+    steps_open = steps_open + %(steps_open)s
 WHERE job = %(job)s AND number = %(run)s;
 
 -- name: fold_run
@@ -250,14 +256,15 @@ WHERE job = %(job)s AND number = %(run)s;
 WITH folded AS (
     UPDATE scrapy_resume.run AS r SET
         pending = 0, leased = 0, done = 0, failed = 0, parked = 0, ignored = 0, delayed = 0,
-        items_stored = 0, items_dropped = 0, items_failed = 0, superseded = 0
+        items_stored = 0, items_dropped = 0, items_failed = 0, superseded = 0, steps_open = 0
     FROM (
         SELECT * FROM scrapy_resume.run WHERE job = %(job)s AND number = %(run)s FOR UPDATE
     ) AS was
     WHERE r.job = was.job AND r.number = was.number
     RETURNING
         was.pending, was.leased, was.done, was.failed, was.parked, was.ignored, was.delayed,
-        was.items_stored, was.items_dropped, was.items_failed, was.superseded, was.next_id
+        was.items_stored, was.items_dropped, was.items_failed, was.superseded, was.next_id,
+        was.steps_open
 )
 UPDATE scrapy_resume.job AS j SET
     pending = j.pending + f.pending, leased = j.leased + f.leased, done = j.done + f.done,
@@ -265,14 +272,14 @@ UPDATE scrapy_resume.job AS j SET
     delayed = j.delayed + f.delayed, items_stored = j.items_stored + f.items_stored,
     items_dropped = j.items_dropped + f.items_dropped,
     items_failed = j.items_failed + f.items_failed, superseded = j.superseded + f.superseded,
-    next_id = greatest(j.next_id, f.next_id)
+    next_id = greatest(j.next_id, f.next_id), steps_open = j.steps_open + f.steps_open
 FROM folded AS f WHERE j.id = %(job)s;
 
 -- name: counters
 -- The counters of the whole job.
 SELECT
     pending, leased, done, failed, parked, ignored, delayed, items_stored, items_dropped,
-    items_failed, superseded, next_id
+    items_failed, steps_open, superseded, next_id
 FROM scrapy_resume.totals WHERE job = %(job)s;
 
 -- name: begin_run
@@ -418,7 +425,8 @@ UPDATE scrapy_resume.run SET leaving = true WHERE job = %(job)s AND number = %(r
 -- Whether anything of the job is open.
 SELECT (
     SELECT id FROM scrapy_resume.frontier WHERE job = %(job)s ORDER BY id LIMIT 1
-) IS NOT NULL;
+) IS NOT NULL
+OR (SELECT steps_open FROM scrapy_resume.totals WHERE job = %(job)s) > 0;
 
 -- name: end_job
 -- The status of the job when its last run closes.
