@@ -18,8 +18,16 @@ from scrapy_resume.errors import (
     StoreDamagedError,
     StoreUnavailableError,
 )
-from scrapy_resume.model import JobKey, Kind, Phase, State
-from scrapy_resume.store.contract import FeedNote, HostNote, ItemRecord
+from scrapy_resume.model import JobKey, Kind, Phase, State, StepState
+from scrapy_resume.store.contract import (
+    FeedNote,
+    HostNote,
+    ItemChange,
+    ItemRecord,
+    NewStep,
+    StepAttempt,
+    StepWish,
+)
 
 from .conftest import Place
 from .records import BOOKS, Run, admission, continuation, finish, tombstone
@@ -129,6 +137,49 @@ def test_a_restored_job_goes_on(place: Place, tmp_path: Path) -> None:
     run.commit(finishes=[finish(5, ['{"new": 1}']), finish(6)])
     assert place.item_ids(BOOKS)[-1] > max(ids), "ids of items are never used twice"
     assert run.commit().counts.items_stored == 5
+    assert place.store.verify(BOOKS).violations == []
+
+
+def test_steps_of_items_are_copied_and_go_on(place: Place, tmp_path: Path) -> None:
+    run = place.begin()
+    pending = [NewStep("vin", StepState.pending)]
+    records = [ItemRecord(n, f"{n}", steps=pending, stable_key=f"item {n}") for n in range(4)]
+    run.admit(admission(1, lease=True, unit="oslo"))
+    run.finish(finish(1, records))
+    limit = {"rate_count": 3, "rate_seconds": 3600.0}
+    wish = StepWish("vin", 9, **limit)  # type: ignore[arg-type]
+    first, second, _ = run.commit(wishes_of_steps=[wish]).steps.leased
+    ends = [
+        StepAttempt("vin", StepState.done, 1, version="2", inputs="x", gave=["vin"]),
+        StepAttempt("vin", StepState.pending, 1, 4e9, "OSError", "down"),
+    ]
+    run.commit(
+        changes=[
+            ItemChange(leased.item, leased.version, [end], payload=payload)
+            for leased, end, payload in zip((first, second), ends, ('{"a": 1}', None), strict=True)
+        ]
+    )
+    place.store.backup(BOOKS, tmp_path / "books.backup")
+    run.die()
+    place.store.delete(BOOKS)
+    place.store.restore(tmp_path / "books.backup")
+    assert place.store.verify(BOOKS).violations == []
+    run = place.resume()
+    counts = run.session.steps.counts["vin"]
+    assert (counts.pending, counts.running, counts.done) == (3, 0, 1)
+    assert (run.session.steps.delayed, run.session.counts.steps_open) == (1, 3)
+    assert place.items() == ['{"a": 1}']
+    answer = run.commit(wishes_of_steps=[wish]).steps
+    assert answer.leased == [], "what was used counts on"
+    leased = run.commit(wishes_of_steps=[StepWish("vin", 9)]).steps.leased
+    assert [(one.key, one.attempts, one.crashes) for one in leased] == [
+        ("item 2", 0, 0),
+        ("item 3", 0, 0),
+    ]
+    run.admit(admission(run.next_id, 2, lease=True))
+    run.finish(finish(run.next_id - 1, records[:1]))
+    (new,) = run.commit(wishes_of_steps=[StepWish("vin", 9)]).steps.leased
+    assert new.item > max(one.item for one in leased), "ids are never used twice"
     assert place.store.verify(BOOKS).violations == []
 
 

@@ -62,6 +62,23 @@ SELECT n, 1, 1 + n %% 50, 0, CASE WHEN n %% 2 = 0 THEN 'key' || n END, '{}'
 FROM generate_series(1, %(rows)s) AS n;
 INSERT INTO scrapy_resume.spill (request, job, run, occurrence, payload)
 SELECT n, 1, 1 + n %% 50, 0, '{}' FROM generate_series(1, %(rows)s) AS n;
+INSERT INTO scrapy_resume.step_kind (job, id, name)
+SELECT 1, n, 'step' || n FROM generate_series(1, 3) AS n;
+INSERT INTO scrapy_resume.stepped (
+    id, request, job, version, occurrence, open, updates, shown, key, payload
+)
+SELECT n, n / 2, 1, 1, n %% 2, 1, n %% 3 / 2, n %% 5 / 4, 'key' || n, '{}'
+FROM generate_series(1, %(rows)s) AS n;
+INSERT INTO scrapy_resume.step (item, job, kind, state, run, not_before, suspect)
+SELECT
+    n, 1, 1 + n %% 3, CASE WHEN n %% 500 = 0 THEN 1 WHEN n %% 4 = 0 THEN 0 ELSE 2 END,
+    1 + n %% 50, CASE WHEN n %% 20 = 0 THEN 2e10 ELSE 0 END,
+    CASE WHEN n %% 9973 = 0 THEN 1 ELSE 0 END
+FROM generate_series(1, %(rows)s) AS n;
+INSERT INTO scrapy_resume.step_use (job, kind, item, seconds, until)
+SELECT 1, 1 + n %% 3, n, 60, n FROM generate_series(1, 5000) AS n;
+INSERT INTO scrapy_resume.taken_back (job, run, number, item, request, occurrence)
+SELECT 1, 1 + n %% 50, n, n, n, 0 FROM generate_series(1, %(rows)s) AS n;
 INSERT INTO scrapy_resume.trouble (job, state, id)
 SELECT 1, 3 + n %% 2, n FROM generate_series(1, %(rows)s, 7) AS n;
 INSERT INTO scrapy_resume.minute (job, minute, run, pages, items, done, failed, ignored, open)
@@ -70,13 +87,24 @@ INSERT INTO scrapy_resume.cookies (job, run, jar, updated_at, payload)
 SELECT 1, n %% 50, n::text, 0, '' FROM generate_series(1, 20000) AS n;
 """
 
-OF_JOB = {"request", "frontier", "seen", "item", "spill"}
+OF_JOB = {"request", "frontier", "seen", "item", "spill", "stepped", "step", "taken_back"}
 """Tables of a job's rows: what is asked for by its name is not found by the job alone."""
 
-SMALL = {"job", "run", "host"}
-"""Tables with a row for each job, worker, or host in trouble, which may be read from end to end."""
+SMALL = {"job", "run", "host", "step_kind", "step_tally", "step_use"}
+"""Tables with a row for each job, worker, host in trouble, declared step, or attempt that counts
+for a limit, which may be read from end to end."""
 
-ROW = {"id": 8, "identity": "AAAA", "kind": 0, "parent": 0, "unit": 1, "slot": 3, "state": 2}
+ROW = {
+    "item": 8,
+    "occurrence": 0,
+    "id": 8,
+    "identity": "AAAA",
+    "kind": 0,
+    "parent": 0,
+    "unit": 1,
+    "slot": 3,
+    "state": 2,
+}
 VALUES: dict[str, Any] = {
     "job": 1,
     "run": 3,
@@ -123,6 +151,10 @@ VALUES: dict[str, Any] = {
     "failed": 0,
     "ignored": 0,
     "open": 1,
+    "kind": 2,
+    "kinds": [1, 2],
+    "looked_at": 40,
+    "occurrences": [1],
 }
 
 HOT = [
@@ -141,6 +173,21 @@ AT_DEATHS = (
 )
 
 
+STEPS = " ".join(
+    [
+        "find_kinds kinds tally change_tally change_days last_id add_items add_steps",
+        "lock_keys_of_requests items_of_requests items_of_keys lock_keys_of_items items steps_of",
+        "replace_items drop_other_steps replace_steps keep_items drop_items open_payload",
+        "drop_shown drop_visible end_attempts change_steps release_steps hold_ready hold_suspects",
+        "take_steps take_suspect leased_items due_steps end_delays next_due drop_uses count_uses",
+        "end_uses hold_orphaned orphaned_steps recover_steps",
+    ]
+)
+STEPS_BY_NAME = (
+    "items_of_requests items_of_keys items steps_of replace_items drop_other_steps keep_items "
+    "drop_items open_payload end_attempts change_steps release_steps "
+    "take_steps take_suspect end_delays recover_steps"
+)
 BY_NAME = (
     "known leased continue finish release change_items reclaim_identities claim_slots end_delays "
     "unclaim_identities arrive_again drop_spills lease_requests"
@@ -220,13 +267,30 @@ def check_by_name(connection: Any, statement: str) -> None:
     for node in plan:
         condition = node.get("Index Cond", "")
         of_job = node.get("Relation Name") in OF_JOB or "Bitmap Index" in node["Node Type"]
-        by_name = re.search(r"\b(id|identity|request|slot) = ", condition)
+        by_name = re.search(r"\b(id|identity|request|slot|item|key|run) = ", condition)
         assert not (of_job and condition) or by_name, json.dumps(plan[0], indent=1)
 
 
 @pytest.mark.parametrize("name", " ".join(HOT).split())
 def test_every_hot_statement_finds_its_rows_by_an_index(connection: Any, name: str) -> None:
     check(connection, load_queries("postgres", "commit.sql")[name])
+
+
+@pytest.mark.parametrize("name", STEPS.split())
+def test_every_statement_about_steps_finds_its_rows_by_an_index(connection: Any, name: str) -> None:
+    check(connection, load_queries("postgres", "steps.sql")[name])
+
+
+@pytest.mark.parametrize("name", STEPS_BY_NAME.split())
+def test_steps_of_a_job_without_statistics_are_found_one_by_one(strange: Any, name: str) -> None:
+    check_by_name(strange, load_queries("postgres", "steps.sql")[name])
+
+
+def test_no_more_items_are_held_than_steps_are_wanted(connection: Any) -> None:
+    """Others lease what comes after them."""
+    limit, *_ = plan_of(connection, load_queries("postgres", "steps.sql")["hold_ready"])
+    assert limit["Node Type"] == "Limit"
+    assert "LockRows" in [node["Node Type"] for node in limit["Plans"]]
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,8 @@ from scrapy_resume.store.contract.session import (
 )
 from scrapy_resume.store.contract.steps import (
     EarlierResult,
+    FetchDone,
+    FetchToDo,
     ItemChange,
     LeasedStep,
     NewStep,
@@ -81,6 +83,7 @@ from scrapy_resume.store.contract.steps import (
     StepRelease,
     StepReport,
     StepWish,
+    WantedFetch,
 )
 from scrapy_resume.store.contract.stores import MARKED_AT_MOST, JobStore, SharedJobStore, Store
 from scrapy_resume.store.contract.waits import WaitLimits
@@ -103,6 +106,8 @@ __all__ = [
     "EventNote",
     "EventReport",
     "FeedNote",
+    "FetchDone",
+    "FetchToDo",
     "Finish",
     "FrontierState",
     "HostNote",

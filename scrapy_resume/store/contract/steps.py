@@ -136,6 +136,37 @@ class LeasedStep(NamedTuple):
     """If it was done for the version before: what it gave. ``None``: nothing that could be used."""
 
 
+class WantedFetch(NamedTuple):
+    """A download for a step, which the worker that owns the slot is to do."""
+
+    id: int
+    """Chosen by the run."""
+    slot: str
+    url: str
+    request: str
+    """The request, as the codec wrote it."""
+
+
+class FetchToDo(NamedTuple):
+    """A download that this run is to do, since it owns the slot."""
+
+    run: int
+    """That wants it; perhaps this one."""
+    id: int
+    slot: str
+    url: str
+    request: str
+
+
+class FetchDone(NamedTuple):
+    """The end of a ``FetchToDo``."""
+
+    run: int
+    id: int
+    result: str
+    """The response or the error, as text."""
+
+
 @dataclass(slots=True, kw_only=True)
 class StepReport:
     """What happened to steps since the last batch, and what the run wants. Releases come last."""
@@ -145,10 +176,17 @@ class StepReport:
     wishes: list[StepWish] = field(default_factory=list)
     suspect_wish: bool = False
     """Lease one suspect, to run alone."""
+    fetches_wanted: list[WantedFetch] = field(default_factory=list)
+    """Where slots are owned: downloads that this run wants. It claims a slot that nobody owns."""
+    fetches_awaited: bool = False
+    """The run waits for downloads that it has wanted, with this batch or before."""
+    fetches_done: list[FetchDone] = field(default_factory=list)
+    fetches_given_up: list[int] = field(default_factory=list)
+    """Of this run's wanted ones: nobody waits for them any more."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether it says and wants nothing."""
+        """Whether it says and wants nothing of steps."""
         return not (self.changes or self.releases or self.wishes or self.suspect_wish)
 
 
@@ -172,6 +210,11 @@ class StepAnswer:
     epoch); 0: nothing waits for a time."""
     delayed: int = 0
     """Pending steps that wait for a time, of any step."""
+    fetches_to_do: list[FetchToDo] = field(default_factory=list)
+    """Downloads for this run to do. Their slots are this run's until these have ended, if it does
+    not give them away."""
+    fetches_done: dict[int, str] = field(default_factory=dict)
+    """Wanted downloads of this run that have ended → ``FetchDone.result``."""
     ended: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """Items of this batch's changes whose steps have all ended, so that they have become visible →
     the steps that have failed or are parked: empty, the item is complete."""

@@ -40,6 +40,7 @@ from scrapy_resume.store.postgres.recovery import (
 from scrapy_resume.store.postgres.signs_of_life import Heartbeat, Marks, Taken
 from scrapy_resume.store.postgres.skips import sweep_skips
 from scrapy_resume.store.postgres.statements import COMMIT, OPENING, Fence
+from scrapy_resume.store.postgres.step_fetches import exchange_fetches
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.apply import BatchWriter
 from scrapy_resume.store.transaction.arrivals import Transaction
@@ -144,6 +145,8 @@ class PostgresJob(EarlierStarts):
         committed = transaction.committed
         self._skips.end(batch, committed, tables.skips)
         self._others.find_slots(batch.sharing, transaction)
+        if transaction.has_steps and not self._opening.slots_shared:
+            exchange_fetches(tables, batch.steps, committed.steps)
         tables.settle_claims()
         sharing = committed.sharing
         sharing.claimed = tables.leases.claimed

@@ -11,6 +11,7 @@ from scrapy_resume.model import Counts, JobKey, Phase
 from scrapy_resume.store.contract import Recovered, Recovery
 from scrapy_resume.store.postgres.processes import is_gone
 from scrapy_resume.store.postgres.statements import OPENING
+from scrapy_resume.store.postgres.step_fetches import leave_fetches
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.apply import end_delays
 from scrapy_resume.store.transaction.counters import Tally
@@ -173,6 +174,7 @@ def take_back(tables: PostgresTables, death: Death, delay_seconds: float) -> Rec
     recovered = recover(tables, tally, death, tables.now)
     tables.execute(OPENING["free_slots"], free_at=tables.now + delay_seconds)
     tables.execute(OPENING["free_start"])
+    leave_fetches(tables)
     _keep(tables, tally)
     return recovered
 

@@ -63,11 +63,11 @@ class Finishes:
 
     def show(self, items: Sequence[Shown]) -> None:
         """Make items visible whose steps have ended, in the place of their earlier versions."""
-        if items:
-            deleted = self._in.tables.steps.drop_shown([item for item, _, _ in items])
+        if again := [shown.item for shown in items if shown.again]:
+            deleted = self._in.tables.steps.drop_shown(again)
             for request, count in deleted.items():
                 self._take_back(request, count)
-        for item, payload, key in items:
+        for item, payload, key, _ in items:
             self._items.append((item.request, ItemRecord(item.occurrence, payload, key)))
         self._store_items()
 

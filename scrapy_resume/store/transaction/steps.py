@@ -51,6 +51,8 @@ class Shown(NamedTuple):
     item: Stepped
     payload: str
     key: str | None
+    again: bool
+    """An earlier version may be visible."""
 
 
 class Steps:
@@ -284,7 +286,7 @@ class Steps:
         if payload is None:
             return item, None  # nothing has changed since it became visible
         key = item.key if item.updates else None
-        return item._replace(shown=1), Shown(item, payload, key)
+        return item._replace(shown=1), Shown(item, payload, key, bool(item.shown))
 
     def _write_ends(
         self,

@@ -36,6 +36,10 @@ DELETE FROM scrapy_resume.step_use WHERE job = %(job)s;
 -- Names of steps.
 DELETE FROM scrapy_resume.step_kind WHERE job = %(job)s;
 
+-- name: step_fetch
+-- Downloads that they want.
+DELETE FROM scrapy_resume.step_fetch WHERE job = %(job)s;
+
 -- name: taken_back
 -- What was taken back.
 DELETE FROM scrapy_resume.taken_back WHERE job = %(job)s;

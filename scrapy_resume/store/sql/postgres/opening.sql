@@ -82,7 +82,7 @@ SELECT %(job)s, key FROM (
         AND NOT EXISTS (
             SELECT FROM scrapy_resume.stepped AS e
             JOIN scrapy_resume.step AS t ON t.job = e.job AND t.item = e.id
-            WHERE e.job = r.job AND e.request = r.id AND t.state NOT IN (2, 5)
+            WHERE e.job + 0 = r.job AND e.request = r.id AND t.state NOT IN (2, 5)
         )
 ) AS earlier
 ORDER BY key;

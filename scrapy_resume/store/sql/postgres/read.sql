@@ -163,6 +163,8 @@ SELECT 'request' AS kind, payload AS text FROM scrapy_resume.request
 WHERE job = %(job)s AND kind = 0 AND state IN (0, 1, 3, 4)
 UNION ALL SELECT 'item', payload FROM scrapy_resume.item WHERE job = %(job)s
 UNION ALL
+SELECT 'item', payload FROM scrapy_resume.stepped WHERE job = %(job)s AND payload IS NOT NULL
+UNION ALL
 SELECT 'state', payload FROM scrapy_resume.spider_state
 WHERE job = %(job)s AND payload IS NOT NULL
 UNION ALL SELECT 'cookies', jar FROM scrapy_resume.cookies WHERE job = %(job)s

@@ -339,8 +339,9 @@ CREATE TABLE scrapy_resume.stepped (
 ) WITH (
     fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000
 );
-CREATE INDEX stepped_request ON scrapy_resume.stepped (job, request);
-CREATE INDEX stepped_key ON scrapy_resume.stepped (job, key);
+-- (Asked for by `job + 0`, so that nothing else seems as good: see steps.sql.)
+CREATE INDEX stepped_request ON scrapy_resume.stepped (request, (job + 0));
+CREATE INDEX stepped_key ON scrapy_resume.stepped (key, (job + 0));
 
 CREATE TABLE scrapy_resume.step (
     item bigint NOT NULL,                 -- as in stepped
@@ -413,6 +414,22 @@ CREATE TABLE scrapy_resume.step_use (
     kind smallint NOT NULL
 );
 CREATE INDEX step_use_until ON scrapy_resume.step_use (job, kind, until);
+
+-- Downloads that steps want of the workers that own their slots, until they are taken.
+CREATE TABLE scrapy_resume.step_fetch (
+    id bigint NOT NULL,                   -- chosen by the run
+    slot bigint NOT NULL,
+    job integer NOT NULL,
+    run integer NOT NULL,                 -- that wants it
+    doer integer NOT NULL DEFAULT 0,      -- the run that does it; 0: none yet
+    url text NOT NULL,
+    request text NOT NULL,                -- JSON
+    result text,                          -- JSON; NULL: it has not ended
+    PRIMARY KEY (job, run, id)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE INDEX step_fetch_wanted ON scrapy_resume.step_fetch (job, slot) WHERE doer = 0;
+CREATE INDEX step_fetch_taken ON scrapy_resume.step_fetch (job, doer)
+    WHERE doer > 0 AND result IS NULL;
 
 -- What was taken back, by the run that did it: with `item`, it says what a job has given. An item
 -- with a higher id takes the place of what was taken back.

@@ -1,4 +1,7 @@
--- Steps of items: what a batch does to them. How rows are named is said in commit.sql.
+-- Steps of items: what a batch does to them. How rows are named is said in commit.sql. (`id + 0`: an
+-- index would be read in its order from end to end, since the job is taken for one of few rows.
+-- `job + 0`: the key would be read so, instead of the index that has the other column, too.
+-- `state + 0`: the index on running steps holds all that have run since the last vacuum.)
 --
 -- Whoever changes an item or its steps, or leases one of them, holds the item's row: statements
 -- that do not lock it themselves come after one that does. The keys of items are locked before
@@ -96,21 +99,21 @@ FROM json_to_recordset(%(rows)s::json) AS n (
 SELECT pg_advisory_xact_lock(%(job)s, k.kind)
 FROM (
     SELECT DISTINCT hashtext(s.key) & 255 AS kind FROM scrapy_resume.stepped AS s
-    WHERE s.job = %(job)s AND s.request = ANY(%(ids)s) AND s.updates = 1
+    WHERE s.job + 0 = %(job)s AND s.request = ANY(%(ids)s) AND s.updates = 1
     ORDER BY kind
 ) AS k;
 
 -- name: items_of_requests
 -- The items with steps that these requests have given.
 SELECT id, version, request, occurrence, key, updates, open, shown
-FROM scrapy_resume.stepped WHERE job = %(job)s AND request = ANY(%(ids)s)
-ORDER BY id FOR UPDATE;
+FROM scrapy_resume.stepped WHERE job + 0 = %(job)s AND request = ANY(%(ids)s)
+ORDER BY id + 0 FOR UPDATE;
 
 -- name: items_of_keys
 -- Those with these keys of RESUME_ITEM_KEY.
 SELECT id, version, request, occurrence, key, updates, open, shown
-FROM scrapy_resume.stepped WHERE job = %(job)s AND key = ANY(%(keys)s) AND updates = 1
-ORDER BY id FOR UPDATE;
+FROM scrapy_resume.stepped WHERE job + 0 = %(job)s AND key = ANY(%(keys)s) AND updates = 1
+ORDER BY id + 0 FOR UPDATE;
 
 -- name: lock_keys_of_items
 -- Locks the keys of items, in order.
@@ -125,14 +128,14 @@ FROM (
 -- Items with steps.
 SELECT id, version, request, occurrence, key, updates, open, shown
 FROM scrapy_resume.stepped WHERE job = %(job)s AND id = ANY(%(ids)s)
-ORDER BY id FOR UPDATE;
+ORDER BY id + 0 FOR UPDATE;
 
 -- name: steps_of
 -- The steps of items.
 SELECT
     item, kind, state, run, not_before, attempts, crashes, suspect, error, error_message, version,
     inputs, gave
-FROM scrapy_resume.step WHERE job = %(job)s AND item = ANY(%(ids)s) ORDER BY item, kind;
+FROM scrapy_resume.step WHERE job = %(job)s AND item = ANY(%(ids)s) ORDER BY item + 0, kind;
 
 -- name: replace_items
 -- The page was fetched again: new versions. Their steps are those that follow: what is not among
@@ -283,13 +286,14 @@ WITH ready AS MATERIALIZED (
         AND t.suspect = 0 AND NOT EXISTS (
             SELECT FROM scrapy_resume.step AS o
             WHERE
-                o.job = %(job)s AND o.item = t.item AND o.state = 1 AND o.run <> %(run)s
-        )
+                o.job = %(job)s AND o.item = t.item AND o.state + 0 = 1 AND o.run <> %(run)s
+            OFFSET 0
+    )
     ORDER BY t.item LIMIT %(looked_at)s
 )
 SELECT id FROM scrapy_resume.stepped
 WHERE job = %(job)s AND id = ANY(ARRAY(SELECT item FROM ready))
-ORDER BY id LIMIT %(count)s
+ORDER BY id + 0 LIMIT %(count)s
 FOR UPDATE SKIP LOCKED;
 
 -- name: hold_suspects
@@ -301,13 +305,14 @@ WITH suspects AS MATERIALIZED (
         AND NOT EXISTS (
             SELECT FROM scrapy_resume.step AS o
             WHERE
-                o.job = %(job)s AND o.item = t.item AND o.state = 1 AND o.run <> %(run)s
-        )
+                o.job = %(job)s AND o.item = t.item AND o.state + 0 = 1 AND o.run <> %(run)s
+            OFFSET 0
+    )
     ORDER BY t.item LIMIT %(looked_at)s
 )
 SELECT id FROM scrapy_resume.stepped
 WHERE job = %(job)s AND id = ANY(ARRAY(SELECT item FROM suspects))
-ORDER BY id LIMIT 1
+ORDER BY id + 0 LIMIT 1
 FOR UPDATE SKIP LOCKED;
 
 -- name: take_steps
@@ -317,7 +322,8 @@ WHERE
     t.job = %(job)s AND t.item = ANY(%(ids)s) AND t.kind = %(kind)s AND t.state = 0
     AND t.not_before = 0 AND t.suspect = 0 AND NOT EXISTS (
         SELECT FROM scrapy_resume.step AS o
-        WHERE o.job = %(job)s AND o.item = t.item AND o.state = 1 AND o.run <> %(run)s
+        WHERE o.job = %(job)s AND o.item = t.item AND o.state + 0 = 1 AND o.run <> %(run)s
+        OFFSET 0
     )
 RETURNING t.item, t.kind, t.attempts, t.crashes, t.version, t.inputs, t.gave, t.error, t.error_message;
 
@@ -331,8 +337,9 @@ WHERE t.job = %(job)s AND t.item = %(id)s AND t.kind = (
         AND s.suspect = 1 AND NOT EXISTS (
             SELECT FROM scrapy_resume.step AS o
             WHERE
-                o.job = %(job)s AND o.item = s.item AND o.state = 1 AND o.run <> %(run)s
-        )
+                o.job = %(job)s AND o.item = s.item AND o.state + 0 = 1 AND o.run <> %(run)s
+            OFFSET 0
+    )
     ORDER BY s.kind LIMIT 1
 )
 RETURNING t.item, t.kind, t.attempts, t.crashes, t.version, t.inputs, t.gave, t.error, t.error_message;
@@ -425,7 +432,7 @@ SELECT id FROM scrapy_resume.stepped
 WHERE job = %(job)s AND id = ANY(ARRAY(
     SELECT item FROM scrapy_resume.step WHERE job = %(job)s AND run = %(run)s AND state = 1
 ))
-ORDER BY id FOR UPDATE;
+ORDER BY id + 0 FOR UPDATE;
 
 -- name: orphaned_steps
 -- These steps.

@@ -113,6 +113,7 @@ SELECT 'request', coalesce(p.text, r.payload) FROM request AS r
 LEFT JOIN payload AS p ON p.id = r.shared
 WHERE r.kind = 0 AND r.state IN (0, 1, 3, 4)
 UNION ALL SELECT 'item', payload FROM item
+UNION ALL SELECT 'item', payload FROM stepped WHERE payload IS NOT NULL
 UNION ALL SELECT 'state', payload FROM spider_state
 UNION ALL SELECT 'cookies', jar FROM cookies
 UNION ALL SELECT 'cookies', payload FROM cookies;

@@ -92,7 +92,10 @@ SELECT 'request ' || r.id, 1, 0 FROM request AS r
 LEFT JOIN payload AS p ON p.id = r.shared
 WHERE NOT json_valid(coalesce(p.text, r.payload))
 UNION ALL
-SELECT 'item ' || id, 1, 0 FROM item WHERE NOT json_valid(payload) LIMIT 20;
+SELECT 'item ' || id, 1, 0 FROM item WHERE NOT json_valid(payload)
+UNION ALL
+SELECT 'item with steps ' || id, 1, 0 FROM stepped
+WHERE payload IS NOT NULL AND NOT json_valid(payload) LIMIT 20;
 
 -- name: beginnings
 -- A URL is whole.
