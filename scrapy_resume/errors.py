@@ -260,8 +260,8 @@ class DatabaseFeedError(ResumeError):
 
 
 class DatabaseUnavailableError(DatabaseFeedError, StoreUnavailableError):
-    """Such a database cannot be used at the moment (out of reach, locked, full): a later attempt may
-    succeed."""
+    """Such a database cannot be used at the moment (out of reach, locked, full): a later attempt
+    may succeed."""
 
 
 class RowsNotWrittenError(DatabaseFeedError):

@@ -100,14 +100,14 @@ def build_feeds(
         try:
             feeds.append(maker.feed(one))
         except Exception as error:
-            # Whatever a driver or the user's code raises. An error of the caller, which is a signal's
-            # handler, would be logged only: the job would be completed without the feed.
+            # Whatever a driver or the user's code raises. An error of the caller, which is a
+            # signal's handler, would be logged only: the job would be completed without the feed.
             name = name_of(one.template)
             unopened[name] = error
             known = isinstance(error, ResumeError)
             logger.error(
-                "Feed %s cannot be opened: %s. Its items are in the store: when the cause is removed,"
-                " the same command writes them.",
+                "Feed %s cannot be opened: %s. Its items are in the store: when the cause is"
+                " removed, the same command writes them.",
                 name,
                 message_of(error),
                 exc_info=None if known else error,

@@ -1,4 +1,5 @@
-"""Columns of tables that are feeds: their types, their names, and the statements that change them."""
+"""Columns of tables that are feeds: their types, their names, and the statements that change
+them."""
 
 from __future__ import annotations
 

@@ -28,25 +28,13 @@ BUSY_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 10
 LONGEST_MESSAGE: Final = 500
 
-_TEMPORARY_SQLITE: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_SCHEMA,
-    }
-    if hasattr(sqlite3, "SQLITE_BUSY")
-    else {3, 5, 6, 8, 10, 13, 14, 15, 17}
-)
-"""Primary result codes of SQLite after which the same call may succeed later."""
+_TEMPORARY_SQLITE: Final = frozenset({3, 5, 6, 8, 10, 13, 14, 15, 17})
+"""Primary result codes of SQLite after which the same call may succeed later: PERM, BUSY, LOCKED,
+READONLY, IOERR, FULL, CANTOPEN, PROTOCOL, SCHEMA."""
 
 _TEMPORARY_STATES: Final = ("08", "40", "53", "55", "57", "58", "28", "3D", "XX")
-"""Classes of SQLSTATE after which the same call may succeed later: connections, conflicts, resources
+"""Classes of SQLSTATE after which the same call may succeed later: connections, conflicts,
+resources
 (a full disk, too many connections), locks, an operator's intervention, the system; also a role or a
 database that is not there yet."""
 
@@ -59,7 +47,8 @@ DRIVER_ERRORS: Final = (SQLAlchemyError, UnicodeError, OverflowError)
 
 
 class Connection:
-    """The one connection of a feed, for one thread. It is made, and made again, when it is needed."""
+    """The one connection of a feed, for one thread. It is made, and made again, when it is
+    needed."""
 
     def __init__(self, address: Address) -> None:
         """Raises ``ConfigurationError`` for a URL that cannot be one."""
@@ -193,7 +182,7 @@ def _is_temporary(error: DBAPIError) -> bool:
     state = getattr(cause, "sqlstate", None)
     if state is None:
         return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
-    return state.startswith(_TEMPORARY_STATES) or state == _PERMITTED
+    return bool(state.startswith(_TEMPORARY_STATES) or state == _PERMITTED)
 
 
 def _is_of_row(error: DBAPIError) -> bool:

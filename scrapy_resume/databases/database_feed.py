@@ -1,6 +1,7 @@
 """One database that is a feed, over a run: it follows the job's changes into a table.
 
-    store → change log → RowMaker → Target: rows, which row an item is, position → committed together
+    store → change log → RowMaker → Target: rows, which row an item is, position → committed
+    together
 
 The crawl never waits for it: what is not delivered is in the store, and read from there.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from scrapy_resume.commits.store_thread import StoreThread
@@ -33,8 +35,8 @@ LINGER_SECONDS: Final = 0.5
 """How long a feed that has caught up collects changes before it delivers them."""
 
 CLAIM_SECONDS: Final = 2.0
-"""Where several workers share the job: how often one that does not write looks whether the writer is
-gone, and how often the writer asks for what the others have committed."""
+"""Where several workers share the job: how often one that does not write looks whether the writer
+is gone, and how often the writer asks for what the others have committed."""
 
 REPORT_SECONDS: Final = 60.0
 """How often a feed that cannot be written says so."""
@@ -66,8 +68,8 @@ class DatabaseFeed:
     """See the module.
 
     ``shared_silence_seconds``: how long the writer of a job of several workers is silent before
-    another takes its place; ``None``: the job has one worker. ``nothing_open``: whether all of the job
-    is done, so that what the database has and the job has not can go.
+    another takes its place; ``None``: the job has one worker. ``nothing_open``: whether all of the
+    job is done, so that what the database has and the job has not can go.
     """
 
     def __init__(
@@ -193,7 +195,7 @@ class DatabaseFeed:
         """Whether it is this run's; else the run has ended before it was."""
         while True:
             silence = None if self._silence is None or self._final else self._silence
-            if await self._call(lambda: self._target.claim(silence)):
+            if await self._call(partial(self._target.claim, silence)):
                 return True
             if self._ended and not self._final:
                 return False

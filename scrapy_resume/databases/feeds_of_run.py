@@ -146,7 +146,8 @@ class DatabaseFeeds:
         return not self.undelivered()
 
     def _give_up(self, feed: DatabaseFeed, timeout_seconds: float) -> None:
-        """Whoever is out is given up; whoever is at work may take its time, and is looked at again."""
+        """Whoever is out is given up; whoever is at work may take its time, and is looked at
+        again."""
         feed.give_up_if_out()
         if not (feed.delivered or feed.left or feed.error):
             self._clock.call_later(timeout_seconds or 1.0, self._give_up, feed, timeout_seconds)
@@ -208,7 +209,7 @@ class FeedsTogether:
         for part in self._parts:
             part.abandon()
 
-    def undelivered(self) -> Mapping[str, Exception | None]:
+    def undelivered(self) -> dict[str, Exception | None]:
         """The feeds that are not delivered, and why."""
         return {name: error for part in self._parts for name, error in part.undelivered().items()}
 

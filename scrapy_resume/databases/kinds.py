@@ -1,4 +1,5 @@
-"""What kind a value is, which kind of column holds it, and what is bound for it. No database here."""
+"""What kind a value is, which kind of column holds it, and what is bound for it. No database
+here."""
 
 from __future__ import annotations
 
@@ -86,7 +87,7 @@ def _kind_of(value: object) -> Kind:
         (UUID, Kind.uuid),
         ((bytes, bytearray, memoryview), Kind.binary),
     ):
-        if isinstance(value, known):  # type: ignore[arg-type]
+        if isinstance(value, known):
             return kind
     return Kind.json
 
@@ -206,5 +207,8 @@ def _key_value(part: Any, kind: Kind) -> Any:
         return bytes.fromhex(value)
     if shape == "seconds":
         return datetime.fromtimestamp(value, timezone.utc)
-    made = {Kind.date: date.fromisoformat, Kind.moment: datetime.fromisoformat, Kind.uuid: UUID}
-    return made[kind](value) if kind in made else value
+    if kind is Kind.date:
+        return date.fromisoformat(value)
+    if kind is Kind.moment:
+        return datetime.fromisoformat(value)
+    return UUID(value) if kind is Kind.uuid else value

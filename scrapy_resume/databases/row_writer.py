@@ -26,7 +26,7 @@ from scrapy_resume.databases.kinds import (
 )
 from scrapy_resume.databases.options import DatabaseOptions
 from scrapy_resume.databases.side_tables import ELSEWHERE, FEED, OWED, REMOVED, ROW, WRITTEN
-from scrapy_resume.databases.table import Fields, FeedTable
+from scrapy_resume.databases.table import FeedTable, Fields
 from scrapy_resume.databases.writes import Outcome, RowFault, Write
 from scrapy_resume.model import digest
 
@@ -87,7 +87,8 @@ class RowWriter:
         self._outcome = Outcome()
 
     def apply(self, writes: Sequence[Write], *, one_by_one: bool) -> Outcome:
-        """Do all of it. With ``one_by_one``, what the database refuses is owed; else it is raised."""
+        """Do all of it. With ``one_by_one``, what the database refuses is owed; else it is
+        raised."""
         if not one_by_one:
             self._apply(writes)
             return self._outcome
@@ -169,7 +170,8 @@ class RowWriter:
 
     def _put(self, ready: Sequence[Ready], found: Mapping[str, SideRow]) -> None:
         table = self._table.table()
-        inserts, sides = [], []
+        inserts: list[dict[str, Any]] = []
+        sides: list[dict[str, Any]] = []
         for one in ready:
             before = found.get(one.write.item)
             number = None if before is None else before.number
@@ -303,8 +305,8 @@ class RowWriter:
             self._delete_by_key(key)
 
     def _pass_on(self, key: str, but: str | None = None) -> bool:
-        """Whether other items have given the row with that key, or it is not a feed's. Those of this
-        feed are written again, because it shows what the one that is gone has given."""
+        """Whether other items have given the row with that key, or it is not a feed's. Those of
+        this feed are written again, because it shows what the one that is gone has given."""
         claims = self._claims([_digest(key)]).get(_digest(key), [])
         others = [one for one in claims if (one.feed, one.item) != (self._feed, but)]
         others = [one for one in others if one.state in LIVE]

@@ -1,8 +1,8 @@
 """A database that is a feed, as one writer of the job has it. All calls come on one thread.
 
-A delivery is one transaction: the rows, which row each item is, and the position. It is fenced by an
-epoch that each writer increments when it claims the feed, and numbered, so that it is not done twice if
-the answer to its commit was lost.
+A delivery is one transaction: the rows, which row each item is, and the position. It is fenced by
+an epoch that each writer increments when it claims the feed, and numbered, so that it is not done
+twice if the answer to its commit was lost.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import sqlalchemy as sa
 
 from scrapy_resume.databases.address import Address
 from scrapy_resume.databases.connection import Connection, RowRefusedError
-from scrapy_resume.databases.options import DatabaseOptions
 from scrapy_resume.databases.emptying import empty_family
+from scrapy_resume.databases.options import DatabaseOptions
 from scrapy_resume.databases.row_writer import RowWriter
 from scrapy_resume.databases.side_tables import FEED, METADATA, OWED, ROW
-from scrapy_resume.databases.table import Fields, FeedTable
+from scrapy_resume.databases.table import FeedTable, Fields
 from scrapy_resume.databases.writes import Outcome, Write
 from scrapy_resume.errors import (
     DatabaseFeedError,
@@ -47,7 +47,8 @@ class Identity:
     job: str
     """The job's own random id."""
     earlier: Callable[[], Sequence[str]]
-    """Those of the other numbers of the job that the store has. Called on the thread of the feed."""
+    """Those of the other numbers of the job that the store has. Called on the thread of the
+    feed."""
     name: str
     """Such as ``books#3``."""
     writer: str
@@ -108,8 +109,9 @@ class Target:
     def claim(self, silent_seconds: float | None) -> bool:
         """Claim the feed: whoever had it before writes nothing any more.
 
-        ``silent_seconds``: only if its writer has not shown itself for so long; ``None``: in any case.
-        Returns whether it is claimed. Raises ``DatabaseFeedError`` and ``DatabaseUnavailableError``.
+        ``silent_seconds``: only if its writer has not shown itself for so long; ``None``: in any
+        case. Returns whether it is claimed. Raises ``DatabaseFeedError`` and
+        ``DatabaseUnavailableError``.
         """
         self._make_side_tables()
         with self._connection.transaction() as connection:
@@ -272,7 +274,8 @@ class Target:
         return after, outcome
 
     def _was_kept(self, connection: sa.Connection) -> bool:
-        """Whether the delivery was committed before, and only the answer was lost. Locks the feed."""
+        """Whether the delivery was committed before, and only the answer was lost. Locks the
+        feed."""
         standing = self.standing
         wanted = sa.select(FEED.c.epoch, FEED.c.delivery).where(FEED.c.id == standing.feed)
         if self._address.dialect == "postgresql":
@@ -325,7 +328,7 @@ class Target:
             ROW.c.feed == self.standing.feed, ROW.c.state == OWED
         )
         with self._connection.transaction() as connection:
-            return [tuple(row) for row in connection.execute(wanted)]  # type: ignore[misc]
+            return [tuple(row) for row in connection.execute(wanted)]
 
     def close(self) -> None:
         """Close the connection."""

@@ -27,8 +27,8 @@ class Write(NamedTuple):
     put: Put | None
     """``None``: the item is not there any more."""
     replaced: bool = False
-    """Without ``put``: it is there, but the feed takes none like it any more: its row goes, whatever
-    ``on_removed`` says."""
+    """Without ``put``: it is there, but the feed takes none like it any more: its row goes,
+    whatever ``on_removed`` says."""
     quiet: bool = False
     """A removal that does not count for RESUME_REMOVAL_LIMIT: nothing was taken back."""
 

@@ -1,4 +1,5 @@
-"""Makes ``-o URI:sql`` known to Scrapy's commands, which check formats before add-ons are applied."""
+"""Makes ``-o URI:sql`` known to Scrapy's commands, which check formats before add-ons are
+applied."""
 
 from __future__ import annotations
 

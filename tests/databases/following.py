@@ -106,8 +106,8 @@ def new_feed(
 
 
 def follow(uri: str, job: Job, timeout_seconds: float = 0.0, **how: Any) -> DatabaseFeed:
-    """Deliver all that the job has; the feed tells what came of it. A database that is out is waited
-    for so long."""
+    """Deliver all that the job has; the feed tells what came of it. A database that is out is
+    waited for so long."""
 
     async def run() -> DatabaseFeed:
         clock = AsyncioClock()

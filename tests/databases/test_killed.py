@@ -1,4 +1,5 @@
-"""Crawls that are killed: without a key the table holds what plain Scrapy gives, with one a row a key."""
+"""Crawls that are killed: without a key the table holds what plain Scrapy gives, with one a row a
+key."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 """The change log of a job: what it has given and taken back, for those who follow it.
 
-A follower (a database that is a feed) keeps a position, and asks for the changes after it. Whatever is
-asked for at one moment is true at that moment: an item that is put is visible, and one that is taken
+A follower (a database that is a feed) keeps a position, and asks for the changes after it.
+Whatever is
+asked for at one moment is true at that moment: an item that is put is visible, and one that is
+taken
 back has not come back. So a follower that applies portion after portion has what the job has, in
 whatever order workers have committed.
 """
@@ -24,6 +26,11 @@ class LogMark(NamedTuple):
     """When it began: a run of another history, such as one after an older backup, began at
     another time."""
     id: int
+    number: int = 0
+    """Where what was taken back has numbers of its own: up to that one."""
+    commits: int = 0
+    """Where each run has a sequence of its own: how many commits it had made; negative: more of
+    them is to be read."""
 
 
 class Change(NamedTuple):

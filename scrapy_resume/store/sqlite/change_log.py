@@ -1,4 +1,5 @@
-"""The change log in a job's file: one run at a time commits, so its ids are the order of all commits."""
+"""The change log in a job's file: one run at a time commits, so its ids are the order of all
+commits."""
 
 from __future__ import annotations
 
