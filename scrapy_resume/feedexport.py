@@ -112,8 +112,7 @@ class ResumeFeedExporter(SlotMakingExporter):
         if not databases:
             return None
         wanted = [
-            Wanted(uri, options, _digest(options), self.filters[uri].accepts)
-            for uri, options in databases.items()
+            Wanted(uri, options, self.filters[uri].accepts) for uri, options in databases.items()
         ]
         return build_feeds(
             wanted,

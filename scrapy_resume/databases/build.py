@@ -1,4 +1,4 @@
-"""Builds the feeds of a run that are databases, and checks them before the job is opened."""
+"""Builds the feeds of a run that are databases."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scrapy_resume.databases.address import FORMAT, Address, filled, name_of, parsed_address
+from scrapy_resume.commits.store_thread import StoreThread
+from scrapy_resume.databases.address import filled, name_of, parsed_address
 from scrapy_resume.databases.feeds_of_run import DatabaseFeeds, JobSource
-from scrapy_resume.databases.options import parsed_options
+from scrapy_resume.databases.options import content_digest, parsed_options
 from scrapy_resume.errors import ConfigurationError, ResumeError, message_of
 from scrapy_resume.store import open_location
 
 if TYPE_CHECKING:
-    from scrapy.settings import BaseSettings
-
     from scrapy_resume.codec import Codec
-    from scrapy_resume.commits.store_thread import StoreThread
     from scrapy_resume.databases.database_feed import DatabaseFeed
     from scrapy_resume.ports.clock import Clock
     from scrapy_resume.settings.parse import ResumeSettings
@@ -35,8 +32,6 @@ class Wanted(NamedTuple):
     template: str
     """The URI with its parameters unfilled."""
     options: Mapping[str, Any]
-    digest: str
-    """Of the options on which the content depends."""
     accepts: Callable[[Any], bool]
     """Scrapy's filter."""
 
@@ -54,28 +49,6 @@ class JobOfFeeds:
     spider: str
     worker: str
     """``host:pid``."""
-
-
-def check_feeds(settings: BaseSettings) -> None:
-    """Raises ``ConfigurationError`` for feeds that cannot be what they say, before anything is
-    touched. Whether their databases answer is not asked."""
-    for uri, options in settings.getdict("FEEDS").items():
-        if isinstance(options, Mapping) and options.get("format") == FORMAT:
-            template = str(uri)
-            parsed_options(name_of(template), options)
-            address = parsed_address(template, "table")
-            check_installed(address)
-
-
-def check_installed(address: Address) -> None:
-    """Raises ``ConfigurationError``, which names what to install."""
-    needed = ["sqlalchemy", *(["psycopg"] if address.dialect == "postgresql" else [])]
-    missing = [name for name in needed if find_spec(name) is None]
-    if missing:
-        raise ConfigurationError(
-            f"the feed {address.shown} needs {' and '.join(missing)}, which is not installed:"
-            ' pip install "scrapy-resume[sql]"'
-        )
 
 
 def build_feeds(
@@ -157,7 +130,7 @@ class _Maker:
             earlier=partial(_other_numbers, settings.store, session.job.name),
             name=str(session.job).encode("utf-8", "backslashreplace").decode(),
             writer=of.worker,
-            options=one.digest,
+            options=content_digest(one.options),
         )
         return DatabaseFeed(
             name,
@@ -165,8 +138,9 @@ class _Maker:
             RowMaker(one.options, one.accepts, of.codec.decode_item),
             self.source,
             of.clock,
+            StoreThread(f"scrapy-resume feed {name}", of.clock),
             batch_size=options.batch_size,
-            options=one.digest,
+            options=content_digest(one.options),
             shared_silence_seconds=(
                 settings.orphan_timeout_seconds if session.sharing.shared else None
             ),

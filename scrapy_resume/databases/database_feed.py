@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from scrapy_resume.commits.store_thread import StoreThread
 from scrapy_resume.databases.rows import RowMaker
 from scrapy_resume.databases.target import FencedError, Target
 from scrapy_resume.databases.writes import Outcome, Write
@@ -42,6 +41,25 @@ REPORT_SECONDS: Final = 60.0
 """How often a feed that cannot be written says so."""
 
 FAULTS_SHOWN: Final = 20
+
+
+class Thread(Protocol):
+    """Calls the database: see ``commits.store_thread.StoreThread``."""
+
+    def submit(
+        self,
+        call: Callable[[], T],
+        done: Callable[[T], None],
+        failed: Callable[[Exception], None],
+        unavailable: Callable[[StoreUnavailableError], None],
+    ) -> None:
+        """Run the call, again while the database is out; then ``done`` or ``failed``."""
+
+    def give_up_soon(self) -> None:
+        """From now on, do not repeat calls that find the database out."""
+
+    def stop(self) -> None:
+        """End after the calls that were submitted."""
 
 
 class Source(Protocol):
@@ -79,6 +97,7 @@ class DatabaseFeed:
         rows: RowMaker,
         source: Source,
         clock: Clock,
+        thread: Thread,
         *,
         batch_size: int,
         options: str,
@@ -94,6 +113,8 @@ class DatabaseFeed:
         self.left = False
         """Another worker of the job writes the rest."""
         self.written = 0
+        self.raised_by_caller = False
+        """Whoever made the feed tells its error: it is not logged."""
         self._target = target
         self._rows = rows
         self._source = source
@@ -103,7 +124,7 @@ class DatabaseFeed:
         self._silence = shared_silence_seconds
         self._nothing_open = nothing_open
         self._item_failed = item_failed
-        self._thread = StoreThread(f"scrapy-resume feed {name}", clock)
+        self._thread = thread
         self._position: tuple[LogMark, ...] = ()
         self._dirty = True
         self._ended = False
@@ -146,6 +167,11 @@ class DatabaseFeed:
     def is_out(self) -> bool:
         """The database cannot be used at the moment."""
         return self._out_since is not None
+
+    @property
+    def rows(self) -> int:
+        """Items of the job that are in the table."""
+        return self._target.standing.rows
 
     def position(self) -> tuple[LogMark, ...]:
         """How far it has come, for reports."""
@@ -206,6 +232,9 @@ class DatabaseFeed:
         self._position = standing.position
         if standing.new:
             logger.info("Feed %s: the job begins to write it", self.name)
+        elif self._target.table_is_gone:
+            logger.warning("Feed %s: its table is gone: all items are written again", self.name)
+            await self._compare()
         elif not await self._source.holds(standing.position):
             logger.warning(
                 "Feed %s: the database has rows that this job has not given: the job was restored"
@@ -299,10 +328,12 @@ class DatabaseFeed:
     def _give_up(self, error: Exception) -> None:
         self.error = error
         known = isinstance(error, ResumeError)
-        if isinstance(error, DatabaseUnavailableError):
+        if isinstance(error, DatabaseUnavailableError) and self.behind():
             self.error = DatabaseUnavailableError(
                 f"{error} (about {counted(self.behind(), 'change')} behind)"
             )
+        if self.raised_by_caller:
+            return
         logger.error(
             "Feed %s is not whole: %s. Its items are in the store: when the cause is removed, the"
             " same command writes them.",

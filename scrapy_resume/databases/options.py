@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from scrapy_resume.errors import ConfigurationError
+from scrapy_resume.model import digest
 
 ON_CONFLICT: Final = ("update", "fill", "ignore")
 ON_REMOVED: Final = ("keep", "mark", "delete")
@@ -32,6 +34,21 @@ SCRAPY: Final = frozenset(
 """Scrapy's own, and those of them that it adds with their defaults."""
 
 BATCH_SIZE: Final = 500
+
+CONTENT: Final = ("fields", "item_classes", "item_export_kwargs", "item_filter", "primary_key")
+"""Options on which the rows depend: if one is changed, all items are written again."""
+
+
+def content_digest(options: Mapping[str, Any]) -> str:
+    """A digest of the options on which the rows depend."""
+    text = json.dumps([options.get(name) for name in CONTENT], default=_named)
+    return digest(text.encode()).hex()
+
+
+def _named(value: Any) -> str:
+    """The import path of a class or function, ``repr`` of anything else."""
+    name = getattr(value, "__qualname__", None)
+    return f"{value.__module__}.{name}" if name is not None else repr(value)
 
 
 @dataclass(frozen=True)

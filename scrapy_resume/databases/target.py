@@ -302,6 +302,11 @@ class Target:
 
     # ---- comparing anew, and what is owed
 
+    @property
+    def table_is_gone(self) -> bool:
+        """The job has rows in it, and somebody has dropped it."""
+        return not self._table.exists and self.standing.rows > 0
+
     def begin_comparison(self) -> None:
         """Have all items delivered again; then ``sweep`` finds what the job does not have."""
         standing = self.standing

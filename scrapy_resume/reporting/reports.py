@@ -8,7 +8,8 @@ are ISO 8601 in UTC.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from itertools import chain
 from operator import attrgetter, itemgetter
 from os import PathLike
@@ -64,7 +65,7 @@ from scrapy_resume.store.location import needed_for_postgres
 
 if TYPE_CHECKING:
     from scrapy_resume.codec import Codec
-    from scrapy_resume.store.contract import Reader
+    from scrapy_resume.store.contract import ChangeLog, Reader
 
 COUNTED_AT_MOST: Final = 100_000
 """How many rows are read to count something that has no counter. The result is shown on a screen,
@@ -223,6 +224,17 @@ class Reports:
                         continue
                     known.add(short)
                 yield codec.decode_item(payload, lenient=lenient)
+
+    def numbers_of(self, name: str) -> list[JobKey]:
+        """All numbers of a job that the store has."""
+        return [key for key in self._reader.keys() if key.name == name]  # noqa: SIM118
+
+    @contextmanager
+    def change_log(self, key: JobKey) -> Iterator[tuple[ChangeLog, Callable[[str], Any]]]:
+        """The job's change log, and what decodes its items: as ``items`` does, leniently."""
+        codec = self._item_codec()
+        with self._reader.change_log(key) as log:
+            yield log, partial(codec.decode_item, lenient=True)
 
     def _item_codec(self) -> Codec:
         from scrapy_resume.codec import Codec

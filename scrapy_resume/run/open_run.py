@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scrapy_resume.codec import Codec
-from scrapy_resume.databases.build import check_feeds
+from scrapy_resume.databases.check import check_feeds
 from scrapy_resume.engine.component_state import check_components
 from scrapy_resume.engine.crawl_rules import rules_of
 from scrapy_resume.engine.spider_arguments import spider_arguments

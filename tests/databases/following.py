@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from scrapy.extensions.feedexport import ItemFilter
 
+from scrapy_resume.commits.store_thread import StoreThread
 from scrapy_resume.databases.address import parsed_address
 from scrapy_resume.databases.database_feed import DatabaseFeed
 from scrapy_resume.databases.options import parsed_options
@@ -98,6 +99,7 @@ def new_feed(
         RowMaker(scrapys, accepts, job.decoded),
         job,
         clock,
+        StoreThread(f"feed {writer}", clock),
         batch_size=options.get("batch_size", 500),
         options=repr(sorted((k, v) for k, v in options.items() if k != "earlier")),
         shared_silence_seconds=shared,
@@ -109,9 +111,13 @@ def follow(uri: str, job: Job, timeout_seconds: float = 0.0, **how: Any) -> Data
     """Deliver all that the job has; the feed tells what came of it. A database that is out is
     waited for so long."""
 
+    prepare = how.pop("prepare", None)
+
     async def run() -> DatabaseFeed:
         clock = AsyncioClock()
         feed = new_feed(uri, job, clock, **how)
+        if prepare is not None:
+            prepare(feed)
         feed.end(final=True)
         clock.call_later(timeout_seconds, feed.give_up_if_out)
         if timeout_seconds == 0:
