@@ -60,8 +60,18 @@ class ValueRefusedError(ValueError):
     """A value that no column of that database can hold."""
 
 
+_OF_TYPE: Final = {str: Kind.text, float: Kind.real, bool: Kind.boolean}
+"""Types of which all values are of one kind: most values, looked up first."""
+
+_AS_IT_IS: Final = frozenset({(str, Kind.text), (float, Kind.real), (int, Kind.integer)})
+"""Types and kinds of columns for which the value itself is bound."""
+
+
 def kind_of(value: object, dialect: str) -> Kind:
     """The kind of a value that is not ``None``."""
+    known = _OF_TYPE.get(type(value))
+    if known is not None:
+        return known
     kind = _kind_of(value)
     return Kind.text if dialect == "sqlite" and kind in _AS_TEXT_IN_SQLITE else kind
 
@@ -106,8 +116,8 @@ def widened(column: Kind, value: Kind) -> Kind | None:
 
 def bound(value: Any, kind: Kind, dialect: str) -> Any:
     """What is bound for a value in a column of that kind. Raises ``ValueRefusedError``."""
-    if value is None:
-        return None
+    if value is None or (type(value), kind) in _AS_IT_IS:
+        return value
     if isinstance(value, Enum):
         value = value.value
     if kind is Kind.any:

@@ -122,12 +122,16 @@ class RowWriter:
         puts = [write for write in writes if write.put is not None and write.put.error is None]
         faults = self._table.prepare(self._connection, _fields_of(writes), self._fields)
         ready = []
+        keys = self._table.keys(self._table.kinds)
+        empty = dict.fromkeys(
+            keys[column] for column in self._fields.known.values() if column in keys
+        )
         for place, write in enumerate(puts):
             if place in faults:
                 self._owe(write, RowFault(write.item, *faults[place]), found)
                 continue
             try:
-                ready.append(self._ready(write))
+                ready.append(self._ready(write, keys, empty))
             except _FieldError as error:
                 self._owe(write, RowFault(write.item, error.name, str(error)), found)
         if ready and self._options.primary_key:
@@ -142,12 +146,11 @@ class RowWriter:
 
     # ---- values
 
-    def _ready(self, write: Write) -> Ready:
+    def _ready(self, write: Write, keys: Mapping[str, str], empty: Mapping[str, None]) -> Ready:
+        """``keys``: column → its key in statements. ``empty``: the keys of all that the job fills."""
         assert write.put is not None
-        table, kinds = self._table, self._table.kinds
-        known = self._fields.known
-        keys = table.keys(kinds)
-        values: dict[str, Any] = {keys[column]: None for column in known.values() if column in keys}
+        kinds, known = self._table.kinds, self._fields.known
+        values: dict[str, Any] = dict(empty)
         for name, value in write.put.fields.items():
             column = known.get(name) or column_name(name, self._dialect)
             if column not in kinds:

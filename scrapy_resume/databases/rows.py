@@ -52,6 +52,8 @@ class RowMaker:
             item = self._decode(change.payload)
             if not self._accepts(item):
                 return Write(change.item, change.id, None, replaced=True, quiet=True)
+            if type(item) is dict and self._names is None:
+                return Write(change.item, change.id, Put(item))
             return Write(change.item, change.id, Put(dict(self._fields(item))))
         except Exception as error:  # of the user's code, or a class that is not there any more
             known = isinstance(error, ResumeError)
@@ -63,5 +65,7 @@ class RowMaker:
         names = self._names
         for field in adapter.field_names() if names is None else names:
             if field in adapter:
-                value = self._serialize(adapter.get_field_meta(field), field, adapter[field])
+                value, meta = adapter[field], adapter.get_field_meta(field)
+                if meta:
+                    value = self._serialize(meta, field, value)
                 yield (str(field) if names is None else names[field]), value

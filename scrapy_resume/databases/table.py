@@ -68,6 +68,8 @@ class FeedTable:
         self.kinds: dict[str, Kind] = {}
         """By column, in order."""
         self._types: dict[str, Any] = {}
+        self._names: dict[str, str] = {}
+        """Field → column, as far as asked for."""
         self.refused: dict[str, str] = {}
         """Fields that no column can be made for, and why."""
         self.stuck: dict[str, str] = {}
@@ -171,7 +173,10 @@ class FeedTable:
                     fields.known.setdefault(name, column)
 
     def _column(self, name: str) -> str:
-        return column_name(name, self._dialect)
+        known = self._names.get(name)
+        if known is None:
+            known = self._names[name] = column_name(name, self._dialect)
+        return known
 
     def _needs(
         self, row: Mapping[str, Any], wanted: dict[str, Kind], empty: dict[str, None]

@@ -209,8 +209,8 @@ def _are_harmless_feeds(value: Any, surroundings: Surroundings) -> bool:
 
 
 def _is_harmless_database(uri: str, surroundings: Surroundings) -> bool:
-    """Whether a feed is a table of an SQLite file there: the rows of others stay in it. (A server is
-    named again by whoever resumes the crawl.)"""
+    """Whether a feed is a table of an SQLite file there: the rows of others stay in it. (A server
+    is named again by whoever resumes the crawl.)"""
     location, _, table = uri.rpartition("#")
     path = Path(unquote(location.removeprefix("sqlite:///")))
     own = not table.startswith("scrapy_resume")

@@ -45,17 +45,14 @@ def status_of(crawl: Crawl) -> dict[str, Any]:
     return dict(status)
 
 
-def export(crawl: Crawl, *words: str) -> subprocess.CompletedProcess[str]:
+def export(crawl: Crawl, *words: str) -> tuple[int, str]:
+    """Exit code and output of the command."""
     store = location(crawl.folder / "store")
-    command = [sys.executable, "-m", "scrapy", "resume", "export", "-s", f"RESUME_STORE={store}"]
-    return subprocess.run(
-        [*command, *words],
-        cwd=crawl.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    log = crawl.folder / "export.log"
+    command = ["resume", "export", "-s", f"RESUME_STORE={store}", *words]
+    variables = {**os.environ, "PYTHONPATH": str(REPO)}
+    code = crawl.launcher.start(command, crawl.folder, variables, log).wait(60)
+    return code, log.read_text()
 
 
 def test_a_feed_of_the_command_line_beside_a_file(
