@@ -80,7 +80,7 @@ async def _delivered(
     from scrapy.extensions.feedexport import ItemFilter
     from scrapy.utils.misc import load_object
 
-    from scrapy_resume.databases.database_feed import DatabaseFeed
+    from scrapy_resume.databases.database_feed import DatabaseFeed, FeedRules
     from scrapy_resume.databases.rows import RowMaker
     from scrapy_resume.databases.target import Identity, Target
     from scrapy_resume.ports.clock import AsyncioClock
@@ -113,9 +113,11 @@ async def _delivered(
         _SnapshotSource(log),
         AsyncioClock(),
         _SameThread(),
-        batch_size=parsed.batch_size,
-        options=identity.options,
-        nothing_open=lambda: summary.status == "completed",
+        FeedRules(
+            batch_size=parsed.batch_size,
+            options=identity.options,
+            nothing_open=lambda: summary.status == "completed",
+        ),
     )
     feed.raised_by_caller = True
     feed.end(final=True)

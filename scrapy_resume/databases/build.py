@@ -109,7 +109,7 @@ class _Maker:
     def feed(self, one: Wanted) -> DatabaseFeed:
         """Raises ``ConfigurationError``, and what the user's ``uri_params`` raises."""
         # Only here is SQLAlchemy imported.
-        from scrapy_resume.databases.database_feed import DatabaseFeed
+        from scrapy_resume.databases.database_feed import DatabaseFeed, FeedRules
         from scrapy_resume.databases.rows import RowMaker
         from scrapy_resume.databases.target import Identity, Target
 
@@ -139,13 +139,15 @@ class _Maker:
             self.source,
             of.clock,
             StoreThread(f"scrapy-resume feed {name}", of.clock),
-            batch_size=options.batch_size,
-            options=content_digest(one.options),
-            shared_silence_seconds=(
-                settings.orphan_timeout_seconds if session.sharing.shared else None
+            FeedRules(
+                batch_size=options.batch_size,
+                options=identity.options,
+                shared_silence_seconds=(
+                    settings.orphan_timeout_seconds if session.sharing.shared else None
+                ),
+                nothing_open=self._nothing_open,
+                item_failed=self._item_failed,
             ),
-            nothing_open=self._nothing_open,
-            item_failed=self._item_failed,
         )
 
 

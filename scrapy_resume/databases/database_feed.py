@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -78,17 +79,28 @@ class Source(Protocol):
         """The highest id of a change that this process knows of."""
 
 
+@dataclass(frozen=True)
+class FeedRules:
+    """How a feed follows its job."""
+
+    batch_size: int
+    options: str
+    """A digest of the options on which the rows depend."""
+    shared_silence_seconds: float | None = None
+    """How long the writer of a job of several workers is silent before another takes its place;
+    ``None``: the job has one worker."""
+    nothing_open: Callable[[], bool] = lambda: True
+    """Whether all of the job is done, so that what the database has and the job has not can go."""
+    item_failed: Callable[[], None] = lambda: None
+    """Called for each item that cannot be written."""
+
+
 class _AbandonedError(Exception):
     """The run ends at once."""
 
 
 class DatabaseFeed:
-    """See the module.
-
-    ``shared_silence_seconds``: how long the writer of a job of several workers is silent before
-    another takes its place; ``None``: the job has one worker. ``nothing_open``: whether all of the
-    job is done, so that what the database has and the job has not can go.
-    """
+    """See the module."""
 
     def __init__(
         self,
@@ -98,12 +110,7 @@ class DatabaseFeed:
         source: Source,
         clock: Clock,
         thread: Thread,
-        *,
-        batch_size: int,
-        options: str,
-        shared_silence_seconds: float | None = None,
-        nothing_open: Callable[[], bool] = lambda: True,
-        item_failed: Callable[[], None] = lambda: None,
+        rules: FeedRules,
     ) -> None:
         self.name = name
         self.error: Exception | None = None
@@ -119,11 +126,11 @@ class DatabaseFeed:
         self._rows = rows
         self._source = source
         self._clock = clock
-        self._batch_size = batch_size
-        self._options = options
-        self._silence = shared_silence_seconds
-        self._nothing_open = nothing_open
-        self._item_failed = item_failed
+        self._batch_size = rules.batch_size
+        self._options = rules.options
+        self._silence = rules.shared_silence_seconds
+        self._nothing_open = rules.nothing_open
+        self._item_failed = rules.item_failed
         self._thread = thread
         self._position: tuple[LogMark, ...] = ()
         self._dirty = True

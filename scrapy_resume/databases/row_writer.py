@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from scrapy_resume.databases.address import Address
 from scrapy_resume.databases.columns import REMOVED_AT, ROW_ID, column_name
@@ -16,6 +16,7 @@ from scrapy_resume.databases.connection import (
     RowRefusedError,
     message_in,
 )
+from scrapy_resume.databases.item_rows import ItemRows, SideRow
 from scrapy_resume.databases.kinds import (
     Kind,
     ValueRefusedError,
@@ -25,7 +26,7 @@ from scrapy_resume.databases.kinds import (
     key_values,
 )
 from scrapy_resume.databases.options import DatabaseOptions
-from scrapy_resume.databases.side_tables import ELSEWHERE, FEED, OWED, REMOVED, ROW, WRITTEN
+from scrapy_resume.databases.side_tables import ELSEWHERE, OWED, REMOVED, WRITTEN
 from scrapy_resume.databases.table import FeedTable, Fields
 from scrapy_resume.databases.writes import Outcome, RowFault, Write
 from scrapy_resume.model import digest
@@ -34,19 +35,19 @@ LIVE: Final = (WRITTEN, OWED)
 """States of items that the job has."""
 
 
-class SideRow(NamedTuple):
-    """What is kept of an item."""
+@dataclass
+class FeedRows:
+    """How the feed stands, as the transaction found it, and then as it leaves it."""
 
-    item: str
-    version: int
-    number: int | None
-    key: str | None
-    key_digest: str | None
-    own: int
-    state: int
-
-
-_COLUMNS: Final = [ROW.c[name] for name in SideRow._fields]
+    feed: int
+    generation: int
+    fields: Fields
+    next_row: int
+    """Of tables without a primary key."""
+    rows: int
+    """Items that have one."""
+    now: Any
+    """What is bound for the time of a removal."""
 
 
 class Ready(NamedTuple):
@@ -60,7 +61,7 @@ class Ready(NamedTuple):
 
 
 class RowWriter:
-    """Of one transaction. ``next_row`` and ``rows`` are those of the feed, as it leaves them."""
+    """Of one transaction. Changes ``state``."""
 
     def __init__(
         self,
@@ -68,22 +69,15 @@ class RowWriter:
         table: FeedTable,
         address: Address,
         options: DatabaseOptions,
-        feed: int,
-        generation: int,
-        fields: Fields,
-        counters: tuple[int, int],
-        now: Any,
+        state: FeedRows,
     ) -> None:
         self._connection = connection
         self._table = table
-        self._address = address
         self._dialect = address.dialect
         self._options = options
-        self._feed = feed
-        self._generation = generation
-        self._fields = fields
-        self.next_row, self.rows = counters
-        self._now = now
+        self._state = state
+        self._fields = state.fields
+        self._items = ItemRows(connection, state.feed, state.generation, address.full_table)
         self._outcome = Outcome()
 
     def apply(self, writes: Sequence[Write], *, one_by_one: bool) -> Outcome:
@@ -95,7 +89,7 @@ class RowWriter:
         # Columns first: what is undone with a refused row must not be one that others need.
         self._table.prepare(self._connection, _fields_of(writes), self._fields)
         for write in writes:
-            before = self.rows
+            before = self._state.rows
             try:
                 with self._connection.begin_nested():
                     self._apply([write])
@@ -103,7 +97,7 @@ class RowWriter:
                 meant = Connection.meaning(error)
                 if not isinstance(meant, RowRefusedError):
                     raise
-                self.rows = before
+                self._state.rows = before
                 self._owe(write, RowFault(write.item, self._culprit(write), message_in(error)))
         return self._outcome
 
@@ -118,7 +112,7 @@ class RowWriter:
         return None
 
     def _apply(self, writes: Sequence[Write]) -> None:
-        found = self._found([write.item for write in writes])
+        found = self._items.found([write.item for write in writes])
         puts = [write for write in writes if write.put is not None and write.put.error is None]
         faults = self._table.prepare(self._connection, _fields_of(writes), self._fields)
         ready = []
@@ -147,7 +141,8 @@ class RowWriter:
     # ---- values
 
     def _ready(self, write: Write, keys: Mapping[str, str], empty: Mapping[str, None]) -> Ready:
-        """``keys``: column → its key in statements. ``empty``: the keys of all that the job fills."""
+        """``keys``: column → its key in statements. ``empty``: the keys of all that the job
+        fills."""
         assert write.put is not None
         kinds, known = self._table.kinds, self._fields.known
         values: dict[str, Any] = dict(empty)
@@ -181,13 +176,13 @@ class RowWriter:
             if number is not None and self._update(table, number, one.values):
                 self._note(sides, one.write, before, number=number)
                 continue
-            self.next_row += 1
-            number = self._feed << 40 | self.next_row
+            self._state.next_row += 1
+            number = self._state.feed << 40 | self._state.next_row
             inserts.append({**one.values, ROW_ID: number})
             self._note(sides, one.write, before, number=number)
         if inserts:
             self._connection.execute(sa.insert(table), inserts)
-        self._keep(sides)
+        self._items.keep(sides)
         self._outcome.written += len(ready)
 
     def _update(self, table: sa.Table, number: int, values: Mapping[str, Any]) -> bool:
@@ -201,7 +196,7 @@ class RowWriter:
 
     def _put_by_key(self, ready: Sequence[Ready], found: Mapping[str, SideRow]) -> None:
         digests = {one.key: _digest(one.key) for one in ready if one.key is not None}
-        claims = self._claims(digests.values())
+        claims = self._items.claims(digests.values())
         unclaimed = [key for key, known in digests.items() if known not in claims]
         foreign = self._existing(unclaimed)
         last = {one.key: one for one in ready}
@@ -233,7 +228,7 @@ class RowWriter:
         rows = list(ready) if self._options.on_conflict == "fill" else list(last.values())
         if rows:
             self._connection.execute(self._upsert(rows[0].values), [one.values for one in rows])
-        self._keep(sides)
+        self._items.keep(sides)
         for key in released:
             self._let_go(key)
         self._outcome.written += len(ready)
@@ -248,13 +243,14 @@ class RowWriter:
         """Whether no row has the key, or an item of this job has given it."""
         if known in claims:
             return any(
-                claim.feed == self._feed and claim.state != ELSEWHERE for claim in claims[known]
+                claim.feed == self._state.feed and claim.state != ELSEWHERE
+                for claim in claims[known]
             )
         return key not in foreign
 
     def _upsert(self, values: Mapping[str, Any]) -> Any:
         table = self._table.table()
-        insert = (sqlite if self._dialect == "sqlite" else postgresql).insert(table)
+        insert = self._items.insert(table)
         names = self._table.keys(self._key_columns()).values()
         changed = [name for name in values if name not in names]
         elements = [table.c[name] for name in names]
@@ -272,17 +268,6 @@ class RowWriter:
             words = ["", "[]", "{}", '""']
             empty = sa.or_(empty, sa.cast(given, sa.Text).in_(words))
         return sa.case((empty, present), else_=given)
-
-    def _claims(self, digests: Iterable[str]) -> dict[str, list[Any]]:
-        """Which items of any feed of this table have given the rows with these keys."""
-        of_table = sa.select(FEED.c.id).where(FEED.c.target == self._address.full_table)
-        wanted = sa.select(ROW.c.key_digest, ROW.c.feed, ROW.c.item, ROW.c.own, ROW.c.state).where(
-            ROW.c.key_digest.in_(list(digests)), ROW.c.feed.in_(of_table)
-        )
-        claims: dict[str, list[Any]] = {}
-        for claim in self._connection.execute(wanted):
-            claims.setdefault(claim.key_digest, []).append(claim)
-        return claims
 
     def _existing(self, keys: Sequence[str]) -> set[str]:
         """Those of these keys that rows of the table have."""
@@ -310,13 +295,12 @@ class RowWriter:
     def _pass_on(self, key: str, but: str | None = None) -> bool:
         """Whether other items have given the row with that key, or it is not a feed's. Those of
         this feed are written again, because it shows what the one that is gone has given."""
-        claims = self._claims([_digest(key)]).get(_digest(key), [])
-        others = [one for one in claims if (one.feed, one.item) != (self._feed, but)]
+        claims = self._items.claims([_digest(key)]).get(_digest(key), [])
+        others = [one for one in claims if (one.feed, one.item) != (self._state.feed, but)]
         others = [one for one in others if one.state in LIVE]
-        ours = [one.item for one in others if one.feed == self._feed]
+        ours = [one.item for one in others if one.feed == self._state.feed]
         if ours:
-            again = sa.update(ROW).where(ROW.c.feed == self._feed, ROW.c.item.in_(ours[-1:]))
-            self._connection.execute(again.values(state=OWED, error=None))
+            self._items.write_again(ours[-1])
             self._outcome.owed_again = True
         return bool(others)
 
@@ -335,31 +319,24 @@ class RowWriter:
         if before is None:
             return
         if before.state == REMOVED and not write.replaced:
-            self._change_side(before, generation=self._generation)
+            self._items.change(before.item)
             return
         gone = write.replaced or self._options.on_removed == "delete"
         shared = before.key is not None and self._pass_on(before.key, before.item)
         has_row = before.number is not None or (before.key is not None and before.own)
         has_row = has_row and not shared and before.state != ELSEWHERE and self._table.exists
         if before.state == WRITTEN:
-            self.rows -= 1
+            self._state.rows -= 1
         if has_row and gone:
             self._connection.execute(sa.delete(self._table.table()).where(self._where(before)))
         elif has_row and self._options.on_removed == "mark":
             table = self._table.table()
             marked = sa.update(table).where(self._where(before))
-            self._connection.execute(marked.values({REMOVED_AT: self._now}))
+            self._connection.execute(marked.values({REMOVED_AT: self._state.now}))
         if gone or shared:
-            mine = sa.and_(ROW.c.feed == self._feed, ROW.c.item == before.item)
-            self._connection.execute(sa.delete(ROW).where(mine))
+            self._items.drop(before.item)
         else:
-            self._change_side(
-                before,
-                state=REMOVED,
-                version=write.version,
-                generation=self._generation,
-                error=None,
-            )
+            self._items.change(before.item, state=REMOVED, version=write.version, error=None)
         if has_row and not write.quiet and (gone or self._options.on_removed == "mark"):
             self._outcome.removed += 1
 
@@ -370,61 +347,26 @@ class RowWriter:
 
     # ---- which row an item is
 
-    def _found(self, items: Sequence[str]) -> dict[str, SideRow]:
-        wanted = sa.select(*_COLUMNS).where(ROW.c.feed == self._feed, ROW.c.item.in_(items))
-        return {row.item: SideRow(*row) for row in self._connection.execute(wanted)}
-
     def _note(
         self, sides: list[dict[str, Any]], write: Write, before: SideRow | None, **columns: Any
     ) -> None:
         was = before is not None and before.state == WRITTEN
         state = columns.get("state", WRITTEN)
-        self.rows += (state == WRITTEN) - was
-        sides.append(self._side(write, **columns))
-
-    def _side(self, write: Write, **columns: Any) -> dict[str, Any]:
-        return {
-            "feed": self._feed,
-            "item": write.item,
-            "version": write.version,
-            "number": None,
-            "key": None,
-            "key_digest": None,
-            "own": 1,
-            "state": WRITTEN,
-            "generation": self._generation,
-            "error": None,
-            **columns,
-        }
-
-    def _keep(self, sides: Sequence[Mapping[str, Any]]) -> None:
-        if not sides:
-            return
-        insert = (sqlite if self._dialect == "sqlite" else postgresql).insert(ROW)
-        new = {
-            column.name: insert.excluded[column.name]
-            for column in ROW.columns
-            if column.name not in ("feed", "item")
-        }
-        statement = insert.on_conflict_do_update(index_elements=[ROW.c.feed, ROW.c.item], set_=new)
-        self._connection.execute(statement, list(sides))
-
-    def _change_side(self, side: SideRow, **values: Any) -> None:
-        mine = sa.and_(ROW.c.feed == self._feed, ROW.c.item == side.item)
-        self._connection.execute(sa.update(ROW).where(mine).values(**values))
+        self._state.rows += (state == WRITTEN) - was
+        sides.append(self._items.side(write, **columns))
 
     def _owe(
         self, write: Write, fault: RowFault, found: Mapping[str, SideRow] | None = None
     ) -> None:
         """The item cannot be a row now: what it was before stays."""
-        before = (self._found([write.item]) if found is None else found).get(write.item)
+        before = (self._items.found([write.item]) if found is None else found).get(write.item)
         kept = {} if before is None else before._asdict()
         for name in ("item", "version"):
             kept.pop(name, None)
         if before is not None and before.state == WRITTEN:
-            self.rows -= 1
+            self._state.rows -= 1
         error = str(fault).encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
-        self._keep([self._side(write, **{**kept, "state": OWED, "error": error})])
+        self._items.keep([self._items.side(write, **{**kept, "state": OWED, "error": error})])
         self._outcome.faults.append(fault)
 
 

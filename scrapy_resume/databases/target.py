@@ -20,7 +20,7 @@ from scrapy_resume.databases.address import Address
 from scrapy_resume.databases.connection import Connection, RowRefusedError
 from scrapy_resume.databases.emptying import empty_family
 from scrapy_resume.databases.options import DatabaseOptions
-from scrapy_resume.databases.row_writer import RowWriter
+from scrapy_resume.databases.row_writer import FeedRows, RowWriter
 from scrapy_resume.databases.side_tables import FEED, METADATA, OWED, ROW
 from scrapy_resume.databases.table import FeedTable, Fields
 from scrapy_resume.databases.writes import Outcome, Write
@@ -244,17 +244,15 @@ class Target:
         standing, fields = self.standing, self.standing.fields.copy()
         if not self._table.is_known:
             self._table.read(connection)
-        writer = RowWriter(
-            connection,
-            self._table,
-            self._address,
-            self._options,
+        state = FeedRows(
             standing.feed,
             standing.generation,
             fields,
-            (standing.next_row, standing.rows),
+            standing.next_row,
+            standing.rows,
             self._moment(),
         )
+        writer = RowWriter(connection, self._table, self._address, self._options, state)
         if standing.new and self._options.overwrite:
             empty_family(connection, self._table, self._options, standing.family, self._address)
         outcome = writer.apply(writes, one_by_one=one_by_one)
@@ -263,8 +261,8 @@ class Target:
             delivery=standing.delivery + 1,
             position=standing.position if position is None else tuple(position),
             fields=fields,
-            next_row=writer.next_row,
-            rows=writer.rows,
+            next_row=state.next_row,
+            rows=state.rows,
             removed=standing.removed + outcome.removed,
             options=self._identity.options,
             new=False,

@@ -11,7 +11,7 @@ from scrapy.extensions.feedexport import ItemFilter
 
 from scrapy_resume.commits.store_thread import StoreThread
 from scrapy_resume.databases.address import parsed_address
-from scrapy_resume.databases.database_feed import DatabaseFeed
+from scrapy_resume.databases.database_feed import DatabaseFeed, FeedRules
 from scrapy_resume.databases.options import parsed_options
 from scrapy_resume.databases.rows import RowMaker
 from scrapy_resume.databases.target import Identity, Target
@@ -100,10 +100,12 @@ def new_feed(
         job,
         clock,
         StoreThread(f"feed {writer}", clock),
-        batch_size=options.get("batch_size", 500),
-        options=repr(sorted((k, v) for k, v in options.items() if k != "earlier")),
-        shared_silence_seconds=shared,
-        nothing_open=lambda: nothing_open,
+        FeedRules(
+            batch_size=options.get("batch_size", 500),
+            options=repr(sorted((k, v) for k, v in options.items() if k != "earlier")),
+            shared_silence_seconds=shared,
+            nothing_open=lambda: nothing_open,
+        ),
     )
 
 
