@@ -26,6 +26,7 @@ SUBCOMMANDS: Final = (
     "show",
     "requests",
     "items",
+    "steps",
     "units",
     "workers",
     "failed",

@@ -12,6 +12,8 @@ from scrapy_resume.commands.arguments import add_filters, add_job, add_json
 from scrapy_resume.commands.invocation import Invocation, unknown_line
 from scrapy_resume.commands.portions import row_limit
 from scrapy_resume.commands.request_table import print_requests
+from scrapy_resume.commands.step_lines import retry_command, troubled_steps
+from scrapy_resume.reporting.step_documents import steps_answer
 from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
@@ -99,6 +101,12 @@ def run_change(call: Invocation, change: Change, filters: dict[str, Any]) -> int
         call.print_lines(
             [f"Left alone: pages that are done, but lost {lost} (--partial takes them)"]
         )
+    if change.goes_on and not filters.keys() - BOUNDS:
+        steps = troubled_steps({"steps": steps_answer(reports.step_counts(key))})
+        call.print_lines(
+            f"Left alone: {counted(number, 'step')} {step!r} of items ({retry_command(key, step)})"
+            for step, number in steps.items()
+        )
     if unknown:
         call.print_lines([unknown_line(unknown)])
     if count and change.goes_on and not dry_run and not job.alive:
@@ -160,13 +168,14 @@ def ignored_of(call: Invocation, key: JobKey) -> dict[str, int]:
     return {"ignored": reports.summary(key).counts.ignored - skipped, "skipped": skipped}
 
 
-def next_line(call: Invocation, key: JobKey, job: JobSummary) -> str:
-    """Says what to run so that what was retried is fetched, of a job that nobody crawls."""
+def next_line(call: Invocation, key: JobKey, job: JobSummary, verb: str = "fetch") -> str:
+    """Says what to run so that what was retried is fetched (or what the ``verb`` says), of a job
+    that nobody crawls."""
     if job.launch is None:
-        return "Run its crawl again to fetch them"
+        return f"Run its crawl again to {verb} them"
     if _is_doubtful(call, job):
         return (
-            "Run the crawl's own command again to fetch them "
+            f"Run the crawl's own command again to {verb} them "
             f"(`scrapy resume run {shlex.quote(str(key))} --dry-run` shows it)"
         )
     words = ["scrapy", "resume", "run", str(key)]
@@ -174,7 +183,7 @@ def next_line(call: Invocation, key: JobKey, job: JobSummary) -> str:
     priority = call.settings.getpriority("RESUME_STORE")
     if location and priority == COMMAND_LINE_PRIORITY and "://" not in str(location):
         words += ["-s", f"RESUME_STORE={location}"]
-    return f"Fetch them with: {shlex.join(words)}"
+    return f"{verb.capitalize()} them with: {shlex.join(words)}"
 
 
 def _is_doubtful(call: Invocation, job: JobSummary) -> bool:

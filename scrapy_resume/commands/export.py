@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from argparse import ArgumentParser
 from codecs import getincrementaldecoder
@@ -23,6 +24,8 @@ from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from scrapy.settings import Settings
+
+    from scrapy_resume.model import JobKey
 
 HELP: Final = "write the stored items of a job to a file, or to a table of a database"
 
@@ -74,8 +77,15 @@ def run(call: Invocation) -> int:
             # The header would have only the fields of the first item.
             exporter.fields_to_export = _all_fields(read())
         count = _export(exporter, read())
+    hidden = reports.hidden_items(key)
     if call.arguments.json:
-        document = {"job": str(key), "items": count, "file": target, "format": format_name}
+        document = {
+            "job": str(key),
+            "items": count,
+            "open": hidden,
+            "file": target,
+            "format": format_name,
+        }
         call.print_json(document)
     elif not to_stdout:
         call.print_lines(
@@ -84,7 +94,17 @@ def run(call: Invocation) -> int:
                 f" ({format_name})"
             ]
         )
+    if hidden and not call.arguments.json:
+        call.note(_hidden_line(key, hidden))
     return 0
+
+
+def _hidden_line(key: JobKey, hidden: int) -> str:
+    are = "is" if hidden == 1 else "are"
+    return (
+        f"{counted(hidden, 'item')} of {key} {are} not in it: steps of theirs have not ended "
+        f"(scrapy resume items {shlex.quote(str(key))} --step-state pending,running)"
+    )
 
 
 def exporter_paths(settings: Settings) -> dict[str, Any]:

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.commands.arguments import add_job, add_json
 from scrapy_resume.commands.formats import shortened
 from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.step_lines import failure_lines, retry_command
 from scrapy_resume.commands.terminal_output import text, words
 from scrapy_resume.wording import counted, counted_are
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-HELP: Final = "show failed requests, grouped by error, with examples"
+    from scrapy_resume.model import JobKey
+
+HELP: Final = "show failed requests, and steps of items, grouped by error, with examples"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -50,10 +53,22 @@ def run(call: Invocation) -> int:
     if parked and not (call.arguments.json or call.arguments.unit):
         some = counted_are(parked, "request")
         call.print_lines([f"{some} parked: scrapy resume requests {key} --state parked"])
+    if not (call.arguments.json or call.arguments.unit):
+        call.print_lines(_failed_steps(key, reports.step_failures(key)))
     failed = sum(group["count"] for group in groups if not group["items_failed"])
     if failed >= COUNTED_AT_MOST:
         call.note(f"Only the {failed:,} failed requests that were discovered last are counted.")
     return 0
+
+
+def _failed_steps(key: JobKey, groups: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The steps of items that have failed, and what tries them again."""
+    for step in dict.fromkeys(group["step"] for group in groups):
+        own = [group for group in groups if group["step"] == step]
+        count = sum(group["count"] for group in own)
+        yield f"{counted(count, 'step')} {step!r} of items failed: {retry_command(key, step)}"
+        for group in own:
+            yield from (f"    {line}" for line in failure_lines(group))
 
 
 def _lines(groups: list[dict[str, Any]]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from scrapy_resume.commands.formats import duration, job_name_of, number, rate, shortened
+from scrapy_resume.commands.report_steps import step_blocks
 from scrapy_resume.commands.report_text import eta_of, trouble_of, units_of
 from scrapy_resume.commands.svg_plots import Part, columns, escaped, line, stacked
 from scrapy_resume.reporting.documents import shown_custom
@@ -139,7 +140,7 @@ def _body(stage: Stage) -> Iterator[str]:
     yield f'<div style="margin-top:.9rem">{_bar(stage)}{_keys(stage)}</div>'
     yield _unit_bar(stage)
     yield _facts(stage)
-    drawn = (_throughput(stage), _open(stage), _errors(stage), _units(stage))
+    drawn = (_throughput(stage), _open(stage), _errors(stage), *step_blocks(stage), _units(stage))
     blocks = [block for block in drawn if block]
     if blocks:
         yield f'<div class="plots">{"".join(blocks)}</div>'

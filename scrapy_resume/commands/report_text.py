@@ -6,6 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.commands.formats import error_of, job_name_of, number, rate, table
+from scrapy_resume.commands.step_lines import (
+    counts_line,
+    failure_line,
+    retry_command,
+    troubled_steps,
+)
 from scrapy_resume.commands.terminal_output import Column, bar, fitted_table, status_style, text
 from scrapy_resume.commands.units import summary
 from scrapy_resume.reporting.job_error import error_line, way_out_of
@@ -47,6 +53,7 @@ def plain(document: Mapping[str, Any]) -> Iterator[str]:
     yield from table([[*row[:_BAR], *row[_BAR + 1 :]] for row in rows])
     yield from _units(stages)
     yield from _retries(stages)
+    yield from _steps(stages)
     yield from _remarks(stages)
 
 
@@ -58,6 +65,7 @@ def drawn(console: Console, document: Mapping[str, Any]) -> Iterator[RenderableT
     yield fitted_table(console, _COLUMNS, [_cells(stage) for stage in stages], flexible=0)
     yield from map(text, _units(stages))
     yield from map(text, _retries(stages))
+    yield from map(text, _steps(stages))
     yield from (text(line, "yellow" if line else "") for line in _remarks(stages))
 
 
@@ -138,6 +146,29 @@ def _retries(stages: Sequence[Stage]) -> Iterator[str]:
                 f"{number(day['done'])} done, {number(day['failed'])} failed, "
                 f"success {percent(day['success_rate'])}"
             )
+
+
+def _steps(stages: Sequence[Stage]) -> Iterator[str]:
+    """For each stage whose items have steps: their counts, and how the latest days went."""
+    for stage in stages:
+        name = job_name_of(stage)
+        if stage["steps"]:
+            yield ""
+        for step, counts in (stage["steps"] or {}).items():
+            yield f"{name}: step {step}: {counts_line(counts)}"
+            days = [day for day in stage["step_days"] if day["step"] == step]
+            for day in days[-DAYS_SHOWN:]:
+                yield (
+                    f"    {day['day']}: {number(day['attempts'])}"
+                    f" {plural(day['attempts'], 'attempt')}, {number(day['retries'])}"
+                    f" {'retry' if day['retries'] == 1 else 'retries'}, {number(day['done'])} done,"
+                    f" {number(day['failed'])} failed, {number(day['skipped'])} skipped, "
+                    f"success {percent(day['success_rate'])}"
+                )
+        for group in stage["step_failures"][:_ERRORS_SHOWN]:
+            yield f"{name}: {failure_line(group)}"
+        for step in troubled_steps(stage):
+            yield f"{name}: to try them again: {retry_command(name, step)}"
 
 
 def _remarks(stages: Sequence[Stage]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.commands.arguments import add_job, add_json
 from scrapy_resume.commands.formats import job_name_of, shortened, status_with_reason, table
 from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.step_lines import STEP_COLUMNS, step_row
 from scrapy_resume.commands.terminal_output import (
     Column,
     facts_table,
@@ -16,6 +17,7 @@ from scrapy_resume.commands.terminal_output import (
     status_style,
     text,
 )
+from scrapy_resume.model import StepCounts
 from scrapy_resume.reporting.documents import shown_custom
 from scrapy_resume.reporting.job_error import error_line
 from scrapy_resume.reporting.progress import percent
@@ -54,6 +56,13 @@ _FAILURES: Final = (
     Column("COUNT", right=True),
     Column("ERROR"),
     Column("HTTP", rank=2, right=True),
+    Column("MESSAGE", rank=1),
+    Column("EXAMPLE"),
+)
+_STEP_FAILURES: Final = (
+    Column("COUNT", right=True),
+    Column("STEP"),
+    Column("ERROR"),
     Column("MESSAGE", rank=1),
     Column("EXAMPLE"),
 )
@@ -148,6 +157,11 @@ def _tables(answer: dict[str, Any]) -> Iterator[tuple[str, Sequence[Column], lis
     if answer["failures"]:
         groups = [_failure(group) for group in answer["failures"]]
         yield "failures", _FAILURES, groups, len(_FAILURES) - 1
+    if answer["steps"]:
+        yield "steps of items", STEP_COLUMNS, [step_row(row) for row in _step_rows(answer)], 0
+    if answer["step_failures"]:
+        groups = [_step_failure(group) for group in answer["step_failures"]]
+        yield "failed steps", _STEP_FAILURES, groups, len(_STEP_FAILURES) - 1
     looked_at, total = answer["counted"], answer["requests"]["total"]
     of = f" (of the {looked_at} requests that were discovered last)" if looked_at < total else ""
     if answer["by_status"]:
@@ -181,6 +195,21 @@ def _failure(group: dict[str, Any]) -> Cells:
         str(group["http_status"] or "-"),
         shortened(group["error_message"], 60) or "-",
         next(iter(group["examples"]), "-"),
+    )
+
+
+def _step_rows(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for name, counts in answer["steps"].items():
+        yield {"step": name, **counts, "success_rate": StepCounts(**counts).success_rate}
+
+
+def _step_failure(group: dict[str, Any]) -> Cells:
+    return (
+        str(group["count"]),
+        group["step"],
+        group["error"] or "-",
+        shortened(group["error_message"], 60) or "-",
+        next((example["key"] for example in group["examples"]), "-"),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.commands.arguments import add_job, add_json
 from scrapy_resume.commands.formats import job_name_of, one_line
 from scrapy_resume.commands.invocation import Invocation
+from scrapy_resume.commands.step_lines import troubled_steps
 from scrapy_resume.commands.terminal_output import is_terminal, terminal, text
 from scrapy_resume.errors import StoreUnavailableError
 from scrapy_resume.reporting.progress import progress_of
@@ -43,7 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--check",
         action="store_true",
         help="exit with 0 if the job is completed without failures, 3 if it is completed with"
-        " failed or parked requests, 4 if it is not completed",
+        " failed or parked requests or steps, 4 if it is not completed",
     )
 
 
@@ -68,7 +69,7 @@ def verdict(answer: dict[str, Any]) -> int:
     if answer["status"] != "completed":
         return NOT_COMPLETED
     counts = answer["requests"]
-    lost = answer["items"]["failed"]
+    lost = answer["items"]["failed"] or troubled_steps(answer)
     return COMPLETED_WITH_FAILURES if counts["failed"] or counts["parked"] or lost else 0
 
 

@@ -16,6 +16,12 @@ from scrapy_resume.commands.formats import (
     shortened,
     status_with_reason,
 )
+from scrapy_resume.commands.step_lines import (
+    counts_line,
+    failure_line,
+    retry_command,
+    troubled_steps,
+)
 from scrapy_resume.commands.terminal_output import (
     bar,
     facts_table,
@@ -74,6 +80,8 @@ class StatusScreen:
     """The last of those minutes has not passed yet: its pages are scaled up to a whole one."""
     skipped: int = 0
     """Requests that are skipped for good."""
+    step_failures: Sequence[dict[str, Any]] = ()
+    """Failed and parked steps of items, by error."""
 
     def facts(self) -> Iterator[tuple[str, str]]:
         """Labels and what they stand for, in order."""
@@ -83,6 +91,8 @@ class StatusScreen:
         yield "requests", ended + skipped
         yield "open", _counts(counts, ("pending", "delayed", "leased"))
         yield "items", _counts(answer["items"], ("stored", "dropped", "failed"))
+        for place, (name, steps) in enumerate(answer["steps"].items()):
+            yield "" if place else "steps", f"{name}: {counts_line(steps)}"
         if (by_state := units.summary(answer)) is not None:
             yield "units", by_state
         yield "success", percent(answer["success_rate"])
@@ -127,6 +137,8 @@ class StatusScreen:
         if self.lost:
             heading = f"items or files lost: {number(answer['items']['failed'])}"
             yield heading, list(_lost(self.lost, job_name_of(answer))), "red"
+        if self.step_failures:
+            yield "failed steps", list(_failed_steps(self.step_failures, answer)), "red"
 
     def _time(self) -> str:
         answer = self.answer
@@ -158,6 +170,12 @@ def _lost(groups: Sequence[Mapping[str, Any]], job: str) -> Iterator[str]:
     yield f"to fetch them again: scrapy resume retry {job} --partial"
 
 
+def _failed_steps(groups: Sequence[Mapping[str, Any]], answer: Mapping[str, Any]) -> Iterator[str]:
+    yield from some(map(failure_line, groups), _SHOWN_FAILURES, len(groups))
+    for name in troubled_steps(answer):
+        yield f"to try them again: {retry_command(job_name_of(answer), name)}"
+
+
 def look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
     """Ask the store. Raises ``JobNotFoundError`` and ``StoreError``."""
     with reports.together():
@@ -177,8 +195,11 @@ def _look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
     if answer["items"]["failed"]:
         lost = [group for group in reports.failures(key, examples=1) if group["items_failed"]]
     skipped = reports.skipped_count(key) if counts["ignored"] else 0
+    failed_steps = reports.step_failures(key, examples=0) if troubled_steps(answer) else ()
     if answer["status"] not in LIVE_STATUSES:
-        return StatusScreen(answer, failures, lost, (), UNKNOWN, skipped=skipped)
+        return StatusScreen(
+            answer, failures, lost, (), UNKNOWN, skipped=skipped, step_failures=failed_steps
+        )
     now = reports.now()
     minutes = reports.minutes(key, since=now - 60 * _SHOWN_MINUTES)
     return StatusScreen(
@@ -189,6 +210,7 @@ def _look(reports: Reports, job: str | JobKey | None) -> StatusScreen:
         forecast=forecast_of(answer, minutes, now),
         scaled=shows_present_minute(now),
         skipped=skipped,
+        step_failures=failed_steps,
     )
 
 

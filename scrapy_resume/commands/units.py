@@ -44,7 +44,8 @@ def run(call: Invocation) -> int:
         call.print_json_array(rows)
         call.note_unknown(filters)
         return 0
-    printed = print_rows(call, _TABLE, rows)
+    has_steps = bool(call.reports().step_names(arguments.job))
+    printed = print_rows(call, _WITH_STEPS if has_steps else _TABLE, rows)
     if not printed:
         call.note("No units match.")
     call.note_unknown(filters)
@@ -102,6 +103,36 @@ _TABLE: Final = Table(
     },
     plain_headings=[c.heading for place, c in enumerate(_COLUMNS) if place != _ERROR],
     plain_cells=_plain_row,
+)
+
+
+def _stepped_row(unit: dict[str, Any]) -> list[str]:
+    """With the items of which a step has not ended."""
+    cells = list(_row(unit))
+    cells.insert(_LOST, str(unit["items_open"]))
+    return cells
+
+
+def _plain_stepped_row(unit: dict[str, Any]) -> list[str]:
+    cells = _plain_row(unit)
+    cells.insert(_LOST, str(unit["items_open"]))
+    return cells
+
+
+_LOST: Final = 6
+_STEPPED_COLUMNS: Final = (
+    *_COLUMNS[:_LOST],
+    Column("ITEMS OPEN", rank=3, right=True),
+    *_COLUMNS[_LOST:],
+)
+_WITH_STEPS: Final = _TABLE._replace(
+    columns=_STEPPED_COLUMNS,
+    cells=_stepped_row,
+    flexible=_TABLE.flexible + 1,
+    plain_headings=[
+        column.heading for place, column in enumerate(_STEPPED_COLUMNS) if place != _ERROR + 1
+    ],
+    plain_cells=_plain_stepped_row,
 )
 
 

@@ -85,6 +85,8 @@ class Workers:
             else None
         )
         """``None``: each slot belongs to one worker."""
+        self.also_busy: Counter[str] = Counter()
+        """Slot → downloads of steps in it, which are not of its requests."""
         self._start_waiter: Waiter[bool] | None = None
         self._poll: Timer | None = None
         self._reported_idle = False
@@ -277,9 +279,10 @@ class Workers:
         return self.slots.slots_wanted(busy, self._engine.is_resting)
 
     def _busy(self) -> Counter[str]:
-        """Slot → number of its requests that the engine holds, and the suspect that is to run
-        alone."""
+        """Slot → number of its requests that the engine holds, those of steps too, and the suspect
+        that is to run alone."""
         busy = Counter(row.slot for row in self._dispatcher.dispatched.values())
+        busy.update(self.also_busy)
         if self._dispatcher.alone is not None:
             busy[self._dispatcher.alone.slot] += 1
         return busy

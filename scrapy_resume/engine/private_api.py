@@ -28,6 +28,7 @@ NEEDED: Final = {
         "crawl",
         "running",
         "close_spider_async",
+        "download_async",
         "_spider_idle",
         "spider_is_idle",
     ),

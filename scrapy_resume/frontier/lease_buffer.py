@@ -100,7 +100,8 @@ class LeaseBuffer:
     def _may_lease(self, slot: str) -> bool:
         return self.owned is None or slot in self.owned
 
-    def _is_own(self, slot: str) -> bool:
+    def owns(self, slot: str) -> bool:
+        """Whether the slot is this worker's; false where slots have no owners."""
         return self.owned is not None and slot in self.owned
 
     def _depth(self, slot: str) -> int:
@@ -323,7 +324,7 @@ class LeaseBuffer:
             queue = self.queues.get(slot)
             if queue is None or queue.leaving or slot in self.blocked:
                 continue
-            if queue.pending or queue.arriving or self._is_own(slot):
+            if queue.pending or queue.arriving or self.owns(slot):
                 count = self._count_to_lease(queue)
                 if count > 0:
                     found.append(Wish(slot, count))

@@ -24,6 +24,7 @@ NOTHING_KNOWN: Final = dict.fromkeys(
         "completed_at",
         "requests",
         "items",
+        "steps",
         "units",
         "success_rate",
         "pages_per_minute",

@@ -69,10 +69,10 @@ class Progress(NamedTuple):
     units: UnitProgress | None = None
     """``None``: fewer than two units are named."""
     units_per_hour: float | None = None
-    steps: tuple[int, int] | None = None
-    """Steps of items that have ended, and all; ``None``: there are none."""
     working_on: Sequence[str] = ()
     """Named units of which requests are in hand."""
+    steps: tuple[int, int] | None = None
+    """Steps of items that have ended, and all; ``None``: there are none."""
 
     @property
     def eta(self) -> Eta:

@@ -57,6 +57,8 @@ from scrapy_resume.reporting.job_document import NOTHING_KNOWN, moment, run_answ
 from scrapy_resume.reporting.job_error import error_answer, undelivered_answer
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
+from scrapy_resume.reporting.step_documents import item_state, step_selection, steps_answer
+from scrapy_resume.reporting.step_reports import StepReports
 from scrapy_resume.reporting.unit_progress import unit_progress
 from scrapy_resume.settings.masking import without_password
 from scrapy_resume.settings.parse_location import parsed_location
@@ -65,7 +67,7 @@ from scrapy_resume.store.location import needed_for_postgres
 
 if TYPE_CHECKING:
     from scrapy_resume.codec import Codec
-    from scrapy_resume.store.contract import ChangeLog, Reader
+    from scrapy_resume.store.contract import ChangeLog, Reader, StepSelection
 
 COUNTED_AT_MOST: Final = 100_000
 """How many rows are read to count something that has no counter. The result is shown on a screen,
@@ -102,7 +104,7 @@ def open_store(
     return Reports(SqliteReader(Path(place)), place, codecs, now, packages, renamed)
 
 
-class Reports:
+class Reports(StepReports):
     """Questions to one store.
 
     A ``job`` is ``books``, the latest of that name; ``books#3``; a ``JobKey``; or ``None`` where
@@ -193,15 +195,36 @@ class Reports:
         """The stored items with their pages, in the order in which they became visible.
 
         Keys: ``item``, ``url`` and ``unit`` (of its page; ``None`` for an item of ``start()``),
-        ``key`` (by ``RESUME_ITEM_KEY``, or ``None``), ``stored_at``. ``filters``: those of
-        ``selection``, of the items' requests; ``missing`` and ``limit`` are of the items. Raises
-        ``JobNotFoundError``, and ``ValueError`` as ``selection`` does.
+        ``key`` (by ``RESUME_ITEM_KEY``; else, of an item with steps, its ``item_key``; or
+        ``None``), ``stored_at``, ``state`` (``complete``, ``partial`` or ``open``) and ``steps``, a
+        list. ``filters``: those of ``selection``, of the items' requests; ``missing`` and ``limit``
+        are of the items. With ``step``, ``step_state``, ``items`` (keys) or ``version``, as in
+        ``step_selection``: items that have such a step, as they were found, with those that are not
+        visible yet (``stored_at`` is ``None``). Raises ``JobNotFoundError``, and ``ValueError`` as
+        ``selection`` does.
         """
+        about_steps = filters.keys() & {"step", "step_state", "items", "version"}
+        of_steps = {name: filters.pop(name) for name in about_steps}
         key, chosen = self.find(job), selection(**filters)
+        if not of_steps:
+            yield from self._decoded(self._reader.item_records(key, chosen), lenient)
+            return
+        of_steps["state"] = of_steps.pop("step_state", None)
+        steps = step_selection(missing=filters.get("missing"), limit=chosen.limit, **of_steps)
+        yield from self._decoded(self._reader.stepped_items(key, steps, chosen), lenient)
+
+    def stepped_records(self, key: JobKey, chosen: StepSelection) -> Iterator[dict[str, Any]]:
+        """The items whose steps are selected, as ``item_records`` gives them."""
+        return self._decoded(self._reader.stepped_items(key, chosen), lenient=True)
+
+    def _decoded(
+        self, records: Iterator[dict[str, Any]], lenient: bool
+    ) -> Iterator[dict[str, Any]]:
         codec = self._item_codec()
-        for record in self._reader.item_records(key, chosen):
+        for record in records:
             item = codec.decode_item(record.pop("payload"), lenient=lenient)
-            yield {"item": item, **record}
+            state = item_state(record.pop("open"), record["steps"])
+            yield {"item": item, **record, "state": state, "steps": record["steps"]}
 
     def items_of_all_numbers(
         self, job: str | JobKey | None = None, lenient: bool = True
@@ -316,8 +339,8 @@ class Reports:
         skipped for good, a part of those ignored), ``by_status`` and ``by_host``
         (at most so many ``hosts``). The last two count only the ``counted`` requests that were
         discovered last, at most ``COUNTED_AT_MOST``. Then ``resume_point``, ``inputs`` (whether
-        the input files, read now, are what they were) and ``failures``, the most frequent ones.
-        Raises ``JobNotFoundError`` and ``StoreError``.
+        the input files, read now, are what they were), ``failures`` and ``step_failures``, the most
+        frequent ones. Raises ``JobNotFoundError`` and ``StoreError``.
         """
         with self.together():
             return self._details(self.find(job), hosts)
@@ -338,7 +361,12 @@ class Reports:
             "resume_point": resume_point(self._reader, key, self._reader.runs(key)),
             "inputs": inputs_answer(summary.input_hashes),
             "failures": self.failures(key)[:FAILURES_SHOWN] if summary.counts.failed else [],
+            "step_failures": self._latest_step_failures(answer, key),
         }
+
+    def _latest_step_failures(self, answer: dict[str, Any], key: JobKey) -> list[dict[str, Any]]:
+        troubled = any(steps["failed"] or steps["parked"] for steps in answer["steps"].values())
+        return self.step_failures(key)[:FAILURES_SHOWN] if troubled else []
 
     def workers(self, job: str | JobKey | None = None) -> list[dict[str, Any]]:
         """The job's workers that have not ended, as ``scrapy resume workers --json`` prints them.
@@ -449,6 +477,7 @@ class Reports:
                 "dropped": counts.items_dropped,
                 "failed": counts.items_failed,
             },
+            "steps": steps_answer(self._reader.step_counts(key)),
             "units": units_answer(self._reader.unit_tally(key)),
             "success_rate": counts.success_rate,
             "pages_per_minute": rates.throughput.pages_per_minute,

@@ -42,6 +42,7 @@ from scrapy_resume.reporting.custom_stats import CustomStats
 from scrapy_resume.run.batch_sync import BatchSync
 from scrapy_resume.run.store_time import StoreTime
 from scrapy_resume.steps.fetching import BlockingFetch, Fetch
+from scrapy_resume.steps.fleet_fetches import FleetDownload
 from scrapy_resume.steps.items import HeldItems
 from scrapy_resume.steps.plan import PlannedSteps, StepPlan
 from scrapy_resume.steps.ports import StepLimits, StepPorts
@@ -101,6 +102,8 @@ class Parts:
     workers: Workers
     items: OpenItems
     steps: StepRunner
+    fleet_fetches: FleetDownload | None
+    """``None``: no host is another worker's."""
     hold: EngineHold
     download: EngineDownload
     threads: DaemonThreads
@@ -148,7 +151,26 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     )
     hold, download = EngineHold(), EngineDownload()
     threads = DaemonThreads(f"scrapy-resume step of {session.job}", clock.post)
-    fetch = Fetch(download)
+    placement = Placement(
+        plan.order,
+        frontier,
+        Backoff(settings.retry_delay_seconds, settings.retry_delay_max_seconds, clock),
+        engine,
+    )
+    fleet_fetches = None
+    if session.sharing.shared and session.sharing.slots_owned:
+        fleet_fetches = FleetDownload(
+            session.run,
+            codec,
+            download,
+            placement.slot_of,
+            frontier.owns,
+            engine,
+            committer,
+            clock,
+        )
+        workers.also_busy = fleet_fetches.busy
+    fetch = Fetch(download if fleet_fetches is None else fleet_fetches)
     steps = StepRunner(
         plan.steps,
         StepLimits(
@@ -179,8 +201,6 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     ids = IdSequence(session.ids, committer)
     history = StartHistory(job, thread, committer, clock)
     start = Start(ids, codec, committer, clock, history, began=session.began)
-    backoff = Backoff(settings.retry_delay_seconds, settings.retry_delay_max_seconds, clock)
-    placement = Placement(plan.order, frontier, backoff, engine)
     start_list = StartList(history, stats, codec.differing_fields, began=session.began)
     log = ArrivalLog(stats, ScrapyDrops(crawler), start_list)
     admissions = Admissions(
@@ -230,7 +250,18 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
         download=download,
         threads=threads,
         tracker=tracker,
-        sync=BatchSync(tracker, frontier, dispatcher, workers, breakers, ids, steps, committer),
+        fleet_fetches=fleet_fetches,
+        sync=BatchSync(
+            tracker,
+            frontier,
+            dispatcher,
+            workers,
+            breakers,
+            ids,
+            steps,
+            committer,
+            fleet_fetches,
+        ),
         store_time=StoreTime(session.now, clock),
         custom_stats=CustomStats(stats, spider, session.progress.expected_total, clock.monotonic),
         signal_sender=SignalSender(crawler, session.job, tracker, clock),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.lease_buffer import LeaseBuffer
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.politeness.host_breaker import HostBreakers
+    from scrapy_resume.steps.fleet_fetches import FleetDownload
     from scrapy_resume.steps.runner import StepRunner
     from scrapy_resume.store.contract import Batch, Committed
     from scrapy_resume.tracking.row_ids import IdSequence
@@ -41,8 +42,9 @@ class BatchSync:
         ids: IdSequence,
         steps: StepRunner,
         committer: Committer,
+        fleet_fetches: FleetDownload | None = None,
     ) -> None:
-        # Eight: all parts that a batch or its answer concerns.
+        # All parts that a batch or its answer concerns.
         self._tracker = tracker
         self._admissions = tracker.admissions
         self._frontier = frontier
@@ -52,6 +54,7 @@ class BatchSync:
         self._ids = ids
         self._steps = steps
         self._committer = committer
+        self._fleet_fetches = fleet_fetches
         self.released_unsent = 0
         """Number of leased rows that went back to the store, so that other rows, or other workers,
         come first."""
@@ -75,6 +78,8 @@ class BatchSync:
         batch.leasing.suspect_wish = self._dispatcher.wants_suspect()
         self._workers.complete(batch)
         self._steps.complete(batch)
+        if self._fleet_fetches is not None:
+            self._fleet_fetches.complete(batch)
 
     def answered(self, batch: Batch, answer: Committed) -> None:
         """A batch was committed: settle its arrivals, and queue the rows that were leased."""
@@ -106,6 +111,8 @@ class BatchSync:
                 self.released_unsent += 1
                 self._release(self._committer.begin_entry(), row)
         self._frontier.refill_empty_queues()
+        if self._fleet_fetches is not None:
+            self._fleet_fetches.answered(answer)
         self._steps.answered(batch, answer)
         ready = self._frontier.leased or self._dispatcher.alone is not None
         if ready or not self._tracker.has_pending():

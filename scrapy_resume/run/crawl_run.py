@@ -77,6 +77,7 @@ class CrawlRun:
             parts.steps,
             self.order_polling,
             self.backups,
+            *(() if parts.fleet_fetches is None else (parts.fleet_fetches,)),
         )
         self.errors = JobErrors()
         self.shutdown = Shutdown(plan, parts, timed, self.errors)

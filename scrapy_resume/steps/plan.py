@@ -200,10 +200,16 @@ class PlannedSteps:
     def __init__(self, plan: StepPlan, codec: Codec) -> None:
         self._plan = plan
         self._codec = codec
+        self._always: Sequence[NewStep] | None = None
+        """The steps of every item, if they don't depend on its fields; ``None``: they do."""
+        if not any(step.needs or step.after for step in plan.steps):
+            self._always = tuple(first_states(plan.steps, bool))
 
     def begin(self, item: Any, payload: str) -> tuple[Sequence[NewStep], str]:
         """The steps of an item, and its payload: without the fields that steps consume if none of
         its steps is open."""
+        if self._always is not None:
+            return self._always, payload
         steps = first_states(self._plan.steps, has_field(item))
         if any(step.state in OPEN_STEPS for step in steps):
             return steps, payload

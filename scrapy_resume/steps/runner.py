@@ -172,6 +172,11 @@ class StepRunner:
             if counts.open and not self.plan.knows(name)
         }
 
+    @property
+    def holds_any(self) -> bool:
+        """Whether steps are open that this run has no code for."""
+        return self.in_use and bool(len(self.held) or self.missing)
+
     # ---- batches
 
     def complete(self, batch: Batch) -> None:

@@ -33,31 +33,32 @@ class StepLog:
     def __init__(self, stats: StatsCollector, clock: Clock) -> None:
         self._stats = stats
         self._clock = clock
+        self._attempts: Counter[str] = Counter()
+        """Since the last commit."""
         self._seen: Counter[tuple[str, str]] = Counter()
         self._silent: Counter[tuple[str, str]] = Counter()
         self._logged_at: dict[tuple[str, str], float] = {}
 
     def ended(self, item: HeldItem, attempt: Attempt, outcome: Outcome, state: StepState) -> None:
         """An attempt has ended, and its step is ``state``."""
-        name = attempt.step.name
         if outcome.counts:
-            self._stats.inc_value(f"resume/steps/{name}/attempts")
+            self._attempts[attempt.step.name] += 1
         if outcome.state is StepState.failed:
             self._warn(item, attempt, outcome, state)
 
     def committed(self, changes: Sequence[ItemChange], refused: Collection[int]) -> None:
         """Changes were committed, but for those of items that the store has refused."""
+        ended: Counter[tuple[str, StepState]] = Counter()
         for change in changes:
-            if change.item in refused:
-                continue
-            for attempt in change.attempts:
-                self._count(attempt.name, attempt.state)
-            for other in change.others:
-                self._count(other.name, other.state)
-
-    def _count(self, name: str, state: StepState) -> None:
-        if state not in OPEN_STEPS:
-            self._stats.inc_value(f"resume/steps/{name}/{state.name}")
+            if change.item not in refused:
+                ended.update((attempt.name, attempt.state) for attempt in change.attempts)
+                ended.update((other.name, other.state) for other in change.others)
+        for (name, state), count in ended.items():
+            if state not in OPEN_STEPS:
+                self._stats.inc_value(f"resume/steps/{name}/{state.name}", count)
+        for name, count in self._attempts.items():
+            self._stats.inc_value(f"resume/steps/{name}/attempts", count)
+        self._attempts.clear()
 
     def _warn(self, item: HeldItem, attempt: Attempt, outcome: Outcome, state: StepState) -> None:
         kind = (attempt.step.name, outcome.error or "")

@@ -65,6 +65,10 @@ class OpenSteps(Protocol):
     def next_due(self) -> float:
         """When the first of them is due, in seconds since the epoch; 0: none waits."""
 
+    @property
+    def holds_any(self) -> bool:
+        """Whether steps are open that this run has no code for."""
+
     def freeze(self) -> None:
         """From now on nothing is an outcome."""
 
@@ -215,7 +219,7 @@ class Tracker:
             or self.start.items_in_hand
             or self.delayed
             or self._steps.has_pending
-            or (self._workers.others_at_work and not self.held)
+            or (self._workers.others_at_work and not (self.held or self._steps.holds_any))
         )
 
     def close_if_only_delayed(self) -> None:

@@ -96,6 +96,7 @@ def test_json_is_a_summary(job, call):
     assert json.loads(answer.out) == {
         "job": "books#1",
         "items": 2,
+        "open": 0,
         "file": "books.csv",
         "format": "csv",
     }

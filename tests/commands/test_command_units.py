@@ -90,6 +90,7 @@ def test_units_are_listed_with_their_counts(cities, call):
         "parked": 0,
         "ignored": 0,
         "items": 2,
+        "items_open": 0,
         "items_failed": 0,
         "attempts": 4,
         "error": "HttpError",

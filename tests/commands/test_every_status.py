@@ -45,6 +45,8 @@ SCHEMA_OF = {
     ("park", "books", "--state", "pending", "--dry-run"): "park",
     ("skip", "books", "--host", "127.0.0.1", "--dry-run"): "skip",
     ("items", "books"): "items",
+    ("steps", "books"): "steps",
+    ("steps", "books", "--by-day"): "steps",
     ("units", "books", "--unit", "*"): "units",
 }
 CHECK = {"completed": 3}
@@ -187,7 +189,8 @@ def test_a_screen_takes_one_connection(postgres_url: str, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(psycopg, "connect", counted)
     store = open_store(postgres_url)
-    for ask in (lambda: look(store, "books"), store.jobs, store.details, lambda: overview(store)):
+    asks = (lambda: look(store, "books"), store.jobs, store.details, lambda: overview(store))
+    for ask in (*asks, store.steps):
         opened.clear()
         ask()
         assert len(opened) == 1

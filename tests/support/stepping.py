@@ -130,6 +130,13 @@ def wrong(item):
     return item["wrong"]
 
 
+@step(rate_limit=(10, 2.0))
+async def limited(item):
+    note("limited", item, at=time.time())
+    await sleep(0.01)
+    return {"limited": True}
+
+
 class Product(scrapy.Item):
     n = scrapy.Field()
     wrong = scrapy.Field()

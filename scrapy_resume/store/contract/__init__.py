@@ -71,6 +71,8 @@ from scrapy_resume.store.contract.session import (
     StartState,
     UndeliveredEvents,
 )
+from scrapy_resume.store.contract.step_reader import StepReader
+from scrapy_resume.store.contract.step_selection import SteeredSteps, StepSelection
 from scrapy_resume.store.contract.steps import (
     EarlierResult,
     FetchDone,
@@ -139,15 +141,19 @@ __all__ = [
     "SharingReport",
     "StartState",
     "StartTurn",
+    "SteeredSteps",
     "StepAnswer",
     "StepAttempt",
+    "StepReader",
     "StepRelease",
     "StepReport",
+    "StepSelection",
     "StepWish",
     "Store",
     "StoredItem",
     "UndeliveredEvents",
     "WaitLimits",
+    "WantedFetch",
     "Wish",
     "Worker",
 ]

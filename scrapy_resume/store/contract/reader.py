@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitSelection, UnitState
 from scrapy_resume.store.contract.changes import ChangeLog
+from scrapy_resume.store.contract.step_reader import StepReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Worker:
     """The URLs that its engine has taken up and that have not ended."""
 
 
-class Reader(Protocol):
+class Reader(StepReader, Protocol):
     """Read-only questions about the jobs of a store. Times are seconds since the epoch."""
 
     def together(self) -> AbstractContextManager[None]:
@@ -89,9 +90,12 @@ class Reader(Protocol):
 
     def item_records(self, key: JobKey, selection: Selection = ...) -> Iterator[dict[str, Any]]:
         """The visible items of the selected requests, in the order in which they became visible:
-        ``payload``, ``url``, ``unit``, ``key``, ``stored_at``. ``missing`` and ``limit`` are of the
-        items. Items of ``start()`` have no request: they are there if nothing but these two is
-        asked for."""
+        ``payload``, ``url``, ``unit``, ``key`` (of RESUME_ITEM_KEY; of an item with steps without
+        that, its stable key), ``stored_at`` (``None``: it is not visible yet), ``open`` (how many
+        of its steps have not ended) and ``steps``, a list of ``step``, ``state``, ``attempts``,
+        ``error``, ``error_message``, ``not_before``, ``first_at``, ``last_at``, ``version``.
+        ``missing`` and ``limit`` are of the items. Items of ``start()`` have no request: they are
+        there if nothing but these two is asked for."""
 
     def units(
         self,

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Protocol
 
-from scrapy_resume.model import JobKey, JobSummary, Phase, Selection, State
+from scrapy_resume.model import JobKey, JobSummary, Phase, Selection, State, StepState
 from scrapy_resume.store.contract.batch import Batch
 from scrapy_resume.store.contract.changes import Change, ChangePortion, LogMark
 from scrapy_resume.store.contract.committed import Committed
@@ -22,6 +22,7 @@ from scrapy_resume.store.contract.session import (
     Recovery,
     Session,
 )
+from scrapy_resume.store.contract.step_selection import SteeredSteps, StepSelection
 from scrapy_resume.store.contract.verification import Verdict
 
 MARKED_AT_MOST: Final = 4096
@@ -171,6 +172,16 @@ class Store(Protocol):
         with pending requests becomes ``paused``. On a live job its owner executes it, or it is
         executed beside the workers. Raises ``JobNotFoundError``, and ``StoreUnavailableError`` if a
         live owner does not answer: nothing is changed then.
+        """
+
+    def steer_steps(
+        self, key: JobKey, selection: StepSelection, to: StepState, *, dry_run: bool = False
+    ) -> SteeredSteps:
+        """Open steps of items again (``to`` is ``pending``), or give them up (``skipped``).
+
+        The selection has a name and states: of steps that have ended; only failed and parked ones
+        can be given up. No page is fetched for it, and an item that is visible stays so until a
+        step has given it something else. Everything else is as in ``steer``.
         """
 
     def stop(self, key: JobKey) -> list[AskedRun]:

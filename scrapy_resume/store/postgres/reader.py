@@ -19,18 +19,22 @@ from scrapy_resume.store.postgres.processes import is_gone
 from scrapy_resume.store.postgres.schema import version_of
 from scrapy_resume.store.postgres.selection import POSTGRES, selected
 from scrapy_resume.store.postgres.skip_tables import SKIPS
+from scrapy_resume.store.postgres.step_reader import (
+    READS as STEP_READS,
+)
+from scrapy_resume.store.postgres.step_reader import (
+    PostgresStepReader,
+    has_steps,
+    streamed,
+)
 from scrapy_resume.store.transaction.job_summary import run_of, summary_of
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import (
     EVERYTHING,
     GROUPED,
-    ITEM_LISTED,
     LISTED,
     in_hand,
-    lacking,
-    of_requests,
     units_statement,
-    words,
 )
 from scrapy_resume.store.transaction.storable_text import storable
 
@@ -46,7 +50,7 @@ UNITS: Final = {
 ROWS_AT_ONCE: Final = 500
 
 
-class PostgresReader:
+class PostgresReader(PostgresStepReader):
     """Questions about the jobs in a database.
 
     Every method that takes a key raises ``JobNotFoundError``, ``SchemaTooNewError``,
@@ -124,7 +128,7 @@ class PostgresReader:
         with self._job(key) as (connection, job):
             values = {**values, "job": job, "count": limit}
             marks = {row for (row,) in connection.execute(READ["marks_of_runs"], {"job": job})}
-            yield from in_hand(_streamed(connection, statement, values), marks)
+            yield from in_hand(streamed(connection, statement, values), marks)
 
     def failures(
         self, key: JobKey, examples: int, bound: int, lost_bound: int = 0
@@ -188,7 +192,10 @@ class PostgresReader:
                 "names": None if chosen.units is None else list(map(storable, chosen.units)),
                 "errors": list(chosen.error) or None,
             }
-            yield from _streamed(connection, UNITS[name], values)
+            statement = UNITS[name]
+            if not has_steps(connection):  # a database of an older version
+                statement = statement.replace("c.items_open", "0 AS items_open")
+            yield from streamed(connection, statement, values)
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
@@ -243,28 +250,8 @@ class PostgresReader:
         Memory does not grow with the number of items.
         """
         with self._job(key) as (connection, job):
-            for row in _streamed(connection, READ["items"], {"job": job}):
+            for row in streamed(connection, READ["items"], {"job": job}):
                 yield row["key"], row["payload"]
-
-    def item_records(
-        self, key: JobKey, selection: Selection = EVERYTHING
-    ) -> Iterator[dict[str, Any]]:
-        """The items of the selected requests; see ``Reader.item_records``."""
-        where, values = selected(of_requests(selection))
-        lacking_one = lacking(selection, POSTGRES)
-        statement = (
-            f"SELECT {ITEM_LISTED} FROM scrapy_resume.item AS i"
-            " JOIN scrapy_resume.items AS l ON l.job_id = i.job AND l.id = i.id"
-            " WHERE i.job = %(job)s"
-        )
-        if not of_requests(selection).is_everything or selection.states:
-            statement += (
-                f" AND i.request IN (SELECT v.id FROM scrapy_resume.requests AS v WHERE {where})"
-            )
-        statement += f" AND {lacking_one} ORDER BY i.id LIMIT %(count)s"
-        values = {**values, "missing": list(words(selection.missing)), "count": selection.limit}
-        with self._job(key) as (connection, job):
-            yield from _streamed(connection, statement, {**values, "job": job})
 
     def count_by_state(self, key: JobKey, selection: Selection) -> dict[str, int]:
         """How many requests are selected, by state; see ``Reader``."""
@@ -306,8 +293,12 @@ class PostgresReader:
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written; see ``Reader.recorded_texts``."""
         with self._job(key) as (connection, job):
-            for row in _streamed(connection, READ["recorded_texts"], {"job": job}):
-                yield row["kind"], row["text"]
+            statements = [READ["recorded_texts"]]
+            if has_steps(connection):
+                statements.append(STEP_READS["payloads"])
+            for statement in statements:
+                for row in streamed(connection, statement, {"job": job}):
+                    yield row["kind"], row["text"]
 
     def _listed(self, key: JobKey, name: str, **values: int) -> list[dict[str, Any]]:
         with self._job(key) as (connection, job):
@@ -359,13 +350,3 @@ def _dicts(
     connection: Connection[Any], statement: str, values: dict[str, Any]
 ) -> list[dict[str, Any]]:
     return connection.cursor(row_factory=dict_row).execute(statement, values).fetchall()
-
-
-def _streamed(
-    connection: Connection[Any], statement: str, values: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """A server-side cursor: the rows are never here all at once."""
-    with connection.cursor(name="rows", row_factory=dict_row) as cursor:
-        cursor.itersize = ROWS_AT_ONCE
-        cursor.execute(statement, values)
-        yield from cursor

@@ -1,4 +1,4 @@
-"""Downloads of steps that the workers of a fleet do for one another: each by the owner of its slot."""
+"""Downloads of steps that workers do for one another: each is done by the owner of its slot."""
 
 from __future__ import annotations
 

@@ -23,8 +23,15 @@ from scrapy_resume.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from scrapy_resume.model import JobKey, JobSummary, Selection, State
-from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
+from scrapy_resume.model import JobKey, JobSummary, Selection, State, StepState
+from scrapy_resume.store.contract import (
+    AskedRun,
+    EventNote,
+    Opening,
+    Recovery,
+    SteeredSteps,
+    StepSelection,
+)
 from scrapy_resume.store.contract.copies import OwnCopy
 from scrapy_resume.store.contract.leftovers import Deletable, Forget, Leftover, forget_nothing
 from scrapy_resume.store.contract.verification import Verdict
@@ -39,6 +46,7 @@ from scrapy_resume.store.postgres.skip_tables import PostgresSkips
 from scrapy_resume.store.postgres.skips import change_skips
 from scrapy_resume.store.postgres.statements import OPENING
 from scrapy_resume.store.postgres.steering import steer
+from scrapy_resume.store.postgres.step_steering import steer_steps
 from scrapy_resume.store.postgres.tables import PostgresTables
 from scrapy_resume.store.transaction.delta_keys import up_to_first_keeper
 from scrapy_resume.store.transaction.events import noted
@@ -161,6 +169,18 @@ class PostgresStore:
             if count and to is State.pending and not dry_run:
                 tables.execute(CONTROL["announce_retry"])
         return count
+
+    def steer_steps(
+        self, key: JobKey, selection: StepSelection, to: StepState, *, dry_run: bool = False
+    ) -> SteeredSteps:
+        """Open steps of items again (``pending``), or give them up (``skipped``); as ``steer``."""
+        with self._ready() as connection:
+            with connection.transaction():
+                tables, _ = self._hold(connection, key)
+                done = steer_steps(tables, selection, to, dry_run=dry_run)
+            if done.steps and to is StepState.pending and not dry_run:
+                tables.execute(CONTROL["announce_retry"])
+        return done
 
     def stop(self, key: JobKey) -> list[AskedRun]:
         """Ask the workers that are on the job to close gracefully."""

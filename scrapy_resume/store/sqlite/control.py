@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from scrapy_resume.errors import StoreError, StoreUnavailableError
-from scrapy_resume.model import Selection, State
-from scrapy_resume.store.contract import Orders
+from scrapy_resume.model import Selection, State, StepState
+from scrapy_resume.store.contract import Orders, SteeredSteps, StepSelection
 from scrapy_resume.store.sqlite.errors import translated
 from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import connect, lock_path
 from scrapy_resume.store.sqlite.locks import is_held
 from scrapy_resume.store.sqlite.skips import change_skips
 from scrapy_resume.store.sqlite.steering import steer
+from scrapy_resume.store.sqlite.step_steering import steer_steps
 from scrapy_resume.store.transaction.queries import load_queries
 
 CONTROL: Final = load_queries("sqlite", "control.sql")
@@ -31,6 +32,8 @@ CONTROL: Final = load_queries("sqlite", "control.sql")
 STOP: Final = "stop"
 VERBS: Final = {State.pending: "retry", State.parked: "park", State.ignored: "skip"}
 STATES: Final = {verb: state for state, verb in VERBS.items()}
+STEP_VERBS: Final = {StepState.pending: "retry steps", StepState.skipped: "skip steps"}
+STEP_STATES: Final = {verb: state for state, verb in STEP_VERBS.items()}
 
 LOOK_SECONDS: Final = 0.05
 """The interval at which a command polls for the answer."""
@@ -110,6 +113,18 @@ def _decode_selection(body: str) -> Selection:
     return Selection(**{**fields, "states": tuple(State(state) for state in fields["states"])})
 
 
+def encode_step_selection(selection: StepSelection) -> dict[str, Any]:
+    """The body of an order about steps."""
+    return {**asdict(selection), "states": [int(state) for state in selection.states]}
+
+
+def _decode_step_selection(body: str) -> StepSelection:
+    fields = json.loads(body)
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    states = tuple(StepState(state) for state in fields["states"])
+    return StepSelection(**{**fields, **lists, "states": states})
+
+
 # The owner's side
 
 
@@ -136,7 +151,7 @@ def change(
 
 
 def execute_orders(connection: sqlite3.Connection, epoch: int) -> set[int]:
-    """Execute the orders that concern requests, within the owner's current transaction.
+    """Execute the orders that concern requests and steps, within the owner's current transaction.
 
     Changes the job's counters. Returns the download slots whose number of pending rows has changed.
     """
@@ -144,12 +159,16 @@ def execute_orders(connection: sqlite3.Connection, epoch: int) -> set[int]:
     for order in _open(connection, epoch):
         if order.verb == STOP:
             continue
-        to = STATES.get(order.verb)
-        if to is None:
-            answer: dict[str, Any] = {"error": f"this version knows no order {order.verb!r}"}
-        else:
+        answer: dict[str, Any]
+        if order.verb in STATES:
+            to = STATES[order.verb]
             count = change(connection, _decode_selection(order.body), to, slots=slots)
             answer = {"requests": count}
+        elif order.verb in STEP_STATES:
+            steps = _decode_step_selection(order.body)
+            answer = steer_steps(connection, steps, STEP_STATES[order.verb])._asdict()
+        else:
+            answer = {"error": f"this version knows no order {order.verb!r}"}
         values = {"id": order.id, "answer": json.dumps(answer)}
         connection.execute(CONTROL["answer"], values)
     connection.execute(CONTROL["delete_old_answers"], (time.time() - KEPT_SECONDS,))
@@ -158,6 +177,15 @@ def execute_orders(connection: sqlite3.Connection, epoch: int) -> set[int]:
 
 def count_in(answer: dict[str, Any]) -> int:
     """How many requests were changed. Raises ``StoreError`` if the owner refused."""
+    return int(_accepted(answer)["requests"])
+
+
+def steps_in(answer: dict[str, Any]) -> SteeredSteps:
+    """What was done to steps. Raises ``StoreError`` if the owner refused."""
+    return SteeredSteps(**_accepted(answer))
+
+
+def _accepted(answer: dict[str, Any]) -> dict[str, Any]:
     if "error" in answer:
         raise StoreError(f"the process that owns the job refused: {answer['error']}")
-    return int(answer["requests"])
+    return answer

@@ -39,18 +39,21 @@ from scrapy_resume.store.sqlite.inflight_board import read_board
 from scrapy_resume.store.sqlite.locks import is_held
 from scrapy_resume.store.sqlite.selection import SQLITE, add_functions, selected
 from scrapy_resume.store.sqlite.skip_tables import SKIPS
+from scrapy_resume.store.sqlite.step_reader import (
+    READS as STEP_READS,
+)
+from scrapy_resume.store.sqlite.step_reader import (
+    SqliteStepReader,
+    has_steps,
+)
 from scrapy_resume.store.transaction.job_summary import run_of, summary_of
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import (
     EVERYTHING,
     GROUPED,
-    ITEM_LISTED,
     LISTED,
     in_hand,
-    lacking,
-    of_requests,
     units_statement,
-    words,
 )
 
 READ: Final = load_queries("sqlite", "read.sql")
@@ -68,7 +71,7 @@ SILENT_AFTER_SECONDS: Final = 30.0
 """Of a worker of an older version, which has not stored it."""
 
 
-class SqliteReader:
+class SqliteReader(SqliteStepReader):
     """Questions about the jobs in a directory.
 
     Every method that takes a key raises ``JobNotFoundError``, ``StoreDamagedError``,
@@ -94,6 +97,9 @@ class SqliteReader:
     def path(self, key: JobKey) -> Path:
         """The job's file, whether it exists or not."""
         return job_path(self.directory, key)
+
+    def _reading_job(self, key: JobKey) -> AbstractContextManager[sqlite3.Connection]:
+        return reading(self.path(key))
 
     def summary(self, key: JobKey) -> JobSummary:
         """The job, its counters and its last run; costs the same for a job of any size."""
@@ -213,7 +219,10 @@ class SqliteReader:
             "errors": json.dumps(chosen.error) if chosen.error else None,
         }
         with reading(self.path(key)) as connection:
-            yield from as_dicts(connection.execute(UNITS[name], values))
+            statement = UNITS[name]
+            if not has_steps(connection):  # a file of an older version
+                statement = statement.replace("c.items_open", "0 AS items_open")
+            yield from as_dicts(connection.execute(statement, values))
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
@@ -269,23 +278,6 @@ class SqliteReader:
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 yield from rows
 
-    def item_records(
-        self, key: JobKey, selection: Selection = EVERYTHING
-    ) -> Iterator[dict[str, Any]]:
-        """The items of the selected requests; see ``Reader.item_records``."""
-        source, where, values = selected(of_requests(selection))
-        lacking_one = lacking(selection, SQLITE)
-        values["missing"] = json.dumps(words(selection.missing))
-        values["count"] = NO_LIMIT if selection.limit is None else selection.limit
-        statement = f"SELECT {ITEM_LISTED} FROM item AS i CROSS JOIN items AS l WHERE l.id = i.id"
-        if not of_requests(selection).is_everything or selection.states:
-            # The planner would read all requests for each item.
-            statement += f" AND i.request IN (SELECT v.id FROM {source} WHERE {where})"
-        statement += f" AND {lacking_one} ORDER BY i.id LIMIT :count"
-        with reading(self.path(key)) as connection:
-            add_functions(connection)
-            yield from as_dicts(connection.execute(statement, values))
-
     def count_by_state(self, key: JobKey, selection: Selection) -> dict[str, int]:
         """How many requests are selected, by state; see ``Reader``."""
         source, where, values = selected(selection)
@@ -329,9 +321,13 @@ class SqliteReader:
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written; see ``Reader.recorded_texts``."""
         with reading(self.path(key)) as connection:
-            cursor = connection.execute(READ["recorded_texts"])
-            while rows := cursor.fetchmany(ROWS_AT_ONCE):
-                yield from rows
+            statements = [READ["recorded_texts"]]
+            if has_steps(connection):
+                statements.append(STEP_READS["payloads"])
+            for statement in statements:
+                cursor = connection.execute(statement)
+                while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                    yield from rows
 
 
 def read_summary(path: Path) -> JobSummary:

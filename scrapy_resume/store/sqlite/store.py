@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from scrapy_resume.disk import sync_directory
 from scrapy_resume.errors import (
@@ -22,21 +23,31 @@ from scrapy_resume.errors import (
     JobNotFoundError,
     StoreDamagedError,
 )
-from scrapy_resume.model import JobKey, JobSummary, Selection, State
-from scrapy_resume.store.contract import AskedRun, EventNote, Opening, Recovery
+from scrapy_resume.model import JobKey, JobSummary, Selection, State, StepState
+from scrapy_resume.store.contract import (
+    AskedRun,
+    EventNote,
+    Opening,
+    Recovery,
+    SteeredSteps,
+    StepSelection,
+)
 from scrapy_resume.store.contract.copies import OwnCopy, Restored
 from scrapy_resume.store.contract.leftovers import Deletable, Forget, Leftover, forget_nothing
 from scrapy_resume.store.contract.verification import Verdict
 from scrapy_resume.store.sqlite.backup import copy_job, key_of_backup, prepare, verify_job
 from scrapy_resume.store.sqlite.control import (
     LOOK_SECONDS,
+    STEP_VERBS,
     STOP,
     VERBS,
     change,
     count_in,
     encode_selection,
+    encode_step_selection,
     send_and_wait,
     send_order,
+    steps_in,
 )
 from scrapy_resume.store.sqlite.create import create_job, never_ran
 from scrapy_resume.store.sqlite.errors import translated
@@ -68,7 +79,9 @@ from scrapy_resume.store.sqlite.own_copy import copied_at, keep_copy, restore_da
 from scrapy_resume.store.sqlite.reader import read_summary, reading
 from scrapy_resume.store.sqlite.statements import COMMIT, OPENING, Ownership
 from scrapy_resume.store.sqlite.steering import steer
+from scrapy_resume.store.sqlite.step_steering import steer_steps
 from scrapy_resume.store.transaction.events import noted
+from scrapy_resume.store.transaction.step_steering import steps_to_steer
 
 log = logging.getLogger("scrapy_resume")
 
@@ -152,22 +165,51 @@ class SqliteStore:
         While a process crawls the job, it does so on request, within about a second. Raises
         ``StoreUnavailableError`` if it does not answer.
         """
-        path = self._existing(key)
         if dry_run:
-            with reading(path) as connection:
+            with reading(self._existing(key)) as connection:
                 return steer(connection, selection, to, dry_run=True)
+        answer = self._order_or(
+            key,
+            (VERBS[to], encode_selection(selection)),
+            lambda connection: {"requests": change(connection, selection, to)},
+        )
+        return count_in(answer)
+
+    def steer_steps(
+        self, key: JobKey, selection: StepSelection, to: StepState, *, dry_run: bool = False
+    ) -> SteeredSteps:
+        """Open steps of items again (``pending``), or give them up (``skipped``); as ``steer``."""
+        selection = steps_to_steer(selection, to)  # before an owner is bothered with it
+        if dry_run:
+            with reading(self._existing(key)) as connection:
+                return steer_steps(connection, selection, to, dry_run=True)
+        answer = self._order_or(
+            key,
+            (STEP_VERBS[to], encode_step_selection(selection)),
+            lambda connection: steer_steps(connection, selection, to)._asdict(),
+        )
+        return steps_in(answer)
+
+    def _order_or(
+        self,
+        key: JobKey,
+        order: tuple[str, object],
+        execute: Callable[[sqlite3.Connection], dict[str, Any]],
+    ) -> dict[str, Any]:
+        """The live owner's answer to an order; or what it answers that is executed here, if there
+        is no owner."""
+        path = self._existing(key)
         until = time.monotonic() + ANSWER_SECONDS
         while True:
             owned = _owned(path)
             if owned is not None:
-                body = encode_selection(selection)
-                answer = send_and_wait(path, owned.epoch, (VERBS[to], body), until)
+                answer = send_and_wait(path, owned.epoch, order, until)
                 if answer is not None:
-                    return count_in(answer)
+                    return answer
                 continue
             try:
                 with self._unowned(key, "changed") as (connection, _):
-                    return change(connection, selection, to)
+                    return execute(connection)
             except JobLockedError:
                 # Somebody has opened it meanwhile, or is about to.
                 if time.monotonic() >= until:

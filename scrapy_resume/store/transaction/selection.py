@@ -21,8 +21,8 @@ LISTED: Final = (
 )
 """The columns of ``scrapy resume requests --json``."""
 
-ITEM_LISTED: Final = "i.payload, l.url, l.unit, i.key, l.stored_at"
-"""The columns of ``Reader.item_records``."""
+ITEM_LISTED: Final = "i.payload, l.url, l.unit, {key} AS key, l.stored_at"
+"""The columns of ``Reader.item_records``, but for those that are about steps."""
 
 
 def in_hand(rows: Iterable[dict[str, Any]], marks: Collection[int]) -> Iterator[dict[str, Any]]:

@@ -32,7 +32,10 @@ class Run:
         self.rows: dict[Any, Any] = {}
         dispatcher = SimpleNamespace(dispatched=self.rows)
         self.parts = SimpleNamespace(
-            clock=self.clock, custom_stats=custom_stats, dispatcher=dispatcher
+            clock=self.clock,
+            custom_stats=custom_stats,
+            dispatcher=dispatcher,
+            steps=SimpleNamespace(counts={}),
         )
         self.named_units: dict[UnitState, int] | None = None
         self.tracker = SimpleNamespace(counts=before)

@@ -4,7 +4,7 @@
 -- The units that match, as they were found. Each condition that is NULL holds for any.
 SELECT
     v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
-    v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
+    c.items_open, v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
 FROM scrapy_resume.unit_count AS c
 JOIN scrapy_resume.units AS v ON v.job_id = c.job AND v.id = c.unit
 WHERE c.job = %(job)s AND c.state IS NOT NULL

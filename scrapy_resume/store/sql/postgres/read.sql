@@ -16,7 +16,7 @@ SELECT id FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s;
 -- one name the later one counts.
 SELECT
     j.*, t.updated_at, t.pending, t.leased, t.done, t.failed, t.parked, t.ignored, t.delayed,
-    t.items_stored, t.items_dropped, t.items_failed, l.worker, l.started_at
+    t.items_stored, t.items_dropped, t.items_failed, t.steps_open, l.worker, l.started_at
 FROM scrapy_resume.job AS j
 JOIN scrapy_resume.totals AS t ON t.job = j.id
 LEFT JOIN scrapy_resume.run AS l ON l.job = j.id AND l.number = j.next_run - 1
@@ -61,7 +61,7 @@ WHERE w.job = %(job)s AND w.status = 'running' ORDER BY f.id;
 -- The units: those in trouble first, those that are completed last, as they were found.
 SELECT
     v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
-    v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
+    c.items_open, v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
 FROM scrapy_resume.unit_count AS c
 JOIN scrapy_resume.units AS v ON v.job_id = c.job AND v.id = c.unit
 WHERE c.job = %(job)s AND c.state IS NOT NULL
@@ -71,7 +71,7 @@ ORDER BY c.state, abs(c.unit) LIMIT %(count)s;
 -- The units in one state, as they were found.
 SELECT
     v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
-    v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
+    c.items_open, v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
 FROM scrapy_resume.unit_count AS c
 JOIN scrapy_resume.units AS v ON v.job_id = c.job AND v.id = c.unit
 WHERE c.job = %(job)s AND c.state = %(state)s

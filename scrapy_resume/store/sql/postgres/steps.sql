@@ -452,3 +452,28 @@ FROM json_to_recordset(%(rows)s::json) AS n (
     item bigint, kind smallint
 )
 WHERE t.job = %(job)s AND t.item = n.item AND t.kind = n.kind AND t.item = ANY(%(ids)s);
+
+-- name: lock_all_keys
+-- Locks the keys of all items of the job, in order: a command changes items in portions.
+SELECT pg_advisory_xact_lock(%(job)s, k.kind) FROM generate_series(0, 255) AS k (kind);
+
+-- name: steer_steps
+-- A command opens steps again, or gives them up. What they gave is not carried over any more, and a
+-- crash does not condemn them any more.
+UPDATE scrapy_resume.step AS t SET
+    state = n.state, not_before = 0, attempts = 0, crashes = 0, suspect = 0, gave = NULL,
+    error_message = CASE WHEN t.error = %(crash)s THEN NULL ELSE t.error_message END,
+    error = coalesce(n.error, CASE WHEN t.error <> %(crash)s THEN t.error END)
+FROM json_to_recordset(%(rows)s::json) AS n (
+    state smallint, error text, item bigint, kind smallint
+)
+WHERE t.job = %(job)s AND t.item = n.item AND t.kind = n.kind AND t.item = ANY(%(ids)s);
+
+-- name: count_steered
+-- The job's counter of open steps, and its status: with open steps it is not completed.
+UPDATE scrapy_resume.job SET
+    steps_open = steps_open + %(opened)s, updated_at = %(now)s,
+    reason = CASE WHEN status = 'completed' AND %(opened)s > 0 THEN 'retry' ELSE reason END,
+    completed_at = CASE WHEN %(opened)s > 0 THEN NULL ELSE completed_at END,
+    status = CASE WHEN status = 'completed' AND %(opened)s > 0 THEN 'paused' ELSE status END
+WHERE id = %(job)s;

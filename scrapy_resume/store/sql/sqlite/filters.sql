@@ -3,7 +3,7 @@
 -- name: chosen_units
 -- The units that match, as they were found. Each condition that is NULL holds for any.
 SELECT
-    v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
+    v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed, c.items_open,
     v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
 FROM unit_count AS c CROSS JOIN units AS v
 WHERE c.state IS NOT NULL AND v.id = c.unit

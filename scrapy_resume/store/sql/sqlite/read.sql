@@ -34,7 +34,7 @@ WHERE r.id = j.value AND r.state = 1 AND v.id = r.id;
 -- name: units
 -- The units: those in trouble first, those that are completed last, as they were found.
 SELECT
-    v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
+    v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed, c.items_open,
     v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
 FROM unit_count AS c CROSS JOIN units AS v
 WHERE c.state IS NOT NULL AND v.id = c.unit
@@ -43,7 +43,7 @@ ORDER BY c.state, abs(c.unit) LIMIT :count;
 -- name: units_in_state
 -- The units in one state, as they were found.
 SELECT
-    v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed,
+    v.unit, v.state, v.open, v.done, v.failed, v.parked, v.ignored, v.items, v.items_failed, c.items_open,
     v.attempts, v.error, v.error_message, v.first_at, v.last_at, v.cursor
 FROM unit_count AS c CROSS JOIN units AS v
 WHERE c.state = :state AND v.id = c.unit

@@ -236,3 +236,20 @@ UPDATE step SET not_before = max(not_before + :leap, 1) WHERE state = 0 AND not_
 -- name: shift_uses
 -- And rate limits count as long as they were to count.
 UPDATE step_use SET until = max(until + :leap, 1) WHERE until > 0;
+
+-- name: steer_step
+-- A command opens a step again, or gives it up. What it gave is not carried over any more, and a
+-- crash does not condemn it any more.
+UPDATE step SET
+    state = ?, not_before = 0, attempts = 0, crashes = 0, suspect = 0, gave = NULL,
+    error_message = CASE WHEN error = ? THEN NULL ELSE error_message END,
+    error = coalesce(?, CASE WHEN error <> ? THEN error END)
+WHERE item = ? AND kind = ?;
+
+-- name: count_steered
+-- The job's counter of open steps, and its status: with open steps it is not completed.
+UPDATE job SET
+    steps_open = steps_open + :opened, updated_at = :now,
+    reason = CASE WHEN status = 'completed' AND :opened > 0 THEN 'retry' ELSE reason END,
+    completed_at = CASE WHEN :opened > 0 THEN NULL ELSE completed_at END,
+    status = CASE WHEN status = 'completed' AND :opened > 0 THEN 'paused' ELSE status END;
