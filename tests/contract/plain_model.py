@@ -441,6 +441,7 @@ class PlainJob:
             "state": unit_status({**counts, "open": counts["open"] + items_open}, items_failed),
             "items": sum(self.item_count(row.id) for row in rows),
             "items_failed": items_failed,
+            "items_open": items_open,
             "attempts": sum(row.attempts for row in rows),
             "error": past.error,
             "cursor": None if past.cursor is None else self.rows[past.cursor].url,
