@@ -52,7 +52,7 @@ def test_a_follower_has_each_item_in_portions_of_any_size(place: Place) -> None:
 
 
 def test_what_a_retry_replaces_is_an_update_and_what_it_lacks_is_taken_back(place: Place) -> None:
-    run, follower = begun(place), Follower()
+    run, follower = begun(place, pages=2), Follower()
     run.finish(finish(1, ["a", "b", "c"], state=State.failed, error="E"), finish(2, ["x"]))
     assert follower.follow(run) == ["a", "b", "c", "x"]
     known = set(follower.rows)
