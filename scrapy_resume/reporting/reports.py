@@ -54,7 +54,7 @@ from scrapy_resume.reporting.filters import (
     unknown_lines,
 )
 from scrapy_resume.reporting.job_document import NOTHING_KNOWN, moment, run_answer, shown_status
-from scrapy_resume.reporting.job_error import error_answer, undelivered_answer
+from scrapy_resume.reporting.job_error import databases_behind, error_answer, undelivered_answer
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
 from scrapy_resume.reporting.step_documents import item_state, step_selection, steps_answer
@@ -247,6 +247,18 @@ class Reports(StepReports):
                         continue
                     known.add(short)
                 yield codec.decode_item(payload, lenient=lenient)
+
+    def _undelivered(
+        self, key: JobKey, summary: JobSummary, runs: Sequence[Mapping[str, Any]]
+    ) -> list[str]:
+        """What the last run that has closed owed; and while one runs, or has died, the databases
+        that are behind."""
+        owed = undelivered_answer(runs)
+        if summary.status in LIVE_STATUSES:
+            owed += [
+                name for name in databases_behind(self._reader.feed_notes(key)) if name not in owed
+            ]
+        return owed
 
     def numbers_of(self, name: str) -> list[JobKey]:
         """All numbers of a job that the store has."""
@@ -494,6 +506,6 @@ class Reports(StepReports):
             "in_flight": self._reader.in_flight_urls(key) if held else [],
             "held": held_answer(runs, counts.pending),
             "error": None if whole else error_answer(runs, times.iso),
-            "undelivered": [] if whole else undelivered_answer(runs),
+            "undelivered": [] if whole else self._undelivered(key, summary, runs),
             "runs": [run_answer(run, alive=is_live(run, runs, summary)) for run in runs],
         }

@@ -16,7 +16,7 @@ from scrapy_resume.databases.address import filled, name_of, parsed_address
 from scrapy_resume.databases.check import check_feeds
 from scrapy_resume.databases.options import parsed_options
 from scrapy_resume.errors import ConfigurationError
-from tests.feeds.runs import Crawl
+from tests.feeds.runs import Crawl, Live
 from tests.support.site import REPO
 from tests.support.stores import location
 
@@ -85,6 +85,21 @@ def test_a_database_that_is_out_keeps_the_job_open_and_its_password_is_nowhere(
         if path.is_file():
             shown += path.read_bytes().decode("latin-1")
     assert "topsecret" not in shown
+
+
+def test_a_database_that_is_behind_shows_while_the_crawl_runs(new_crawl: NewCrawl) -> None:
+    crawl = new_crawl(
+        feed=OUT, options={"format": "sql"}, arguments={"pages": 400, "pause_seconds": 0.1}
+    )
+
+    def kill(live: Live) -> None:
+        live.until(lambda: crawl.items_stored() > 0 and bool(status_of(crawl)["undelivered"]))
+        live.send()
+
+    crawl.run(kill=kill)
+    status = status_of(crawl)
+    assert status["status"] == "crashed"
+    assert status["undelivered"] == ["postgresql://me:***@127.0.0.1:1/shop#items"]
 
 
 def test_the_export_of_a_job_that_is_over_can_be_repeated(

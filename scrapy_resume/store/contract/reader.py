@@ -123,6 +123,9 @@ class Reader(StepReader, Protocol):
         """The job's visible items, encoded, each after its key (``None``: it has none), in the
         order in which they became visible."""
 
+    def feed_notes(self, key: JobKey) -> list[tuple[str, str]]:
+        """(name, record) of the feeds that a run may go on with."""
+
     def change_log(self, key: JobKey) -> AbstractContextManager[ChangeLog]:
         """The job's change log, while the context lasts: a snapshot of one moment."""
 

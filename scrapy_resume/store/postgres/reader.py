@@ -284,6 +284,11 @@ class PostgresReader(PostgresStepReader):
             identities = connection.execute(FILTERS["known_identities"], values).fetchall()
         return {url for (url,) in urls}, {text for (text,) in identities}
 
+    def feed_notes(self, key: JobKey) -> list[tuple[str, str]]:
+        """(name, record) of the feeds that a run may go on with."""
+        with self._job(key) as (connection, job):
+            return connection.execute(READ["feed_notes"], {"job": job}).fetchall()
+
     @contextmanager
     def change_log(self, key: JobKey) -> Iterator[ChangeLog]:
         """The job's change log; see ``Reader.change_log``."""

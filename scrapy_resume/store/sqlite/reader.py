@@ -311,6 +311,11 @@ class SqliteReader(SqliteStepReader):
             identities = connection.execute(FILTERS["known_identities"], values).fetchall()
         return {url for (url,) in urls}, {text for (text,) in identities}
 
+    def feed_notes(self, key: JobKey) -> list[tuple[str, str]]:
+        """(name, record) of the feeds that a run may go on with."""
+        with reading(self.path(key)) as connection:
+            return connection.execute(READ["feed_notes"]).fetchall()
+
     @contextmanager
     def change_log(self, key: JobKey) -> Iterator[ChangeLog]:
         """The job's change log; see ``Reader.change_log``."""
