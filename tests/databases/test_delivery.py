@@ -63,7 +63,16 @@ def changed(job: Job) -> None:
     job.take_back(0)
 
 
-@pytest.mark.parametrize("key", [None, "id"])
+@pytest.mark.parametrize(
+    ("dialect", "key"),
+    [
+        ("sqlite", None),
+        ("sqlite", "id"),
+        # A connection for each of the 60 statements.
+        pytest.param("postgresql", None, marks=pytest.mark.soak),
+        pytest.param("postgresql", "id", marks=pytest.mark.soak),
+    ],
+)
 def test_dead_at_any_statement_the_next_run_makes_it_whole(
     database: Shelf, key: str | None
 ) -> None:
