@@ -245,6 +245,8 @@ class Selection:
     """In hex: beside ``urls``, those that are known by one of these."""
     units: tuple[str, ...] | None = None
     """Units of these names; ``None``: any."""
+    ids: tuple[int, ...] | None = None
+    """These rows; ``None``: any."""
     partial: bool = False
     """Done, with items that failed in a pipeline."""
     max_attempts: int | None = None
@@ -275,7 +277,7 @@ class Selection:
             object.__setattr__(self, name, tuple(value))
         for name in ("states", "identities"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("urls", "units"):
+        for name in ("urls", "units", "ids"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else tuple(value))
 

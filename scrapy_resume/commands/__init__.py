@@ -44,6 +44,7 @@ SUBCOMMANDS: Final = (
     "restore",
     "verify",
     "report",
+    "web",
 )
 """Each is a module of this package with ``HELP``, ``add_arguments`` and ``run``."""
 

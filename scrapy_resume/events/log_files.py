@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
 from scrapy_resume.disk import sync_directory, sync_file
+from scrapy_resume.events.action_log import actions_path
 from scrapy_resume.model import JobKey
 from scrapy_resume.privatefiles import (
     create_file,
@@ -105,7 +106,10 @@ def segments(directory: Path, key: JobKey) -> list[Segment]:
 
 
 def remove_events(directory: Path, key: JobKey) -> None:
-    """Delete the log of a job. Symbolic links are left alone."""
+    """Delete the log of a job, and what was done to it. Symbolic links are left alone."""
+    actions = actions_path(directory, key)
+    if actions.is_file() and not actions.is_symlink():
+        actions.unlink(missing_ok=True)
     for segment in segments(directory, key):
         plain = segment.path.with_name(segment.path.name.removesuffix(".gz"))
         for path in (segment.path, plain, unfinished_path(plain)):

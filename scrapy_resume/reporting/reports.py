@@ -67,7 +67,7 @@ from scrapy_resume.store.location import needed_for_postgres
 
 if TYPE_CHECKING:
     from scrapy_resume.codec import Codec
-    from scrapy_resume.store.contract import ChangeLog, Reader, StepSelection
+    from scrapy_resume.store.contract import ChangeLog, PageReader, StepSelection
 
 COUNTED_AT_MOST: Final = 100_000
 """How many rows are read to count something that has no counter. The result is shown on a screen,
@@ -94,14 +94,14 @@ def open_store(
     packages = project_packages() if trusted is None else trusted
     if place.is_database:
         with needed_for_postgres():
-            from scrapy_resume.store.postgres.reader import PostgresReader
+            from scrapy_resume.store.postgres.pages import PostgresPages
         return Reports(
-            PostgresReader(place), without_password(place), codecs, now, packages, renamed
+            PostgresPages(place), without_password(place), codecs, now, packages, renamed
         )
     require_posix()  # a lock says whether a job is live
-    from scrapy_resume.store.sqlite.reader import SqliteReader
+    from scrapy_resume.store.sqlite.pages import SqlitePages
 
-    return Reports(SqliteReader(Path(place)), place, codecs, now, packages, renamed)
+    return Reports(SqlitePages(Path(place)), place, codecs, now, packages, renamed)
 
 
 class Reports(StepReports):
@@ -111,9 +111,11 @@ class Reports(StepReports):
     all jobs of the store have one name (see ``lookup``).
     """
 
+    _reader: PageReader
+
     def __init__(
         self,
-        reader: Reader,
+        reader: PageReader,
         location: str,
         codecs: Mapping[str, Any] | None = None,
         now: Callable[[], float] = times.now,
@@ -275,6 +277,15 @@ class Reports(StepReports):
         from scrapy_resume.codec import Codec
 
         return Codec(codecs=dict(self._codecs or {}), packages=self._trusted, renamed=self._renamed)
+
+    @property
+    def pages(self) -> PageReader:
+        """The store, for questions that are answered in pages."""
+        return self._reader
+
+    def decoded_item(self, payload: str) -> Any:
+        """An item as the store has it, decoded; one whose class cannot be imported as a dict."""
+        return self._item_codec().decode_item(payload, lenient=True)
 
     def summary(self, key: JobKey) -> JobSummary:
         """The job without its requests, as the store has it."""

@@ -80,6 +80,8 @@ class ResumeSettings:
     progress_bar: bool
     event_log: bool | str
     """A directory; ``True``: beside the store; ``False``: no event log."""
+    web_token: str | None
+    """Of the dashboard; ``None``: a new one each time. No crawl uses it."""
     event_directory: str
     """Where event logs are written, whether or not this crawl writes one."""
 

@@ -79,6 +79,7 @@ SETTINGS: Final = (
     Setting("RESUME_PROGRESS_EVERY", "progress_every", 100, to.whole_number(1)),
     Setting("RESUME_PROGRESS_BAR", "progress_bar", True, to.boolean),
     Setting("RESUME_EVENT_LOG", "event_log", False, to.switch_or_directory),
+    Setting("RESUME_WEB_TOKEN", "web_token", None, to.text),
 )
 
 BY_NAME: Final = {row.name: row for row in SETTINGS}

@@ -153,7 +153,13 @@ def cases() -> Iterator[Any]:
 def test_documents_are_those_of_the_schemas_and_nothing_is_changed(
     shelf: Shelf, call: Call, tmp_path: Path, status: str
 ) -> None:
-    job = shelf.begin(metadata={"ticket": 7}, input_hashes={"seeds.csv": "ab"})
+    # No heartbeat while the commands are called, however slow the machine is.
+    job = shelf.begin(
+        metadata={"ticket": 7},
+        input_hashes={"seeds.csv": "ab"},
+        heartbeat_seconds=600.0,
+        orphan_seconds=1_800.0,
+    )
     is_over = status == "completed"
     shelf.crawl(job, done=[[{"a": 1}]] * 3, failed=["boom"], ignored=1, pending=2 * (not is_over))
     STATUSES[status](shelf, job)

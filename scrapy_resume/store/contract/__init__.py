@@ -55,6 +55,14 @@ from scrapy_resume.store.contract.notes import (
     SavedState,
     StoredItem,
 )
+from scrapy_resume.store.contract.pages import (
+    Page,
+    PageReader,
+    Span,
+    Stamp,
+    UnitPage,
+    UnitPlace,
+)
 from scrapy_resume.store.contract.reader import Reader, Worker
 from scrapy_resume.store.contract.session import (
     AskedRun,
@@ -127,6 +135,8 @@ __all__ = [
     "NewStep",
     "Opening",
     "Orders",
+    "Page",
+    "PageReader",
     "Reader",
     "Recovered",
     "Recovery",
@@ -139,6 +149,8 @@ __all__ = [
     "Sharing",
     "SharingAnswer",
     "SharingReport",
+    "Span",
+    "Stamp",
     "StartState",
     "StartTurn",
     "SteeredSteps",
@@ -152,6 +164,8 @@ __all__ = [
     "Store",
     "StoredItem",
     "UndeliveredEvents",
+    "UnitPage",
+    "UnitPlace",
     "WaitLimits",
     "WantedFetch",
     "Wish",
