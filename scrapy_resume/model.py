@@ -425,3 +425,6 @@ class JobSummary:
     """How the last crawl of the job was started, see ``run.launch``; ``None``: unknown."""
     expected_total: float | None = None
     """Pages of the whole job, as the spider says; ``None``: the spider does not say."""
+    uid: str = ""
+    """Random: followers of the job's items know it by this id. Empty: the store is of a version
+    that had none, and no run has opened it since."""

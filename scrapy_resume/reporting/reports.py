@@ -8,7 +8,8 @@ are ISO 8601 in UTC.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from itertools import chain
 from operator import attrgetter, itemgetter
 from os import PathLike
@@ -53,7 +54,7 @@ from scrapy_resume.reporting.filters import (
     unknown_lines,
 )
 from scrapy_resume.reporting.job_document import NOTHING_KNOWN, moment, run_answer, shown_status
-from scrapy_resume.reporting.job_error import error_answer, undelivered_answer
+from scrapy_resume.reporting.job_error import databases_behind, error_answer, undelivered_answer
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
 from scrapy_resume.reporting.step_documents import item_state, step_selection, steps_answer
@@ -66,7 +67,7 @@ from scrapy_resume.store.location import needed_for_postgres
 
 if TYPE_CHECKING:
     from scrapy_resume.codec import Codec
-    from scrapy_resume.store.contract import PageReader, StepSelection
+    from scrapy_resume.store.contract import ChangeLog, PageReader, StepSelection
 
 COUNTED_AT_MOST: Final = 100_000
 """How many rows are read to count something that has no counter. The result is shown on a screen,
@@ -248,6 +249,29 @@ class Reports(StepReports):
                         continue
                     known.add(short)
                 yield codec.decode_item(payload, lenient=lenient)
+
+    def _undelivered(
+        self, key: JobKey, summary: JobSummary, runs: Sequence[Mapping[str, Any]]
+    ) -> list[str]:
+        """What the last run that has closed owed; and while one runs, or has died, the databases
+        that are behind."""
+        owed = undelivered_answer(runs)
+        if summary.status in LIVE_STATUSES:
+            owed += [
+                name for name in databases_behind(self._reader.feed_notes(key)) if name not in owed
+            ]
+        return owed
+
+    def numbers_of(self, name: str) -> list[JobKey]:
+        """All numbers of a job that the store has."""
+        return [key for key in self._reader.keys() if key.name == name]  # noqa: SIM118
+
+    @contextmanager
+    def change_log(self, key: JobKey) -> Iterator[tuple[ChangeLog, Callable[[str], Any]]]:
+        """The job's change log, and what decodes its items: as ``items`` does, leniently."""
+        codec = self._item_codec()
+        with self._reader.change_log(key) as log:
+            yield log, partial(codec.decode_item, lenient=True)
 
     def _item_codec(self) -> Codec:
         from scrapy_resume.codec import Codec
@@ -493,6 +517,6 @@ class Reports(StepReports):
             "in_flight": self._reader.in_flight_urls(key) if held else [],
             "held": held_answer(runs, counts.pending),
             "error": None if whole else error_answer(runs, times.iso),
-            "undelivered": [] if whole else undelivered_answer(runs),
+            "undelivered": [] if whole else self._undelivered(key, summary, runs),
             "runs": [run_answer(run, alive=is_live(run, runs, summary)) for run in runs],
         }

@@ -188,4 +188,6 @@ def to_json(value: object) -> str | None:
 
 
 def _is_secret(name: str, value: object) -> bool:
-    return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.search(str(value)))
+    # Scrapy's settings are objects whose text does not show what is in them.
+    text = value if isinstance(value, str) else to_json(value) or str(value)
+    return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.search(text))

@@ -54,6 +54,8 @@ FEED_SUFFIXES: Final = frozenset(
 )
 PACKED_SUFFIXES: Final = frozenset({".gz", ".bz2", ".xz", ".lzma"})
 
+DATABASE_SUFFIXES: Final = frozenset({".db", ".sqlite", ".sqlite3"})
+
 FEED_OPTIONS: Final = frozenset(
     {"batch_item_count", "encoding", "fields", "format", "indent", "overwrite", "store_empty"}
 )
@@ -197,8 +199,26 @@ def _are_harmless_feeds(value: Any, surroundings: Surroundings) -> bool:
     return isinstance(feeds, Mapping) and all(
         isinstance(options, Mapping)
         and options.keys() <= FEED_OPTIONS
-        and _is_harmless_feed(str(uri), surroundings)
+        and (
+            _is_harmless_database(str(uri), surroundings)
+            if options.get("format") == "sql"
+            else _is_harmless_feed(str(uri), surroundings)
+        )
         for uri, options in feeds.items()
+    )
+
+
+def _is_harmless_database(uri: str, surroundings: Surroundings) -> bool:
+    """Whether a feed is a table of an SQLite file there: the rows of others stay in it. (A server
+    is named again by whoever resumes the crawl.)"""
+    location, _, table = uri.rpartition("#")
+    path = Path(unquote(location.removeprefix("sqlite:///")))
+    own = not table.startswith("scrapy_resume")
+    return (
+        location.startswith("sqlite:///")
+        and own
+        and path.suffix in DATABASE_SUFFIXES
+        and surroundings.has(path)
     )
 
 

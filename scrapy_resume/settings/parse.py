@@ -74,6 +74,8 @@ class ResumeSettings:
     orphan_timeout_seconds: float
     hosts: str
     feeds: str
+    removal_limit: float
+    """The share of its rows in a database that a run may remove."""
     progress_every: int
     progress_bar: bool
     event_log: bool | str

@@ -36,6 +36,7 @@ from scrapy_resume.store.contract.batch import (
     SharingReport,
     Wish,
 )
+from scrapy_resume.store.contract.changes import Change, ChangeLog, ChangePortion, LogMark
 from scrapy_resume.store.contract.committed import (
     Committed,
     Described,
@@ -103,6 +104,9 @@ __all__ = [
     "Admission",
     "AskedRun",
     "Batch",
+    "Change",
+    "ChangeLog",
+    "ChangePortion",
     "Closing",
     "Committed",
     "Continuation",
@@ -125,6 +129,7 @@ __all__ = [
     "LeasedRow",
     "LeasedStep",
     "Leasing",
+    "LogMark",
     "LogNotes",
     "MetadataChange",
     "NewStep",

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from scrapy_resume.model import JobKey, JobSummary, Phase, Selection, State, StepState
 from scrapy_resume.store.contract.batch import Batch
+from scrapy_resume.store.contract.changes import Change, ChangePortion, LogMark
 from scrapy_resume.store.contract.committed import Committed
 from scrapy_resume.store.contract.copies import OwnCopy, Restored
 from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
@@ -82,6 +83,15 @@ class JobStore(Protocol):
 
     def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
         """The first ``count`` items with ids above ``item_id`` and up to ``through``."""
+
+    def changes(self, position: Sequence[LogMark], count: int) -> ChangePortion:
+        """See ``ChangeLog``, as the next two."""
+
+    def chosen(self, ids: Sequence[int]) -> list[Change]:
+        """Items by their ids."""
+
+    def holds(self, position: Sequence[LogMark]) -> bool:
+        """Whether the position is one of this job's history."""
 
     def start_items(self) -> int:
         """How many items of ``start()`` the job has. Reads the whole job: to be asked once."""

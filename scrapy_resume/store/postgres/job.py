@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -14,15 +14,19 @@ from scrapy_resume.model import Phase
 from scrapy_resume.ports.clock import elapsed_seconds
 from scrapy_resume.store.contract import (
     Batch,
+    Change,
+    ChangePortion,
     Closing,
     Committed,
     EventNote,
     FeedNote,
+    LogMark,
     Opening,
     Orders,
     Session,
     StoredItem,
 )
+from scrapy_resume.store.postgres import change_log
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.dead_workers import Watch
 from scrapy_resume.store.postgres.earlier_starts import EarlierStarts
@@ -279,6 +283,21 @@ class PostgresJob(EarlierStarts):
             rows = self._tables.execute(COMMIT["items_of_run"], **values).fetchall()
         self._tables.committed()
         return [StoredItem(*row) for row in rows]
+
+    def changes(self, position: Sequence[LogMark], count: int) -> ChangePortion:
+        """At most ``count`` changes after the position."""
+        with self._link.transaction() as connection:
+            return change_log.changes(connection, self._job, position, count)
+
+    def chosen(self, ids: Sequence[int]) -> list[Change]:
+        """Those of the items with these ids that are visible."""
+        with self._link.transaction() as connection:
+            return change_log.chosen(connection, self._job, ids)
+
+    def holds(self, position: Sequence[LogMark]) -> bool:
+        """Whether the position is one of this job's history."""
+        with self._link.transaction() as connection:
+            return change_log.holds(connection, self._job, position)
 
     def feeds_left(self) -> list[FeedNote] | None:
         """Files of feeds that are not settled; see ``SharedJobStore``."""

@@ -11,7 +11,8 @@ from psycopg.rows import dict_row
 
 from scrapy_resume.errors import JobNotFoundError
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitSelection, UnitState
-from scrapy_resume.store.contract import Worker
+from scrapy_resume.store.contract import ChangeLog, Worker
+from scrapy_resume.store.postgres.change_log import PostgresChangeLog
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.errors import translated
 from scrapy_resume.store.postgres.processes import is_gone
@@ -282,6 +283,17 @@ class PostgresReader(PostgresStepReader):
             urls = connection.execute(FILTERS["known_urls"], values).fetchall()
             identities = connection.execute(FILTERS["known_identities"], values).fetchall()
         return {url for (url,) in urls}, {text for (text,) in identities}
+
+    def feed_notes(self, key: JobKey) -> list[tuple[str, str]]:
+        """(name, record) of the feeds that a run may go on with."""
+        with self._job(key) as (connection, job):
+            return connection.execute(READ["feed_notes"], {"job": job}).fetchall()
+
+    @contextmanager
+    def change_log(self, key: JobKey) -> Iterator[ChangeLog]:
+        """The job's change log; see ``Reader.change_log``."""
+        with self._job(key) as (connection, job):
+            yield PostgresChangeLog(connection, job)
 
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written; see ``Reader.recorded_texts``."""

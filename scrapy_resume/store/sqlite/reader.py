@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitSelection, UnitState
-from scrapy_resume.store.contract import Worker
+from scrapy_resume.store.contract import ChangeLog, Worker
+from scrapy_resume.store.sqlite.change_log import SqliteChangeLog
 from scrapy_resume.store.sqlite.cursors import ROWS_AT_ONCE, as_dicts
 from scrapy_resume.store.sqlite.errors import CANTOPEN, READONLY, result_code, translated
 from scrapy_resume.store.sqlite.files import (
@@ -309,6 +310,18 @@ class SqliteReader(SqliteStepReader):
             urls = connection.execute(FILTERS["known_urls"], values).fetchall()
             identities = connection.execute(FILTERS["known_identities"], values).fetchall()
         return {url for (url,) in urls}, {text for (text,) in identities}
+
+    def feed_notes(self, key: JobKey) -> list[tuple[str, str]]:
+        """(name, record) of the feeds that a run may go on with."""
+        with reading(self.path(key)) as connection:
+            return connection.execute(READ["feed_notes"]).fetchall()
+
+    @contextmanager
+    def change_log(self, key: JobKey) -> Iterator[ChangeLog]:
+        """The job's change log; see ``Reader.change_log``."""
+        with reading(self.path(key)) as connection:
+            connection.execute(FILES["begin_reading"])
+            yield SqliteChangeLog(connection)
 
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written; see ``Reader.recorded_texts``."""

@@ -177,3 +177,8 @@ SELECT
     max(open) AS open
 FROM scrapy_resume.minute WHERE job = %(job)s AND minute >= %(since)s
 GROUP BY minute ORDER BY minute;
+
+-- name: feed_notes
+-- Feeds that a run may go on with.
+SELECT name, record FROM scrapy_resume.feed
+WHERE job = %(job)s AND NOT settled ORDER BY name, batch;
