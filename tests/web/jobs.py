@@ -113,7 +113,8 @@ def with_log(shelf: Shelf, key: JobKey, **fields: Any) -> None:
     directory.mkdir(exist_ok=True)
     usual = {"time": "2026-05-01T10:00:00.000Z", "job": str(key), "run": 1, "worker": "host:7"}
     states = ("pending", "leased", "done", "failed", "parked", "ignored", "delayed")
-    counts = dict.fromkeys((*states, "items_stored", "items_dropped", "items_failed"), 0)
+    items = ("items_stored", "items_dropped", "items_failed", "steps_open")
+    counts = dict.fromkeys((*states, *items), 0)
     ended = {"unit": "http://127.0.0.1/page/1", "callback": "parse", "attempts": 1, "items": 0}
     page = {**usual, **ended, "url": "http://127.0.0.1/page/1"}
     began = {"type": "run_started", "spider": "books", "began": True, "crashed": False, "others": 0}
