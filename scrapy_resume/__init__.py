@@ -9,11 +9,17 @@ if TYPE_CHECKING:
     from scrapy_resume.addon import Addon
     from scrapy_resume.engine.item_key import item_key
     from scrapy_resume.reporting.reports import open_store
+    from scrapy_resume.stages.outcomes import Fail, Retry, Skip
+    from scrapy_resume.stages.stage import Stage
 
-__all__ = ["Addon", "item_key", "open_store"]
+__all__ = ["Addon", "Fail", "Retry", "Skip", "Stage", "item_key", "open_store"]
 
 _HOME = {
     "Addon": "scrapy_resume.addon",
+    "Fail": "scrapy_resume.stages.outcomes",
+    "Retry": "scrapy_resume.stages.outcomes",
+    "Skip": "scrapy_resume.stages.outcomes",
+    "Stage": "scrapy_resume.stages.stage",
     "item_key": "scrapy_resume.engine.item_key",
     "open_store": "scrapy_resume.reporting.reports",
 }

@@ -104,6 +104,16 @@ def digest(*parts: bytes) -> bytes:
     return hasher.digest()
 
 
+CRAWL: Final = "crawl"
+STAGE: Final = "stage"
+"""The kinds of jobs. A job is a stage's if its recorded start says so (``launch.command``)."""
+
+
+def kind_of(launch: Mapping[str, Any] | None) -> str:
+    """The kind of a job with this recorded start; ``None``: unknown."""
+    return STAGE if launch and launch.get("command") == STAGE else CRAWL
+
+
 EVERY_RUN_ITEM: Final = "every run "
 """Prefix of the item keys of requests that are fetched in every run."""
 
@@ -373,3 +383,8 @@ class JobSummary:
     """How the last crawl of the job was started, see ``run.launch``; ``None``: unknown."""
     expected_total: float | None = None
     """Pages of the whole job, as the spider says; ``None``: the spider does not say."""
+
+    @property
+    def kind(self) -> str:
+        """``CRAWL`` or ``STAGE``."""
+        return kind_of(self.launch)

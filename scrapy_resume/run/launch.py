@@ -20,6 +20,7 @@ from scrapy.settings import SETTINGS_PRIORITIES
 from scrapy.utils.conf import closest_scrapy_cfg
 
 from scrapy_resume.errors import StoreDamagedError
+from scrapy_resume.model import STAGE
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -74,6 +75,10 @@ class Launch:
     """Names of settings whose values look like credentials, are too long, or are not JSON."""
     withheld_arguments: tuple[str, ...] = ()
     """Names of spider arguments with such values."""
+    words: tuple[str, ...] = ()
+    """Of a stage: the arguments of its program."""
+    module: str | None = None
+    """Of a stage: the module of its program (``python -m``)."""
 
 
 def launch_of(crawler: Crawler, arguments: Mapping[str, object]) -> dict[str, object]:
@@ -122,7 +127,7 @@ def launch_from(recorded: Mapping[str, Any]) -> Launch:
         withheld_arguments=_together(found.withheld_arguments, withheld_arguments),
         withheld_settings=_together(found.withheld_settings, withheld_settings),
     )
-    if launch.command not in ("", *COMMANDS.values()):
+    if launch.command not in ("", STAGE, *COMMANDS.values()):
         raise StoreDamagedError(
             f"the job's recorded command is {launch.command!r}, which starts no crawl"
         )

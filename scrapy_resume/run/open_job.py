@@ -17,7 +17,7 @@ from scrapy_resume.errors import (
     StoreError,
 )
 from scrapy_resume.events.log_files import remove_events
-from scrapy_resume.model import JobKey, Selection, State
+from scrapy_resume.model import CRAWL, STAGE, JobKey, Selection, State
 from scrapy_resume.politeness.host_breaker import wait_limits
 from scrapy_resume.reporting import times
 from scrapy_resume.run.crawl_end import EndOwedError, processes_owing
@@ -63,6 +63,8 @@ class Candidate:
 
     extends: bool = False
     """What ``start()`` yields is fetched again, in this job."""
+    kind: str = CRAWL
+    """``STAGE``: it is no crawl."""
 
     def opening(self, input_hashes: Mapping[str, str], latest: JobSummary | None = None) -> Opening:
         """The description of the run for the store. ``latest``: the job that it resumes."""
@@ -115,6 +117,8 @@ def _opened(store: Store, candidate: Candidate) -> JobStore:
         if restored is not None:
             logger.error("%s", restored.line)
         latest = store.latest(candidate.name)
+        if latest is not None and latest.kind != candidate.kind:
+            raise _of_other_kind(latest.key, candidate)
         finished = latest is None or latest.status == "completed"
         renews = _renews(settings.mode, latest)
         joins = store.shared and not renews
@@ -138,6 +142,18 @@ def _opened(store: Store, candidate: Candidate) -> JobStore:
         job = store.resume(latest.key, candidate.opening(hashes, latest))
         warn_if_stale(job.session, latest, settings.stale_after_seconds)
         return job
+
+
+def _of_other_kind(job: JobKey, candidate: Candidate) -> ConfigurationError:
+    if candidate.kind == STAGE:
+        return ConfigurationError(
+            f"{job} is a crawl's job, which no stage can open: give the stage another name than "
+            f"{job.name!r}"
+        )
+    return ConfigurationError(
+        f"{job} is a stage's job, which no spider can open: give the crawl another name by "
+        "RESUME_JOB, or the stage another name"
+    )
 
 
 def warn_if_stale(session: Session, latest: JobSummary, stale_after_seconds: float) -> None:

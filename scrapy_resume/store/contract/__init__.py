@@ -51,6 +51,7 @@ from scrapy_resume.store.contract.notes import (
     FeedNote,
     HostNote,
     ItemPosition,
+    LookedUp,
     SavedState,
     StoredItem,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "LeasedRow",
     "Leasing",
     "LogNotes",
+    "LookedUp",
     "MetadataChange",
     "Opening",
     "Orders",

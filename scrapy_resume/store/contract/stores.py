@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Protocol
@@ -12,7 +12,7 @@ from scrapy_resume.store.contract.batch import Batch
 from scrapy_resume.store.contract.committed import Committed
 from scrapy_resume.store.contract.copies import OwnCopy, Restored
 from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
-from scrapy_resume.store.contract.notes import EventNote, FeedNote, StoredItem
+from scrapy_resume.store.contract.notes import EventNote, FeedNote, LookedUp, StoredItem
 from scrapy_resume.store.contract.session import (
     AskedRun,
     Closing,
@@ -41,6 +41,9 @@ class JobStore(Protocol):
 
     def commit(self, batch: Batch) -> Committed:
         """Keep a batch, whole or not at all; also a heartbeat."""
+
+    def look_up(self, identities: Collection[bytes]) -> LookedUp:
+        """Which of these identities are known, as of the last commit. Nothing is written."""
 
     def mark(self, row: int, phase: Phase) -> None:
         """The engine holds the row. Survives the death of the process; does not block.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -17,6 +17,7 @@ from scrapy_resume.store.contract import (
     Closing,
     Committed,
     EventNote,
+    LookedUp,
     FeedNote,
     Opening,
     Orders,
@@ -261,6 +262,14 @@ class PostgresJob(EarlierStarts):
         return job
 
     # Items
+
+    def look_up(self, identities: Collection[bytes]) -> LookedUp:
+        """Which of these identities are known."""
+        values = {"job": self._job, "identities": list(identities)}
+        with self._link.transaction() as connection:
+            found = connection.execute(COMMIT["known"], values)
+            rows = {bytes(identity): int(row) for identity, row, _ in found}
+        return LookedUp(rows, skips=True)
 
     def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
         """The first ``count`` items with ids above ``item_id`` and up to ``through``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from scrapy_resume.store.contract import (
     Closing,
     Committed,
     EventNote,
+    LookedUp,
     Opening,
     Orders,
     Session,
@@ -116,6 +117,14 @@ class SqliteJob:
         self._writer.committed()
         self._skips.committed()
         return committed
+
+    def look_up(self, identities: Collection[bytes]) -> LookedUp:
+        """Which of these identities are known."""
+        with translated(self.path, self._holder):
+            job = self._tables.begin(self._connected())
+            found = self._tables.known(identities, {})
+        rows = {identity: found[identity].row for identity in identities if identity in found}
+        return LookedUp(rows, bool(job.skips))
 
     def mark(self, row: int, phase: Phase) -> None:
         """The engine holds the row; see ``Board``."""

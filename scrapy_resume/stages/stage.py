@@ -1,0 +1,380 @@
+"""``Stage``: the same guarantee as a crawl's, for work that is no crawl."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import AsyncIterable
+from typing import TYPE_CHECKING, Any
+
+from scrapy_resume.errors import ConfigurationError, JobCompletedError
+from scrapy_resume.stages.by_hand import ByHand
+from scrapy_resume.stages.ending import StageEnd
+from scrapy_resume.stages.mapper import Mapper, MapPlan
+from scrapy_resume.stages.opening import OpenedStage, StagePlan, open_stage
+from scrapy_resume.stages.plain_loop import PlainLoop
+from scrapy_resume.stages.reader import portions
+from scrapy_resume.stages.results import name_of
+from scrapy_resume.stages.stage_run import StageRun
+from scrapy_resume.stages.stop_signals import STOP_SIGNALS
+from scrapy_resume.stages.task import key_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from types import TracebackType
+
+logger = logging.getLogger("scrapy_resume")
+
+NOTHING: dict[str, int] = dict.fromkeys(("done", "failed", "ignored", "known", "retried"), 0)
+
+
+class Stage:
+    """A named piece of work, of which every input is done exactly once, over as many runs as that
+    takes.
+
+    ::
+
+        async with Stage("enrich") as stage:
+            await stage.map(enrich, urls, concurrency=20)
+
+    In plain code ``with Stage(…)``, and the methods without ``await``: the event loop then runs in
+    a thread. What is said below of raising holds for the beginning of the block.
+
+    ``name``: the name of the job. ``store``: as RESUME_STORE; ``None``: the project's, else
+    ``.scrapy/resume``. ``total``: how many tasks are expected, for progress and ETA. ``input_files``:
+    files on which the meaning of the work depends: a changed one is refused, or, with
+    ``on_input_change``, warned of (``"warn"``) or begins a new number (``"fresh"``). ``mode``:
+    ``"auto"``, ``"fresh"``, ``"resume"``, ``"once"`` or ``"retry-failed"``, as RESUME_MODE. ``force``:
+    take the job over from a live process, as RESUME_FORCE. ``metadata``: kept with the job;
+    ``None``: what is stored. ``feeds``: as FEEDS; ``None``: no feeds. ``item_key``: as
+    RESUME_ITEM_KEY. ``progress_every``: tasks, or items, between progress lines.
+
+    Raises ``ConfigurationError`` for a wrong parameter, and for the job of a crawl;
+    ``JobLockedError`` if another process is on the job (not on PostgreSQL);
+    ``InputChangedError``; ``JobNotFoundError`` (mode ``resume``); ``StoreError``.
+
+    An exception that leaves the block makes the job ``failed``. Otherwise it is ``completed`` if the
+    inputs came to their end and no key is open, and ``paused`` if not. Leaving the block raises
+    ``StoreError`` if the end could not be stored, and ``FeedNotStoredError``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        store: str | os.PathLike[str] | None = None,
+        total: float | None = None,
+        input_files: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] = (),
+        on_input_change: str = "refuse",
+        mode: str = "auto",
+        force: bool = False,
+        metadata: Mapping[str, Any] | None = None,
+        feeds: Mapping[str, Any] | None = None,
+        item_key: Any = None,
+        progress_every: int = 100,
+    ) -> None:
+        single = isinstance(input_files, (str, os.PathLike))
+        files = (input_files,) if single else input_files
+        self._plan = StagePlan(
+            name=name,
+            store=store,
+            total=total,
+            input_files=tuple(os.fspath(file) for file in files),  # type: ignore[union-attr,arg-type]
+            on_input_change=on_input_change,
+            mode=mode,
+            force=force,
+            metadata=dict(metadata) if metadata is not None else {},
+            feeds=dict(feeds or {}),
+            item_key=item_key,
+            progress_every=progress_every,
+            module=_caller_module(),
+        )
+        self._opened: OpenedStage | None = None
+        self._run: StageRun | None = None
+        self._plain: PlainLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._by_hand: ByHand | None = None
+        self._thread = 0
+        self._stopping = False
+        self._entered = False
+        self.status: str | None = None
+        """After the block: the status that the job was left with; ``None``: it is not known."""
+
+    # ---- the block
+
+    def __enter__(self) -> Stage:
+        self._enter()
+        opened = self._open()
+        if opened is None:
+            return self
+        self._plain = PlainLoop(f"scrapy-resume stage {self._plan.name}")
+        self._loop = self._plain.loop
+        try:
+            self._plain.run(self._begin(opened))
+        except BaseException:
+            self._plain.close()
+            raise
+        if STOP_SIGNALS.add(self):
+            self.stop_soon()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        plain = self._plain
+        if plain is None:
+            return
+        try:
+            plain.run(self._end(error))
+        finally:
+            STOP_SIGNALS.remove(self)
+            plain.close()
+
+    async def __aenter__(self) -> Stage:
+        self._enter()
+        opened = self._open()
+        if opened is None:
+            return self
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        await self._begin(opened)
+        if STOP_SIGNALS.add(self):
+            self.stop_soon()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._run is None:
+            return
+        try:
+            await self._end(error)
+        finally:
+            STOP_SIGNALS.remove(self)
+
+    def _enter(self) -> None:
+        if self._entered:
+            raise ConfigurationError(
+                f"stage {self._plan.name!r} was begun before: make a new Stage for each block"
+            )
+        self._entered = True
+        self._thread = threading.get_ident()
+
+    def _open(self) -> OpenedStage | None:
+        try:
+            return open_stage(self._plan)
+        except JobCompletedError as error:
+            if self._plan.mode not in ("once", "auto"):
+                raise
+            logger.info("%s", error)
+            self.status = "completed"
+            self._stopping = True
+            return None
+
+    async def _begin(self, opened: OpenedStage) -> None:
+        try:
+            run = StageRun(opened, self._plan)
+        except BaseException:
+            opened.job.abandon()
+            raise
+        self._run = run
+        self._by_hand = ByHand(run)
+        run.begin()
+
+    async def _end(self, error: BaseException | None) -> None:
+        assert self._run is not None
+        end = StageEnd(self._run)
+        trouble = await end.end(error)
+        self.status = end.status
+        if trouble is not None and error is None:
+            raise trouble
+
+    # ---- signals
+
+    def stop_soon(self) -> None:
+        """Begin no more tasks; those in hand come to their end. May be called from any thread."""
+        self._stopping = True
+        if self._run is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._run.stop, "shutdown")
+
+    def stop_now(self) -> None:
+        """Cancel the tasks in hand too. In plain code raises ``KeyboardInterrupt`` if it is called in
+        the thread of the block."""
+        self.stop_soon()
+        if self._task is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        elif self._plain is not None and threading.get_ident() == self._thread:
+            raise KeyboardInterrupt
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the stage was told to stop: by SIGINT, SIGTERM or ``scrapy resume stop``, or since
+        nothing can be committed any more."""
+        return self._stopping or (self._run is not None and self._run.stopped)
+
+    # ---- tasks
+
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        inputs: Iterable[Any] | AsyncIterable[Any],
+        *,
+        key: str | Callable[[Any], Any] | None = None,
+        unit: str | Callable[[Any], Any] | None = None,
+        concurrency: int = 8,
+        max_attempts: int = 3,
+        retry_delay: float = 1.0,
+        timeout: float | None = None,
+        name: str | None = None,
+    ) -> Any:
+        """Call a function for each input whose key has no end yet, and store what it returns.
+
+        A coroutine function is awaited, any other is called in a thread. What it returns is an item,
+        a list of items, a generator of items, or ``None``. What it raises is tried again, then
+        ``failed``; ``Retry``, ``Fail`` and ``Skip`` say what else is to be done.
+
+        ``key``: a field of the input, or a function of it; ``None``: the input itself, a text or a
+        number. Equal keys are one task. ``unit``: a field or function, whose value names the unit in
+        ``scrapy resume units``; ``None``: the name of the map. ``max_attempts``: the first one
+        included. ``retry_delay``: seconds before the second attempt, which double with each.
+        ``timeout``: seconds for an attempt; ``None``: no limit. ``name``: what stored tasks are known
+        by when the program goes on; ``None``: the name of the function.
+
+        Returns (in asyncio: when awaited) the numbers of tasks of this run that are ``done``,
+        ``failed`` and ``ignored``, how many were ``retried``, and how many inputs were ``known``.
+        Raises what the inputs raise, ``ConfigurationError`` for an input without a key,
+        ``NotRecordableError`` for one that cannot be stored, and ``StoreError``.
+        """
+        if not callable(function):
+            raise ConfigurationError(f"map() of {function!r}, which cannot be called")
+        _check("concurrency", concurrency, concurrency >= 1)
+        _check("max_attempts", max_attempts, max_attempts >= 1)
+        _check("retry_delay", retry_delay, retry_delay >= 0)
+        _check("timeout", timeout, timeout is None or timeout > 0)
+        plan = MapPlan(
+            name=name_of(function) if name is None else name,
+            function=function,
+            key_of=key_function(key),
+            unit_of=_unit_function(unit),
+            concurrency=concurrency,
+            max_attempts=max_attempts,
+            retry_delay_seconds=float(retry_delay),
+            timeout_seconds=timeout,
+        )
+        if self._plain is not None:
+            return self._map_plain(plan, inputs)
+        if self._task is None:
+            return self._nothing()
+        return self._map(plan, inputs)
+
+    def _nothing(self) -> Any:
+        """What ``map`` returns if the job is completed and nothing is begun."""
+        if self.status is None:
+            raise ConfigurationError(
+                f"stage {self._plan.name!r} is used outside of its block: `async with` or `with`"
+            )
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return dict(NOTHING)
+        return _return(dict(NOTHING))
+
+    async def _map(self, plan: MapPlan, inputs: Any) -> dict[str, int]:
+        run = self._live
+        mapper = Mapper(run, plan)
+        run.unfinished_readings += 1
+        mapper.begin()
+        try:
+            try:
+                await mapper.read(inputs)
+            except Exception:
+                await mapper.finish_hand()
+                raise
+            return await self._wait(mapper)
+        except BaseException:
+            await mapper.cancel()
+            raise
+
+    async def _wait(self, mapper: Mapper) -> dict[str, int]:
+        run = self._live
+        if not run.stopped:
+            run.unfinished_readings -= 1
+            mapper.read_to_end()
+        counts = await mapper.wait()
+        if run.failure is not None:
+            raise run.failure
+        return counts
+
+    def _map_plain(self, plan: MapPlan, inputs: Any) -> dict[str, int]:
+        """The inputs are read in the thread of the caller, to which they may belong."""
+        plain = self._plain
+        assert plain is not None
+        if isinstance(inputs, AsyncIterable):
+            return plain.run(self._map(plan, inputs))
+        run = self._live
+
+        async def begin() -> Mapper:
+            mapper = Mapper(run, plan)
+            run.unfinished_readings += 1
+            mapper.begin()
+            return mapper
+
+        mapper = plain.run(begin())
+        try:
+            try:
+                for portion in portions(inputs, mapper.reader):
+                    if not plain.run(mapper.reader.offer(portion)):
+                        break
+            except Exception:
+                plain.run(mapper.finish_hand())
+                raise
+            return plain.run(self._wait(mapper))
+        except BaseException:
+            plain.run(mapper.cancel())
+            raise
+
+    @property
+    def _live(self) -> StageRun:
+        if self._run is None:
+            raise ConfigurationError(
+                f"stage {self._plan.name!r} is used outside of its block: `async with` or `with`"
+            )
+        return self._run
+
+    def _do(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """In plain code what the coroutine returns, in asyncio the coroutine."""
+        return coroutine if self._plain is None else self._plain.run(coroutine)
+
+
+def _check(name: str, value: object, fits: bool) -> None:
+    if not fits:
+        raise ConfigurationError(f"{name} of map() is {value!r}: it is too small")
+
+
+def _unit_function(unit: str | Callable[[Any], Any] | None) -> Callable[[Any], str | None]:
+    if unit is None:
+        return lambda _: None
+    unit_of = key_function(unit)
+    return lambda task_input: None if (name := unit_of(task_input)) is None else str(name)
+
+
+async def _return(value: Any) -> Any:
+    return value
+
+
+def _caller_module() -> str:
+    """The module that makes the stage."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", "__main__"))

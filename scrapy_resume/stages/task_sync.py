@@ -1,0 +1,77 @@
+"""Synchronizes the tasks of a run with the store; see ``run.batch_sync``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from scrapy_resume.model import State
+from scrapy_resume.run.batch_sync import BatchSync
+from scrapy_resume.store.contract import Admission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scrapy_resume.stages.task_admission import TaskAdmissions
+    from scrapy_resume.store.contract import Batch, Committed, Continuation
+
+
+class TaskSync(BatchSync):
+    """``BatchSync`` of tasks: nothing is shared between them, and some begin unrecorded."""
+
+    known: Callable[[str], None] = staticmethod(lambda _: None)
+    """Called with the group of a task that another worker has, or that is skipped."""
+
+    def complete(self, batch: Batch) -> None:
+        """See ``BatchSync``."""
+        self._tasks.send_unsent(batch)
+        super().complete(batch)
+
+    def answered(self, batch: Batch, answer: Committed) -> None:
+        """See ``BatchSync``."""
+        opened = self._tasks.open_identities
+        for finish in batch.finishes:
+            row = finish.origin
+            if row is not None:
+                opened.pop(row.identity, None)  # type: ignore[attr-defined]
+        super().answered(batch, answer)
+
+    @property
+    def _tasks(self) -> TaskAdmissions:
+        return cast("TaskAdmissions", self._admissions)
+
+    def _settle_arrivals(self, batch: Batch, answer: Committed) -> set[str]:
+        touched = set()
+        for arrival in batch.arrivals:
+            self._frontier.settle(arrival.slot)
+            touched.add(arrival.slot)
+            if self._tracker.frozen:
+                continue
+            gone = arrival.id in answer.duplicates or arrival.id in answer.skipped_for_good
+            if isinstance(arrival, Admission):
+                self._settle_admission(arrival, gone=gone)
+            else:
+                self._settle_continuation(arrival, gone=gone)
+        return touched
+
+    def _settle_admission(self, arrival: Admission, *, gone: bool) -> None:
+        tasks = self._tasks
+        # A row that has begun at once is in this process already, and may wait for its next attempt.
+        waits = arrival.id not in tasks.expected_rows
+        task = tasks.expected.pop(arrival.id, None) if waits else None
+        tasks.open_identities.pop(arrival.identity, None)
+        if gone:
+            self.known(arrival.slot)
+        elif task is not None and arrival.lease:
+            self._frontier.push(tasks.row_of(arrival, task))
+
+    def _settle_continuation(self, arrival: Continuation, *, gone: bool) -> None:
+        self._tasks.expected.pop(arrival.id, None)
+        row = self._tasks.expected_rows.pop(arrival.id)
+        if arrival.lease and not gone:
+            self._dispatcher.enqueue(row)
+            return
+        row.ended = True
+        row.request = None
+        self._dispatcher.stop_waiting_for(row)
+        if gone:
+            row.set_outcome(State.ignored)

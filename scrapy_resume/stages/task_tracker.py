@@ -1,0 +1,124 @@
+"""The life of tasks in this process; see ``tracking.tracker``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from scrapy_resume.errors import message_of
+from scrapy_resume.model import State
+from scrapy_resume.stages.task import Task
+from scrapy_resume.store.contract import Release
+from scrapy_resume.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scrapy import Request
+
+    from scrapy_resume.frontier.row import Row
+    from scrapy_resume.stages.groups import TaskGroup
+    from scrapy_resume.stages.task_admission import TaskAdmissions
+
+SKIP: Final = "skip"
+"""The error of a task that is ignored because its function, or ``skip``, said so."""
+
+
+class TaskTracker(Tracker):
+    """``Tracker`` of tasks."""
+
+    has_foreign_suspect = False
+    """A suspect waits in the store whose group is not open."""
+
+    @property
+    def tasks(self) -> TaskAdmissions:
+        """The admissions."""
+        return cast("TaskAdmissions", self.admissions)
+
+    def next_task(self) -> Task | None:
+        """Dispatch the next task of a group that has room; ``None``: there is none now."""
+        task = cast("Task | None", self.next_request())
+        if task is not None:
+            task.row = self.row_of(cast("Request", task))
+        return task
+
+    def _request_of(self, row: Row) -> Request | None:
+        if row.slot in self.tasks.groups.open:
+            return super()._request_of(row)
+        dispatcher = self._dispatcher
+        dispatcher.not_sent(row)
+        if row is dispatcher.alone:
+            self.has_foreign_suspect = True
+            dispatcher.suspects = 0
+        dispatcher.stop_waiting_for(row)
+        self.tasks.let_in(row.slot, False)
+        dispatcher.releasing += 1
+        self._committer.begin_entry().releases.append(Release(row.id, row.attempts))
+        return None
+
+    def is_over(self, group: TaskGroup) -> bool:
+        """Whether nothing is left of a group: here, in the store, or with other workers."""
+        if self.frozen:
+            return True
+        dispatcher, workers = self._dispatcher, self._workers
+        return not (
+            group.reading
+            or group.running
+            or self.tasks.waiting(group.name)
+            or self.delayed
+            or dispatcher.delayed
+            or dispatcher.releasing
+            or dispatcher.suspects
+            or dispatcher.alone is not None
+            or (workers.shared and workers.others_at_work)
+        )
+
+    # ---- outcomes
+
+    def done(self, task: Task, items: Iterable[Any]) -> State:
+        """A task has ended well, with these items. Returns its state: it has failed if one of them
+        cannot be serialized."""
+        row = _row(task)
+        with self._committer.one_batch():
+            for item in items:
+                self.item_scraped(row, self.items.begin(row), item)
+            state = row.state
+            self.engine_done(cast("Request", task))
+        return state
+
+    def failed(self, task: Task, error: BaseException) -> None:
+        """A task has failed for good."""
+        row = _row(task)
+        row.set_outcome(State.failed, type(error).__name__, message_of(error))
+        self.engine_done(cast("Request", task))
+
+    def skipped(self, task: Task, reason: str) -> None:
+        """There is nothing to do for a task."""
+        _row(task).set_outcome(State.ignored, SKIP, reason)
+        self.engine_done(cast("Request", task))
+
+    def tried_again(self, task: Task, seconds: float, *, failed: bool) -> None:
+        """A task is tried again after so many seconds. ``failed``: an attempt counts as failed; if
+        not, it counts as if it had not been made."""
+        row = _row(task)
+        if not failed:
+            row.attempts -= 1
+        row.not_before = self.tasks.time() + seconds if seconds else 0.0
+        again = cast("Request", task.again(task.failures + failed))
+        self.continue_as(row, again)
+        self.admit(again, None)
+        self.engine_done(cast("Request", task))
+
+    def released(self, task: Task) -> None:
+        """A task is given back unfinished: it is tried again by this run or a later one."""
+        row = _row(task)
+        row.attempts -= 1
+        self._dispatcher.take_back(cast("Request", task))
+        row.ended = True
+        if row.recorded:
+            self._dispatcher.releasing += 1
+            self._committer.begin_entry().releases.append(Release(row.id, row.attempts))
+
+
+def _row(task: Task) -> Row:
+    assert task.row is not None
+    return task.row
