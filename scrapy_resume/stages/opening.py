@@ -24,6 +24,7 @@ from scrapy_resume.store import open_location
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from scrapy_resume.feedexport import ResumeFeedExporter
     from scrapy_resume.settings.parse import ResumeSettings
     from scrapy_resume.store.contract import JobStore
 
@@ -78,6 +79,8 @@ class OpenedStage:
     """The job of a stage, open for writing."""
 
     job: JobStore
+    feeds: ResumeFeedExporter | None
+    """``None``: the stage has none."""
     settings: ResumeSettings
     project: BaseSettings
     codec: Codec
@@ -132,6 +135,11 @@ def open_stage(plan: StagePlan) -> OpenedStage:
     settings = stage_settings(plan, project)
     packages = (plan.module.partition(".")[0], *trusted_packages(project))
     codec = Codec(None, settings.codecs, packages, settings.renamed)
+    feeds = None
+    if plan.feeds:
+        from scrapy_resume.stages.stage_feeds import make_feeds
+
+        feeds = make_feeds(plan.name, plan.feeds, project)
     candidate = Candidate(
         name=plan.name,
         spider=plan.name,
@@ -140,9 +148,11 @@ def open_stage(plan: StagePlan) -> OpenedStage:
         launch=launch_of_stage(),
         kind=STAGE,
     )
-    return OpenedStage(
-        open_job(open_location(settings.store), candidate), settings, project, codec
-    )
+    store = open_location(settings.store)
+    job = open_job(store, candidate)
+    if not plan.metadata and not job.session.began:
+        settings = replace(settings, metadata=store.summary(job.session.job).metadata)
+    return OpenedStage(job, feeds, settings, project, codec)
 
 
 def launch_of_stage() -> Mapping[str, object]:

@@ -184,6 +184,10 @@ class Stage:
     async def _begin(self, opened: OpenedStage) -> None:
         try:
             run = StageRun(opened, self._plan)
+            if opened.feeds is not None:
+                from scrapy_resume.stages.stage_feeds import begin_feeds
+
+                begin_feeds(opened.feeds, run)
         except BaseException:
             opened.job.abandon()
             raise

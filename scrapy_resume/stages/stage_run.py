@@ -44,6 +44,7 @@ class StageRun:
         self.committer = parts.committer
         self.admissions = parts.admissions
         self.tracker = parts.tracker
+        self.listeners = parts.listeners
         self.threads = CallThreads(f"stage {plan.name}", self.clock)
         self.mappers: set[Mapper] = set()
         self.metadata = StageMetadata(opened.settings.metadata)
