@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scrapy_resume.ports.clock import Waiter
+    from scrapy_resume.stages.by_hand import ByHand
     from scrapy_resume.stages.stage_run import StageRun
 
 logger = logging.getLogger("scrapy_resume")
@@ -46,8 +47,9 @@ _PAUSES: Final = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit, Syst
 class StageEnd:
     """Ends one run."""
 
-    def __init__(self, run: StageRun) -> None:
+    def __init__(self, run: StageRun, by_hand: ByHand) -> None:
         self._run = run
+        self._by_hand = by_hand
         self._store_error: Exception | None = None
         self.status: str | None = None
         """The status that was stored; ``None``: none could be."""
@@ -62,6 +64,7 @@ class StageEnd:
         run = self._run
         for mapper in list(run.mappers):
             await mapper.cancel()
+        await self._by_hand.end()
         run.stop_by_end()
         run.flush()
         drained = await self._drain()

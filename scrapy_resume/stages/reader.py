@@ -50,9 +50,9 @@ class TaskReader:
         self.size = FIRST_READ
         """How many inputs to offer next."""
 
-    async def offer(self, inputs: Iterable[Any]) -> bool:
+    async def offer(self, inputs: Iterable[Any], *, waits: bool = True) -> bool:
         """Admit the inputs whose keys are new, and wait for room. Returns whether to go on: false
-        if the stage stops.
+        if the stage stops. ``waits`` is false for who takes the tasks himself.
 
         Raises ``ConfigurationError`` for an input without a key, and ``NotRecordableError`` for one
         that cannot be stored.
@@ -80,7 +80,8 @@ class TaskReader:
         if len(known) < len(asked):
             run.groups.wake()
             run.committer.send_in_time()
-        await self._wait_for_room()
+        if waits:
+            await self._wait_for_room()
         return not run.stopped
 
     async def _wait_for_room(self) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy_resume.errors import ConfigurationError, JobCompletedError
 from scrapy_resume.stages.by_hand import ByHand
 from scrapy_resume.stages.ending import StageEnd
+from scrapy_resume.stages.groups import BY_HAND
 from scrapy_resume.stages.mapper import Mapper, MapPlan
 from scrapy_resume.stages.opening import OpenedStage, StagePlan, open_stage
 from scrapy_resume.stages.plain_loop import PlainLoop
@@ -101,6 +102,8 @@ class Stage:
         self._thread = 0
         self._stopping = False
         self._entered = False
+        self._is_plain = False
+        self._plan_metadata = dict(self._plan.metadata)
         self.status: str | None = None
         """After the block: the status that the job was left with; ``None``: it is not known."""
 
@@ -108,6 +111,7 @@ class Stage:
 
     def __enter__(self) -> Stage:
         self._enter()
+        self._is_plain = True
         opened = self._open()
         if opened is None:
             return self
@@ -194,10 +198,12 @@ class Stage:
         self._run = run
         self._by_hand = ByHand(run)
         run.begin()
+        await self._by_hand.begin()
 
     async def _end(self, error: BaseException | None) -> None:
         assert self._run is not None
-        end = StageEnd(self._run)
+        assert self._by_hand is not None
+        end = StageEnd(self._run, self._by_hand)
         trouble = await end.end(error)
         self.status = end.status
         if trouble is not None and error is None:
@@ -283,15 +289,8 @@ class Stage:
 
     def _nothing(self) -> Any:
         """What ``map`` returns if the job is completed and nothing is begun."""
-        if self.status is None:
-            raise ConfigurationError(
-                f"stage {self._plan.name!r} is used outside of its block: `async with` or `with`"
-            )
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return dict(NOTHING)
-        return _return(dict(NOTHING))
+        self._check_in_block()
+        return self._do(_return(dict(NOTHING)))
 
     async def _map(self, plan: MapPlan, inputs: Any) -> dict[str, int]:
         run = self._live
@@ -347,6 +346,113 @@ class Stage:
             plain.run(mapper.cancel())
             raise
 
+    # ---- by hand
+
+    def remaining(
+        self,
+        inputs: Iterable[Any] | AsyncIterable[Any],
+        key: str | Callable[[Any], Any] | None = None,
+        *,
+        name: str = BY_HAND,
+    ) -> Any:
+        """Yield ``(key, input)`` for each input whose key has no end yet; ``key`` and ``name`` as for
+        ``map``. An ``async for`` in asyncio, a ``for`` in plain code.
+
+        Each key is to be told of: ``done``, ``fail`` or ``skip``. Ends when the stage is told to
+        stop. Raises what ``map`` raises for inputs.
+        """
+        key_of = key_function(key)
+        if self._by_hand is None:
+            return self._no_keys()
+        if self._plain is not None:
+            return self._by_hand.remaining_plain(self._plain, inputs, key_of, name)
+        return self._by_hand.remaining(inputs, key_of, name)
+
+    def should_skip(self, key: Any) -> Any:
+        """Whether a key needs nothing: it has an end (``done``, ``failed``, ``parked``,
+        ``ignored``), or another process has it. May be awaited. Raises ``StoreError``."""
+        if self._by_hand is None:
+            self._check_in_block()
+            return Answer(True)
+        skips = self._by_hand.should_skip(key)
+        return skips if self._plain is not None else Answer(skips)
+
+    def done(self, key: Any, items: Any = None) -> Any:
+        """A key is done, with an item, a list or a generator of items, or ``None``.
+
+        Returns when it is taken over: that waits while too much is not committed (backpressure);
+        ``flush`` waits until it is committed. Returns false if the key had an end before: what is
+        said now is dropped. Raises ``StoreError`` if nothing can be committed any more.
+        """
+        return self._tell(lambda by_hand: by_hand.done(key, items))
+
+    def fail(self, key: Any, error: object) -> Any:
+        """A key has failed: it stays so until ``scrapy resume retry``. ``error``: an exception, or a
+        text. Returns and raises as ``done``."""
+        return self._tell(lambda by_hand: by_hand.fail(key, error))
+
+    def skip(self, key: Any, reason: str) -> Any:
+        """There is nothing to do for a key: it is ``ignored``. Returns and raises as ``done``."""
+        return self._tell(lambda by_hand: by_hand.skip(key, reason))
+
+    def flush(self) -> Any:
+        """Wait until all that was done so far is committed, and what was read is stored. Raises
+        ``StoreError``."""
+        if self._run is None:
+            self._check_in_block()
+            return self._do(_return(None))
+        return self._do(self._flush())
+
+    async def _flush(self) -> None:
+        run = self._live
+        run.flush()
+        await run.committer.wait_committed()
+        if run.failure is not None:
+            raise run.failure
+
+    def _tell(self, tell: Callable[[ByHand], Coroutine[Any, Any, bool]]) -> Any:
+        if self._by_hand is None:
+            self._check_in_block()
+            return self._do(_return(False))
+        return self._do(tell(self._by_hand))
+
+    def _no_keys(self) -> Any:
+        self._check_in_block()
+        return NoKeys()
+
+    def _check_in_block(self) -> None:
+        if self.status is None:
+            raise ConfigurationError(
+                f"stage {self._plan.name!r} is used outside of its block: `async with` or `with`"
+            )
+
+    # ---- for people
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What is kept with the job, and shown: a dict that may be changed at any time. Values are
+        what JSON can hold."""
+        return self._plan_metadata if self._run is None else self._run.metadata.values
+
+    @metadata.setter
+    def metadata(self, values: Mapping[str, Any]) -> None:
+        self._live.metadata.values = dict(values)
+
+    def progress(self) -> dict[str, Any]:
+        """The document of ``scrapy resume status --json``, of what is committed. Reads the store.
+        Raises ``StoreError``."""
+        from scrapy_resume.reporting.reports import open_store
+
+        run = self._live
+        document: dict[str, Any] = open_store(run.settings.store).job(str(run.session.job))
+        return document
+
+    def print_progress(self) -> None:
+        """Print the progress line on standard output."""
+        from scrapy_resume.reporting.progress import progress_of
+
+        print(progress_of(self.progress()).line(), flush=True)
+
     @property
     def _live(self) -> StageRun:
         if self._run is None:
@@ -357,7 +463,11 @@ class Stage:
 
     def _do(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """In plain code what the coroutine returns, in asyncio the coroutine."""
-        return coroutine if self._plain is None else self._plain.run(coroutine)
+        if self._plain is not None:
+            return self._plain.run(coroutine)
+        if self._is_plain:
+            return _run_at_once(coroutine)
+        return coroutine
 
 
 def _check(name: str, value: object, fits: bool) -> None:
@@ -372,8 +482,44 @@ def _unit_function(unit: str | Callable[[Any], Any] | None) -> Callable[[Any], s
     return lambda task_input: None if (name := unit_of(task_input)) is None else str(name)
 
 
+class Answer(int):
+    """A yes or no that may be awaited."""
+
+    def __await__(self) -> Any:
+        return bool(self)
+        yield
+
+    def __repr__(self) -> str:
+        return repr(bool(self))
+
+
+class NoKeys:
+    """The keys that remain of a completed job, for both kinds of loops."""
+
+    def __iter__(self) -> NoKeys:
+        return self
+
+    def __next__(self) -> Any:
+        raise StopIteration
+
+    def __aiter__(self) -> NoKeys:
+        return self
+
+    async def __anext__(self) -> Any:
+        raise StopAsyncIteration
+
+
 async def _return(value: Any) -> Any:
     return value
+
+
+def _run_at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The value of a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waits")
 
 
 def _caller_module() -> str:

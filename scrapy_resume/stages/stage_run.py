@@ -188,6 +188,10 @@ class StageRun:
         self.parts.listeners.abandon_feeds()
         self.stop("store_error")
 
+    def when_committed(self, tell: Callable[[list[bytes]], None]) -> None:
+        """Call ``tell`` with the identities of the tasks whose end was committed."""
+        self.parts.sync.ended = tell
+
     # ---- stopping
 
     def stop(self, reason: str) -> None:

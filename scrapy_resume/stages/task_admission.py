@@ -56,6 +56,10 @@ class TaskAdmissions(Admissions):
         self.unsent = deque()
         self.open_identities = {}
 
+    def new_id(self) -> int:
+        """An id for a row."""
+        return self._ids.new()
+
     def read(self, task: Task, identity: bytes, payload: str, unit: str) -> None:
         """A task was read whose key is not known to the store."""
         row_id = self._ids.new()

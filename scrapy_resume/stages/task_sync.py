@@ -11,6 +11,7 @@ from scrapy_resume.store.contract import Admission
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from scrapy_resume.frontier.row import Row
     from scrapy_resume.stages.task_admission import TaskAdmissions
     from scrapy_resume.store.contract import Batch, Committed, Continuation
 
@@ -20,6 +21,8 @@ class TaskSync(BatchSync):
 
     known: Callable[[str], None] = staticmethod(lambda _: None)
     """Called with the group of a task that another worker has, or that is skipped."""
+    ended: Callable[[list[bytes]], None] = staticmethod(lambda _: None)
+    """Called with the identities whose end was committed."""
 
     def complete(self, batch: Batch) -> None:
         """See ``BatchSync``."""
@@ -29,10 +32,10 @@ class TaskSync(BatchSync):
     def answered(self, batch: Batch, answer: Committed) -> None:
         """See ``BatchSync``."""
         opened = self._tasks.open_identities
-        for finish in batch.finishes:
-            row = finish.origin
-            if row is not None:
-                opened.pop(row.identity, None)  # type: ignore[attr-defined]
+        ended = [cast("Row", finish.origin).identity for finish in batch.finishes]
+        for identity in ended:
+            opened.pop(identity, None)
+        self.ended(ended)
         super().answered(batch, answer)
 
     @property
