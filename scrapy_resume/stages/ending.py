@@ -66,7 +66,10 @@ class StageEnd:
             await mapper.cancel()
         await self._by_hand.end()
         run.stop_by_end()
+        self.reason = self._reason(error)
         run.flush()
+        if self.reason in (FINISHED, HELD) and self._is_exhausted():
+            run.committer.begin_entry().start_exhausted = True
         drained = await self._drain()
         last_worker = drained and await self._is_last_worker()
         delivered = drained and await self._close_feeds(last_worker=last_worker)
@@ -86,8 +89,8 @@ class StageEnd:
             return None
         names = ", ".join(masked_text(name) for name in feeds.undelivered())
         return FeedNotStoredError(
-            f"{self._run.session.job} is {self.status}: {names} could not be delivered. The items are"
-            " in the store; when the cause is removed, the same program writes them"
+            f"{self._run.session.job} is {self.status}: {names} could not be delivered. The items"
+            " are in the store; when the cause is removed, the same program writes them"
         )
 
     async def _drain(self) -> bool:
@@ -231,8 +234,8 @@ class StageEnd:
             return
         if self.reason == HELD:
             logger.error(
-                "%s: %s. Give the map that is to do them that name, map(…, name=…), or give them up:"
-                " scrapy resume park %s --callback NAME",
+                "%s: %s. Give the map that is to do them that name, map(…, name=…), or give them"
+                " up: scrapy resume park %s --callback NAME",
                 job,
                 self._held_line(),
                 job,
@@ -244,4 +247,6 @@ class StageEnd:
         again = "the same program goes on with it"
         if self.status == "completed":
             again = "the same program begins the next number"
-        logger.info("Stage %s is %s (%s): %s; %s", job, self.status, self.reason, ", ".join(parts), again)
+        logger.info(
+            "Stage %s is %s (%s): %s; %s", job, self.status, self.reason, ", ".join(parts), again
+        )

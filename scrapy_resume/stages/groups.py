@@ -32,7 +32,7 @@ class TaskGroup:
         """Its inputs have not come to their end."""
         self.takers: deque[Waiter[Task | None]] = deque()
         self.backlog: deque[Task] = deque()
-        """Tasks that were dispatched while nobody waited: suspects, which come when it is their turn."""
+        """Tasks that were dispatched while nobody waited: suspects come when it is their turn."""
         self.asking = 0
         """Takers that ask without waiting."""
         self.stopped = False
@@ -82,8 +82,8 @@ class TaskGroups:
         """Open a group. Raises ``ConfigurationError`` if one of that name is open."""
         if name in self.open:
             raise ConfigurationError(
-                f"two maps named {name!r} run in one stage at the same time: give each a name of its"
-                " own, map(…, name='…')"
+                f"two maps named {name!r} run in one stage at the same time: give each a name of"
+                " its own, map(…, name='…')"
             )
         group = self.open[name] = TaskGroup(name)
         self.met.add(name)

@@ -63,9 +63,7 @@ class Mapper:
     def begin(self) -> None:
         """Begin to run tasks: those of earlier runs are taken before any input was read."""
         self._run.mappers.add(self)
-        self._workers = [
-            asyncio.ensure_future(self._work()) for _ in range(self._plan.concurrency)
-        ]
+        self._workers = [asyncio.ensure_future(self._work()) for _ in range(self._plan.concurrency)]
 
     async def read(self, inputs: Any) -> None:
         """Read the inputs in the event loop. Raises what their iterator raises."""
@@ -211,7 +209,9 @@ class Mapper:
 def _called(function: Callable[[Any], Any], task_input: Any) -> Any:
     """Call a plain function in its thread; a generator is run to its end there."""
     result = function(task_input)
-    return list(result) if is_generator(result) and not isinstance(result, AsyncIterable) else result
+    return (
+        list(result) if is_generator(result) and not isinstance(result, AsyncIterable) else result
+    )
 
 
 def shown_task(task: Task) -> str:

@@ -45,21 +45,24 @@ class Stage:
     a thread. What is said below of raising holds for the beginning of the block.
 
     ``name``: the name of the job. ``store``: as RESUME_STORE; ``None``: the project's, else
-    ``.scrapy/resume``. ``total``: how many tasks are expected, for progress and ETA. ``input_files``:
-    files on which the meaning of the work depends: a changed one is refused, or, with
-    ``on_input_change``, warned of (``"warn"``) or begins a new number (``"fresh"``). ``mode``:
-    ``"auto"``, ``"fresh"``, ``"resume"``, ``"once"`` or ``"retry-failed"``, as RESUME_MODE. ``force``:
-    take the job over from a live process, as RESUME_FORCE. ``metadata``: kept with the job;
-    ``None``: what is stored. ``feeds``: as FEEDS; ``None``: no feeds. ``item_key``: as
+    ``.scrapy/resume``. ``total``: how many tasks are expected, for progress and ETA.
+    ``input_files``: files on which the meaning of the work depends: a changed one is refused, or,
+    with ``on_input_change``, warned of (``"warn"``) or begins a new number (``"fresh"``). ``mode``:
+    ``"auto"``, ``"fresh"``, ``"resume"``, ``"once"`` or ``"retry-failed"``, as RESUME_MODE.
+    ``force``: take the job over from a live process, as RESUME_FORCE. ``metadata``: kept with the
+    job; ``None``: what is stored. ``feeds``: as FEEDS; ``None``: no feeds. ``item_key``: as
     RESUME_ITEM_KEY. ``progress_every``: tasks, or items, between progress lines.
 
     Raises ``ConfigurationError`` for a wrong parameter, and for the job of a crawl;
     ``JobLockedError`` if another process is on the job (not on PostgreSQL);
     ``InputChangedError``; ``JobNotFoundError`` (mode ``resume``); ``StoreError``.
 
-    An exception that leaves the block makes the job ``failed``. Otherwise it is ``completed`` if the
-    inputs came to their end and no key is open, and ``paused`` if not. Leaving the block raises
+    An exception that leaves the block makes the job ``failed``. Otherwise it is ``completed`` if
+    the inputs came to their end and no key is open, and ``paused`` if not. Leaving the block raises
     ``StoreError`` if the end could not be stored, and ``FeedNotStoredError``.
+
+    A subclass may have ``on_success()`` and ``on_failure(error)``, plain or coroutine functions,
+    which are called when the end is stored: the job is completed, or an error has left the block.
     """
 
     def __init__(
@@ -218,8 +221,8 @@ class Stage:
             self._loop.call_soon_threadsafe(self._run.stop, "shutdown")
 
     def stop_now(self) -> None:
-        """Cancel the tasks in hand too. In plain code raises ``KeyboardInterrupt`` if it is called in
-        the thread of the block."""
+        """Cancel the tasks in hand too. In plain code raises ``KeyboardInterrupt`` if it is called
+        in the thread of the block."""
         self.stop_soon()
         if self._task is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._task.cancel)
@@ -228,8 +231,8 @@ class Stage:
 
     @property
     def stopping(self) -> bool:
-        """Whether the stage was told to stop: by SIGINT, SIGTERM or ``scrapy resume stop``, or since
-        nothing can be committed any more."""
+        """Whether the stage was told to stop: by SIGINT, SIGTERM or ``scrapy resume stop``, or
+        since nothing can be committed any more."""
         return self._stopping or (self._run is not None and self._run.stopped)
 
     # ---- tasks
@@ -249,16 +252,16 @@ class Stage:
     ) -> Any:
         """Call a function for each input whose key has no end yet, and store what it returns.
 
-        A coroutine function is awaited, any other is called in a thread. What it returns is an item,
-        a list of items, a generator of items, or ``None``. What it raises is tried again, then
+        A coroutine function is awaited, any other is called in a thread. What it returns is an
+        item, a list of items, a generator of items, or ``None``. What it raises is tried again, then
         ``failed``; ``Retry``, ``Fail`` and ``Skip`` say what else is to be done.
 
         ``key``: a field of the input, or a function of it; ``None``: the input itself, a text or a
-        number. Equal keys are one task. ``unit``: a field or function, whose value names the unit in
-        ``scrapy resume units``; ``None``: the name of the map. ``max_attempts``: the first one
+        number. Equal keys are one task. ``unit``: a field or function, whose value names the unit
+        in ``scrapy resume units``; ``None``: the name of the map. ``max_attempts``: the first one
         included. ``retry_delay``: seconds before the second attempt, which double with each.
-        ``timeout``: seconds for an attempt; ``None``: no limit. ``name``: what stored tasks are known
-        by when the program goes on; ``None``: the name of the function.
+        ``timeout``: seconds for an attempt; ``None``: no limit. ``name``: what stored tasks are
+        known by when the program goes on; ``None``: the name of the function.
 
         Returns (in asyncio: when awaited) the numbers of tasks of this run that are ``done``,
         ``failed`` and ``ignored``, how many were ``retried``, and how many inputs were ``known``.
@@ -355,8 +358,8 @@ class Stage:
         *,
         name: str = BY_HAND,
     ) -> Any:
-        """Yield ``(key, input)`` for each input whose key has no end yet; ``key`` and ``name`` as for
-        ``map``. An ``async for`` in asyncio, a ``for`` in plain code.
+        """Yield ``(key, input)`` for each input whose key has no end yet; ``key`` and ``name`` as
+        for ``map``. An ``async for`` in asyncio, a ``for`` in plain code.
 
         Each key is to be told of: ``done``, ``fail`` or ``skip``. Ends when the stage is told to
         stop. Raises what ``map`` raises for inputs.
@@ -387,8 +390,8 @@ class Stage:
         return self._tell(lambda by_hand: by_hand.done(key, items))
 
     def fail(self, key: Any, error: object) -> Any:
-        """A key has failed: it stays so until ``scrapy resume retry``. ``error``: an exception, or a
-        text. Returns and raises as ``done``."""
+        """A key has failed: it stays so until ``scrapy resume retry``. ``error``: an exception, or
+        a text. Returns and raises as ``done``."""
         return self._tell(lambda by_hand: by_hand.fail(key, error))
 
     def skip(self, key: Any, reason: str) -> Any:

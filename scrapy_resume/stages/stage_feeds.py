@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from scrapy.settings import BaseSettings
 
     from scrapy_resume.run.crawl_run import CrawlRun
-    from scrapy_resume.stages.stage_run import StageRun
 
 
 class StageCrawler:
@@ -37,9 +36,7 @@ class StageCrawler:
         self.spider = Spider(name)
 
 
-def make_feeds(
-    name: str, feeds: Mapping[str, Any], project: BaseSettings
-) -> ResumeFeedExporter:
+def make_feeds(name: str, feeds: Mapping[str, Any], project: BaseSettings) -> ResumeFeedExporter:
     """The exporter of these feeds, before anything is opened. Raises ``ConfigurationError``."""
     settings = Settings()
     settings.setdict(project.copy_to_dict(), priority="project")
@@ -49,8 +46,8 @@ def make_feeds(
         return ResumeFeedExporter(crawler)
     except NotConfigured as error:
         raise ConfigurationError(
-            f"the feeds of stage {name!r} cannot be written: {error or 'the log says why'}. They are"
-            " given as in Scrapy's FEEDS"
+            f"the feeds of stage {name!r} cannot be written: {error or 'the log says why'}. They"
+            " are given as in Scrapy's FEEDS"
         ) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigurationError(
@@ -59,15 +56,16 @@ def make_feeds(
         ) from error
 
 
-def begin_feeds(exporter: ResumeFeedExporter, run: StageRun) -> None:
-    """Go on with the feeds where earlier runs have left them. Called in the event loop. Raises
-    ``ConfigurationError`` with a version of Scrapy whose feeds need a reactor."""
+def begin_feeds(exporter: ResumeFeedExporter, run: object) -> None:
+    """Go on with the feeds where earlier runs have left them. ``run``: that of the stage.
+    Called in the event loop. Raises ``ConfigurationError`` with a version of Scrapy whose feeds need
+    a reactor."""
     try:
         is_asyncio_available()
     except RuntimeError as error:
         raise ConfigurationError(
             "the feeds of a stage need Scrapy 2.15 or newer. Upgrade it, or leave the feeds out and"
-            f" export the items: scrapy resume export {run.session.job.name} -o FILE"
+            " export the items: scrapy resume export JOB -o FILE"
         ) from error
     spider = exporter.crawler.spider
     assert spider is not None

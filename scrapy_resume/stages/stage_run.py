@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scrapy_resume.model import State
 from scrapy_resume.run.order_polling import OrderPolling
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from scrapy_resume.ports.clock import Timer, Waiter
-    from scrapy_resume.stages.mapper import Mapper
     from scrapy_resume.stages.opening import OpenedStage, StagePlan
     from scrapy_resume.stages.task import Task
     from scrapy_resume.store.contract import Batch, Committed, Orders
@@ -24,6 +23,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 TICK_SECONDS = 0.5
+
+
+class Cancellable(Protocol):
+    """A ``map`` that runs."""
+
+    async def cancel(self) -> None:
+        """Cancel the tasks in hand: they are released."""
 
 
 class StageRun:
@@ -46,7 +52,7 @@ class StageRun:
         self.tracker = parts.tracker
         self.listeners = parts.listeners
         self.threads = CallThreads(f"stage {plan.name}", self.clock)
-        self.mappers: set[Mapper] = set()
+        self.mappers: set[Cancellable] = set()
         self.metadata = StageMetadata(opened.settings.metadata)
         self.stopped = False
         """No task is begun any more."""

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while stages are open: the first one stops them gracefully, the second at once.
+"""SIGINT and SIGTERM while stages are open: the first stops them gracefully, the second at once.
 
 Handlers are set in the main thread only, when its first stage opens, and put back when its last one
 has ended. A program that was told to stop does not begin its next stage: that one opens and pauses.

@@ -180,4 +180,3 @@ class TaskAdmissions(Admissions):
         row.recorded = True
         self._committer.begin_entry().arrivals.append(admission)
         self._frontier.expect(row.slot)
-

@@ -58,7 +58,7 @@ class TaskSync(BatchSync):
 
     def _settle_admission(self, arrival: Admission, *, gone: bool) -> None:
         tasks = self._tasks
-        # A row that has begun at once is in this process already, and may wait for its next attempt.
+        # A row that has begun at once is in this process, and may wait for its next attempt.
         waits = arrival.id not in tasks.expected_rows
         task = tasks.expected.pop(arrival.id, None) if waits else None
         tasks.open_identities.pop(arrival.identity, None)
