@@ -132,7 +132,7 @@ def _opened(store: Store, candidate: Candidate) -> JobStore:
         if finished or latest is None:
             _refuse_if_nothing_to_do(candidate, latest)
             if latest is not None and settings.mode == "auto":
-                _refuse_if_end_is_owed(store, latest)
+                _refuse_if_end_is_owed(store, latest, candidate.kind)
             if latest is not None and candidate.extends:
                 return _extend(store, candidate, latest)
             return _begin(store, candidate, latest, hashes)
@@ -239,10 +239,12 @@ def _refuse_if_nothing_to_do(candidate: Candidate, latest: JobSummary | None) ->
         )
 
 
-def _refuse_if_end_is_owed(store: Store, latest: JobSummary) -> None:
+def _refuse_if_end_is_owed(store: Store, latest: JobSummary, kind: str) -> None:
     """Raises ``EndOwedError`` if the process that completed the job died before its
-    crawl had ended: whoever starts the command again wants that end, and no new crawl."""
-    if times.now() - (latest.completed_at or 0.0) > END_OWED_SECONDS:
+    crawl had ended: whoever starts the command again wants that end, and no new crawl. (A program
+    may have died hours after its first stage was completed.)"""
+    age_seconds = times.now() - (latest.completed_at or 0.0)
+    if kind != STAGE and age_seconds > END_OWED_SECONDS:
         return
     notes = store.undelivered_events(latest.key)
     if any(process != process_id() for process in processes_owing(latest.key, notes)):

@@ -77,6 +77,14 @@ class StageParts:
     store_time: StoreTime
     stats: StageStats
     listeners: CommitListeners
+    custom_stats: ExpectedTotal
+
+
+@dataclass
+class ExpectedTotal:
+    """The tasks of the whole job, as the program expects; ``None``: it does not say."""
+
+    expected_total: float | None
 
 
 def assemble_stage(
@@ -159,6 +167,7 @@ def assemble_stage(
         store_time=StoreTime(session.now, clock),
         stats=stats,
         listeners=CommitListeners(session, tracker),
+        custom_stats=ExpectedTotal(session.progress.expected_total),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from scrapy_resume.frontier.row import Row
-from scrapy_resume.model import START, Phase
+from scrapy_resume.model import START, Phase, State
 from scrapy_resume.stages.groups import BY_HAND, TaskGroup
 from scrapy_resume.stages.reader import TaskReader, portions, portions_async
 from scrapy_resume.stages.results import items_of
@@ -228,8 +228,7 @@ class ByHand:
             items = [item async for item in items]
         elif isinstance(items, Iterator):
             items = list(items)
-        self._tracker.pages += 1
-        self._tracker.done(task, items_of(items))
+        self._run.ended(task, self._tracker.done(task, items_of(items)))
         await self._run.committer.wait_for_room()
         return True
 
@@ -238,9 +237,9 @@ class ByHand:
         task = await self._task(key)
         if task is None:
             return False
-        self._tracker.pages += 1
         known = isinstance(error, BaseException)
         self._tracker.failed(task, cast("BaseException", error) if known else Failure(str(error)))
+        self._run.ended(task, State.failed)
         await self._run.committer.wait_for_room()
         return True
 

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from scrapy_resume.errors import (
     FeedNotStoredError,
-    JobDeletedError,
     LeaseLostError,
     StoreUnavailableError,
     message_of,
 )
 from scrapy_resume.ports.clock import pause
 from scrapy_resume.reporting.job_error import ERROR_CLASS, ERROR_MESSAGE, UNDELIVERED
+from scrapy_resume.run.worker_name import process_id
 from scrapy_resume.settings.masking import masked_text
+from scrapy_resume.stages.chain import CHAIN, is_program
+from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import Closing
-from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,6 +187,7 @@ class StageEnd:
     async def _close(self, status: str, error: BaseException | None) -> None:
         run = self._run
         run.end_timers()
+        run.log.set_stats()
         run.committer.seal()
         parts = run.parts
         if isinstance(run.failure, LeaseLostError):
@@ -194,13 +196,23 @@ class StageEnd:
             parts.listeners.ended(None, self.reason, run.tracker.counts)
             self._log()
             return
-        closing = Closing(status=status, reason=self.reason, stats=self._stats(error))
+        closing = Closing(
+            status=status,
+            reason=self.reason,
+            stats=self._stats(error),
+            process=process_id() if is_program(run.plan.module) else "",
+        )
         self.status = await self._ask(lambda: run.job.close(closing))
         if self.status is None:
             run.job.abandon()
         parts.thread.stop()
         parts.listeners.ended(self.status, self.reason, run.tracker.counts)
         self._log()
+        owed = run.job.end_owed
+        if owed is not None:
+            CHAIN.completed(open_location(run.settings.store), run.session.job, [owed.id])
+        elif self.status not in ("completed", "running"):
+            CHAIN.interrupted()
 
     def _stats(self, error: BaseException | None) -> dict[str, object]:
         run = self._run
@@ -225,28 +237,13 @@ class StageEnd:
 
     def _log(self) -> None:
         run = self._run
-        job, counts = run.session.job, run.tracker.counts
-        if self.status is None:
-            remedy = "Run the same program again to recover the job."
-            if isinstance(run.failure, JobDeletedError):
-                remedy = "The job is gone from the store."
-            logger.error("Stage %s: its end (%s) could not be stored. %s", job, self.reason, remedy)
-            return
-        if self.reason == HELD:
+        if self.status is not None and self.reason == HELD:
             logger.error(
                 "%s: %s. Give the map that is to do them that name, map(…, name=…), or give them"
                 " up: scrapy resume park %s --callback NAME",
-                job,
+                run.session.job,
                 self._held_line(),
-                job,
+                run.session.job,
             )
-        parts = [f"{counts.done} done", f"{counts.open} pending", f"{counts.failed} failed"]
-        if counts.parked:
-            parts.append(f"{counts.parked} parked")
-        parts.append(counted(counts.items_stored, "item"))
-        again = "the same program goes on with it"
-        if self.status == "completed":
-            again = "the same program begins the next number"
-        logger.info(
-            "Stage %s is %s (%s): %s; %s", job, self.status, self.reason, ", ".join(parts), again
-        )
+        run.log.stop()
+        run.log.log_end(self.status, self.reason)

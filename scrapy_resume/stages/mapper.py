@@ -89,9 +89,12 @@ class Mapper:
     async def wait(self) -> dict[str, int]:
         """Wait until the group's tasks have ended, or those in hand when the stage stops. Returns
         the counts."""
-        await asyncio.gather(*self._workers)
+        # Not gather: if this is cancelled, tasks in hand are cancelled by ``cancel`` alone.
+        await asyncio.wait(self._workers)
         self._run.groups.remove(self.group)
         self._run.mappers.discard(self)
+        for worker in self._workers:
+            worker.result()
         await self._run.committer.wait_committed()
         return dict(self.group.counts)
 
@@ -140,7 +143,7 @@ class Mapper:
             counts["ignored"] += 1
             tracker.skipped(task, str(reason))
         except asyncio.CancelledError as error:
-            if self._cancelled:
+            if self._cancelled or _is_cancelled():
                 tracker.released(task)
                 raise
             self._attempt_failed(task, error)
@@ -212,6 +215,13 @@ def _called(function: Callable[[Any], Any], task_input: Any) -> Any:
     return (
         list(result) if is_generator(result) and not isinstance(result, AsyncIterable) else result
     )
+
+
+def _is_cancelled() -> bool:
+    """Whether the current task of asyncio is cancelled, and not what it waits for alone."""
+    task: Any = asyncio.current_task()
+    # Python 3.10 does not tell: there the former is assumed.
+    return bool(task.cancelling()) if hasattr(task, "cancelling") else True
 
 
 def shown_task(task: Task) -> str:

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
-import sys
-import threading
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any
 
-from scrapy_resume.errors import ConfigurationError, JobCompletedError
-from scrapy_resume.stages.by_hand import ByHand
-from scrapy_resume.stages.ending import StageEnd
+from scrapy_resume.errors import ConfigurationError
+from scrapy_resume.stages.answers import Answer, NoKeys, returned
+from scrapy_resume.stages.block import StageBlock
 from scrapy_resume.stages.groups import BY_HAND
 from scrapy_resume.stages.mapper import Mapper, MapPlan
-from scrapy_resume.stages.opening import OpenedStage, StagePlan, open_stage
-from scrapy_resume.stages.plain_loop import PlainLoop
 from scrapy_resume.stages.reader import portions
 from scrapy_resume.stages.results import name_of
-from scrapy_resume.stages.stage_run import StageRun
-from scrapy_resume.stages.stop_signals import STOP_SIGNALS
 from scrapy_resume.stages.task import key_function
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-    from types import TracebackType
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
-logger = logging.getLogger("scrapy_resume")
+    from scrapy_resume.stages.by_hand import ByHand
 
 NOTHING: dict[str, int] = dict.fromkeys(("done", "failed", "ignored", "known", "retried"), 0)
 
 
-class Stage:
+class Stage(StageBlock):
     """A named piece of work, of which every input is done exactly once, over as many runs as that
     takes.
 
@@ -65,176 +55,6 @@ class Stage:
     which are called when the end is stored: the job is completed, or an error has left the block.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        store: str | os.PathLike[str] | None = None,
-        total: float | None = None,
-        input_files: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] = (),
-        on_input_change: str = "refuse",
-        mode: str = "auto",
-        force: bool = False,
-        metadata: Mapping[str, Any] | None = None,
-        feeds: Mapping[str, Any] | None = None,
-        item_key: Any = None,
-        progress_every: int = 100,
-    ) -> None:
-        single = isinstance(input_files, (str, os.PathLike))
-        files = (input_files,) if single else input_files
-        self._plan = StagePlan(
-            name=name,
-            store=store,
-            total=total,
-            input_files=tuple(os.fspath(file) for file in files),  # type: ignore[union-attr,arg-type]
-            on_input_change=on_input_change,
-            mode=mode,
-            force=force,
-            metadata=dict(metadata) if metadata is not None else {},
-            feeds=dict(feeds or {}),
-            item_key=item_key,
-            progress_every=progress_every,
-            module=_caller_module(),
-        )
-        self._opened: OpenedStage | None = None
-        self._run: StageRun | None = None
-        self._plain: PlainLoop | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[Any] | None = None
-        self._by_hand: ByHand | None = None
-        self._thread = 0
-        self._stopping = False
-        self._entered = False
-        self._is_plain = False
-        self._plan_metadata = dict(self._plan.metadata)
-        self.status: str | None = None
-        """After the block: the status that the job was left with; ``None``: it is not known."""
-
-    # ---- the block
-
-    def __enter__(self) -> Stage:
-        self._enter()
-        self._is_plain = True
-        opened = self._open()
-        if opened is None:
-            return self
-        self._plain = PlainLoop(f"scrapy-resume stage {self._plan.name}")
-        self._loop = self._plain.loop
-        try:
-            self._plain.run(self._begin(opened))
-        except BaseException:
-            self._plain.close()
-            raise
-        if STOP_SIGNALS.add(self):
-            self.stop_soon()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        plain = self._plain
-        if plain is None:
-            return
-        try:
-            plain.run(self._end(error))
-        finally:
-            STOP_SIGNALS.remove(self)
-            plain.close()
-
-    async def __aenter__(self) -> Stage:
-        self._enter()
-        opened = self._open()
-        if opened is None:
-            return self
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        await self._begin(opened)
-        if STOP_SIGNALS.add(self):
-            self.stop_soon()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._run is None:
-            return
-        try:
-            await self._end(error)
-        finally:
-            STOP_SIGNALS.remove(self)
-
-    def _enter(self) -> None:
-        if self._entered:
-            raise ConfigurationError(
-                f"stage {self._plan.name!r} was begun before: make a new Stage for each block"
-            )
-        self._entered = True
-        self._thread = threading.get_ident()
-
-    def _open(self) -> OpenedStage | None:
-        try:
-            return open_stage(self._plan)
-        except JobCompletedError as error:
-            if self._plan.mode not in ("once", "auto"):
-                raise
-            logger.info("%s", error)
-            self.status = "completed"
-            self._stopping = True
-            return None
-
-    async def _begin(self, opened: OpenedStage) -> None:
-        try:
-            run = StageRun(opened, self._plan)
-            if opened.feeds is not None:
-                from scrapy_resume.stages.stage_feeds import begin_feeds
-
-                begin_feeds(opened.feeds, run)
-        except BaseException:
-            opened.job.abandon()
-            raise
-        self._run = run
-        self._by_hand = ByHand(run)
-        run.begin()
-        await self._by_hand.begin()
-
-    async def _end(self, error: BaseException | None) -> None:
-        assert self._run is not None
-        assert self._by_hand is not None
-        end = StageEnd(self._run, self._by_hand)
-        trouble = await end.end(error)
-        self.status = end.status
-        if trouble is not None and error is None:
-            raise trouble
-
-    # ---- signals
-
-    def stop_soon(self) -> None:
-        """Begin no more tasks; those in hand come to their end. May be called from any thread."""
-        self._stopping = True
-        if self._run is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._run.stop, "shutdown")
-
-    def stop_now(self) -> None:
-        """Cancel the tasks in hand too. In plain code raises ``KeyboardInterrupt`` if it is called
-        in the thread of the block."""
-        self.stop_soon()
-        if self._task is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._task.cancel)
-        elif self._plain is not None and threading.get_ident() == self._thread:
-            raise KeyboardInterrupt
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the stage was told to stop: by SIGINT, SIGTERM or ``scrapy resume stop``, or
-        since nothing can be committed any more."""
-        return self._stopping or (self._run is not None and self._run.stopped)
-
     # ---- tasks
 
     def map(
@@ -253,8 +73,8 @@ class Stage:
         """Call a function for each input whose key has no end yet, and store what it returns.
 
         A coroutine function is awaited, any other is called in a thread. What it returns is an
-        item, a list of items, a generator of items, or ``None``. What it raises is tried again, then
-        ``failed``; ``Retry``, ``Fail`` and ``Skip`` say what else is to be done.
+        item, a list of items, a generator of items, or ``None``. What it raises is tried again,
+        then ``failed``; ``Retry``, ``Fail`` and ``Skip`` say what else is to be done.
 
         ``key``: a field of the input, or a function of it; ``None``: the input itself, a text or a
         number. Equal keys are one task. ``unit``: a field or function, whose value names the unit
@@ -293,7 +113,7 @@ class Stage:
     def _nothing(self) -> Any:
         """What ``map`` returns if the job is completed and nothing is begun."""
         self._check_in_block()
-        return self._do(_return(dict(NOTHING)))
+        return self._do(returned(dict(NOTHING)))
 
     async def _map(self, plan: MapPlan, inputs: Any) -> dict[str, int]:
         run = self._live
@@ -403,7 +223,7 @@ class Stage:
         ``StoreError``."""
         if self._run is None:
             self._check_in_block()
-            return self._do(_return(None))
+            return self._do(returned(None))
         return self._do(self._flush())
 
     async def _flush(self) -> None:
@@ -416,18 +236,12 @@ class Stage:
     def _tell(self, tell: Callable[[ByHand], Coroutine[Any, Any, bool]]) -> Any:
         if self._by_hand is None:
             self._check_in_block()
-            return self._do(_return(False))
+            return self._do(returned(False))
         return self._do(tell(self._by_hand))
 
     def _no_keys(self) -> Any:
         self._check_in_block()
         return NoKeys()
-
-    def _check_in_block(self) -> None:
-        if self.status is None:
-            raise ConfigurationError(
-                f"stage {self._plan.name!r} is used outside of its block: `async with` or `with`"
-            )
 
     # ---- for people
 
@@ -456,22 +270,6 @@ class Stage:
 
         print(progress_of(self.progress()).line(), flush=True)
 
-    @property
-    def _live(self) -> StageRun:
-        if self._run is None:
-            raise ConfigurationError(
-                f"stage {self._plan.name!r} is used outside of its block: `async with` or `with`"
-            )
-        return self._run
-
-    def _do(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """In plain code what the coroutine returns, in asyncio the coroutine."""
-        if self._plain is not None:
-            return self._plain.run(coroutine)
-        if self._is_plain:
-            return _run_at_once(coroutine)
-        return coroutine
-
 
 def _check(name: str, value: object, fits: bool) -> None:
     if not fits:
@@ -483,51 +281,3 @@ def _unit_function(unit: str | Callable[[Any], Any] | None) -> Callable[[Any], s
         return lambda _: None
     unit_of = key_function(unit)
     return lambda task_input: None if (name := unit_of(task_input)) is None else str(name)
-
-
-class Answer(int):
-    """A yes or no that may be awaited."""
-
-    def __await__(self) -> Any:
-        return bool(self)
-        yield
-
-    def __repr__(self) -> str:
-        return repr(bool(self))
-
-
-class NoKeys:
-    """The keys that remain of a completed job, for both kinds of loops."""
-
-    def __iter__(self) -> NoKeys:
-        return self
-
-    def __next__(self) -> Any:
-        raise StopIteration
-
-    def __aiter__(self) -> NoKeys:
-        return self
-
-    async def __anext__(self) -> Any:
-        raise StopAsyncIteration
-
-
-async def _return(value: Any) -> Any:
-    return value
-
-
-def _run_at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The value of a coroutine that never waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value
-    raise AssertionError("it waits")
-
-
-def _caller_module() -> str:
-    """The module that makes the stage."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
-        frame = frame.f_back
-    return str(frame.f_globals.get("__name__", "__main__"))

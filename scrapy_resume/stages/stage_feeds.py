@@ -58,8 +58,8 @@ def make_feeds(name: str, feeds: Mapping[str, Any], project: BaseSettings) -> Re
 
 def begin_feeds(exporter: ResumeFeedExporter, run: object) -> None:
     """Go on with the feeds where earlier runs have left them. ``run``: that of the stage.
-    Called in the event loop. Raises ``ConfigurationError`` with a version of Scrapy whose feeds need
-    a reactor."""
+    Called in the event loop. Raises ``ConfigurationError`` with a version of Scrapy whose feeds
+    need a reactor."""
     try:
         is_asyncio_available()
     except RuntimeError as error:

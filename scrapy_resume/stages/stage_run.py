@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from scrapy_resume.model import State
 from scrapy_resume.run.order_polling import OrderPolling
 from scrapy_resume.stages.assembly import assemble_stage
+from scrapy_resume.stages.stage_log import StageLog, StageShown
 from scrapy_resume.stages.stage_metadata import StageMetadata
 from scrapy_resume.stages.threads import CallThreads
 from scrapy_resume.store.contract import LookedUp
@@ -15,6 +16,7 @@ from scrapy_resume.store.contract import LookedUp
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from scrapy_resume.model import UnitState
     from scrapy_resume.ports.clock import Timer, Waiter
     from scrapy_resume.stages.opening import OpenedStage, StagePlan
     from scrapy_resume.stages.task import Task
@@ -51,6 +53,11 @@ class StageRun:
         self.admissions = parts.admissions
         self.tracker = parts.tracker
         self.listeners = parts.listeners
+        self.opened_at = self.clock.monotonic()
+        self.crawler = StageShown(parts.stats)
+        self.named_units: Mapping[UnitState, int] | None = None
+        """See ``CrawlRun``."""
+        self.shutdown = self
         self.threads = CallThreads(f"stage {plan.name}", self.clock)
         self.mappers: set[Cancellable] = set()
         self.metadata = StageMetadata(opened.settings.metadata)
@@ -63,6 +70,8 @@ class StageRun:
         self.unfinished_readings = 0
         """Readings of inputs that have not come to their end."""
         self.expected_total = plan.total
+        if plan.total is not None:
+            parts.custom_stats.expected_total = plan.total
         self._total_sent = False
         self._flushes = False
         self._listeners: list[Callable[[], object]] = []
@@ -70,11 +79,13 @@ class StageRun:
         self._ticks = 0
         self._orders = OrderPolling(self.job, parts.thread, self._execute)
         self.parts.workers.starting = False
+        self.log = StageLog(self, self.groups)
 
     # ---- time
 
     def begin(self) -> None:
         """Begin to beat, and to look for orders."""
+        self.log.log_start()
         self._tick()
         self.committer.send_soon()
 
@@ -87,6 +98,7 @@ class StageRun:
             self.committer.send_soon()
         if self._ticks % 2:
             return
+        self.log.tick()
         if self.session.sharing.shared:
             self.job.show_life()
             self.parts.workers.listen()
@@ -159,6 +171,7 @@ class StageRun:
             self._total_sent = True
             batch.progress.expected_total = self.expected_total
         batch.progress.metadata = self.metadata.change()
+        batch.progress.named_units_wanted = self.named_units is None
         batch.events.logged = bool(self.settings.event_log)
         parts.listeners.complete(batch)
 
@@ -171,6 +184,8 @@ class StageRun:
         if self.tracker.has_foreign_suspect:
             parts.dispatcher.suspects = 0
         parts.guard.answered()
+        if answer.named_units is not None:
+            self.named_units = answer.named_units
         parts.listeners.committed(batch, answer)
         if self.admissions.has_unsent:
             self.committer.send_in_time()
@@ -232,6 +247,7 @@ class StageRun:
             logger.info("The stage is stopped, as `scrapy resume stop` asks")
             self.stop("shutdown")
         if orders.changed:
+            self.named_units = None
             self.parts.workers.slots.refill_empty_slots()
             self.committer.send_soon()
 
@@ -240,8 +256,4 @@ class StageRun:
     def ended(self, task: Task, state: State) -> None:
         """A task has ended in this run."""
         self.tracker.pages += 1
-
-    def progress_values(self) -> dict[str, Any]:
-        """What stands in the log of a live run."""
-        counts = self.tracker.counts
-        return {"open": counts.open, "done": counts.done, "failed": counts.failed}
+        self.log.count_page()
