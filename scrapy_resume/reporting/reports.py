@@ -421,6 +421,7 @@ class Reports:
             "job": key.name,
             "number": key.number,
             "spider": summary.spider,
+            "kind": summary.kind,
             "arguments": dict(summary.arguments),
             "status": shown_status(summary.status, summary.alive),
             "reason": summary.reason,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.errors import ConfigurationError, JobCompletedError
 from scrapy_resume.run.crawl_end import EndOwedError
+from scrapy_resume.stages.answers import run_at_once
 from scrapy_resume.stages.by_hand import ByHand
 from scrapy_resume.stages.chain import CHAIN
 from scrapy_resume.stages.ending import ERROR, StageEnd
@@ -30,6 +31,8 @@ from scrapy_resume.store import open_location
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
     from types import TracebackType
+
+    from typing_extensions import Self
 
 
 logger = logging.getLogger("scrapy_resume")

@@ -132,6 +132,8 @@ class Mapper:
 
     async def _execute(self, task: Task) -> None:
         tracker, counts = self._tracker, self.group.counts
+        if not self._run.admissions.at_once:
+            await self._run.mark_begun(task)
         try:
             items = items_of(await self._result(task))
         except Retry as retry:

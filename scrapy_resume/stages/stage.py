@@ -13,6 +13,7 @@ from scrapy_resume.stages.mapper import Mapper, MapPlan
 from scrapy_resume.stages.reader import portions
 from scrapy_resume.stages.results import name_of
 from scrapy_resume.stages.task import key_function
+from scrapy_resume.store.transaction.storable_text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -95,7 +96,7 @@ class Stage(StageBlock):
         _check("retry_delay", retry_delay, retry_delay >= 0)
         _check("timeout", timeout, timeout is None or timeout > 0)
         plan = MapPlan(
-            name=name_of(function) if name is None else name,
+            name=storable(name_of(function) if name is None else str(name)),
             function=function,
             key_of=key_function(key),
             unit_of=_unit_function(unit),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from scrapy_resume.model import State
 from scrapy_resume.run.order_polling import OrderPolling
@@ -15,6 +15,8 @@ from scrapy_resume.store.contract import LookedUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+
+    from scrapy import Request
 
     from scrapy_resume.model import UnitState
     from scrapy_resume.ports.clock import Timer, Waiter
@@ -148,6 +150,14 @@ class StageRun:
         if looked_up.skips:
             self.admissions.at_once = False
         return looked_up.rows
+
+    async def mark_begun(self, task: Task) -> None:
+        """A task begins: if the process dies from now on, it may be the cause. In a job that has
+        crashed, waits until the store knows that."""
+        dispatcher = self.parts.dispatcher
+        dispatcher.mark_answered(cast("Request", task))
+        if self.session.crashed:
+            await dispatcher.wait_until_marked()
 
     def waiting(self, group: str) -> int:
         """See ``TaskAdmissions.waiting``."""

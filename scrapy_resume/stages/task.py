@@ -70,12 +70,12 @@ class Task:
 
 
 def key_text(key: Key, codec: Codec) -> tuple[str, bytes]:
-    """(the key as text, its identity). Equal texts and numbers are one key, ``1`` is not ``"1"``.
+    """(the key as text that is shown and stored, its identity). Equal texts and numbers are one key, ``1`` is not ``"1"``.
 
     Raises ``ConfigurationError`` for a key of ``None`` or NaN, and ``NotRecordableError``.
     """
     if type(key) is str:
-        return key, digest(b"task", b"s", key.encode("utf-8", "surrogatepass"))
+        return storable(key), digest(b"task", b"s", key.encode("utf-8", "surrogatepass"))
     if key is None or (isinstance(key, float) and math.isnan(key)):
         raise ConfigurationError(
             f"a task's key is {key!r}: every task needs a key that tells it from the others. Give"
@@ -151,12 +151,12 @@ class TaskCodec:
             head = self._heads[task.group] = f'{{"callback":{json.dumps(task.group)}'
         meta = f',"meta":{json.dumps(dict(task.meta))}' if task.meta else ""
         key, given = task.key, task.input
-        if key is given and type(key) is str and storable(key) == key:
+        if key is given and type(key) is str and task.text == key:
             return f"{head}{meta}}}"
         text = self._codec.encode_value(given)
         if key is given:
             return f"{head}{meta}{_INPUT}{text}}}"
-        if type(key) is str and storable(key) == key:
+        if type(key) is str and task.text == key:
             return f'{head}{meta},"key":null{_INPUT}{text}}}'
         return f'{head}{meta},"key":{json.dumps(self._codec.encode_value(key))}{_INPUT}{text}}}'
 

@@ -114,9 +114,12 @@ class TaskTracker(Tracker):
         row.attempts -= 1
         self._dispatcher.take_back(cast("Request", task))
         row.ended = True
-        if row.recorded:
-            self._dispatcher.releasing += 1
-            self._committer.begin_entry().releases.append(Release(row.id, row.attempts))
+        if self.frozen:
+            return
+        if not row.recorded:
+            self.tasks.send_row(row)
+        self._dispatcher.releasing += 1
+        self._committer.begin_entry().releases.append(Release(row.id, row.attempts))
 
 
 def _row(task: Task) -> Row:
