@@ -61,6 +61,7 @@ class ByHand:
             self._stored.append(row.identity)
             run.job.unmark(row.id)  # it is in hand, but nothing is done for it yet
         run.groups.remove(group)
+        run.groups.met.discard(BY_HAND)  # who never asks for them leaves them to another program
 
     def _committed(self, identities: Iterable[bytes]) -> None:
         self._ended.difference_update(identities)
@@ -87,6 +88,7 @@ class ByHand:
         reader = TaskReader(self._run, group, key_of, lambda _: None)
         group.taken = reader.look_for_room
         self._run.unfinished_readings += 1
+        self._run.groups.met.add(BY_HAND)
         return group, reader
 
     async def remaining(
@@ -257,6 +259,7 @@ class ByHand:
         run = self._run
         if run.failure is not None:
             raise run.failure
+        run.groups.met.add(BY_HAND)
         text, identity = key_text(key, run.codec)
         task = self._in_hand.pop(identity, None)
         if task is None:

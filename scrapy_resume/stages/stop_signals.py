@@ -15,6 +15,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from scrapy_resume.stderr import tell
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -78,6 +80,10 @@ class StopSignals:
         self.stopped = True
         self._seen += 1
         if self._seen == 1:
+            tell(
+                f"scrapy-resume: the program is told to stop ({signal.Signals(number).name}): what is"
+                " in hand comes to its end; once more to stop at once"
+            )
             for stage in list(self._open):
                 stage.stop_soon()
             return

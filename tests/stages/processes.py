@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Program:
         )
         self.lines: list[str] = []
         self.errors = ""
+        self.told: list[str] = []
 
     @property
     def pid(self) -> int:
@@ -49,20 +51,32 @@ class Program:
         text = line.strip()
         (self.begun if text.isdecimal() else self.lines).append(text)
 
+    def expect(self, words: str) -> None:
+        """Read its standard error until a line has these words."""
+        assert self._process.stderr is not None
+        while line := self._process.stderr.readline():
+            self.told.append(line)
+            if words in line:
+                return
+        raise AssertionError(f"it never said {words!r}: {self.told}")
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
     def wait(self) -> int:
         """Its exit code."""
-        try:
-            out, self.errors = self._process.communicate(timeout=TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            out, self.errors = self._process.communicate()
-            raise AssertionError(f"the program does not end: {self.errors}") from None
-        for line in out.splitlines():
-            self._take(line)
-        return self._process.returncode
+        process = self._process
+        assert process.stdout is not None
+        assert process.stderr is not None
+        watchdog = threading.Timer(TIMEOUT_SECONDS, process.kill)
+        watchdog.start()
+        with process.stdout, process.stderr:
+            for line in process.stdout:
+                self._take(line)
+            self.errors = process.stderr.read()
+        code = process.wait()
+        watchdog.cancel()
+        return code
 
     def kill(self) -> None:
         self._process.kill()

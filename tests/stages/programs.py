@@ -34,7 +34,9 @@ map_options: dict[str, Any] = {
 
 
 def begun(number: int) -> float:
-    print(number, flush=True)
+    # In one call: threads print beside one another.
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
     return seconds * random.uniform(0.5, 1.5)
 
 
