@@ -190,7 +190,11 @@ class LeaseBuffer:
     def push(self, row: Row) -> None:
         """Add a leased row, ready to be dispatched."""
         queue = self.queue(row.slot)
-        insort(queue.rows, (row.rank, row), key=rank_of_entry)
+        rows = queue.rows
+        if rows and row.rank < rows[-1][0]:
+            insort(rows, (row.rank, row), key=rank_of_entry)
+        else:
+            rows.append((row.rank, row))
         self.leased += 1
         if row.every_run:
             self.every_run.arrived(row.id)

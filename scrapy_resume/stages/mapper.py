@@ -54,6 +54,9 @@ class Mapper:
         self.reader = TaskReader(run, self.group, plan.key_of, plan.unit_of)
         self.group.taken = self.reader.look_for_room
         self._is_async = is_async(plan.function)
+        self._is_simple = plan.timeout_seconds is None and inspect.iscoroutinefunction(
+            plan.function
+        )
         self._backoff = Backoff(
             plan.retry_delay_seconds, run.settings.retry_delay_max_seconds, run.clock
         )
@@ -135,7 +138,10 @@ class Mapper:
         if not self._run.admissions.at_once:
             await self._run.mark_begun(task)
         try:
-            items = items_of(await self._result(task))
+            if self._is_simple:
+                items = items_of(await self._plan.function(task.input))
+            else:
+                items = items_of(await self._result(task))
         except Retry as retry:
             counts["retried"] += 1
             tracker.tried_again(task, retry.after_seconds, failed=False)

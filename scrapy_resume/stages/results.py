@@ -11,6 +11,8 @@ _LISTS = (list, tuple, set, frozenset)
 
 def is_generator(result: Any) -> bool:
     """Whether what was returned has to be run to its end: a generator or another iterator."""
+    if result is None or type(result) is dict:
+        return False
     return isinstance(result, (Iterator, AsyncIterator))
 
 
@@ -18,6 +20,8 @@ def items_of(result: Any) -> list[Any]:
     """The items of a result: ``None`` is none, a list is those that are in it, all else is one."""
     if result is None:
         return []
+    if type(result) is dict:
+        return [result]
     if isinstance(result, _LISTS):
         return [item for item in result if item is not None]
     return [result]

@@ -81,8 +81,8 @@ class StopSignals:
         self._seen += 1
         if self._seen == 1:
             tell(
-                f"scrapy-resume: the program is told to stop ({signal.Signals(number).name}): what is"
-                " in hand comes to its end; once more to stop at once"
+                f"scrapy-resume: the program is told to stop ({signal.Signals(number).name}): what"
+                " is in hand comes to its end; once more to stop at once"
             )
             for stage in list(self._open):
                 stage.stop_soon()

@@ -70,7 +70,8 @@ class Task:
 
 
 def key_text(key: Key, codec: Codec) -> tuple[str, bytes]:
-    """(the key as text that is shown and stored, its identity). Equal texts and numbers are one key, ``1`` is not ``"1"``.
+    """(the key as text that is shown and stored, its identity). Equal texts and numbers are one
+    key, ``1`` is not ``"1"``.
 
     Raises ``ConfigurationError`` for a key of ``None`` or NaN, and ``NotRecordableError``.
     """
@@ -85,7 +86,7 @@ def key_text(key: Key, codec: Codec) -> tuple[str, bytes]:
         return key_text(str(key), codec)
     if isinstance(key, float) and key.is_integer():
         key = int(key)
-    text = codec.encode_value(key)
+    text = str(key) if type(key) is int else codec.encode_value(key)
     return text, digest(b"task", b"v", text.encode("utf-8", "surrogatepass"))
 
 
@@ -153,6 +154,8 @@ class TaskCodec:
         key, given = task.key, task.input
         if key is given and type(key) is str and task.text == key:
             return f"{head}{meta}}}"
+        if key is given and type(key) is int:
+            return f"{head}{meta}{_INPUT}{key}}}"
         text = self._codec.encode_value(given)
         if key is given:
             return f"{head}{meta}{_INPUT}{text}}}"

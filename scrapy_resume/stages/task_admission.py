@@ -11,7 +11,7 @@ skipped, a task begins when its row is committed.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from scrapy_resume.errors import CallbackMissingError
 from scrapy_resume.frontier.row import Row, admission_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from scrapy_resume.ports.clock import Clock
     from scrapy_resume.stages.groups import TaskGroups
+    from scrapy_resume.stages.task_buffer import TaskBuffer
 
 UNSENT_SECONDS: Final = 0.1
 """How long a task that has begun, or may begin, is not in the store at most, beside the interval
@@ -117,6 +118,10 @@ class TaskAdmissions(Admissions):
             self._dispatcher.request_more()
         else:
             self._frontier.block(group)
+
+    def first_of(self, group: str) -> Row | None:
+        """See ``TaskBuffer.first_of``."""
+        return cast("TaskBuffer", self._frontier).first_of(group)
 
     def waiting(self, group: str) -> int:
         """Number of a group's tasks that have not begun, here, in the store, or on their way to

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from scrapy_resume.frontier.lease_quota import LeaseQuota
+    from scrapy_resume.frontier.row import Row
     from scrapy_resume.stages.groups import TaskGroups
 
 
@@ -24,6 +25,14 @@ class TaskBuffer(LeaseBuffer):
     def _passed_over(self) -> Collection[str]:
         full = self._groups.full()
         return self.blocked.union(full) if full else self.blocked
+
+    def first_of(self, group: str) -> Row | None:
+        """Take the first row of a group, if it is recorded nowhere; ``None``: the usual way is to
+        be gone."""
+        queue = self.queues.get(group)
+        if queue is None or not queue.rows or queue.rows[0][1].recorded:
+            return None
+        return self._take(queue, 0)
 
 
 class SharedTaskBuffer(SharedLeaseBuffer):

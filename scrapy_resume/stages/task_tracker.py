@@ -11,13 +11,17 @@ from scrapy_resume.store.contract import Release
 from scrapy_resume.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from scrapy import Request
 
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.stages.groups import TaskGroup
     from scrapy_resume.stages.task_admission import TaskAdmissions
+
+DONE_AT_RISK: Final = 500
+"""Tasks without items at whose end a batch is sent before the commit interval has passed: so many
+of them have taken a few milliseconds."""
 
 SKIP: Final = "skip"
 """The error of a task that is ignored because its function, or ``skip``, said so."""
@@ -36,9 +40,33 @@ class TaskTracker(Tracker):
 
     def next_task(self) -> Task | None:
         """Dispatch the next task of a group that has room; ``None``: there is none now."""
+        task = self._next_unrecorded()
+        if task is not None:
+            return task
         task = cast("Task | None", self.next_request())
         if task is not None:
             task.row = self.row_of(cast("Request", task))
+        return task
+
+    def _next_unrecorded(self) -> Task | None:
+        """The next task of the only group, if it may begin before it is recorded: what is
+        considered for others (hosts, suspects, other groups) does not concern it."""
+        tasks, dispatcher = self.tasks, self._dispatcher
+        groups = tasks.groups.open
+        if not tasks.at_once or len(groups) != 1 or self.frozen or self._holds:
+            return None
+        if dispatcher.alone is not None or self.items.applies_backpressure(self.wake):
+            return None
+        row = tasks.first_of(next(iter(groups)))
+        if row is None:
+            return None
+        task = cast("Task", row.request)
+        row.request = None
+        row.in_engine = True
+        row.attempts += 1
+        row.retry_times = 0
+        dispatcher.dispatched[cast("Request", task)] = row
+        task.row = row
         return task
 
     def _request_of(self, row: Row) -> Request | None:
@@ -74,16 +102,29 @@ class TaskTracker(Tracker):
 
     # ---- outcomes
 
-    def done(self, task: Task, items: Iterable[Any]) -> State:
+    def done(self, task: Task, items: Sequence[Any]) -> State:
         """A task has ended well, with these items. Returns its state: it has failed if one of them
         cannot be serialized."""
         row = _row(task)
+        if not (items or row.recorded or self.frozen or row is self._dispatcher.alone):
+            self._done_unrecorded(task, row)
+            return State.done
         with self._committer.one_batch():
             for item in items:
                 self.item_scraped(row, self.items.begin(row), item)
             state = row.state
             self.engine_done(cast("Request", task))
         return state
+
+    def _done_unrecorded(self, task: Task, row: Row) -> None:
+        """What ``engine_done`` does, of a row that has no items and is not in the store."""
+        del self._dispatcher.dispatched[cast("Request", task)]
+        row.in_engine = False
+        row.ended = True
+        finishes = self._committer.begin_entry().finishes
+        finishes.append(self._finish_record(row))
+        if len(finishes) >= DONE_AT_RISK:
+            self._committer.send_soon()
 
     def failed(self, task: Task, error: BaseException) -> None:
         """A task has failed for good."""

@@ -1,7 +1,7 @@
 """A program with a stage, for tests that end it: what it does is told by its arguments.
 
-``STORE MODE COUNT [OPTION=VALUE …]``. It prints the key of each task that it begins, and at last the
-status of its stage and ``end``.
+``STORE MODE COUNT [OPTION=VALUE …]``. It prints the key of each task that it begins, and at last
+the status of its stage and ``end``.
 """
 
 from __future__ import annotations

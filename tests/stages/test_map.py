@@ -317,7 +317,17 @@ def test_an_input_without_a_key_is_an_error(
 
 
 def test_odd_and_huge_keys_are_keys(tmp_path: Path) -> None:
-    odd = ["", " ", "\0", "a\0b", "\ud800", "ü" * 10, "x" * 1_000_000, "'; DROP TABLE", '","input":']
+    odd = [
+        "",
+        " ",
+        "\0",
+        "a\0b",
+        "\ud800",
+        "ü" * 10,
+        "x" * 1_000_000,
+        "'; DROP TABLE",
+        '","input":',
+    ]
     seen: list[str] = []
 
     async def function(text: str) -> None:
