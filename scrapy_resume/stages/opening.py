@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy.settings import BaseSettings
-from scrapy.utils.conf import closest_scrapy_cfg
 from scrapy.utils.project import get_project_settings, inside_project
 
 from scrapy_resume.codec import Codec
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.model import STAGE
+from scrapy_resume.run.launch import launch_of_program
 from scrapy_resume.run.open_job import Candidate, open_job
 from scrapy_resume.settings.parse import parse_settings
 from scrapy_resume.settings.table import SETTINGS
@@ -145,7 +143,7 @@ def open_stage(plan: StagePlan) -> OpenedStage:
         spider=plan.name,
         arguments={},
         settings=settings,
-        launch=launch_of_stage(),
+        launch=launch_of_program(),
         kind=STAGE,
     )
     store = open_location(settings.store)
@@ -153,20 +151,3 @@ def open_stage(plan: StagePlan) -> OpenedStage:
     if not plan.metadata and not job.session.began:
         settings = replace(settings, metadata=store.summary(job.session.job).metadata)
     return OpenedStage(job, feeds, settings, project, codec)
-
-
-def launch_of_stage() -> Mapping[str, object]:
-    """How the program was started, for ``scrapy resume run``; see ``run.launch.Launch``."""
-    main = sys.modules.get("__main__")
-    spec = getattr(main, "__spec__", None)
-    file = getattr(main, "__file__", None)
-    cfg = closest_scrapy_cfg()
-    launch: dict[str, object] = {"command": STAGE, "directory": os.getcwd()}
-    if spec is not None:
-        launch["module"] = spec.name.removesuffix(".__main__")
-    if file and os.path.isfile(file):
-        launch["file"] = os.path.abspath(file)
-        launch["words"] = list(sys.argv[1:])
-    if cfg:
-        launch["project"] = os.path.dirname(os.path.abspath(cfg))
-    return MappingProxyType(launch)

@@ -22,8 +22,12 @@ def job(store: Path, name: str = "work") -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("mode", "number"),
-    [("asyncio", signal.SIGINT), ("asyncio", signal.SIGTERM), ("plain", signal.SIGTERM)]
-    + [("hand", signal.SIGINT)],
+    [
+        ("asyncio", signal.SIGINT),
+        ("asyncio", signal.SIGTERM),
+        ("plain", signal.SIGTERM),
+        ("hand", signal.SIGINT),
+    ],
 )
 def test_the_first_signal_ends_what_is_in_hand_and_pauses(
     tmp_path: Path, mode: str, number: signal.Signals
