@@ -285,6 +285,10 @@ class LeaseBuffer:
         self._last_slot = queue.slot
         return self._take(queue, place)
 
+    def take_first(self, slot: str) -> Row:
+        """Take the first row of a slot's queue, whatever others have ready."""
+        return self._take(self.queues[slot], 0)
+
     def _passed_over(self) -> Collection[str]:
         """The slots of which nothing is dispatched now."""
         return self.blocked

@@ -119,8 +119,12 @@ class RunLog:
 
     def count_page(self) -> None:
         """Count a page; log progress if a line is due."""
-        if self._schedule.page():
+        if self.page_makes_line_due():
             self._log()
+
+    def page_makes_line_due(self) -> bool:
+        """Count a page. Whether a progress line is due."""
+        return self._schedule.page()
 
     def count_item(self) -> None:
         """Count an item; log progress if a line is due."""

@@ -127,6 +127,10 @@ def assemble_stage(
     admissions.begin_tasks(
         TaskCodec(codec),
         groups,
+        ids,
+        dispatcher,
+        committer,
+        frontier,
         clock,
         at_once=not (session.crashed or session.taken_over or session.sharing.shared),
     )

@@ -56,6 +56,7 @@ class StageBlock:
         item_key: Any = None,
         progress_every: int = 100,
     ) -> None:
+        # Eleven: what the public face of a stage has.
         single = isinstance(input_files, (str, os.PathLike))
         files = (input_files,) if single else input_files
         self._plan = StagePlan(

@@ -62,4 +62,4 @@ class StageLog(RunLog):
     def count_page(self) -> None:
         """Count a task. A line that is due is logged with the next commit that has it, and at most
         once a second: a million tasks may take a minute."""
-        self._is_due |= self._schedule.page()
+        self._is_due |= self.page_makes_line_due()

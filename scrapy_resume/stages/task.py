@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from itemadapter import ItemAdapter
@@ -12,7 +13,7 @@ from itemadapter import ItemAdapter
 from scrapy_resume.codec.json_text import loads
 from scrapy_resume.errors import ConfigurationError, NotRecordableError, StoreDamagedError
 from scrapy_resume.frontier.retries import retries_of
-from scrapy_resume.model import digest
+from scrapy_resume.model import IDENTITY_BYTES
 from scrapy_resume.store.transaction.steering import RETRIES
 from scrapy_resume.store.transaction.storable_text import storable
 
@@ -76,7 +77,7 @@ def key_text(key: Key, codec: Codec) -> tuple[str, bytes]:
     Raises ``ConfigurationError`` for a key of ``None`` or NaN, and ``NotRecordableError``.
     """
     if type(key) is str:
-        return storable(key), digest(b"task", b"s", key.encode("utf-8", "surrogatepass"))
+        return storable(key), _identity(key.encode("utf-8", "surrogatepass"), _TEXT)
     if key is None or (isinstance(key, float) and math.isnan(key)):
         raise ConfigurationError(
             f"a task's key is {key!r}: every task needs a key that tells it from the others. Give"
@@ -87,7 +88,16 @@ def key_text(key: Key, codec: Codec) -> tuple[str, bytes]:
     if isinstance(key, float) and key.is_integer():
         key = int(key)
     text = str(key) if type(key) is int else codec.encode_value(key)
-    return text, digest(b"task", b"v", text.encode("utf-8", "surrogatepass"))
+    return text, _identity(text.encode("utf-8", "surrogatepass"), _VALUE)
+
+
+_TEXT: Final = b"resume task text"
+_VALUE: Final = b"resume task val"
+
+
+def _identity(text: bytes, kind: bytes) -> bytes:
+    """The digest of a key. ``kind`` sets those of texts and of other values apart."""
+    return blake2b(text, digest_size=IDENTITY_BYTES, person=kind).digest()
 
 
 KeyFunction = Callable[[Any], Key]

@@ -23,9 +23,13 @@ from scrapy_resume.tracking.admission import Admissions
 if TYPE_CHECKING:
     from scrapy import Request
 
+    from scrapy_resume.commits.committer import Committer
+    from scrapy_resume.dispatch.dispatcher import Dispatcher
+    from scrapy_resume.frontier.lease_buffer import LeaseBuffer
     from scrapy_resume.ports.clock import Clock
     from scrapy_resume.stages.groups import TaskGroups
     from scrapy_resume.stages.task_buffer import TaskBuffer
+    from scrapy_resume.tracking.row_ids import IdSequence
 
 UNSENT_SECONDS: Final = 0.1
 """How long a task that has begun, or may begin, is not in the store at most, beside the interval
@@ -46,9 +50,22 @@ class TaskAdmissions(Admissions):
     ``None``: the store has not answered yet."""
 
     def begin_tasks(
-        self, codec: TaskCodec, groups: TaskGroups, clock: Clock, *, at_once: bool
+        self,
+        codec: TaskCodec,
+        groups: TaskGroups,
+        ids: IdSequence,
+        dispatcher: Dispatcher,
+        committer: Committer,
+        frontier: LeaseBuffer,
+        clock: Clock,
+        *,
+        at_once: bool,
     ) -> None:
-        """Called once, before the first task."""
+        """Called once, before the first task: the parts that tasks need."""
+        self._row_ids = ids
+        self._in_flight = dispatcher
+        self._commits = committer
+        self._buffer = frontier
         self.task_codec = codec
         self.groups = groups
         self.time = clock.time
@@ -59,11 +76,11 @@ class TaskAdmissions(Admissions):
 
     def new_id(self) -> int:
         """An id for a row."""
-        return self._ids.new()
+        return self._row_ids.new()
 
     def read(self, task: Task, identity: bytes, payload: str, unit: str) -> None:
         """A task was read whose key is not known to the store."""
-        row_id = self._ids.new()
+        row_id = self._row_ids.new()
         if self.at_once:
             row = Row(row_id, identity, recorded=False, parent=START)
             row.url, row.payload, row.slot, row.unit = task.text, payload, task.group, unit
@@ -71,12 +88,12 @@ class TaskAdmissions(Admissions):
             row.request = task  # type: ignore[assignment]
             self.open_identities[identity] = row
             self.unsent.append((self._monotonic(), row))
-            self._frontier.push(row)
+            self._buffer.push(row)
             return
         self.open_identities[identity] = None
-        self._frontier.expect(task.group)
+        self._buffer.expect(task.group)
         self.expected[row_id] = task  # type: ignore[assignment]
-        self._committer.begin_entry().arrivals.append(
+        self._commits.begin_entry().arrivals.append(
             Admission(
                 id=row_id,
                 identity=identity,
@@ -101,7 +118,7 @@ class TaskAdmissions(Admissions):
                 continue
             admission = admission_of(row, row.id, row.identity, record=True)
             row.recorded = True
-            self._frontier.expect(row.slot)
+            self._buffer.expect(row.slot)
             batch.arrivals.append(admission)
 
     @property
@@ -114,19 +131,19 @@ class TaskAdmissions(Admissions):
     def let_in(self, group: str, wanted: bool) -> None:
         """Lease and dispatch the rows of a group from now on, or, if not ``wanted``, no more."""
         if wanted:
-            self._frontier.unblock(group)
-            self._dispatcher.request_more()
+            self._buffer.unblock(group)
+            self._in_flight.request_more()
         else:
-            self._frontier.block(group)
+            self._buffer.block(group)
 
     def first_of(self, group: str) -> Row | None:
         """See ``TaskBuffer.first_of``."""
-        return cast("TaskBuffer", self._frontier).first_of(group)
+        return cast("TaskBuffer", self._buffer).first_of(group)
 
     def waiting(self, group: str) -> int:
         """Number of a group's tasks that have not begun, here, in the store, or on their way to
         it."""
-        queue = self._frontier.queues.get(group)
+        queue = self._buffer.queues.get(group)
         return 0 if queue is None else len(queue.rows) + queue.pending + queue.arriving
 
     def restore(self, row: Row) -> Request:
@@ -148,20 +165,20 @@ class TaskAdmissions(Admissions):
     def continue_row(self, row: Row, request: Request) -> bool:
         """A task is tried again. Returns true."""
         task: Any = request
-        alone = row is self._dispatcher.alone
+        alone = row is self._in_flight.alone
         attempt_failed = task.failures > row.retry_times
         row.reset_outcome()
         row.payload = self.task_codec.encode(task)
         if not row.recorded:
             # It becomes a row with its next attempt: what failed once may fail again.
             self.send_row(row)
-        order_id = self._ids.new()
-        self._frontier.expect(row.slot)
+        order_id = self._row_ids.new()
+        self._buffer.expect(row.slot)
         row.rank = (0, 0, order_id)
         row.request = request
         self.expected[row.id] = request
         self.expected_rows[row.id] = row
-        self._committer.begin_entry().arrivals.append(
+        self._commits.begin_entry().arrivals.append(
             Continuation(
                 id=row.id,
                 url=row.url,
@@ -183,5 +200,5 @@ class TaskAdmissions(Admissions):
         """Record a row that is not in the store yet, with the batch that is being collected."""
         admission = admission_of(row, row.id, row.identity, record=True)
         row.recorded = True
-        self._committer.begin_entry().arrivals.append(admission)
-        self._frontier.expect(row.slot)
+        self._commits.begin_entry().arrivals.append(admission)
+        self._buffer.expect(row.slot)

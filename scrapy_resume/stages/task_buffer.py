@@ -32,7 +32,7 @@ class TaskBuffer(LeaseBuffer):
         queue = self.queues.get(group)
         if queue is None or not queue.rows or queue.rows[0][1].recorded:
             return None
-        return self._take(queue, 0)
+        return self.take_first(group)
 
 
 class SharedTaskBuffer(SharedLeaseBuffer):

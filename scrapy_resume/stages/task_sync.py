@@ -11,13 +11,35 @@ from scrapy_resume.store.contract import Admission
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from scrapy_resume.commits.committer import Committer
+    from scrapy_resume.dispatch.dispatcher import Dispatcher
+    from scrapy_resume.dispatch.workers import Workers
+    from scrapy_resume.frontier.lease_buffer import LeaseBuffer
     from scrapy_resume.frontier.row import Row
-    from scrapy_resume.stages.task_admission import TaskAdmissions
+    from scrapy_resume.politeness.host_breaker import HostBreakers
+    from scrapy_resume.stages.task_tracker import TaskTracker
     from scrapy_resume.store.contract import Batch, Committed, Continuation
+    from scrapy_resume.tracking.row_ids import IdSequence
 
 
 class TaskSync(BatchSync):
     """``BatchSync`` of tasks: nothing is shared between them, and some begin unrecorded."""
+
+    def __init__(
+        self,
+        tracker: TaskTracker,
+        frontier: LeaseBuffer,
+        dispatcher: Dispatcher,
+        workers: Workers,
+        breakers: HostBreakers,
+        ids: IdSequence,
+        committer: Committer,
+    ) -> None:
+        super().__init__(tracker, frontier, dispatcher, workers, breakers, ids, committer)
+        self._tasks = tracker.tasks
+        self._task_tracker = tracker
+        self._buffer = frontier
+        self._in_flight = dispatcher
 
     known: Callable[[str], None] = staticmethod(lambda _: None)
     """Called with the group of a task that another worker has, or that is skipped."""
@@ -38,16 +60,12 @@ class TaskSync(BatchSync):
         self.ended(ended)
         super().answered(batch, answer)
 
-    @property
-    def _tasks(self) -> TaskAdmissions:
-        return cast("TaskAdmissions", self._admissions)
-
     def _settle_arrivals(self, batch: Batch, answer: Committed) -> set[str]:
         touched = set()
         for arrival in batch.arrivals:
-            self._frontier.settle(arrival.slot)
+            self._buffer.settle(arrival.slot)
             touched.add(arrival.slot)
-            if self._tracker.frozen:
+            if self._task_tracker.frozen:
                 continue
             gone = arrival.id in answer.duplicates or arrival.id in answer.skipped_for_good
             if isinstance(arrival, Admission):
@@ -65,16 +83,16 @@ class TaskSync(BatchSync):
         if gone:
             self.known(arrival.slot)
         elif task is not None and arrival.lease:
-            self._frontier.push(tasks.row_of(arrival, task))
+            self._buffer.push(tasks.row_of(arrival, task))
 
     def _settle_continuation(self, arrival: Continuation, *, gone: bool) -> None:
         self._tasks.expected.pop(arrival.id, None)
         row = self._tasks.expected_rows.pop(arrival.id)
         if arrival.lease and not gone:
-            self._dispatcher.enqueue(row)
+            self._in_flight.enqueue(row)
             return
         row.ended = True
         row.request = None
-        self._dispatcher.stop_waiting_for(row)
+        self._in_flight.stop_waiting_for(row)
         if gone:
             row.set_outcome(State.ignored)

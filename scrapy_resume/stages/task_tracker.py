@@ -15,9 +15,16 @@ if TYPE_CHECKING:
 
     from scrapy import Request
 
+    from scrapy_resume.commits.committer import Committer
+    from scrapy_resume.dispatch.dispatcher import Dispatcher
+    from scrapy_resume.dispatch.workers import Workers
     from scrapy_resume.frontier.row import Row
+    from scrapy_resume.model import Counts
     from scrapy_resume.stages.groups import TaskGroup
     from scrapy_resume.stages.task_admission import TaskAdmissions
+    from scrapy_resume.tracking.held import HeldRequests
+    from scrapy_resume.tracking.items import OpenItems
+    from scrapy_resume.tracking.start import Start
 
 DONE_AT_RISK: Final = 500
 """Tasks without items at whose end a batch is sent before the commit interval has passed: so many
@@ -33,10 +40,27 @@ class TaskTracker(Tracker):
     has_foreign_suspect = False
     """A suspect waits in the store whose group is not open."""
 
-    @property
-    def tasks(self) -> TaskAdmissions:
-        """The admissions."""
-        return cast("TaskAdmissions", self.admissions)
+    def __init__(
+        self,
+        counts: Counts,
+        dispatcher: Dispatcher,
+        admissions: TaskAdmissions,
+        items: OpenItems,
+        start: Start,
+        workers: Workers,
+        committer: Committer,
+        held: HeldRequests,
+        *,
+        delayed: int = 0,
+    ) -> None:
+        # Eight: those of ``Tracker``.
+        super().__init__(
+            counts, dispatcher, admissions, items, start, workers, committer, held, delayed=delayed
+        )
+        self._in_flight = dispatcher
+        self._commits = committer
+        self._others = workers
+        self.tasks = admissions
 
     def next_task(self) -> Task | None:
         """Dispatch the next task of a group that has room; ``None``: there is none now."""
@@ -51,9 +75,9 @@ class TaskTracker(Tracker):
     def _next_unrecorded(self) -> Task | None:
         """The next task of the only group, if it may begin before it is recorded: what is
         considered for others (hosts, suspects, other groups) does not concern it."""
-        tasks, dispatcher = self.tasks, self._dispatcher
+        tasks, dispatcher = self.tasks, self._in_flight
         groups = tasks.groups.open
-        if not tasks.at_once or len(groups) != 1 or self.frozen or self._holds:
+        if not tasks.at_once or len(groups) != 1 or self.frozen or self.dispatch_is_held:
             return None
         if dispatcher.alone is not None or self.items.applies_backpressure(self.wake):
             return None
@@ -72,7 +96,7 @@ class TaskTracker(Tracker):
     def _request_of(self, row: Row) -> Request | None:
         if row.slot in self.tasks.groups.open:
             return super()._request_of(row)
-        dispatcher = self._dispatcher
+        dispatcher = self._in_flight
         dispatcher.not_sent(row)
         if row is dispatcher.alone:
             self.has_foreign_suspect = True
@@ -80,14 +104,14 @@ class TaskTracker(Tracker):
         dispatcher.stop_waiting_for(row)
         self.tasks.let_in(row.slot, False)
         dispatcher.releasing += 1
-        self._committer.begin_entry().releases.append(Release(row.id, row.attempts))
+        self._commits.begin_entry().releases.append(Release(row.id, row.attempts))
         return None
 
     def is_over(self, group: TaskGroup) -> bool:
         """Whether nothing is left of a group: here, in the store, or with other workers."""
         if self.frozen:
             return True
-        dispatcher, workers = self._dispatcher, self._workers
+        dispatcher, workers = self._in_flight, self._others
         return not (
             group.reading
             or group.running
@@ -106,10 +130,10 @@ class TaskTracker(Tracker):
         """A task has ended well, with these items. Returns its state: it has failed if one of them
         cannot be serialized."""
         row = _row(task)
-        if not (items or row.recorded or self.frozen or row is self._dispatcher.alone):
+        if not (items or row.recorded or self.frozen or row is self._in_flight.alone):
             self._done_unrecorded(task, row)
             return State.done
-        with self._committer.one_batch():
+        with self._commits.one_batch():
             for item in items:
                 self.item_scraped(row, self.items.begin(row), item)
             state = row.state
@@ -118,13 +142,13 @@ class TaskTracker(Tracker):
 
     def _done_unrecorded(self, task: Task, row: Row) -> None:
         """What ``engine_done`` does, of a row that has no items and is not in the store."""
-        del self._dispatcher.dispatched[cast("Request", task)]
+        del self._in_flight.dispatched[cast("Request", task)]
         row.in_engine = False
         row.ended = True
-        finishes = self._committer.begin_entry().finishes
-        finishes.append(self._finish_record(row))
+        finishes = self._commits.begin_entry().finishes
+        finishes.append(self.finish_record(row))
         if len(finishes) >= DONE_AT_RISK:
-            self._committer.send_soon()
+            self._commits.send_soon()
 
     def failed(self, task: Task, error: BaseException) -> None:
         """A task has failed for good."""
@@ -153,14 +177,14 @@ class TaskTracker(Tracker):
         """A task is given back unfinished: it is tried again by this run or a later one."""
         row = _row(task)
         row.attempts -= 1
-        self._dispatcher.take_back(cast("Request", task))
+        self._in_flight.take_back(cast("Request", task))
         row.ended = True
         if self.frozen:
             return
         if not row.recorded:
             self.tasks.send_row(row)
-        self._dispatcher.releasing += 1
-        self._committer.begin_entry().releases.append(Release(row.id, row.attempts))
+        self._in_flight.releasing += 1
+        self._commits.begin_entry().releases.append(Release(row.id, row.attempts))
 
 
 def _row(task: Task) -> Row:

@@ -122,8 +122,7 @@ class SqliteJob:
         """Which of these identities are known."""
         with translated(self.path, self._holder):
             job = self._tables.begin(self._connected())
-            found = self._tables.known(identities, {})
-        rows = {identity: found[identity].row for identity in identities if identity in found}
+            rows = self._tables.rows_of(identities)
         return LookedUp(rows, bool(job.skips))
 
     def mark(self, row: int, phase: Phase) -> None:
