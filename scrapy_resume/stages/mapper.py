@@ -139,9 +139,12 @@ class Mapper:
             await self._run.mark_begun(task)
         try:
             if self._is_simple:
-                items = items_of(await self._plan.function(task.input))
+                result = await self._plan.function(task.input)
+                if is_generator(result):
+                    result = await self._all_of(result)
             else:
-                items = items_of(await self._result(task))
+                result = await self._result(task)
+            items = items_of(result)
         except Retry as retry:
             counts["retried"] += 1
             tracker.tried_again(task, retry.after_seconds, failed=False)
@@ -210,11 +213,14 @@ class Mapper:
             result = function(task.input)
         if inspect.isawaitable(result):
             result = await result
-        if isinstance(result, AsyncIterable) and is_generator(result):
-            return [item async for item in result]
-        if is_generator(result):
-            return await self._run.threads.call(list, result)
-        return result
+        return await self._all_of(result) if is_generator(result) else result
+
+    async def _all_of(self, generator: Any) -> list[Any]:
+        """What a generator gives; a plain one is run in a thread."""
+        if isinstance(generator, AsyncIterable):
+            return [item async for item in generator]
+        items: list[Any] = await self._run.threads.call(list, generator)
+        return items
 
 
 def _called(function: Callable[[Any], Any], task_input: Any) -> Any:

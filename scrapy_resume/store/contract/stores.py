@@ -43,8 +43,8 @@ class JobStore(Protocol):
         """Keep a batch, whole or not at all; also a heartbeat."""
 
     def look_up(self, identities: Collection[bytes]) -> LookedUp:
-        """Which of these identities belong to a row, as of the last commit; one that a row has taken
-        on later may be left out. Nothing is written."""
+        """Which of these identities belong to a row, as of the last commit. One that a row has
+        taken on later may be left out. Nothing is written."""
 
     def mark(self, row: int, phase: Phase) -> None:
         """The engine holds the row. Survives the death of the process; does not block.
