@@ -53,7 +53,15 @@ def main() -> int:
         enriched = [json.loads(line) for line in feed.read_text().splitlines()]
         counts = Counter(book["isbn"] for book in enriched)
         subprocess.run(
-            [sys.executable, "-m", "scrapy", "resume", "report", "-s", f"RESUME_STORE={folder}/store"],
+            [
+                sys.executable,
+                "-m",
+                "scrapy",
+                "resume",
+                "report",
+                "-s",
+                f"RESUME_STORE={folder}/store",
+            ],
             cwd=HERE.parent,
             check=False,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.errors import ConfigurationError, JobCompletedError
 from scrapy_resume.run.crawl_end import EndOwedError
+from scrapy_resume.settings.location import project_settings
 from scrapy_resume.stages.answers import run_at_once
 from scrapy_resume.stages.by_hand import ByHand
 from scrapy_resume.stages.chain import CHAIN
@@ -20,7 +21,6 @@ from scrapy_resume.stages.opening import (
     OpenedStage,
     StagePlan,
     open_stage,
-    project_settings,
     stage_settings,
 )
 from scrapy_resume.stages.plain_loop import PlainLoop

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy.settings import BaseSettings
-from scrapy.utils.project import get_project_settings, inside_project
 
 from scrapy_resume.codec import Codec
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.model import STAGE
 from scrapy_resume.run.launch import launch_of_program
 from scrapy_resume.run.open_job import Candidate, open_job
+from scrapy_resume.settings.location import project_settings
 from scrapy_resume.settings.parse import parse_settings
 from scrapy_resume.settings.table import SETTINGS
 from scrapy_resume.settings.trusted import trusted_packages
@@ -82,16 +82,6 @@ class OpenedStage:
     settings: ResumeSettings
     project: BaseSettings
     codec: Codec
-
-
-def project_settings() -> BaseSettings:
-    """The settings of the project in whose directory, or for which, the program runs; without a
-    project Scrapy's defaults."""
-    if inside_project():
-        return get_project_settings()
-    from scrapy.settings import Settings
-
-    return Settings()
 
 
 def stage_settings(plan: StagePlan, project: BaseSettings) -> ResumeSettings:
