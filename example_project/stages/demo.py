@@ -15,13 +15,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from shop_site import expected_products
 
 from scrapy_resume import open_store
 from scrapy_resume.errors import JobNotFoundError
+
+HERE = Path(__file__).resolve().parent
 
 KILLS = (("books", 0.5), ("validate", 0.3), ("enrich", 0.2), ("enrich", 0.6))
 """The pipeline is killed when this share of the books has come through that stage."""
@@ -35,12 +36,9 @@ def main() -> int:
     books = len(expected_products(""))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         feed = Path(folder) / "enriched.jsonl"
-        shop = subprocess.Popen(
-            [sys.executable, str(HERE.parent / "shop_site.py"), "--port", "0", "--latency", "0.005"]
-            + ["--hits", str(Path(folder) / "hits.jsonl")],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        words = [sys.executable, str(HERE.parent / "shop_site.py"), "--port", "0"]
+        words += ["--latency", "0.005", "--hits", str(Path(folder) / "hits.jsonl")]
+        shop = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         try:
             assert shop.stdout is not None
             site = shop.stdout.readline().split()[-1]
@@ -52,19 +50,9 @@ def main() -> int:
             shop.wait()
         enriched = [json.loads(line) for line in feed.read_text().splitlines()]
         counts = Counter(book["isbn"] for book in enriched)
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "scrapy",
-                "resume",
-                "report",
-                "-s",
-                f"RESUME_STORE={folder}/store",
-            ],
-            cwd=HERE.parent,
-            check=False,
-        )
+        words = [sys.executable, "-m", "scrapy", "resume", "report"]
+        words += ["-s", f"RESUME_STORE={folder}/store"]
+        subprocess.run(words, cwd=HERE.parent, check=False)
         twice = sum(count > 1 for count in counts.values())
         print(f"{len(counts)} of {books} books enriched, {twice} twice, through {len(KILLS)} kills")
         return int(code != 0 or len(counts) != books or twice > 0)
