@@ -24,6 +24,7 @@ def job(store: Path, name: str = "work") -> dict[str, Any]:
     ("mode", "number"),
     [
         ("asyncio", signal.SIGINT),
+        ("uvloop", signal.SIGINT),
         ("asyncio", signal.SIGTERM),
         ("plain", signal.SIGTERM),
         ("hand", signal.SIGINT),
