@@ -157,22 +157,12 @@ class StageEnd:
             return ERROR
         if run.stop_reason is not None:
             return run.stop_reason
-        if self._is_exhausted() and self._foreign_groups():
+        if self._is_exhausted() and self._run.foreign_groups():
             return HELD
         return FINISHED
 
     def _is_exhausted(self) -> bool:
         return not self._run.unfinished_readings and not self._run.stopped_early
-
-    def _foreign_groups(self) -> dict[str, int]:
-        """Groups that have open rows, and that this run has not opened."""
-        run = self._run
-        queues = run.parts.frontier.queues
-        return {
-            name: queue.pending
-            for name, queue in queues.items()
-            if queue.pending and name not in run.groups.met
-        }
 
     def _status(self, *, drained: bool, delivered: bool) -> str:
         run = self._run
@@ -232,7 +222,7 @@ class StageEnd:
         return stats
 
     def _held_line(self) -> str:
-        groups = ", ".join(f"{name!r} ({n})" for name, n in self._foreign_groups().items())
+        groups = ", ".join(f"{name!r} ({n})" for name, n in self._run.foreign_groups().items())
         return f"open keys wait for maps that this run has not had, by name: {groups}"
 
     def _log(self) -> None:

@@ -59,6 +59,7 @@ class TaskGroups:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.open: dict[str, TaskGroup] = {}
+        """By name; one that has taken over the tasks of another one is there by that name too."""
         self.met: set[str] = set()
         """The names of all groups that this run has opened."""
         self.stopped = False
@@ -92,10 +93,21 @@ class TaskGroups:
 
     def remove(self, group: TaskGroup) -> None:
         """Close a group."""
-        if self.open.get(group.name) is group:
-            del self.open[group.name]
-            self._unblock(group.name, False)
+        for name in self.names_of(group):
+            del self.open[name]
+            self._unblock(name, False)
         group.end()
+
+    def names_of(self, group: TaskGroup) -> list[str]:
+        """The names under which a group is open."""
+        return [name for name, other in self.open.items() if other is group]
+
+    def take_over(self, name: str, group: TaskGroup) -> None:
+        """A group that the program has no more: another one does its tasks."""
+        if name not in self.open:
+            self.open[name] = group
+            self.met.add(name)
+            self._unblock(name, True)
 
     def full(self) -> list[str]:
         """The groups of which nobody waits for a task."""
@@ -112,7 +124,7 @@ class TaskGroups:
         group.asking += 1
         try:
             while (task := self._next()) is not None:
-                if task.group == group.name:
+                if self.open.get(task.group) is group:
                     group.running += 1
                     group.taken()
                     return task  # type: ignore[no-any-return]

@@ -6,8 +6,9 @@ it is worked off.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from scrapy_resume.ports.clock import Waiter
     from scrapy_resume.stages.groups import TaskGroup
     from scrapy_resume.stages.stage_run import StageRun
+
+logger = logging.getLogger("scrapy_resume")
 
 READ_AT_ONCE: Final = 1_000
 """Inputs that are looked up in the store together. The first ones are fewer: work begins sooner."""
@@ -68,7 +71,9 @@ class TaskReader:
             text, identity = key_text(key, run.codec)
             if identity not in opened:
                 asked.setdefault(identity, (key, text, task_input))
-        known = await run.known(asked) if asked else frozenset()
+        known = await run.known(asked) if asked else {}
+        if known:
+            await self._take_over(known.values())
         group.counts["known"] += count - len(asked) + len(known)
         for identity, (key, text, task_input) in asked.items():
             if identity in known or identity in opened:
@@ -83,6 +88,22 @@ class TaskReader:
         if waits:
             await self._wait_for_room()
         return not run.stopped
+
+    async def _take_over(self, rows: Collection[int]) -> None:
+        """If some of the known inputs are open tasks of a map that this run has not had, and which
+        may have been renamed: this group does the tasks of that one."""
+        run = self._run
+        foreign = run.foreign_groups()
+        if not foreign:
+            return
+        for name in foreign.keys() & await run.open_groups(rows):
+            logger.warning(
+                "%s of this stage is no map of the program now, or has not come yet; its open keys"
+                " are among the inputs of %s, which does them",
+                name,
+                self._group.name,
+            )
+            run.groups.take_over(name, self._group)
 
     async def _wait_for_room(self) -> None:
         run = self._run

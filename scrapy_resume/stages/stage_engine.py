@@ -21,7 +21,7 @@ class GroupRoom:
     @property
     def total(self) -> int:
         """Of all groups that are open."""
-        return sum(group.room for group in self._groups.open.values())
+        return sum(group.room for group in set(self._groups.open.values()))
 
     def of(self, slot: str) -> int:
         """Of one group; 0: it is not open."""

@@ -151,6 +151,27 @@ class StageRun:
             self.admissions.at_once = False
         return looked_up.rows
 
+    def foreign_groups(self) -> dict[str, int]:
+        """Groups that have pending rows, and that this run has not opened; how many."""
+        return {
+            name: queue.pending
+            for name, queue in self.parts.frontier.queues.items()
+            if queue.pending and name not in self.groups.met
+        }
+
+    async def open_groups(self, rows: Collection[int]) -> set[str]:
+        """The groups of those of these rows that are pending. Empty if the store has failed."""
+        answer: Waiter[set[str]] = self.clock.waiter()
+
+        def failed(error: Exception) -> None:
+            self.committer.fail(error)
+            answer.set(set())
+
+        self.parts.thread.submit(
+            lambda: self.job.pending_slots(rows), answer.set, failed, lambda _: None
+        )
+        return await answer.wait()
+
     async def mark_begun(self, task: Task) -> None:
         """A task begins: if the process dies from now on, it may be the cause. In a job that has
         crashed, waits until the store knows that."""

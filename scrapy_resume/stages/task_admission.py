@@ -143,8 +143,10 @@ class TaskAdmissions(Admissions):
     def waiting(self, group: str) -> int:
         """Number of a group's tasks that have not begun, here, in the store, or on their way to
         it."""
-        queue = self._buffer.queues.get(group)
-        return 0 if queue is None else len(queue.rows) + queue.pending + queue.arriving
+        opened = self.groups.open.get(group)
+        names = [group] if opened is None else self.groups.names_of(opened)
+        queues = [self._buffer.queues[name] for name in names if name in self._buffer.queues]
+        return sum(len(queue.rows) + queue.pending + queue.arriving for queue in queues)
 
     def restore(self, row: Row) -> Request:
         """The task of a row that was leased. Raises ``CallbackMissingError`` if its group is not

@@ -301,7 +301,7 @@ def test_stored_tasks_of_a_map_that_is_gone_are_held(
 ) -> None:
     async def interrupted() -> None:
         async with Stage("work", store=tmp_path) as stage:
-            async for _ in stage.remaining(range(3), name="old"):
+            async for _ in stage.remaining(range(100, 103), name="old"):
                 break
             await stage.flush()
 
@@ -319,6 +319,31 @@ def test_stored_tasks_of_a_map_that_is_gone_are_held(
 
     run_async(put_back)
     assert job(tmp_path)["status"] == "completed"
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgres"])
+def test_a_map_that_was_renamed_does_the_open_keys_among_its_inputs(
+    tmp_path: Path, request: pytest.FixtureRequest, backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sqlite = backend == "sqlite"
+    store = tmp_path if sqlite else request.getfixturevalue("postgres_url")
+    broken = True
+
+    async def old(value: int) -> dict[str, int]:
+        if broken and value > 2:
+            raise ValueError("not yet")
+        return {"number": value}
+
+    run(store, 6, old)
+    from scrapy_resume.model import JobKey, Selection, State
+    from scrapy_resume.store import open_location
+
+    key = JobKey("work", 1)
+    assert open_location(store).steer(key, Selection((State.failed,)), State.pending) == 3
+    assert run(store, 9).status == "completed"
+    assert "does them" in caplog.text
+    assert job(store)["requests"]["done"] == 9
+    assert sorted(item["number"] for item in open_store(store).items("work#1")) == list(range(9))
 
 
 def test_keys_of_a_loop_that_the_program_has_no_more_are_held(tmp_path: Path) -> None:

@@ -46,6 +46,9 @@ class JobStore(Protocol):
         """Which of these identities belong to a row, as of the last commit. One that a row has
         taken on later may be left out. Nothing is written."""
 
+    def pending_slots(self, rows: Collection[int]) -> set[str]:
+        """The slots of those of these rows that are pending, as of the last commit."""
+
     def mark(self, row: int, phase: Phase) -> None:
         """The engine holds the row. Survives the death of the process; does not block.
 

@@ -271,6 +271,12 @@ class PostgresJob(EarlierStarts):
             rows = {bytes(identity): int(row) for identity, row, _ in found}
         return LookedUp(rows, skips=True)
 
+    def pending_slots(self, rows: Collection[int]) -> set[str]:
+        """The slots of those of these rows that are pending."""
+        values = {"job": self._job, "rows": list(rows)}
+        with self._link.transaction() as connection:
+            return {slot for (slot,) in connection.execute(COMMIT["pending_slots"], values)}
+
     def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
         """The first ``count`` items with ids above ``item_id`` and up to ``through``."""
         values = {"job": self._job, "after": item_id, "through": through, "count": count}

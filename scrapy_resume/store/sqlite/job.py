@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -124,6 +125,12 @@ class SqliteJob:
             job = self._tables.begin(self._connected())
             rows = self._tables.rows_of(identities)
         return LookedUp(rows, bool(job.skips))
+
+    def pending_slots(self, rows: Collection[int]) -> set[str]:
+        """The slots of those of these rows that are pending."""
+        with translated(self.path, self._holder):
+            cursor = self._connected().execute(COMMIT["pending_slots"], (json.dumps(list(rows)),))
+            return {slot for (slot,) in cursor}
 
     def mark(self, row: int, phase: Phase) -> None:
         """The engine holds the row; see ``Board``."""
