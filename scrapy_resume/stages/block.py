@@ -171,17 +171,22 @@ class StageBlock:
     async def _begin(self, opened: OpenedStage) -> None:
         try:
             run = StageRun(opened, self._plan)
-            if opened.feeds is not None:
-                from scrapy_resume.stages.stage_feeds import begin_feeds
+            try:
+                if opened.feeds is not None:
+                    from scrapy_resume.stages.stage_feeds import begin_feeds
 
-                begin_feeds(opened.feeds, run)
+                    begin_feeds(opened.feeds, run)
+                by_hand = ByHand(run)
+                run.begin()
+                await by_hand.begin()
+            except BaseException:
+                run.give_up()
+                raise
         except BaseException:
             opened.job.abandon()
             raise
         self._run = run
-        self._by_hand = ByHand(run)
-        run.begin()
-        await self._by_hand.begin()
+        self._by_hand = by_hand
 
     async def _end(self, error: BaseException | None) -> None:
         assert self._run is not None

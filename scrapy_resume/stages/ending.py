@@ -162,7 +162,10 @@ class StageEnd:
         return FINISHED
 
     def _is_exhausted(self) -> bool:
-        return not self._run.unfinished_readings and not self._run.stopped_early
+        run = self._run
+        if run.only_retried and not run.session.start.exhausted:
+            return False
+        return not run.unfinished_readings and not run.stopped_early
 
     def _status(self, *, drained: bool, delivered: bool) -> str:
         run = self._run

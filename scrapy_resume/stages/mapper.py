@@ -61,6 +61,8 @@ class Mapper:
             plan.retry_delay_seconds, run.settings.retry_delay_max_seconds, run.clock
         )
         self._cancelled = False
+        self._exit: BaseException | None = None
+        """A task has raised it to end the program."""
         self._workers: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
@@ -98,6 +100,8 @@ class Mapper:
         self._run.mappers.discard(self)
         for worker in self._workers:
             worker.result()
+        if self._exit is not None:
+            raise self._exit
         await self._run.committer.wait_committed()
         return dict(self.group.counts)
 
@@ -160,9 +164,11 @@ class Mapper:
             self._attempt_failed(task, error)
         except Exception as error:
             self._attempt_failed(task, error)
-        except BaseException:
+        except BaseException as error:  # SystemExit, KeyboardInterrupt: not in a task of asyncio's
             tracker.released(task)
-            raise
+            self._exit = error
+            self.group.stopped = True
+            self.group.end()
         else:
             state = tracker.done(task, items)
             counts["done" if state is State.done else "failed"] += 1

@@ -52,6 +52,8 @@ class TaskReader:
         self._room: Waiter[None] | None = None
         self.size = FIRST_READ
         """How many inputs to offer next."""
+        self.reads_nothing = run.only_retried
+        """The stage does only what was retried."""
 
     async def offer(self, inputs: Iterable[Any], *, waits: bool = True) -> bool:
         """Admit the inputs whose keys are new, and wait for room. Returns whether to go on: false
@@ -126,6 +128,8 @@ def portions(
     inputs: Iterable[Any], reader: TaskReader, begun: Callable[[Iterator[Any]], None] | None = None
 ) -> Iterator[list[Any]]:
     """The inputs in portions of ``reader.size``; smaller ones if inputs come slowly."""
+    if reader.reads_nothing:
+        return
     iterator = iter(inputs)
     if begun is not None:
         begun(iterator)
@@ -148,6 +152,8 @@ async def portions_async(
     inputs: AsyncIterable[Any], reader: TaskReader, run: StageRun
 ) -> AsyncIterator[list[Any]]:
     """The same of an asynchronous iterable: what has arrived, up to ``reader.size``."""
+    if reader.reads_nothing:
+        return
     arrived: list[Any] = []
     state: dict[str, Any] = {"ended": False, "error": None}
     changed: list[Waiter[None]] = []

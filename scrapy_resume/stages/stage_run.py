@@ -71,6 +71,8 @@ class StageRun:
         """The error after which nothing could be committed; ``None``: there was none."""
         self.unfinished_readings = 0
         """Readings of inputs that have not come to their end."""
+        self.only_retried = opened.job.session.frontier.only_retried
+        """Only what was retried is done: no inputs are read."""
         self.expected_total = plan.total
         if plan.total is not None:
             parts.custom_stats.expected_total = plan.total
@@ -131,6 +133,14 @@ class StageRun:
         self._orders.end()
         self.parts.workers.end()
         self.parts.delayed.end()
+
+    def give_up(self) -> None:
+        """The block does not begin: stop all that has begun."""
+        self.end_timers()
+        self.committer.seal()
+        self.parts.listeners.abandon_feeds()
+        self.parts.thread.stop()
+        self.threads.close()
 
     # ---- the store
 

@@ -346,6 +346,64 @@ def test_a_map_that_was_renamed_does_the_open_keys_among_its_inputs(
     assert sorted(item["number"] for item in open_store(store).items("work#1")) == list(range(9))
 
 
+@pytest.mark.parametrize("kind", ["asyncio", "plain", "thread"])
+def test_a_task_that_exits_ends_the_program_and_comes_again(tmp_path: Path, kind: str) -> None:
+    async def exits(value: int) -> None:
+        if value == 3:
+            sys.exit("enough")
+
+    def exits_in_a_thread(value: int) -> None:
+        if value == 3:
+            sys.exit("enough")
+
+    function = exits_in_a_thread if kind == "thread" else exits
+
+    def plain() -> None:
+        with Stage("work", store=tmp_path) as stage:
+            stage.map(function, range(10), name="number")
+
+    async def main() -> None:
+        async with Stage("work", store=tmp_path) as stage:
+            await stage.map(function, range(10), name="number")
+
+    with pytest.raises(SystemExit, match="enough"):
+        run_async(main) if kind == "asyncio" else in_thread(plain)
+    assert job(tmp_path)["status"] == "paused"
+    assert run(tmp_path, 10).status == "completed"
+    assert job(tmp_path)["requests"]["done"] == 10
+
+
+def test_retry_failed_does_nothing_else(tmp_path: Path) -> None:
+    broken = True
+
+    async def number(value: int) -> dict[str, int]:
+        if broken and value == 1:
+            raise ValueError("no")
+        return {"number": value}
+
+    run(tmp_path, 3, number)
+    broken = False
+    stage = run(tmp_path, 100, number, mode="retry-failed")
+    assert stage.status == "completed"
+    assert job(tmp_path)["requests"]["total"] == job(tmp_path)["requests"]["done"] == 3
+
+
+def test_a_block_that_is_cancelled_while_it_begins_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scrapy_resume.stages.by_hand import ByHand
+
+    async def cancelled(self: ByHand) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ByHand, "begin", cancelled)
+        with pytest.raises(asyncio.CancelledError):
+            run(tmp_path)
+    assert job(tmp_path)["status"] == "crashed"
+    assert run(tmp_path).status == "completed"
+
+
 def test_keys_of_a_loop_that_the_program_has_no_more_are_held(tmp_path: Path) -> None:
     async def interrupted() -> None:
         async with Stage("work", store=tmp_path) as stage:
