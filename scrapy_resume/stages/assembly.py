@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from scrapy_resume.commits.committer import CommitParticipant
     from scrapy_resume.frontier.lease_buffer import LeaseBuffer
     from scrapy_resume.stages.opening import OpenedStage
+    from scrapy_resume.stages.task import Task
     from scrapy_resume.tracking.arrival_log import Drops
 
 LEASED_ALONE: Final = 500
@@ -145,7 +146,21 @@ def assemble_stage(
         HeldRequests(collector),
         delayed=session.frontier.delayed,
     )
-    groups.connect(tracker.next_task, tracker.is_over, admissions.let_in)
+    guard = LeaseGuard(
+        shared=session.sharing.shared,
+        orphan_seconds=settings.orphan_timeout_seconds,
+        committer=committer,
+        engine=engine,
+        clock=clock,
+    )
+
+    def next_task() -> Task | None:
+        # Beside others a task begins only while the leases are known to be this worker's.
+        if session.sharing.shared and not guard.may_send():
+            return None
+        return tracker.next_task()
+
+    groups.connect(next_task, tracker.is_over, admissions.let_in)
     return StageParts(
         clock=clock,
         engine=engine,
@@ -156,13 +171,7 @@ def assemble_stage(
         breakers=breakers,
         delayed=delayed,
         dispatcher=dispatcher,
-        guard=LeaseGuard(
-            shared=session.sharing.shared,
-            orphan_seconds=settings.orphan_timeout_seconds,
-            committer=committer,
-            engine=engine,
-            clock=clock,
-        ),
+        guard=guard,
         workers=workers,
         admissions=admissions,
         items=items,

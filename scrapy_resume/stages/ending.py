@@ -81,6 +81,8 @@ class StageEnd:
             if await self._drain():
                 run.parts.listeners.feeds.remove_notes()
         await self._close(status, error)
+        if self.status is not None:
+            await run.backups.finish()
         run.threads.close()
         return run.failure or self._store_error or self._feed_error(delivered=delivered)
 

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from scrapy_resume.model import State
+from scrapy_resume.run.backups import Backups
 from scrapy_resume.run.order_polling import OrderPolling
+from scrapy_resume.run.worker_name import worker_name
 from scrapy_resume.stages.assembly import assemble_stage
 from scrapy_resume.stages.stage_log import StageLog, StageShown
 from scrapy_resume.stages.stage_metadata import StageMetadata
 from scrapy_resume.stages.threads import CallThreads
+from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import LookedUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from scrapy import Request
+    from scrapy.statscollectors import StatsCollector
 
+    from scrapy_resume.events.log_writer import EventLogWriter
     from scrapy_resume.model import UnitState
     from scrapy_resume.ports.clock import Timer, Waiter
     from scrapy_resume.stages.opening import OpenedStage, StagePlan
     from scrapy_resume.stages.task import Task
     from scrapy_resume.store.contract import Batch, Committed, Orders
+    from scrapy_resume.store.contract.copies import OwnCopy
 
 logger = logging.getLogger("scrapy_resume")
 
@@ -84,12 +91,38 @@ class StageRun:
         self._orders = OrderPolling(self.job, parts.thread, self._execute)
         self.parts.workers.starting = False
         self.log = StageLog(self, self.groups)
+        self._delivered = [note.id for note in self.session.events.of_job]
+        """Events of the job that nobody listens to: a stage sends no signals."""
+        if self.settings.event_log:
+            self.listeners.add(self._event_log())
+        self.backups = Backups(
+            self._keep_copy,
+            self.settings.backup_seconds,
+            self.clock,
+            cast("StatsCollector", parts.stats),
+        )
+
+    def _event_log(self) -> EventLogWriter:
+        from scrapy_resume.events.log_writer import EventLogWriter
+
+        directory = Path(self.settings.event_directory)
+        log = EventLogWriter(
+            directory, self.session, worker_name(), self.settings.heartbeat_seconds
+        )
+        log.started(self.session, self.plan.name)
+        return log
+
+    def _keep_copy(self, is_stopped: Callable[[], bool]) -> OwnCopy | None:
+        store = open_location(self.settings.store)
+        return store.keep_copy(self.session.job, self.session.epoch, is_stopped)
 
     # ---- time
 
     def begin(self) -> None:
         """Begin to beat, and to look for orders."""
         self.log.log_start()
+        if self.settings.backup_seconds:
+            self.backups.start(0.0)
         self._tick()
         self.committer.send_soon()
 
@@ -133,6 +166,7 @@ class StageRun:
         self._orders.end()
         self.parts.workers.end()
         self.parts.delayed.end()
+        self.backups.end()
 
     def give_up(self) -> None:
         """The block does not begin: stop all that has begun."""
@@ -213,6 +247,7 @@ class StageRun:
             batch.progress.expected_total = self.expected_total
         batch.progress.metadata = self.metadata.change()
         batch.progress.named_units_wanted = self.named_units is None
+        batch.events.delivered, self._delivered = self._delivered, []
         batch.events.logged = bool(self.settings.event_log)
         parts.listeners.complete(batch)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 import subprocess
 import sys
@@ -402,6 +403,31 @@ def test_a_block_that_is_cancelled_while_it_begins_holds_nothing(
             run(tmp_path)
     assert job(tmp_path)["status"] == "crashed"
     assert run(tmp_path).status == "completed"
+
+
+def test_the_projects_settings_hold_for_stages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stage_logged.py").write_text(
+        f"RESUME_STORE = {str(tmp_path / 'store')!r}\nRESUME_EVENT_LOG = True\n"
+        "RESUME_BACKUP = 3600\nRESUME_MODE = 'delta'\nRESUME_JOB = 'other'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("SCRAPY_SETTINGS_MODULE", "stage_logged")
+
+    async def main() -> None:
+        async with Stage("work") as stage:
+            await stage.map(number, range(7))
+
+    run_async(main)
+    assert open_store().job("work")["requests"]["done"] == 7  # of the project's store
+    (log,) = (tmp_path / "store" / "events").glob("*.jsonl.gz")
+    assert b'"run_started"' in gzip.decompress(log.read_bytes())
+    from scrapy_resume.model import JobKey
+    from scrapy_resume.store import open_location
+
+    assert open_location(tmp_path / "store").copied_at(JobKey("work", 1)) is not None
+    assert open_location(tmp_path / "store").undelivered_events(JobKey("work", 1)) == []
 
 
 def test_keys_of_a_loop_that_the_program_has_no_more_are_held(tmp_path: Path) -> None:
