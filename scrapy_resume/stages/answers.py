@@ -19,6 +19,14 @@ class Answer(int):
         return repr(bool(self))
 
 
+class Document(dict[str, Any]):
+    """A document that may be awaited."""
+
+    def __await__(self) -> Any:
+        return dict(self)
+        yield
+
+
 class NoKeys:
     """The keys that remain of a completed job, for both kinds of loops."""
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.errors import ConfigurationError
-from scrapy_resume.stages.answers import Answer, NoKeys, returned
+from scrapy_resume.stages.answers import Answer, Document, NoKeys, returned
 from scrapy_resume.stages.block import StageBlock
 from scrapy_resume.stages.groups import BY_HAND
 from scrapy_resume.stages.mapper import Mapper, MapPlan
@@ -262,8 +262,7 @@ class Stage(StageBlock):
         from scrapy_resume.reporting.reports import open_store
 
         run = self._live
-        document: dict[str, Any] = open_store(run.settings.store).job(str(run.session.job))
-        return document
+        return Document(open_store(run.settings.store).job(str(run.session.job)))
 
     def print_progress(self) -> None:
         """Print the progress line on standard output."""

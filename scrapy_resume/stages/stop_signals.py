@@ -77,6 +77,12 @@ class StopSignals:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self._open:
+            # The last stage has ended in another thread, which cannot put the handlers back.
+            self._restore()
+            self._seen = 0
+            signal.raise_signal(number)
+            return
         self.stopped = True
         self._seen += 1
         if self._seen == 1:

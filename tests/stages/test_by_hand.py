@@ -175,6 +175,22 @@ def test_progress_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert open_store(tmp_path).job("hand")["expected_total"] == 4
 
 
+def test_progress_lines_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with Stage("hand", store=tmp_path, progress_every=10) as stage:
+            for number in range(25):
+                await stage.done(number)
+            await stage.flush()
+            assert (await stage.progress())["requests"]["done"] == 25
+
+    with caplog.at_level(logging.INFO, "scrapy_resume"):
+        run_async(main)
+    lines = [record.message for record in caplog.records]
+    assert any(line.startswith("Job hand#1 begins, run 1") for line in lines)
+    assert any(line.startswith("100.0% (25/25) | success 100.0%") for line in lines)
+    assert any(line.startswith("Job hand#1 is completed (finished): 25 done") for line in lines)
+
+
 def test_metadata_is_kept_over_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def run(change: dict[str, Any], **options: Any) -> dict[str, Any]:
         async def main() -> dict[str, Any]:

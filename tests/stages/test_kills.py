@@ -32,7 +32,7 @@ def check(store: Path | str, feed: Path, count: int) -> None:
     )
 
 
-@pytest.mark.parametrize("mode", ["asyncio", "plain", "hand"])
+@pytest.mark.parametrize("mode", ["asyncio", "plain", pytest.param("hand", marks=pytest.mark.soak)])
 def test_killed_tasks_run_again_and_nothing_is_twice(tmp_path: Path, mode: str) -> None:
     store, feed, count = tmp_path / "store", tmp_path / "out.jsonl", 300
     begun: list[str] = []
@@ -86,7 +86,7 @@ def test_an_input_that_its_iterator_has_passed_is_done(tmp_path: Path) -> None:
     assert requests["done"] == requests["total"] == 50
 
 
-@pytest.mark.parametrize("mode", ["asyncio", "plain"])
+@pytest.mark.parametrize("mode", ["asyncio", pytest.param("plain", marks=pytest.mark.soak)])
 def test_three_processes_share_a_stage_of_which_one_is_killed(
     postgres_url: str, tmp_path: Path, mode: str
 ) -> None:

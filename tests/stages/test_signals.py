@@ -24,8 +24,8 @@ def job(store: Path, name: str = "work") -> dict[str, Any]:
     ("mode", "number"),
     [
         ("asyncio", signal.SIGINT),
-        ("uvloop", signal.SIGINT),
-        ("asyncio", signal.SIGTERM),
+        pytest.param("uvloop", signal.SIGINT, marks=pytest.mark.soak),
+        pytest.param("asyncio", signal.SIGTERM, marks=pytest.mark.soak),
         ("plain", signal.SIGTERM),
         ("hand", signal.SIGINT),
     ],
