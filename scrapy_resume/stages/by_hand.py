@@ -37,12 +37,21 @@ class ByHand:
         self._tracker = run.tracker
         self._in_hand: dict[bytes, Task] = {}
         """By identity: yielded, or stored and open, and without an end."""
-        self._stored: list[bytes] = []
+        self._stored = run.stored_by_hand
         """Those of them that are stored and were not yielded."""
         self._ended: set[bytes] = set()
         """Tasks that have an end which is not committed."""
         self._readings: set[asyncio.Task[None]] = set()
         self._warned = False
+        run.give_back_by_hand = self._give_back
+
+    def _give_back(self) -> None:
+        """A map does what was left of a loop: the program has been rewritten."""
+        for identity in self._stored:
+            task = self._in_hand.pop(identity, None)
+            if task is not None:
+                self._tracker.released(task)
+        self._stored.clear()
 
     async def begin(self) -> None:
         """Take in hand what earlier runs have left open, or was retried: ``done`` may be told of it

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from scrapy_resume.stages.groups import BY_HAND
 from scrapy_resume.stages.task import Key, KeyFunction, Task, check_input, key_text
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class TaskReader:
                 asked.setdefault(identity, (key, text, task_input))
         known = await run.known(asked) if asked else {}
         if known:
-            await self._take_over(known.values())
+            await self._take_over(known)
         group.counts["known"] += count - len(asked) + len(known)
         for identity, (key, text, task_input) in asked.items():
             if identity in known or identity in opened:
@@ -91,14 +92,17 @@ class TaskReader:
             await self._wait_for_room()
         return not run.stopped
 
-    async def _take_over(self, rows: Collection[int]) -> None:
+    async def _take_over(self, known: Mapping[bytes, int]) -> None:
         """If some of the known inputs are open tasks of a map that this run has not had, and which
         may have been renamed: this group does the tasks of that one."""
         run = self._run
+        if not known.keys().isdisjoint(run.stored_by_hand) and BY_HAND not in run.groups.met:
+            run.give_back_by_hand()
+            run.groups.take_over(BY_HAND, self._group)
         foreign = run.foreign_groups()
         if not foreign:
             return
-        for name in foreign.keys() & await run.open_groups(rows):
+        for name in foreign.keys() & await run.open_groups(known.values()):
             logger.warning(
                 "%s of this stage is no map of the program now, or has not come yet; its open keys"
                 " are among the inputs of %s, which does them",

@@ -84,6 +84,10 @@ class StageRun:
         if plan.total is not None:
             parts.custom_stats.expected_total = plan.total
         self._total_sent = False
+        self.stored_by_hand: list[bytes] = []
+        """Identities of keys of earlier runs' loops that are in hand here, and were not yielded."""
+        self.give_back_by_hand: Callable[[], object] = lambda: None
+        """Gives these back, to be leased by a map."""
         self._flushes = False
         self._listeners: list[Callable[[], object]] = []
         self._timer: Timer | None = None

@@ -151,6 +151,25 @@ def test_what_no_end_was_told_of_is_named_and_comes_again(
     assert open_store(tmp_path).job("hand")["status"] == "completed"
 
 
+def test_a_loop_that_becomes_a_map_goes_on(tmp_path: Path) -> None:
+    def loop() -> None:
+        with Stage("hand", store=tmp_path) as stage:
+            for key, _ in stage.remaining(range(20)):
+                if key == 5:
+                    break
+                stage.done(key, {"number": key})
+
+    def mapped() -> str | None:
+        with Stage("hand", store=tmp_path) as stage:
+            stage.map(lambda number: {"number": number}, range(30), name="mapped")
+        return stage.status
+
+    in_thread(loop)
+    assert in_thread(mapped) == "completed"
+    found = [item["number"] for item in open_store(tmp_path).items("hand#1")]
+    assert sorted(found) == list(range(30))
+
+
 def test_flush_returns_when_all_is_committed(tmp_path: Path) -> None:
     async def main() -> None:
         async with Stage("hand", store=tmp_path) as stage:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scrapy_resume import open_store
+from scrapy_resume.model import JobKey
+from scrapy_resume.store import open_location
 from tests.stages.processes import Program, numbers, run_to_end
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ def check(store: Path | str, feed: Path, count: int) -> None:
     assert numbers(feed) == Counter(range(count))
     document = open_store(store).job("work#1")
     assert document["status"] == "completed"
+    assert open_location(store).verify(JobKey("work", 1)).violations == []
     assert document["requests"]["done"] == document["requests"]["total"] == count
     assert document["items"]["stored"] == count
     assert Counter(item["number"] for item in open_store(store).items("work#1")) == Counter(
