@@ -21,6 +21,7 @@ BIN := .venv/bin
 
 demo: $(DEMO)  ## a crawl of the example shop through three SIGKILLs, then the table; DEMO_WEB=1 leaves the dashboard up
 	.venv-demo/bin/python example_project/demo.py
+	.venv-demo/bin/python example_project/stages/demo.py
 
 scenarios: $(DEMO)  ## what people do to long crawls, and what they see; NAME=power_cut plays one
 	cd example_project && ../.venv-demo/bin/python -m scenarios $(NAME)

@@ -192,6 +192,10 @@ class ResumeFeedExporter(SlotMakingExporter):
             self.crawler.signals.connect(self.close_spider, signals.spider_closed)
             super().open_spider(spider)
             return
+        self.begin(run, spider)
+
+    def begin(self, run: CrawlRun, spider: Spider) -> None:
+        """Go on with the feeds of a job where its earlier runs have left them."""
         self._join(run, spider)
         if self._databases:
             self._databases.begin()

@@ -146,6 +146,16 @@ def digest(*parts: bytes) -> bytes:
     return hasher.digest()
 
 
+CRAWL: Final = "crawl"
+STAGE: Final = "stage"
+"""The kinds of jobs. A job is a stage's if its recorded start says so (``launch.command``)."""
+
+
+def kind_of(launch: Mapping[str, Any] | None) -> str:
+    """The kind of a job with this recorded start; ``None``: unknown."""
+    return STAGE if launch and launch.get("command") == STAGE else CRAWL
+
+
 EVERY_RUN_ITEM: Final = "every run "
 """Prefix of the item keys of requests that are fetched in every run."""
 
@@ -428,3 +438,8 @@ class JobSummary:
     uid: str = ""
     """Random: followers of the job's items know it by this id. Empty: the store is of a version
     that had none, and no run has opened it since."""
+
+    @property
+    def kind(self) -> str:
+        """``CRAWL`` or ``STAGE``."""
+        return kind_of(self.launch)

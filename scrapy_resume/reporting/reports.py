@@ -60,6 +60,7 @@ from scrapy_resume.reporting.rates import Rates, is_live
 from scrapy_resume.reporting.step_documents import item_state, step_selection, steps_answer
 from scrapy_resume.reporting.step_reports import StepReports
 from scrapy_resume.reporting.unit_progress import unit_progress
+from scrapy_resume.settings.location import project_settings, store_location
 from scrapy_resume.settings.masking import without_password
 from scrapy_resume.settings.parse_location import parsed_location
 from scrapy_resume.settings.trusted import project_packages
@@ -75,13 +76,14 @@ and the store may have a hundred million rows."""
 
 
 def open_store(
-    location: str | PathLike[str],
+    location: str | PathLike[str] | None = None,
     codecs: Mapping[str, Any] | None = None,
     now: Callable[[], float] = times.now,
     trusted: Sequence[str] | None = None,
     renamed: Mapping[str, str] | None = None,
 ) -> Reports:
-    """The read side of a store: what ``RESUME_STORE`` names.
+    """The read side of a store: what ``RESUME_STORE`` names; ``None``: that of the project in whose
+    directory, or for which, the process runs, else ``.scrapy/resume``.
 
     ``codecs`` is what ``RESUME_CODECS`` was when the items were stored; it is needed only to
     decode values of a user's own types. A directory that does not exist is a store without jobs;
@@ -90,6 +92,8 @@ def open_store(
     whose directory the process runs. ``renamed`` is ``RESUME_RENAMED``. Raises
     ``ConfigurationError``.
     """
+    if location is None:
+        location = store_location(project_settings())
     place = parsed_location(location)
     packages = project_packages() if trusted is None else trusted
     if place.is_database:
@@ -484,6 +488,7 @@ class Reports(StepReports):
             "job": key.name,
             "number": key.number,
             "spider": summary.spider,
+            "kind": summary.kind,
             "arguments": dict(summary.arguments),
             "status": shown_status(summary.status, summary.alive),
             "reason": summary.reason,

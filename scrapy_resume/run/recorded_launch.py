@@ -121,6 +121,44 @@ def doubts(
             yield f"-s {name}={_shown(value)}"
 
 
+def program_doubts(launch: Launch, surroundings: Surroundings) -> Iterator[str]:
+    """The same of the program of a stage: a file of the user's that uses this package, in a
+    directory of theirs, or a module of the project's."""
+    # The writers of a database are known to it.
+    anywhere = surroundings.store is None
+    directory = Path(launch.directory)
+    if not anywhere and not surroundings.has(directory):
+        yield f"cd {directory}"
+    if launch.module is not None:
+        top = launch.module.partition(".")[0]
+        if top not in surroundings.packages and not (directory / top).is_dir():
+            yield f"python -m {launch.module}"
+        return
+    file = Path(launch.file or "")
+    if not _uses_stages(file) or not (anywhere or surroundings.has(file)):
+        yield f"python {file}"
+
+
+def _uses_stages(file: Path) -> bool:
+    """Whether a program of the user's imports this package. It is not run to find out."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return False
+    imported = [
+        name
+        for node in ast.walk(tree)
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+    ]
+    return _is_users(file) and any(name.partition(".")[0] == "scrapy_resume" for name in imported)
+
+
 def _standalone_doubts(launch: Launch, spider: str, surroundings: Surroundings) -> Iterator[str]:
     file, directory = Path(launch.file or ""), Path(launch.directory)
     # The writers of a database are known to it.

@@ -52,6 +52,7 @@ from scrapy_resume.store.contract.notes import (
     FeedNote,
     HostNote,
     ItemPosition,
+    LookedUp,
     SavedState,
     StoredItem,
 )
@@ -131,6 +132,7 @@ __all__ = [
     "Leasing",
     "LogMark",
     "LogNotes",
+    "LookedUp",
     "MetadataChange",
     "NewStep",
     "Opening",

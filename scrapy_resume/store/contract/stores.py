@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Protocol
@@ -13,7 +13,7 @@ from scrapy_resume.store.contract.changes import Change, ChangePortion, LogMark
 from scrapy_resume.store.contract.committed import Committed
 from scrapy_resume.store.contract.copies import OwnCopy, Restored
 from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
-from scrapy_resume.store.contract.notes import EventNote, FeedNote, StoredItem
+from scrapy_resume.store.contract.notes import EventNote, FeedNote, LookedUp, StoredItem
 from scrapy_resume.store.contract.session import (
     AskedRun,
     Closing,
@@ -43,6 +43,13 @@ class JobStore(Protocol):
 
     def commit(self, batch: Batch) -> Committed:
         """Keep a batch, whole or not at all; also a heartbeat."""
+
+    def look_up(self, identities: Collection[bytes]) -> LookedUp:
+        """Which of these identities belong to a row, as of the last commit. One that a row has
+        taken on later may be left out. Nothing is written."""
+
+    def pending_slots(self, rows: Collection[int]) -> set[str]:
+        """The slots of those of these rows that are pending, as of the last commit."""
 
     def mark(self, row: int, phase: Phase) -> None:
         """The engine holds the row. Survives the death of the process; does not block.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -21,6 +21,7 @@ from scrapy_resume.store.contract import (
     EventNote,
     FeedNote,
     LogMark,
+    LookedUp,
     Opening,
     Orders,
     Session,
@@ -268,6 +269,20 @@ class PostgresJob(EarlierStarts):
         return job
 
     # Items
+
+    def look_up(self, identities: Collection[bytes]) -> LookedUp:
+        """Which of these identities are known."""
+        values = {"job": self._job, "identities": list(identities)}
+        with self._link.transaction() as connection:
+            found = connection.execute(COMMIT["known"], values)
+            rows = {bytes(identity): int(row) for identity, row, _ in found}
+        return LookedUp(rows, skips=True)
+
+    def pending_slots(self, rows: Collection[int]) -> set[str]:
+        """The slots of those of these rows that are pending."""
+        values = {"job": self._job, "rows": list(rows)}
+        with self._link.transaction() as connection:
+            return {slot for (slot,) in connection.execute(COMMIT["pending_slots"], values)}
 
     def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
         """The first ``count`` items with ids above ``item_id`` and up to ``through``."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from scrapy_resume.store.contract import (
     Committed,
     EventNote,
     LogMark,
+    LookedUp,
     Opening,
     Orders,
     Session,
@@ -120,6 +122,19 @@ class SqliteJob:
         self._writer.committed()
         self._skips.committed()
         return committed
+
+    def look_up(self, identities: Collection[bytes]) -> LookedUp:
+        """Which of these identities are known."""
+        with translated(self.path, self._holder):
+            job = self._tables.begin(self._connected())
+            rows = self._tables.rows_of(identities)
+        return LookedUp(rows, bool(job.skips))
+
+    def pending_slots(self, rows: Collection[int]) -> set[str]:
+        """The slots of those of these rows that are pending."""
+        with translated(self.path, self._holder):
+            cursor = self._connected().execute(COMMIT["pending_slots"], (json.dumps(list(rows)),))
+            return {slot for (slot,) in cursor}
 
     def mark(self, row: int, phase: Phase) -> None:
         """The engine holds the row; see ``Board``."""
