@@ -12,6 +12,7 @@ from scrapy_resume.commands.svg_plots import Part, columns, escaped, stacked
 from scrapy_resume.model import StepCounts
 from scrapy_resume.reporting.progress import percent
 from scrapy_resume.reporting.step_documents import STEP_STATES
+from scrapy_resume.wording import counted
 
 Stage = Mapping[str, Any]
 Day = Mapping[str, Any]
@@ -90,7 +91,7 @@ def _nothing(day: str) -> Day:
 def _plot(step: str, days: Sequence[Day]) -> str:
     values = [[Part(name, day[name], _STYLES[name]) for name in _ENDS] for day in days]
     labels = [
-        f"{day['day']}: {number(day['attempts'])} attempts, {number(day['retries'])} retries, "
+        f"{day['day']}: {counted(day['attempts'], 'attempt')} ({number(day['retries'])} again), "
         f"{number(day['done'])} done, {number(day['failed'])} failed, "
         f"{number(day['skipped'])} skipped, success {percent(day['success_rate'])}"
         for day in days

@@ -16,6 +16,8 @@ from scrapy_resume.frontier.shared_lease_buffer import SharedLeaseBuffer
 from scrapy_resume.store.contract import Release, StartTurn
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from scrapy_resume.commits.committer import Committer
     from scrapy_resume.dispatch.dispatcher import Dispatcher
     from scrapy_resume.frontier.lease_buffer import LeaseBuffer
@@ -63,7 +65,11 @@ class Workers:
         committer: Committer,
         engine: Engine,
         clock: Clock,
+        also_busy: Mapping[str, int] | None = None,
     ) -> None:
+        # Eight: what workers share, and what this one has in hand.
+        """``also_busy``: slot → downloads in it that are not of its requests; ``None``: there are
+        none."""
         self.shared = session.sharing.shared
         """Other workers may be on the job."""
         self.others_at_work = session.sharing.shared
@@ -85,8 +91,7 @@ class Workers:
             else None
         )
         """``None``: each slot belongs to one worker."""
-        self.also_busy: Counter[str] = Counter()
-        """Slot → downloads of steps in it, which are not of its requests."""
+        self._also_busy = {} if also_busy is None else also_busy
         self._start_waiter: Waiter[bool] | None = None
         self._poll: Timer | None = None
         self._reported_idle = False
@@ -282,7 +287,7 @@ class Workers:
         """Slot → number of its requests that the engine holds, those of steps too, and the suspect
         that is to run alone."""
         busy = Counter(row.slot for row in self._dispatcher.dispatched.values())
-        busy.update(self.also_busy)
+        busy.update(self._also_busy)
         if self._dispatcher.alone is not None:
             busy[self._dispatcher.alone.slot] += 1
         return busy

@@ -137,20 +137,7 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
     breakers = HostBreakers(_breaker_rules(plan), frontier, stats, committer, engine, clock)
     delayed = DelayedRows(settings.retry_wait_seconds, breakers, committer, engine, clock)
     dispatcher = Dispatcher(job, frontier, delayed, breakers, committer, engine, clock)
-    workers = Workers(
-        session, frontier, dispatcher, plan.slot_delay_seconds, committer, engine, clock
-    )
-    planned = PlannedSteps(plan.steps, codec) if plan.steps.steps else None
-    items = OpenItems(session.job, codec, stats, settings.item_key, committer, clock, planned)
-    guard = LeaseGuard(
-        shared=session.sharing.shared,
-        orphan_seconds=settings.orphan_timeout_seconds,
-        committer=committer,
-        engine=engine,
-        clock=clock,
-    )
     hold, download = EngineHold(), EngineDownload()
-    threads = DaemonThreads(f"scrapy-resume step of {session.job}", clock.post)
     placement = Placement(
         plan.order,
         frontier,
@@ -169,7 +156,26 @@ def assemble(plan: CrawlPlan, participant: CommitParticipant) -> Parts:
             committer,
             clock,
         )
-        workers.also_busy = fleet_fetches.busy
+    workers = Workers(
+        session,
+        frontier,
+        dispatcher,
+        plan.slot_delay_seconds,
+        committer,
+        engine,
+        clock,
+        None if fleet_fetches is None else fleet_fetches.busy,
+    )
+    planned = PlannedSteps(plan.steps, codec) if plan.steps.steps else None
+    items = OpenItems(session.job, codec, stats, settings.item_key, committer, clock, planned)
+    guard = LeaseGuard(
+        shared=session.sharing.shared,
+        orphan_seconds=settings.orphan_timeout_seconds,
+        committer=committer,
+        engine=engine,
+        clock=clock,
+    )
+    threads = DaemonThreads(f"scrapy-resume step of {session.job}", clock.post)
     fetch = Fetch(download if fleet_fetches is None else fleet_fetches)
     steps = StepRunner(
         plan.steps,

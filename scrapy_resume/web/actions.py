@@ -43,8 +43,7 @@ class CountDiffersError(Exception):
 
     def __init__(self, expected: int, found: int) -> None:
         super().__init__(
-            f"{found:,} requests match by now, not {expected:,}: look at them again before you"
-            " change them"
+            f"by now {found:,} match, not {expected:,}: look at them again before you change them"
         )
         self.found = found
 

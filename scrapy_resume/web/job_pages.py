@@ -22,6 +22,7 @@ from scrapy_resume.web.event_tail import has_log, last_events
 from scrapy_resume.web.job_ids import job_id
 from scrapy_resume.web.plots import Line, Part, columns, lines, timeline
 from scrapy_resume.web.query import QueryError
+from scrapy_resume.wording import counted
 
 STATUSES: Final = (
     "running",
@@ -239,7 +240,7 @@ def _run_spans(document: Mapping[str, Any], now: float) -> list[tuple[float, flo
         is_live = run["status"] in LIVE_STATUSES
         end = seconds_of(run["ended_at"]) if run["ended_at"] else last if is_live else following
         start = seconds_of(run["started_at"])
-        label = f"run {run['number']}: {run['status']}, {run['pages']:,} pages"
+        label = f"run {run['number']}: {run['status']}, {counted(run['pages'], 'page')}"
         spans.append(((start - began) / whole, (end - began) / whole, run["status"], label))
     return spans
 

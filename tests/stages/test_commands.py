@@ -210,6 +210,7 @@ def test_credentials_of_a_programs_arguments_are_not_recorded(
     from scrapy_resume.run.launch import launch_of_program
 
     monkeypatch.setattr("sys.argv", ["x.py", "--day", "1", "--api-key=s3cret"])
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
     launch = launch_of_program()
     assert "s3cret" not in json.dumps(launch)
     assert launch["withheld_arguments"] == ("--api-key",)

@@ -64,6 +64,9 @@ class FakeReader:
     def keys(self) -> list[JobKey]:
         return list(self.summaries)
 
+    def step_counts(self, key: JobKey) -> dict[str, Any]:
+        return {}
+
     def summary(self, key: JobKey) -> JobSummary:
         answer = self.summaries[key]
         if isinstance(answer, Exception):

@@ -72,6 +72,8 @@ def test_all_parts_share_one_clock_and_one_engine_port(parts: Parts) -> None:
 @pytest.mark.parametrize("name", sorted(Parts.__dataclass_fields__))
 def test_there_is_one_of_each_part(parts: Parts, name: str) -> None:
     part = getattr(parts, name)
+    if part is None:
+        return  # for the workers of a fleet alone
     same = [value for value in reachable(parts).values() if type(value) is type(part)]
     assert len(same) == 1
     assert same[0] is part
