@@ -67,6 +67,9 @@ class FakeReader:
     def step_counts(self, key: JobKey) -> dict[str, Any]:
         return {}
 
+    def feed_notes(self, key: JobKey) -> list[Any]:
+        return []
+
     def summary(self, key: JobKey) -> JobSummary:
         answer = self.summaries[key]
         if isinstance(answer, Exception):
@@ -164,6 +167,7 @@ def test_a_job_is_described_as_the_interface_says():
         "in_flight": [],
         "held": [],
         "error": None,
+        "steps": {},
         "undelivered": [],
         "runs": [
             {
