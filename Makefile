@@ -13,6 +13,7 @@ DEMO := .venv-demo/.ready
 BENCH := .venv/.ready-bench
 OLDEST := .venv-oldest/.ready
 ECOSYSTEM := .venv-ecosystem/.ready
+ECOSYSTEM_TESTS := .venv-ecosystem/bin/python -m pytest -o addopts="-ra --strict-markers --reactor asyncio" tests/ecosystem
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
@@ -39,9 +40,10 @@ lint: $(DEVELOP)  ## style, types, direction of imports
 test-postgres: $(DEVELOP)  ## the crawl, crash and feed tests on PostgreSQL
 	$(BIN)/python -m pytest -n 2 --store postgres tests/crawl tests/crash tests/feeds
 
-soak: $(DEVELOP)  ## SIGKILL at random moments, over and over (SEEDS=30); images of power cuts; the slow tests
+soak: $(DEVELOP) $(ECOSYSTEM)  ## SIGKILL at random moments, over and over (SEEDS=30); images of power cuts; the slow tests
 	$(BIN)/python -m tests.crash.soak --seeds $(SEEDS)
 	$(BIN)/python -m pytest -n 2 -m soak
+	$(ECOSYSTEM_TESTS) -m soak
 
 real: $(DEVELOP)  ## a large documentation site that nobody here wrote, through five SIGKILLs
 	$(BIN)/python -m tests.crash.real
@@ -59,7 +61,7 @@ test-oldest: $(OLDEST)  ## the tests with the oldest Scrapy that is supported
 	.venv-oldest/bin/python -m pytest -n 2
 
 test-ecosystem: $(ECOSYSTEM)  ## beside the real packages that people use; needs chromium
-	.venv-ecosystem/bin/python -m pytest -o addopts="-ra --strict-markers --reactor asyncio" tests/ecosystem
+	$(ECOSYSTEM_TESTS) -n 2 -m "not soak"
 
 clean:  ## removes what the targets above have made
 	rm -rf .venv .venv-demo .venv-ecosystem .venv-oldest .cache dist

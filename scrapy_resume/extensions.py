@@ -9,6 +9,7 @@ from scrapy import signals
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.asyncio import create_looping_call
 
+from scrapy_resume.engine import launched_by
 from scrapy_resume.engine.atomic_files import write_files_atomically
 from scrapy_resume.engine.clock import ScrapyClock
 from scrapy_resume.engine.current import current_item
@@ -81,6 +82,7 @@ class ResumeExtension:
     def __init__(self, crawler: Crawler, run: CrawlRun) -> None:
         self.run = run
         self._crawler = crawler
+        self._runner = launched_by.runner(crawler)
         self._log = RunLog(run)
         self._heartbeat = create_looping_call(self._send_heartbeat)
         self._ticking = create_looping_call(run.tick)
@@ -220,9 +222,10 @@ class ResumeExtension:
         run = self.run
         run.shutdown.crawl_ended()
         held, lost = run.held_reason, run.parts.items.not_recordable
-        if run.shutdown.failure is not None or self._feeds_failed or held is not None or lost:
-            # Scrapy's commands exit with code 1 if the crawler has no spider.
-            self._crawler.spider = None
+        failed = run.shutdown.failure is not None or self._feeds_failed
+        if (failed or held is not None or lost) and self._runner is not None:
+            # Scrapy's commands exit with code 1 then.
+            self._runner.bootstrap_failed = True
 
 
 class LateExtension:

@@ -219,6 +219,18 @@ def test_tests_that_the_guarantee_names_are_there() -> None:
     assert not [name for name in sorted(named) if f"def {name}(" not in sources]
 
 
+def test_each_row_of_what_works_with_it_names_a_test_or_the_date_and_version_of_its_trial() -> None:
+    text = (DOCS / "works-with.md").read_text(encoding="utf-8").partition("## Tried beside it")[2]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    assert len(rows) > 15
+    for with_what, _tried, held_by in rows[1:]:
+        named = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", held_by)
+        if named is None:
+            assert re.fullmatch(r"tried in \d{4}-\d{2} with \S.* \d\S*", held_by), with_what
+        else:
+            assert f"def {named[2]}(" in (ROOT / named[1]).read_text(encoding="utf-8"), with_what
+
+
 def house() -> str:
     """The section of CONTRIBUTING that draws the house."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -18,8 +18,9 @@ def spider_arguments(crawler: Crawler) -> dict[str, Any]:
     their position from 0 as name.
 
     Scrapy does not store them: they are read from the frame of ``Crawler.crawl`` or
-    ``crawl_async``, which is on the stack while extensions are built. Raises
-    ``ScrapyChangedError`` if it is not there.
+    ``crawl_async``, which is on the stack while extensions are built. If it is not there, as when
+    a program sets the engine of a crawler up itself, there are none if RESUME_JOB names the job;
+    otherwise the job's name depends on them, and ``ScrapyChangedError`` is raised.
     """
     frame = sys._getframe()
     while frame is not None:
@@ -30,6 +31,8 @@ def spider_arguments(crawler: Crawler) -> dict[str, Any]:
             }
             return {**positional, **values.get("kwargs", {})}
         frame = frame.f_back  # type: ignore[assignment]
+    if crawler.settings.get("RESUME_JOB") is not None:
+        return {}
     raise ScrapyChangedError(
         "This version of Scrapy does not set a crawl up in Crawler.crawl or crawl_async, where "
         "the spider arguments are read. Set RESUME_JOB, or use a newer scrapy-resume."

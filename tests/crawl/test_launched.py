@@ -142,6 +142,40 @@ MADE_BEFORE = """
 """
 
 
+SET_UP_BY_HAND = """
+    from scrapy.utils.reactor import install_reactor
+
+    install_reactor("twisted.internet.asyncioreactor.AsyncioSelectorReactor")
+    from scrapy.crawler import Crawler
+    from shop.spiders import Few
+
+    settings = {"ADDONS": {"scrapy_resume.Addon": 500}, "RESUME_STORE": "store"}
+    crawler = Crawler(Few, {**settings, "RESUME_JOB": "tested"})
+    crawler.crawling = True
+    crawler.spider = crawler._create_spider()
+    crawler._apply_settings()
+    print(type(crawler._create_engine()).__name__)
+"""
+
+ASKED_AFTERWARDS = """
+    import sys
+
+    from scrapy.crawler import {process}
+    from scrapy.utils.project import get_project_settings
+    from shop.spiders import Few
+
+    class Odd(Few):
+        def parse(self, response):
+            yield {{"number": object()}}
+
+    process = {process}(get_project_settings())
+    crawler = process.create_crawler(Odd)
+    process.crawl(crawler)
+    process.start()
+    print(crawler.spider.name, process.bootstrap_failed)
+"""
+
+
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     package = tmp_path / "shop"
@@ -283,6 +317,19 @@ def test_the_same_opens_a_job_that_is_named(shop: Path) -> None:
         ended = program(shop, MADE_BEFORE, "RESUME_JOB=tested")
         assert ended.stdout.split() == ["3", "finished"], ended.stderr
         assert jobs(shop) == ["tested"] * number
+
+
+def test_engine_that_a_program_sets_up_itself_is_built_for_a_job_that_is_named(shop: Path) -> None:
+    ended = program(shop, SET_UP_BY_HAND)
+    assert ended.stdout.split() == ["ExecutionEngine"], ended.stderr
+
+
+@pytest.mark.parametrize("process", ["CrawlerProcess", "AsyncCrawlerProcess"])
+def test_program_finds_the_spider_and_the_failure_when_an_item_was_not_stored(
+    shop: Path, process: str
+) -> None:
+    ended = program(shop, ASKED_AFTERWARDS.format(process=process))
+    assert ended.stdout.split() == ["few", "True"], ended.stderr
 
 
 # ---- a JOBDIR of the platform's

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -50,6 +55,25 @@ def pages() -> Iterator[Pages]:
             body = f"<html><title>{self.path}</title><p id=here>{self.path}</p></html>".encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            """As Zyte API answers, for the page that it is asked for."""
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            page = urlsplit(asked["url"]).path
+            site.hits[page] += 1
+            text = f"<html><title>{page}</title></html>".encode()
+            answer = {
+                "url": asked["url"],
+                "statusCode": 200,
+                "httpResponseBody": b64encode(text).decode(),
+                "httpResponseHeaders": [{"name": "content-type", "value": "text/html"}],
+            }
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -93,6 +117,18 @@ class Project:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def run_until_killed(
+        self, *words: str, pages: int, more: Mapping[str, str] | None = None
+    ) -> None:
+        """Run, and kill the process when the site was asked for so many pages."""
+        crawl = self.start(*words, more=more)
+        deadline = time.monotonic() + 60
+        while len(self.site.hits) < pages and time.monotonic() < deadline:
+            assert crawl.poll() is None, self.log[-3000:]
+            time.sleep(0.01)
+        os.killpg(crawl.pid, signal.SIGKILL)
+        crawl.wait()
 
     def run(self, *words: str, more: Mapping[str, str] | None = None) -> int:
         return self.start(*words, more=more).wait(120)
