@@ -22,8 +22,9 @@ unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 .PHONY: demo scenarios test dist test-postgres test-ecosystem soak real test-oldest bench bench-scale lint clean
 
-demo: $(DEMO)  ## a crawl of the example shop through three SIGKILLs, then the table
+demo: $(DEMO)  ## a crawl of the example shop through three SIGKILLs, then the table; DEMO_WEB=1 leaves the dashboard up
 	.venv-demo/bin/python example_project/demo.py
+	.venv-demo/bin/python example_project/stages/demo.py
 
 scenarios: $(DEMO)  ## what people do to long crawls, and what they see; NAME=power_cut plays one
 	cd example_project && ../.venv-demo/bin/python -m scenarios $(NAME)
@@ -82,7 +83,7 @@ $(BENCH): $(DEVELOP)
 
 $(DEMO): pyproject.toml
 	$(PYTHON) -m venv .venv-demo
-	.venv-demo/bin/python -m pip install --quiet -e .
+	.venv-demo/bin/python -m pip install --quiet -e '.[web]'
 	touch $@
 
 $(OLDEST): pyproject.toml

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +37,7 @@ COMMIT_INTERVAL = 0.1
 """Seconds; the default of RESUME_COMMIT_INTERVAL."""
 POLL_SECONDS = 0.01
 RUN_LIMIT_SECONDS = 120
+WEB_SECONDS = 60
 
 
 class DemoError(Exception):
@@ -138,6 +140,35 @@ class Demonstration:
             elif hit.status == 200:
                 fetched_in[hit.path] = hit.run
         return again
+
+
+@contextmanager
+def running_dashboard(demo: Demonstration) -> Iterator[None]:
+    """Serves the dashboard of the store within the context, if what it needs is installed; with
+    `DEMO_WEB=1` for a minute longer."""
+    if demo.plain or find_spec("uvicorn") is None:
+        yield
+        return
+    command = [*SCRAPY, "resume", "web", "--port", "0", *demo.store_setting]
+    with (
+        (demo.directory / "dashboard.log").open("wb") as log,
+        subprocess.Popen(
+            command, cwd=HERE, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as dashboard,
+    ):
+        try:
+            assert dashboard.stdout is not None
+            dashboard.stdout.readline()
+            print(f"  live   {dashboard.stdout.readline().strip()}\n", flush=True)
+            yield
+            if os.environ.get("DEMO_WEB") == "1":
+                print(
+                    f"  The dashboard is up for {WEB_SECONDS} s more, or until Ctrl-C.", flush=True
+                )
+                with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+                    dashboard.wait(WEB_SECONDS)
+        finally:
+            dashboard.terminate()
 
 
 @contextmanager
@@ -327,13 +358,14 @@ def demonstrate(demo: Demonstration, latency: float) -> bool:
         what = "Scrapy alone" if demo.plain else "scrapy-resume"
         print(f"\n  {what}: one crawl, killed {len(KILL_AT)} times\n")
         print(f"  shop   {demo.site}, {PAGES} pages to fetch, {latency:g} s each")
-        print(f"  files  {demo.directory}\n")
-        for kill_at in (*KILL_AT, None):
-            run_crawl(demo, kill_at)
-        is_exact = print_items(demo)
-        print_repetition(demo)
-        if not demo.plain:
-            print_status(demo)
+        print(f"  files  {demo.directory}")
+        with running_dashboard(demo):
+            for kill_at in (*KILL_AT, None):
+                run_crawl(demo, kill_at)
+            is_exact = print_items(demo)
+            print_repetition(demo)
+            if not demo.plain:
+                print_status(demo)
     verdict = "every item once, none lost, none twice" if is_exact else "NOT every item once"
     print(f"\n  {verdict} ({time.monotonic() - began:.0f} s)\n")
     return is_exact

@@ -9,16 +9,34 @@ if TYPE_CHECKING:
     from scrapy_resume.addon import Addon
     from scrapy_resume.engine.item_key import item_key
     from scrapy_resume.reporting.reports import open_store
+    from scrapy_resume.stages.outcomes import Fail, Retry, Skip
+    from scrapy_resume.stages.stage import Stage
     from scrapy_resume.steps.definition import step
     from scrapy_resume.steps.outcomes import FailStep, RetryStep, SkipStep
 
-__all__ = ["Addon", "FailStep", "RetryStep", "SkipStep", "item_key", "open_store", "step"]
+__all__ = [
+    "Addon",
+    "Fail",
+    "FailStep",
+    "Retry",
+    "RetryStep",
+    "Skip",
+    "SkipStep",
+    "Stage",
+    "item_key",
+    "open_store",
+    "step",
+]
 
 _HOME = {
     "Addon": "scrapy_resume.addon",
     "FailStep": "scrapy_resume.steps.outcomes",
     "RetryStep": "scrapy_resume.steps.outcomes",
     "SkipStep": "scrapy_resume.steps.outcomes",
+    "Fail": "scrapy_resume.stages.outcomes",
+    "Retry": "scrapy_resume.stages.outcomes",
+    "Skip": "scrapy_resume.stages.outcomes",
+    "Stage": "scrapy_resume.stages.stage",
     "item_key": "scrapy_resume.engine.item_key",
     "open_store": "scrapy_resume.reporting.reports",
     "step": "scrapy_resume.steps.definition",

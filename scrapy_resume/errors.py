@@ -255,6 +255,23 @@ class FeedNotStoredError(ResumeError):
     """A feed's storage (S3, FTP, a user's own) did not accept the file."""
 
 
+class DatabaseFeedError(ResumeError):
+    """A database that is a feed cannot be written as it is."""
+
+
+class DatabaseUnavailableError(DatabaseFeedError, StoreUnavailableError):
+    """Such a database cannot be used at the moment (out of reach, locked, full): a later attempt
+    may succeed."""
+
+
+class RowsNotWrittenError(DatabaseFeedError):
+    """Items cannot be rows of the table; all others are written."""
+
+
+class TooManyRemovalsError(DatabaseFeedError):
+    """More rows would be removed than RESUME_REMOVAL_LIMIT allows."""
+
+
 class ScrapyChangedError(ResumeError):
     """A private part of Scrapy that this package relies on is not where it was."""
 

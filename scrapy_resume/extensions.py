@@ -222,8 +222,8 @@ class ResumeExtension:
         run = self.run
         run.shutdown.crawl_ended()
         held, lost = run.held_reason, run.parts.items.not_recordable
-        failed = run.shutdown.failure is not None or self._feeds_failed
-        if (failed or held is not None or lost) and self._runner is not None:
+        failed = run.shutdown.failure is not None or self._feeds_failed or held is not None
+        if (failed or lost) and self._runner is not None:
             # Scrapy's commands exit with code 1 then.
             self._runner.bootstrap_failed = True
 

@@ -20,6 +20,9 @@ from scrapy.extensions import feedexport
 from scrapy.extensions.feedexport import FeedSlot
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
+from scrapy_resume.databases.address import FORMAT
+from scrapy_resume.databases.build import JobOfFeeds, Wanted, build_feeds
+from scrapy_resume.databases.feeds_of_run import DatabaseFeeds, FeedsTogether, is_of_database
 from scrapy_resume.engine.feed_slots import SlotMakingExporter
 from scrapy_resume.errors import FeedFileChangedError, ResumeError, message_of
 from scrapy_resume.extensions import run_of
@@ -31,6 +34,7 @@ from scrapy_resume.feeds.left_feeds import LeftFile, left_files
 from scrapy_resume.feeds.recorded_place import is_of_feed
 from scrapy_resume.model import digest
 from scrapy_resume.ports.clock import pause
+from scrapy_resume.run.worker_name import worker_name
 from scrapy_resume.settings.masking import without_password
 from scrapy_resume.store import open_location
 
@@ -95,10 +99,42 @@ class ResumeFeedExporter(SlotMakingExporter):
         self._filtering: set[str] = set()
         """The feeds of whose files one has Scrapy's filter."""
         self._following: list[Deferred[None]] = []
-        run.listeners.attach_feeds(self)
+        self._databases = self._database_feeds(run)
+        together = FeedsTogether([self, self._databases]) if self._databases else self
+        run.listeners.attach_feeds(together)
+        run.session.feeds = [note for note in run.session.feeds if not is_of_database(note)]
         formats = {self.exporters[options["format"]] for options in self.feeds.values()}
         if not formats <= SHOWS_VALUES_ONLY:
             run.tracker.items.keep_originals()
+
+    def _database_feeds(self, run: CrawlRun) -> DatabaseFeeds | None:
+        """The feeds that are databases, taken out of those that are files."""
+        databases = {uri: one for uri, one in self.feeds.items() if one["format"] == FORMAT}
+        self.feeds = {uri: one for uri, one in self.feeds.items() if uri not in databases}
+        if not databases:
+            return None
+        wanted = [
+            Wanted(uri, options, self.filters[uri].accepts) for uri, options in databases.items()
+        ]
+        return build_feeds(
+            wanted,
+            partial(self.uri_parameters, slot=None),
+            JobOfFeeds(
+                run.job,
+                run.parts.thread,
+                run.parts.clock,
+                run.codec,
+                run.settings,
+                self._spider.name,
+                worker_name(),
+            ),
+            nothing_open=lambda: not run.tracker.counts.open,
+            item_failed=partial(self._count, "resume/feeds/items_failed"),
+        )
+
+    def _count(self, stat: str) -> None:
+        assert self.crawler.stats is not None
+        self.crawler.stats.inc_value(stat)
 
     def _source_of(self, part: int) -> CommittedItems:
         run = self._run
@@ -158,7 +194,13 @@ class ResumeFeedExporter(SlotMakingExporter):
             self.crawler.signals.connect(self.close_spider, signals.spider_closed)
             super().open_spider(spider)
             return
+        self.begin(run, spider)
+
+    def begin(self, run: CrawlRun, spider: Spider) -> None:
+        """Go on with the feeds of a job where its earlier runs have left them."""
         self._join(run, spider)
+        if self._databases:
+            self._databases.begin()
         if self._part or not run.session.sharing.shared:
             self._begin_following([] if self._part else run.session.feeds)
 
@@ -340,8 +382,7 @@ class ResumeFeedExporter(SlotMakingExporter):
     def _item_failed(self, uri: str) -> None:
         """Log an item that a filter or an exporter has failed on; the traceback shows which."""
         logger.error("Feed %s: an item cannot be exported", uri, exc_info=True)
-        assert self.crawler.stats is not None
-        self.crawler.stats.inc_value("resume/feeds/items_failed")
+        self._count("resume/feeds/items_failed")
 
     async def _slot_ended(self, slot: FeedSlot, error: Exception | None) -> None:
         kind = type(slot.storage).__name__
@@ -352,8 +393,7 @@ class ResumeFeedExporter(SlotMakingExporter):
             scrapy_logger.info("Stored %s", what, extra=extra)
         else:
             scrapy_logger.error("Error storing %s", what, exc_info=error, extra=extra)
-        assert self.crawler.stats is not None
-        self.crawler.stats.inc_value(f"feedexport/{outcome}_count/{kind}")
+        self._count(f"feedexport/{outcome}_count/{kind}")
         await self.crawler.signals.send_catch_log_async(signals.feed_slot_closed, slot=slot)
 
 
@@ -382,6 +422,8 @@ def part_name(template: str, part: int) -> str:
 def _by_feed(notes: Iterable[FeedNote]) -> dict[str, list[FeedRecord]]:
     records: dict[str, list[FeedRecord]] = {}
     for note in notes:
+        if is_of_database(note):
+            continue
         records.setdefault(note.feed, []).append(decode_record(note.record))
     return records
 

@@ -146,6 +146,16 @@ def digest(*parts: bytes) -> bytes:
     return hasher.digest()
 
 
+CRAWL: Final = "crawl"
+STAGE: Final = "stage"
+"""The kinds of jobs. A job is a stage's if its recorded start says so (``launch.command``)."""
+
+
+def kind_of(launch: Mapping[str, Any] | None) -> str:
+    """The kind of a job with this recorded start; ``None``: unknown."""
+    return STAGE if launch and launch.get("command") == STAGE else CRAWL
+
+
 EVERY_RUN_ITEM: Final = "every run "
 """Prefix of the item keys of requests that are fetched in every run."""
 
@@ -245,6 +255,8 @@ class Selection:
     """In hex: beside ``urls``, those that are known by one of these."""
     units: tuple[str, ...] | None = None
     """Units of these names; ``None``: any."""
+    ids: tuple[int, ...] | None = None
+    """These rows; ``None``: any."""
     partial: bool = False
     """Done, with items that failed in a pipeline."""
     max_attempts: int | None = None
@@ -275,7 +287,7 @@ class Selection:
             object.__setattr__(self, name, tuple(value))
         for name in ("states", "identities"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("urls", "units"):
+        for name in ("urls", "units", "ids"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else tuple(value))
 
@@ -423,3 +435,11 @@ class JobSummary:
     """How the last crawl of the job was started, see ``run.launch``; ``None``: unknown."""
     expected_total: float | None = None
     """Pages of the whole job, as the spider says; ``None``: the spider does not say."""
+    uid: str = ""
+    """Random: followers of the job's items know it by this id. Empty: the store is of a version
+    that had none, and no run has opened it since."""
+
+    @property
+    def kind(self) -> str:
+        """``CRAWL`` or ``STAGE``."""
+        return kind_of(self.launch)

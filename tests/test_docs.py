@@ -264,11 +264,12 @@ def functions_of(path: Path) -> set[str]:
     return found
 
 
-def test_the_way_of_a_request_names_functions_that_exist() -> None:
-    way = house().partition("### One request")[2]
+@pytest.mark.parametrize(("heading", "length"), [("### One request", 10), ("### One item", 5)])
+def test_the_way_of_a_request_names_functions_that_exist(heading: str, length: int) -> None:
+    way = house().partition(heading)[2].partition("\n##")[0]
     steps = re.findall(r"^(\d+)\. ", way, flags=re.MULTILINE)
     named = re.findall(r"`([a-z_/]+\.py)`\s+`([A-Za-z_.]+)`", way)
-    assert steps == [str(number) for number in range(1, 11)]
+    assert steps == [str(number) for number in range(1, length + 1)]
     assert len(named) >= len(steps)
     missing = [f"{file} {name}" for file, name in named if name not in functions_of(PACKAGE / file)]
     assert missing == []

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from scrapy.commands import ScrapyCommand
 
+from scrapy_resume.engine.output_formats import accept_databases
+
 if TYPE_CHECKING:
     from scrapy_resume.commands.invocation import Clock
 
@@ -42,8 +44,12 @@ SUBCOMMANDS: Final = (
     "restore",
     "verify",
     "report",
+    "web",
 )
 """Each is a module of this package with ``HELP``, ``add_arguments`` and ``run``."""
+
+
+accept_databases()
 
 
 class ResumeCommand(ScrapyCommand):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from scrapy_resume.commands.arguments import add_job, add_json, add_overwrite
+from scrapy_resume.commands.export_rows import export_rows, is_database
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.output_file import output_file
 from scrapy_resume.commands.terminal_output import escaped_controls, is_terminal
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from scrapy_resume.model import JobKey
 
-HELP: Final = "write the stored items of a job to a file"
+HELP: Final = "write the stored items of a job to a file, or to a table of a database"
 
 STANDARD_OUTPUT: Final = "-"
 
@@ -41,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         required=True,
         metavar="FILE[:FORMAT]",
         help="file to write; FORMAT is taken from its extension if it is not given;"
-        " -:FORMAT writes to standard output",
+        " -:FORMAT writes to standard output; sqlite:///shop.db#table:sql to a database",
     )
     add_overwrite(parser)
     parser.add_argument(
@@ -53,6 +54,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(call: Invocation) -> int:
     """Write the items: the complete file or, if anything fails, none."""
+    if is_database(call.arguments.output):
+        return export_rows(call)
     exporters = exporter_paths(call.settings)
     try:
         target, format_name = split_output(call.arguments.output, exporters)

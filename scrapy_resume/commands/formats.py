@@ -7,6 +7,9 @@ from typing import Any
 
 from scrapy_resume.commands.terminal_output import printable
 from scrapy_resume.settings.masking import masked_text
+from scrapy_resume.wording import duration as duration
+from scrapy_resume.wording import number as number
+from scrapy_resume.wording import rate as rate
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -53,31 +56,3 @@ def status_with_reason(answer: Mapping[str, Any]) -> str:
 def job_name_of(answer: Mapping[str, Any]) -> str:
     """``books#3``, from a document of ``status --json``."""
     return f"{answer['job']}#{answer['number']}"
-
-
-def number(amount: float) -> str:
-    """``12000`` → ``12,000``."""
-    return f"{amount:,.0f}"
-
-
-def rate(per_minute: float | None) -> str:
-    """A rate: one decimal below 100, none above; a dash for ``None``."""
-    if per_minute is None:
-        return "-"
-    return f"{per_minute:,.0f}" if per_minute >= 100 else f"{per_minute:.1f}"
-
-
-def duration(seconds: float) -> str:
-    """``95`` → ``1 min 35 s``, ``3725`` → ``1 h 2 min``, ``200_000`` → ``2 d 7 h``.
-
-    Seconds are shown below 10 minutes, days from 48 hours on.
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 600:
-        return f"{whole // 60} min {whole % 60} s".removesuffix(" 0 s")
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if hours >= 48:
-        return f"{hours // 24} d {hours % 24} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(call: Invocation) -> int:
     """Print the events by time; exit code 1 if there is no log."""
-    from scrapy_resume.events.log_files import JobTail, read_events, segments
+    from scrapy_resume.events.log_files import JobTail, has_events, read_events
     from scrapy_resume.settings.location import event_directory
 
     wanted = _wanted_types(call)
@@ -42,7 +42,7 @@ def run(call: Invocation) -> int:
             _print(call, _of_types(tail.events(), wanted), lines=True)
             sys.stdout.flush()
             call.clock.sleep(POLL_SECONDS)
-    if not segments(directory, key):
+    if not has_events(directory, key):
         return call.fail(
             f"there is no event log of {key} in {directory}. A crawl with "
             "RESUME_EVENT_LOG=True writes one; -s RESUME_EVENT_LOG=DIRECTORY names another place"

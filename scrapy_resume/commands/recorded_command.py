@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.errors import ConfigurationError
+from scrapy_resume.model import STAGE
 
 if TYPE_CHECKING:
     from scrapy_resume.commands.invocation import Invocation
@@ -23,6 +24,8 @@ def recorded_command(
     from scrapy_resume.run.restart import restart_directory, scrapy_words
 
     launch = launch_from(summary.launch or {})
+    if launch.command == STAGE:
+        return _program(call, summary, launch)
     _refuse_if_unknown(summary, launch)
     try:
         directory = restart_directory(launch)
@@ -35,6 +38,20 @@ def recorded_command(
     words += ["-s", f"RESUME_JOB={summary.key.name}", "-s", "RESUME_MODE=resume"]
     doubtful = doubts(launch, summary.spider, settings, _surroundings(call, summary, directory))
     return ["scrapy", *words, *_store_words(call)], directory, list(doubtful)
+
+
+def _program(
+    call: Invocation, summary: JobSummary, launch: Launch
+) -> tuple[list[str], str, list[str]]:
+    """The same of the program of a stage. It opens the store that it names itself."""
+    from scrapy_resume.run.recorded_launch import program_doubts
+    from scrapy_resume.run.restart import program_directory, program_words
+
+    try:
+        words, directory = program_words(launch), program_directory(launch)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{summary.key} cannot be resumed: {error}") from error
+    return words, directory, list(program_doubts(launch, _surroundings(call, summary, directory)))
 
 
 def doubtful_words(call: Invocation, summary: JobSummary) -> list[str]:

@@ -9,6 +9,8 @@ from scrapy_resume.commands.arguments import Options
 from scrapy_resume.commands.named_lines import UsageError, lines_of
 
 if TYPE_CHECKING:
+    from scrapy.settings import Settings
+
     from scrapy_resume.commands.invocation import Invocation
     from scrapy_resume.steps.declared import DeclaredStep
 
@@ -82,7 +84,22 @@ def declared_or_none(call: Invocation, name: str) -> DeclaredStep | None:
     from scrapy_resume.settings.table import parse_setting
     from scrapy_resume.steps.declared import declared_steps
 
-    return declared_steps(parse_setting("RESUME_STEPS", call.settings)).get(name)
+    settings = _settings_of_spider(call)
+    return declared_steps(parse_setting("RESUME_STEPS", settings)).get(name)
+
+
+def _settings_of_spider(call: Invocation) -> Settings:
+    """The settings with those of the job's spider, if the project has it."""
+    from scrapy.spiderloader import get_spider_loader
+
+    spider = call.reports().summary(call.find_job()).spider
+    try:
+        spider_class = get_spider_loader(call.settings).load(spider)
+    except KeyError:
+        return call.settings
+    settings = call.settings.copy()
+    spider_class.update_settings(settings)
+    return settings
 
 
 def unknown_keys(call: Invocation, filters: dict[str, Any]) -> list[str]:

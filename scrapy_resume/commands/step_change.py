@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -133,8 +133,6 @@ def _meant(
     call: Invocation, key: JobKey, change: StepChange, filters: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """The items whose steps the command takes."""
-    from dataclasses import replace
-
     from scrapy_resume.reporting.step_documents import step_selection
 
     chosen = change.choose(step_selection(call.arguments.step, **filters))
@@ -162,9 +160,9 @@ def _left(
     """What was left alone, and what takes it."""
     step = call.arguments.step
     if not filters.keys() & {"state", "items", "missing", "version"}:
-        before = next(row for row in call.reports().steps(key) if row["step"] == step)
+        others = asdict(call.reports().step_counts(key)[step])
         states = ("done", "skipped") if change.goes_on else ("done",)
-        counts = [f"{before[state]:,} {state}" for state in states if before[state]]
+        counts = [f"{others[state]:,} {state}" for state in states if others[state]]
         if counts:
             remedy = " (--state takes them)" if change.goes_on else ""
             yield f"Left alone: {', '.join(counts)}{remedy}"

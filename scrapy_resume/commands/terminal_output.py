@@ -12,6 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scrapy_resume.settings.masking import masked_text
+from scrapy_resume.wording import ago as ago
+from scrapy_resume.wording import escaped_controls as escaped_controls
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -194,21 +196,3 @@ def printable(text: str) -> str:
     """The text as it may be shown to people: without the passwords of the URLs in it, and with
     control characters, and those that move or hide text, escaped."""
     return escaped_controls(masked_text(text))
-
-
-def escaped_controls(text: str) -> str:
-    """The text with control characters, and those that move or hide text, escaped."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
-
-
-def ago(seconds: float) -> str:
-    """``200`` → ``3 min ago``."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return "now" if seconds < 1 else f"{seconds:.0f} s ago"

@@ -163,6 +163,12 @@ class Committer:
             self._timer.cancel()
             self._wake_in(0)
 
+    def send_in_time(self) -> None:
+        """Send a batch within the commit interval, even if it has no entries by then: what
+        ``complete`` adds to it is waiting."""
+        if self._timer is None and self._in_flight is None:
+            self._wake_in(self._pause())
+
     def _wake_in(self, delay_seconds: float) -> None:
         if self.sealed:
             return

@@ -6,6 +6,7 @@ import queue
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from scrapy_resume.errors import StoreUnavailableError, as_exception
@@ -51,9 +52,7 @@ class StoreThread:
         While the store is unavailable (``StoreUnavailableError``) the call is repeated, and
         ``unavailable(error)`` is called in the event loop each time.
         """
-        if not self._started:
-            self._started = True
-            self._thread.start()
+        self._start()
 
         def run() -> None:
             try:
@@ -64,6 +63,26 @@ class StoreThread:
                 self._post(done, result)
 
         self._calls.put(run)
+
+    def wait_for(self, call: Callable[[], T]) -> T:
+        """Run a call after those that were submitted, and block until it has returned. Raises what
+        it raises."""
+        answer: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(call())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        self._start()
+        self._calls.put(run)
+        return answer.result()
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._thread.start()
 
     def _repeat(
         self, call: Callable[[], T], unavailable: Callable[[StoreUnavailableError], None]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.extensions.feedexport import FeedExporter
 
+from scrapy_resume.databases.address import FORMAT
 from scrapy_resume.engine.private_api import require
 
 if TYPE_CHECKING:
@@ -20,6 +21,14 @@ class SlotMakingExporter(FeedExporter):
         """Raises ``ScrapyChangedError``."""
         require("FeedExporter", self)
         super().__init__(crawler)
+
+    def _storage_supported(self, uri: str, feed_options: dict[str, Any]) -> bool:
+        if feed_options["format"] == FORMAT:
+            return True  # a database, which is no file that Scrapy stores
+        return bool(super()._storage_supported(uri, feed_options))
+
+    def _exporter_supported(self, format_: str) -> bool:
+        return format_ == FORMAT or bool(super()._exporter_supported(format_))
 
     def uri_parameters(self, options: dict[str, Any], slot: FeedSlot | None) -> dict[str, Any]:
         """The parameters of a file's URI.

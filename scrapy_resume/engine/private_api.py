@@ -66,7 +66,13 @@ NEEDED: Final = {
     "CookiesMiddleware": ("jars",),
     "FilesystemCacheStorage": ("_get_request_path", "store_response"),
     "FSFilesStore": ("_get_filesystem_path", "persist_file", "basedir"),
-    "FeedExporter": ("_get_uri_params", "_load_filter", "_start_new_batch"),
+    "FeedExporter": (
+        "_exporter_supported",
+        "_get_uri_params",
+        "_load_filter",
+        "_start_new_batch",
+        "_storage_supported",
+    ),
     "CrawlSpider": ("_rules",),
     "CoreStats": ("_start_time_mono",),
 }

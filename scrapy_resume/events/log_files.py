@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
 from scrapy_resume.disk import sync_directory, sync_file
+from scrapy_resume.events.action_log import ACTION, actions_path, read_actions
 from scrapy_resume.model import JobKey
 from scrapy_resume.privatefiles import (
     create_file,
@@ -54,6 +55,7 @@ TYPES: Final = (
     "heartbeat",
     "events_lost",
     "run_closed",
+    ACTION,
 )
 
 COMPRESS_LEVEL: Final = 1
@@ -86,6 +88,11 @@ def unfinished_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
+def has_events(directory: Path, key: JobKey) -> bool:
+    """Whether there is any event of the job."""
+    return bool(segments(directory, key)) or actions_path(directory, key).is_file()
+
+
 def segments(directory: Path, key: JobKey) -> list[Segment]:
     """The files of a job, by run and number. Empty if there is no directory.
 
@@ -105,7 +112,10 @@ def segments(directory: Path, key: JobKey) -> list[Segment]:
 
 
 def remove_events(directory: Path, key: JobKey) -> None:
-    """Delete the log of a job. Symbolic links are left alone."""
+    """Delete the log of a job, and what was done to it. Symbolic links are left alone."""
+    actions = actions_path(directory, key)
+    if actions.is_file() and not actions.is_symlink():
+        actions.unlink(missing_ok=True)
     for segment in segments(directory, key):
         plain = segment.path.with_name(segment.path.name.removesuffix(".gz"))
         for path in (segment.path, plain, unfinished_path(plain)):
@@ -248,6 +258,7 @@ def read_events(directory: Path, key: JobKey) -> Iterator[dict[str, Any]]:
     waiting = [(_first_time(directory, key, run), run) for run in _runs(directory, key)]
     heapq.heapify(waiting)
     streams: list[_Stream] = []
+    _push(streams, 0, read_actions(directory, key))
     while waiting or streams:
         while waiting and (not streams or waiting[0][0] <= streams[0].time):
             run = heapq.heappop(waiting)[1]
@@ -292,6 +303,8 @@ class JobTail:
         self._directory = directory
         self._key = key
         self._tails: dict[int, RunTail] = {}
+        self._acted_at = ""
+        """The time of the last action that was given."""
 
     def events(self) -> Iterable[dict[str, Any]]:
         """The events since the last call, sorted by time."""
@@ -301,4 +314,8 @@ class JobTail:
         fresh = [
             event for tail in self._tails.values() if not tail.ended for event in tail.events()
         ]
+        for action in read_actions(self._directory, self._key):
+            if _time_of(action) > self._acted_at:
+                self._acted_at = _time_of(action)
+                fresh.append(action)
         return sorted(fresh, key=_time_of)

@@ -191,7 +191,11 @@ class LeaseBuffer:
     def push(self, row: Row) -> None:
         """Add a leased row, ready to be dispatched."""
         queue = self.queue(row.slot)
-        insort(queue.rows, (row.rank, row), key=rank_of_entry)
+        rows = queue.rows
+        if rows and row.rank < rows[-1][0]:
+            insort(rows, (row.rank, row), key=rank_of_entry)
+        else:
+            rows.append((row.rank, row))
         self.leased += 1
         if row.every_run:
             self.every_run.arrived(row.id)
@@ -281,6 +285,10 @@ class LeaseBuffer:
         queue, place = best
         self._last_slot = queue.slot
         return self._take(queue, place)
+
+    def take_first(self, slot: str) -> Row:
+        """Take the first row of a slot's queue, whatever others have ready."""
+        return self._take(self.queues[slot], 0)
 
     def _passed_over(self) -> Collection[str]:
         """The slots of which nothing is dispatched now."""

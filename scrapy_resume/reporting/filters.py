@@ -27,6 +27,7 @@ def selection(
     missing: str | Iterable[str] | None = None,
     urls: Iterable[str | NamedUrl] | None = None,
     units: Iterable[str] | None = None,
+    ids: Iterable[int] | None = None,
     partial: bool = False,
     max_attempts: int | None = None,
     skipped: bool = False,
@@ -41,11 +42,11 @@ def selection(
     the URL, without a port. ``status``: HTTP status. ``error``: the error's class name.
     ``callback``: the method's name. ``url``, ``unit``: globs with ``*`` and ``?``. ``missing``:
     fields of which a stored item lacks one, or has it empty. ``urls``: these URLs, whatever their
-    fragments and the order of their parameters. ``units``: these names. ``partial``: done, with
-    items that failed. ``max_attempts``: attempted at most so often. ``skipped``: it was
-    skipped for good. ``changeable``: not one that was never recorded, or that every run sends,
-    which no command changes. ``dead``: a dead letter, which has failed in ``rounds`` rounds of
-    retry. ``limit``: at most so many. Raises ``ValueError`` for an unknown
+    fragments and the order of their parameters. ``units``: these names. ``ids``: the rows with
+    these ids. ``partial``: done, with items that failed. ``max_attempts``: attempted at most so
+    often. ``skipped``: it was skipped for good. ``changeable``: not one that was never recorded, or
+    that every run sends, which no command changes. ``dead``: a dead letter, which has failed in
+    ``rounds`` rounds of retry. ``limit``: at most so many. Raises ``ValueError`` for an unknown
     state, and for what is no URL.
     """
     states = tuple(State[_known(name)] for name in _values(state))
@@ -62,6 +63,7 @@ def selection(
         urls=None if named is None else tuple({form for one in named for form in one.forms}),
         identities=() if named is None else tuple(one.identity for one in named),
         units=None if units is None else tuple(units),
+        ids=None if ids is None else tuple(sorted(set(ids))),
         partial=partial,
         max_attempts=max_attempts,
         skipped=skipped or None,

@@ -16,6 +16,7 @@ NOTHING_KNOWN: Final = dict.fromkeys(
         "job",
         "number",
         "spider",
+        "kind",
         "arguments",
         "status",
         "reason",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -46,6 +47,16 @@ def undelivered_answer(runs: Iterable[Run]) -> list[str]:
     for run in _latest_first(runs):
         return list(run["stats"].get(UNDELIVERED, ()))
     return []
+
+
+def databases_behind(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """The databases that are feeds and have not had all items, as far as the store knows: (name,
+    record) of each feed."""
+    behind = []
+    for name, record in notes:
+        if record.startswith('{"database":') and json.loads(record)["database"]["behind"]:
+            behind.append(name)
+    return behind
 
 
 def error_line(error: Mapping[str, Any]) -> str:

@@ -10,19 +10,16 @@ from scrapy_resume.model import LIVE_STATUSES, JobKey
 from scrapy_resume.reporting.forecast import forecast_of, past
 from scrapy_resume.reporting.progress import progress_of
 from scrapy_resume.reporting.reports import Reports
+from scrapy_resume.reporting.spans import end_of, span_minutes, spans_of
 from scrapy_resume.reporting.times import iso, seconds_of
 
 STALE_SECONDS: Final = 86_400.0
 """An unfinished job without progress for so long is stale: it has probably been forgotten."""
 LONGEST_PLOT_SECONDS: Final = 31 * 24 * 3_600
-SPANS_AT_MOST: Final = 120
-"""In one plot."""
 FAILURES_SHOWN: Final = 8
 HOSTS_SHOWN: Final = 10
 UNITS_SHOWN: Final = 10
 
-_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480)
-"""Minutes in a span. The last one times ``SPANS_AT_MOST`` is longer than the longest plot."""
 _OVER: Final = ("completed", "cancelled")
 _FAILED: Final = ("failed", "crashed")
 """Together with jobs that cannot be read."""
@@ -100,7 +97,7 @@ def _details(
     progressed_at = minutes[-1]["at"] if minutes else _last_change(answer, now)
     details = reports.details(key, hosts=HOSTS_SHOWN)
     soonest, latest = forecast_of(answer, minutes, now)
-    step = _step(minutes, now if answer["status"] in LIVE_STATUSES else None)
+    step = span_minutes(minutes, now if answer["status"] in LIVE_STATUSES else None)
     return {
         "progress": progress_of(answer).share,
         "soonest_seconds": _rounded(soonest),
@@ -116,7 +113,7 @@ def _details(
         "units_first": list(reports.units(key, limit=UNITS_SHOWN)) if answer["units"] else [],
         "history": reports.history(key),
         "span_minutes": step,
-        "spans": list(_spans(minutes, step, _end(answer, now))),
+        "spans": list(spans_of(minutes, step, end_of(answer, now))),
     }
 
 
@@ -131,45 +128,6 @@ def _last_change(answer: Mapping[str, Any], now: float) -> float:
     moments = [answer["updated_at"], answer["created_at"], *runs]
     seconds = [seconds_of(moment) for moment in moments if moment is not None]
     return max((moment for moment in seconds if moment <= now), default=now)
-
-
-def _end(answer: Mapping[str, Any], now: float) -> float:
-    """Until when something can have happened in a job: now, or when its last run ended."""
-    if answer["status"] in LIVE_STATUSES:
-        return now
-    ends = [seconds_of(run["ended_at"]) + 1 for run in answer["runs"] if run["ended_at"]]
-    return min(now, max([*ends, seconds_of(answer["updated_at"]) + 1]))
-
-
-def _step(minutes: Sequence[Mapping[str, Any]], now: float | None) -> int:
-    """Minutes in a span: the fewest with which a plot has no more than ``SPANS_AT_MOST``.
-
-    ``now``: the plot of a live job ends now, that of another job with its last minute (``None``).
-    """
-    if not minutes:
-        return 1
-    shown = ((now or minutes[-1]["at"]) - minutes[0]["at"]) / 60 + 1
-    return next((step for step in _STEPS if shown / step < SPANS_AT_MOST), _STEPS[-1])
-
-
-def _spans(minutes: Sequence[Mapping[str, Any]], step: int, end: float) -> Iterator[dict[str, Any]]:
-    """What happened in each span, in order. In a span without a minute all counts are 0, and
-    ``open`` is that of the span before. ``seconds``: how much of the span had passed at ``end``,
-    which is less than the whole for the last span mostly."""
-    names = ("pages", "items", "done", "failed", "ignored")
-    seconds = 60 * step
-    found: dict[int, dict[str, Any]] = {}
-    for row in minutes:
-        span = found.setdefault(int(row["at"] // seconds), dict.fromkeys(names, 0))
-        for name in names:
-            span[name] += row[name]
-        span["open"] = row["open"]
-    still_open = 0
-    for at in range(min(found, default=0), max(found, default=-1) + 1):
-        span = found.get(at) or {**dict.fromkeys(names, 0), "open": still_open}
-        still_open = span["open"]
-        passed = min(max(end - at * seconds, 1.0), float(seconds))
-        yield {"at": iso(at * seconds), "seconds": round(passed), **span}
 
 
 def _total(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ are ISO 8601 in UTC.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from itertools import chain
 from operator import attrgetter, itemgetter
 from os import PathLike
@@ -53,12 +54,13 @@ from scrapy_resume.reporting.filters import (
     unknown_lines,
 )
 from scrapy_resume.reporting.job_document import NOTHING_KNOWN, moment, run_answer, shown_status
-from scrapy_resume.reporting.job_error import error_answer, undelivered_answer
+from scrapy_resume.reporting.job_error import databases_behind, error_answer, undelivered_answer
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
 from scrapy_resume.reporting.step_documents import item_state, step_selection, steps_answer
 from scrapy_resume.reporting.step_reports import StepReports
 from scrapy_resume.reporting.unit_progress import unit_progress
+from scrapy_resume.settings.location import project_settings, store_location
 from scrapy_resume.settings.masking import without_password
 from scrapy_resume.settings.parse_location import parsed_location
 from scrapy_resume.settings.trusted import project_packages
@@ -66,7 +68,7 @@ from scrapy_resume.store.location import needed_for_postgres
 
 if TYPE_CHECKING:
     from scrapy_resume.codec import Codec
-    from scrapy_resume.store.contract import Reader, StepSelection
+    from scrapy_resume.store.contract import ChangeLog, PageReader, StepSelection
 
 COUNTED_AT_MOST: Final = 100_000
 """How many rows are read to count something that has no counter. The result is shown on a screen,
@@ -74,13 +76,14 @@ and the store may have a hundred million rows."""
 
 
 def open_store(
-    location: str | PathLike[str],
+    location: str | PathLike[str] | None = None,
     codecs: Mapping[str, Any] | None = None,
     now: Callable[[], float] = times.now,
     trusted: Sequence[str] | None = None,
     renamed: Mapping[str, str] | None = None,
 ) -> Reports:
-    """The read side of a store: what ``RESUME_STORE`` names.
+    """The read side of a store: what ``RESUME_STORE`` names; ``None``: that of the project in whose
+    directory, or for which, the process runs, else ``.scrapy/resume``.
 
     ``codecs`` is what ``RESUME_CODECS`` was when the items were stored; it is needed only to
     decode values of a user's own types. A directory that does not exist is a store without jobs;
@@ -89,18 +92,20 @@ def open_store(
     whose directory the process runs. ``renamed`` is ``RESUME_RENAMED``. Raises
     ``ConfigurationError``.
     """
+    if location is None:
+        location = store_location(project_settings())
     place = parsed_location(location)
     packages = project_packages() if trusted is None else trusted
     if place.is_database:
         with needed_for_postgres():
-            from scrapy_resume.store.postgres.reader import PostgresReader
+            from scrapy_resume.store.postgres.pages import PostgresPages
         return Reports(
-            PostgresReader(place), without_password(place), codecs, now, packages, renamed
+            PostgresPages(place), without_password(place), codecs, now, packages, renamed
         )
     require_posix()  # a lock says whether a job is live
-    from scrapy_resume.store.sqlite.reader import SqliteReader
+    from scrapy_resume.store.sqlite.pages import SqlitePages
 
-    return Reports(SqliteReader(Path(place)), place, codecs, now, packages, renamed)
+    return Reports(SqlitePages(Path(place)), place, codecs, now, packages, renamed)
 
 
 class Reports(StepReports):
@@ -110,9 +115,11 @@ class Reports(StepReports):
     all jobs of the store have one name (see ``lookup``).
     """
 
+    _reader: PageReader
+
     def __init__(
         self,
-        reader: Reader,
+        reader: PageReader,
         location: str,
         codecs: Mapping[str, Any] | None = None,
         now: Callable[[], float] = times.now,
@@ -247,10 +254,42 @@ class Reports(StepReports):
                     known.add(short)
                 yield codec.decode_item(payload, lenient=lenient)
 
+    def _undelivered(
+        self, key: JobKey, summary: JobSummary, runs: Sequence[Mapping[str, Any]]
+    ) -> list[str]:
+        """What the last run that has closed owed; and while one runs, or has died, the databases
+        that are behind."""
+        owed = undelivered_answer(runs)
+        if summary.status in LIVE_STATUSES:
+            owed += [
+                name for name in databases_behind(self._reader.feed_notes(key)) if name not in owed
+            ]
+        return owed
+
+    def numbers_of(self, name: str) -> list[JobKey]:
+        """All numbers of a job that the store has."""
+        return [key for key in self._reader.keys() if key.name == name]  # noqa: SIM118
+
+    @contextmanager
+    def change_log(self, key: JobKey) -> Iterator[tuple[ChangeLog, Callable[[str], Any]]]:
+        """The job's change log, and what decodes its items: as ``items`` does, leniently."""
+        codec = self._item_codec()
+        with self._reader.change_log(key) as log:
+            yield log, partial(codec.decode_item, lenient=True)
+
     def _item_codec(self) -> Codec:
         from scrapy_resume.codec import Codec
 
         return Codec(codecs=dict(self._codecs or {}), packages=self._trusted, renamed=self._renamed)
+
+    @property
+    def pages(self) -> PageReader:
+        """The store, for questions that are answered in pages."""
+        return self._reader
+
+    def decoded_item(self, payload: str) -> Any:
+        """An item as the store has it, decoded; one whose class cannot be imported as a dict."""
+        return self._item_codec().decode_item(payload, lenient=True)
 
     def summary(self, key: JobKey) -> JobSummary:
         """The job without its requests, as the store has it."""
@@ -449,6 +488,7 @@ class Reports(StepReports):
             "job": key.name,
             "number": key.number,
             "spider": summary.spider,
+            "kind": summary.kind,
             "arguments": dict(summary.arguments),
             "status": shown_status(summary.status, summary.alive),
             "reason": summary.reason,
@@ -482,6 +522,6 @@ class Reports(StepReports):
             "in_flight": self._reader.in_flight_urls(key) if held else [],
             "held": held_answer(runs, counts.pending),
             "error": None if whole else error_answer(runs, times.iso),
-            "undelivered": [] if whole else undelivered_answer(runs),
+            "undelivered": [] if whole else self._undelivered(key, summary, runs),
             "runs": [run_answer(run, alive=is_live(run, runs, summary)) for run in runs],
         }

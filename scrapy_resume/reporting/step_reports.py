@@ -36,10 +36,11 @@ class StepReports:
         ``errors`` by class, the most frequent first, with at most so many ``examples``. The counts
         are counters. Raises ``JobNotFoundError`` and ``StoreError``.
         """
-        key = self.find(job)
-        counts = self._reader.step_counts(key)
-        troubled = any(count.failed or count.parked for count in counts.values())
-        failures = self.step_failures(key, examples) if troubled else []
+        with self._reader.together():
+            key = self.find(job)
+            counts = self._reader.step_counts(key)
+            troubled = any(count.failed or count.parked for count in counts.values())
+            failures = self.step_failures(key, examples) if troubled else []
         return step_documents(counts, failures)
 
     def step_failures(

@@ -6,7 +6,7 @@ The committer sends one batch at a time, so no other batch is in flight between 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from scrapy_resume.frontier.row import leased_row
 from scrapy_resume.model import State
@@ -23,10 +23,19 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.row import Row
     from scrapy_resume.politeness.host_breaker import HostBreakers
     from scrapy_resume.steps.fleet_fetches import FleetDownload
-    from scrapy_resume.steps.runner import StepRunner
     from scrapy_resume.store.contract import Batch, Committed
     from scrapy_resume.tracking.row_ids import IdSequence
     from scrapy_resume.tracking.tracker import Tracker
+
+
+class BatchSteps(Protocol):
+    """The steps of items, as far as batches concern them."""
+
+    def complete(self, batch: Batch) -> None:
+        """Add to a batch that is about to be sent."""
+
+    def answered(self, batch: Batch, answer: Committed) -> None:
+        """A batch was committed."""
 
 
 class BatchSync:
@@ -40,7 +49,7 @@ class BatchSync:
         workers: Workers,
         breakers: HostBreakers,
         ids: IdSequence,
-        steps: StepRunner,
+        steps: BatchSteps,
         committer: Committer,
         fleet_fetches: FleetDownload | None = None,
     ) -> None:

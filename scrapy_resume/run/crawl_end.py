@@ -46,14 +46,19 @@ class EndOwedError(JobCompletedError):
         self.undelivered = [note for note in undelivered if not _owes_end(note)]
         self._owed = [note for note in undelivered if _owes_end(note)]
 
+    def take_over(self) -> list[int]:
+        """This process comes to the end that is owed. Returns the ids of the notes, to be deleted
+        then."""
+        _settled.update((self.job, process) for process in processes_owing(self.job, self._owed))
+        return [note.id for note in self._owed]
+
     def settle(self, store: Store, clock: Clock) -> None:
         """The crawl that this was raised for has ended too: tell the store when its process exits.
 
         Until then a start of the same command finds the end owed: this process may be killed as
         the one before was.
         """
-        _settled.update((self.job, process) for process in processes_owing(self.job, self._owed))
-        ids = [note.id for note in self._owed]
+        ids = self.take_over()
         CrawlEnd(lambda: store.delete_events(self.job, ids)).watch(clock)
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,7 @@ from scrapy.settings import SETTINGS_PRIORITIES
 from scrapy.utils.conf import closest_scrapy_cfg
 
 from scrapy_resume.errors import StoreDamagedError
+from scrapy_resume.model import STAGE
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -74,6 +75,10 @@ class Launch:
     """Names of settings whose values look like credentials, are too long, or are not JSON."""
     withheld_arguments: tuple[str, ...] = ()
     """Names of spider arguments with such values."""
+    words: tuple[str, ...] = ()
+    """Of a stage: the arguments of its program."""
+    module: str | None = None
+    """Of a stage: the module of its program (``python -m``)."""
 
 
 def launch_of(crawler: Crawler, arguments: Mapping[str, object]) -> dict[str, object]:
@@ -122,7 +127,7 @@ def launch_from(recorded: Mapping[str, Any]) -> Launch:
         withheld_arguments=_together(found.withheld_arguments, withheld_arguments),
         withheld_settings=_together(found.withheld_settings, withheld_settings),
     )
-    if launch.command not in ("", *COMMANDS.values()):
+    if launch.command not in ("", STAGE, *COMMANDS.values()):
         raise StoreDamagedError(
             f"the job's recorded command is {launch.command!r}, which starts no crawl"
         )
@@ -131,6 +136,39 @@ def launch_from(recorded: Mapping[str, Any]) -> Launch:
 
 def _together(*names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for some in names for name in some))
+
+
+def launch_of_program() -> dict[str, object]:
+    """The fields of the ``Launch`` of this process, whose program runs a stage: its file or module,
+    and its arguments. Of arguments that look like credentials nothing is recorded."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    spec = getattr(main, "__spec__", None)
+    cfg = closest_scrapy_cfg()
+    words = sys.argv[1:] if file else []
+    secret = _secret_words(words)
+    launch = Launch(
+        command=STAGE,
+        file=os.path.abspath(file) if file and os.path.isfile(file) else None,
+        project=os.path.dirname(os.path.abspath(cfg)) if cfg else None,
+        settings_module=os.environ.get("SCRAPY_SETTINGS_MODULE"),
+        directory=os.getcwd(),
+        words=() if secret else tuple(words),
+        module=None if spec is None else spec.name.removesuffix(".__main__"),
+        withheld_arguments=secret,
+    )
+    return {name: value for name, value in asdict(launch).items() if value not in (None, {}, ())}
+
+
+def _secret_words(words: Sequence[str]) -> tuple[str, ...]:
+    """The options among the words of a command line whose values look like credentials."""
+    names = []
+    for place, word in enumerate(words):
+        option = word.partition("=")[0]
+        name = option.lstrip("-").replace("-", "_")
+        if (option.startswith("-") and _SECRET_NAME.search(name)) or _SECRET_VALUE.search(word):
+            names.append(option if option.startswith("-") else f"argument {place + 1}")
+    return tuple(names)
 
 
 def masked(arguments: Mapping[str, object]) -> dict[str, object]:
@@ -188,4 +226,6 @@ def to_json(value: object) -> str | None:
 
 
 def _is_secret(name: str, value: object) -> bool:
-    return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.search(str(value)))
+    # Scrapy's settings are objects whose text does not show what is in them.
+    text = value if isinstance(value, str) else to_json(value) or str(value)
+    return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.search(text))

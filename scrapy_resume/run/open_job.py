@@ -17,7 +17,7 @@ from scrapy_resume.errors import (
     StoreError,
 )
 from scrapy_resume.events.log_files import remove_events
-from scrapy_resume.model import JobKey, Selection, State
+from scrapy_resume.model import CRAWL, STAGE, JobKey, Selection, State
 from scrapy_resume.politeness.host_breaker import wait_limits
 from scrapy_resume.reporting import times
 from scrapy_resume.run.crawl_end import EndOwedError, processes_owing
@@ -63,6 +63,8 @@ class Candidate:
 
     extends: bool = False
     """What ``start()`` yields is fetched again, in this job."""
+    kind: str = CRAWL
+    """``STAGE``: it is no crawl."""
 
     def opening(self, input_hashes: Mapping[str, str], latest: JobSummary | None = None) -> Opening:
         """The description of the run for the store. ``latest``: the job that it resumes."""
@@ -115,6 +117,8 @@ def _opened(store: Store, candidate: Candidate) -> JobStore:
         if restored is not None:
             logger.error("%s", restored.line)
         latest = store.latest(candidate.name)
+        if latest is not None and latest.kind != candidate.kind:
+            raise _of_other_kind(latest.key, candidate)
         finished = latest is None or latest.status == "completed"
         renews = _renews(settings.mode, latest)
         joins = store.shared and not renews
@@ -128,7 +132,7 @@ def _opened(store: Store, candidate: Candidate) -> JobStore:
         if finished or latest is None:
             _refuse_if_nothing_to_do(candidate, latest)
             if latest is not None and settings.mode == "auto":
-                _refuse_if_end_is_owed(store, latest)
+                _refuse_if_end_is_owed(store, latest, candidate.kind)
             if latest is not None and candidate.extends:
                 return _extend(store, candidate, latest)
             return _begin(store, candidate, latest, hashes)
@@ -138,6 +142,18 @@ def _opened(store: Store, candidate: Candidate) -> JobStore:
         job = store.resume(latest.key, candidate.opening(hashes, latest))
         warn_if_stale(job.session, latest, settings.stale_after_seconds)
         return job
+
+
+def _of_other_kind(job: JobKey, candidate: Candidate) -> ConfigurationError:
+    if candidate.kind == STAGE:
+        return ConfigurationError(
+            f"{job} is a crawl's job, which no stage can open: give the stage another name than "
+            f"{job.name!r}"
+        )
+    return ConfigurationError(
+        f"{job} is a stage's job, which no spider can open: give the crawl another name by "
+        "RESUME_JOB, or the stage another name"
+    )
 
 
 def warn_if_stale(session: Session, latest: JobSummary, stale_after_seconds: float) -> None:
@@ -223,10 +239,12 @@ def _refuse_if_nothing_to_do(candidate: Candidate, latest: JobSummary | None) ->
         )
 
 
-def _refuse_if_end_is_owed(store: Store, latest: JobSummary) -> None:
+def _refuse_if_end_is_owed(store: Store, latest: JobSummary, kind: str) -> None:
     """Raises ``EndOwedError`` if the process that completed the job died before its
-    crawl had ended: whoever starts the command again wants that end, and no new crawl."""
-    if times.now() - (latest.completed_at or 0.0) > END_OWED_SECONDS:
+    crawl had ended: whoever starts the command again wants that end, and no new crawl. (A program
+    may have died hours after its first stage was completed.)"""
+    age_seconds = times.now() - (latest.completed_at or 0.0)
+    if kind != STAGE and age_seconds > END_OWED_SECONDS:
         return
     notes = store.undelivered_events(latest.key)
     if any(process != process_id() for process in processes_owing(latest.key, notes)):

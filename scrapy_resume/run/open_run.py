@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scrapy_resume.codec import Codec
+from scrapy_resume.databases.check import check_feeds
 from scrapy_resume.engine.component_state import check_components
 from scrapy_resume.engine.crawl_rules import rules_of
 from scrapy_resume.engine.spider_arguments import spider_arguments
@@ -38,6 +39,7 @@ def open_run(crawler: Crawler) -> CrawlRun:
     spider = crawler.spider
     assert spider is not None
     check_wiring(crawler.settings)
+    check_feeds(crawler.settings)
     leave_out_jobdir_of_platform(crawler.settings)
     settings = with_spider(parse_settings(crawler.settings), spider)
     check_total(spider)

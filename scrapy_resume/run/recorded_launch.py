@@ -54,6 +54,8 @@ FEED_SUFFIXES: Final = frozenset(
 )
 PACKED_SUFFIXES: Final = frozenset({".gz", ".bz2", ".xz", ".lzma"})
 
+DATABASE_SUFFIXES: Final = frozenset({".db", ".sqlite", ".sqlite3"})
+
 FEED_OPTIONS: Final = frozenset(
     {"batch_item_count", "encoding", "fields", "format", "indent", "overwrite", "store_empty"}
 )
@@ -117,6 +119,44 @@ def doubts(
     for name, value in launch.settings.items():
         if name not in given and not _is_harmless(name, value, surroundings):
             yield f"-s {name}={_shown(value)}"
+
+
+def program_doubts(launch: Launch, surroundings: Surroundings) -> Iterator[str]:
+    """The same of the program of a stage: a file of the user's that uses this package, in a
+    directory of theirs, or a module of the project's."""
+    # The writers of a database are known to it.
+    anywhere = surroundings.store is None
+    directory = Path(launch.directory)
+    if not anywhere and not surroundings.has(directory):
+        yield f"cd {directory}"
+    if launch.module is not None:
+        top = launch.module.partition(".")[0]
+        if top not in surroundings.packages and not (directory / top).is_dir():
+            yield f"python -m {launch.module}"
+        return
+    file = Path(launch.file or "")
+    if not _uses_stages(file) or not (anywhere or surroundings.has(file)):
+        yield f"python {file}"
+
+
+def _uses_stages(file: Path) -> bool:
+    """Whether a program of the user's imports this package. It is not run to find out."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return False
+    imported = [
+        name
+        for node in ast.walk(tree)
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+    ]
+    return _is_users(file) and any(name.partition(".")[0] == "scrapy_resume" for name in imported)
 
 
 def _standalone_doubts(launch: Launch, spider: str, surroundings: Surroundings) -> Iterator[str]:
@@ -197,8 +237,26 @@ def _are_harmless_feeds(value: Any, surroundings: Surroundings) -> bool:
     return isinstance(feeds, Mapping) and all(
         isinstance(options, Mapping)
         and options.keys() <= FEED_OPTIONS
-        and _is_harmless_feed(str(uri), surroundings)
+        and (
+            _is_harmless_database(str(uri), surroundings)
+            if options.get("format") == "sql"
+            else _is_harmless_feed(str(uri), surroundings)
+        )
         for uri, options in feeds.items()
+    )
+
+
+def _is_harmless_database(uri: str, surroundings: Surroundings) -> bool:
+    """Whether a feed is a table of an SQLite file there: the rows of others stay in it. (A server
+    is named again by whoever resumes the crawl.)"""
+    location, _, table = uri.rpartition("#")
+    path = Path(unquote(location.removeprefix("sqlite:///")))
+    own = not table.startswith("scrapy_resume")
+    return (
+        location.startswith("sqlite:///")
+        and own
+        and path.suffix in DATABASE_SUFFIXES
+        and surroundings.has(path)
     )
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from scrapy.utils.conf import closest_scrapy_cfg
 
@@ -15,6 +15,10 @@ from scrapy_resume.run.launch import to_json
 
 if TYPE_CHECKING:
     from scrapy_resume.run.launch import Launch
+
+
+PYTHON: Final = "python"
+"""The first word of a command that starts a program: this Python."""
 
 
 def scrapy_words(
@@ -51,8 +55,42 @@ def program_of(words: list[str], *, standalone: bool = False) -> list[str]:
     ``standalone``: no module of the working directory is imported: that of the spider's file is
     searched by Scrapy.
     """
+    if words[0] == PYTHON:
+        return [sys.executable, *words[1:]]
     isolated = ["-P"] if standalone and sys.version_info >= (3, 11) else []
     return [sys.executable, *isolated, "-m", *words]
+
+
+def program_words(launch: Launch) -> list[str]:
+    """The words of the command that starts the program of a stage again.
+
+    Raises ``ConfigurationError`` if it was no program, or a part of its arguments is withheld.
+    """
+    if launch.withheld_arguments:
+        raise ConfigurationError(
+            "arguments that look like credentials are not kept with a job "
+            f"({', '.join(launch.withheld_arguments)}). Run the program again: it resumes the job"
+        )
+    if launch.module is not None:
+        return [PYTHON, "-m", launch.module, *launch.words]
+    if launch.file is None:
+        raise ConfigurationError(
+            "it was begun in a notebook, or at a prompt. Run it there again: it resumes the job"
+        )
+    if not Path(launch.file).is_file():
+        raise ConfigurationError(
+            f"the program {launch.file} is not there. Put it back, or run it where it is now"
+        )
+    return [PYTHON, launch.file, *launch.words]
+
+
+def program_directory(launch: Launch) -> str:
+    """The directory in which the program of a stage was started. Raises ``ConfigurationError``."""
+    if not os.path.isdir(launch.directory):
+        raise ConfigurationError(
+            f"the directory {launch.directory} is not there, in which the program was started"
+        )
+    return launch.directory
 
 
 def _setting_text(value: object) -> str:

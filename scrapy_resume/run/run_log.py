@@ -32,6 +32,9 @@ from scrapy_resume.settings.masking import without_password
 from scrapy_resume.wording import counted, counted_are
 
 if TYPE_CHECKING:
+    from scrapy.utils.asyncio import AsyncioLoopingCall
+    from twisted.internet.task import LoopingCall
+
     from scrapy_resume.model import Counts
     from scrapy_resume.run.crawl_run import CrawlRun
     from scrapy_resume.store.contract import Batch, Committed, Session
@@ -72,8 +75,12 @@ class RunLog:
         self._bar: ProgressBar | None = None
         if run.settings.progress_bar and is_wanted(run.crawler.settings):
             self._bar = ProgressBar(str(run.session.job))
-        self._ticking = create_looping_call(self._tick)
+        self._ticking = self.looping_call()
         run.listeners.add(self)
+
+    def looping_call(self) -> LoopingCall | AsyncioLoopingCall:
+        """What calls ``_tick`` while the run lasts."""
+        return create_looping_call(self._tick)
 
     # ---- as a listener of commits
 
@@ -115,8 +122,12 @@ class RunLog:
 
     def count_page(self) -> None:
         """Count a page; log progress if a line is due."""
-        if self._schedule.page():
+        if self.page_makes_line_due():
             self._log()
+
+    def page_makes_line_due(self) -> bool:
+        """Count a page. Whether a progress line is due."""
+        return self._schedule.page()
 
     def count_item(self) -> None:
         """Count an item; log progress if a line is due."""
@@ -267,9 +278,10 @@ class RunLog:
 
 def _counts(run: CrawlRun) -> str:
     counts = run.tracker.counts
+    steps = f", {counted(counts.steps_open, 'step')} pending" if counts.steps_open else ""
     return (
         f"{counts.done} done, {counts.pending} pending, {counts.leased} in flight, "
-        f"{counts.failed} failed, {counted(counts.items_stored, 'item')}"
+        f"{counts.failed} failed, {counted(counts.items_stored, 'item')}{steps}"
     )
 
 

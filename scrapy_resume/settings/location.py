@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scrapy.settings import BaseSettings
+from scrapy.settings import BaseSettings, Settings
 from scrapy.utils.conf import closest_scrapy_cfg, get_config
+from scrapy.utils.project import get_project_settings, inside_project
 
 from scrapy_resume.settings.parse_location import (
     StoreLocation,
@@ -13,6 +14,12 @@ from scrapy_resume.settings.parse_location import (
     parsed_location,
 )
 from scrapy_resume.settings.table import parse_setting
+
+
+def project_settings() -> BaseSettings:
+    """The settings of the project in whose directory, or for which, the process runs; without one
+    Scrapy's defaults. Imports the project's settings module."""
+    return get_project_settings() if inside_project() else Settings()
 
 
 def store_location(settings: BaseSettings) -> StoreLocation:

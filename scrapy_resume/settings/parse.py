@@ -74,10 +74,14 @@ class ResumeSettings:
     orphan_timeout_seconds: float
     hosts: str
     feeds: str
+    removal_limit: float
+    """The share of its rows in a database that a run may remove."""
     progress_every: int
     progress_bar: bool
     event_log: bool | str
     """A directory; ``True``: beside the store; ``False``: no event log."""
+    web_token: str | None
+    """Of the dashboard; ``None``: a new one each time. No crawl uses it."""
     event_directory: str
     """Where event logs are written, whether or not this crawl writes one."""
 

@@ -75,9 +75,11 @@ SETTINGS: Final = (
     Setting("RESUME_ORPHAN_TIMEOUT", "orphan_timeout_seconds", 30, to.number(1)),
     Setting("RESUME_HOSTS", "hosts", "exclusive", to.one_of("exclusive", "shared")),
     Setting("RESUME_FEEDS", "feeds", "whole", to.one_of("whole", "parts")),
+    Setting("RESUME_REMOVAL_LIMIT", "removal_limit", 0.1, to.number(0, 1)),
     Setting("RESUME_PROGRESS_EVERY", "progress_every", 100, to.whole_number(1)),
     Setting("RESUME_PROGRESS_BAR", "progress_bar", True, to.boolean),
     Setting("RESUME_EVENT_LOG", "event_log", False, to.switch_or_directory),
+    Setting("RESUME_WEB_TOKEN", "web_token", None, to.text),
 )
 
 BY_NAME: Final = {row.name: row for row in SETTINGS}

@@ -93,7 +93,10 @@ class Attempts:
         given = {name: self._given(name, step, item) for name in step.takes}
         returned = partial(self._returned, attempt)
         if step.is_coroutine:
-            attempt.cancel = self._calls.run(step.call(**given), returned)
+            try:
+                attempt.cancel = self._calls.run(step.call(**given), returned)
+            except Exception as error:  # of a decorator that wraps the coroutine function
+                returned(None, error)
         else:
             self._threads.run(partial(step.call, **given), returned)
         if not attempt.is_over:

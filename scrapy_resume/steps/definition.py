@@ -158,7 +158,7 @@ def definition_of(target: Any, order: float, path: str) -> StepDefinition:
         version=_version(target, path),
         call=call,
         takes=_arguments_of(call, path),
-        is_coroutine=inspect.iscoroutinefunction(inspect.unwrap(call)),
+        is_coroutine=any(map(inspect.iscoroutinefunction, (call, inspect.unwrap(call)))),
         component=None if process is None else target,
     )
 

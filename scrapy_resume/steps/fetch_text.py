@@ -7,25 +7,22 @@ Python's own, otherwise its name.
 
 from __future__ import annotations
 
-import builtins
 import json
+import sys
 from base64 import b64decode, b64encode
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
-import scrapy.exceptions
 from scrapy.http import Headers, Response
 from scrapy.responsetypes import responsetypes
-from twisted.internet import error as twisted_errors
-from twisted.web import client as twisted_client
 
 from scrapy_resume.errors import message_of
 
 if TYPE_CHECKING:
     from scrapy import Request
 
-_MODULES: Final = (scrapy.exceptions, twisted_errors, twisted_client, builtins)
+_KNOWN: Final = frozenset({"builtins", "scrapy", "twisted"})
 
 
 class DownloadFailedError(Exception):
@@ -53,14 +50,17 @@ def response_text(response: Response) -> str:
 
 def error_text(error: BaseException) -> str:
     """An error as text."""
-    return json.dumps({"error": type(error).__name__, "message": message_of(error)})
+    kind = type(error)
+    return json.dumps(
+        {"error": kind.__name__, "module": kind.__module__, "message": message_of(error)}
+    )
 
 
 def response_of(text: str, request: Request) -> Response:
     """The response; raises the error, if it is one."""
     found = json.loads(text)
     if "error" in found:
-        raise _error_of(found["error"], found["message"])
+        raise _error_of(found["module"], found["error"], found["message"])
     headers = Headers(
         {
             name.encode("latin-1"): [value.encode("latin-1") for value in values]
@@ -81,11 +81,12 @@ def response_of(text: str, request: Request) -> Response:
     )
 
 
-def _error_of(name: str, message: str) -> Exception:
-    kinds = [getattr(module, name, None) for module in _MODULES]
-    for kind in kinds:
-        if isinstance(kind, type) and issubclass(kind, Exception):
-            with suppress(TypeError):  # it takes something else
-                return kind(message)
+def _error_of(module: str, name: str, message: str) -> Exception:
+    kind = None
+    if module.partition(".")[0] in _KNOWN:
+        kind = getattr(sys.modules.get(module), name, None)
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        with suppress(TypeError):  # it takes something else
+            return kind(message)
     named: type[Exception] = type(name, (DownloadFailedError,), {})
     return named(message)

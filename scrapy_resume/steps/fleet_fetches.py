@@ -13,6 +13,8 @@ from collections import Counter
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from scrapy.http.request import NO_CALLBACK
+
 from scrapy_resume.steps.fetch_text import error_text, response_of, response_text
 from scrapy_resume.store.contract import FetchDone, FetchToDo, WantedFetch
 
@@ -61,6 +63,7 @@ class FleetDownload:
         committer: Committer,
         clock: Clock,
     ) -> None:
+        # Eight: what a download goes through, in this process or in another one.
         """``here`` downloads in this process. ``owns``: whether a slot is this worker's."""
         self._run = run
         self._codec = codec
@@ -89,6 +92,8 @@ class FleetDownload:
         slot = self._slot_of(request)
         if self._owns(slot):
             return await self._download_here(slot, request)
+        if request.callback is NO_CALLBACK:
+            request.callback = None  # as whoever downloads it sets it
         payload = self._codec.encode_request(request)
         number = next(self._ids)
         waiting = _Waiting(request, slot, self._clock.waiter())

@@ -61,16 +61,20 @@ def merged_payload(
     """The payload of an item with these fields. ``item_key``: gives its RESUME_ITEM_KEY, which must
     not change; ``None``: there is none.
 
-    Raises ``MergeError``.
+    Raises ``MergeError``, and what ``Codec.decode_item`` raises.
     """
     item = codec.decode_item(payload)
-    key = None if item_key is None else item_key(item)
-    merged(item, fields)
     try:
+        key = None if item_key is None else item_key(item)
+        merged(item, fields)
         text = codec.encode_item(item)
         changed = item_key is not None and item_key(item) != key
+    except MergeError:
+        raise
     except ItemNotRecordableError as error:
         raise MergeError(f"returned a value that cannot be serialized: {error}") from error
+    except Exception as error:  # of the user's codec or RESUME_ITEM_KEY
+        raise MergeError(f"its fields cannot be merged: {describe(error)}") from error
     if changed:
         raise MergeError(
             f"changed the key that RESUME_ITEM_KEY gives the item ({key!r}): a step must leave "

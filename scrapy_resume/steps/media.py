@@ -23,6 +23,9 @@ from scrapy_resume.wording import counted
 if TYPE_CHECKING:
     from scrapy import Request, Spider
     from scrapy.crawler import Crawler
+    from scrapy.http import Response
+
+    from scrapy_resume.steps.fetching import Fetch
 
 
 class FilesMissingError(StepIncomplete):
@@ -35,6 +38,32 @@ class _Downloads:
     def __init__(self, requests: Sequence[Request]) -> None:
         self.requests = requests
         self.results: Sequence[tuple[bool, Any]] = ()
+
+
+class _FetchingEngine:
+    """The engine as a pipeline sees it: it downloads as ``fetch`` does."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
+        self.fetch: Fetch | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._crawler.engine, name)
+
+    async def download_async(self, request: Request) -> Response:
+        assert self.fetch is not None
+        return await self.fetch(request)
+
+
+class _FetchingCrawler:
+    """The crawler as a pipeline sees it."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
+        self.engine = _FetchingEngine(crawler)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._crawler, name)
 
 
 class Files:
@@ -58,6 +87,8 @@ class Files:
         """By ``id`` of the item that the pipeline has."""
         self._completed = pipeline.item_completed
         self._requests_of = pipeline.get_media_requests
+        pipeline.crawler = crawler = _FetchingCrawler(pipeline.crawler)
+        self._engine = crawler.engine
         pipeline.get_media_requests = self._get_media_requests
         pipeline.item_completed = self._item_completed
         note_statuses(pipeline)
@@ -72,11 +103,12 @@ class Files:
         """Open the pipeline."""
         await call_with_spider(self.pipeline, "open_spider", spider)
 
-    async def process_item(self, item: Any) -> dict[str, Any]:
-        """Download the files that the item does not have yet.
+    async def process_item(self, item: Any, fetch: Fetch) -> dict[str, Any]:
+        """Download the files that the item does not have yet, in a fleet by whoever owns the host.
 
         Returns the fields that the pipeline has changed. Raises ``FilesMissingError``.
         """
+        self._engine.fetch = fetch
         info = self.pipeline.spiderinfo
         adapter = ItemAdapter(item)
         before = dict(adapter)

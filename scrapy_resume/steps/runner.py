@@ -311,30 +311,28 @@ class StepRunner:
         if item is None:
             self._ended_alone(leased)
             return
+        attempt = Attempt(step, leased)
         try:
             content = self._items.copy_of(item)
+            attempt.inputs = self._items.inputs_of(step, content)
         except CallbackMissingError as error:
             self._hold_back(leased, error)
             return
-        except (ResumeError, ValueError, TypeError) as error:
-            attempt = Attempt(step, leased)
+        except Exception as error:  # of the user's codec, or of a class of theirs
             self._record(attempt, failure(type(error).__name__, message_of(error)))
             return
-        if self._ends_at_once(step, leased, item, content):
+        if self._ends_at_once(attempt, item, content):
             return
-        attempt = Attempt(step, leased)
         self._running.add(attempt)
         self._busy[step.name] += 1
         self._places_taken += 1
         self._job.mark(leased.mark, Phase.sent)
         self._hold.enter()
-        attempt.inputs = self._items.inputs_of(step, content)
         self._attempts.start(attempt, content)
 
-    def _ends_at_once(
-        self, step: StepDefinition, leased: LeasedStep, item: HeldItem, content: Any
-    ) -> bool:
+    def _ends_at_once(self, attempt: Attempt, item: HeldItem, content: Any) -> bool:
         """Whether a step has ended without being run: it may not run, or need not."""
+        step, leased = attempt.step, attempt.leased
         decided = self._items.must_not_run(step, item, content)
         if decided is not None:
             self._end(
@@ -352,7 +350,7 @@ class StepRunner:
         earlier = leased.earlier
         if earlier is None or not step.needs or earlier.version != step.version:
             return False
-        if earlier.inputs != self._items.inputs_of(step, content):
+        if earlier.inputs != attempt.inputs:
             return False
         try:
             given = self._items.fields_of(earlier.payload, earlier.gave)
@@ -379,6 +377,11 @@ class StepRunner:
         """End a step that was switched off, or that the process has died of."""
         item = self._items.of(leased)
         assert item is not None
+        try:
+            self._items.copy_of(item)
+        except CallbackMissingError as missing:
+            self._hold_back(leased, missing)
+            return
         state, error, message = StepState.skipped, MISSING, SWITCHED_OFF
         if leased.name not in self.plan.off:
             state, error, message = StepState.parked, CRASH, leased.condemned or ""
@@ -393,10 +396,12 @@ class StepRunner:
     def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """The outcome of an attempt is known."""
         self._running.discard(attempt)
-        if not self._frozen:
-            self._job.unmark(attempt.leased.mark)
-            self._record(attempt, outcome)
-        self._hold.leave()
+        try:
+            if not self._frozen:
+                self._job.unmark(attempt.leased.mark)
+                self._record(attempt, outcome)
+        finally:
+            self._hold.leave()
 
     def _left(self, attempt: Attempt) -> None:
         """The code of an attempt has ended: its place is free."""

@@ -254,6 +254,11 @@ class Tracker:
         """Dispatch no requests, and do not end, until dispatch is resumed for the same reason."""
         self._holds.add(reason)
 
+    @property
+    def dispatch_is_held(self) -> bool:
+        """Whether no requests are dispatched, for any reason."""
+        return bool(self._holds)
+
     def resume_dispatch(self, reason: str) -> None:
         """Undo ``hold_dispatch``. Other reasons may remain."""
         if reason in self._holds:
@@ -386,7 +391,7 @@ class Tracker:
         if not row.held:
             self.items.ended(row)
         finishes = self._committer.begin_entry().finishes
-        finishes.append(self._finish_record(row))
+        finishes.append(self.finish_record(row))
         if len(finishes) >= FINISHES_AT_RISK:
             self._committer.send_soon()
         row.anchor = None
@@ -421,7 +426,8 @@ class Tracker:
             self.items.stop_waiting(anchor)
             self.finish(anchor)
 
-    def _finish_record(self, row: Row) -> Finish:
+    def finish_record(self, row: Row) -> Finish:
+        """The finish of a row, with its items, as it is committed."""
         tombstone = None
         if not row.recorded:
             tombstone = admission_of(row, row.id, row.identity, record=True)

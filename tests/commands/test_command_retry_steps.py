@@ -215,6 +215,13 @@ def test_from_python(closed: Shelf) -> None:
         retry(place, step="foto")
 
 
+def test_the_settings_of_the_job_s_spider_are_known(closed: Shelf, call: Call) -> None:
+    modules = ["tests.commands.stepping_spider"]
+    shown = call("retry", "--step", "vin", "--outdated", SPIDER_MODULES=modules).out
+    assert "4 steps 'vin' of cars#1 are tried again" in shown
+    assert "RESUME_STEPS" not in shown
+
+
 def test_a_step_that_is_switched_off_is_said(closed: Shelf, call: Call) -> None:
     shown = call("retry", "--step", "vin", RESUME_STEPS={vin: None}).out
     assert "RESUME_STEPS switches 'vin' off: the crawl will skip it" in shown
@@ -225,7 +232,6 @@ def test_a_step_that_is_switched_off_is_said(closed: Shelf, call: Call) -> None:
 def test_a_retry_of_pages_is_as_before(closed: Shelf, call: Call) -> None:
     assert call("retry").out.splitlines() == [
         "No request of cars#1 is changed",
-        "Left alone: 2 done (--state done takes them)",
         "Left alone: 1 step 'photos' of items (scrapy resume retry 'cars#1' --step photos)",
         "Left alone: 1 step 'vin' of items (scrapy resume retry 'cars#1' --step vin)",
     ]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scrapy_resume.model import StepState
+from scrapy_resume.model import JobKey, StepState
 from scrapy_resume.reporting.reports import open_store
+from tests.support.postgres import postgres_server, postgres_url
 
 from .conftest import Answer, Shelf
 from .step_jobs import cars, end, give_items, lease
+
+__all__ = ["postgres_server", "postgres_url"]
 
 Call = Callable[..., Answer]
 
@@ -212,6 +216,52 @@ def test_a_step_that_runs_is_shown_so(shelf: Shelf, call: Call) -> None:
     lease(job, "vin")
     (_, vin) = told(call("steps", "--json"))
     assert (vin["pending"], vin["running"]) == (0, 1)
+
+
+TIMES = frozenset({"first_at", "last_at", "stored_at"})
+
+
+def without_times(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {
+            key: value is None if key in TIMES else without_times(value)
+            for key, value in document.items()
+        }
+    if isinstance(document, list):
+        return [without_times(part) for part in document]
+    return document
+
+
+def test_both_stores_tell_the_same(
+    shelf: Shelf, call: Call, tmp_path: Path, postgres_url: str
+) -> None:
+    shelves = shelf, Shelf(tmp_path / "nowhere", postgres_url)
+    for place in shelves:
+        job = cars(place)
+        give_items(job, {"k": "e"}, unit="Oslo")
+        end(job, "vin", StepState.pending, error="OSError", not_before=4e9)
+        place.close(job)
+    for words in (
+        ["steps"],
+        ["steps", "--by-day"],
+        ["items"],
+        ["items", "--step", "photos"],
+        ["items", "--step-state", "pending", "--unit", "Oslo"],
+        ["items", "--step", "vin", "--missing", "vin"],
+        ["items", "--item", "a", "--item", "e", "--step-state", "done"],
+        ["units"],
+        ["retry", "--step", "vin", "--missing", "vin"],
+        ["skip", "--step", "photos"],
+        ["items", "--step", "vin"],
+    ):
+        first, second = (
+            without_times(told(call(*words, "--json", RESUME_STORE=place.location)))
+            for place in shelves
+        )
+        assert first == second, words
+        assert first, words
+    for place in shelves:
+        assert place.store.verify(JobKey("cars", 1)).violations == []
 
 
 def test_a_backup_and_a_reset_have_the_steps_too(shelf: Shelf, call: Call) -> None:

@@ -45,6 +45,8 @@ SCHEMA_OF = {
     ("park", "books", "--state", "pending", "--dry-run"): "park",
     ("skip", "books", "--host", "127.0.0.1", "--dry-run"): "skip",
     ("items", "books"): "items",
+    ("steps", "books"): "steps",
+    ("steps", "books", "--by-day"): "steps",
     ("units", "books", "--unit", "*"): "units",
 }
 CHECK = {"completed": 3}
@@ -151,7 +153,13 @@ def cases() -> Iterator[Any]:
 def test_documents_are_those_of_the_schemas_and_nothing_is_changed(
     shelf: Shelf, call: Call, tmp_path: Path, status: str
 ) -> None:
-    job = shelf.begin(metadata={"ticket": 7}, input_hashes={"seeds.csv": "ab"})
+    # No heartbeat while the commands are called, however slow the machine is.
+    job = shelf.begin(
+        metadata={"ticket": 7},
+        input_hashes={"seeds.csv": "ab"},
+        heartbeat_seconds=600.0,
+        orphan_seconds=1_800.0,
+    )
     is_over = status == "completed"
     shelf.crawl(job, done=[[{"a": 1}]] * 3, failed=["boom"], ignored=1, pending=2 * (not is_over))
     STATUSES[status](shelf, job)
@@ -187,7 +195,8 @@ def test_a_screen_takes_one_connection(postgres_url: str, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(psycopg, "connect", counted)
     store = open_store(postgres_url)
-    for ask in (lambda: look(store, "books"), store.jobs, store.details, lambda: overview(store)):
+    asks = (lambda: look(store, "books"), store.jobs, store.details, lambda: overview(store))
+    for ask in (*asks, store.steps):
         opened.clear()
         ask()
         assert len(opened) == 1

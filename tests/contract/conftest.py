@@ -9,7 +9,8 @@ import pytest
 
 from scrapy_resume.model import JobKey, Selection, State
 from scrapy_resume.store.contract import JobStore, Store
-from scrapy_resume.store.sqlite.reader import SqliteReader, reading
+from scrapy_resume.store.sqlite.pages import SqlitePages
+from scrapy_resume.store.sqlite.reader import reading
 from scrapy_resume.store.sqlite.store import SqliteStore
 from tests.support.postgres import postgres_server
 
@@ -77,7 +78,7 @@ class Place:
 
 def sqlite_place(folder: Path, _: Callable[[str], Any]) -> Place:
     directory = folder / "store"
-    reader = SqliteReader(directory)
+    reader = SqlitePages(directory)
 
     def item_ids(key: JobKey = BOOKS) -> list[int]:
         with reading(reader.path(key)) as connection:
@@ -93,7 +94,7 @@ def postgres_place(_: Path, fixture: Callable[[str], Any]) -> Place:
 def place_of(url: str) -> Place:
     """A database, by that way."""
     from scrapy_resume.store.postgres.connections import Link
-    from scrapy_resume.store.postgres.reader import PostgresReader
+    from scrapy_resume.store.postgres.pages import PostgresPages
     from scrapy_resume.store.postgres.store import PostgresStore
 
     link = Link(url)
@@ -109,7 +110,7 @@ def place_of(url: str) -> Place:
                 )
             ]
 
-    return Place(lambda: PostgresStore(url), PostgresReader(url), item_ids)
+    return Place(lambda: PostgresStore(url), PostgresPages(url), item_ids)
 
 
 BACKENDS = [

@@ -12,6 +12,8 @@ from typing import Any
 from scrapy_resume.model import Counts, Kind, Phase, State, occurrence_identity
 from scrapy_resume.store.contract import Admission, Batch, Continuation, Finish, ItemRecord
 
+from .plain_steps import PlainSteps, SteppedItem, StepsAnswer
+
 PATIENCE = 20
 
 
@@ -47,6 +49,7 @@ class Item:
     request: int
     payload: str
     key: str | None
+    occurrence: int = 0
 
 
 @dataclass
@@ -65,6 +68,7 @@ class Answer:
     suspect: int | None = None
     suspects: int = 0
     counts: Counts = field(default_factory=Counts)
+    steps: StepsAnswer = field(default_factory=StepsAnswer)
 
 
 class PlainJob:
@@ -84,12 +88,16 @@ class PlainJob:
         self.cookies: dict[str, str] = {}
         self.start_exhausted = False
         self.pasts: dict[int | str, Past] = defaultdict(Past)
+        self.steps = PlainSteps()
+        self.before: dict[int, list[SteppedItem]] = {}
+        """Request → the items with steps that it had given when the batch began."""
 
     # Opening and closing
 
     def open(self, died: bool, blames: bool, crash_limit: int) -> tuple[int, int]:
         """The next run begins; gives the numbers of recovered and of parked rows."""
         marks = self.marks if died else {}
+        self.steps.take_back(marks.keys(), blames and died, crash_limit, self.alone)
         leased = [row for row in self.rows.values() if row.state is State.leased]
         parked = 0
         for row in leased:
@@ -127,6 +135,7 @@ class PlainJob:
             if row.state is State.leased:
                 row.state = State.pending
         self.spills.clear()
+        self.steps.take_back((), False, 1, None)
         self.alone = None
 
     # A batch
@@ -140,13 +149,31 @@ class PlainJob:
                 self._go_on(arrival, answer)
         for row, item in batch.spills:
             self.spills[row].append(item)
+        self.before = {
+            finish.id: self.steps.of_request(finish.id)
+            for finish in batch.finishes
+            if finish.tombstone is None
+        }
         for finish in batch.finishes:
             self._finish(finish, answer)
+        for items in self.before.values():
+            for item in items:
+                self._forget(item)
+        self.steps.change(batch.steps.changes, answer.steps)
+        self._show(answer.steps)
         for row, attempts, _ in batch.releases:
             if self._leased(row):
                 self.rows[row].attempts = attempts
                 self._give_back(row)
         self._keep(batch)
+        self.steps.release(batch.steps.releases)
+        for item, name in self.steps.running():
+            if self.alone == item.steps[name].mark:
+                break
+        else:
+            self.alone = None if self.alone is not None and self.alone < 0 else self.alone
+        for step_wish in batch.steps.wishes:
+            answer.steps.leased += self.steps.lease(step_wish.name, step_wish.count)
         for wish in batch.leasing.wishes:
             self._lease(wish.slot, wish.count, answer)
         if batch.leasing.suspect_wish:
@@ -224,14 +251,63 @@ class PlainJob:
 
     def _exchange_items(self, row: Row, finish: Finish) -> None:
         gone = finish.http_status in (404, 410)
+        before = self.before.get(row.id, [])
         if row.kept and finish.state is not State.done and not gone:
+            before.clear()
             return
-        if finish.supersedes:
+        spilled = self.spills.get(row.id, []) if finish.spilled else []
+        records = [*spilled, *finish.items]
+        if before:
+            self._replace(row.id, records)
+        elif finish.supersedes:
             self.items = [item for item in self.items if item.request != row.id]
         row.kept = row.kept and finish.state is State.done
-        spilled = self.spills.get(row.id, []) if finish.spilled else []
-        for item in [*spilled, *finish.items]:
-            self._store(row.id, item)
+        for record in records:
+            if record.steps:
+                self._open(row.id, record, before)
+            if not record.waits:
+                self._store(row.id, record)
+
+    # Items with steps
+
+    def _replace(self, row: int, records: list[ItemRecord]) -> None:
+        """Of an earlier execution only that stays whose new version waits for its steps."""
+        waiting = [record for record in records if record.waits]
+        places = {record.occurrence for record in waiting if record.key is None}
+        keys = {record.key for record in waiting if record.key is not None}
+        self.items = [
+            item
+            for item in self.items
+            if item.request != row
+            or (item.occurrence in places if item.key is None else item.key in keys)
+        ]
+
+    def _open(self, row: int, record: ItemRecord, before: list[SteppedItem]) -> None:
+        if record.key is None:
+            same = [item for item in before if item.occurrence == record.occurrence]
+            found = same[0] if same else None
+        else:
+            found = self.steps.of_key(record.key)
+        for items in self.before.values():
+            items[:] = [item for item in items if item is not found]
+        self.steps.give(row, record, found)
+
+    def _forget(self, item: SteppedItem) -> None:
+        """A request has not given the item again."""
+        if any(item is other for other in self.steps.items):
+            self._hide(item)
+            self.steps.drop(item)
+
+    def _hide(self, item: SteppedItem) -> None:
+        place = (item.request, item.occurrence, item.visible_key)
+        self.items = [
+            other for other in self.items if (other.request, other.occurrence, other.key) != place
+        ]
+
+    def _show(self, answer: StepsAnswer) -> None:
+        for item, payload in answer.shown:
+            self._hide(item)
+            self._store(item.request, ItemRecord(item.occurrence, payload, item.visible_key))
 
     def _ended(self, row: Row) -> None:
         if row.kind is not Kind.request:
@@ -251,7 +327,7 @@ class PlainJob:
     def _store(self, row: int, record: ItemRecord) -> None:
         if record.key is not None:
             self.items = [item for item in self.items if item.key != record.key]
-        self.items.append(Item(row, record.payload, record.key))
+        self.items.append(Item(row, record.payload, record.key, record.occurrence))
 
     def _give_back(self, row: int) -> None:
         self.rows[row].state = State.pending
@@ -333,6 +409,7 @@ class PlainJob:
             items_stored=len(self.items),
             items_dropped=self.dropped,
             items_failed=self.failed,
+            steps_open=self.steps.open,
         )
 
     def units(self) -> list[dict[str, Any]]:
@@ -349,7 +426,11 @@ class PlainJob:
     def _unit(self, unit: int | str, rows: list[Row]) -> dict[str, Any]:
         past = self.pasts[unit]
         states = Counter(row.state for row in rows)
+        ids = {row.id for row in rows}
+        stepped = [item for item in self.steps.items if item.request in ids]
+        items_open = sum(item.open > 0 for item in stepped)
         items_failed = sum(row.items_failed for row in rows)
+        items_failed += sum(bool(item.failed) for item in stepped)
         counts = {
             "open": states[State.pending] + states[State.leased],
             **{name: states[State[name]] for name in ("done", "failed", "parked", "ignored")},
@@ -357,9 +438,10 @@ class PlainJob:
         return {
             "unit": self._name(unit),
             **counts,
-            "state": unit_status(counts, items_failed),
+            "state": unit_status({**counts, "open": counts["open"] + items_open}, items_failed),
             "items": sum(self.item_count(row.id) for row in rows),
             "items_failed": items_failed,
+            "items_open": items_open,
             "attempts": sum(row.attempts for row in rows),
             "error": past.error,
             "cursor": None if past.cursor is None else self.rows[past.cursor].url,

@@ -77,6 +77,9 @@ SELECT
 FROM generate_series(1, %(rows)s) AS n;
 INSERT INTO scrapy_resume.step_use (job, kind, item, seconds, until)
 SELECT 1, 1 + n %% 3, n, 60, n FROM generate_series(1, 5000) AS n;
+INSERT INTO scrapy_resume.step_fetch (job, run, id, slot, doer, url, request, result)
+SELECT 1, 1 + n %% 7, n, 1 + n %% 20000, n %% 7, '', '{}', CASE WHEN n %% 3 = 0 THEN '{}' END
+FROM generate_series(1, 20000) AS n;
 INSERT INTO scrapy_resume.taken_back (job, run, number, item, request, occurrence)
 SELECT 1, 1 + n %% 50, n, n, n, 0 FROM generate_series(1, %(rows)s) AS n;
 INSERT INTO scrapy_resume.trouble (job, state, id)
@@ -153,6 +156,7 @@ VALUES: dict[str, Any] = {
     "open": 1,
     "kind": 2,
     "kinds": [1, 2],
+    "runs": [2, 3],
     "looked_at": 40,
     "occurrences": [1],
 }
@@ -183,6 +187,7 @@ STEPS = " ".join(
         "end_uses hold_orphaned orphaned_steps recover_steps",
     ]
 )
+FETCHES = "want give_up unowned end answers forget leave"
 STEPS_BY_NAME = (
     "items_of_requests items_of_keys items steps_of replace_items drop_other_steps keep_items "
     "drop_items open_payload end_attempts change_steps release_steps "
@@ -284,6 +289,18 @@ def test_every_statement_about_steps_finds_its_rows_by_an_index(connection: Any,
 @pytest.mark.parametrize("name", STEPS_BY_NAME.split())
 def test_steps_of_a_job_without_statistics_are_found_one_by_one(strange: Any, name: str) -> None:
     check_by_name(strange, load_queries("postgres", "steps.sql")[name])
+
+
+@pytest.mark.parametrize("name", FETCHES.split())
+def test_downloads_of_steps_are_found_by_an_index(connection: Any, name: str) -> None:
+    check(connection, load_queries("postgres", "fetches.sql")[name])
+
+
+def test_downloads_to_do_are_looked_for_among_those_that_nobody_does(connection: Any) -> None:
+    """Every commit of a worker looks for them."""
+    plan = plan_of(connection, load_queries("postgres", "fetches.sql")["take"])
+    assert "step_fetch" not in read_whole(plan)
+    assert "step_fetch_wanted" in {node.get("Index Name") for node in plan}
 
 
 def test_no_more_items_are_held_than_steps_are_wanted(connection: Any) -> None:

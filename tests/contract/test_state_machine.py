@@ -21,12 +21,25 @@ from hypothesis.stateful import (
 )
 
 from scrapy_resume.errors import JobLockedError, LeaseLostError
-from scrapy_resume.model import Kind, Phase, Selection, State
-from scrapy_resume.store.contract import Batch, ItemRecord, Release, Wish
+from scrapy_resume.model import Kind, Phase, Selection, State, StepCounts, StepState
+from scrapy_resume.store.contract import (
+    Batch,
+    ItemChange,
+    ItemRecord,
+    LeasedStep,
+    NewStep,
+    Release,
+    StepAnswer,
+    StepAttempt,
+    StepRelease,
+    StepWish,
+    Wish,
+)
 from scrapy_resume.store.transaction.steering import to_park, to_retry
 
 from .conftest import BACKENDS, Place, sqlite_place
 from .plain_model import PlainJob
+from .plain_steps import SteppedItem, StepsAnswer
 from .records import (
     BOOKS,
     Run,
@@ -44,6 +57,18 @@ FINAL = (State.done, State.failed, State.failed, State.parked, State.ignored)
 
 NAMES = [f"{letter}{number}" for letter in "pqr" for number in range(12)]
 KEYS = (None, None, None, "k1", "k2", "k3")
+STEPPED_KEYS = (None, None, None, "s1", "s2")
+
+STEPS = ("photos", "vin", "price")
+BEGINNINGS = (StepState.pending, StepState.pending, StepState.waiting, StepState.skipped)
+ENDS = (
+    StepState.done,
+    StepState.done,
+    StepState.pending,
+    StepState.failed,
+    StepState.skipped,
+    StepState.parked,
+)
 
 chances = st.builds(Random, st.integers(0, 2**32 - 1))
 """What a step does is drawn from one seed: drawing each value of it takes minutes."""
@@ -69,6 +94,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.next_id = 1
         self.sequence = 0
         self.crash_limit = 1
+        self.places: Counter[int] = Counter()
+        """Request → its items so far, in this execution."""
 
     def teardown(self) -> None:
         self.check_everything()
@@ -133,6 +160,9 @@ class StoreMachine(RuleBasedStateMachine):
         for row in self._held([]):
             if chance.random() < 0.6:
                 self._mark(row, chance.choice((Phase.sent, Phase.answered)))
+        for item, name in self.plain.steps.running():
+            if chance.random() < 0.6:
+                self._mark(item.steps[name].mark, Phase.sent)
         self.run.die()
         self.run, self.died = None, True
 
@@ -141,7 +171,7 @@ class StoreMachine(RuleBasedStateMachine):
     def close(self, chance: Random) -> None:
         assert self.run is not None
         self.plain.close()
-        status = "paused" if self.plain.counts().open else "completed"
+        status = "completed" if self.plain.counts().nothing_open else "paused"
         assert self.run.close("completed", "finished") == status
         self.run, self.died = None, False
         if chance.random() < 0.5:
@@ -208,6 +238,7 @@ class StoreMachine(RuleBasedStateMachine):
         suspect = committed.suspect
         assert (suspect.id if suspect else None) == expected.suspect
         assert committed.suspects == expected.suspects
+        self._compare_steps(committed.steps, expected.steps, batch)
         assert committed.counts == expected.counts
         after = self.plain.pending()
         for slot, count in committed.pending.items():
@@ -221,6 +252,44 @@ class StoreMachine(RuleBasedStateMachine):
             assert (row.crashes, row.unit) == (plain.crashes, plain.unit)
             assert row.items == self.plain.item_count(row.id)
 
+    def _compare_steps(self, found: StepAnswer, expected: StepsAnswer, batch: Batch) -> None:
+        leased = [
+            self._leased(one, *meant)
+            for one, meant in zip(found.leased, expected.leased, strict=True)
+        ]
+        assert all(step.condemned is None for step in leased)
+        assert found.refused == expected.refused
+        assert found.ended == expected.ended
+        if batch.steps.suspect_wish and (suspects := self.plain.steps.suspects()):
+            assert found.suspect is not None
+            item, name = next(
+                (item, name)
+                for item, name in suspects
+                if (item.key, name) == (found.suspect.key, found.suspect.name)
+            )
+            assert item is suspects[0][0]
+            condemned = item.steps[name].condemned
+            assert (self._leased(found.suspect, item, name).condemned is not None) == condemned
+            item.steps[name].state = StepState.running
+            if not batch.leasing.suspect_wish or not self.plain.alone:
+                self.plain.alone = found.suspect.mark
+        else:
+            assert found.suspect is None
+        nothing = StepCounts()
+        counts = self.plain.steps.counts()
+        assert {name: c for name, c in found.counts.items() if c != nothing} == counts
+        assert found.suspects == len(self.plain.steps.suspects())
+        assert found.delayed == self.plain.steps.delayed
+
+    def _leased(self, found: LeasedStep, item: SteppedItem, name: str) -> LeasedStep:
+        step = item.steps[name]
+        item.id, step.mark = found.item, found.mark
+        assert (found.key, found.name, found.version) == (item.key, name, item.version)
+        assert (found.attempts, found.crashes) == (step.attempts, step.crashes)
+        if item.payload is not None:
+            assert found.payload == item.payload
+        return found
+
     # Batches
 
     def _batch(self, chance: Random, spent: bool = True) -> Batch:
@@ -228,10 +297,13 @@ class StoreMachine(RuleBasedStateMachine):
         first = self.next_id
         arrivals = [self._arrival(chance) for _ in range(chance.randint(0, 4))]
         held = self._held(arrivals)
-        spills = [
-            (chance.choice([*held, self.next_id]), self._item(chance, n))
-            for n in range(chance.randint(0, 3))
-        ]
+        places = Counter({row: len(spilled) for row, spilled in self.plain.spills.items()})
+        spills = []
+        for _ in range(chance.randint(0, 3)):
+            row = chance.choice([*held, self.next_id])
+            spills.append((row, self._item(chance, row, places[row])))
+            places[row] += 1
+        self.places = places
         finishes = [self._finish(chance, row) for row in held if chance.random() < 0.15]
         if chance.randint(0, 3) == 0:
             finishes.insert(0, self._tombstone(chance))
@@ -250,6 +322,17 @@ class StoreMachine(RuleBasedStateMachine):
                 for _ in range(chance.randint(0, 3))
             ],
             suspect_wish=chance.random() < 0.7,
+            changes=self._changes(chance),
+            releases_of_steps=[
+                StepRelease(item.id, name, item.steps[name].attempts, chance.choice((0.0, LATER)))
+                for item, name in self.plain.steps.running()
+                if chance.random() < 0.05
+            ],
+            wishes_of_steps=[
+                StepWish(chance.choice(STEPS), chance.randint(1, 4))
+                for _ in range(chance.randint(0, 2))
+            ],
+            suspect_wish_of_steps=chance.random() < 0.5,
         )
         if not spent:
             self.next_id = first
@@ -296,11 +379,45 @@ class StoreMachine(RuleBasedStateMachine):
             if row.kind is Kind.request and row.unit == row.id
         ]
 
+    def _changes(self, chance: Random) -> list[ItemChange]:
+        """Ends of steps that are running, and of some that are not."""
+        changes = []
+        for item in self.plain.steps.items:
+            running = [name for name, step in item.steps.items() if step.state is StepState.running]
+            if not running or chance.random() < 0.6:
+                continue
+            others = [
+                NewStep(name, chance.choice((StepState.pending, StepState.skipped)), "why")
+                for name, step in item.steps.items()
+                if step.state is StepState.waiting
+            ]
+            names = chance.sample(running, chance.randint(1, len(running)))
+            changes.append(
+                ItemChange(
+                    item.id,
+                    item.version + (chance.random() < 0.05),
+                    [self._attempt(chance, name) for name in names],
+                    others if chance.random() < 0.7 else (),
+                    chance.choice((None, f'{{"changed": {self.sequence}}}')),
+                    chance.choice((None, None, f'{{"visible": {self.sequence}}}')),
+                    kept=chance.random() < 0.3,
+                )
+            )
+            if chance.random() < 0.05:
+                changes.append(changes[-1])  # its steps are not running any more
+        return changes
+
+    def _attempt(self, chance: Random, name: str) -> StepAttempt:
+        state = chance.choice(ENDS)
+        later = LATER if state is StepState.pending and chance.random() < 0.4 else 0.0
+        return StepAttempt(name, state, chance.randint(1, 3), later, version="1", gave=["a"])
+
     def _tombstone(self, chance: Random) -> Any:
         kind = chance.choice(list(Kind))
+        row = self._new_id()
         end = tombstone(
-            self._new_id(),
-            [self._item(chance, n) for n in range(chance.randint(0, 2))],
+            row,
+            [self._item(chance, row, self.places[row] + n) for n in range(chance.randint(0, 2))],
             name=chance.choice(NAMES),
             counted=chance.random() < 0.5,
             kind=kind,
@@ -316,7 +433,7 @@ class StoreMachine(RuleBasedStateMachine):
     def _finish(self, chance: Random, row: int) -> Any:
         return finish(
             row,
-            [self._item(chance, n) for n in range(chance.randint(0, 2))],
+            [self._item(chance, row, self.places[row] + n) for n in range(chance.randint(0, 2))],
             state=chance.choice(FINAL),
             attempts=chance.randint(1, 3),
             spilled=chance.random() < 0.5,
@@ -327,9 +444,21 @@ class StoreMachine(RuleBasedStateMachine):
             http_status=chance.choice((None, 200, 404, 410, 500)),
         )
 
-    def _item(self, chance: Random, occurrence: int) -> ItemRecord:
+    def _item(self, chance: Random, row: int, occurrence: int) -> ItemRecord:
         self.sequence += 1
-        return ItemRecord(occurrence, str(self.sequence), chance.choice(KEYS))
+        if chance.random() < 0.6:
+            return ItemRecord(occurrence, str(self.sequence), chance.choice(KEYS))
+        key = chance.choice(STEPPED_KEYS)
+        return ItemRecord(
+            occurrence,
+            str(self.sequence),
+            key,
+            steps=[
+                NewStep(name, chance.choice(BEGINNINGS))
+                for name in STEPS[: chance.randint(1, len(STEPS))]
+            ],
+            stable_key=key or f"{row}/{occurrence}",
+        )
 
     def _new_id(self) -> int:
         self.next_id += 1

@@ -90,7 +90,7 @@ BROKEN = [
     ),
     ("DELETE FROM stepped WHERE key = 'done'", "which is not there"),
     ("UPDATE step SET state = 1 WHERE state = 0", "is running, but no live run"),
-    ("UPDATE stepped SET payload = '{' WHERE key = 'done'", "the open item done is not JSON"),
+    ("UPDATE stepped SET payload = '{' WHERE key = 'done'", "item with steps 3 is not JSON"),
 ]
 
 

@@ -125,6 +125,7 @@ def test_a_retried_step_begins_anew_and_its_error_stays_until_it_ends(place: Pla
     assert (first.attempts, first.crashes, first.condemned) == (0, 0, None)
     assert (second.key, second.condemned) == ("parked", None)
     assert crashed["key"] == "parked"
+    assert {step["step"]: step["error"] for step in crashed["steps"]}["vin"] is None
     answer = run.commit(changes=[done(first, '{"n":0,"vin":"y"}')])
     assert answer.steps.ended == {first.item: ()}
     assert '{"n":0,"vin":"y"}' in place.items()

@@ -105,8 +105,8 @@ def test_a_rate_limit_holds_over_all_workers(shared_place: Place) -> None:
     held = lease(first, "api", count=2, **limit)
     assert len(held) == 2
     assert len(lease(second, "api", **limit)) == 1
-    first.commit(changes=[done(step) for step in held])
     ended_at = time.monotonic()
+    first.commit(changes=[done(step) for step in held])
     wishes = [StepWish("api", 9, **limit)]  # type: ignore[arg-type]
     answer = second.commit(wishes_of_steps=wishes).steps
     assert (answer.leased, answer.ready["api"]) == ([], 0)
@@ -122,10 +122,10 @@ def test_an_attempt_of_a_dead_worker_counts_for_its_limit(shared_place: Place) -
     page(first, "a", *(item(number, str(number), "api") for number in range(2)))
     limit = {"rate_count": 1, "rate_seconds": 1.0}
     (held,) = lease(first, "api", **limit)
+    died_at = time.monotonic()
     first.die()
     answer = idle(second)
     assert answer.steps.counts["api"].pending == 2
-    died_at = time.monotonic()
     while not (rows := lease(second, "api", **limit)):
         pass
     assert time.monotonic() - died_at >= 0.9

@@ -36,6 +36,7 @@ from scrapy_resume.store.contract.batch import (
     SharingReport,
     Wish,
 )
+from scrapy_resume.store.contract.changes import Change, ChangeLog, ChangePortion, LogMark
 from scrapy_resume.store.contract.committed import (
     Committed,
     Described,
@@ -51,8 +52,17 @@ from scrapy_resume.store.contract.notes import (
     FeedNote,
     HostNote,
     ItemPosition,
+    LookedUp,
     SavedState,
     StoredItem,
+)
+from scrapy_resume.store.contract.pages import (
+    Page,
+    PageReader,
+    Span,
+    Stamp,
+    UnitPage,
+    UnitPlace,
 )
 from scrapy_resume.store.contract.reader import Reader, Worker
 from scrapy_resume.store.contract.session import (
@@ -95,6 +105,9 @@ __all__ = [
     "Admission",
     "AskedRun",
     "Batch",
+    "Change",
+    "ChangeLog",
+    "ChangePortion",
     "Closing",
     "Committed",
     "Continuation",
@@ -117,11 +130,15 @@ __all__ = [
     "LeasedRow",
     "LeasedStep",
     "Leasing",
+    "LogMark",
     "LogNotes",
+    "LookedUp",
     "MetadataChange",
     "NewStep",
     "Opening",
     "Orders",
+    "Page",
+    "PageReader",
     "Reader",
     "Recovered",
     "Recovery",
@@ -134,6 +151,8 @@ __all__ = [
     "Sharing",
     "SharingAnswer",
     "SharingReport",
+    "Span",
+    "Stamp",
     "StartState",
     "StartTurn",
     "SteeredSteps",
@@ -147,6 +166,8 @@ __all__ = [
     "Store",
     "StoredItem",
     "UndeliveredEvents",
+    "UnitPage",
+    "UnitPlace",
     "WaitLimits",
     "WantedFetch",
     "Wish",

@@ -89,3 +89,12 @@ class StoredItem(NamedTuple):
     id: int
     """Ascending in the order in which items became visible, with gaps; never used twice."""
     payload: str
+
+
+class LookedUp(NamedTuple):
+    """What a store knows of some identities."""
+
+    rows: dict[bytes, int]
+    """Identity → row, of those that are known."""
+    skips: bool
+    """Something is skipped for good in the job: whether a new row is, an arrival tells."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitSelection, UnitState
+from scrapy_resume.store.contract.changes import ChangeLog
 from scrapy_resume.store.contract.step_reader import StepReader
 
 
@@ -121,6 +122,12 @@ class Reader(StepReader, Protocol):
     def items(self, key: JobKey) -> Iterator[tuple[str | None, str]]:
         """The job's visible items, encoded, each after its key (``None``: it has none), in the
         order in which they became visible."""
+
+    def feed_notes(self, key: JobKey) -> list[tuple[str, str]]:
+        """(name, record) of the feeds that a run may go on with."""
+
+    def change_log(self, key: JobKey) -> AbstractContextManager[ChangeLog]:
+        """The job's change log, while the context lasts: a snapshot of one moment."""
 
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written: ``request`` (those that are open, failed or parked),

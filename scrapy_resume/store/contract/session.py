@@ -177,6 +177,8 @@ class Session:
     """What the store tells a run that has opened a job."""
 
     job: JobKey
+    uid: str = ""
+    """Random: followers of the job's items know it by this id, over backups too."""
     run: int
     """From 1 in each job."""
     epoch: int

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Protocol
 
 from scrapy_resume.model import JobKey, JobSummary, Phase, Selection, State, StepState
 from scrapy_resume.store.contract.batch import Batch
+from scrapy_resume.store.contract.changes import Change, ChangePortion, LogMark
 from scrapy_resume.store.contract.committed import Committed
 from scrapy_resume.store.contract.copies import OwnCopy, Restored
 from scrapy_resume.store.contract.leftovers import Forget, Leftover, forget_nothing
-from scrapy_resume.store.contract.notes import EventNote, FeedNote, StoredItem
+from scrapy_resume.store.contract.notes import EventNote, FeedNote, LookedUp, StoredItem
 from scrapy_resume.store.contract.session import (
     AskedRun,
     Closing,
@@ -42,6 +43,13 @@ class JobStore(Protocol):
 
     def commit(self, batch: Batch) -> Committed:
         """Keep a batch, whole or not at all; also a heartbeat."""
+
+    def look_up(self, identities: Collection[bytes]) -> LookedUp:
+        """Which of these identities belong to a row, as of the last commit. One that a row has
+        taken on later may be left out. Nothing is written."""
+
+    def pending_slots(self, rows: Collection[int]) -> set[str]:
+        """The slots of those of these rows that are pending, as of the last commit."""
 
     def mark(self, row: int, phase: Phase) -> None:
         """The engine holds the row. Survives the death of the process; does not block.
@@ -82,6 +90,15 @@ class JobStore(Protocol):
 
     def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
         """The first ``count`` items with ids above ``item_id`` and up to ``through``."""
+
+    def changes(self, position: Sequence[LogMark], count: int) -> ChangePortion:
+        """See ``ChangeLog``, as the next two."""
+
+    def chosen(self, ids: Sequence[int]) -> list[Change]:
+        """Items by their ids."""
+
+    def holds(self, position: Sequence[LogMark]) -> bool:
+        """Whether the position is one of this job's history."""
 
     def start_items(self) -> int:
         """How many items of ``start()`` the job has. Reads the whole job: to be asked once."""

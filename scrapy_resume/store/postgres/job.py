@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -14,15 +14,20 @@ from scrapy_resume.model import Phase
 from scrapy_resume.ports.clock import elapsed_seconds
 from scrapy_resume.store.contract import (
     Batch,
+    Change,
+    ChangePortion,
     Closing,
     Committed,
     EventNote,
     FeedNote,
+    LogMark,
+    LookedUp,
     Opening,
     Orders,
     Session,
     StoredItem,
 )
+from scrapy_resume.store.postgres import change_log
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.dead_workers import Watch
 from scrapy_resume.store.postgres.earlier_starts import EarlierStarts
@@ -265,6 +270,20 @@ class PostgresJob(EarlierStarts):
 
     # Items
 
+    def look_up(self, identities: Collection[bytes]) -> LookedUp:
+        """Which of these identities are known."""
+        values = {"job": self._job, "identities": list(identities)}
+        with self._link.transaction() as connection:
+            found = connection.execute(COMMIT["known"], values)
+            rows = {bytes(identity): int(row) for identity, row, _ in found}
+        return LookedUp(rows, skips=True)
+
+    def pending_slots(self, rows: Collection[int]) -> set[str]:
+        """The slots of those of these rows that are pending."""
+        values = {"job": self._job, "rows": list(rows)}
+        with self._link.transaction() as connection:
+            return {slot for (slot,) in connection.execute(COMMIT["pending_slots"], values)}
+
     def items_after(self, item_id: int, through: int, count: int) -> list[StoredItem]:
         """The first ``count`` items with ids above ``item_id`` and up to ``through``."""
         values = {"job": self._job, "after": item_id, "through": through, "count": count}
@@ -279,6 +298,21 @@ class PostgresJob(EarlierStarts):
             rows = self._tables.execute(COMMIT["items_of_run"], **values).fetchall()
         self._tables.committed()
         return [StoredItem(*row) for row in rows]
+
+    def changes(self, position: Sequence[LogMark], count: int) -> ChangePortion:
+        """At most ``count`` changes after the position."""
+        with self._link.transaction() as connection:
+            return change_log.changes(connection, self._job, position, count)
+
+    def chosen(self, ids: Sequence[int]) -> list[Change]:
+        """Those of the items with these ids that are visible."""
+        with self._link.transaction() as connection:
+            return change_log.chosen(connection, self._job, ids)
+
+    def holds(self, position: Sequence[LogMark]) -> bool:
+        """Whether the position is one of this job's history."""
+        with self._link.transaction() as connection:
+            return change_log.holds(connection, self._job, position)
 
     def feeds_left(self) -> list[FeedNote] | None:
         """Files of feeds that are not settled; see ``SharedJobStore``."""

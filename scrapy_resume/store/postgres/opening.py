@@ -25,6 +25,7 @@ from scrapy_resume.store.contract import (
     StepAnswer,
     UndeliveredEvents,
 )
+from scrapy_resume.store.postgres.change_log import LOG
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.job import PostgresJob
 from scrapy_resume.store.postgres.processes import Presence
@@ -173,6 +174,7 @@ def _begin_run(
     *counters, superseded, _ = _counters(tables)
     return Session(
         job=key,
+        uid=tables.execute(LOG["uid"]).fetchall()[0][0],
         run=job.next_run,
         epoch=job.next_run,
         began=job.next_run == 1,

@@ -11,7 +11,8 @@ from psycopg.rows import dict_row
 
 from scrapy_resume.errors import JobNotFoundError
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitSelection, UnitState
-from scrapy_resume.store.contract import Worker
+from scrapy_resume.store.contract import ChangeLog, Worker
+from scrapy_resume.store.postgres.change_log import PostgresChangeLog
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.postgres.errors import translated
 from scrapy_resume.store.postgres.processes import is_gone
@@ -22,23 +23,18 @@ from scrapy_resume.store.postgres.step_reader import (
     READS as STEP_READS,
 )
 from scrapy_resume.store.postgres.step_reader import (
-    STEPPED_LISTED,
-    STEPPED_OF_ITEM,
     PostgresStepReader,
     has_steps,
+    streamed,
 )
 from scrapy_resume.store.transaction.job_summary import run_of, summary_of
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import (
     EVERYTHING,
     GROUPED,
-    ITEM_LISTED,
     LISTED,
     in_hand,
-    lacking,
-    of_requests,
     units_statement,
-    words,
 )
 from scrapy_resume.store.transaction.storable_text import storable
 
@@ -132,7 +128,7 @@ class PostgresReader(PostgresStepReader):
         with self._job(key) as (connection, job):
             values = {**values, "job": job, "count": limit}
             marks = {row for (row,) in connection.execute(READ["marks_of_runs"], {"job": job})}
-            yield from in_hand(_streamed(connection, statement, values), marks)
+            yield from in_hand(streamed(connection, statement, values), marks)
 
     def failures(
         self, key: JobKey, examples: int, bound: int, lost_bound: int = 0
@@ -199,7 +195,7 @@ class PostgresReader(PostgresStepReader):
             statement = UNITS[name]
             if not has_steps(connection):  # a database of an older version
                 statement = statement.replace("c.items_open", "0 AS items_open")
-            yield from _streamed(connection, statement, values)
+            yield from streamed(connection, statement, values)
 
     def unit_tally(self, key: JobKey) -> dict[UnitState, int]:
         """How many units are in each state."""
@@ -254,35 +250,8 @@ class PostgresReader(PostgresStepReader):
         Memory does not grow with the number of items.
         """
         with self._job(key) as (connection, job):
-            for row in _streamed(connection, READ["items"], {"job": job}):
+            for row in streamed(connection, READ["items"], {"job": job}):
                 yield row["key"], row["payload"]
-
-    def item_records(
-        self, key: JobKey, selection: Selection = EVERYTHING
-    ) -> Iterator[dict[str, Any]]:
-        """The items of the selected requests; see ``Reader.item_records``."""
-        where, values = selected(of_requests(selection))
-        lacking_one = lacking(selection, POSTGRES)
-        chosen = "i.job = %(job)s"
-        if not of_requests(selection).is_everything or selection.states:
-            chosen += (
-                f" AND i.request IN (SELECT v.id FROM scrapy_resume.requests AS v WHERE {where})"
-            )
-        values = {**values, "missing": list(words(selection.missing)), "count": selection.limit}
-        with self._job(key) as (connection, job):
-            listed, stepped = (
-                f"{ITEM_LISTED.format(key='i.key')}, 0 AS open, '[]'::json AS steps",
-                "",
-            )
-            if has_steps(connection):
-                listed = f"{ITEM_LISTED.format(key='coalesce(i.key, s.key)')}, {STEPPED_LISTED}"
-                stepped = f" LEFT JOIN scrapy_resume.stepped AS s ON {STEPPED_OF_ITEM}"
-            statement = (
-                f"SELECT {listed} FROM scrapy_resume.item AS i"
-                " JOIN scrapy_resume.items AS l ON l.job_id = i.job AND l.id = i.id"
-                f"{stepped} WHERE {chosen} AND {lacking_one} ORDER BY i.id LIMIT %(count)s"
-            )
-            yield from _streamed(connection, statement, {**values, "job": job})
 
     def count_by_state(self, key: JobKey, selection: Selection) -> dict[str, int]:
         """How many requests are selected, by state; see ``Reader``."""
@@ -315,6 +284,17 @@ class PostgresReader(PostgresStepReader):
             identities = connection.execute(FILTERS["known_identities"], values).fetchall()
         return {url for (url,) in urls}, {text for (text,) in identities}
 
+    def feed_notes(self, key: JobKey) -> list[tuple[str, str]]:
+        """(name, record) of the feeds that a run may go on with."""
+        with self._job(key) as (connection, job):
+            return connection.execute(READ["feed_notes"], {"job": job}).fetchall()
+
+    @contextmanager
+    def change_log(self, key: JobKey) -> Iterator[ChangeLog]:
+        """The job's change log; see ``Reader.change_log``."""
+        with self._job(key) as (connection, job):
+            yield PostgresChangeLog(connection, job)
+
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written; see ``Reader.recorded_texts``."""
         with self._job(key) as (connection, job):
@@ -322,7 +302,7 @@ class PostgresReader(PostgresStepReader):
             if has_steps(connection):
                 statements.append(STEP_READS["payloads"])
             for statement in statements:
-                for row in _streamed(connection, statement, {"job": job}):
+                for row in streamed(connection, statement, {"job": job}):
                     yield row["kind"], row["text"]
 
     def _listed(self, key: JobKey, name: str, **values: int) -> list[dict[str, Any]]:
@@ -375,13 +355,3 @@ def _dicts(
     connection: Connection[Any], statement: str, values: dict[str, Any]
 ) -> list[dict[str, Any]]:
     return connection.cursor(row_factory=dict_row).execute(statement, values).fetchall()
-
-
-def _streamed(
-    connection: Connection[Any], statement: str, values: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """A server-side cursor: the rows are never here all at once."""
-    with connection.cursor(name="rows", row_factory=dict_row) as cursor:
-        cursor.itersize = ROWS_AT_ONCE
-        cursor.execute(statement, values)
-        yield from cursor

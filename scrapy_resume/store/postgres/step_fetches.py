@@ -24,7 +24,11 @@ def exchange_fetches(tables: PostgresTables, report: StepReport, answer: StepAns
     it. To be called after the run has given slots away."""
     if report.fetches_done:
         rows = [done._asdict() for done in report.fetches_done]
-        tables.execute(FETCHES["end"], rows=_json(rows))
+        named = {
+            "runs": sorted({done.run for done in report.fetches_done}),
+            "ids": [done.id for done in report.fetches_done],
+        }
+        tables.execute(FETCHES["end"], rows=_json(rows), **named)
     if report.fetches_given_up:
         tables.execute(FETCHES["give_up"], ids=report.fetches_given_up)
     if report.fetches_wanted:

@@ -1,4 +1,4 @@
-"""The read side of the steps of items in a database."""
+"""The read side of the items in a database, and of their steps."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from psycopg.rows import dict_row
 
 from scrapy_resume.model import JobKey, Selection, StepCounts
 from scrapy_resume.store.contract import StepSelection
-from scrapy_resume.store.postgres.selection import selected
+from scrapy_resume.store.postgres.selection import POSTGRES, selected
 from scrapy_resume.store.postgres.step_filters import PLACES, VISIBLE
 from scrapy_resume.store.transaction.queries import load_queries
-from scrapy_resume.store.transaction.selection import EVERYTHING, of_requests
+from scrapy_resume.store.transaction.selection import (
+    EVERYTHING,
+    ITEM_LISTED,
+    lacking,
+    of_requests,
+    words,
+)
 from scrapy_resume.store.transaction.step_filters import TROUBLED_STEPS, step_condition
 from scrapy_resume.store.transaction.storable_text import storable
 
@@ -45,7 +51,7 @@ STEPPED_OF_ITEM: Final = (
 
 
 class PostgresStepReader:
-    """See ``StepReader``."""
+    """See ``StepReader``, and ``Reader.item_records``."""
 
     def _job(self, key: JobKey) -> AbstractContextManager[tuple[Connection[Any], int]]:
         """A read-only connection, and the number of the job."""
@@ -67,6 +73,26 @@ class PostgresStepReader:
     def step_days(self, key: JobKey) -> list[dict[str, Any]]:
         """Attempts by day and step."""
         return self._dicts(key, READS["days"], {})
+
+    def item_records(
+        self, key: JobKey, selection: Selection = EVERYTHING
+    ) -> Iterator[dict[str, Any]]:
+        """The items of the selected requests; see ``Reader.item_records``."""
+        where, values = selected(of_requests(selection))
+        lacking_one = lacking(selection, POSTGRES)
+        chosen = "i.job = %(job)s"
+        if not of_requests(selection).is_everything or selection.states:
+            chosen += (
+                f" AND i.request IN (SELECT v.id FROM scrapy_resume.requests AS v WHERE {where})"
+            )
+        values = {**values, "missing": list(words(selection.missing)), "count": selection.limit}
+        with self._job(key) as (connection, job):
+            listed, items = listed_items(connection)
+            statement = (
+                f"SELECT {listed} FROM {items}"
+                f" WHERE {chosen} AND {lacking_one} ORDER BY i.id LIMIT %(count)s"
+            )
+            yield from streamed(connection, statement, {**values, "job": job})
 
     def stepped_items(
         self, key: JobKey, steps: StepSelection, selection: Selection = EVERYTHING
@@ -106,10 +132,7 @@ class PostgresStepReader:
             if not has_steps(connection):
                 return
             values |= {"job": job, "count": steps.limit}
-            with connection.cursor(name="stepped", row_factory=dict_row) as cursor:
-                cursor.itersize = ROWS_AT_ONCE
-                cursor.execute(f"{statement} ORDER BY s.id LIMIT %(count)s", values)
-                yield from cursor
+            yield from streamed(connection, f"{statement} ORDER BY s.id LIMIT %(count)s", values)
 
     def count_steps(self, key: JobKey, steps: StepSelection) -> int:
         """How many steps are selected."""
@@ -152,6 +175,28 @@ class PostgresStepReader:
             return cursor.execute(statement, {**values, "job": job}).fetchall()
 
 
+def listed_items(connection: Connection[Any]) -> tuple[str, str]:
+    """What is listed of visible items, and from which tables; ``i`` is the item."""
+    tables = (
+        "scrapy_resume.item AS i JOIN scrapy_resume.items AS l ON l.job_id = i.job AND l.id = i.id"
+    )
+    if not has_steps(connection):
+        return f"{ITEM_LISTED.format(key='i.key')}, 0 AS open, '[]'::json AS steps", tables
+    listed = ITEM_LISTED.format(key="coalesce(i.key, s.key)")
+    stepped = f"LEFT JOIN scrapy_resume.stepped AS s ON {STEPPED_OF_ITEM}"
+    return f"{listed}, {STEPPED_LISTED}", f"{tables} {stepped}"
+
+
 def has_steps(connection: Connection[Any]) -> bool:
     """Whether the database has tables of steps."""
     return bool(connection.execute(READS["has_steps"]).fetchall()[0][0])
+
+
+def streamed(
+    connection: Connection[Any], statement: str, values: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """A server-side cursor: the rows are never here all at once."""
+    with connection.cursor(name="rows", row_factory=dict_row) as cursor:
+        cursor.itersize = ROWS_AT_ONCE
+        cursor.execute(statement, values)
+        yield from cursor

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from psycopg import Connection
@@ -129,6 +130,7 @@ class PostgresStore:
                     "metadata": as_json(opening.metadata),
                     "input_hashes": as_json(opening.input_hashes),
                     "launch": as_json(opening.launch) if opening.launch else None,
+                    "uid": token_hex(16),
                 },
             ).fetchone()
             if row is None and self._has_run(connection, key):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,14 +16,19 @@ from scrapy_resume.errors import JobDeletedError, LeaseLostError, ResumeError
 from scrapy_resume.model import Phase
 from scrapy_resume.store.contract import (
     Batch,
+    Change,
+    ChangePortion,
     Closing,
     Committed,
     EventNote,
+    LogMark,
+    LookedUp,
     Opening,
     Orders,
     Session,
     StoredItem,
 )
+from scrapy_resume.store.sqlite import change_log
 from scrapy_resume.store.sqlite.clock_watch import ClockWatch
 from scrapy_resume.store.sqlite.control import execute_orders, read_orders
 from scrapy_resume.store.sqlite.errors import REOPEN, result_code, translated
@@ -117,6 +123,19 @@ class SqliteJob:
         self._skips.committed()
         return committed
 
+    def look_up(self, identities: Collection[bytes]) -> LookedUp:
+        """Which of these identities are known."""
+        with translated(self.path, self._holder):
+            job = self._tables.begin(self._connected())
+            rows = self._tables.rows_of(identities)
+        return LookedUp(rows, bool(job.skips))
+
+    def pending_slots(self, rows: Collection[int]) -> set[str]:
+        """The slots of those of these rows that are pending."""
+        with translated(self.path, self._holder):
+            cursor = self._connected().execute(COMMIT["pending_slots"], (json.dumps(list(rows)),))
+            return {slot for (slot,) in cursor}
+
     def mark(self, row: int, phase: Phase) -> None:
         """The engine holds the row; see ``Board``."""
         self._board.mark(row, phase)
@@ -153,6 +172,21 @@ class SqliteJob:
         with translated(self.path, self._holder):
             cursor = self._connected().execute(COMMIT["items_after"], (item_id, through, count))
             return [StoredItem(*row) for row in cursor]
+
+    def changes(self, position: Sequence[LogMark], count: int) -> ChangePortion:
+        """At most ``count`` changes after the position."""
+        with translated(self.path, self._holder):
+            return change_log.changes(self._connected(), position, count)
+
+    def chosen(self, ids: Sequence[int]) -> list[Change]:
+        """Those of the items with these ids that are visible."""
+        with translated(self.path, self._holder):
+            return change_log.chosen(self._connected(), ids)
+
+    def holds(self, position: Sequence[LogMark]) -> bool:
+        """Whether the position is one of this job's history."""
+        with translated(self.path, self._holder):
+            return change_log.holds(self._connected(), position)
 
     def start_items(self) -> int:
         """How many items of ``start()`` the job has."""

@@ -296,11 +296,13 @@ def _session(
         delta,
         round_number,
         round_from,
+        uid,
     ) = row
     tables = SqliteTables()
     job, job_leases = tables.begin(connection), tables.leases
     return Session(
         job=key,
+        uid=uid,
         run=run,
         epoch=before.epoch + 1,
         began=before.run is None,

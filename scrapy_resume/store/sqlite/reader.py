@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitSelection, UnitState
-from scrapy_resume.store.contract import Worker
+from scrapy_resume.store.contract import ChangeLog, Worker
+from scrapy_resume.store.sqlite.change_log import SqliteChangeLog
 from scrapy_resume.store.sqlite.cursors import ROWS_AT_ONCE, as_dicts
 from scrapy_resume.store.sqlite.errors import CANTOPEN, READONLY, result_code, translated
 from scrapy_resume.store.sqlite.files import (
@@ -42,24 +43,17 @@ from scrapy_resume.store.sqlite.step_reader import (
     READS as STEP_READS,
 )
 from scrapy_resume.store.sqlite.step_reader import (
-    STEPPED_LISTED,
-    STEPPED_OF_ITEM,
     SqliteStepReader,
     has_steps,
-    with_steps,
 )
 from scrapy_resume.store.transaction.job_summary import run_of, summary_of
 from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.selection import (
     EVERYTHING,
     GROUPED,
-    ITEM_LISTED,
     LISTED,
     in_hand,
-    lacking,
-    of_requests,
     units_statement,
-    words,
 )
 
 READ: Final = load_queries("sqlite", "read.sql")
@@ -284,32 +278,6 @@ class SqliteReader(SqliteStepReader):
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 yield from rows
 
-    def item_records(
-        self, key: JobKey, selection: Selection = EVERYTHING
-    ) -> Iterator[dict[str, Any]]:
-        """The items of the selected requests; see ``Reader.item_records``."""
-        source, where, values = selected(of_requests(selection))
-        lacking_one = lacking(selection, SQLITE)
-        values["missing"] = json.dumps(words(selection.missing))
-        values["count"] = NO_LIMIT if selection.limit is None else selection.limit
-        chosen = "l.id = i.id"
-        if not of_requests(selection).is_everything or selection.states:
-            # The planner would read all requests for each item.
-            chosen += f" AND i.request IN (SELECT v.id FROM {source} WHERE {where})"
-        with reading(self.path(key)) as connection:
-            add_functions(connection)
-            listed, stepped = ITEM_LISTED.format(key="i.key"), ""
-            if has_steps(connection):
-                listed = f"{ITEM_LISTED.format(key='coalesce(i.key, s.key)')}, {STEPPED_LISTED}"
-                stepped = f" LEFT JOIN stepped AS s ON s.id = {STEPPED_OF_ITEM}"
-            else:
-                listed = f"{listed}, 0 AS open, '[]' AS steps"
-            statement = (
-                f"SELECT {listed} FROM item AS i CROSS JOIN items AS l{stepped}"
-                f" WHERE {chosen} AND {lacking_one} ORDER BY i.id LIMIT :count"
-            )
-            yield from with_steps(as_dicts(connection.execute(statement, values)))
-
     def count_by_state(self, key: JobKey, selection: Selection) -> dict[str, int]:
         """How many requests are selected, by state; see ``Reader``."""
         source, where, values = selected(selection)
@@ -342,6 +310,18 @@ class SqliteReader(SqliteStepReader):
             urls = connection.execute(FILTERS["known_urls"], values).fetchall()
             identities = connection.execute(FILTERS["known_identities"], values).fetchall()
         return {url for (url,) in urls}, {text for (text,) in identities}
+
+    def feed_notes(self, key: JobKey) -> list[tuple[str, str]]:
+        """(name, record) of the feeds that a run may go on with."""
+        with reading(self.path(key)) as connection:
+            return connection.execute(READ["feed_notes"]).fetchall()
+
+    @contextmanager
+    def change_log(self, key: JobKey) -> Iterator[ChangeLog]:
+        """The job's change log; see ``Reader.change_log``."""
+        with reading(self.path(key)) as connection:
+            connection.execute(FILES["begin_reading"])
+            yield SqliteChangeLog(connection)
 
     def recorded_texts(self, key: JobKey) -> Iterator[tuple[str, str]]:
         """What the codec has written; see ``Reader.recorded_texts``."""

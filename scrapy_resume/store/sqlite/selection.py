@@ -64,6 +64,9 @@ class Selected(NamedTuple):
 def selected(selection: Selection) -> Selected:
     """How the requests are found; the statement needs ``add_functions``."""
     where, values = condition(selection, SQLITE)
+    if selection.ids is not None:
+        named = f"v.id = j.value AND {where}"
+        return Selected("json_each(:ids) AS j CROSS JOIN requests AS v", named, values)
     if selection.skipped:
         narrowed = f"r.state = 5 AND r.error = 'skipped' AND v.id = r.id AND {where}"
         return Selected("request AS r CROSS JOIN requests AS v", narrowed, values)

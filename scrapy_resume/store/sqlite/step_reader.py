@@ -1,4 +1,4 @@
-"""The read side of the steps of items in a job's file."""
+"""The read side of the items of a job's file, and of their steps."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from typing import Any, Final
 from scrapy_resume.model import JobKey, Selection, StepCounts
 from scrapy_resume.store.contract import StepSelection
 from scrapy_resume.store.sqlite.cursors import as_dicts
-from scrapy_resume.store.sqlite.selection import add_functions, selected
+from scrapy_resume.store.sqlite.selection import SQLITE, add_functions, selected
 from scrapy_resume.store.sqlite.step_filters import PLACES, VISIBLE
 from scrapy_resume.store.transaction.queries import load_queries
-from scrapy_resume.store.transaction.selection import EVERYTHING, of_requests
+from scrapy_resume.store.transaction.selection import (
+    EVERYTHING,
+    ITEM_LISTED,
+    lacking,
+    of_requests,
+    words,
+)
 from scrapy_resume.store.transaction.step_filters import TROUBLED_STEPS, step_condition
 
 READS: Final = load_queries("sqlite", "step_reads.sql")
@@ -40,7 +46,7 @@ STEPPED_OF_ITEM: Final = (
 
 
 class SqliteStepReader:
-    """See ``StepReader``."""
+    """See ``StepReader``, and ``Reader.item_records``."""
 
     def _reading_job(self, key: JobKey) -> AbstractContextManager[sqlite3.Connection]:
         """A read-only connection to the job's file."""
@@ -72,6 +78,27 @@ class SqliteStepReader:
             if not has_steps(connection):
                 return []
             return list(as_dicts(connection.execute(READS["days"])))
+
+    def item_records(
+        self, key: JobKey, selection: Selection = EVERYTHING
+    ) -> Iterator[dict[str, Any]]:
+        """The items of the selected requests; see ``Reader.item_records``."""
+        source, where, values = selected(of_requests(selection))
+        lacking_one = lacking(selection, SQLITE)
+        values["missing"] = json.dumps(words(selection.missing))
+        values["count"] = NO_LIMIT if selection.limit is None else selection.limit
+        chosen = "l.id = i.id"
+        if not of_requests(selection).is_everything or selection.states:
+            # The planner would read all requests for each item.
+            chosen += f" AND i.request IN (SELECT v.id FROM {source} WHERE {where})"
+        with self._reading_job(key) as connection:
+            add_functions(connection)
+            listed, items = listed_items(connection)
+            statement = (
+                f"SELECT {listed} FROM {items}"
+                f" WHERE {chosen} AND {lacking_one} ORDER BY i.id LIMIT :count"
+            )
+            yield from with_steps(as_dicts(connection.execute(statement, values)))
 
     def stepped_items(
         self, key: JobKey, steps: StepSelection, selection: Selection = EVERYTHING
@@ -144,6 +171,17 @@ class SqliteStepReader:
 def has_steps(connection: sqlite3.Connection) -> bool:
     """Whether the file has tables of steps."""
     return bool(connection.execute(READS["has_steps"]).fetchall()[0][0])
+
+
+def listed_items(connection: sqlite3.Connection) -> tuple[str, str]:
+    """What is listed of visible items, and from which tables; ``i`` is the item, and ``l.id`` is to
+    be its id."""
+    if not has_steps(connection):
+        listed = ITEM_LISTED.format(key="i.key")
+        return f"{listed}, 0 AS open, '[]' AS steps", "item AS i CROSS JOIN items AS l"
+    listed = ITEM_LISTED.format(key="coalesce(i.key, s.key)")
+    stepped = f"LEFT JOIN stepped AS s ON s.id = {STEPPED_OF_ITEM}"
+    return f"{listed}, {STEPPED_LISTED}", f"item AS i CROSS JOIN items AS l {stepped}"
 
 
 def with_steps(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

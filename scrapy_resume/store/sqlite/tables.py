@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from scrapy_resume.store.contract import (
@@ -116,6 +116,19 @@ class SqliteTables(Statements):
         for head, tail, row, run in self._run(COMMIT["known_requests"], (heads,)):
             known[IDENTITY.pack(head, tail)] = Known(row, run)
         return known
+
+    def rows_of(self, identities: Collection[bytes]) -> dict[bytes, int]:
+        """Identity → row, of those that rows have; what rows have taken on later is left out."""
+        heads = _json_numbers(int.from_bytes(one[:8], "big", signed=True) for one in identities)
+        if heads is None:
+            return {}
+        wanted, pack = set(identities), IDENTITY.pack
+        rows = {}
+        for head, tail, row, _ in self._run(COMMIT["known_requests"], (heads,)):
+            identity = pack(head, tail)
+            if identity in wanted:
+                rows[identity] = row
+        return rows
 
     def given(self, keys: Iterable[bytes]) -> set[bytes]:
         """Those of these keys by which a request of an earlier number gave items. (Keys that share

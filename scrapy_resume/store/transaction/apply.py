@@ -113,8 +113,8 @@ def _has_steps(batch: Batch, tally: Tally) -> bool:
     """Whether the job has items with steps, or gets some by this batch."""
     return (
         tally.has_steps
-        or any(item.steps for finish in batch.finishes for item in finish.items[:1])
-        or any(item.steps for _, item in batch.spills[:1])
+        or any(item.steps for finish in batch.finishes for item in finish.items)
+        or any(item.steps for _, item in batch.spills)
     )
 
 

@@ -212,8 +212,7 @@ class Arrivals:
         """The columns of a new row."""
         unit = arrival.unit
         if isinstance(unit, str):
-            name = storable(unit)
-            unit = -self._in.units.ids((name,))[name]
+            unit = -self._in.units.id_of(storable(unit))
         if arrival.every_run:
             self._in.every_run = True
         return NewRow(

@@ -100,6 +100,10 @@ class Names:
             found.update(added)
         return found
 
+    def id_of(self, name: str) -> int:
+        """The id of one name; an unknown one is added."""
+        return self._cached.get(name) or self._fresh.get(name) or self.ids((name,))[name]
+
     def known(self, names: Iterable[str]) -> dict[str, int]:
         """The ids of those of these names that exist."""
         cached, fresh = self._cached, self._fresh

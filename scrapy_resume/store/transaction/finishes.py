@@ -119,7 +119,7 @@ class Finishes:
         if identity is None:
             self._in.committed.duplicates.add(finish.id)
             return False
-        slot = self._in.slots.ids((tombstone.slot,))[tombstone.slot]
+        slot = self._in.slots.id_of(tombstone.slot)
         if tombstone.kind == Kind.request:
             self._in.tally.states[finish.state] += 1
         row = self._arrivals.row(tombstone, identity, slot, finish.state)

@@ -34,6 +34,7 @@ def summary_of(
         round=row.get("round", 0),
         launch=json.loads(row["launch"] or "null"),
         expected_total=row["expected_total"],
+        uid=row.get("uid", ""),
     )
 
 

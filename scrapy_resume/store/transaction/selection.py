@@ -132,6 +132,7 @@ def condition(selection: Selection, dialect: Dialect) -> Condition:
     like("v.url", "url", words(selection.url))
     like("v.unit", "unit", words(selection.unit))
     among("v.unit", "units", selection.units)
+    among("v.id", "ids", selection.ids)
     if selection.urls is not None:
         parts.append(_addressed(selection, dialect))
         values["urls"] = dialect.values(_storable(selection.urls))

@@ -247,8 +247,8 @@ class Steps:
         return ends
 
     def _count_attempt(self, row: StepRow, state: StepState, attempts: int) -> None:
-        if attempts == row.attempts and state is StepState.pending:
-            return  # RetryStep: it costs no attempt
+        if attempts == row.attempts:
+            return  # nothing was run, or it costs no attempt
         day = self._days.setdefault(row.kind, [0, 0, 0, 0, 0])
         day[0] += 1
         day[1] += row.attempts > 0

@@ -111,6 +111,7 @@ def test_a_job_is_described_as_the_interface_says():
         "job": "books",
         "number": 1,
         "spider": "books",
+        "kind": "crawl",
         "status": "paused",
         "reason": "shutdown",
         "created_at": "2023-11-14T22:13:20Z",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from scrapy.settings import Settings
+from scrapy.settings import BaseSettings, Settings
 
 from scrapy_resume.run.launch import (
     LONGEST_VALUE,
@@ -33,6 +33,7 @@ SECRETS = [
     ("proxy", "http://user:geheim@proxy:8080"),
     ("feeds", {"ftp://user:geheim@host/a.csv": {"format": "csv"}}),
     ("dsn", "host=a password=geheim"),
+    ("FEEDS", BaseSettings({"postgresql://user:geheim@host/db#t": {"format": "sql"}})),
 ]
 HARMLESS = [
     ("author", "x"),

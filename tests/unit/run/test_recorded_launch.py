@@ -56,7 +56,11 @@ HARMLESS = {
     "RESUME_ITEM_KEY": "url",
     "LOG_FILE": "crawl.log",
     "FILES_STORE": "files",
-    "FEEDS": {"new.csv": {"format": "csv"}, "begun.csv": {"format": "csv", "overwrite": True}},
+    "FEEDS": {
+        "sqlite:///shop.db#books": {"format": "sql"},
+        "new.csv": {"format": "csv"},
+        "begun.csv": {"format": "csv", "overwrite": True},
+    },
 }
 
 
@@ -97,6 +101,11 @@ HOSTILE: list[tuple[str, Any]] = [
     ("HTTPCACHE_DIR", "/tmp"),
     ("HTTPCACHE_DIR", ".scrapy/resume/cache"),
     ("FILES_STORE", "s3://evil/"),
+    ("FEEDS", {"sqlite:////etc/evil.db#t": {"format": "sql"}}),
+    ("FEEDS", {"sqlite:///../evil.db#t": {"format": "sql"}}),
+    ("FEEDS", {"sqlite:///books.py#t": {"format": "sql"}}),
+    ("FEEDS", {"sqlite:///shop.db#scrapy_resume_row": {"format": "sql"}}),
+    ("FEEDS", {"postgresql://host/db#t": {"format": "sql"}}),
     ("FEEDS", {"/etc/cron.d/evil.csv": {"format": "csv"}}),
     ("FEEDS", {"../evil.csv": {"format": "csv"}}),
     ("FEEDS", {"file:///etc/evil.csv": {"format": "csv"}}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -141,6 +142,51 @@ def test_a_result_that_changes_the_items_key_is_a_failed_attempt() -> None:
     (change,) = work.send().changes
     assert change.payload is None
     assert "changed the key that RESUME_ITEM_KEY gives" in (change.attempts[0].message or "")
+
+
+def test_an_error_of_the_items_key_is_a_failed_attempt() -> None:
+    def key(item: Any) -> str:
+        return str(1 / (2 - len(item)))
+
+    work = Work(plan_of(coroutine_step({"a": 2}, name="a")), item_key=key)
+    work.lease(leased("a"))
+    attempt = attempt_of(work)
+    assert (attempt.state, attempt.error) == (PENDING, "StepResultError")
+    assert "ZeroDivisionError" in (attempt.message or "")
+    assert work.hold.count == 0
+
+
+def test_a_decorator_that_raises_or_gives_no_coroutine_fails_the_attempt() -> None:
+    async def inner(item: Any) -> None:
+        """Do nothing."""
+
+    def raises(item: Any) -> Any:
+        raise LookupError("not today")
+
+    def gives_nothing(item: Any) -> Any:
+        return None
+
+    for outer in (raises, gives_nothing):
+        work = Work(plan_of(step(name="a")(functools.wraps(inner)(outer))))
+        work.lease(leased("a"))
+        attempt = attempt_of(work)
+        assert attempt.state is PENDING
+        assert attempt.error
+        assert work.hold.count == 0
+
+
+def test_an_async_decorator_of_a_plain_function_is_a_coroutine_function() -> None:
+    def inner(item: Any) -> dict[str, Any]:
+        return {"a": 1}
+
+    @step(name="a")
+    @functools.wraps(inner)
+    async def outer(item: Any) -> dict[str, Any]:
+        return inner(item)
+
+    work = Work(plan_of(outer))
+    work.lease(leased("a"))
+    assert attempt_of(work).gave == ("a",)
 
 
 def test_a_value_that_cannot_be_stored_is_a_failed_attempt() -> None:

@@ -27,14 +27,14 @@ INSERT INTO scrapy_resume.job (
     completed_at, arguments, metadata, input_hashes, launch, start_exhausted, start_run, start_over,
     every_run, delta, keeps_given, pending, delayed, leased, done, failed, parked, ignored,
     items_stored, items_dropped, items_failed, superseded, expected_total, round, round_from, skips,
-    steps_open
+    steps_open, uid
 )
 SELECT
     name, number, spider, status, reason, next_run, next_id, codec_version, created_at, updated_at,
     completed_at, arguments, metadata, input_hashes, launch, start_exhausted, start_run, start_over,
     every_run, delta, keeps_given, pending, delayed, leased, done, failed, parked, ignored,
     items_stored, items_dropped, items_failed, superseded, expected_total, round, round_from, skips,
-    steps_open
+    steps_open, uid
 FROM restored_job
 ON CONFLICT DO NOTHING
 RETURNING id, name, number;

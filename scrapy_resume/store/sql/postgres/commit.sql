@@ -31,6 +31,12 @@ FOR UPDATE OF r;
 SELECT identity, request, run FROM scrapy_resume.seen
 WHERE job = %(job)s AND identity = ANY(%(identities)s);
 
+-- name: pending_slots
+-- The slots of those of these rows that are pending.
+SELECT DISTINCT s.key
+FROM scrapy_resume.frontier AS f JOIN scrapy_resume.slot AS s ON s.id = f.slot
+WHERE f.job = %(job)s AND f.id = ANY(%(rows)s) AND f.run = 0;
+
 -- name: claim_identities
 -- Claims identities for rows of this transaction, unless they are taken by now. In order, so that two
 -- transactions that claim the same ones do not deadlock.

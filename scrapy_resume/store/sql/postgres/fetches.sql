@@ -13,10 +13,11 @@ DELETE FROM scrapy_resume.step_fetch WHERE job = %(job)s AND run = %(run)s AND i
 -- name: unowned
 -- Slots of downloads that this run wants and nobody does, unless they belong to another run.
 SELECT DISTINCT f.slot FROM scrapy_resume.step_fetch AS f
-JOIN scrapy_resume.slot AS s ON s.id = f.slot
-WHERE
-    f.job = %(job)s AND f.run = %(run)s AND f.doer = 0
-    AND (s.run = 0 OR s.run = %(run)s) AND s.free_at <= %(now)s;
+CROSS JOIN LATERAL (
+    SELECT id FROM scrapy_resume.slot
+    WHERE id = f.slot AND (run = 0 OR run = %(run)s) AND free_at <= %(now)s OFFSET 0
+) AS s
+WHERE f.job = %(job)s AND f.run = %(run)s AND f.doer = 0;
 
 -- name: take
 -- Takes the wanted downloads of the slots that this run owns, the first ones first.
@@ -35,7 +36,9 @@ RETURNING f.run, f.id, wanted.key, f.url, f.request;
 -- Downloads that this run has done. Nobody may wait for one any more.
 UPDATE scrapy_resume.step_fetch AS f SET result = n.result
 FROM json_to_recordset(%(rows)s::json) AS n (run integer, id bigint, result text)
-WHERE f.job = %(job)s AND f.run = n.run AND f.id = n.id AND f.doer = %(run)s;
+WHERE
+    f.job = %(job)s AND f.run = n.run AND f.id = n.id AND f.doer = %(run)s
+    AND f.run = ANY(%(runs)s) AND f.id = ANY(%(ids)s);
 
 -- name: answers
 -- What has become of the downloads that this run has wanted.

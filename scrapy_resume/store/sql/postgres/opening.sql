@@ -45,11 +45,11 @@ SELECT name, number FROM scrapy_resume.job WHERE name = %(name)s ORDER BY number
 -- A new job.
 INSERT INTO scrapy_resume.job (
     name, number, spider, status, created_at, updated_at, arguments, metadata, input_hashes,
-    launch
+    launch, uid
 )
 SELECT
     %(name)s, %(number)s, %(spider)s, 'initialized', t.now, t.now, %(arguments)s, %(metadata)s,
-    %(input_hashes)s, %(launch)s
+    %(input_hashes)s, %(launch)s, %(uid)s
 FROM (SELECT extract(epoch FROM clock_timestamp()) AS now) AS t
 ON CONFLICT DO NOTHING
 RETURNING id;

@@ -13,10 +13,9 @@ SELECT id FROM scrapy_resume.job WHERE name = %(name)s AND number = %(number)s;
 
 -- name: summary
 -- The job with its counters over all runs, and its last run, if there was one. Of two columns with
--- one name the later one counts.
+-- one name the later one counts. (All columns: a database of an older version has fewer.)
 SELECT
-    j.*, t.updated_at, t.pending, t.leased, t.done, t.failed, t.parked, t.ignored, t.delayed,
-    t.items_stored, t.items_dropped, t.items_failed, l.worker, l.started_at
+    j.*, t.*, l.worker, l.started_at
 FROM scrapy_resume.job AS j
 JOIN scrapy_resume.totals AS t ON t.job = j.id
 LEFT JOIN scrapy_resume.run AS l ON l.job = j.id AND l.number = j.next_run - 1
@@ -178,3 +177,8 @@ SELECT
     max(open) AS open
 FROM scrapy_resume.minute WHERE job = %(job)s AND minute >= %(since)s
 GROUP BY minute ORDER BY minute;
+
+-- name: feed_notes
+-- Feeds that a run may go on with.
+SELECT name, record FROM scrapy_resume.feed
+WHERE job = %(job)s AND NOT settled ORDER BY name, batch;

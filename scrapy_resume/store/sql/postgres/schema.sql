@@ -1,4 +1,4 @@
--- The schema of all jobs in a PostgreSQL database, version 5.
+-- The schema of all jobs in a PostgreSQL database, version 6.
 --
 -- Times are seconds since the epoch, UTC, by the server's clock. States of a request: 0 open
 -- (it is in the frontier: pending or leased), 2 done, 3 failed, 4 parked, 5 ignored. People
@@ -63,6 +63,7 @@ CREATE TABLE scrapy_resume.job (
     round_from bigint NOT NULL DEFAULT 0, -- ids below it are of requests that earlier rounds added
     skips integer NOT NULL DEFAULT 0,     -- how often what is skipped has changed; 0: nothing ever was
     steps_open bigint NOT NULL DEFAULT 0, -- steps of items that have not ended
+    uid text NOT NULL DEFAULT '',         -- random: followers know the job by it
     UNIQUE (name, number)
 );
 

@@ -19,6 +19,12 @@ SELECT r.identity_head, r.identity_tail, r.id, r.run
 FROM json_each(?) AS j CROSS JOIN request AS r
 WHERE r.identity_head = j.value;
 
+-- name: pending_slots
+-- The slots of those of these rows that are pending.
+SELECT DISTINCT s.key
+FROM json_each(?) AS j CROSS JOIN request AS r CROSS JOIN slot AS s
+WHERE r.id = j.value AND r.state = 0 AND s.id = r.slot;
+
 -- name: known_aliases
 -- The identities that rows have taken on later, by their first 8 bytes.
 SELECT a.identity_head, a.identity_tail, a.request

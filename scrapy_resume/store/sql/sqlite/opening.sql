@@ -4,10 +4,10 @@
 -- The one row of a new job's file.
 INSERT INTO job (
     one, name, number, spider, status, epoch, next_id, created_at, updated_at,
-    arguments, metadata, input_hashes, launch
+    arguments, metadata, input_hashes, launch, uid
 ) VALUES (
     1, :name, :number, :spider, 'initialized', 0, 1, :now, :now,
-    :arguments, :metadata, :input_hashes, :launch
+    :arguments, :metadata, :input_hashes, :launch, lower(hex(randomblob(16)))
 );
 
 -- name: keeps_given
@@ -161,8 +161,10 @@ WHERE number = :number;
 
 -- name: begin_run
 -- Each opening begins a new run.
-INSERT INTO run (number, epoch, worker, status, started_at, beat_at, silent_after)
-VALUES (:number, :epoch, :worker, 'running', :now, :now, :silent_after);
+INSERT INTO run (number, epoch, worker, status, started_at, beat_at, silent_after, first_item)
+VALUES (
+    :number, :epoch, :worker, 'running', :now, :now, :silent_after, (SELECT next_item FROM job)
+);
 
 -- name: begin_round
 -- What start() yields is to be fetched again, unless the last round of that is not completed.
@@ -200,7 +202,7 @@ SELECT
     next_id, start_exhausted, every_run, (SELECT payload FROM spider_state),
     created_at,
     (SELECT count(*) FROM request WHERE state = 0 AND suspect = 1 AND not_before = 0), delta,
-    round, round_from
+    round, round_from, uid
 FROM job;
 
 -- name: earlier_runs

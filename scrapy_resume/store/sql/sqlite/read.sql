@@ -124,3 +124,7 @@ SELECT
     minute * 60 AS at, sum(pages) AS pages, sum(items) AS items, sum(done) AS done,
     sum(failed) AS failed, sum(ignored) AS ignored, max(open) AS open
 FROM minute WHERE minute >= :since GROUP BY minute ORDER BY minute;
+
+-- name: feed_notes
+-- Feeds that a run may go on with.
+SELECT name, record FROM feed WHERE settled = 0 ORDER BY name, batch;

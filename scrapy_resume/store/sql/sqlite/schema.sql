@@ -1,10 +1,10 @@
--- The schema of one job's file, version 5.
+-- The schema of one job's file, version 6.
 --
 -- Times are seconds since the epoch, UTC. States of a request: 0 pending, 1 leased,
 -- 2 done, 3 failed, 4 parked, 5 ignored. People read the views at the end.
 
 PRAGMA application_id = 1397901901;      -- "SRJM": file(1) and the readers know the file by it
-PRAGMA user_version = 5;                 -- the version of this schema
+PRAGMA user_version = 6;                 -- the version of this schema
 
 CREATE TABLE job (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -46,7 +46,8 @@ CREATE TABLE job (
     round_from INTEGER NOT NULL DEFAULT 0, -- ids below it are of requests that earlier rounds added
     skips INTEGER NOT NULL DEFAULT 0,    -- how often what is skipped has changed; 0: nothing ever was
     steps_open INTEGER NOT NULL DEFAULT 0, -- steps of items that have not ended
-    next_stepped INTEGER NOT NULL DEFAULT 1 -- ids of items with steps are never used twice
+    next_stepped INTEGER NOT NULL DEFAULT 1, -- ids of items with steps are never used twice
+    uid TEXT NOT NULL DEFAULT ''         -- random: followers know the job by it
 );
 
 CREATE TABLE run (
@@ -66,7 +67,8 @@ CREATE TABLE run (
     unit_pages INTEGER NOT NULL DEFAULT 0, -- requests of those units that have ended
     named_pages INTEGER NOT NULL DEFAULT 0, -- requests of any named unit that ended in it
     cursor INTEGER,                      -- the request that was done last in it
-    silent_after REAL NOT NULL DEFAULT 30 -- without a heartbeat for so long, in seconds, it is stale
+    silent_after REAL NOT NULL DEFAULT 30, -- without a heartbeat for so long, in seconds, it is stale
+    first_item INTEGER NOT NULL DEFAULT 0 -- ids of items below it are of earlier runs
 );
 
 -- Download slots (mostly a host).

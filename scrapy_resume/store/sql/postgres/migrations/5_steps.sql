@@ -1,13 +1,13 @@
 -- Steps of items, and what was taken back.
-ALTER TABLE scrapy_resume.job ADD COLUMN steps_open bigint NOT NULL DEFAULT 0;
-ALTER TABLE scrapy_resume.run ADD COLUMN steps_open bigint NOT NULL DEFAULT 0;
-ALTER TABLE scrapy_resume.unit_count ADD COLUMN items_open bigint NOT NULL DEFAULT 0;
-ALTER TABLE scrapy_resume.spill ADD COLUMN steps text;
-ALTER TABLE scrapy_resume.spill ADD COLUMN stable_key text;
-DROP INDEX scrapy_resume.item_request;
-CREATE INDEX item_request ON scrapy_resume.item (job, request, occurrence);
+ALTER TABLE scrapy_resume.job ADD COLUMN IF NOT EXISTS steps_open bigint NOT NULL DEFAULT 0;
+ALTER TABLE scrapy_resume.run ADD COLUMN IF NOT EXISTS steps_open bigint NOT NULL DEFAULT 0;
+ALTER TABLE scrapy_resume.unit_count ADD COLUMN IF NOT EXISTS items_open bigint NOT NULL DEFAULT 0;
+ALTER TABLE scrapy_resume.spill ADD COLUMN IF NOT EXISTS steps text;
+ALTER TABLE scrapy_resume.spill ADD COLUMN IF NOT EXISTS stable_key text;
+DROP INDEX IF EXISTS scrapy_resume.item_request;
+CREATE INDEX IF NOT EXISTS item_request ON scrapy_resume.item (job, request, occurrence);
 
-CREATE TABLE scrapy_resume.step_kind (
+CREATE TABLE IF NOT EXISTS scrapy_resume.step_kind (
     job integer NOT NULL,
     id smallint NOT NULL,
     name text NOT NULL,
@@ -17,7 +17,7 @@ CREATE TABLE scrapy_resume.step_kind (
 
 -- Items that have steps. While one of them is open for the first time, no reader sees the item.
 -- Whoever changes an item or its steps, or leases one of them, holds the item's row.
-CREATE TABLE scrapy_resume.stepped (
+CREATE TABLE IF NOT EXISTS scrapy_resume.stepped (
     id bigint NOT NULL,                   -- never used twice
     request bigint NOT NULL,
     job integer NOT NULL,
@@ -33,10 +33,10 @@ CREATE TABLE scrapy_resume.stepped (
     fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000
 );
 -- (Asked for by `job + 0`, so that nothing else seems as good: see steps.sql.)
-CREATE INDEX stepped_request ON scrapy_resume.stepped (request, (job + 0));
-CREATE INDEX stepped_key ON scrapy_resume.stepped (key, (job + 0));
+CREATE INDEX IF NOT EXISTS stepped_request ON scrapy_resume.stepped (request, (job + 0));
+CREATE INDEX IF NOT EXISTS stepped_key ON scrapy_resume.stepped (key, (job + 0));
 
-CREATE TABLE scrapy_resume.step (
+CREATE TABLE IF NOT EXISTS scrapy_resume.step (
     item bigint NOT NULL,                 -- as in stepped
     not_before double precision NOT NULL DEFAULT 0,
     first_at double precision,            -- when its first, and its last, attempt ended
@@ -58,17 +58,17 @@ CREATE TABLE scrapy_resume.step (
 ) WITH (
     fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000
 );
-CREATE INDEX step_ready ON scrapy_resume.step (job, kind, item)
+CREATE INDEX IF NOT EXISTS step_ready ON scrapy_resume.step (job, kind, item)
     WHERE state = 0 AND not_before = 0 AND suspect = 0;
-CREATE INDEX step_suspects ON scrapy_resume.step (job, item)
+CREATE INDEX IF NOT EXISTS step_suspects ON scrapy_resume.step (job, item)
     WHERE state = 0 AND not_before = 0 AND suspect = 1;
-CREATE INDEX step_delayed ON scrapy_resume.step (job, not_before)
+CREATE INDEX IF NOT EXISTS step_delayed ON scrapy_resume.step (job, not_before)
     WHERE state = 0 AND not_before > 0;
-CREATE INDEX step_running ON scrapy_resume.step (job, run) WHERE state = 1;
-CREATE INDEX step_troubled ON scrapy_resume.step (job, kind, item) WHERE state IN (3, 4);
+CREATE INDEX IF NOT EXISTS step_running ON scrapy_resume.step (job, run) WHERE state = 1;
+CREATE INDEX IF NOT EXISTS step_troubled ON scrapy_resume.step (job, kind, item) WHERE state IN (3, 4);
 
 -- The steps of each kind by state: what each run has changed; run 0 is commands.
-CREATE TABLE scrapy_resume.step_tally (
+CREATE TABLE IF NOT EXISTS scrapy_resume.step_tally (
     job integer NOT NULL,
     run integer NOT NULL,
     kind smallint NOT NULL,
@@ -85,7 +85,7 @@ CREATE TABLE scrapy_resume.step_tally (
 ) WITH (fillfactor = 50);
 
 -- Attempts by day.
-CREATE TABLE scrapy_resume.step_day (
+CREATE TABLE IF NOT EXISTS scrapy_resume.step_day (
     job integer NOT NULL,
     day integer NOT NULL,                 -- since the epoch
     kind smallint NOT NULL,
@@ -99,17 +99,17 @@ CREATE TABLE scrapy_resume.step_day (
 ) WITH (fillfactor = 50);
 
 -- Attempts of steps with a rate limit that still count for it.
-CREATE TABLE scrapy_resume.step_use (
+CREATE TABLE IF NOT EXISTS scrapy_resume.step_use (
     item bigint NOT NULL,
     seconds double precision NOT NULL,
     until double precision NOT NULL,      -- 0: it has not ended
     job integer NOT NULL,
     kind smallint NOT NULL
 );
-CREATE INDEX step_use_until ON scrapy_resume.step_use (job, kind, until);
+CREATE INDEX IF NOT EXISTS step_use_until ON scrapy_resume.step_use (job, kind, until);
 
 -- Downloads that steps want of the workers that own their slots, until they are taken.
-CREATE TABLE scrapy_resume.step_fetch (
+CREATE TABLE IF NOT EXISTS scrapy_resume.step_fetch (
     id bigint NOT NULL,                   -- chosen by the run
     slot bigint NOT NULL,
     job integer NOT NULL,
@@ -120,13 +120,13 @@ CREATE TABLE scrapy_resume.step_fetch (
     result text,                          -- JSON; NULL: it has not ended
     PRIMARY KEY (job, run, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-CREATE INDEX step_fetch_wanted ON scrapy_resume.step_fetch (job, slot) WHERE doer = 0;
-CREATE INDEX step_fetch_taken ON scrapy_resume.step_fetch (job, doer)
+CREATE INDEX IF NOT EXISTS step_fetch_wanted ON scrapy_resume.step_fetch (job, slot) WHERE doer = 0;
+CREATE INDEX IF NOT EXISTS step_fetch_taken ON scrapy_resume.step_fetch (job, doer)
     WHERE doer > 0 AND result IS NULL;
 
 -- What was taken back, by the run that did it: with `item`, it says what a job has given. An item
 -- with a higher id takes the place of what was taken back.
-CREATE TABLE scrapy_resume.taken_back (
+CREATE TABLE IF NOT EXISTS scrapy_resume.taken_back (
     job integer NOT NULL,
     run integer NOT NULL,
     number bigint NOT NULL,               -- ascending
@@ -160,7 +160,7 @@ FROM scrapy_resume.job AS j
 LEFT JOIN scrapy_resume.run AS r ON r.job = j.id
 GROUP BY j.id;
 
-CREATE VIEW scrapy_resume.steps AS
+CREATE OR REPLACE VIEW scrapy_resume.steps AS
 SELECT
     t.job AS job_id,
     j.name || '#' || j.number AS job,
@@ -189,7 +189,7 @@ LEFT JOIN scrapy_resume.request AS r ON r.job = s.job AND r.id = s.request
 LEFT JOIN scrapy_resume.unit AS u ON u.id = -r.unit
 LEFT JOIN scrapy_resume.request AS root ON root.job = r.job AND root.id = r.unit;
 
-CREATE VIEW scrapy_resume.step_attempts AS
+CREATE OR REPLACE VIEW scrapy_resume.step_attempts AS
 SELECT
     d.job AS job_id,
     j.name || '#' || j.number AS job,

@@ -1,0 +1,104 @@
+"""Which row each item is: ``scrapy_resume_row``, for one feed, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from scrapy_resume.databases.side_tables import FEED, OWED, ROW, WRITTEN
+from scrapy_resume.databases.writes import Write
+
+
+class SideRow(NamedTuple):
+    """What is kept of an item."""
+
+    item: str
+    version: int
+    number: int | None
+    key: str | None
+    key_digest: str | None
+    own: int
+    state: int
+
+
+_COLUMNS: Final = [ROW.c[name] for name in SideRow._fields]
+
+
+class ItemRows:
+    """``target``: the table, as ``scrapy_resume_feed`` has it."""
+
+    def __init__(self, connection: sa.Connection, feed: int, generation: int, target: str) -> None:
+        self._connection = connection
+        self._feed = feed
+        self._generation = generation
+        self._target = target
+
+    def insert(self, table: sa.Table) -> Any:
+        """An ``INSERT`` of the database's own kind, which knows ``ON CONFLICT``."""
+        name = self._connection.dialect.name
+        return (sqlite if name == "sqlite" else postgresql).insert(table)
+
+    def found(self, items: Sequence[str]) -> dict[str, SideRow]:
+        """What is kept of these items."""
+        wanted = sa.select(*_COLUMNS).where(ROW.c.feed == self._feed, ROW.c.item.in_(items))
+        return {row.item: SideRow(*row) for row in self._connection.execute(wanted)}
+
+    def side(self, write: Write, **columns: Any) -> dict[str, Any]:
+        """The columns of an item."""
+        return {
+            "feed": self._feed,
+            "item": write.item,
+            "version": write.version,
+            "number": None,
+            "key": None,
+            "key_digest": None,
+            "own": 1,
+            "state": WRITTEN,
+            "generation": self._generation,
+            "error": None,
+            **columns,
+        }
+
+    def keep(self, sides: Sequence[Mapping[str, Any]]) -> None:
+        """Write them, in the place of what was kept before."""
+        if not sides:
+            return
+        insert = self.insert(ROW)
+        new = {
+            column.name: insert.excluded[column.name]
+            for column in ROW.columns
+            if column.name not in ("feed", "item")
+        }
+        statement = insert.on_conflict_do_update(index_elements=[ROW.c.feed, ROW.c.item], set_=new)
+        self._connection.execute(statement, list(sides))
+
+    def _one(self, item: str) -> Any:
+        return sa.and_(ROW.c.feed == self._feed, ROW.c.item == item)
+
+    def change(self, item: str, **values: Any) -> None:
+        """Change columns of an item, which the comparison has met."""
+        values["generation"] = self._generation
+        self._connection.execute(sa.update(ROW).where(self._one(item)).values(**values))
+
+    def drop(self, item: str) -> None:
+        """Nothing is kept of it any more."""
+        self._connection.execute(sa.delete(ROW).where(self._one(item)))
+
+    def write_again(self, item: str) -> None:
+        """It is owed, for no fault of its own."""
+        again = sa.update(ROW).where(self._one(item))
+        self._connection.execute(again.values(state=OWED, error=None))
+
+    def claims(self, digests: Iterable[str]) -> dict[str, list[Any]]:
+        """Which items of any feed of this table have given the rows with these keys."""
+        of_table = sa.select(FEED.c.id).where(FEED.c.target == self._target)
+        wanted = sa.select(ROW.c.key_digest, ROW.c.feed, ROW.c.item, ROW.c.own, ROW.c.state).where(
+            ROW.c.key_digest.in_(list(digests)), ROW.c.feed.in_(of_table)
+        )
+        claims: dict[str, list[Any]] = {}
+        for claim in self._connection.execute(wanted):
+            claims.setdefault(claim.key_digest, []).append(claim)
+        return claims

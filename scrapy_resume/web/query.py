@@ -1,0 +1,148 @@
+"""The filters of the commands in the query of a URL, and in the body of a POST."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.datastructures import QueryParams
+
+TEXTS: Final = ("state", "host", "error", "callback", "url", "unit", "missing")
+NUMBERS: Final = ("status",)
+FLAGS: Final = ("partial", "skipped", "dead")
+COUNTS: Final = ("limit", "max_attempts")
+LISTS: Final = ("urls", "units", "ids")
+FILTERS: Final = (*TEXTS, *NUMBERS, *FLAGS, *COUNTS, *LISTS)
+"""By the names that ``reporting.filters.selection`` has for them."""
+
+ROWS_AT_MOST: Final = 500
+"""Of one page, and of one document of the API that has no end of its own."""
+LARGEST_ID: Final = 2**63 - 1
+TRUE: Final = frozenset({"1", "true", "yes", "on"})
+
+
+class QueryError(ValueError):
+    """What was asked for is not understood; the message is for people."""
+
+
+def filters_of_query(
+    query: QueryParams, names: Iterable[str] = (*TEXTS, *NUMBERS, *FLAGS)
+) -> dict[str, Any]:
+    """The filters in a query; what is empty is not given. Raises ``QueryError``."""
+    found: dict[str, Any] = {}
+    for name in names:
+        values = [value for value in query.getlist(name) if value]
+        if not values:
+            continue
+        if name == "state":
+            values = [one for value in values for one in value.split(",") if one]
+        if name in NUMBERS:
+            found[name] = [_number(name, value) for value in values]
+        elif name in FLAGS:
+            if values[-1].lower() in TRUE:
+                found[name] = True
+        elif name in COUNTS:
+            found[name] = _number(name, values[-1])
+        else:
+            found[name] = values
+    return found
+
+
+def filters_of_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters in the body of a POST, a JSON object. Raises ``QueryError``."""
+    found: dict[str, Any] = {}
+    for name, value in body.items():
+        if name not in FILTERS:
+            raise QueryError(f"there is no filter {name!r}; there are {', '.join(FILTERS)}")
+        if value is None or value is False:
+            continue
+        if name in FLAGS:
+            if value is not True:
+                raise QueryError(f"{name} is true or false")
+            found[name] = True
+        elif name in COUNTS:
+            found[name] = _whole(name, value)
+        else:
+            kind: type[int] | type[str] = int if name in (*NUMBERS, "ids") else str
+            found[name] = _values(name, value, kind)
+    return found
+
+
+def count_of(query: QueryParams, name: str, usual: int, at_most: int = ROWS_AT_MOST) -> int:
+    """A number in a query, from 1 to ``at_most``. Raises ``QueryError``."""
+    given = query.get(name)
+    return min(max(1, _number(name, given)), at_most) if given else usual
+
+
+def row_of(query: QueryParams, name: str) -> int | None:
+    """The id of a row in a query; ``None``: none is given. Raises ``QueryError``."""
+    given = query.get(name)
+    return row_id(given) if given else None
+
+
+def row_id(text: str) -> int:
+    """The id of a row. Raises ``QueryError``."""
+    number = _number("id", text)
+    if number > LARGEST_ID:
+        raise QueryError(f"{text!r} is no id")
+    return number
+
+
+def query_text(values: Mapping[str, Any]) -> str:
+    """A query with its question mark, from names and values; empty without any."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if value is None or value is False or value == "":
+            continue
+        several = value if isinstance(value, (list, tuple)) else [value]
+        pairs += [(name, "1" if one is True else str(one)) for one in several]
+    text = urlencode(pairs, errors="replace")
+    return f"?{text}" if text else ""
+
+
+def object_of(body: bytes) -> dict[str, Any]:
+    """A JSON object; an empty body is an empty one. Raises ``QueryError``."""
+    if not body.strip():
+        return {}
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise QueryError("the body is no JSON") from None
+    if not isinstance(found, dict):
+        raise QueryError("the body is no JSON object")
+    return found
+
+
+def _values(name: str, value: Any, kind: type[int] | type[str]) -> list[Any]:
+    values = value if isinstance(value, list) else [value]
+    for one in values:
+        if not isinstance(one, kind) or isinstance(one, bool):
+            raise QueryError(f"{name} is a list of {'numbers' if kind is int else 'texts'}")
+        if isinstance(one, int) and not 0 <= one <= LARGEST_ID:
+            raise QueryError(f"{one} is no {name.removesuffix('s')}")
+    if name == "state":
+        values = [one for text in values for one in text.split(",")]
+    return values
+
+
+def _whole(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise QueryError(f"{name} is a whole number of 0 or more")
+    return value
+
+
+def _number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 19):
+        raise QueryError(f"{name} is a whole number of 0 or more, not {text[:40]!r}")
+    return int(text)
+
+
+def shown_filters(filters: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """(name, what it is) of filters, for people."""
+    shown = []
+    for name, value in filters.items():
+        several = value if isinstance(value, (list, tuple)) else [value]
+        shown.append((name, "yes" if value is True else " or ".join(map(str, several))))
+    return shown

@@ -1,0 +1,196 @@
+"""Databases as feeds of real crawls: the command line, passwords, what is owed, and the export."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scrapy_resume import open_store
+from scrapy_resume.databases import check
+from scrapy_resume.databases.address import filled, name_of, parsed_address
+from scrapy_resume.databases.check import check_feeds
+from scrapy_resume.databases.options import parsed_options
+from scrapy_resume.errors import ConfigurationError
+from tests.feeds.runs import Crawl, Live
+from tests.support.site import REPO
+from tests.support.stores import location
+
+from .conftest import NewCrawl
+from .shelf import Shelf
+
+OUT = "postgresql://me:topsecret@127.0.0.1:1/shop#items"
+
+
+class CommandLine(Crawl):
+    """Feeds by ``-o``."""
+
+    outputs: tuple[str, ...] = ()
+
+    def words(self, *, plain: bool) -> list[str]:
+        words = super().words(plain=plain)
+        place = next(n for n, word in enumerate(words) if word.startswith("FEEDS="))
+        del words[place - 1 : place + 1]
+        for output in self.outputs:
+            words += ["-o", output]
+        return words
+
+
+def status_of(crawl: Crawl) -> dict[str, Any]:
+    (status,) = open_store(location(crawl.folder / "store")).jobs()
+    return dict(status)
+
+
+def export(crawl: Crawl, *words: str) -> tuple[int, str]:
+    """Exit code and output of the command."""
+    store = location(crawl.folder / "store")
+    log = crawl.folder / "export.log"
+    command = ["resume", "export", "-s", f"RESUME_STORE={store}", *words]
+    variables = {**os.environ, "PYTHONPATH": str(REPO)}
+    code = crawl.launcher.start(command, crawl.folder, variables, log).wait(60)
+    return code, log.read_text()
+
+
+def test_a_feed_of_the_command_line_beside_a_file(
+    new_crawl: NewCrawl, whole: Counter[str], tmp_path: Path
+) -> None:
+    made = new_crawl()
+    crawl = CommandLine(made.folder, made.launcher)
+    crawl.outputs = ("sqlite:///shop.db#books:sql", "out/items.jsonl")
+    log = crawl.run()
+    with Shelf(f"sqlite:///{crawl.folder / 'shop.db'}") as shelf:
+        assert shelf.items("books") == whole
+    assert crawl.items() == whole
+    assert "Stored sql feed" in log
+
+
+def test_a_database_that_is_out_keeps_the_job_open_and_its_password_is_nowhere(
+    new_crawl: NewCrawl,
+) -> None:
+    crawl = new_crawl(feed=OUT, options={"format": "sql"}, settings={"RESUME_CLOSE_TIMEOUT": 1})
+    log = crawl.run(code=1)
+    status = status_of(crawl)
+    assert status["status"] == "paused"
+    assert status["undelivered"] == ["postgresql://me:***@127.0.0.1:1/shop#items"]
+    assert status["error"]["class"] == "DatabaseUnavailableError"
+    assert "120 changes behind" in status["error"]["message"]
+    assert status["requests"]["done"] == 40
+    assert "The crawl goes on" in log
+    shown = log + json.dumps(status)
+    for path in crawl.folder.rglob("*"):
+        if path.is_file():
+            shown += path.read_bytes().decode("latin-1")
+    assert "topsecret" not in shown
+
+
+def test_a_database_that_is_behind_shows_while_the_crawl_runs(new_crawl: NewCrawl) -> None:
+    crawl = new_crawl(
+        feed=OUT, options={"format": "sql"}, arguments={"pages": 400, "pause_seconds": 0.1}
+    )
+
+    def kill(live: Live) -> None:
+        live.until(lambda: crawl.items_stored() > 0 and bool(status_of(crawl)["undelivered"]))
+        live.send()
+
+    crawl.run(kill=kill)
+    status = status_of(crawl)
+    assert status["status"] == "crashed"
+    assert status["undelivered"] == ["postgresql://me:***@127.0.0.1:1/shop#items"]
+
+
+def test_the_export_of_a_job_that_is_over_can_be_repeated(
+    new_crawl: NewCrawl, database: Shelf, whole: Counter[str]
+) -> None:
+    crawl = new_crawl(feed="out/items.jsonl")
+    crawl.run()
+    for _ in range(2):
+        code, text = export(crawl, "-o", f"{database.uri('copy')}:sql", "--json")
+        assert code == 0, text
+        assert json.loads(text)["items"] == sum(whole.values())
+    assert database.items("copy") == whole
+
+
+def test_the_export_to_a_database_that_is_out_says_so(new_crawl: NewCrawl) -> None:
+    crawl = new_crawl(feed="out/items.jsonl", arguments={"pages": 1})
+    crawl.run()
+    code, text = export(crawl, "-o", f"{OUT}:sql")
+    assert code == 1
+    assert text.startswith("scrapy resume: connection")
+    assert len(text.splitlines()) == 1
+    assert "topsecret" not in text
+
+
+def test_numbers_of_a_job_add_their_rows_and_overwrite_takes_them(
+    new_crawl: NewCrawl, whole: Counter[str], tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    with Shelf(url) as shelf:
+        for table, times, overwrite in (("all", 2, False), ("last", 1, True)):
+            options = {"format": "sql", "overwrite": overwrite}
+            crawl = new_crawl(table, feed=shelf.uri(table), options=options)
+            crawl.run()
+            crawl.run()
+            assert shelf.items(table) == Counter({one: times * n for one, n in whole.items()})
+
+
+# ---- what is refused before anything is touched
+
+
+@pytest.mark.parametrize(
+    ("uri", "options", "message"),
+    [
+        ("sqlite://#t", {}, "names no file"),
+        ("sqlite:///:memory:#t", {}, "names no file"),
+        ("mysql://me:topsecret@host/db#t", {}, "use sqlite"),
+        ("out.txt", {}, "use sqlite"),
+        ("sqlite:///x.db#a.", {}, "empty part"),
+        ("sqlite:///x.db#t", {"primarykey": "a"}, "unknown option primarykey"),
+        ("sqlite:///x.db#t", {"primary_key": 5}, "primary_key"),
+        ("sqlite:///x.db#t", {"primary_key": ["a", "a"]}, "twice"),
+        ("sqlite:///x.db#t", {"on_conflict": "replace"}, "update, fill, ignore"),
+        ("sqlite:///x.db#t", {"on_removed": "drop"}, "keep, mark, delete"),
+        ("sqlite:///x.db#t", {"schema": "free"}, "evolve, freeze, discard"),
+        ("sqlite:///x.db#t", {"batch_size": 0}, "from 1"),
+        ("sqlite:///x.db#t", {"batch_item_count": 5}, "several files"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(
+    uri: str, options: dict[str, Any], message: str
+) -> None:
+    from scrapy.settings import Settings
+
+    feeds = {uri: {"format": "sql", **options}}
+    with pytest.raises(ConfigurationError, match=message) as raised:
+        check_feeds(Settings({"FEEDS": feeds}))
+    assert "topsecret" not in str(raised.value)
+
+
+def test_without_the_extra_the_line_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "find_spec", lambda name: None)
+    for uri in ("sqlite:///x.db#t", "postgresql://h/d#t"):
+        with pytest.raises(ConfigurationError, match=r'pip install "scrapy-resume\[sql\]"'):
+            check.check_installed(parsed_address(uri, "t"))
+
+
+def test_a_refused_start_touches_nothing(new_crawl: NewCrawl) -> None:
+    crawl = new_crawl(feed="sqlite:///shop.db#t", options={"format": "sql", "schema": "free"})
+    log = crawl.run(code=1)
+    assert "evolve, freeze, discard" in log
+    assert sorted(path.name for path in crawl.folder.iterdir()) == ["1.log"]
+
+
+def test_addresses() -> None:
+    assert parsed_address("sqlite:////a/b.db#t", "x").url == "sqlite:////a/b.db"
+    assert parsed_address("sqlite:////a/b.db", "x").table == "x"
+    address = parsed_address("postgresql://u:p%40w@h/d#s%2Ex.t%20t", "x")
+    assert (address.schema, address.table) == ("s.x", "t t")
+    assert address.shown == "postgresql://u:***@h/d#s%2Ex.t%20t"
+    assert name_of("postgresql://u:%(x)s#y@h/d#t") == "postgresql://u:***@h/d#t"
+    assert filled("sqlite:///%(name)s%20.db#%t", {"name": "b"}) == "sqlite:///b%20.db#%t"
+    with pytest.raises(ConfigurationError, match="no attribute"):
+        filled("sqlite:///%(nothing)s.db", {})
+    assert parsed_options("x", {"primary_key": ["a", "b"]}).primary_key == ("a", "b")

@@ -1,0 +1,80 @@
+"""Pages and documents, by Starlette's client."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from scrapy_resume.model import JobKey
+from tests.commands.conftest import Shelf
+from tests.support import schemas
+
+from .jobs import shop, with_log
+
+SUBPAGES = ("", "/requests", "/failures", "/units", "/items", "/steps", "/workers", "/events")
+
+
+def text_of(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
+
+
+@pytest.mark.parametrize("page", SUBPAGES)
+@pytest.mark.parametrize("close", ["paused", None], ids=["paused", "live"])
+def test_every_page_of_a_job_is_shown(
+    shelf: Shelf, client: TestClient, page: str, close: str | None
+) -> None:
+    shop(shelf, close=close)
+    with_log(shelf, JobKey("books", 1))
+    answer = client.get(f"/jobs/books~1{page}")
+    assert answer.status_code == 200, answer.text
+    assert "books" in text_of(answer.text)
+
+
+def test_the_list_has_the_latest_number_of_each_name_and_counts_statuses(
+    shelf: Shelf, client: TestClient
+) -> None:
+    shop(shelf)
+    shelf.close(shelf.begin("quotes"))
+    shelf.close(shelf.begin("quotes", number=2))
+    text = text_of(client.get("/").text)
+    assert "quotes #2" in text
+    assert "quotes #1" not in text
+    assert "completed 1" in text
+    assert "paused 1" in text
+    assert "books" not in text_of(client.get("/?status=completed").text)
+    assert "quotes" not in text_of(client.get("/?q=book").text)
+
+
+def test_an_empty_store_says_what_to_do(client: TestClient) -> None:
+    assert "There are no jobs yet" in client.get("/").text
+    assert client.get("/api/jobs").json() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "schema"),
+    [
+        ("", "status"), ("/requests", "requests"), ("/failed", "failed"), ("/units", "units"),
+        ("/items", "items"), ("/workers", "workers"), ("/events", "log"),
+    ],
+)  # fmt: skip
+def test_a_document_of_the_api_is_that_of_the_command(
+    shelf: Shelf, client: TestClient, path: str, schema: str
+) -> None:
+    shop(shelf, close=None)
+    with_log(shelf, JobKey("books", 1))
+    document = client.get(f"/api/jobs/books~1{path}").json()
+    own = ("id", "request")
+    bare = (
+        [without(row, own) for row in document]
+        if isinstance(document, list)
+        else without(document, own)
+    )
+    assert document
+    schemas.check(bare, schema)
+
+
+def without(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
