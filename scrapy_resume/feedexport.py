@@ -21,8 +21,7 @@ from scrapy.extensions.feedexport import FeedSlot
 from scrapy.utils.defer import deferred_from_coro, maybe_deferred_to_future
 
 from scrapy_resume.databases.address import FORMAT
-from scrapy_resume.databases.build import JobOfFeeds, Wanted, build_feeds
-from scrapy_resume.databases.feeds_of_run import DatabaseFeeds, FeedsTogether, is_of_database
+from scrapy_resume.databases.beside_files import FeedsTogether, is_of_database
 from scrapy_resume.engine.feed_slots import SlotMakingExporter
 from scrapy_resume.errors import FeedFileChangedError, ResumeError, message_of
 from scrapy_resume.extensions import run_of
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from twisted.internet.defer import Deferred
 
+    from scrapy_resume.databases.feeds_of_run import DatabaseFeeds
     from scrapy_resume.model import JobKey
     from scrapy_resume.run.crawl_run import CrawlRun
     from scrapy_resume.store.contract import Batch, Committed, FeedNote, SharedJobStore
@@ -113,6 +113,8 @@ class ResumeFeedExporter(SlotMakingExporter):
         self.feeds = {uri: one for uri, one in self.feeds.items() if uri not in databases}
         if not databases:
             return None
+        from scrapy_resume.databases.build import JobOfFeeds, Wanted, build_feeds
+
         wanted = [
             Wanted(uri, options, self.filters[uri].accepts) for uri, options in databases.items()
         ]
@@ -128,7 +130,7 @@ class ResumeFeedExporter(SlotMakingExporter):
                 self._spider.name,
                 worker_name(),
             ),
-            nothing_open=lambda: not run.tracker.counts.open,
+            nothing_open=lambda: run.tracker.counts.nothing_open,
             item_failed=partial(self._count, "resume/feeds/items_failed"),
         )
 

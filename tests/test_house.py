@@ -93,6 +93,18 @@ def test_what_decides_about_requests_knows_neither_scrapy_nor_twisted(package: s
     assert found.stdout.strip() == "[]"
 
 
+def test_a_crawl_imports_nothing_of_an_extra() -> None:
+    names = ["addon", "extensions", "scheduler", "spidermiddlewares", "feedexport", "commands"]
+    code = (
+        f"import importlib, sys\nfor name in {names!r}:\n"
+        "    importlib.import_module('scrapy_resume.' + name)\n"
+        "extras = {'sqlalchemy', 'psycopg', 'starlette', 'uvicorn', 'jinja2', 'prometheus_client'}\n"
+        "print(sorted(extras & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
 def constructors() -> Iterator[tuple[str, ast.FunctionDef, list[str]]]:
     for path in MODULES:
         lines = path.read_text(encoding="utf-8").splitlines()
