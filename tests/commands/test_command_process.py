@@ -108,7 +108,12 @@ def test_scrapy_loads_next_to_nothing_for_the_entry_point():
     loaded = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    assert loaded == ["scrapy_resume", "scrapy_resume.commands"]
+    assert loaded == [
+        "scrapy_resume",
+        "scrapy_resume.commands",
+        "scrapy_resume.engine",
+        "scrapy_resume.engine.output_formats",
+    ]
 
 
 @pytest.mark.parametrize("words", [["status"], ["report", "--json"]])

@@ -204,7 +204,7 @@ def test_a_report_shows_steps_by_day(
     call("report", "-o", "cars.html")
     page = (tmp_path / "cars.html").read_text()
     assert "Attempts of photos by day" in page
-    assert page.count("0 attempts, 0 retries") == 1  # the day between
+    assert page.count("0 attempts (0 again)") == 1  # the day between
     assert "Attempts of vin by day" not in page
     assert "&lt;Error&gt;" in page
     assert "<Error>" not in page
