@@ -21,7 +21,7 @@ WHERE r.identity_head = j.value;
 
 -- name: pending_slots
 -- The slots of those of these rows that are pending.
-SELECT DISTINCT s.key
+SELECT s.key
 FROM json_each(?) AS j CROSS JOIN request AS r CROSS JOIN slot AS s
 WHERE r.id = j.value AND r.state = 0 AND s.id = r.slot;
 
