@@ -63,6 +63,7 @@ def test_a_unit_counts_its_pages_items_and_attempts(place: Place) -> None:
         "ignored": 1,
         "items": 3,
         "items_failed": 1,
+        "items_open": 0,
         "attempts": 7,
         "error": "HttpError",
         "error_message": "500",
