@@ -16,6 +16,9 @@ ECOSYSTEM := .venv-ecosystem/.ready
 ECOSYSTEM_TESTS := .venv-ecosystem/bin/python -m pytest -o addopts="-ra --strict-markers --reactor asyncio" tests/ecosystem
 BIN := .venv/bin
 
+# Without bytecode each crawl of the tests compiles the package again: half a second of CPU.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DELETE_ON_ERROR:
 .PHONY: demo scenarios test dist test-postgres test-ecosystem soak real test-oldest bench bench-scale lint clean
 

@@ -21,6 +21,9 @@ from tests.support.site import REPO
 SWITCHED_ON = Path(__file__).parent / "switched_on"
 SDISTS = REPO / ".cache" / "sdists"
 """``make clean`` removes it."""
+LEFT_OUT = ("PYTEST_", "PYTHONDONTWRITEBYTECODE")
+"""Variables that a trial does not get. Without bytecode each program of a suite compiles the
+package at its start, which half of them have no time for."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def run(suite: Suite, tests: Iterable[str], mode: str, scratch: Path) -> Trial:
         process = subprocess.Popen(
             [sys.executable, *words, *tests],
             cwd=source_of(suite.package),
-            env={key: environment[key] for key in environment if not key.startswith("PYTEST_")},
+            env={key: environment[key] for key in environment if not key.startswith(LEFT_OUT)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -5,19 +5,32 @@ It also collects garbage after each test where ``TRIAL_COLLECT`` is set: an erro
 is logged when it is collected, and a test that looks at the log must not get that of another one,
 which it does or not by chance.
 
-The servers that scrapyrt's tests start get 60 s to listen, in place of 2 s, which a busy machine
-does not keep.
+The programs that tests start get minutes, in place of 2 or 15 s, which a busy machine does not
+keep: scrapyrt's servers until they listen, its command line and Scrapy's until they end.
 """
 
 import gc
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 OUTCOMES = {}
+PROGRAM_SECONDS = 120
+SERVER_SECONDS = 20
+
+
+class PatientSubprocess:
+    """The module ``subprocess``, for Scrapy's ``proc()``: a program may take its time."""
+
+    def __getattr__(self, name):
+        return getattr(subprocess, name)
+
+    def run(self, *words, **options):
+        return subprocess.run(*words, **{**options, "timeout": PROGRAM_SECONDS})
 
 
 def pytest_runtest_logreport(report):
@@ -40,6 +53,13 @@ def pytest_collection_finish(session):
     servers = sys.modules.get("tests.servers")
     if servers is not None:
         servers.BaseTestServer._wait_for_port.__defaults__ = (0.1, 600)
+    command_line = sys.modules.get("tests.test_cmdline")
+    if hasattr(command_line, "find_scrapy_project"):
+        # Those that go on are ended when this time is over.
+        command_line.run.__defaults__ = (None, SERVER_SECONDS)
+    commands = sys.modules.get("tests.utils.cmdline")
+    if commands is not None and hasattr(commands, "proc"):
+        commands.subprocess = PatientSubprocess()
 
 
 def pytest_sessionfinish(session):
