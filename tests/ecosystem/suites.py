@@ -22,8 +22,8 @@ SWITCHED_ON = Path(__file__).parent / "switched_on"
 SDISTS = REPO / ".cache" / "sdists"
 """``make clean`` removes it."""
 LEFT_OUT = ("PYTEST_", "PYTHONDONTWRITEBYTECODE")
-"""Variables that a trial does not get. Without bytecode each program of a suite compiles the
-package at its start, which half of them have no time for."""
+"""Variables that a trial does not get. Without bytecode each program that a suite starts
+compiles the package: half a second of CPU, of the 2 or 15 s that it has."""
 
 
 @dataclass(frozen=True)
