@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from scrapy_resume.store.contract import Batch, Committed, FeedNote, SharedJobStore
 
 logger = logging.getLogger("scrapy_resume")
+scrapy_logger = logging.getLogger("scrapy.extensions.feedexport")
+"""What Scrapy's exporter says of a feed at its end is said in its name: people filter by that."""
 
 BESIDE_CONTENT: Final = frozenset({"overwrite", "uri_params", "store_empty", "batch_item_count"})
 """Feed options on which a file's content does not depend. If any other option is changed, the
@@ -345,10 +347,11 @@ class ResumeFeedExporter(SlotMakingExporter):
         kind = type(slot.storage).__name__
         what = f"{slot.format} feed ({slot.itemcount} items) in: {slot.uri}"
         outcome = "success" if error is None else "failed"
+        extra = {"spider": self.crawler.spider}
         if error is None:
-            logger.info("Stored %s", what)
+            scrapy_logger.info("Stored %s", what, extra=extra)
         else:
-            logger.error("Error storing %s", what, exc_info=error)
+            scrapy_logger.error("Error storing %s", what, exc_info=error, extra=extra)
         assert self.crawler.stats is not None
         self.crawler.stats.inc_value(f"feedexport/{outcome}_count/{kind}")
         await self.crawler.signals.send_catch_log_async(signals.feed_slot_closed, slot=slot)

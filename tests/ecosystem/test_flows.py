@@ -132,6 +132,11 @@ def test_prefect_runs_the_crawl_and_fails_if_pages_have_failed(
     tasks = recipe("@task(retries=20)", "check(day)").replace("/srv/shop", str(project.path))
     script = project.path / "flow.py"
     script.write_text(f"{FLOW}{tasks}\n\nif __name__ == '__main__':\n    catalogue(sys.argv[1])\n")
-    more |= {"PREFECT_HOME": str(project.path / "prefect"), "DO_NOT_TRACK": "1"}
+    more |= {
+        "PREFECT_HOME": str(project.path / "prefect"),
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # in place of 20
+        "DO_NOT_TRACK": "1",
+    }
     codes = [run(project, [programs / "python", script, DAY], more) for _ in range(2)]
     hold(project, codes, fails)

@@ -142,7 +142,8 @@ def test_signals_and_stats_are_those_of_plain_scrapy(new_crawl: NewCrawl) -> Non
     assert heard(crawl)[-1] == {"exporter": "closed"}
     for log in logs:
         assert "'feedexport/success_count/FileFeedStorage': 3" in log
-        assert "Stored json feed (20 items) in: out/3.json" in log
+        stored = "[scrapy.extensions.feedexport] INFO: Stored json feed (20 items) in: out/3.json"
+        assert stored in log
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_a_job_whose_feed_was_not_stored_is_not_completed_and_stores_it_next_tim
     crawl.feed = f"shelf:{shelf}"
     crawl.variables = {"FEEDING_SHELF": "closed"}
     log = crawl.run(code=1)
-    assert "Error storing jsonlines feed (120 items)" in log
+    assert "[scrapy.extensions.feedexport] ERROR: Error storing jsonlines feed (120 items)" in log
     assert "'feedexport/failed_count/Shelf': 1" in log
     assert not crawl.is_completed()
     crawl.variables = {}
