@@ -87,7 +87,7 @@ CRAWLING = """
 WHOLE = [
     Part(SCRAPYRT, ("tests",), 126, 25),
     Part(POET, ("tests",), 230, 220, 130),
-    Part(ZYTE_API, ("tests",), 1400, 300, 100),
+    Part(ZYTE_API, ("tests",), 1560, 1500, 50),
     # As a user's own crawls are jobs, so that crawlers of get_crawler() are none.
     Part(
         replace(SCRAPY, mode="on"),
