@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -112,7 +113,9 @@ def test_a_round_that_was_killed_goes_on_where_it_was(wanderings: Wanderings) ->
         assert crawl(wanderings, "/leaf/3=hang", *seeds, kill=kill).killed_at
         run = crawl(wanderings, "", *seeds)
         assert run.is_finished, run.tail()
-        assert sorted(paths(wanderings, asked)) == sorted(seeds)
+        again = Counter(paths(wanderings, asked)) - Counter(seeds)
+        # Those that hang may be in flight at a kill, each at one.
+        assert again <= Counter(["/leaf/2", "/leaf/3"])
         assert wanderings.titles() == feed(wanderings) == titles("", 1, 2, 3)
     assert wanderings.jobs() == {"wandering#1": "completed"}
 
