@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -108,14 +107,13 @@ def test_a_round_that_was_killed_goes_on_where_it_was(wanderings: Wanderings) ->
     for _ in range(2):
         asked = len(wanderings.site.hits())
         kill = when_fetched(wanderings, "/leaf/1")
-        assert crawl(wanderings, "/leaf/2=hang", *seeds, kill=kill, **EXTEND).killed_at
+        rest = "/leaf/2=hang /leaf/3=hang"  # or its page may have ended in the last interval
+        assert crawl(wanderings, rest, *seeds, kill=kill, **EXTEND).killed_at
         kill = when_fetched(wanderings, "/leaf/2")
         assert crawl(wanderings, "/leaf/3=hang", *seeds, kill=kill).killed_at
         run = crawl(wanderings, "", *seeds)
         assert run.is_finished, run.tail()
-        again = Counter(paths(wanderings, asked)) - Counter(seeds)
-        # Those that hang may be in flight at a kill, each at one.
-        assert again <= Counter(["/leaf/2", "/leaf/3"])
+        assert sorted(paths(wanderings, asked)) == sorted(seeds)
         assert wanderings.titles() == feed(wanderings) == titles("", 1, 2, 3)
     assert wanderings.jobs() == {"wandering#1": "completed"}
 
