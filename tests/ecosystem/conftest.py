@@ -52,12 +52,8 @@ def pages() -> Iterator[Pages]:
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             site.hits[self.path] += 1
-            body = f"<html><title>{self.path}</title><p id=here>{self.path}</p></html>".encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            page = f"<html><title>{self.path}</title><p id=here>{self.path}</p></html>"
+            self.answer(page, "text/html")
 
         def do_POST(self) -> None:
             """As Zyte API answers, for the page that it is asked for."""
@@ -71,9 +67,12 @@ def pages() -> Iterator[Pages]:
                 "httpResponseBody": b64encode(text).decode(),
                 "httpResponseHeaders": [{"name": "content-type", "value": "text/html"}],
             }
-            body = json.dumps(answer).encode()
+            self.answer(json.dumps(answer), "application/json")
+
+        def answer(self, text: str, kind: str) -> None:
+            body = text.encode()
             self.send_response(200)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

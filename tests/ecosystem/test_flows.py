@@ -84,8 +84,9 @@ def prepared(project: Project, parse: str, programs: Path) -> dict[str, str]:
     return {"PATH": path, "HOME": str(project.path), "NO_COLOR": "1"}
 
 
-def hold(project: Project, codes: list[int], fails: bool) -> None:
-    """The flow fails if pages have failed, each time; one crawl is made."""
+def hold(project: Project, words: list[object], more: Mapping[str, str], fails: bool) -> None:
+    """The flow is run twice. It fails if pages have failed, each time; one crawl is made."""
+    codes = [run(project, words, more) for _ in range(2)]
     assert [code != 0 for code in codes] == [fails, fails], project.log[-6000:]
     assert [job["job"] for job in project.jobs()] == [f"catalogue-{DAY}"]
     assert len(project.site.hits) == 8
@@ -119,8 +120,7 @@ def test_airflow_runs_the_crawl_and_fails_if_pages_have_failed(
     }
     airflow = [programs / "airflow"]
     assert run(project, [*airflow, "db", "migrate"], more) == 0, project.log[-6000:]
-    codes = [run(project, [*airflow, "dags", "test", "catalogue", DAY], more) for _ in range(2)]
-    hold(project, codes, fails)
+    hold(project, [*airflow, "dags", "test", "catalogue", DAY], more, fails)
 
 
 @PAGES
@@ -138,5 +138,4 @@ def test_prefect_runs_the_crawl_and_fails_if_pages_have_failed(
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # in place of 20
         "DO_NOT_TRACK": "1",
     }
-    codes = [run(project, [programs / "python", script, DAY], more) for _ in range(2)]
-    hold(project, codes, fails)
+    hold(project, [programs / "python", script, DAY], more, fails)
