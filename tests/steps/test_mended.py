@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
+import shlex
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from typing import Any
 
 from tests.support.photo_site import PhotoSite
-from tests.support.runs import environment
+from tests.support.runs import Run, options_of, watched
 from tests.support.steppings import ADDON, JOB, STEPS, Steppings
 
 PHOTOS = 3
 
 
-def resume(steppings: Steppings, *words: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+def resume(steppings: Steppings, *words: str, **settings: Any) -> Run:
     """``scrapy resume`` in the folder of the job."""
     given = {"RESUME_STORE": steppings.location, **settings}
-    options = [word for name, value in given.items() for word in ("-s", f"{name}={value}")]
-    return subprocess.run(
-        [sys.executable, "-m", "scrapy", "resume", *words, "-s", ADDON, *options],
-        cwd=steppings.place.path,
-        env={**environment("", plain=False), "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
+    return watched(
+        ["resume", *words, "-s", ADDON, *options_of("-s", given)],
+        site=steppings.site,
+        log=steppings.place.next_log(),
+        folder=steppings.place.path,
+        launcher=steppings.launcher,
     )
 
 
@@ -64,16 +60,16 @@ def test_images_of_a_product_that_could_not_be_had_are_all_that_a_retry_fetches(
             ("images", "done", None),
             ("images", "failed", "FilesMissingError"),
         ]
-        units = json.loads(resume(steppings, "units", JOB, "--json").stdout)
+        units = json.loads(resume(steppings, "units", JOB, "--json").text)
         assert [(unit["unit"], unit["state"]) for unit in units] == [("shop", "partial")]
-        assert resume(steppings, "status", JOB, "--check").returncode == 3
+        assert resume(steppings, "status", JOB, "--check").exit_code == 3
 
         photos.is_mended = True
         photos.asked.clear()
         hits = len(steppings.site.log.hits())
         retried = resume(steppings, "retry", JOB, "--step", "images")
-        assert retried.returncode == 0, retried.stderr
-        assert resume(steppings, "status", JOB, "--check").returncode == 4
+        assert retried.exit_code == 0, retried.tail()
+        assert resume(steppings, "status", JOB, "--check").exit_code == 4
         crawl()
         assert Counter(photos.asked) == {f"/image/{n}.png": 1 for n in range(PHOTOS)}
         assert len(steppings.site.log.hits()) == hits, "no page, and no file of another product"
@@ -83,9 +79,9 @@ def test_images_of_a_product_that_could_not_be_had_are_all_that_a_retry_fetches(
     for file in fed[1]["images"] + fed[2]["images"]:
         assert (steppings.place.path / "images" / file["path"]).exists()
     assert step_rows(steppings) == [("images", "done", None)] * 2
-    units = json.loads(resume(steppings, "units", JOB, "--json").stdout)
-    assert [unit["state"] for unit in units] == ["done"]
-    assert resume(steppings, "status", JOB, "--check").returncode == 0
+    units = json.loads(resume(steppings, "units", JOB, "--json").text)
+    assert [unit["state"] for unit in units] == ["completed"]
+    assert resume(steppings, "status", JOB, "--check").exit_code == 0
 
 
 def test_a_version_that_was_raised_is_run_for_all_and_what_was_consumed_is_named(
@@ -101,7 +97,7 @@ def test_a_version_that_was_raised_is_run_for_all_and_what_was_consumed_is_named
     settings = {"RESUME_STEPS": json.dumps(STEPS)}
     pages = len(steppings.site.log.hits())
     double = resume(steppings, "retry", JOB, "--step", "double", "--outdated", **settings)
-    assert f"5 steps 'double' of {JOB}#1 are tried again by its next crawl" in double.stdout
+    assert f"5 steps 'double' of {JOB}#1 are tried again by its next crawl" in double.text
     run = steppings.run(items, on_site=True)
     assert run.is_finished, run.tail()
     assert len(steppings.site.log.hits()) == pages, "no page is fetched for it"
@@ -109,16 +105,16 @@ def test_a_version_that_was_raised_is_run_for_all_and_what_was_consumed_is_named
         n: 3 * n for n in range(1, 6)
     }
     html = resume(steppings, "retry", JOB, "--step", "html", "--outdated", **settings)
-    assert "Left alone: 5 items whose input for 'html' was consumed." in html.stdout
+    assert "Left alone: 5 items whose input for 'html' was consumed." in html.text
     # What it says is typed as it stands there.
-    line = html.stdout.partition("Fetch their pages again: ")[2].strip()
+    line = html.text.partition("Fetch their pages again: ")[2].strip()
     first, _, second = line.partition(" | ")
     urls = resume(steppings, *words_of(first), **settings)
-    assert len(urls.stdout.splitlines()) == 5
-    (steppings.place.path / "urls").write_text(urls.stdout)
+    assert len(urls.text.splitlines()) == 5
+    (steppings.place.path / "urls").write_text(urls.text)
     words = [word if word != "-" else "urls" for word in words_of(second)]
     again = resume(steppings, *words, **settings)
-    assert again.returncode == 0, again.stderr
+    assert again.exit_code == 0, again.tail()
     run = steppings.run(items, on_site=True)
     assert run.is_finished, run.tail()
     assert len(steppings.site.log.hits()) == 2 * pages
@@ -127,8 +123,6 @@ def test_a_version_that_was_raised_is_run_for_all_and_what_was_consumed_is_named
 
 
 def words_of(line: str) -> list[str]:
-    import shlex
-
     words = shlex.split(line)
     assert words[:2] == ["scrapy", "resume"]
     return words[2:]
