@@ -8,7 +8,7 @@ from typing import Any
 
 from scrapy_resume import open_store
 from tests.steps.test_ends import when_called
-from tests.support.reactors import Mode, every_mode
+from tests.support.reactors import Mode, others_in_soak
 from tests.support.steppings import JOB, Steppings
 
 TWO: dict[str, int | None] = {"stepping.double": 100, "stepping.plain": 200}
@@ -97,7 +97,7 @@ def b(item):
     assert (steps["a"]["skipped"], steps["b"]["skipped"]) == (1, 1)
 
 
-@every_mode
+@others_in_soak
 def test_a_coroutine_that_exits_has_failed(steppings: Steppings, mode: Mode) -> None:
     code = "async def ends(item):\n    await sleep(0)\n    raise SystemExit(3)\n"
     with_code(steppings, f"@step(max_attempts=2)\n{code}")
