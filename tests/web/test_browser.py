@@ -25,6 +25,9 @@ BOOKS = "/jobs/books~1"
 SCREENSHOTS = Path(__file__).resolve().parents[2] / ".cache" / "screenshots"
 """What the pages of the last test run looked like."""
 
+in_soak = pytest.mark.soak
+"""A browser costs seconds of CPU: four flows run always, the others in the long run."""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -208,6 +211,7 @@ def test_the_keyboard_alone_is_enough(shelf: Shelf, reader: Begin) -> None:
     assert one.errors == []
 
 
+@in_soak
 def test_the_back_button_keeps_filters(shelf: Shelf, reader: Begin) -> None:
     shop(shelf)
     one = reader()
@@ -229,6 +233,7 @@ def test_the_back_button_keeps_filters(shelf: Shelf, reader: Begin) -> None:
     assert one.path == BOOKS
 
 
+@in_soak
 def test_a_reader_sees_no_button_that_changes_anything(shelf: Shelf, reader: Begin) -> None:
     shop(shelf)
     one = reader(read_only=True)
@@ -238,6 +243,7 @@ def test_a_reader_sees_no_button_that_changes_anything(shelf: Shelf, reader: Beg
     assert "read-only" in one.text("header")
 
 
+@in_soak
 def test_a_wrong_token_leads_to_a_page_that_takes_the_right_one(
     shelf: Shelf, browser: Browser
 ) -> None:
@@ -253,6 +259,7 @@ def test_a_wrong_token_leads_to_a_page_that_takes_the_right_one(
         assert one.js("document.cookie") == ""
 
 
+@in_soak
 def test_light_and_dark_are_by_system_and_by_choice(shelf: Shelf, reader: Begin) -> None:
     shop(shelf)
     one = reader(color_scheme="dark")
@@ -267,11 +274,13 @@ def test_light_and_dark_are_by_system_and_by_choice(shelf: Shelf, reader: Begin)
     assert one.js(page) == dark
 
 
+@in_soak
 def test_nothing_is_wider_than_a_telephone(browser: Browser, pictured: Any) -> None:
     for one, path in every_page(browser, pictured, viewport=NARROW, has_touch=True):
         assert one.js("document.documentElement.scrollWidth") <= NARROW["width"], path
 
 
+@in_soak
 def test_a_job_of_a_newer_version_and_a_damaged_one_say_what_to_do(
     shelf: Shelf, reader: Begin
 ) -> None:
@@ -288,6 +297,7 @@ def test_a_job_of_a_newer_version_and_a_damaged_one_say_what_to_do(
     assert one.errors == []
 
 
+@in_soak
 def test_times_are_in_the_zone_of_the_reader_with_utc_on_hover(shelf: Shelf, reader: Begin) -> None:
     shop(shelf)
     with_log(shelf, JobKey("books", 1))
@@ -319,6 +329,7 @@ def test_a_page_shows_what_happens_and_keeps_what_its_reader_does(
     assert one.errors == []
 
 
+@in_soak
 def test_a_hidden_page_asks_for_nothing(shelf: Shelf, reader: Begin) -> None:
     shop(shelf)
     one = reader()
@@ -339,6 +350,7 @@ def test_a_hidden_page_asks_for_nothing(shelf: Shelf, reader: Begin) -> None:
     one.see("another")
 
 
+@in_soak
 @pytest.mark.parametrize(
     ("theme", "pages"),
     [("light", PAGES), ("dark", ("jobs", "job", "requests-filtered", "failures", "item"))],

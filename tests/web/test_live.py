@@ -112,9 +112,15 @@ def test_a_job_that_is_deleted_is_told(shelf: Shelf) -> None:
     in_loop(work())
 
 
-def test_ten_thousand_streams_are_not_opened_and_pages_are_served_beside_them(
-    shelf: Shelf,
+@pytest.mark.parametrize(
+    ("count", "at_most"),
+    [(400, 20), pytest.param(10_000, STREAMS_AT_MOST, marks=pytest.mark.soak)],
+)
+def test_more_streams_than_may_be_are_not_opened_and_pages_are_served_beside_them(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, count: int, at_most: int
 ) -> None:
+    monkeypatch.setattr(live, "STREAMS_AT_MOST", at_most)
+
     async def work() -> None:
         app = Dashboard(board_of(shelf))
         shop(shelf)
@@ -127,13 +133,13 @@ def test_ten_thousand_streams_are_not_opened_and_pages_are_served_beside_them(
 
         live.stamp_of = counting
         try:
-            callers = [Caller(app, "/stream") for _ in range(10_000)]
+            callers = [Caller(app, "/stream") for _ in range(count)]
             await callers[0].until(b"changed")
             for caller in callers:
                 await caller.news.wait()
             statuses = [caller.status for caller in callers]
-            assert statuses.count(200) == STREAMS_AT_MOST
-            assert statuses.count(503) == 10_000 - STREAMS_AT_MOST
+            assert statuses.count(200) == at_most
+            assert statuses.count(503) == count - at_most
             began, before = time.monotonic(), len(asked)
             page = Caller(app, "/jobs/books~1")
             await page.task
