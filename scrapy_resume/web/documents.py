@@ -17,7 +17,7 @@ from scrapy_resume.reporting.forecast import past
 from scrapy_resume.reporting.overview import LONGEST_PLOT_SECONDS
 from scrapy_resume.reporting.reports import Reports
 from scrapy_resume.reporting.spans import end_of, span_minutes, spans_of
-from scrapy_resume.reporting.step_documents import item_state
+from scrapy_resume.reporting.step_documents import item_state, step_documents
 from scrapy_resume.reporting.times import iso
 from scrapy_resume.store.contract import Page, Span
 from scrapy_resume.web.ask import Ask
@@ -29,6 +29,8 @@ LOOK_CPU_SECONDS: Final = 0.04
 """As long as nothing was found, it is looked further, until this time is spent."""
 LINES_AT_ONCE: Final = 200
 FAILURES_LOOKED_AT: Final = 5_000
+STEPS_LOOKED_AT: Final = 5_000
+"""Failed steps of each name that are grouped by error."""
 STATUSES_LOOKED_AT: Final = 10_000
 
 
@@ -123,10 +125,12 @@ def timeseries(ask: Ask, key: JobKey) -> dict[str, Any]:
     }
 
 
-def steps(ask: Ask, key: JobKey) -> Any:
-    """The document of ``steps --json``; empty where nothing is known of steps."""
-    answer = getattr(ask.reports, "steps", None)
-    return [] if answer is None else answer(key)
+def steps(ask: Ask, key: JobKey, examples: int = 3) -> list[dict[str, Any]]:
+    """The documents of ``steps --json``; errors are those of the items that were found last."""
+    counts = ask.pages.step_counts(key)
+    troubled = any(count.failed or count.parked for count in counts.values())
+    failed = ask.pages.step_failures(key, examples, STEPS_LOOKED_AT) if troubled else []
+    return step_documents(counts, failed)
 
 
 def waiting_hosts(ask: Ask, key: JobKey) -> list[dict[str, Any]]:

@@ -35,6 +35,11 @@ def web_address(url: Any) -> str | None:
     return text if scheme in LINKED and text == text.strip() else None
 
 
+def first_up(text: str) -> str:
+    """With a capital letter first; the others stay (``URL``)."""
+    return text[:1].upper() + text[1:]
+
+
 def number(amount: float | None) -> str:
     """``12000`` → ``12,000``; a dash for ``None``, here and below."""
     return NOTHING if amount is None else wording.number(amount)
