@@ -15,6 +15,9 @@ from tests.support.stages import run_async
 from .test_routes import SUBPAGES, text_of
 
 
+OF_CRAWLS = re.compile(r"\b([Rr]equests?|URLs?|[Pp]ages?|Hosts?|HTTP|spider)\b")
+
+
 async def price(row: dict[str, Any]) -> dict[str, Any]:
     if row["id"] == "b":
         raise ConnectionError("no answer")
