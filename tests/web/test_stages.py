@@ -14,7 +14,6 @@ from tests.support.stages import run_async
 
 from .test_routes import SUBPAGES, text_of
 
-
 OF_CRAWLS = re.compile(r"\b([Rr]equests?|URLs?|[Pp]ages?|Hosts?|HTTP|spider)\b")
 
 
