@@ -14,6 +14,7 @@ from scrapy_resume.model import LIVE_STATUSES, JobKey, Selection
 from scrapy_resume.reporting.documents import held_answer, with_held, with_http_status
 from scrapy_resume.reporting.filters import selection
 from scrapy_resume.reporting.forecast import past
+from scrapy_resume.reporting.latencies import latencies_of
 from scrapy_resume.reporting.overview import LONGEST_PLOT_SECONDS
 from scrapy_resume.reporting.reports import Reports
 from scrapy_resume.reporting.spans import end_of, span_minutes, spans_of
@@ -122,6 +123,7 @@ def timeseries(ask: Ask, key: JobKey) -> dict[str, Any]:
         "spans": spans,
         "answered": [{**row, "at": iso(row["at"])} for row in answered],
         "answered_of": STATUSES_LOOKED_AT,
+        "latencies": latencies_of(ask.pages.runs(key)),
     }
 
 
@@ -131,6 +133,22 @@ def steps(ask: Ask, key: JobKey, examples: int = 3) -> list[dict[str, Any]]:
     troubled = any(count.failed or count.parked for count in counts.values())
     failed = ask.pages.step_failures(key, examples, STEPS_LOOKED_AT) if troubled else []
     return step_documents(counts, failed)
+
+
+def undelivered(ask: Ask, key: JobKey, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The feeds that a job owes, and how far each has come as far as the store knows: ``name``,
+    ``items`` that are in it, of ``of``, or the changes that it is ``behind``; else ``None``."""
+    if not document["undelivered"]:
+        return []
+    notes = {name: json.loads(record) for name, record in ask.pages.feed_notes(key)}
+    of = document["items"]["stored"]
+    found = []
+    for name in document["undelivered"]:
+        record = notes.get(name, {})
+        database = record.get("database") or {}
+        items = record.get("count")
+        found.append({"name": name, "items": items, "of": of, "behind": database.get("behind")})
+    return found
 
 
 def waiting_hosts(ask: Ask, key: JobKey) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from scrapy_resume.web import documents
 from scrapy_resume.web.ask import Ask
 from scrapy_resume.web.job_frame import Shown, frame
 from scrapy_resume.web.job_ids import job_id
-from scrapy_resume.web.job_plots import plots_of, run_spans
+from scrapy_resume.web.job_plots import latency_bars, plots_of, run_spans
 from scrapy_resume.web.jobs_page import parts_of
 from scrapy_resume.web.plots import timeline
 
@@ -49,6 +49,9 @@ def job(ask: Ask) -> Shown:
         "parts": parts_of(document),
         "tiles": tiles_of(document),
         "way_out": way_out_of(document["undelivered"], str(key)) if document["undelivered"] else "",
+        "undelivered": documents.undelivered(ask, key, document),
+        "latencies": series["latencies"][:HOSTS_AT_MOST],
+        "latency_plot": latency_bars(series["latencies"][:HOSTS_AT_MOST]),
         "in_flight": _in_flight(ask, key, document),
         "hosts": ask.pages.hosts(key, HOSTS_AT_MOST, HOSTS_LOOKED_AT),
         "hosts_looked_at": HOSTS_LOOKED_AT,

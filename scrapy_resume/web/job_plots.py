@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from markupsafe import Markup
 
 from scrapy_resume.model import LIVE_STATUSES
 from scrapy_resume.reporting.times import iso, seconds_of
 from scrapy_resume.web.job_frame import say_of
-from scrapy_resume.web.plots import Line, Part, columns, lines
+from scrapy_resume.web.plots import Line, Part, bar, columns, lines
 from scrapy_resume.wording import counted
 
 
@@ -85,6 +87,21 @@ def _label(at: str) -> str:
 
 def _label_of(at: float) -> str:
     return _label(iso(at))
+
+
+def latency_bars(rows: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    """Of each host a bar to its 95th percentile, on one scale; the median's part is darker."""
+    longest = max((row["p95_seconds"] for row in rows), default=0.0)
+    return [
+        bar(
+            [
+                Part(row["median_seconds"], "median"),
+                Part(row["p95_seconds"] - row["median_seconds"], "p95"),
+            ],
+            longest,
+        )
+        for row in rows
+    ]
 
 
 def run_spans(document: Mapping[str, Any], now: float) -> list[tuple[float, float, str, str]]:

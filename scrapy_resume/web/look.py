@@ -107,6 +107,7 @@ class Pages:
             address=_address,
             asjson=json.dumps,
             first_up=words.first_up,
+            latency=words.latency,
         )
         environment.globals.update(
             base=base,

@@ -60,6 +60,11 @@ def duration(seconds: float | None) -> str:
     return NOTHING if seconds is None else wording.duration(max(0.0, seconds))
 
 
+def latency(seconds: float) -> str:
+    """``0.0213`` → ``21 ms``, ``4.25`` → ``4.3 s``."""
+    return f"{1000 * seconds:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"
+
+
 def short(text: Any, longest: int) -> str:
     """A text on one line, of at most so many characters: one that was cut ends with an ellipsis."""
     line = " ".join(shown(text).split())
