@@ -20,6 +20,7 @@ from scrapy_resume.reporting.reports import Reports
 from scrapy_resume.reporting.spans import end_of, span_minutes, spans_of
 from scrapy_resume.reporting.step_documents import item_state, step_documents
 from scrapy_resume.reporting.times import iso
+from scrapy_resume.settings.masking import masked_text
 from scrapy_resume.store.contract import Page, Span
 from scrapy_resume.web.ask import Ask
 from scrapy_resume.web.query import filters_of_query
@@ -140,15 +141,20 @@ def undelivered(ask: Ask, key: JobKey, document: Mapping[str, Any]) -> list[dict
     ``items`` that are in it, of ``of``, or the changes that it is ``behind``; else ``None``."""
     if not document["undelivered"]:
         return []
-    notes = {name: json.loads(record) for name, record in ask.pages.feed_notes(key)}
     of = document["items"]["stored"]
-    found = []
-    for name in document["undelivered"]:
-        record = notes.get(name, {})
-        database = record.get("database") or {}
-        items = record.get("count")
-        found.append({"name": name, "items": items, "of": of, "behind": database.get("behind")})
-    return found
+    found = {
+        name: {"name": name, "items": None, "of": of, "behind": None}
+        for name in document["undelivered"]
+    }
+    for name, text in ask.pages.feed_notes(key):  # one for each file of a feed
+        feed, record = found.get(masked_text(name)), json.loads(text)
+        if feed is None:
+            continue
+        if "database" in record:
+            feed["behind"] = record["database"]["behind"]
+        else:
+            feed["items"] = (feed["items"] or 0) + record.get("count", 0)
+    return list(found.values())
 
 
 def waiting_hosts(ask: Ask, key: JobKey) -> list[dict[str, Any]]:
