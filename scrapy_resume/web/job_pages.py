@@ -15,7 +15,7 @@ from scrapy_resume.web.ask import Ask
 from scrapy_resume.web.job_frame import Shown, frame
 from scrapy_resume.web.job_ids import job_id
 from scrapy_resume.web.job_plots import latency_bars, plots_of, run_spans
-from scrapy_resume.web.jobs_page import parts_of
+from scrapy_resume.web.jobs_page import parts_of, steps_in
 from scrapy_resume.web.plots import timeline
 
 IN_FLIGHT_AT_MOST: Final = 20
@@ -49,6 +49,8 @@ def job(ask: Ask) -> Shown:
         "parts": parts_of(document),
         "tiles": tiles_of(document),
         "way_out": way_out_of(document["undelivered"], str(key)) if document["undelivered"] else "",
+        "steps_open": steps_in(document, "pending", "running"),
+        "steps_failed": steps_in(document, "failed", "parked"),
         "undelivered": documents.undelivered(ask, key, document),
         "latencies": series["latencies"][:HOSTS_AT_MOST],
         "latency_plot": latency_bars(series["latencies"][:HOSTS_AT_MOST]),

@@ -77,6 +77,7 @@ def _listed(ask: Ask, document: dict[str, Any]) -> dict[str, Any]:
         "parts": parts_of(document),
         "pages": _recent_pages(ask, document),
         "is_stale": is_stale(ask, document),
+        "steps_open": steps_in(document, "pending", "running"),
         "eta": progress.eta.text().removeprefix("ETA ")
         if document["status"] in LIVE_STATUSES
         else "",
@@ -90,6 +91,11 @@ def _recent_pages(ask: Ask, document: Mapping[str, Any]) -> list[float]:
         return []
     minutes = ask.pages.minutes(JobKey(document["job"], document["number"]), since)
     return pages_by_minute(minutes, ask.now, SPARK_MINUTES)
+
+
+def steps_in(document: Mapping[str, Any], *states: str) -> int:
+    """How many steps of items are in these states."""
+    return sum(row[state] for row in (document["steps"] or {}).values() for state in states)
 
 
 def parts_of(document: Mapping[str, Any]) -> list[Part]:

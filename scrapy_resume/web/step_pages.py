@@ -18,12 +18,11 @@ from scrapy_resume.web.plots import Part, columns
 from scrapy_resume.web.query import QueryError, filters_of_query, row_id
 from scrapy_resume.web.row_pages import LONGEST_TREE, paging_of, span_of
 
-ROWS: Final = 50
+ROWS: Final = 25
 DAYS: Final = 60
 """Of a plot, at most; the table has as many."""
 PLOTS_AT_MOST: Final = 12
-USUAL_STATES: Final = ("pending", "running", "failed", "parked")
-"""Of the steps whose items are listed if no state is asked for: those with which nobody is done."""
+OPEN: Final = ("pending", "running")
 TRIED_AGAIN: Final = ("failed", "parked", "done", "skipped")
 GIVEN_UP: Final = ("failed", "parked")
 
@@ -33,7 +32,8 @@ def steps(ask: Ask) -> Shown:
     key = ask.key()
     document = readable_document(ask, key)
     found = documents.steps(ask, key)
-    step, states, page = _listed(ask, key, found)
+    step, usual = _chosen_step(ask, found)
+    states, page = _listed(ask, key, step, usual)
     total = sum(row[state] for row in found if row["step"] == step for state in STEP_STATES)
     return "steps", {
         **frame(ask, key, document),
@@ -44,6 +44,7 @@ def steps(ask: Ask) -> Shown:
         "errors": [(row["step"], group) for row in found for group in row["errors"]],
         "errors_of": documents.STEPS_LOOKED_AT,
         "step": step,
+        "usual": usual,
         "chosen": states,
         "states": STEP_STATES,
         "item": ask.query.get("item", ""),
@@ -57,36 +58,36 @@ def steps(ask: Ask) -> Shown:
     }
 
 
-def _listed(
-    ask: Ask, key: JobKey, found: Sequence[Mapping[str, Any]]
-) -> tuple[str, list[str], Page]:
-    """(the step, its states, a page of the items that have it so)."""
+def _chosen_step(ask: Ask, found: Sequence[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
+    """(the step whose items are listed, the states of it that are if none is asked for): what has
+    failed, or else what is open; of the first step that has such, unless one is asked for."""
+    asked = ask.query.get("step", "")
     names = [row["step"] for row in found]
-    step = ask.query.get("step", "") or _worst(found)
-    if not names:
-        return "", [], Page(rows=[])
-    if step not in names:
-        raise QueryError(f"there is no step {step!r}; there are {', '.join(names)}")
+    if asked and names and asked not in names:
+        raise QueryError(f"there is no step {asked!r}; there are {', '.join(names)}")
+    rows = [row for row in found if asked in ("", row["step"])]
+    for states in (GIVEN_UP, OPEN):
+        for row in rows:
+            if any(row[state] for state in states):
+                return str(row["step"]), states
+    return (str(rows[0]["step"]) if rows else ""), OPEN
+
+
+def _listed(ask: Ask, key: JobKey, step: str, usual: Sequence[str]) -> tuple[list[str], Page]:
+    """(the states that are asked for, a page of the items that have the step so)."""
     states = filters_of_query(ask.query, ("state",)).get("state", [])
     item = ask.query.get("item", "").strip()
     chosen = step_selection(
         step,
-        state=states or (None if item else USUAL_STATES),
+        state=states or (None if item else usual),
         items=item or None,
         missing=[one for one in ask.query.getlist("missing") if one] or None,
     )
+    if not step:
+        return states, Page(rows=[])
     span = span_of(ask, ROWS)
     page = documents.looked(lambda part: ask.pages.stepped_page(key, chosen, part), span)
-    return step, states, page
-
-
-def _worst(found: Sequence[Mapping[str, Any]]) -> str:
-    """The first step with troubles, or else the first one that is open, or the first."""
-    for states in (GIVEN_UP, USUAL_STATES, STEP_STATES):
-        for row in found:
-            if any(row[state] for state in states):
-                return str(row["step"])
-    return ""
+    return states, page
 
 
 def _row(ask: Ask, record: Mapping[str, Any]) -> dict[str, Any]:
