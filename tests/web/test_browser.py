@@ -13,12 +13,14 @@ import pytest
 from scrapy_resume.model import JobKey
 from tests.commands.conftest import Shelf
 
-from .browser import NARROW, Browser, dashboard, errors_of, without_token
+from .browser import NARROW, Browser, Reader, browser, dashboard, without_token
 from .conftest import TOKEN, board_of
 from .jobs import hostile, more, shop, with_log
 from .pictured import pictured_jobs
 from .screenshots import PAGES, shelf_of
 from .serving import served
+
+__all__ = ["browser"]
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 BOOKS = "/jobs/books~1"
@@ -27,66 +29,6 @@ SCREENSHOTS = Path(__file__).resolve().parents[2] / ".cache" / "screenshots"
 
 in_soak = pytest.mark.soak
 """A browser costs seconds of CPU: four flows run always, the others in the long run."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    browser = Browser()
-    browser.start()
-    yield browser
-    browser.close()
-
-
-class Reader:
-    """Somebody at a page, with all that their browser complains of."""
-
-    def __init__(self, browser: Browser, address: str, **context: Any) -> None:
-        self._browser = browser
-        self.site = without_token(address)
-        self.page = browser.page(**context)
-        self.errors = browser.run(errors_of, self.page)
-        self.go(address)
-
-    def do(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """A method of the page, by name (``keyboard.press``)."""
-
-        def work() -> Any:
-            target = self.page
-            for part in name.split("."):
-                target = getattr(target, part)
-            return target(*args, **kwargs)
-
-        return self._browser.run(work)
-
-    def go(self, path: str) -> None:
-        self.do("goto", path if "://" in path else self.site + path)
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.do("keyboard.press", key)
-
-    def click(self, selector: str) -> None:
-        self.do("click", selector, timeout=5_000)
-
-    def text(self, selector: str = "main") -> str:
-        return str(self.do("inner_text", selector, timeout=5_000))
-
-    def see(self, text: str, selector: str = "main", seconds: float = 10.0) -> None:
-        """Wait until the text is there."""
-        condition = (
-            "([selector, text]) => document.querySelector(selector)?.innerText.includes(text)"
-        )
-        self.do("wait_for_function", condition, arg=[selector, text], timeout=seconds * 1_000)
-
-    def js(self, code: str) -> Any:
-        return self.do("evaluate", code)
-
-    def close(self) -> None:
-        self._browser.run(self.page.context.close)
-
-    @property
-    def path(self) -> str:
-        return str(self.js("location.pathname + location.search"))
 
 
 Begin = Callable[..., Reader]
