@@ -117,6 +117,7 @@ def test_hostile_texts_run_nothing(shelf: Shelf, reader: Begin) -> None:
         f"/jobs/{job['id']}/items",
         f"/jobs/{job['id']}/items/1",
         f"/jobs/{job['id']}/workers",
+        f"/jobs/{job['id']}/steps",
     ]
     paths += [f"/jobs/{job['id']}/requests/{row['id']}" for row in rows]
     for path in paths:
