@@ -134,9 +134,7 @@ def hostile(shelf: Shelf) -> JobStore:
             next_id=first + 4,
             arrivals=rows,
             finishes=finishes,
-            hosts=[
-                HostNote(HOSTILE, json.dumps({"open_until": 9e9, "probes": 1, "wait_until": 0}))
-            ],
+            hosts=[HostNote(HOSTILE, json.dumps(opened))],
             progress=RunProgress(
                 pages=3,
                 custom=json.dumps({f"custom/{HOSTILE}": HOSTILE, KEPT: {HOSTILE: {"5": 1}}}),
