@@ -20,7 +20,7 @@ HOSTS_AT_MOST: Final = 40
 """Hosts that are counted by themselves: those that answered first."""
 OTHERS: Final = ""
 """The name of the other hosts."""
-KEPT: Final = "resume/latency"
+KEPT: Final = "host_latency"
 """Where they are kept among the custom stats of a run."""
 
 Counts = dict[str, dict[str, int]]

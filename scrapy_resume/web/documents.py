@@ -31,7 +31,7 @@ LOOK_CPU_SECONDS: Final = 0.04
 """As long as nothing was found, it is looked further, until this time is spent."""
 LINES_AT_ONCE: Final = 200
 FAILURES_LOOKED_AT: Final = 5_000
-STEPS_LOOKED_AT: Final = 5_000
+STEPS_LOOKED_AT: Final = 2_000
 """Failed steps of each name that are grouped by error."""
 STATUSES_LOOKED_AT: Final = 10_000
 
