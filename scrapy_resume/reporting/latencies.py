@@ -16,7 +16,7 @@ FIRST_SECONDS: Final = 0.005
 FACTOR: Final = 2**0.5
 BOUNDS: Final = tuple(FIRST_SECONDS * FACTOR**at for at in range(31))
 """Upper bounds of the steps, in seconds: 5 ms to 164 s. What takes longer is in one more."""
-HOSTS_AT_MOST: Final = 40
+HOSTS_AT_MOST: Final = 20
 """Hosts that are counted by themselves: those that answered first."""
 OTHERS: Final = ""
 """The name of the other hosts."""
