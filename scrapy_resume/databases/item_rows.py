@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -51,9 +52,18 @@ class ItemRows:
         name = self._connection.dialect.name
         return (sqlite if name == "sqlite" else postgresql).insert(table)
 
+    def _among(self, column: Any, texts: Sequence[str]) -> Any:
+        """Whether it is one of them: one parameter, so that the statement is compiled once."""
+        if self._connection.dialect.name == "sqlite":
+            values = sa.func.json_each(json.dumps(texts)).table_valued("value")
+            return column.in_(sa.select(values.c.value))
+        return column == sa.any_(sa.literal(list(texts), postgresql.ARRAY(sa.Text)))
+
     def found(self, items: Sequence[str]) -> dict[str, SideRow]:
         """What is kept of these items."""
-        wanted = sa.select(*_COLUMNS).where(ROW.c.feed == self._feed, ROW.c.item.in_(items))
+        wanted = sa.select(*_COLUMNS).where(
+            ROW.c.feed == self._feed, self._among(ROW.c.item, items)
+        )
         return {row.item: SideRow(*row) for row in self._connection.execute(wanted)}
 
     def side(
@@ -121,7 +131,7 @@ class ItemRows:
         """Which items of any feed of this table have given the rows with these keys."""
         of_table = sa.select(FEED.c.id).where(FEED.c.target == self._target)
         wanted = sa.select(ROW.c.key_digest, ROW.c.feed, ROW.c.item, ROW.c.own, ROW.c.state).where(
-            ROW.c.key_digest.in_(list(digests)), ROW.c.feed.in_(of_table)
+            self._among(ROW.c.key_digest, list(digests)), ROW.c.feed.in_(of_table)
         )
         claims: dict[str, list[Any]] = {}
         for claim in self._connection.execute(wanted):
