@@ -49,6 +49,7 @@ def export(crawl: Crawl, *words: str) -> tuple[int, str]:
     """Exit code and output of the command."""
     store = location(crawl.folder / "store")
     log = crawl.folder / "export.log"
+    log.unlink(missing_ok=True)
     command = ["resume", "export", "-s", f"RESUME_STORE={store}", *words]
     variables = {**os.environ, "PYTHONPATH": str(REPO)}
     code = crawl.launcher.start(command, crawl.folder, variables, log).wait(60)
