@@ -22,6 +22,7 @@ from scrapy_resume.databases.emptying import empty_family
 from scrapy_resume.databases.options import DatabaseOptions
 from scrapy_resume.databases.row_writer import FeedRows, RowWriter
 from scrapy_resume.databases.side_tables import FEED, METADATA, OWED, ROW
+from scrapy_resume.databases.silent_writer import end_connections
 from scrapy_resume.databases.table import FeedTable, Fields
 from scrapy_resume.databases.writes import Outcome, Write
 from scrapy_resume.errors import (
@@ -90,7 +91,7 @@ class Target:
         self._address = address
         self._options = options
         self._identity = identity
-        self._connection = Connection(address)
+        self._connection = Connection(address, identity.writer)
         self._table = FeedTable(address, options)
         self._removal_limit = removal_limit
         self._standing: Standing | None = None
@@ -114,12 +115,18 @@ class Target:
         ``DatabaseUnavailableError``.
         """
         self._make_side_tables()
+        try:
+            return self._claimed(silent_seconds)
+        except DatabaseUnavailableError:
+            self._end_silent_writer(silent_seconds)
+            raise
+
+    def _claimed(self, silent_seconds: float | None) -> bool:
         with self._connection.transaction() as connection:
             self._table.read(connection)
             row = self._find(connection) or self._begin(connection)
             now = self._now(connection)
-            someone = row.writer not in ("", self._identity.writer)
-            if silent_seconds is not None and someone and now - row.beat_at < silent_seconds:
+            if self._is_anothers(row, now, silent_seconds):
                 return False
             connection.execute(
                 sa.update(FEED)
@@ -135,6 +142,26 @@ class Target:
             self._rows_at_start = self._standing.rows
         return True
 
+    def _is_anothers(self, row: Any, now: float, silent_seconds: float | None) -> bool:
+        """Whether another writer has it, and is not silent."""
+        if row.writer in ("", self._identity.writer) or silent_seconds is None:
+            return False
+        return bool(now - row.beat_at < silent_seconds)
+
+    def _end_silent_writer(self, silent_seconds: float | None) -> None:
+        """Whoever holds the feed's lock may be frozen."""
+        if self._address.dialect != "postgresql":
+            return
+        with self._connection.transaction() as connection:
+            row = connection.execute(sa.select(FEED).where(*self._is_this())).first()
+            if row is None or row.writer in ("", self._identity.writer):
+                return
+            if not self._is_anothers(row, self._now(connection), silent_seconds):
+                end_connections(connection, row.writer)
+
+    def _is_this(self) -> tuple[Any, Any]:
+        return FEED.c.job == self._identity.job, FEED.c.target == self._address.full_table
+
     def _make_side_tables(self) -> None:
         for tries_left in reversed(range(CREATE_TRIES)):
             try:
@@ -146,8 +173,7 @@ class Target:
                     raise
 
     def _find(self, connection: sa.Connection) -> Any:
-        where = (FEED.c.job == self._identity.job, FEED.c.target == self._address.full_table)
-        wanted = sa.select(FEED).where(*where)
+        wanted = sa.select(FEED).where(*self._is_this())
         if self._address.dialect == "postgresql":
             wanted = wanted.with_for_update()
         return connection.execute(wanted).first()

@@ -136,6 +136,35 @@ def test_a_writer_that_was_taken_for_dead_writes_nothing_any_more(database: Shel
         target.close()
 
 
+@pytest.mark.parametrize("dialect", ["postgresql"])
+def test_a_writer_that_is_frozen_in_a_transaction_does_not_keep_the_feed(
+    database: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scrapy_resume.databases.connection.BUSY_SECONDS", 0.1)
+    job = small_job()
+    old = new_target(database.uri(), job, writer="frozen:1")
+    new = new_target(database.uri(), job, writer="new:2")
+    assert old.claim(None)
+    old.deliver([Write("1.0", 1, Put({"n": 1}))], [LogMark(1, 1.0, 1)])
+    with engine_of(old).connect() as frozen:
+        frozen.begin()
+        old._fence(frozen, writer="frozen:1")
+        with pytest.raises(DatabaseUnavailableError, match="lock timeout"):
+            new.claim(30.0)
+        frozen.execute(sa.text("SELECT 1"))  # it was not silent for so long
+        with pytest.raises(DatabaseUnavailableError, match="lock timeout"):
+            new.claim(0.0)
+        assert new.claim(0.0)
+        with pytest.raises(sa.exc.OperationalError, match="terminating connection"):
+            frozen.execute(sa.text("SELECT 1"))
+    with pytest.raises(FencedError):
+        old.deliver([Write("2.0", 2, Put({"n": 2}))], [LogMark(1, 1.0, 2)])
+    new.deliver([Write("2.0", 2, Put({"n": 3}))], [LogMark(1, 1.0, 2)])
+    assert sorted(row["n"] for row in database.rows()) == [1, 3]
+    for target in (old, new):
+        target.close()
+
+
 def test_workers_of_a_fleet_hand_the_feed_over(database: Shelf) -> None:
     """One is gone, and its place is taken; the one that comes last delivers all."""
     job = small_job()
