@@ -196,5 +196,6 @@ def _is_of_row(error: DBAPIError) -> bool:
     state = getattr(cause, "sqlstate", None)
     if state is None:
         return isinstance(error, sa.exc.DataError)
-    # 22: data; 23: constraints; 54: limits, such as that of an index's rows; 42804: types.
-    return state.startswith(("22", "23", "54")) or state in ("42804", "42883", "0A000")
+    # 21: keys that only the database takes for equal, in one statement; 22: data; 23: constraints;
+    # 54: limits, such as that of an index's rows; 42804: types.
+    return state.startswith(("21", "22", "23", "54")) or state in ("42804", "42883", "0A000")

@@ -265,7 +265,8 @@ class RowWriter:
             )
             if elsewhere:
                 last.pop(one.key, None)
-        rows = list(ready) if self._options.on_conflict == "fill" else list(last.values())
+        fill = self._options.on_conflict == "fill"
+        rows = [one for one in ready if fill or last.get(one.key) is one]
         if rows:
             self._upsert(rows)
         self._keep(sides)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from scrapy_resume.databases.check import check_feeds
 from scrapy_resume.databases.options import parsed_options
 from scrapy_resume.errors import ConfigurationError
 from tests.feeds.runs import Crawl, Live
-from tests.support.site import REPO
 from tests.support.stores import location
 
 from .conftest import NewCrawl
@@ -43,17 +41,6 @@ class CommandLine(Crawl):
 def status_of(crawl: Crawl) -> dict[str, Any]:
     (status,) = open_store(location(crawl.folder / "store")).jobs()
     return dict(status)
-
-
-def export(crawl: Crawl, *words: str) -> tuple[int, str]:
-    """Exit code and output of the command."""
-    store = location(crawl.folder / "store")
-    log = crawl.folder / "export.log"
-    log.unlink(missing_ok=True)
-    command = ["resume", "export", "-s", f"RESUME_STORE={store}", *words]
-    variables = {**os.environ, "PYTHONPATH": str(REPO)}
-    code = crawl.launcher.start(command, crawl.folder, variables, log).wait(60)
-    return code, log.read_text()
 
 
 def test_a_feed_of_the_command_line_beside_a_file(
@@ -103,28 +90,7 @@ def test_a_database_that_is_behind_shows_while_the_crawl_runs(new_crawl: NewCraw
     assert status["undelivered"] == ["postgresql://me:***@127.0.0.1:1/shop#items"]
 
 
-def test_the_export_of_a_job_that_is_over_can_be_repeated(
-    new_crawl: NewCrawl, database: Shelf, whole: Counter[str]
-) -> None:
-    crawl = new_crawl(feed="out/items.jsonl")
-    crawl.run()
-    for _ in range(2):
-        code, text = export(crawl, "-o", f"{database.uri('copy')}:sql", "--json")
-        assert code == 0, text
-        assert json.loads(text)["items"] == sum(whole.values())
-    assert database.items("copy") == whole
-
-
-def test_the_export_to_a_database_that_is_out_says_so(new_crawl: NewCrawl) -> None:
-    crawl = new_crawl(feed="out/items.jsonl", arguments={"pages": 1})
-    crawl.run()
-    code, text = export(crawl, "-o", f"{OUT}:sql")
-    assert code == 1
-    assert text.startswith("scrapy resume: connection")
-    assert len(text.splitlines()) == 1
-    assert "topsecret" not in text
-
-
+@pytest.mark.soak  # four crawls; the commands' tests have it by the export
 def test_numbers_of_a_job_add_their_rows_and_overwrite_takes_them(
     new_crawl: NewCrawl, whole: Counter[str], tmp_path: Path
 ) -> None:

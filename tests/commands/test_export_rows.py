@@ -1,0 +1,105 @@
+"""``scrapy resume export`` into a database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+OUT = "postgresql://me:topsecret@127.0.0.1:1/shop#items"
+TABLE = "sqlite:///shop.db#books"
+
+
+@pytest.fixture(autouse=True)
+def loop_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread of the tests has pytest-twisted's."""
+    ordinary: Callable[[Coroutine[Any, Any, Any]], Any] = asyncio.run
+
+    def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(ordinary, coroutine).result()
+
+    monkeypatch.setattr(asyncio, "run", run)
+
+
+def rows(folder: Path, columns: str = "n") -> list[Any]:
+    with closing(sqlite3.connect(folder / "shop.db")) as connection:
+        return sorted(connection.execute(f"SELECT {columns} FROM books"))
+
+
+def numbers(shelf: Any, keyed: str | None = None) -> None:
+    for number, prices in ((1, {"a": 1, "b": 1}), (2, {"b": 2}), (10, {"a": 3, "c": 3})):
+        job = shelf.begin("books", number)
+        items = [{"id": key, "price": price} for key, price in prices.items()]
+        shelf.crawl(job, done=[items], keyed=keyed)
+        shelf.close(job)
+
+
+def test_the_export_of_a_job_that_is_over_can_be_repeated(shelf, call, tmp_path):
+    job = shelf.begin()
+    shelf.crawl(job, done=[[{"n": 1}, {"n": 1}], [{"n": 2}]])
+    shelf.close(job)
+    for _ in range(2):
+        answer = call("export", "-o", f"{TABLE}:sql", "--json")
+        assert (answer.code, answer.err) == (0, "")
+        found = json.loads(answer.out)
+        assert (found["items"], found["format"], found["file"]) == (3, "sql", TABLE)
+        assert rows(tmp_path) == [(1,), (1,), (2,)]
+
+
+def test_a_database_that_is_out_is_one_line_without_its_password(shelf, call):
+    shelf.close(shelf.begin())
+    answer = call("export", "-o", f"{OUT}:sql")
+    assert answer.code == 1
+    assert answer.err.startswith("scrapy resume: connection")
+    assert len(answer.err.splitlines()) == 1
+    assert "topsecret" not in answer.out + answer.err
+
+
+def test_numbers_add_their_rows_and_overwrite_takes_those_of_earlier_ones(shelf, call, tmp_path):
+    numbers(shelf)
+    for number in (1, 2):
+        assert call("export", f"books#{number}", "-o", f"{TABLE}:sql").code == 0
+    assert rows(tmp_path, "id, price") == [("a", 1), ("b", 1), ("b", 2)]
+    assert call("export", "books#10", "--overwrite", "-o", f"{TABLE}:sql").code == 0
+    assert rows(tmp_path, "id, price") == [("a", 3), ("c", 3)]
+
+
+def test_all_numbers_are_rows(shelf, call, tmp_path):
+    numbers(shelf)
+    for _ in range(2):
+        answer = call("export", "books", "--all-numbers", "-o", f"{TABLE}:sql")
+        assert answer.out == f"5 items of all numbers of books are in {TABLE} (sql)\n"
+        assert rows(tmp_path, "id, price") == [("a", 1), ("a", 3), ("b", 1), ("b", 2), ("c", 3)]
+
+
+@pytest.mark.parametrize("latest_first", [False, True])
+@pytest.mark.parametrize("by", ["item key", "primary key"])
+def test_of_each_key_the_latest_of_all_numbers_is_the_row(shelf, call, tmp_path, by, latest_first):
+    numbers(shelf, "id" if by == "item key" else None)
+    options = {"format": "sql", "overwrite": True}  # that of one number has no part in it
+    if by == "primary key":
+        options["primary_key"] = "id"
+    settings = {"FEEDS": {TABLE: options}}
+    if latest_first:  # as the feed of its crawl would have
+        assert call("export", "books#10", "-o", f"{TABLE}:sql", **settings).code == 0
+    for _ in range(2):
+        answer = call("export", "books", "--all-numbers", "-o", f"{TABLE}:sql", **settings)
+        assert (answer.code, answer.err) == (0, "")
+        assert answer.out == f"3 items of all numbers of books are in {TABLE} (sql)\n"
+        assert rows(tmp_path, "id, price") == [("a", 3), ("b", 2), ("c", 3)]
+
+
+def test_all_numbers_don_t_overwrite(shelf, call, tmp_path):
+    numbers(shelf)
+    answer = call("export", "books", "--all-numbers", "--overwrite", "-o", f"{TABLE}:sql")
+    assert answer.code == 2
+    assert "drop the table" in answer.err
+    assert not (tmp_path / "shop.db").exists()
