@@ -39,8 +39,8 @@ resources
 (a full disk, too many connections), locks, an operator's intervention, the system; also a role or a
 database that is not there yet."""
 
-_PERMITTED: Final = "42501"
-"""A privilege is missing: it may be granted."""
+_CHANGEABLE: Final = ("42501", "25006")
+"""A privilege is missing, or the server is read-only: it may be granted, or become the primary."""
 
 
 DRIVER_ERRORS: Final = (SQLAlchemyError, UnicodeError, OverflowError)
@@ -184,7 +184,7 @@ def _is_temporary(error: DBAPIError) -> bool:
     state = getattr(cause, "sqlstate", None)
     if state is None:
         return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
-    return bool(state.startswith(_TEMPORARY_STATES) or state == _PERMITTED)
+    return bool(state.startswith(_TEMPORARY_STATES) or state in _CHANGEABLE)
 
 
 def _is_of_row(error: DBAPIError) -> bool:

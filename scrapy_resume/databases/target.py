@@ -96,6 +96,8 @@ class Target:
         self._removal_limit = removal_limit
         self._standing: Standing | None = None
         self._rows_at_start = 0
+        self._comparing = False
+        """This run writes all items again."""
         self._attempt: tuple[Standing, Outcome] | None = None
         """What is true if the last transaction was committed although its answer was lost."""
 
@@ -270,6 +272,10 @@ class Target:
         standing, fields = self.standing, self.standing.fields.copy()
         if not self._table.is_known:
             self._table.read(connection)
+            if self.table_is_gone and not self._comparing:
+                raise DatabaseFeedError(
+                    f"the table {self._address.full_table} is gone: the next run writes it anew"
+                )
         state = FeedRows(
             standing.feed,
             standing.generation,
@@ -342,7 +348,7 @@ class Target:
         )
         with self._connection.transaction() as connection:
             self._fence(connection, **_columns(again))
-        self._standing = again
+        self._standing, self._comparing = again, True
 
     def unconfirmed(self, count: int) -> list[Write]:
         """Removals of rows that the comparison has not met: the job does not have their items."""

@@ -114,6 +114,10 @@ def test_numbers_of_a_job_add_their_rows_and_overwrite_takes_them(
         ("sqlite:///:memory:#t", {}, "names no file"),
         ("mysql://me:topsecret@host/db#t", {}, "use sqlite"),
         ("out.txt", {}, "use sqlite"),
+        ("postgresql://me:top@topsecret@h/d#t", {}, "write %40"),
+        ("postgresql://me:top#topsecret@h/d", {}, "write %40"),
+        ("postgresql://me:top#topsecret@h/d", {"batch_size": 0}, "from 1"),
+        ("postgresql:/me:topsecret@h/d", {"batch_size": 0}, "from 1"),
         ("sqlite:///x.db#a.", {}, "empty part"),
         ("sqlite:///x.db#t", {"primarykey": "a"}, "unknown option primarykey"),
         ("sqlite:///x.db#t", {"primary_key": 5}, "primary_key"),
@@ -157,6 +161,8 @@ def test_addresses() -> None:
     assert (address.schema, address.table) == ("s.x", "t t")
     assert address.shown == "postgresql://u:***@h/d#s%2Ex.t%20t"
     assert name_of("postgresql://u:%(x)s#y@h/d#t") == "postgresql://u:***@h/d#t"
+    assert name_of("postgresql://me:top#secret@h/d") == "postgresql://me:***@h/d"
+    assert parsed_address("postgresql://u:p@h/d#a@b", "x").table == "a@b"
     assert filled("sqlite:///%(name)s%20.db#%t", {"name": "b"}) == "sqlite:///b%20.db#%t"
     with pytest.raises(ConfigurationError, match="no attribute"):
         filled("sqlite:///%(nothing)s.db", {})
