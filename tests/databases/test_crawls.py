@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -17,11 +18,22 @@ from scrapy_resume.databases.options import parsed_options
 from scrapy_resume.errors import ConfigurationError
 from tests.feeds.runs import Crawl, Live
 from tests.support.stores import location
+from tests.web.conftest import board_of, client_of
 
 from .conftest import NewCrawl
 from .shelf import Shelf
 
 OUT = "postgresql://me:topsecret@127.0.0.1:1/shop#items"
+
+
+class StoreOf(NamedTuple):
+    """A store, as the dashboard's tests want it."""
+
+    directory: Path
+
+    @property
+    def location(self) -> str:
+        return location(self.directory)
 
 
 class CommandLine(Crawl):
@@ -56,22 +68,41 @@ def test_a_feed_of_the_command_line_beside_a_file(
     assert "Stored sql feed" in log
 
 
+@pytest.mark.parametrize("by", ["settings", "command line"])
 def test_a_database_that_is_out_keeps_the_job_open_and_its_password_is_nowhere(
-    new_crawl: NewCrawl,
+    new_crawl: NewCrawl, by: str, tmp_path: Path
 ) -> None:
-    crawl = new_crawl(feed=OUT, options={"format": "sql"}, settings={"RESUME_CLOSE_TIMEOUT": 1})
+    how: dict[str, Any] = {
+        "arguments": {"pages": 10},
+        "settings": {"RESUME_CLOSE_TIMEOUT": 1, "RESUME_EVENT_LOG": 1, "LOG_LEVEL": "DEBUG"},
+    }
+    if by == "settings":
+        crawl = new_crawl(feed=OUT, options={"format": "sql"}, **how)
+    else:
+        made = new_crawl()
+        crawl = CommandLine(made.folder, made.launcher, **how)
+        crawl.outputs = (f"{OUT}:sql",)
     log = crawl.run(code=1)
     status = status_of(crawl)
     assert status["status"] == "paused"
     assert status["undelivered"] == ["postgresql://me:***@127.0.0.1:1/shop#items"]
     assert status["error"]["class"] == "DatabaseUnavailableError"
-    assert "120 changes behind" in status["error"]["message"]
-    assert status["requests"]["done"] == 40
+    assert "30 changes behind" in status["error"]["message"]
+    assert status["requests"]["done"] == 10
     assert "The crawl goes on" in log
     shown = log + json.dumps(status)
     for path in crawl.folder.rglob("*"):
         if path.is_file():
-            shown += path.read_bytes().decode("latin-1")
+            content = path.read_bytes()
+            shown += (gzip.decompress(content) if path.suffix == ".gz" else content).decode("latin-1")
+    assert '"run_closed"' in shown  # the event log is among them
+    with client_of(board_of(StoreOf(crawl.folder / "store"))) as client:
+        (job,) = client.get("/api/jobs").json()
+        for path in ("", "/errors", "/events", "/items"):
+            shown += client.get(f"/api/jobs/{job['id']}{path}").text
+            shown += client.get(f"/jobs/{job['id']}{path}").text
+        shown += client.get("/").text
+    assert "me:***@127.0.0.1" in shown
     assert "topsecret" not in shown
 
 
