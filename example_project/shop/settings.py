@@ -1,6 +1,7 @@
 """Settings of the example project: one line for scrapy-resume, the rest is ordinary Scrapy."""
 
 from importlib.util import find_spec
+from os import environ
 
 BOT_NAME = "shop"
 SPIDER_MODULES = ["shop.spiders"]
@@ -21,6 +22,17 @@ ITEM_PIPELINES = {"shop.pipelines.PricePipeline": 300}
 if find_spec("PIL"):
     ITEM_PIPELINES["scrapy.pipelines.images.ImagesPipeline"] = 400
     IMAGES_STORE = "images"
+
+if "SHOP_DB" in environ:
+    # One row for each book, over all kills and crawls: `SHOP_DB=shop.db scrapy crawl books`.
+    FEEDS = {
+        f"sqlite:///{environ['SHOP_DB']}#%(name)s": {
+            "format": "sql",
+            "primary_key": "url",
+            "on_conflict": "fill",
+            "on_removed": "mark",
+        }
+    }
 
 LOG_LEVEL = "INFO"
 TELNETCONSOLE_ENABLED = False

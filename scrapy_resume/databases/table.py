@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import uuid4
 
 import sqlalchemy as sa
 
@@ -285,8 +286,8 @@ class FeedTable:
             self.kinds[ROW_ID] = Kind.integer
             self._changed()
             table = self.table()
-            sa.Index(
-                column_name(f"{self._address.table}_{ROW_ID}", "postgresql"),
+            sa.Index(  # a table of that name that was renamed has kept its index
+                column_name(f"{self._address.table}_{ROW_ID}_{uuid4().hex[:8]}", "postgresql"),
                 table.c[ROW_ID],
                 unique=True,
             ).create(connection)
@@ -344,6 +345,9 @@ class FeedTable:
         column = self._column(name)
         if not column:
             self.refused[name] = "no column can have an empty name"
+            return
+        if "\x00" in column:
+            self.refused[name] = "no column can have a NUL character in its name"
             return
         try:
             with connection.begin_nested():

@@ -17,6 +17,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from scrapy_resume.databases.address import Address
+from scrapy_resume.databases.columns import ROW_ID
 from scrapy_resume.databases.connection import Connection, RowRefusedError
 from scrapy_resume.databases.emptying import empty_family
 from scrapy_resume.databases.options import DatabaseOptions
@@ -334,8 +335,10 @@ class Target:
 
     @property
     def table_is_gone(self) -> bool:
-        """The job has rows in it, and somebody has dropped it."""
-        return not self._table.exists and self.standing.rows > 0
+        """The job has rows in it, and somebody has dropped it, or has put another in its place."""
+        numbered = not self._options.primary_key
+        missing = not self._table.exists or (numbered and ROW_ID not in self._table.kinds)
+        return missing and self.standing.rows > 0
 
     def begin_comparison(self) -> None:
         """Have all items delivered again; then ``sweep`` finds what the job does not have."""

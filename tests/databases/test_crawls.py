@@ -94,7 +94,9 @@ def test_a_database_that_is_out_keeps_the_job_open_and_its_password_is_nowhere(
     for path in crawl.folder.rglob("*"):
         if path.is_file():
             content = path.read_bytes()
-            shown += (gzip.decompress(content) if path.suffix == ".gz" else content).decode("latin-1")
+            shown += (gzip.decompress(content) if path.suffix == ".gz" else content).decode(
+                "latin-1"
+            )
     assert '"run_closed"' in shown  # the event log is among them
     with client_of(board_of(StoreOf(crawl.folder / "store"))) as client:
         (job,) = client.get("/api/jobs").json()
