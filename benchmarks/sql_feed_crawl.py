@@ -3,8 +3,8 @@
     python benchmarks/sql_feed_crawl.py --pairs 12 --pages 1000 [--items 20000] [--target postgres]
 
 The spider takes a site of twenty links and one item a page. With ``--items`` it yields a thousand
-items of 200 bytes from each page instead: nothing but the feed is dear then. The server's own CPU is
-not in it.
+items of 200 bytes from each page instead: nothing but the feed is dear then. The server's own CPU
+is not in it.
 """
 
 from __future__ import annotations

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from scrapy_resume.databases.address import Address
 from scrapy_resume.databases.bulk import COPY_FROM, insert_rows, may_copy, stage_rows
-from scrapy_resume.databases.columns import REMOVED_AT, ROW_ID, column_name
+from scrapy_resume.databases.columns import REMOVED_AT, ROW_ID
 from scrapy_resume.databases.connection import (
     DRIVER_ERRORS,
     Connection,
@@ -27,7 +27,8 @@ from scrapy_resume.databases.kinds import (
     key_values,
 )
 from scrapy_resume.databases.options import DatabaseOptions
-from scrapy_resume.databases.row_plans import FieldError, Plan, bound_field
+from scrapy_resume.databases.row_plans import FieldError
+from scrapy_resume.databases.row_values import Ready, RowValues
 from scrapy_resume.databases.side_tables import ELSEWHERE, OWED, REMOVED, WRITTEN
 from scrapy_resume.databases.table import FeedTable, Fields
 from scrapy_resume.databases.writes import Outcome, RowFault, Write
@@ -50,16 +51,6 @@ class FeedRows:
     """Items that have one."""
     now: Any
     """What is bound for the time of a removal."""
-
-
-class Ready(NamedTuple):
-    """An item whose row can be written."""
-
-    write: Write
-    values: tuple[Any, ...]
-    """Bound, of the columns that the job fills."""
-    key: str | None
-    """JSON of its primary key."""
 
 
 @dataclass
@@ -90,8 +81,7 @@ class RowWriter:
         self._fields = state.fields
         self._items = ItemRows(connection, state.feed, state.generation, address.full_table)
         self._outcome = Outcome()
-        self._columns: tuple[str, ...] = ()
-        """Those that the job fills, in the table's order."""
+        self._values = RowValues(table, options, state.fields, self._dialect)
 
     def apply(self, writes: Sequence[Write], *, one_by_one: bool) -> Outcome:
         """Do all of it. With ``one_by_one``, what the database refuses is owed; else it is
@@ -128,13 +118,13 @@ class RowWriter:
         found = self._items.found([write.item for write in writes])
         puts = [write for write in writes if write.put is not None and write.put.error is None]
         ready = []
-        plans, faults = self._prepare(_fields_of(writes))
+        plans, faults = self._values.prepare(self._connection, _fields_of(writes))
         for place, (write, plan) in enumerate(zip(puts, plans, strict=True)):
             if place in faults:
                 self._owe(write, RowFault(write.item, *faults[place]), found)
                 continue
             try:
-                ready.append(self._ready(write, plan))
+                ready.append(self._values.ready(write, plan))
             except FieldError as error:
                 self._owe(write, RowFault(write.item, error.name, str(error)), found)
         if ready and self._options.primary_key:
@@ -147,66 +137,10 @@ class RowWriter:
             elif write.put.error is not None:
                 self._owe(write, RowFault(write.item, None, write.put.error), found)
 
-    # ---- values
-
-    def _prepare(
-        self, rows: Sequence[Mapping[str, Any]]
-    ) -> tuple[list[Plan | None], dict[int, tuple[str, str]]]:
-        """Make the columns that the rows need. Returns what is known of the rows, and ``faults`` of
-        ``FeedTable.prepare``."""
-        plans = self._planned(rows)
-        unknown = [place for place, plan in enumerate(plans) if plan is None]
-        if not unknown and rows:
-            return plans, {}
-        faults = self._table.prepare(
-            self._connection, [rows[place] for place in unknown], self._fields
-        )
-        return self._planned(rows), {unknown[place]: fault for place, fault in faults.items()}
-
-    def _planned(self, rows: Sequence[Mapping[str, Any]]) -> list[Plan | None]:
-        kinds, filled = self._table.kinds, set(self._fields.known.values())
-        if self._options.on_removed == "mark":
-            filled.add(REMOVED_AT)
-        self._columns = tuple(column for column in kinds if column in filled)
-        self._table.plans.order(self._columns)
-        return [self._table.plans.plan(row) for row in rows]
-
-    def _ready(self, write: Write, plan: Plan | None) -> Ready:
-        assert write.put is not None
-        fields = write.put.fields
-        if plan is not None:
-            values = self._table.plans.values(plan, fields)
-        else:
-            values = self._values(fields)
-            self._table.plans.learn(fields, self._fields.known, self._table.kinds)
-        if not self._options.primary_key:
-            return Ready(write, values, None)
-        places = [self._columns.index(column) for column in self._key_columns()]
-        return Ready(write, values, key_text([values[place] for place in places]))
-
-    def _values(self, fields: Mapping[str, Any]) -> tuple[Any, ...]:
-        kinds, known = self._table.kinds, self._fields.known
-        values: dict[str, Any] = {}
-        for name, value in fields.items():
-            column = known.get(name) or column_name(name, self._dialect)
-            if column in kinds:  # else it is left out: the schema is not changed
-                values[column] = bound_field(name, value, kinds[column], self._dialect)
-        return tuple(values.get(column) for column in self._columns)
-
-    def _kinds(self) -> dict[str, Kind]:
-        """Of the columns of ``Ready.values``, by their keys in statements."""
-        return {
-            key: self._table.kinds[column]
-            for column, key in self._table.keys(self._columns).items()
-        }
-
-    def _key_columns(self) -> list[str]:
-        return [column_name(name, self._dialect) for name in self._options.primary_key]
-
     # ---- rows with numbers
 
     def _put(self, ready: Sequence[Ready], found: Mapping[str, SideRow]) -> None:
-        table, kinds = self._table.table(), self._kinds()
+        table, kinds = self._table.table(), self._values.kinds()
         inserts: list[tuple[Any, ...]] = []
         sides = _Sides()
         for one in ready:
@@ -290,7 +224,7 @@ class RowWriter:
         return key not in foreign
 
     def _upsert(self, ready: Sequence[Ready]) -> None:
-        connection, kinds = self._connection, self._kinds()
+        connection, kinds = self._connection, self._values.kinds()
         table = self._table.table()
         rows = [one.values for one in ready]
         insert = self._items.insert(table)
@@ -308,7 +242,7 @@ class RowWriter:
         connection.execute(upsert, [dict(zip(kinds, row, strict=True)) for row in rows])
 
     def _on_conflict(self, insert: Any, table: sa.Table, filled: Sequence[str]) -> Any:
-        names = self._table.keys(self._key_columns()).values()
+        names = self._table.keys(self._values.key_columns()).values()
         changed = [name for name in filled if name not in names]
         elements = [table.c[name] for name in names]
         if not changed:
@@ -331,8 +265,8 @@ class RowWriter:
         if not keys:
             return set()
         table = self._table.table()
-        columns = [table.c[name] for name in self._table.keys(self._key_columns()).values()]
-        kinds = [self._table.kinds[column] for column in self._key_columns()]
+        columns = [table.c[name] for name in self._table.keys(self._values.key_columns()).values()]
+        kinds = [self._table.kinds[column] for column in self._values.key_columns()]
         values = [key_values(key, kinds) for key in keys]
         where = (
             columns[0].in_([one for (one,) in values])
@@ -363,8 +297,10 @@ class RowWriter:
 
     def _where_key(self, key: str) -> Any:
         table = self._table.table()
-        names = self._table.keys(self._key_columns()).values()
-        values = key_values(key, [self._table.kinds[column] for column in self._key_columns()])
+        names = self._table.keys(self._values.key_columns()).values()
+        values = key_values(
+            key, [self._table.kinds[column] for column in self._values.key_columns()]
+        )
         return sa.and_(*(table.c[name] == value for name, value in zip(names, values, strict=True)))
 
     def _delete_by_key(self, key: str) -> None:
