@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from scrapy_resume.model import JobKey
+
 OUT = "postgresql://me:topsecret@127.0.0.1:1/shop#items"
 TABLE = "sqlite:///shop.db#books"
 
@@ -32,6 +34,12 @@ def loop_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 def rows(folder: Path, columns: str = "n") -> list[Any]:
     with closing(sqlite3.connect(folder / "shop.db")) as connection:
         return sorted(connection.execute(f"SELECT {columns} FROM books"))
+
+
+def resumed(shelf: Any) -> Any:
+    job = shelf.store.resume(JobKey("books", 1), shelf.opening())
+    shelf.open_jobs.append(job)
+    return job
 
 
 def numbers(shelf: Any, keyed: str | None = None) -> None:
@@ -103,3 +111,53 @@ def test_all_numbers_don_t_overwrite(shelf, call, tmp_path):
     assert answer.code == 2
     assert "drop the table" in answer.err
     assert not (tmp_path / "shop.db").exists()
+
+
+@pytest.mark.parametrize("key", [None, "n"])
+def test_an_older_copy_of_the_job_beside_a_newer_table_is_compared_and_said(
+    shelf, call, tmp_path, key, caplog
+):
+    settings = {"FEEDS": {TABLE: {"format": "sql", "primary_key": key}}}
+    export = ("export", "-o", f"{TABLE}:sql")
+    job = shelf.begin()
+    shelf.crawl(job, done=[[{"n": 1}, {"n": 2}]])
+    shelf.close(job, "paused")
+    older = {path: path.read_bytes() for path in shelf.directory.glob("*.sqlite3")}
+    job = resumed(shelf)
+    shelf.crawl(job, done=[[{"n": 3}], [{"n": 4}]])
+    shelf.close(job)
+    assert call(*export, **settings).code == 0
+    assert rows(tmp_path) == [(1,), (2,), (3,), (4,)]
+    for path in shelf.directory.glob("*.sqlite3*"):
+        path.unlink()
+    for path, content in older.items():
+        path.write_bytes(content)
+    answer = call(*export, **settings)
+    assert answer.code == 0, answer.err
+    assert "was restored from an older copy" in answer.err + caplog.text
+    assert rows(tmp_path) == [(1,), (2,), (3,), (4,)]  # the crawl may give them yet
+    job = resumed(shelf)
+    shelf.crawl(job, done=[[{"n": 4}], [{"n": 5}]])
+    shelf.close(job)
+    answer = call(*export, RESUME_REMOVAL_LIMIT=1, **settings)
+    assert answer.code == 0, answer.err
+    assert rows(tmp_path) == [(1,), (2,), (4,), (5,)]
+
+
+@pytest.mark.parametrize("key", [None, "n"])
+def test_a_newer_job_beside_an_older_table_gives_it_what_is_missing(shelf, call, tmp_path, key):
+    settings = {"FEEDS": {TABLE: {"format": "sql", "primary_key": key}}}
+    export = ("export", "-o", f"{TABLE}:sql")
+    job = shelf.begin()
+    shelf.crawl(job, done=[[{"n": 1}], [{"n": 2}]])
+    shelf.close(job, "paused")
+    assert call(*export, **settings).code == 0
+    older = (tmp_path / "shop.db").read_bytes()
+    job = resumed(shelf)
+    shelf.crawl(job, done=[[{"n": 3}]])
+    shelf.close(job)
+    assert call(*export, **settings).code == 0
+    (tmp_path / "shop.db").write_bytes(older)
+    assert rows(tmp_path) == [(1,), (2,)]
+    assert call(*export, **settings).code == 0
+    assert rows(tmp_path) == [(1,), (2,), (3,)]
