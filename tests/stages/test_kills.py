@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -100,46 +98,5 @@ def test_three_processes_share_a_stage_of_which_one_is_killed(
     programs[0].read(15)
     programs[0].kill()
     for program in programs[1:]:
-        assert program.wait() == 0, program.errors
-    check(postgres_url, feed, count)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("mode", ["asyncio", "plain"])
-@pytest.mark.parametrize("backend", ["sqlite", "postgres"])
-def test_5000_tasks_with_three_kills(
-    tmp_path: Path, postgres_url: str, mode: str, backend: str, seed: int
-) -> None:
-    store = tmp_path / "store" if backend == "sqlite" else postgres_url
-    feed, count, chance = tmp_path / "out.jsonl", 5_000, random.Random(f"{mode} {backend} {seed}")
-    for _ in range(3):
-        program = Program(store, mode, count, feed=feed, failures=0.1, seconds=0.005)
-        program.read(chance.randrange(1, 1_500))
-        program.kill()
-    run_to_end(store, mode, count, feed=feed, failures=0.1, seconds=0.002)
-    check(store, feed, count)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("seed", range(20))
-def test_5000_tasks_in_three_processes_of_which_one_is_killed(
-    tmp_path: Path, postgres_url: str, seed: int
-) -> None:
-    feed, count, chance = tmp_path / "out.jsonl", 5_000, random.Random(seed)
-    mode = ("asyncio", "plain")[seed % 2]
-    programs = [
-        Program(postgres_url, mode, count, feed=feed, failures=0.1, seconds=0.01) for _ in range(3)
-    ]
-    readers = [
-        threading.Thread(target=program.read, args=(10**9,), daemon=True)
-        for program in programs[1:]
-    ]
-    for reader in readers:
-        reader.start()
-    programs[0].read(chance.randrange(1, 1_000))
-    programs[0].kill()
-    for reader, program in zip(readers, programs[1:], strict=True):
-        reader.join()
         assert program.wait() == 0, program.errors
     check(postgres_url, feed, count)
