@@ -1,8 +1,8 @@
 """A program with a stage, for tests that end it: what it does is told by its arguments.
 
-``STORE MODE COUNT [OPTION=VALUE …]``. It prints the key of each task that it begins; and at last
-the status of its stage and ``end``. With ``trace=1`` also ``failed KEY``, ``ended KEY TIME`` (of the
-monotonic clock, which all processes share) when the stage has taken over its result, and
+``STORE MODE COUNT [OPTION=VALUE …]``. It prints the key of each task that it begins, and at last
+the status of its stage and ``end``. With ``trace=1`` also ``failed KEY``, ``ended KEY TIME`` (of
+the monotonic clock, which all processes share) when the stage has taken over its result, and
 ``committed TIME`` when it knows that a batch is committed which was sent at that time.
 """
 

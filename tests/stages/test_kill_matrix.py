@@ -56,9 +56,9 @@ def kill_at_random(program: Program, chance: random.Random, most: int) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("mode", ["asyncio", "plain"])
 @pytest.mark.parametrize("backend", ["sqlite", "postgres"])
+@pytest.mark.parametrize("seed", range(20))
 def test_5000_tasks_with_three_kills(
     tmp_path: Path,
     postgres_url: str,
@@ -81,8 +81,8 @@ def test_5000_tasks_with_three_kills(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("mode", ["asyncio", "plain"])
+@pytest.mark.parametrize("seed", range(20))
 def test_5000_tasks_in_three_processes_of_which_one_is_killed(
     tmp_path: Path, postgres_url: str, mode: str, seed: int
 ) -> None:
