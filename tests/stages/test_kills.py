@@ -87,6 +87,18 @@ def test_an_input_that_its_iterator_has_passed_is_done(tmp_path: Path) -> None:
     assert requests["done"] == requests["total"] == 50
 
 
+def test_who_is_left_goes_on_to_the_end_if_the_first_process_dies(postgres_url: str) -> None:
+    """The one that has opened the job says when its inputs are at their end; others wait for it."""
+    first = Program(postgres_url, "asyncio", CONCURRENCY, seconds=60)
+    first.read(CONCURRENCY)
+    other = Program(postgres_url, "asyncio", 2 * CONCURRENCY, seconds=0.001)
+    other.read(CONCURRENCY)
+    first.kill()
+    assert other.wait() == 0, other.errors
+    assert other.lines == ["completed end"]
+    assert Counter(other.begun) == Counter(map(str, range(2 * CONCURRENCY)))
+
+
 @pytest.mark.parametrize("mode", ["asyncio", pytest.param("plain", marks=pytest.mark.soak)])
 def test_three_processes_share_a_stage_of_which_one_is_killed(
     postgres_url: str, tmp_path: Path, mode: str
