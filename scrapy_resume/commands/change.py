@@ -142,7 +142,9 @@ def _outcome(job: JobSummary, count: int, change: Change, *, dry_run: bool) -> s
     if not change.goes_on:
         return line
     crawl = nouns.crawl
-    return f"{line} by {f'the {crawl} that is running' if job.alive else f'its next {crawl}'}"
+    return (
+        f"{line} by {f'the {nouns.program} that is running' if job.alive else f'its next {crawl}'}"
+    )
 
 
 def _left(
