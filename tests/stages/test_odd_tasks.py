@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import unicodedata
@@ -12,6 +13,7 @@ import pytest
 from scrapy_resume import Stage, open_store
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.stages.outcomes import Fail
+from tests.support.small_disks import fill, make_room, small_disk
 from tests.support.stages import in_thread
 
 if TYPE_CHECKING:
@@ -168,3 +170,38 @@ def test_a_stage_within_a_task_of_a_stage(tmp_path: Path) -> None:
     assert run(tmp_path, range(2), nested)["done"] == 2
     assert [item["done"] for item in open_store(tmp_path).items("work")] == [3, 3]
     assert {one["job"] for one in open_store(tmp_path).jobs()} == {"work", "inner-0", "inner-1"}
+
+
+class RoomMaker(logging.Handler):
+    """Makes room on the disk as soon as the log says that it is full."""
+
+    def __init__(self, disk: Path) -> None:
+        super().__init__()
+        self.disk = disk
+        self.told = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "the disk is full" in record.getMessage() and not self.told:
+            self.told = True
+            make_room(self.disk)
+
+
+def test_a_full_disk_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "8m") as disk:
+        store, count, maker = disk / "store", 60, RoomMaker(disk)
+
+        def gives(number: int) -> dict[str, Any]:
+            if number == 20:
+                fill(disk)
+            return {"number": number, "text": "x" * 20_000}
+
+        logger = logging.getLogger("scrapy_resume")
+        logger.addHandler(maker)
+        try:
+            assert run(store, range(count), gives)["done"] == count
+        finally:
+            logger.removeHandler(maker)
+        assert maker.told
+        numbers = [item["number"] for item in open_store(store).items("work")]
+        assert sorted(numbers) == list(range(count))
+        assert job(store)["status"] == "completed"
