@@ -33,7 +33,9 @@ def check(store: Path | str, feed: Path, count: int) -> None:
     )
 
 
-@pytest.mark.parametrize("mode", ["asyncio", "plain", pytest.param("hand", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "mode", ["asyncio", *(pytest.param(mode, marks=pytest.mark.soak) for mode in ("plain", "hand"))]
+)
 def test_killed_tasks_run_again_and_nothing_is_twice(tmp_path: Path, mode: str) -> None:
     store, feed, count = tmp_path / "store", tmp_path / "out.jsonl", 300
     begun: list[str] = []
@@ -49,6 +51,7 @@ def test_killed_tasks_run_again_and_nothing_is_twice(tmp_path: Path, mode: str) 
         assert len(begun) - count <= 2 * (1 + AT_RISK)
 
 
+@pytest.mark.soak
 def test_the_tasks_that_run_again_are_those_in_work_and_of_the_last_commit(tmp_path: Path) -> None:
     store, count = tmp_path / "store", 400
     program = Program(store, "asyncio", count, seconds=0.03)
@@ -59,6 +62,7 @@ def test_the_tasks_that_run_again_are_those_in_work_and_of_the_last_commit(tmp_p
     assert len(begun) - count <= CONCURRENCY + AT_RISK
 
 
+@pytest.mark.soak
 def test_a_task_that_kills_its_process_is_parked_in_the_end(tmp_path: Path) -> None:
     store, codes = tmp_path / "store", []
     for _ in range(8):
@@ -78,7 +82,7 @@ def test_a_task_that_kills_its_process_is_parked_in_the_end(tmp_path: Path) -> N
 def test_an_input_that_its_iterator_has_passed_is_done(tmp_path: Path) -> None:
     """What a dead process held is in the store with its key: the next one need not read it."""
     store = tmp_path / "store"
-    program = Program(store, "asyncio", 50, seconds=0.2)
+    program = Program(store, "asyncio", 50, seconds=0.1)
     program.read(20)
     program.kill()
     done = run_to_end(store, "asyncio", 0)  # it reads nothing
@@ -99,7 +103,8 @@ def test_who_is_left_goes_on_to_the_end_if_the_first_process_dies(postgres_url: 
     assert Counter(other.begun) == Counter(map(str, range(2 * CONCURRENCY)))
 
 
-@pytest.mark.parametrize("mode", ["asyncio", pytest.param("plain", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("mode", ["asyncio", "plain"])
 def test_three_processes_share_a_stage_of_which_one_is_killed(
     postgres_url: str, tmp_path: Path, mode: str
 ) -> None:
