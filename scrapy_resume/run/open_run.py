@@ -48,6 +48,8 @@ def open_run(crawler: Crawler) -> CrawlRun:
     trusted = trusted_packages(crawler.settings)
     codec = Codec(spider, settings.codecs, trusted, settings.renamed, rules_of(spider))
     item_key_fields = getattr(settings.item_key, "fields", ())
+    store = open_location(settings.store)
+    # Late: components of steps may create what they keep.
     steps = load_plan(settings.steps, crawler, item_key_fields)
     arguments = spider_arguments(crawler)
     candidate = Candidate(
@@ -59,7 +61,7 @@ def open_run(crawler: Crawler) -> CrawlRun:
         names=codec.name_history,
         slot_delay_seconds=longest_slot_delay(crawler.settings, spider),
     )
-    job = open_job(open_location(settings.store), candidate)
+    job = open_job(store, candidate)
     try:
         delay_seconds = candidate.slot_delay_seconds
         plan = CrawlPlan(crawler, settings, order, codec, job, delay_seconds, steps)
