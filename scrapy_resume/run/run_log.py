@@ -47,6 +47,7 @@ PROGRESS_TICK_SECONDS: Final = 1.0
 
 _NEXT_STEP: Final = {
     "completed": "the same command begins the next number",
+    "steps_hang": "do what the error above says, then run the same command again",
     "step_missing": "do what the error above says, then run the same command again",
     "callback_missing": "do what the error above says, then run the same command again",
 }

@@ -91,6 +91,8 @@ class PlainJob:
         self.steps = PlainSteps()
         self.before: dict[int, list[SteppedItem]] = {}
         """Request → the items with steps that it had given when the batch began."""
+        self.left: list[SteppedItem] = []
+        """Those of them that the requests which have ended were to give again."""
 
     # Opening and closing
 
@@ -154,11 +156,11 @@ class PlainJob:
             for finish in batch.finishes
             if finish.tombstone is None
         }
+        self.left = []
         for finish in batch.finishes:
             self._finish(finish, answer)
-        for items in self.before.values():
-            for item in items:
-                self._forget(item)
+        for item in self.left:
+            self.steps.drop(item)
         self.steps.change(batch.steps.changes, answer.steps)
         self._show(answer.steps)
         for row, attempts, _ in batch.releases:
@@ -253,14 +255,12 @@ class PlainJob:
         gone = finish.http_status in (404, 410)
         before = self.before.get(row.id, [])
         if row.kept and finish.state is not State.done and not gone:
-            before.clear()
             return
         spilled = self.spills.get(row.id, []) if finish.spilled else []
         records = [*spilled, *finish.items]
-        if before:
-            self._replace(row.id, records)
-        elif finish.supersedes:
-            self.items = [item for item in self.items if item.request != row.id]
+        if before or finish.supersedes:
+            self._replace(row.id, records, before)
+            self.left += [item for item in before if self.steps.has(item)]
         row.kept = row.kept and finish.state is State.done
         for record in records:
             if record.steps:
@@ -270,11 +270,14 @@ class PlainJob:
 
     # Items with steps
 
-    def _replace(self, row: int, records: list[ItemRecord]) -> None:
-        """Of an earlier execution only that stays whose new version waits for its steps."""
+    def _replace(self, row: int, records: list[ItemRecord], before: list[SteppedItem]) -> None:
+        """Of an earlier execution only that stays whose new version waits for its steps, here or
+        as an item of another request."""
         waiting = [record for record in records if record.waits]
         places = {record.occurrence for record in waiting if record.key is None}
+        places &= {item.occurrence for item in before if not item.updates}
         keys = {record.key for record in waiting if record.key is not None}
+        keys |= {item.key for item in self.steps.items if item.updates and item.request != row}
         self.items = [
             item
             for item in self.items
@@ -284,19 +287,12 @@ class PlainJob:
 
     def _open(self, row: int, record: ItemRecord, before: list[SteppedItem]) -> None:
         if record.key is None:
-            same = [item for item in before if item.occurrence == record.occurrence]
-            found = same[0] if same else None
+            places = {item.occurrence: item for item in before if not item.updates}
+            found = places.get(record.occurrence)
         else:
             found = self.steps.of_key(record.key)
-        for items in self.before.values():
-            items[:] = [item for item in items if item is not found]
+        self.left = [item for item in self.left if item is not found]
         self.steps.give(row, record, found)
-
-    def _forget(self, item: SteppedItem) -> None:
-        """A request has not given the item again."""
-        if any(item is other for other in self.steps.items):
-            self._hide(item)
-            self.steps.drop(item)
 
     def _hide(self, item: SteppedItem) -> None:
         place = (item.request, item.occurrence, item.visible_key)
@@ -305,8 +301,9 @@ class PlainJob:
         ]
 
     def _show(self, answer: StepsAnswer) -> None:
-        for item, payload in answer.shown:
-            self._hide(item)
+        for item, payload, again in answer.shown:
+            if again:
+                self._hide(item)
             self._store(item.request, ItemRecord(item.occurrence, payload, item.visible_key))
 
     def _ended(self, row: Row) -> None:

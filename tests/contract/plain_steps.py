@@ -66,8 +66,8 @@ class StepsAnswer:
     leased: list[tuple[SteppedItem, str]] = field(default_factory=list)
     refused: set[int] = field(default_factory=set)
     ended: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    shown: list[tuple[SteppedItem, str]] = field(default_factory=list)
-    """Items that become visible, with what they were visible as before."""
+    shown: list[tuple[SteppedItem, str, bool]] = field(default_factory=list)
+    """Items that become visible, with what is, and whether a version before was."""
 
 
 class PlainSteps:
@@ -102,8 +102,12 @@ class PlainSteps:
             self.items.append(item)
         else:
             item.id = before.id
-            self.items[self.items.index(before)] = item
+            self.items = [item if other is before else other for other in self.items]
         return item
+
+    def has(self, item: SteppedItem) -> bool:
+        """Whether it is there, in that version."""
+        return any(other is item for other in self.items)
 
     def drop(self, item: SteppedItem) -> None:
         self.items = [other for other in self.items if other is not item]
@@ -126,7 +130,8 @@ class PlainSteps:
                 step = item.steps[other.name]
                 if step.state not in (other.state, StepState.running):
                     step.state, step.attempts = other.state, 0
-                    step.later = step.suspect = False
+                    step.later = step.suspect = step.condemned = False
+                    step.crashes = 0
             if change.payload is not None:
                 changed[item.id] = item.payload = change.payload
             if not item.open:
@@ -147,7 +152,7 @@ class PlainSteps:
             item.payload = None
         answer.ended[item.id] = item.failed
         if visible is not None:
-            answer.shown.append((item, visible))
+            answer.shown.append((item, visible, item.shown))
             item.shown = True
 
     def release(self, releases: Iterable[StepRelease]) -> None:

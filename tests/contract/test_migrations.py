@@ -234,6 +234,22 @@ def test_a_store_of_an_older_version_is_read_before_it_is_migrated(old: OldPlace
     assert old.versions()[-1] == 1
 
 
+def test_a_file_of_an_older_version_is_verified_as_it_is(exclusive_place: Place) -> None:
+    """It is not migrated for it, and lacks what later versions check."""
+    place = exclusive_place
+    run = place.begin()
+    run.admit(admission(1, lease=True), admission(2))
+    run.finish(finish(1, ["{}"]))
+    run.close()
+    old = OldPlace(place, pytest.MonkeyPatch())
+    down_to_1(old)
+    assert place.store.verify(BOOKS).violations == []
+    assert old.versions() == [1]
+    with contextlib.closing(sqlite3.connect(place.reader.path(BOOKS))) as connection, connection:
+        connection.execute("UPDATE job SET done = done + 1")
+    assert place.store.verify(BOOKS).violations == ["the job counts 2 done, there are 1"]
+
+
 def test_units_that_have_a_name_are_counted_when_a_store_is_migrated(place: Place) -> None:
     run = place.begin()
     rows = [admission(row, unit=unit, lease=True) for row, unit in enumerate(["a", "a", "b", 4], 1)]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections import Counter
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis import Phase as PhaseOfTest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,7 +24,15 @@ from hypothesis.stateful import (
 )
 
 from scrapy_resume.errors import JobLockedError, LeaseLostError
-from scrapy_resume.model import Kind, Phase, Selection, State, StepCounts, StepState
+from scrapy_resume.model import (
+    Kind,
+    Phase,
+    Selection,
+    State,
+    StepCounts,
+    StepState,
+    UnitState,
+)
 from scrapy_resume.store.contract import (
     Batch,
     ItemChange,
@@ -96,11 +107,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.crash_limit = 1
         self.places: Counter[int] = Counter()
         """Request → its items so far, in this execution."""
+        self.unit_states = cycle(UnitState)
+        """Units of one state after another are listed."""
 
     def teardown(self) -> None:
-        self.check_everything()
-        if self.plain.run:
-            assert self.place.store.verify(BOOKS).violations == []
+        if sys.exc_info()[0] is None:  # else what follows from the first error would hide it
+            self.check_everything()
+            if self.plain.run:
+                assert self.place.store.verify(BOOKS).violations == []
         self.place.close()
         self.folder.cleanup()
 
@@ -238,7 +252,7 @@ class StoreMachine(RuleBasedStateMachine):
         suspect = committed.suspect
         assert (suspect.id if suspect else None) == expected.suspect
         assert committed.suspects == expected.suspects
-        self._compare_steps(committed.steps, expected.steps, batch)
+        self._compare_steps(committed.steps, expected.steps, batch, expected.suspect)
         assert committed.counts == expected.counts
         after = self.plain.pending()
         for slot, count in committed.pending.items():
@@ -252,7 +266,10 @@ class StoreMachine(RuleBasedStateMachine):
             assert (row.crashes, row.unit) == (plain.crashes, plain.unit)
             assert row.items == self.plain.item_count(row.id)
 
-    def _compare_steps(self, found: StepAnswer, expected: StepsAnswer, batch: Batch) -> None:
+    def _compare_steps(
+        self, found: StepAnswer, expected: StepsAnswer, batch: Batch, alone: int | None
+    ) -> None:
+        """``alone``: the request that this batch has leased to run alone."""
         leased = [
             self._leased(one, *meant)
             for one, meant in zip(found.leased, expected.leased, strict=True)
@@ -271,7 +288,7 @@ class StoreMachine(RuleBasedStateMachine):
             condemned = item.steps[name].condemned
             assert (self._leased(found.suspect, item, name).condemned is not None) == condemned
             item.steps[name].state = StepState.running
-            if not batch.leasing.suspect_wish or not self.plain.alone:
+            if alone is None:
                 self.plain.alone = found.suspect.mark
         else:
             assert found.suspect is None
@@ -480,8 +497,9 @@ class StoreMachine(RuleBasedStateMachine):
         states = Counter(unit["state"] for unit in plain)
         for state, count in self.place.reader.unit_tally(BOOKS).items():
             assert states[state.name] == count
-            rows = list(self.place.reader.units(BOOKS, state))
-            assert [row["state"] for row in rows] == [state.name] * count
+        state = next(self.unit_states)
+        rows = list(self.place.reader.units(BOOKS, state))
+        assert [row["state"] for row in rows] == [state.name] * states[state.name]
 
     @invariant()
     def the_summary_is_right(self) -> None:
@@ -529,6 +547,9 @@ def test_the_store_does_what_the_contract_says(
             max_examples=examples if make_place is sqlite_place else examples // 5,
             stateful_step_count=25,
             deadline=None,
+            # What is drawn are seeds: a smaller one is no simpler, and looking for one takes hours.
+            # The rules that are printed, with their seeds, lead to the failure again.
+            phases=[PhaseOfTest.reuse, PhaseOfTest.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -23,6 +23,7 @@ from scrapy_resume.store.contract.verification import APART, WORDS
 from scrapy_resume.store.postgres.backup import VERIFY as POSTGRES_VERIFY
 from scrapy_resume.store.postgres.connections import Link
 from scrapy_resume.store.sqlite.backup import VERIFY as SQLITE_VERIFY
+from scrapy_resume.store.sqlite.backup import VERIFY_STEPS
 
 from .conftest import Place
 from .records import BOOKS, Run, admission, finish
@@ -48,7 +49,7 @@ def job_with_all(place: Place) -> Run:
 
 
 def test_every_check_has_its_words() -> None:
-    names = SQLITE_VERIFY.keys() | POSTGRES_VERIFY.keys()
+    names = SQLITE_VERIFY.keys() | VERIFY_STEPS.keys() | POSTGRES_VERIFY.keys()
     assert names - APART == WORDS.keys()
 
 
@@ -87,8 +88,9 @@ SQLITE_BROKEN = [
     ("DELETE FROM beginning", "the URL of request 1 has no beginning"),
     ("UPDATE item SET payload = '{' WHERE id = 1", "item 1 is not JSON"),
     ("UPDATE job SET steps_open = 7", "the job counts 7 steps open, there are 2"),
-    ("UPDATE step_tally SET done = 9 WHERE kind = 1", "the step vin counts (2,0,0,9,"),
-    ("DELETE FROM step_tally", "the step vin counts (0,0,0,0,0,0,0)"),
+    ("UPDATE step_tally SET done = 9 WHERE kind = 1", "the step vin counts (2,0,0,0,0,9,"),
+    ("UPDATE step_tally SET ready = 1, suspect = 1", "the step vin counts (1,0,1,0,0,1,"),
+    ("DELETE FROM step_tally", "the step vin counts (0,0,0,0,0,0,0,0,0)"),
     ("UPDATE stepped SET open = 7 WHERE occurrence = 1", "item 1 counts 7 open steps, and has 1"),
     ("DELETE FROM stepped WHERE occurrence = 1", "a step is of item 2, which is not there"),
     ("DELETE FROM step WHERE item = 2", "item 1 is kept for its steps, and has none"),
@@ -131,8 +133,12 @@ POSTGRES_BROKEN = [
     ("UPDATE {s}.slot SET run = 1", "belongs to run 1, which has ended"),
     ("UPDATE {s}.job SET status = 'completed'", "/4 is open, though the job is completed"),
     ("UPDATE {s}.run SET steps_open = 7", "steps open, there are 2"),
-    ("UPDATE {s}.step_tally SET done = 9 WHERE kind = 1", "the step vin counts (2,0,0,9,"),
-    ("DELETE FROM {s}.step_tally", "the step vin counts (0,0,0,0,0,0,0)"),
+    ("UPDATE {s}.step_tally SET done = 9 WHERE kind = 1", "the step vin counts (2,0,0,0,0,9,"),
+    (
+        "UPDATE {s}.step_tally SET ready = ready - 1, suspect = 1 WHERE kind = 1 AND ready > 0",
+        "the step vin counts (1,0,1,0,0,1,",
+    ),
+    ("DELETE FROM {s}.step_tally", "the step vin counts (0,0,0,0,0,0,0,0,0)"),
     ("UPDATE {s}.stepped SET open = 7 WHERE occurrence = 1", "item 1 counts 7 open steps, and"),
     ("DELETE FROM {s}.stepped WHERE occurrence = 1", "a step is of item 4097, which is not"),
     ("DELETE FROM {s}.step WHERE item = 4097", "item 1 is kept for its steps, and has none"),

@@ -31,6 +31,9 @@ COMMANDS = {
     "list": ["list"],
     "settings": ["settings", "--get", "BOT_NAME"],
 }
+LONGER_THAN_ALL_COMMANDS = 60.0
+"""Seconds that a page takes meanwhile: the crawl is at one when they have ended."""
+
 SAYS = {
     "fetch": "<title>Page 1</title>",
     "shell": "200",
@@ -68,8 +71,10 @@ def test_commands_beside_a_live_crawl_disturb_nothing(
     try:
         live = Live(process, site.log, 0, log, deadline=time.monotonic() + 60)
         assert live.until(lambda: live.hits() >= 3), log.read_text()
-        for name in COMMANDS:
-            run_command(name, site, place, launcher)
+        site.begin(place.path / "slower.jsonl", latency=LONGER_THAN_ALL_COMMANDS)
+        with Site(place.path, pages=1) as other:
+            for name in COMMANDS:
+                run_command(name, other, place, launcher)
         [job] = job_store(place).jobs()
         assert job["status"] == "running"
         assert process.poll() is None, "the crawl ended before the commands did"

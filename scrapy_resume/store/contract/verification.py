@@ -1,4 +1,6 @@
-"""The invariants of a job: the words for what violates them; the checks are in ``verify.sql``."""
+"""The invariants of a job: the words for what violates them. The checks are in ``verify.sql``;
+``verify_steps.sql`` has those of steps of items, which a file of an older version does not have.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,6 @@ COUNTERS: Final = (
     "ignored",
     "delayed",
     "items_stored",
-    "steps_open",
 )
 """The columns of the statements ``counted`` and ``there``."""
 
@@ -35,8 +36,9 @@ WORDS: Final = {
     "held": "{0} is leased, but no live run can have leased it",
     "owners": "the slot {0} belongs to run {2}, which has ended",
     "open": "{0} is open, though the job is completed",
-    "step_tallies": "the step {0} counts ({1}) pending, waiting, running, done, failed, parked, "
-    "skipped; there are ({2})",
+    "steps_counted": "the job counts {1} steps open, there are {2}",
+    "step_tallies": "the step {0} counts ({1}) ready, delayed, suspect, waiting, running, done, "
+    "failed, parked, skipped; there are ({2})",
     "steps_open": "the item {0} counts {1} open steps, and has {2}",
     "steps_lost": "a step is of item {0}, which is not there",
     "steps_missing": "the item {0} is kept for its steps, and has none",
@@ -46,6 +48,7 @@ WORDS: Final = {
     "invisible": "the item {0} has no open step, and is not visible",
     "items_open": "the units count {1} items with open steps, there are {2}",
     "payloads": "{0} is not JSON",
+    "step_payloads": "{0} is not JSON",
     "beginnings": "the URL of request {0} has no beginning",
 }
 """By statement; the places are its columns."""

@@ -26,7 +26,10 @@ from scrapy_resume.store.transaction.queries import load_queries
 from scrapy_resume.store.transaction.storable_text import storable
 
 BACKUP: Final = load_queries("postgres", "backup.sql")
-VERIFY: Final = load_queries("postgres", "verify.sql")
+VERIFY: Final = {
+    **load_queries("postgres", "verify.sql"),
+    **load_queries("postgres", "verify_steps.sql"),
+}
 READ: Final = load_queries("postgres", "read.sql")
 
 MAPPED: Final = ("job", "slot", "unit", "request", "frontier", "unit_count", "event")

@@ -23,9 +23,11 @@ from scrapy_resume.store.sqlite.files import SQL as FILES
 from scrapy_resume.store.sqlite.files import SQLITE_SUFFIXES, beside, connect
 from scrapy_resume.store.sqlite.foreign_schema import ForeignSchemaError
 from scrapy_resume.store.sqlite.reader import reading
+from scrapy_resume.store.sqlite.step_reader import has_steps
 from scrapy_resume.store.transaction.queries import load_queries
 
 VERIFY: Final = load_queries("sqlite", "verify.sql")
+VERIFY_STEPS: Final = load_queries("sqlite", "verify_steps.sql")
 
 
 SLICE_PAGES: Final = 256
@@ -147,7 +149,8 @@ def key_of_backup(source: Path) -> JobKey:
 def verify_job(path: Path) -> Verdict:
     """Check the invariants of the job in a file, at one moment."""
     with reading(path) as connection, _snapshot(connection):
-        return violations(VERIFY, connection.execute)
+        statements = {**VERIFY, **VERIFY_STEPS} if has_steps(connection) else VERIFY
+        return violations(statements, connection.execute)
 
 
 @contextmanager

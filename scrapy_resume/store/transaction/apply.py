@@ -110,9 +110,11 @@ class BatchWriter:
 
 
 def _has_steps(batch: Batch, tally: Tally) -> bool:
-    """Whether the job has items with steps, or gets some by this batch."""
+    """Whether the job has items with steps, or may get some by this batch: those that were spilled
+    before are not known here."""
     return (
         tally.has_steps
+        or any(finish.spilled for finish in batch.finishes)
         or any(item.steps for finish in batch.finishes for item in finish.items)
         or any(item.steps for _, item in batch.spills)
     )

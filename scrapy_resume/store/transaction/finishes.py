@@ -39,8 +39,12 @@ class Finishes:
         """Row that this batch ends → the change of its unit."""
         self._before: dict[int, dict[int, Stepped]] = {}
         """Row → by occurrence: the items with steps that an execution before has given."""
-        self._left: dict[int, Stepped] = {}
-        """Those of them of which no new version has come, by id."""
+        self._replaced: list[int] = []
+        """Those of these rows whose items are replaced."""
+        self._renewed: set[int] = set()
+        """Items with steps of which a new version has come, by id."""
+        self._hidden: set[int] = set()
+        """Those whose visible version was taken back before."""
 
     def spill(self, spills: Sequence[tuple[int, ItemRecord]]) -> None:
         """Store provisional items."""
@@ -60,6 +64,12 @@ class Finishes:
             elif finish.spilled:
                 self._in.tables.drop_spills([finish.id])
         self._store_items()
+        self._drop_left()
+
+    def _drop_left(self) -> None:
+        """Items that an execution before has given, and none of this batch has given again."""
+        before = [item for row in self._replaced for item in self._before.get(row, {}).values()]
+        self._in.steps.drop([item for item in before if item.id not in self._renewed])
 
     def show(self, items: Sequence[Shown]) -> None:
         """Make items visible whose steps have ended, in the place of their earlier versions."""
@@ -98,7 +108,10 @@ class Finishes:
         elif finish.id in self._before:
             self._replace(finish)
         elif finish.supersedes and (held.items or self._changes[finish.id]):
-            self._supersede(finish.id)
+            if self._in.has_steps:
+                self._replace(finish)
+            else:
+                self._supersede(finish.id)
         if held.kept and finish.http_status in GONE and finish.state is not State.done:
             self._gone.append(finish.id)
         self._finished.append(finish)
@@ -138,14 +151,22 @@ class Finishes:
         """The same, where items have steps: the visible version of one whose new version waits for
         its steps stays until these have ended."""
         self._store_items()
+        row = finish.id
         waiting = [item for item in self._records_of(finish) if item.waits]
-        deleted = self._in.tables.steps.drop_visible(
-            finish.id,
-            [item.occurrence for item in waiting if item.key is None],
-            [storable(item.key) for item in waiting if item.key is not None],
-        )
-        self._take_back(finish.id, deleted)
-        self._left.update((item.id, item) for item in self._before[finish.id].values())
+        keys = [storable(item.key) for item in waiting if item.key is not None]
+        places = [item.occurrence for item in waiting if item.key is None]
+        places = [place for place in places if self._in_place(row, place) is not None]
+        self._take_back(row, self._in.tables.steps.drop_visible(row, places, keys))
+        for item in self._before.get(row, {}).values():
+            if (item.key not in keys) if item.updates else (item.occurrence not in places):
+                self._hidden.add(item.id)
+        self._replaced.append(row)
+
+    def _in_place(self, row: int, occurrence: int) -> Stepped | None:
+        """The item with steps that an execution before has given in that place of its items. One
+        that has a key is known by it instead."""
+        item = self._before.get(row, {}).get(occurrence)
+        return None if item is None or item.updates else item
 
     def _records_of(self, finish: Finish) -> Iterator[ItemRecord]:
         if finish.spilled:
@@ -223,7 +244,7 @@ class Finishes:
                 visible.append((row, item))
                 continue
             if item.key is None:
-                before = self._before.get(row, {}).pop(item.occurrence, None)
+                before = self._in_place(row, item.occurrence)
             else:
                 key = storable(item.key)
                 before = by_key.get(key)
@@ -235,7 +256,9 @@ class Finishes:
                     steps.write_new()  # two of one batch have the key
                     before = steps.of_keys([key])[key]
             if before is not None:
-                self._left.pop(before.id, None)
+                self._renewed.add(before.id)
+                if before.id in self._hidden:
+                    before = before._replace(shown=0)
             after = steps.open(row, item, before)
             if item.key is not None:
                 by_key[after.key] = after
@@ -267,8 +290,6 @@ class Finishes:
     def write(self) -> None:
         """Write what was collected. The last call."""
         tables = self._in.tables
-        for item in self._left.values():
-            self._take_back(item.request, self._in.steps.drop([item]))
         if self._changes:
             self._count_items_in_units()
         if self._tombstones:

@@ -144,15 +144,13 @@ class Steps:
             self._tables.replace_items(self._replaced, self._replaced_steps)
             self._replaced, self._replaced_steps = [], []
 
-    def drop(self, items: Sequence[Stepped]) -> int:
-        """Items are taken back, and their steps end with them; how many were visible."""
-        if not items:
-            return 0
-        for item in items:
-            self._leave(item)
-        visible = self._tables.drop_shown(items).total()
-        self._tables.drop_items([item.id for item in items])
-        return visible
+    def drop(self, items: Sequence[Stepped]) -> None:
+        """Items are not given any more, and their steps end with them. What is visible of them has
+        been taken back before."""
+        if items:
+            for item in items:
+                self._leave(item)
+            self._tables.drop_items([item.id for item in items])
 
     def _leave(self, item: Stepped) -> None:
         """A version of an item is not there any more."""
@@ -162,6 +160,7 @@ class Steps:
             self._tally.steps_open -= row.state in OPEN_STEPS
             if row.state == StepState.running:
                 self._tables.end_uses([(row.item, row.kind)], self._now)
+                self._is_not_alone(row)
         self._in_units[item.request][0] -= bool(item.open)
         self._in_units[item.request][1] -= any(row.state in TROUBLED for row in rows)
 
@@ -267,11 +266,16 @@ class Steps:
             others.append(self._new_step(row.item, step))
         return others
 
-    def _move(self, row: StepRow, state: StepState, not_before: float = 0.0) -> None:
+    def _move(
+        self, row: StepRow, state: StepState, not_before: float = 0.0, suspect: int = 0
+    ) -> None:
         change = self._changes[row.kind]
         change.move(-1, row.state, row.not_before, row.suspect)
-        change.move(1, state, not_before)
+        change.move(1, state, not_before, suspect)
         self._tally.steps_open += (state in OPEN_STEPS) - (row.state in OPEN_STEPS)
+        self._is_not_alone(row)
+
+    def _is_not_alone(self, row: StepRow) -> None:
         if self._tally.alone_id == mark_of(row.item, row.kind):
             self._tally.alone_id = 0
 
@@ -304,7 +308,7 @@ class Steps:
             tables.keep_items(kept)
 
     def release(self, releases: Sequence[StepRelease]) -> None:
-        """running → pending, without an attempt."""
+        """running → pending, without an attempt: a suspect remains one."""
         ids = sorted({release.item for release in releases})
         rows = {(row.item, row.kind): row for row in (self._tables.steps_of(ids) if ids else ())}
         released = []
@@ -312,7 +316,7 @@ class Steps:
             row = rows.get((release.item, self._kind(release.name)))
             if row is None or row.state != StepState.running or row.run != self._run:
                 continue
-            self._move(row, StepState.pending, release.not_before)
+            self._move(row, StepState.pending, release.not_before, row.suspect)
             released.append((release.attempts, release.not_before, row.item, row.kind))
         if released:
             self._tables.release_steps(released)

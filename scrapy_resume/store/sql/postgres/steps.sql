@@ -224,13 +224,21 @@ WITH gone AS (
 SELECT request, count(*) FROM gone GROUP BY request;
 
 -- name: drop_visible
--- The same of the visible items of a request, but for those of which a new version is awaited.
+-- The same of the visible items of a request, but for those of which a new version is awaited: from
+-- this execution, or from another request that has given an item of that key since.
 WITH gone AS (
-    DELETE FROM scrapy_resume.item
+    DELETE FROM scrapy_resume.item AS i
     WHERE
         job = %(job)s AND request = %(request)s
         AND NOT (key IS NULL AND occurrence = ANY(%(occurrences)s))
         AND (key IS NULL OR key <> ALL(%(keys)s))
+        AND NOT EXISTS (
+            SELECT FROM scrapy_resume.stepped AS s
+            WHERE
+                s.job + 0 = %(job)s AND s.key = i.key AND s.updates = 1
+                AND s.request <> %(request)s
+            OFFSET 0
+        )
     RETURNING id, request, occurrence, key
 ), noted AS (
     INSERT INTO scrapy_resume.taken_back (job, run, number, item, request, occurrence, key)
@@ -261,7 +269,7 @@ WHERE t.job = %(job)s AND t.item = n.item AND t.kind = n.kind AND t.item = ANY(%
 -- name: change_steps
 -- What steps waited for has come, or will not come.
 UPDATE scrapy_resume.step AS t SET
-    state = n.state, not_before = 0, attempts = 0, error = n.error,
+    state = n.state, not_before = 0, attempts = 0, crashes = 0, suspect = 0, error = n.error,
     error_message = n.error_message, last_at = %(now)s
 FROM json_to_recordset(%(rows)s::json) AS n (
     item bigint, kind smallint, state smallint, error text, error_message text
@@ -425,6 +433,11 @@ WHERE u.job = %(job)s AND u.kind = n.kind AND u.item = n.item AND u.until = 0;
 -- After the server's clock was set back: none counts for longer than it would from now on.
 UPDATE scrapy_resume.step_use SET until = %(now)s + seconds
 WHERE job = %(job)s AND until > %(now)s + seconds;
+
+-- name: bound_delays
+-- What waits since a time that is yet to come waits from now on as long as it was to wait.
+UPDATE scrapy_resume.step SET not_before = %(now)s + (not_before - last_at), last_at = %(now)s
+WHERE job = %(job)s AND state = 0 AND not_before > 0 AND last_at > %(now)s + 1;
 
 -- name: hold_orphaned
 -- Holds the items of which the run that has ended runs a step.

@@ -109,7 +109,8 @@ WHERE item = ? AND kind = ?;
 -- name: change_step
 -- What a step waited for has come, or will not come.
 UPDATE step SET
-    state = ?, not_before = 0, attempts = 0, error = ?, error_message = ?, last_at = ?
+    state = ?, not_before = 0, attempts = 0, crashes = 0, suspect = 0, error = ?, error_message = ?,
+    last_at = ?
 WHERE item = ? AND kind = ?;
 
 -- name: release_step
@@ -133,12 +134,16 @@ SELECT payload FROM stepped WHERE id = ?;
 SELECT id, request, occurrence, key FROM item WHERE request = ? AND occurrence = ? AND key IS ?;
 
 -- name: find_visible
--- The visible items of a request, but for those of which a new version is awaited.
+-- The visible items of a request, but for those of which a new version is awaited: from this
+-- execution, or from another request that has given an item of that key since.
 SELECT i.id, i.request, i.occurrence, i.key FROM item AS i
 WHERE
     i.request = :request
     AND NOT (i.key IS NULL AND i.occurrence IN (SELECT value FROM json_each(:occurrences)))
-    AND (i.key IS NULL OR i.key NOT IN (SELECT value FROM json_each(:keys)));
+    AND (i.key IS NULL OR i.key NOT IN (SELECT value FROM json_each(:keys)))
+    AND NOT EXISTS (
+        SELECT 1 FROM stepped AS s WHERE s.key = i.key AND s.updates = 1 AND s.request <> i.request
+    );
 
 -- name: drop_visible
 -- Deletes visible items.
@@ -236,6 +241,16 @@ UPDATE step SET not_before = max(not_before + :leap, 1) WHERE state = 0 AND not_
 -- name: shift_uses
 -- And rate limits count as long as they were to count.
 UPDATE step_use SET until = max(until + :leap, 1) WHERE until > 0;
+
+-- name: bound_delays
+-- What waits since a time that is yet to come was stored by a clock that was fast: it waits from now
+-- on as long as it was to wait.
+UPDATE step SET not_before = :now + (not_before - last_at), last_at = :now
+WHERE state = 0 AND not_before > 0 AND last_at > :now;
+
+-- name: bound_uses
+-- And no attempt counts for a rate limit for longer than it would from now on.
+UPDATE step_use SET until = :now + seconds WHERE until > :now + seconds;
 
 -- name: steer_step
 -- A command opens a step again, or gives it up. What it gave is not carried over any more, and a

@@ -8,7 +8,7 @@ PRAGMA integrity_check(20);
 -- name: counted
 -- The job's counters.
 SELECT
-    pending, leased, done, failed, parked, ignored, delayed, items_stored, steps_open
+    pending, leased, done, failed, parked, ignored, delayed, items_stored
 FROM job;
 
 -- name: there
@@ -16,8 +16,7 @@ FROM job;
 SELECT
     coalesce(sum(state = 0), 0), coalesce(sum(state = 1), 0), coalesce(sum(state = 2), 0),
     coalesce(sum(state = 3), 0), coalesce(sum(state = 4), 0), coalesce(sum(state = 5), 0),
-    coalesce(sum(state = 0 AND not_before > 0), 0), (SELECT count(*) FROM item),
-    (SELECT count(*) FROM step WHERE state IN (0, 1, 6))
+    coalesce(sum(state = 0 AND not_before > 0), 0), (SELECT count(*) FROM item)
 FROM request WHERE kind = 0;
 
 -- name: slots
@@ -92,10 +91,7 @@ SELECT 'request ' || r.id, 1, 0 FROM request AS r
 LEFT JOIN payload AS p ON p.id = r.shared
 WHERE NOT json_valid(coalesce(p.text, r.payload))
 UNION ALL
-SELECT 'item ' || id, 1, 0 FROM item WHERE NOT json_valid(payload)
-UNION ALL
-SELECT 'item with steps ' || id, 1, 0 FROM stepped
-WHERE payload IS NOT NULL AND NOT json_valid(payload) LIMIT 20;
+SELECT 'item ' || id, 1, 0 FROM item WHERE NOT json_valid(payload) LIMIT 20;
 
 -- name: beginnings
 -- A URL is whole.
@@ -103,69 +99,3 @@ SELECT r.id, 1, 0 FROM request AS r
 WHERE
     r.beginning IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM beginning AS b WHERE b.id = r.beginning) LIMIT 20;
-
--- name: step_tallies
--- The tally of a step counts what there is.
-SELECT k.name, coalesce(c.counts, '0,0,0,0,0,0,0'), coalesce(t.counts, '0,0,0,0,0,0,0')
-FROM step_kind AS k
-LEFT JOIN (
-    SELECT kind, (ready + delayed + suspect) || ',' || waiting || ',' || running || ',' || done
-        || ',' || failed || ',' || parked || ',' || skipped AS counts
-    FROM step_tally
-) AS c ON c.kind = k.id
-LEFT JOIN (
-    SELECT kind, sum(state = 0) || ',' || sum(state = 6) || ',' || sum(state = 1) || ','
-        || sum(state = 2) || ',' || sum(state = 3) || ',' || sum(state = 4) || ','
-        || sum(state = 5) AS counts
-    FROM step GROUP BY kind
-) AS t ON t.kind = k.id
-WHERE coalesce(c.counts, '0,0,0,0,0,0,0') <> coalesce(t.counts, '0,0,0,0,0,0,0');
-
--- name: steps_open
--- An item has as many open steps as it says.
-SELECT s.key, s.open, coalesce(t.rows, 0)
-FROM stepped AS s
-LEFT JOIN (
-    SELECT item, count(*) AS rows FROM step WHERE state IN (0, 1, 6) GROUP BY item
-) AS t ON t.item = s.id
-WHERE s.open <> coalesce(t.rows, 0) LIMIT 20;
-
--- name: steps_lost
--- A step is of an item.
-SELECT t.item, 1, 0 FROM step AS t
-WHERE NOT EXISTS (SELECT 1 FROM stepped AS s WHERE s.id = t.item) LIMIT 20;
-
--- name: steps_missing
--- An item that is kept for its steps has some.
-SELECT s.key, 1, 0 FROM stepped AS s
-WHERE NOT EXISTS (SELECT 1 FROM step AS t WHERE t.item = s.id) LIMIT 20;
-
--- name: steps_held
--- A step that is running was leased by a live run, or by a dead one that was not recovered yet.
-SELECT t.item, 0, 1 FROM step AS t
-WHERE t.state = 1 AND NOT EXISTS (SELECT 1 FROM run WHERE status = 'running') LIMIT 20;
-
--- name: steps_left
--- No step is open of a completed job.
-SELECT t.item, 0, 1 FROM step AS t
-WHERE t.state IN (0, 1, 6) AND (SELECT status FROM job) = 'completed' LIMIT 20;
-
--- name: shown
--- An item of which a version is visible is among the visible ones.
-SELECT s.key, 1, 0 FROM stepped AS s
-WHERE s.shown = 1 AND NOT EXISTS (
-    SELECT 1 FROM item AS i WHERE i.request = s.request AND i.occurrence = s.occurrence
-) AND NOT EXISTS (SELECT 1 FROM item AS i WHERE s.updates = 1 AND i.key = s.key) LIMIT 20;
-
--- name: invisible
--- An item whose steps have all ended is visible.
-SELECT s.key, 1, 0 FROM stepped AS s WHERE s.open = 0 AND s.shown = 0 LIMIT 20;
-
--- name: items_open
--- Units count the items of which a step is open.
-SELECT '', c.counted, t.there
-FROM (SELECT coalesce(sum(items_open), 0) AS counted FROM unit_count) AS c, (
-    SELECT count(*) AS there FROM stepped AS s CROSS JOIN request AS r
-    WHERE s.open > 0 AND r.id = s.request AND r.kind = 0
-) AS t
-WHERE c.counted <> t.there;
