@@ -30,7 +30,7 @@ TOKEN = "benchmark"
 def crawl(folder: Path, site: str, pages: int) -> float:
     """Crawl so many pages of the shop; seconds of CPU."""
     command = [*SCRAPY, "crawl", "books", "-a", f"site={site}", "-s", "RESUME_JOB=books"]
-    command += ["-s", f"RESUME_STORE={folder / 'store'}", "-s", "IMAGES_STORE=", "--nolog"]
+    command += ["-s", f"RESUME_STORE={folder / 'store'}", "-s", "RESUME_STEPS={}", "--nolog"]
     command += ["-s", f"CLOSESPIDER_PAGECOUNT={pages}"]
     process = subprocess.Popen(command, cwd=PROJECT)
     _, status, used = os.wait4(process.pid, 0)

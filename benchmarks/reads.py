@@ -1,6 +1,7 @@
 """What it costs to look at a large job: CPU and memory of the reading commands.
 
     python benchmarks/reads.py --requests 1000000 --items 1
+    python benchmarks/reads.py --requests 100000 --items 11 --steps 1     # a million pending steps
 
 CPU is that of the whole process less that of `scrapy version`: what Scrapy itself needs to start.
 """
@@ -36,6 +37,13 @@ COMMANDS = (
 )
 
 
+OF_STEPS = (
+    ["steps"],
+    ["items", "--step", "step-1", "--step-state", "pending", "--limit", "20"],
+    ["items", "--step", "step-1", "--step-state", "failed", "--limit", "20"],
+)
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a process came to."""
@@ -67,6 +75,7 @@ def main() -> None:
     )
     parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument("--items", type=int, default=1, help="of each page")
+    parser.add_argument("--steps", type=int, default=0, help="pending ones, of each item")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--store", help="instead of a folder: the URL of an empty database")
     options = parser.parse_args()
@@ -75,15 +84,18 @@ def main() -> None:
         store = options.store or str(folder / "store")
         pending = options.requests // 10
         seen = options.requests - pending
-        job = LargeJob("http://h", seen, pending, 50, options.items, failed_every=20)
+        steps = tuple(f"step-{number + 1}" for number in range(options.steps))
+        job = LargeJob("http://h", seen, pending, 50, options.items, steps, failed_every=20)
         job.build(store, "large")
         start_up = typical(["version"], folder, options.runs).cpu_seconds
         rows = []
-        for words in COMMANDS:
+        for words in (*COMMANDS, *(OF_STEPS if steps else ())):
             found = typical(["resume", *words, "-s", f"RESUME_STORE={store}"], folder, options.runs)
             extra = found.cpu_seconds - start_up
             rows.append([" ".join(words), f"{extra:.2f}", f"{found.peak_bytes / 1e6:.0f}"])
-        print(f"a job of {options.requests:,} requests; start-up of Scrapy {start_up:.2f} s CPU")
+        count = seen * 19 // 20 * options.items * options.steps
+        size = f"{options.requests:,} requests and {count:,} pending steps"
+        print(f"a job of {size}; start-up of Scrapy {start_up:.2f} s CPU")
         print(table(("scrapy resume", "CPU s beside it", "peak MB"), rows))
 
 

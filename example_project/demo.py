@@ -2,8 +2,9 @@
 
 It starts the shop in another process and runs `scrapy crawl books`. When a quarter, a half and
 three quarters of the pages have been fetched, it sends SIGKILL to the crawl and runs the same
-command again. At the end it compares the items in the feed and in the store with the books that
-the shop sells. The job's store, the feed and the logs are in a temporary directory, apart from
+command again. At the end it compares the items in the feed, in the store and in the table of an
+SQLite database (which is a feed too, where SQLAlchemy is installed) with the books that the shop
+sells. The job's store, the feed and the logs are in a temporary directory, apart from
 any crawl of your own. `--plain` does the same with Scrapy alone, for comparison.
 """
 
@@ -13,19 +14,20 @@ import argparse
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from shop_site import crawl_page_count, expected_products
+from shop_site import STEP_FIELDS, crawl_page_count, expected_products
 
 HERE = Path(__file__).resolve().parent
 SCRAPY = [sys.executable, "-m", "scrapy"]
@@ -33,6 +35,8 @@ JOB = "books"
 KILL_AT = (0.25, 0.50, 0.75)
 """The crawl is killed when these shares of the pages have arrived and requests are in flight."""
 PAGES = crawl_page_count()
+OF_STEPS = {"photos": "/media/", "stock": "/api/"}
+"""The steps that download something, and the paths of what they download."""
 COMMIT_INTERVAL = 0.1
 """Seconds; the default of RESUME_COMMIT_INTERVAL."""
 POLL_SECONDS = 0.01
@@ -78,6 +82,8 @@ class Demonstration:
     plain: bool
     site: str = ""
     hits: list[Hit] = field(default_factory=list)
+    """Of pages."""
+    hits_of_steps: list[Hit] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     fetched: set[str] = field(default_factory=set)
     """Pages that any run has fetched."""
@@ -89,6 +95,16 @@ class Demonstration:
     def feed(self) -> Path:
         """The feed that the crawl writes."""
         return self.directory / "books.jsonl"
+
+    @property
+    def table(self) -> Path:
+        """The SQLite database that is a feed too."""
+        return self.directory / "shop.db"
+
+    @property
+    def has_table(self) -> bool:
+        """Whether what the database needs is installed."""
+        return not self.plain and find_spec("sqlalchemy") is not None
 
     @property
     def hit_log(self) -> Path:
@@ -104,11 +120,16 @@ class Demonstration:
     def crawl_command(self) -> list[str]:
         """The command that starts the crawl and that resumes it."""
         command = [*SCRAPY, "crawl", "books", "-a", f"site={self.site}"]
-        command += ["-s", "IMAGES_STORE="]  # the same with and without Pillow
+        command += ["-s", f"FILES_STORE={self.directory / 'photos'}"]
         command += ["-o", str(self.feed)]
         if self.plain:
             return [*command, "-s", "ADDONS={}"]
         return [*command, "-s", f"RESUME_JOB={JOB}", *self.store_setting]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the crawl: where the project's settings have the books' table."""
+        return {**os.environ, **({"SHOP_DB": str(self.table)} if self.has_table else {})}
 
     def read_hits(self, run: int) -> None:
         """Reads what was added to the hit log since the last call, as hits of that run."""
@@ -118,8 +139,11 @@ class Demonstration:
         whole = new[: new.rfind(b"\n") + 1]
         self._offset += len(whole)
         for line in map(json.loads, whole.splitlines()):
-            if line["path"] != "/robots.txt":
-                self._take(Hit(run, **line))
+            hit = Hit(run, **line)
+            if hit.path.startswith(tuple(OF_STEPS.values())):
+                self.hits_of_steps.append(hit)
+            elif hit.path != "/robots.txt":
+                self._take(hit)
 
     def _take(self, hit: Hit) -> None:
         self.hits.append(hit)
@@ -129,6 +153,14 @@ class Demonstration:
             self.asked.discard(hit.path)
         if hit.status == 200:
             self.fetched.add(hit.path)
+
+    def downloads_of(self, step: str) -> tuple[int, int, int]:
+        """How many downloads a step has made of different URLs, how many failed and were tried
+        again, and how many that had succeeded were made again after a kill."""
+        begin = OF_STEPS[step]
+        answers = [hit for hit in self.hits_of_steps if hit.path.startswith(begin) and hit.status]
+        good = [hit.path for hit in answers if hit.status == 200]
+        return len(set(good)), len(answers) - len(good), len(good) - len(set(good))
 
     def fetched_again(self) -> Counter[int]:
         """Run → how many of the pages that it fetched were requested again later."""
@@ -197,7 +229,9 @@ def run_crawl(demo: Demonstration, kill_at: float | None) -> None:
     log = demo.directory / f"run-{run.number}.log"
     with (
         log.open("wb") as output,
-        subprocess.Popen(demo.crawl_command, cwd=HERE, stdout=output, stderr=output) as crawl,
+        subprocess.Popen(
+            demo.crawl_command, cwd=HERE, env=demo.variables, stdout=output, stderr=output
+        ) as crawl,
     ):
         try:
             while not ended(crawl):
@@ -297,10 +331,12 @@ class Comparison:
         return not (self.lost or self.twice or self.other)
 
 
-def compare(found: Iterable[dict[str, Any]], expected: Iterable[dict[str, Any]]) -> Comparison:
-    """Compares two multisets of items by the fields of the expected ones."""
-    have = Counter(map(_signature, found))
-    want = Counter(map(_signature, expected))
+def compare(
+    found: Iterable[dict[str, Any]], expected: Iterable[dict[str, Any]], ignored: Sequence[str]
+) -> Comparison:
+    """Compares two multisets of items, but for some of their fields."""
+    have = Counter(_signature(item, ignored) for item in found)
+    want = Counter(_signature(item, ignored) for item in expected)
     surplus = have - want
     return Comparison(
         found=have.total(),
@@ -310,23 +346,41 @@ def compare(found: Iterable[dict[str, Any]], expected: Iterable[dict[str, Any]])
     )
 
 
-def _signature(item: dict[str, Any]) -> str:
-    """A key that is equal for equal items; the fields of the images pipeline are ignored."""
-    fields = {name: value for name, value in item.items() if name != "images"}
+def _signature(item: dict[str, Any], ignored: Sequence[str]) -> str:
+    """A key that is equal for equal items. Of photos the URLs count."""
+    fields = {name: value for name, value in item.items() if name not in ignored}
+    photos = fields.get("photos", [])
+    if photos and isinstance(photos[0], dict):
+        fields["photos"] = [photo["url"] for photo in photos]
     return json.dumps(fields, sort_keys=True)
 
 
 def print_items(demo: Demonstration) -> bool:
     """Compares the items with the truth and prints the result. Returns whether they are equal."""
     truth = expected_products(demo.site)
-    places = {"feed": compare(read_lines(demo.feed), truth)}
+    ignored = (*STEP_FIELDS, "blurb") if demo.plain else ()  # Scrapy alone has no steps
+    places = {"feed": compare(read_lines(demo.feed), truth, ignored)}
     if not demo.plain:
-        places["store"] = compare(stored_items(demo), truth)
+        places["store"] = compare(stored_items(demo), truth, ignored)
+    if demo.has_table:
+        places["table"] = compare(read_rows(demo.table, truth[0]), truth, ignored)
     print("\n  items in    expected     found      lost     twice     other")
     for place, result in places.items():
         counts = (len(truth), result.found, result.lost, result.twice, result.other)
         print(f"  {place:10}" + "".join(f"{count:10}" for count in counts))
     return all(result.is_exact for result in places.values())
+
+
+def read_rows(database: Path, like: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows as items: nested values are JSON in SQLite."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.row_factory = sqlite3.Row
+        for row in connection.execute("SELECT * FROM books"):
+            yield {
+                name: json.loads(row[name]) if isinstance(value, list) else row[name]
+                for name, value in like.items()
+                if name in row.keys()  # noqa: SIM118
+            }
 
 
 def print_repetition(demo: Demonstration) -> None:
@@ -344,11 +398,25 @@ def print_repetition(demo: Demonstration) -> None:
         print(f"  fetched twice within the last run: {again[demo.runs[-1].number]}")
 
 
+def print_steps(demo: Demonstration) -> None:
+    """Prints what steps have downloaded, and the output of `scrapy resume steps`."""
+    print("\n  step       downloads   failed, tried again   made again after a kill")
+    for step in OF_STEPS:
+        made, failed, again = demo.downloads_of(step)
+        print(f"  {step:10}{made:10}{failed:22}{again:26}")
+    print_output(demo, "steps")
+
+
 def print_status(demo: Demonstration) -> None:
     """Prints the output of `scrapy resume status`."""
-    print(f"\n  $ scrapy resume status {JOB}\n", flush=True)
-    command = [*SCRAPY, "resume", "status", JOB, *demo.store_setting]
-    subprocess.run(command, cwd=HERE, check=False)
+    print_output(demo, "status")
+
+
+def print_output(demo: Demonstration, command: str) -> None:
+    """Runs a command of `scrapy resume`, and prints it with its output."""
+    print(f"\n  $ scrapy resume {command} {JOB}\n", flush=True)
+    words = [*SCRAPY, "resume", command, JOB, *demo.store_setting]
+    subprocess.run(words, cwd=HERE, check=False)
 
 
 def demonstrate(demo: Demonstration, latency: float) -> bool:
@@ -365,6 +433,7 @@ def demonstrate(demo: Demonstration, latency: float) -> bool:
             is_exact = print_items(demo)
             print_repetition(demo)
             if not demo.plain:
+                print_steps(demo)
                 print_status(demo)
     verdict = "every item once, none lost, none twice" if is_exact else "NOT every item once"
     print(f"\n  {verdict} ({time.monotonic() - began:.0f} s)\n")

@@ -159,6 +159,16 @@ class CatalogueBook:
         return [*self.old_paths, self.path][0]
 
     @property
+    def stock_path(self) -> str:
+        """The path of the warehouse's answer about it."""
+        return f"/api/stock/{self.isbn}"
+
+    @property
+    def is_stock_flaky(self) -> bool:
+        """Whether the warehouse fails the first time that it is asked about it."""
+        return self.number % 5 == 2
+
+    @property
     def cover_path(self) -> str:
         """The path of its image."""
         return f"/media/{self.number}.png"
@@ -198,8 +208,13 @@ def related_books(book: CatalogueBook) -> list[CatalogueBook]:
     return [shelf[(book.number - first + step) % len(shelf)] for step in steps]
 
 
+STEP_FIELDS = ("stock", "description", "photos")
+"""The fields that come from steps and not from a page."""
+
+
 def expected_products(site: str = DEFAULT_SITE) -> list[dict[str, object]]:
-    """The items that a complete crawl of the shop at `site` stores, each exactly once."""
+    """The items that a complete crawl of the shop at `site` stores, each exactly once; of
+    `photos` the URLs."""
     return [
         {
             "url": site + book.path,
@@ -211,8 +226,10 @@ def expected_products(site: str = DEFAULT_SITE) -> list[dict[str, object]]:
             "currency": "GBP",
             "stock": book.stock,
             "rating": book.rating,
+            "blurb": "",
             "description": book.description,
-            "image_urls": [site + book.cover_path],
+            "photo_urls": [site + book.cover_path],
+            "photos": [site + book.cover_path],
         }
         for book in all_books()
         if book.price is not None

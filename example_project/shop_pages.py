@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import json
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from shop_catalogue import (
 HTML = "text/html; charset=utf-8"
 XML = "application/xml; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
+JSON = "application/json"
 FLAKY_FAILURES = 2
 """How often a flaky page answers 503 before it answers 200."""
 
@@ -70,6 +72,16 @@ def unavailable() -> Answer:
     return Answer(body, status=503, headers={"Retry-After": "1"})
 
 
+def out_of_order() -> Answer:
+    """The response of the warehouse when it fails."""
+    return Answer(b'{"error": "out of order"}', JSON, status=500)
+
+
+def _stock(book: CatalogueBook) -> Answer:
+    body = json.dumps({"isbn": book.isbn, "copies": book.stock}).encode()
+    return Answer(body, JSON, failures=1 if book.is_stock_flaky else 0)
+
+
 def cover(book: CatalogueBook) -> bytes:
     """A PNG of 16 by 24 pixels, in the book's own colour."""
     colour = colorsys.hsv_to_rgb(book.number * 0.618 % 1, 0.5, 0.8)
@@ -92,6 +104,7 @@ def _book_page(book: CatalogueBook) -> Answer:
         f'<li><a href="{other.path}">{escape(other.title)}</a></li>'
         for other in related_books(book)
     )
+    opening, _, rest = book.description.partition(" ")
     main = (
         f'<div class="breadcrumb"><a href="/">Home</a> / <a class="category" '
         f'href="/category/{slug(book.category)}/">{escape(book.category)}</a></div>'
@@ -99,9 +112,8 @@ def _book_page(book: CatalogueBook) -> Answer:
         f"<h1>{escape(book.title)}</h1>"
         f'<p>by <span id="author">{escape(book.author)}</span></p>'
         f'<p id="price">{price}</p>'
-        f'<p id="stock" data-count="{book.stock}">{book.stock} in stock</p>'
         f'<p id="rating" data-stars="{book.rating}">{"★" * book.rating}</p>'
-        f'<p id="description">{escape(book.description)}</p>'
+        f'<p id="description"><em>{escape(opening)}</em> {escape(rest)}</p>'
         f'<table><tr><th>ISBN</th><td id="isbn">{book.isbn}</td></tr></table></article>'
         f'<aside class="related"><h2>Readers also liked</h2><ul>{related}</ul></aside>'
     )
@@ -160,6 +172,7 @@ def build_pages(site: str) -> dict[str, Answer]:
     for book in [*all_books(), *map(staff_book_of, CATEGORY_SIZES)]:
         pages[book.path] = _book_page(book)
         pages[book.cover_path] = Answer(cover(book), "image/png")
+        pages[book.stock_path] = _stock(book)
         hops = [*book.old_paths, book.path]
         pages.update((old, moved(new)) for old, new in pairwise(hops))
     return pages

@@ -2,10 +2,10 @@
 
     python shop_site.py --port 8765 --hits hits.jsonl --latency 0.025
 
-It has categories with several pages, images, old URLs that redirect (some twice), links to books
-that are gone (404 and 410), pages that answer the first two requests with 503, an area that
-robots.txt disallows and every category links to, and a sitemap. The items that a crawl must yield
-are known beforehand: `expected_products()`.
+It has categories with several pages, images, an API for the stock that fails now and then, old URLs
+that redirect (some twice), links to books that are gone (404 and 410), pages that answer the first
+two requests with 503, an area that robots.txt disallows and every category links to, and a sitemap.
+The items that a crawl must yield are known beforehand: `expected_products()`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,17 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 
-from shop_catalogue import DEFAULT_SITE, expected_products
-from shop_pages import Answer, build_pages, crawl_page_count, gone, unavailable
+from shop_catalogue import DEFAULT_SITE, STEP_FIELDS, expected_products
+from shop_pages import Answer, build_pages, crawl_page_count, gone, out_of_order, unavailable
 
-__all__ = ["DEFAULT_SITE", "HitLog", "ShopSite", "crawl_page_count", "expected_products"]
+__all__ = [
+    "DEFAULT_SITE",
+    "STEP_FIELDS",
+    "HitLog",
+    "ShopSite",
+    "crawl_page_count",
+    "expected_products",
+]
 
 
 class HitLog:
@@ -91,7 +98,9 @@ class ShopSite:
     def _answer(self, path: str) -> Answer:
         answer = self._pages.get(path) or gone(path)
         self._times_asked[path] += 1
-        return unavailable() if self._times_asked[path] <= answer.failures else answer
+        if self._times_asked[path] > answer.failures:
+            return answer
+        return out_of_order() if path.startswith("/api/") else unavailable()
 
     async def _take_time(self, path: str) -> None:
         """Waits between 0.5 and 1.5 times the latency, depending on the path."""

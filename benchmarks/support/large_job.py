@@ -9,9 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.support.addresses import Address, product_url
-from scrapy_resume.model import START, JobKey, State, digest
+from scrapy_resume.model import START, JobKey, State, StepState, digest
 from scrapy_resume.store import open_location
-from scrapy_resume.store.contract import Admission, Batch, Finish, ItemRecord, Opening, RunProgress
+from scrapy_resume.store.contract import (
+    Admission,
+    Batch,
+    Finish,
+    ItemRecord,
+    NewStep,
+    Opening,
+    RunProgress,
+)
 
 BATCH = 2_000
 LINKS_A_PAGE = 20
@@ -28,6 +36,8 @@ class LargeJob:
     """Download slots, among which the requests are spread."""
     items: int = 0
     """Items that each finished request gave."""
+    steps: tuple[str, ...] = ()
+    """Steps of each item, all of them pending."""
     failed_every: int = 0
     """One in so many finished requests has failed; 0: none has."""
     units: int = 0
@@ -69,8 +79,14 @@ class LargeJob:
                 error_message=message,
             )
         text = f'{{"page":{row},"name":"an item of some length, as items are"}}'
-        items = [ItemRecord(occurrence, text) for occurrence in range(self.items)]
+        items = [self._item(row, occurrence, text) for occurrence in range(self.items)]
         return Finish(id=row, state=State.done, attempts=1, http_status=200, items=items)
+
+    def _item(self, row: int, occurrence: int, text: str) -> ItemRecord:
+        if not self.steps:
+            return ItemRecord(occurrence, text)
+        steps = [NewStep(name, StepState.pending) for name in self.steps]
+        return ItemRecord(occurrence, text, steps=steps, stable_key=f"{row}-{occurrence}")
 
     def admission(self, row: int) -> Admission:
         """A request as a spider's callback would have yielded it, with the other links of its

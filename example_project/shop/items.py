@@ -8,7 +8,10 @@ from typing import Any
 
 @dataclass
 class Book:
-    """A book as its page shows it; the pipeline turns `price` into text such as "12.34"."""
+    """A book as its page shows it; the pipeline turns `price` into text such as "12.34".
+
+    What steps fill in is `None` or empty until then.
+    """
 
     url: str
     isbn: str
@@ -17,9 +20,13 @@ class Book:
     category: str
     price: str
     currency: str
-    stock: int
     rating: int
-    description: str
-    image_urls: list[str] = field(default_factory=list)
-    images: list[dict[str, Any]] = field(default_factory=list)
-    """Filled by the images pipeline, where Pillow is installed."""
+    blurb: str = ""
+    """HTML, for the step `description` alone: it is empty in feeds."""
+    photo_urls: list[str] = field(default_factory=list)
+    stock: int | None = None
+    """By the step `stock`."""
+    description: str | None = None
+    """By the step `description`."""
+    photos: list[dict[str, Any]] = field(default_factory=list)
+    """By the step `photos`."""

@@ -37,8 +37,7 @@ def read_book(response: Response) -> Book:
         category=text(".breadcrumb a.category::text"),
         price=text("#price::text"),
         currency="",
-        stock=int(text("#stock::attr(data-count)") or 0),
         rating=int(text("#rating::attr(data-stars)") or 0),
-        description=text("#description::text"),
-        image_urls=[response.urljoin(src) for src in response.css("img.cover::attr(src)").getall()],
+        blurb=text("#description"),
+        photo_urls=[response.urljoin(src) for src in response.css("img.cover::attr(src)").getall()],
     )

@@ -1,6 +1,6 @@
-"""Settings of the example project: one line for scrapy-resume, the rest is ordinary Scrapy."""
+"""Settings of the example project: one line for scrapy-resume, one for steps of its items."""
 
-from importlib.util import find_spec
+from os import environ
 
 BOT_NAME = "shop"
 SPIDER_MODULES = ["shop.spiders"]
@@ -18,9 +18,27 @@ DOWNLOAD_DELAY = 0  # the shop is a local process; crawl other people's sites mo
 RETRY_TIMES = 5
 
 ITEM_PIPELINES = {"shop.pipelines.PricePipeline": 300}
-if find_spec("PIL"):
-    ITEM_PIPELINES["scrapy.pipelines.images.ImagesPipeline"] = 400
-    IMAGES_STORE = "images"
+
+# What is done with a book after its page, and tried again without it: see docs/steps.md.
+RESUME_STEPS = {
+    "shop.steps.Photos": 100,
+    "shop.steps.stock": 200,
+    "shop.steps.description": 300,
+}
+FILES_STORE = "photos"
+FILES_URLS_FIELD = "photo_urls"
+FILES_RESULT_FIELD = "photos"
+
+if "SHOP_DB" in environ:
+    # One row for each book, over all kills and crawls: `SHOP_DB=shop.db scrapy crawl books`.
+    FEEDS = {
+        f"sqlite:///{environ['SHOP_DB']}#%(name)s": {
+            "format": "sql",
+            "primary_key": "url",
+            "on_conflict": "fill",
+            "on_removed": "mark",
+        }
+    }
 
 LOG_LEVEL = "INFO"
 TELNETCONSOLE_ENABLED = False

@@ -36,8 +36,7 @@ def discover(site: str) -> None:
     """Crawl the shop, unless that is done. Exits if the crawl was stopped."""
     settings = get_project_settings()
     # The mode of a job that others build on: a completed one is not begun anew.
-    settings.setdict({"RESUME_MODE": "once", "RESUME_JOB": "books", "IMAGES_STORE": None})
-    settings["ITEM_PIPELINES"].pop("scrapy.pipelines.images.ImagesPipeline", None)
+    settings.setdict({"RESUME_MODE": "once", "RESUME_JOB": "books", "RESUME_STEPS": {}})
     process = CrawlerProcess(settings)
     process.crawl("books", site=site)
     process.start()

@@ -23,6 +23,7 @@ from scrapy_resume.run.shutdown import Shutdown
 from scrapy_resume.run.spider_metadata import SpiderMetadata
 from scrapy_resume.settings.table import parse_setting
 from scrapy_resume.steps.held import STEP_MISSING
+from scrapy_resume.steps.hung import STEPS_HANG
 from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import EventNote
 from scrapy_resume.tracking.held import REASON as CALLBACK_MISSING
@@ -128,12 +129,14 @@ class CrawlRun:
 
     @property
     def held_reason(self) -> str | None:
-        """The close reason of a run that has nothing left but what it has no code for; ``None``: it
-        holds nothing."""
+        """The close reason of a run that has nothing left but what it has no code for, or steps
+        without a place; ``None``: it holds nothing."""
         steps = self.parts.steps
         if self.tracker.lacks_code or steps.held.by_missing_code:
             return CALLBACK_MISSING
-        return STEP_MISSING if steps.missing else None
+        if steps.missing:
+            return STEP_MISSING
+        return STEPS_HANG if steps.hangs else None
 
     def log_held(self) -> None:
         """Log what is held, and what to do."""
@@ -141,6 +144,8 @@ class CrawlRun:
             self.tracker.held.log(str(self.session.job))
         steps = self.parts.steps
         steps.held.log(steps.missing, steps.plan.by_name.keys())
+        if steps.hangs:
+            steps.hung.log()
 
     def start_backups(self) -> None:
         """Begin to keep copies of the job; a job that was crawled before has one at once if its

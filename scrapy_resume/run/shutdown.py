@@ -346,8 +346,7 @@ class Shutdown:
     def _stats(self, reason: str) -> dict[str, object]:
         stats = self._crawler.stats
         feeds, held = self._listeners.feeds, self._tracker.held
-        steps = self._steps.held.error(self._steps.missing)
-        errors = self._errors.stats(reason, self.failure, feeds, held, steps)
+        errors = self._errors.stats(reason, self.failure, feeds, held, self._steps.error)
         return {**(stats.get_stats() if stats is not None else {}), **errors}
 
 

@@ -92,13 +92,15 @@ class Attempts:
         step = attempt.step
         given = {name: self._given(name, step, item) for name in step.takes}
         returned = partial(self._returned, attempt)
-        if step.is_coroutine:
-            try:
-                attempt.cancel = self._calls.run(step.call(**given), returned)
-            except Exception as error:  # of a decorator that wraps the coroutine function
-                returned(None, error)
-        else:
-            self._threads.run(partial(step.call, **given), returned)
+        try:
+            if step.is_coroutine:
+                called = step.call(**given)
+                coroutine = _exits_alone(called) if asyncio.iscoroutine(called) else called
+                attempt.cancel = self._calls.run(coroutine, returned)
+            else:
+                self._threads.run(partial(step.call, **given), returned)
+        except Exception as error:  # of a decorator of the function, or no thread can be started
+            returned(None, error)
         if not attempt.is_over:
             self._deadlines.add(attempt, step.timeout_seconds)
 
@@ -115,7 +117,9 @@ class Attempts:
             # force, and then this is never called back.
             self._clock.call_later(0, self._over, attempt, outcome_of_error(error))
             return
-        if error is None:
+        if isinstance(result, _Exit):
+            self._over(attempt, outcome_of_error(result.error))
+        elif error is None:
             self._over(attempt, outcome_of(result))
         elif step_leaves_loop(attempt, error):
             attempt.is_over = True
@@ -146,7 +150,23 @@ class Attempts:
 
 def step_leaves_loop(attempt: Attempt, error: BaseException) -> bool:
     """Whether the error of a coroutine ends the process, and so is no outcome."""
-    return attempt.step.is_coroutine and isinstance(error, (KeyboardInterrupt, SystemExit))
+    return attempt.step.is_coroutine and isinstance(error, KeyboardInterrupt)
+
+
+class _Exit:
+    """A coroutine has raised ``SystemExit``."""
+
+    def __init__(self, error: SystemExit) -> None:
+        self.error = error
+
+
+async def _exits_alone(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Keep the event loop from being ended by ``sys.exit()`` in a step: it is an error of the
+    attempt, as it is in a thread. ``KeyboardInterrupt`` is a person's, and passes."""
+    try:
+        return await coroutine
+    except SystemExit as error:
+        return _Exit(error)
 
 
 def _timeout(attempt: Attempt) -> Outcome:

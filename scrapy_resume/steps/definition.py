@@ -122,8 +122,8 @@ def name_of(target: Any, path: str) -> str:
         name = getattr(target, "__name__", None) or type(target).__name__
         if not inspect.isroutine(target):
             name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-    if not isinstance(name, str) or not name.strip():
-        raise _wrong(path, "name", name, "a text that is not empty")
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise _wrong(path, "name", name, "a text that is not empty, of printable characters")
     return name
 
 

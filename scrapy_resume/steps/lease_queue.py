@@ -138,6 +138,12 @@ class LeaseQueue:
         ) or any(self._ready.get(name, 0) for name in self._plan.off)
 
     @property
+    def wanted_steps(self) -> list[StepDefinition]:
+        """The steps of which some are leased, or ready to be."""
+        steps, ready = self._plan.steps, self._ready
+        return [step for step in steps if self._queues[step.name] or ready.get(step.name)]
+
+    @property
     def ready(self) -> int:
         """How many the store had ready, and would have given, when it last answered."""
         return sum(self._ready.values())

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from scrapy_resume.errors import message_of
 from scrapy_resume.model import StepState
 
 LONGEST_MESSAGE: Final = 2_000
 """Characters of an error message that are kept."""
+
+
+LONGEST_AFTER_SECONDS: Final = 10 * 365 * 86_400.0
+"""Ten years: later moments are of no use, and few programs can show them."""
 
 
 class StepEnd(Exception):
@@ -62,9 +67,9 @@ def outcome_of(returned: object) -> Outcome:
     """What it means that a step has returned this."""
     if returned is None:
         return Outcome(StepState.done)
+    if _are_fields(returned):
+        return Outcome(StepState.done, fields=returned)
     if isinstance(returned, Mapping):
-        if all(isinstance(name, str) for name in returned):
-            return Outcome(StepState.done, fields=returned)
         return failure("TypeError", "a step returns a dict whose keys are names of fields")
     kind = type(returned).__name__
     hint = "; declare the step with `async def`" if hasattr(returned, "__await__") else ""
@@ -79,11 +84,25 @@ def outcome_of_error(error: BaseException) -> Outcome:
     if isinstance(error, FailStep):
         return Outcome(StepState.failed, error=name, message=message, may_retry=False)
     if isinstance(error, RetryStep):
-        return Outcome(
-            StepState.pending, counts=False, error=name, message=message, after=error.after
-        )
-    fields = error.fields if isinstance(error, StepIncomplete) else None
-    return failure(name, message)._replace(fields=fields)
+        after = error.after
+        if after is not None and not _is_number(after):
+            return failure("TypeError", f"{name}(after=…) takes seconds, but was given {after!r}")
+        if after is not None:
+            after = min(after, LONGEST_AFTER_SECONDS)
+        return Outcome(StepState.pending, counts=False, error=name, message=message, after=after)
+    if isinstance(error, StepIncomplete) and _are_fields(error.fields):
+        return failure(name, message)._replace(fields=error.fields)
+    return failure(name, message)
+
+
+def _are_fields(given: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(given, Mapping) and all(isinstance(name, str) for name in given)
+
+
+def _is_number(given: object) -> bool:
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        return False
+    return math.isfinite(given)
 
 
 def failure(error: str, message: str) -> Outcome:

@@ -56,8 +56,8 @@ def changes(
     """The steps of an item whose states change, since an attempt of another one has ended.
 
     ``states``: of all its steps, as they are now. ``lacking``: those that are skipped for want of a
-    field. ``off``: those that are switched off. Steps that are in neither ``states`` nor ``rules``
-    are left alone.
+    field. ``off``: those that are switched off. Steps of ``states`` that ``rules`` do not have are
+    left alone, unless nothing else of the item is left to end.
     """
     now = dict(states)
     changed = [
@@ -77,7 +77,18 @@ def changes(
         if new.state is not state:
             now[rule.name] = new.state
             changed.append(new)
-    return changed
+    return changed + _left_waiting(rules, now)
+
+
+def _left_waiting(rules: Sequence[Rule], states: Mapping[str, StepState]) -> list[NewStep]:
+    """Steps that wait, have no rule, and are left with nothing that would have them decided upon:
+    they become ``pending``, and are so until their code is put back. Without this their item would
+    be open for ever."""
+    open_ = {name for name, state in states.items() if state in OPEN_STEPS}
+    if any(states[name] is not StepState.waiting for name in open_):
+        return []
+    unknown = open_ - {rule.name for rule in rules}
+    return [NewStep(name, StepState.pending) for name in states if name in unknown]
 
 
 def missing_fields(rule: Rule, has: Callable[[str], bool]) -> list[str]:

@@ -18,6 +18,7 @@ from scrapy_resume.frontier.retries import Backoff
 from scrapy_resume.model import Phase, StepCounts, StepState
 from scrapy_resume.steps.attempts import Attempt, Attempts
 from scrapy_resume.steps.held import HeldSteps
+from scrapy_resume.steps.hung import HungCalls
 from scrapy_resume.steps.item_fields import MergeError
 from scrapy_resume.steps.lease_queue import LeaseQueue
 from scrapy_resume.steps.outcomes import Outcome, failure
@@ -76,6 +77,7 @@ class StepRunner:
         self._places_taken = 0
         self._running: set[Attempt] = set()
         """Attempts without an outcome."""
+        self.hung = HungCalls(limits.places, ports.clock)
         self._releases: list[StepRelease] = []
         self.held = HeldSteps()
         self._alone: LeasedStep | None = None
@@ -110,6 +112,8 @@ class StepRunner:
         """Whether a step is open that this run can run, or an item may still bring some."""
         if self._frozen or not self.in_use:
             return False
+        if self.hangs:
+            return self._items.has_changes or not self._committer.idle
         return bool(
             self._at_work
             or self._asks_suspect
@@ -174,8 +178,21 @@ class StepRunner:
 
     @property
     def holds_any(self) -> bool:
-        """Whether steps are open that this run has no code for."""
-        return self.in_use and bool(len(self.held) or self.missing)
+        """Whether steps are open that this run has no code for, or no place."""
+        return self.in_use and bool(len(self.held) or self.missing or self.hangs)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether steps are open, and calls that never end keep all of them from being begun."""
+        if self._running or not self.open_count:
+            return False
+        return self.hung.keep_out(self._queue.wanted_steps, self._free)
+
+    @property
+    def error(self) -> tuple[str, str] | None:
+        """Class and message of what keeps the job from being completed; ``None``: no step."""
+        error = self.held.error(self.missing)
+        return self.hung.error if error is None and self.hangs else error
 
     # ---- batches
 
@@ -396,6 +413,8 @@ class StepRunner:
     def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """The outcome of an attempt is known."""
         self._running.discard(attempt)
+        if not attempt.is_over:
+            self.hung.add(attempt)
         try:
             if not self._frozen:
                 self._job.unmark(attempt.leased.mark)
@@ -405,6 +424,7 @@ class StepRunner:
 
     def _left(self, attempt: Attempt) -> None:
         """The code of an attempt has ended: its place is free."""
+        self.hung.remove(attempt)
         self._busy[attempt.step.name] -= 1
         self._places_taken -= 1
         if not self._frozen:

@@ -67,7 +67,7 @@ class OpenSteps(Protocol):
 
     @property
     def holds_any(self) -> bool:
-        """Whether steps are open that this run has no code for."""
+        """Whether steps are open that this run has no code for, or no place."""
 
     def freeze(self) -> None:
         """From now on nothing is an outcome."""

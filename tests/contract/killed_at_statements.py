@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def fetch(run: Run, row: int, page: str) -> None:
         run.commit(finishes=[finish(row, items)], cookies={"jar": page})
 
 
-def run_until(directory: Path, last: int) -> bool:
+def run_until(directory: Path, last: int, crawl: Callable[[SqliteStore], None] = crawl) -> bool:
     """Crawl in a child that ends before its ``last`` statement; whether it came to its end."""
     child = os.fork()
     if child == 0:

@@ -27,6 +27,11 @@ def test_killed_before_any_statement(tmp_path: Path, step: int) -> None:
     assert len(lines_of("killed_at_statements", tmp_path, step)) > 200 / step
 
 
+@pytest.mark.parametrize("step", [13, EVERY_ONE])
+def test_killed_while_steps_are_leased_merged_and_ended(tmp_path: Path, step: int) -> None:
+    assert len(lines_of("killed_in_steps", tmp_path, step)) > 150 / step
+
+
 @pytest.mark.parametrize("step", [5, EVERY_ONE])
 def test_killed_in_a_command_leaves_the_job_as_it_was_or_as_it_is_to_be(
     tmp_path: Path, step: int

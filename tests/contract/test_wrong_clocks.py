@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from scrapy_resume.store.contract import HostNote, Release, WaitLimits
+from scrapy_resume.model import StepState
+from scrapy_resume.store.contract import HostNote, Release, StepWish, WaitLimits
 
 from .conftest import Place
 from .records import BOOKS, SLOT, Run, admission, finish
+from .test_steps import done, item, page
+from .test_steps import lease as lease_steps
 
 HOURS = 5 * 3600.0
 LIMITS = WaitLimits(retry_seconds=600, cooldown_seconds=600, retry_after_seconds=86_400)
@@ -100,6 +103,63 @@ def test_other_rows_of_the_job_do_not_wait_for_a_host_that_waits(place: Place) -
     run.close()
     rows = {row["url"][-1]: row["not_before"] for row in place.reader.requests(BOOKS)}
     assert rows["1"] > rows["2"]
+
+
+# Steps of items
+
+
+def test_a_step_that_failed_by_a_fast_clock_waits_as_long_as_it_was_to_wait(place: Place) -> None:
+    run = place.begin()
+    page(run, 1, item(0, "a", "slow", "soon"))
+    slow, soon = lease_steps(run, "slow", "soon")
+    now = time.time()
+    ends = [(soon, 200.0), (slow, 5000.0)]
+    for step, seconds in ends:
+        run.commit(changes=[done(step, state=StepState.pending, not_before=now + seconds)])
+    stored_by_a_fast_clock(run)
+    run.close()
+    run = place.resume()
+    due = run.commit().steps.next_due
+    assert due == pytest.approx(time.time() + 200, abs=LATE_SECONDS)
+    run.close()
+    assert place.resume().commit().steps.next_due == pytest.approx(due, abs=2)
+
+
+def test_a_step_that_waits_by_a_right_clock_keeps_its_time(place: Place) -> None:
+    run = place.begin()
+    page(run, 1, item(0, "a", "slow"))
+    (slow,) = lease_steps(run, "slow")
+    due = time.time() + 30 * 24 * 3600
+    run.commit(changes=[done(slow, state=StepState.pending, not_before=due)])
+    run.die()
+    assert place.resume().commit().steps.next_due == pytest.approx(due)
+
+
+def test_an_attempt_counts_for_its_rate_limit_no_longer_than_it_has_to(place: Place) -> None:
+    run = place.begin()
+    page(run, 1, item(0, "a", "api"))
+    page(run, 2, item(0, "b", "api"))
+    limit: dict[str, Any] = {"rate_count": 1, "rate_seconds": 100.0}
+    (first,) = lease_steps(run, "api", **limit)
+    run.commit(changes=[done(first)])
+    stored_by_a_fast_clock(run)
+    run.close()
+    answer = place.resume().commit(wishes_of_steps=[StepWish("api", 1, **limit)])
+    assert not answer.steps.leased
+    assert answer.steps.next_due == pytest.approx(time.time() + 100, abs=LATE_SECONDS)
+
+
+def stored_by_a_fast_clock(run: Run) -> None:
+    """Have the times of the job's steps be of a clock that was hours ahead."""
+    for change in (
+        f"step SET not_before = not_before + {HOURS}, last_at = last_at + {HOURS}"
+        " WHERE not_before > 0",
+        f"step_use SET until = until + {HOURS} WHERE until > 0",
+    ):
+        if hasattr(run.job, "_link"):
+            executed(run, f"UPDATE scrapy_resume.{change}")
+        else:
+            run.job._connection.execute(f"UPDATE {change}")  # type: ignore[attr-defined]
 
 
 # The clock is set while a run lasts

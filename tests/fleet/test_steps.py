@@ -50,6 +50,7 @@ def test_three_workers_run_each_step_once(shop: Steppings) -> None:
     assert {n: item["plain"] for n, item in shop.fed().items()} == {n: 2 * n + 1 for n in range(40)}
 
 
+@pytest.mark.soak
 def test_a_rate_limit_holds_over_all_workers(shop: Steppings) -> None:
     items = [{"n": n} for n in range(35)]
     all_end([shop.start(items, {"stepping.limited": 1}, QUICK) for _ in range(WORKERS)])
@@ -59,6 +60,22 @@ def test_a_rate_limit_holds_over_all_workers(shop: Steppings) -> None:
     for first, eleventh in zip(times, times[10:], strict=False):
         assert eleventh - first >= 2.0
     assert len(shop.fed()) == len(items)
+
+
+@pytest.mark.soak
+def test_an_item_is_in_the_part_of_the_worker_that_has_ended_its_last_step(
+    shop: Steppings,
+) -> None:
+    items: list[dict[str, Any]] = [{"n": n, "plan": {"blocks": 0.05}} for n in range(30)]
+    settings = {**QUICK, "RESUME_FEEDS": "parts", "RESUME_STEP_CONCURRENCY": 2}
+    steps: dict[str, int | None] = {"stepping.double": 1, "stepping.plain": 2}
+    all_end([shop.start(items, steps, settings) for _ in range(WORKERS)])
+    assert shop.job()["status"] == "completed"
+    parts = sorted(shop.place.path.glob("out.part-*.jsonl"))
+    assert len(parts) == WORKERS
+    found = [json.loads(line) for part in parts for line in part.read_text().splitlines()]
+    assert sorted(item["n"] for item in found) == list(range(30))
+    assert all(item["plain"] == 2 * item["n"] + 1 for item in found)
 
 
 def test_workers_that_die_leave_their_steps_to_others(

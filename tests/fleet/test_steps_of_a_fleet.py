@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections import Counter
 from typing import Any
+
+import pytest
 
 from tests.fleet.conftest import NewFleet
 from tests.support.fleet import Fleet
@@ -24,11 +27,13 @@ def steps(name: str) -> dict[str, Any]:
     return {"RESUME_STEPS": json.dumps({f"tests.support.fleet_steps.{name}": 100})}
 
 
-def fleet_with(new_fleet: NewFleet, step: str, hosts: int, **settings: Any) -> Fleet:
+def fleet_with(
+    new_fleet: NewFleet, step: str, hosts: int, *, pages: int = PAGES, **settings: Any
+) -> Fleet:
     return new_fleet(
-        HostGraph(hosts, pages=2 * PAGES + 1),
+        HostGraph(hosts, pages=2 * pages + 1),
         settings={**SETTINGS, **steps(step), **settings},
-        arguments={"follow": 0, "starts": PAGES},
+        arguments={"follow": 0, "starts": pages},
     )
 
 
@@ -52,13 +57,29 @@ def test_a_step_downloads_through_the_worker_that_has_the_host(new_fleet: NewFle
     assert len(by_worker) == 2, fleet.story()
 
 
-def test_no_window_holds_more_downloads_than_the_rate_limit(new_fleet: NewFleet) -> None:
-    fleet = fleet_with(new_fleet, "quota", 3, DOWNLOAD_DELAY=0)
+def fullest_window(fleet: Fleet, first_page: int, seconds: float) -> int:
+    """How many downloads of steps the site's own log has in any window of that length."""
+    moments = sorted(hit.asked_at for hit in fleet.hits() if hit.page >= first_page)
+    return max(bisect_right(moments, first + seconds) - n for n, first in enumerate(moments))
+
+
+def keeps_its_quota(fleet: Fleet, step: str, *, pages: int, limit: int, seconds: float) -> None:
     fleet.start_together(3)
     fleet.expect_success()
     fleet.expect_completed()
-    moments = sorted(hit.asked_at for hit in fleet.hits() if hit.page >= PAGES)
-    assert len(moments) == PAGES
-    assert {item["quota"] for item in items_of(fleet)} == {200}
-    spans = [later - first for first, later in zip(moments, moments[10:], strict=False)]
-    assert min(spans) > 1.0, f"11 downloads in {min(spans):.3f} s; {fleet.story()}"
+    asked = Counter(hit.page for hit in fleet.hits() if hit.page >= pages)
+    assert asked == dict.fromkeys(range(pages, 2 * pages), 1)
+    assert {item[step] for item in items_of(fleet)} == {200}
+    fullest = fullest_window(fleet, pages, seconds)
+    assert limit // 2 < fullest <= limit, f"{fullest} in {seconds} s; {fleet.story()}"
+
+
+def test_no_window_holds_more_downloads_than_the_rate_limit(new_fleet: NewFleet) -> None:
+    fleet = fleet_with(new_fleet, "quota", 3, DOWNLOAD_DELAY=0)
+    keeps_its_quota(fleet, "quota", pages=PAGES, limit=10, seconds=1.0)
+
+
+@pytest.mark.soak
+def test_a_quota_of_100_in_10_s_holds_over_three_workers(new_fleet: NewFleet) -> None:
+    fleet = fleet_with(new_fleet, "hundred", 3, pages=350, DOWNLOAD_DELAY=0)
+    keeps_its_quota(fleet, "hundred", pages=350, limit=100, seconds=10.0)

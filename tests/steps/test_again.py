@@ -58,3 +58,20 @@ def test_an_item_keeps_its_old_version_in_sight_until_the_new_one_is_whole(
     run = steppings.run(ITEMS)
     assert run.is_finished, run.tail()
     assert steppings.stored()[1]["double"] == 5
+
+
+def test_a_step_skipped_for_a_field_is_open_again_when_the_page_brings_it(
+    steppings: Steppings,
+) -> None:
+    items = [{"n": 1}]
+    run = steppings.run(items)
+    assert run.is_finished, run.tail()
+    assert steppings.job()["steps"]["html"]["skipped"] == 1
+    text = steppings.spider.read_text()
+    steppings.spider.write_text(text.replace("else item\n", 'else {**item, "html": "abc"}\n'))
+    assert retry(steppings.location, JOB, state="done") == 1
+    run = steppings.run(items)
+    assert run.is_finished, run.tail()
+    assert steppings.fed()[1]["length"] == 3
+    assert steppings.called() == {1: 3}, "the others are carried over"
+    assert steppings.job()["steps"]["html"]["done"] == 1

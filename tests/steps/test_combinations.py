@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
 from collections import Counter
 from typing import Any
 
@@ -40,7 +41,14 @@ def test_a_late_result_is_in_a_local_feed_once(steppings: Steppings, key: dict[s
     assert steppings.stored() == steppings.fed()
 
 
-@pytest.mark.parametrize("name", ["late.json", "late.csv", "late.jsonl.gz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "late.json",
+        pytest.param("late.csv", marks=pytest.mark.soak),
+        pytest.param("late.jsonl.gz", marks=pytest.mark.soak),
+    ],
+)
 def test_a_late_result_is_in_feeds_of_other_formats_once(steppings: Steppings, name: str) -> None:
     options: dict[str, Any] = {"format": name.split(".")[1], "fields": ["n", "plain", "length"]}
     if name.endswith(".gz"):
@@ -108,3 +116,93 @@ def test_items_with_one_key_are_one_item_the_latest(steppings: Steppings) -> Non
     assert run.is_finished, run.tail()
     assert steppings.stored()[1]["length"] == 3
     assert steppings.job()["status"] == "completed"
+
+
+def test_a_late_result_of_an_item_in_a_full_batch_is_in_the_last_one(
+    steppings: Steppings,
+) -> None:
+    options = {"format": "jsonlines", "batch_item_count": 2}
+    feeds = json.dumps({"batch-%(batch_id)d.jsonl": options})
+    completed(steppings, FEEDS=feeds)
+    first = (steppings.place.path / "batch-1.jsonl").read_text()
+    assert retry_steps(steppings.location, JOB, step="plain").steps == 1
+    mended(steppings)
+    completed(steppings, FEEDS=feeds)
+    assert (steppings.place.path / "batch-1.jsonl").read_text() == first
+    lines = [
+        json.loads(line)
+        for path in sorted(steppings.place.path.glob("batch-*.jsonl"))
+        for line in path.read_text().splitlines()
+    ]
+    latest = {item["n"]: item for item in lines}
+    assert {n: item["plain"] for n, item in latest.items()} == {1: 3, 2: 5, 3: 7}
+    assert len(lines) <= len(ITEMS) + 1, "no other item is there twice"
+
+
+UPLOADS = """
+
+from scrapy.extensions.feedexport import BlockingFeedStorage
+
+
+class Uploads(BlockingFeedStorage):
+    def __init__(self, uri, *, feed_options=None):
+        self.name = uri.partition("://")[2]
+
+    def _store_in_thread(self, file):
+        file.seek(0)
+        before = len(list(Path().glob(self.name + ".*")))
+        Path(f"{self.name}.{before}").write_bytes(file.read())
+        file.close()
+"""
+
+
+def test_an_upload_has_the_items_whose_steps_have_ended_and_again_all_after_a_retry(
+    steppings: Steppings,
+) -> None:
+    steppings.spider.write_text(steppings.spider.read_text() + UPLOADS)
+    items = [{"n": 1}, {"n": 2, "plan": {"double": "flaky"}}, {"n": 3, "plan": {"double": "fail"}}]
+    steps: dict[str, int | None] = {"stepping.double": 1}
+    settings = {
+        "FEED_STORAGES": '{"kept": "stepping.Uploads"}',
+        "FEEDS": '{"kept://up.jsonl": {"format": "jsonlines"}}',
+    }
+
+    def uploaded(count: int) -> dict[int, Any]:
+        assert len(list(steppings.place.path.glob("up.jsonl.*"))) == count
+        text = (steppings.place.path / f"up.jsonl.{count - 1}").read_text()
+        found = [json.loads(line) for line in text.splitlines()]
+        assert len({item["n"] for item in found}) == len(found)
+        return {item["n"]: item.get("double") for item in found}
+
+    waits = {"RESUME_RETRY_DELAY": 60, "RESUME_RETRY_WAIT": 0}
+    run = steppings.run(items, steps, {**settings, **waits})
+    assert steppings.job()["reason"] == "resume_later", run.tail()
+    assert uploaded(1) == {1: 2, 3: None}
+    assert retry_steps(steppings.location, JOB, step="double").steps == 1
+    steppings.spider.write_text(
+        steppings.spider.read_text().replace('behave("double", item, before)', "pass")
+    )
+    hurry = {"RESUME_RETRY_DELAY_MAX": 1, "RESUME_RETRY_WAIT": 120}
+    database = sqlite3.connect(next(steppings.place.path.glob("store/*.sqlite3")))
+    database.execute("UPDATE step SET not_before = 1 WHERE not_before > 0")
+    database.commit()
+    database.close()
+    run = steppings.run(items, steps, {**settings, **hurry})
+    assert run.is_finished, run.tail()
+    assert uploaded(2) == {1: 2, 2: 4, 3: 6}
+
+
+def test_items_that_were_stored_before_steps_were_switched_on_have_none(
+    steppings: Steppings,
+) -> None:
+    items = [{"n": n} for n in range(4)]
+    settings = {"CONCURRENT_REQUESTS": 1, "CLOSESPIDER_ITEMCOUNT": 1, "DOWNLOAD_DELAY": 0.2}
+    run = steppings.run(items, {}, settings, on_site=True)
+    assert steppings.job()["status"] == "paused", run.tail()
+    before = set(steppings.stored())
+    assert 1 <= len(before) < 4
+    run = steppings.run(items, {"stepping.double": 1}, on_site=True)
+    assert run.is_finished, run.tail()
+    assert set(steppings.called("double")) == set(range(4)) - before
+    assert set(steppings.fed()) == set(range(4))
+    assert all(("double" in item) == (n not in before) for n, item in steppings.fed().items())

@@ -6,7 +6,7 @@ import signal
 import time
 
 from tests.support.kills import Kill, Live
-from tests.support.reactors import Mode, every_mode
+from tests.support.reactors import Mode, others_in_soak
 from tests.support.steppings import STEPS, Steppings
 
 SLOW = [{"n": n, "html": "x", "plan": {"blocks": 0.3}} for n in range(12)]
@@ -22,7 +22,7 @@ def when_called(steppings: Steppings, name: str, count: int, signum: signal.Sign
     return kill
 
 
-@every_mode
+@others_in_soak
 def test_ctrl_c_waits_for_what_runs_and_begins_nothing(steppings: Steppings, mode: Mode) -> None:
     limits = {"RESUME_STEP_CONCURRENCY": 2, **mode.settings}
     kill = when_called(steppings, "plain", 2, signal.SIGINT)
@@ -38,7 +38,7 @@ def test_ctrl_c_waits_for_what_runs_and_begins_nothing(steppings: Steppings, mod
     assert len(steppings.fed()) == len(SLOW)
 
 
-@every_mode
+@others_in_soak
 def test_killed_while_steps_run_each_result_is_merged_once(
     steppings: Steppings, mode: Mode
 ) -> None:
@@ -76,7 +76,7 @@ def test_a_thread_that_hangs_keeps_its_place(steppings: Steppings) -> None:
     assert steppings.job()["status"] == "paused"
 
 
-@every_mode
+@others_in_soak
 def test_a_coroutine_that_does_not_end_in_time_is_cancelled_and_tried_again(
     steppings: Steppings, mode: Mode
 ) -> None:
@@ -146,7 +146,7 @@ def test_a_step_class_whose_open_spider_raises_ends_the_crawl(steppings: Steppin
     assert set(steppings.fed()) == {1}
 
 
-@every_mode
+@others_in_soak
 def test_a_forced_shutdown_counts_nothing(steppings: Steppings, mode: Mode) -> None:
     items = [{"n": n, "html": "x", "plan": {"seconds": 60}} for n in range(3)]
 

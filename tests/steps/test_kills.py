@@ -6,11 +6,9 @@ import random
 import signal
 from typing import Any
 
-import pytest
-
 from tests.support.kills import Kill, Live
 from tests.support.launcher import Launcher
-from tests.support.reactors import ASYNCIO, Mode, every_mode
+from tests.support.reactors import ASYNCIO, Mode, others_in_soak
 from tests.support.runs import Workplace
 from tests.support.site import Site
 from tests.support.steppings import Steppings
@@ -78,16 +76,8 @@ def check(
     assert count <= pages <= count + KILLS * 25, "no page is fetched for a step"
 
 
-@every_mode
+@others_in_soak
 def test_killed_again_and_again_all_ends_as_if_nothing_had_been(
     site: Site, place: Workplace, launcher: Launcher, mode: Mode
 ) -> None:
     check(7, 30, site, launcher, place, mode)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("seed", range(10))
-def test_500_items_through_kills(
-    site: Site, place: Workplace, launcher: Launcher, seed: int
-) -> None:
-    check(seed, 500, site, launcher, place)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.reactors import Mode, every_mode
+from tests.support.reactors import Mode, others_in_soak
 from tests.support.steppings import Steppings
 
 FILES = {"scrapy_resume.steps.Files": 300}
@@ -26,7 +26,7 @@ def had(item: dict[str, Any]) -> list[str]:
     return [file["url"] for file in item["files"]]
 
 
-@every_mode
+@others_in_soak
 def test_a_lost_file_is_asked_for_again_and_no_other(steppings: Steppings, mode: Mode) -> None:
     site = steppings.site.url
     urls = [f"{site}/leaf/71", f"{site}/flaky/72?times=2", f"{site}/leaf/73"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 
-from tests.support.reactors import Mode, every_mode
+from tests.support.reactors import Mode, others_in_soak
 from tests.support.steppings import Steppings
 
 DEADLY = """
@@ -31,7 +31,7 @@ PAGES = [0]
 """
 
 
-@every_mode
+@others_in_soak
 def test_a_step_that_kills_the_process_is_parked_and_no_other(
     steppings: Steppings, mode: Mode
 ) -> None:

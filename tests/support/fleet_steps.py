@@ -26,3 +26,9 @@ async def details(item, fetch, spider):
 async def quota(item, fetch, spider):
     answer = await fetch(another_page(item, spider, int(spider.starts)))
     return {"quota": answer.status}
+
+
+@step(needs="n", max_attempts=1, rate_limit=(100, 10))
+async def hundred(item, fetch, spider):
+    answer = await fetch(another_page(item, spider, int(spider.starts)))
+    return {"hundred": answer.status}

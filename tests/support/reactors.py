@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from scrapy.settings import default_settings
@@ -37,14 +38,15 @@ NO_REACTOR = Mode("none", {"TWISTED_REACTOR_ENABLED": "False"}, _without_reactor
 
 MODES = [ASYNCIO, SELECT, NO_REACTOR]
 
-every_mode = pytest.mark.parametrize(
-    "mode",
-    [
-        pytest.param(
-            mode,
-            id=mode.name,
-            marks=pytest.mark.skipif(bool(mode.unavailable), reason=str(mode.unavailable)),
-        )
-        for mode in MODES
-    ],
+
+def _in(mode: Mode, *marks: pytest.MarkDecorator) -> Any:
+    unavailable = pytest.mark.skipif(bool(mode.unavailable), reason=str(mode.unavailable))
+    return pytest.param(mode, id=mode.name, marks=[unavailable, *marks])
+
+
+every_mode = pytest.mark.parametrize("mode", [_in(mode) for mode in MODES])
+
+others_in_soak = pytest.mark.parametrize(
+    "mode", [_in(ASYNCIO), *(_in(mode, pytest.mark.soak) for mode in MODES if mode is not ASYNCIO)]
 )
+"""As ``every_mode``; what another reactor or none may change is left to the soak."""

@@ -144,19 +144,22 @@ class Product(scrapy.Item):
 
 
 class SteppingSpider(scrapy.Spider):
-    """``-a items=JSON``: the items that pages give; ``-a start=JSON``: those of ``start()``."""
+    """``-a items=JSON``: the items that pages give; ``-a start_items=JSON``: those of ``start()``;
+    ``-a unit=NAME``: the unit of the pages."""
 
     name = "stepping"
     items = "[]"
     start_items = "[]"
     site = ""
+    unit = ""
 
     async def start(self) -> AsyncIterator[Any]:
+        meta = {"resume_unit": self.unit} if self.unit else {}
         for item in json.loads(self.start_items):
             yield item
         for place, item in enumerate(json.loads(self.items)):
             url = f"{self.site}/leaf/{place}" if self.site else f"data:,{place}"
-            yield scrapy.Request(url, cb_kwargs={"item": item})
+            yield scrapy.Request(url, cb_kwargs={"item": item}, meta=meta)
 
     def parse(self, response: Response, item: Any) -> Any:
         yield Product(item) if "wrong" in item else item

@@ -91,7 +91,7 @@ def clock_was_set_back(tables: PostgresTables, free_seconds: float) -> None:
     from now at which a slot is free. (Does nothing unless there are such times.)"""
     tables.execute(OPENING["set_clock_back"])
     tables.execute(OPENING["free_slots_earlier"], free_at=tables.now + free_seconds)
-    tables.steps.bound_uses()
+    tables.steps.bound_times()
 
 
 def bound_times(tables: PostgresTables) -> None:

@@ -246,8 +246,10 @@ class PostgresSteps(Statements):
         """Attempts of steps, as (item, kind), have ended, if they count for a limit."""
         self.execute(STEPS["end_uses"], **_named(steps))
 
-    def bound_uses(self) -> None:
-        """The server's clock was set back: no attempt counts for longer than it has to."""
+    def bound_times(self) -> None:
+        """The server's clock was set back: nothing waits, and no attempt counts, for longer than it
+        was to."""
+        self.execute(STEPS["bound_delays"])
         self.execute(STEPS["bound_uses"])
 
     # Recovery

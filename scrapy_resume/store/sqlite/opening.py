@@ -211,6 +211,7 @@ def _open(
         death = Death(marks, job.alone_id, opening.crash_limit, blames=not alive)
         recovered = recover(tables, tally, death, now)
         supersede_every_run(tables, tally, run, now)
+        tables.steps.bound_times(now)
         if tally.delayed:
             bound_waits(tables, opening.limits, now)
             end_delays(tables, tally, now)

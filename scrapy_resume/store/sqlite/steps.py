@@ -246,6 +246,12 @@ class SqliteSteps(Statements):
         self._run(STEPS["shift_delays"], values)
         self._run(STEPS["shift_uses"], values)
 
+    def bound_times(self, now: float) -> None:
+        """Nothing waits for longer than it was to wait, whatever clock it was stored by."""
+        values = {"now": now}
+        self._run(STEPS["bound_delays"], values)
+        self._run(STEPS["bound_uses"], values)
+
     # Recovery
 
     def orphaned_steps(self) -> list[StepRow]:

@@ -213,7 +213,7 @@ BAD = {
     "after": [5, [None]],
     "consumes": [3],
     "version": [2, None],
-    "name": [5, " "],
+    "name": [5, " ", "a\0b", "a\nb"],
 }
 
 

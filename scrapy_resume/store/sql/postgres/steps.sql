@@ -434,6 +434,11 @@ WHERE u.job = %(job)s AND u.kind = n.kind AND u.item = n.item AND u.until = 0;
 UPDATE scrapy_resume.step_use SET until = %(now)s + seconds
 WHERE job = %(job)s AND until > %(now)s + seconds;
 
+-- name: bound_delays
+-- What waits since a time that is yet to come waits from now on as long as it was to wait.
+UPDATE scrapy_resume.step SET not_before = %(now)s + (not_before - last_at), last_at = %(now)s
+WHERE job = %(job)s AND state = 0 AND not_before > 0 AND last_at > %(now)s + 1;
+
 -- name: hold_orphaned
 -- Holds the items of which the run that has ended runs a step.
 SELECT id FROM scrapy_resume.stepped

@@ -242,6 +242,16 @@ UPDATE step SET not_before = max(not_before + :leap, 1) WHERE state = 0 AND not_
 -- And rate limits count as long as they were to count.
 UPDATE step_use SET until = max(until + :leap, 1) WHERE until > 0;
 
+-- name: bound_delays
+-- What waits since a time that is yet to come was stored by a clock that was fast: it waits from now
+-- on as long as it was to wait.
+UPDATE step SET not_before = :now + (not_before - last_at), last_at = :now
+WHERE state = 0 AND not_before > 0 AND last_at > :now;
+
+-- name: bound_uses
+-- And no attempt counts for a rate limit for longer than it would from now on.
+UPDATE step_use SET until = :now + seconds WHERE until > :now + seconds;
+
 -- name: steer_step
 -- A command opens a step again, or gives it up. What it gave is not carried over any more, and a
 -- crash does not condemn it any more.
