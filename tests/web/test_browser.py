@@ -28,7 +28,7 @@ SCREENSHOTS = Path(__file__).resolve().parents[2] / ".cache" / "screenshots"
 """What the pages of the last test run looked like."""
 
 in_soak = pytest.mark.soak
-"""A browser costs seconds of CPU: four flows run always, the others in the long run."""
+"""A browser costs seconds of CPU: three flows run always, the others in the long run."""
 
 
 Begin = Callable[..., Reader]
@@ -103,6 +103,7 @@ def shelf_counts(shelf: Shelf) -> dict[str, int]:
     return found
 
 
+@in_soak
 def test_hostile_texts_run_nothing(shelf: Shelf, reader: Begin) -> None:
     hostile(shelf)
     with_log(shelf, JobKey("books", 1))
