@@ -1,6 +1,6 @@
 """Rows a second into a database: `scrapy resume export` beside a pipeline written by hand.
 
-    python -m benchmarks.sql_feed [--items 100000] [--postgres postgresql://user@host/db]
+    python benchmarks/sql_feed.py [--items 100000] [--rounds 1]
 
 The items have 200 bytes. The pipeline is what one finds most: SQLAlchemy Core, a commit by 500, and
 no memory of what it has written: after a restart its rows are there twice. Both read the items from
@@ -20,7 +20,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.support.measured import load
 from scrapy_resume import open_store
+from tests.support.postgres import PostgresServer
 
 SPIDER = """
 import scrapy
@@ -69,23 +73,8 @@ def pipeline(folder: Path, job: str, url: str) -> None:
             connection.commit()
 
 
-def export(folder: Path, job: str, url: str) -> None:
-    command = [sys.executable, "-m", "scrapy", "resume", "export", job, "-o", f"{url}#exported:sql"]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-
-
-def export_lines(folder: Path, job: str, url: str) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "scrapy",
-        "resume",
-        "export",
-        job,
-        "--overwrite",
-        "-o",
-        "out.jsonl",
-    ]
+def export(folder: Path, job: str, output: str) -> None:
+    command = [sys.executable, "-m", "scrapy", "resume", "export", job, "--overwrite", "-o", output]
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -108,19 +97,26 @@ def _cpu() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--postgres", help="the URL of an empty database")
+    parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder, items = Path(name), arguments.items
+    items = arguments.items
+    with tempfile.TemporaryDirectory() as name, PostgresServer() as server:
+        folder = Path(name)
         (folder / "spider.py").write_text(SPIDER)
         crawl = [sys.executable, "-m", "scrapy", "runspider", "spider.py", "-a", f"items={items}"]
         subprocess.run([*crawl, "-s", "RESUME_JOB=rows"], cwd=folder, check=True)
-        urls = {"SQLite": f"sqlite:///{folder / 'shop.db'}", "PostgreSQL": arguments.postgres}
-        measured("JSON Lines, export", items, lambda: export_lines(folder, "rows", ""))
-        for database, url in urls.items():
-            if url:
-                measured(f"{database}, export", items, lambda u=url: export(folder, "rows", u))
+        print(load())
+        for turn in range(arguments.rounds):
+            measured("JSON Lines, export", items, lambda: export(folder, "rows", "out.jsonl"))
+            urls = {
+                "SQLite": f"sqlite:///{folder / f'{turn}.db'}",
+                "PostgreSQL": server.new_database(),
+            }
+            for database, url in urls.items():
+                output = f"{url}#exported:sql"
+                measured(f"{database}, export", items, lambda o=output: export(folder, "rows", o))
                 measured(f"{database}, by hand", items, lambda u=url: pipeline(folder, "rows", u))
+        print(load())
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 It starts the shop in another process and runs `scrapy crawl books`. When a quarter, a half and
 three quarters of the pages have been fetched, it sends SIGKILL to the crawl and runs the same
-command again. At the end it compares the items in the feed and in the store with the books that
-the shop sells. The job's store, the feed and the logs are in a temporary directory, apart from
+command again. At the end it compares the items in the feed, in the store and in the table of an
+SQLite database (which is a feed too, where SQLAlchemy is installed) with the books that the shop
+sells. The job's store, the feed and the logs are in a temporary directory, apart from
 any crawl of your own. `--plain` does the same with Scrapy alone, for comparison.
 """
 
@@ -13,13 +14,14 @@ import argparse
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -95,6 +97,16 @@ class Demonstration:
         return self.directory / "books.jsonl"
 
     @property
+    def table(self) -> Path:
+        """The SQLite database that is a feed too."""
+        return self.directory / "shop.db"
+
+    @property
+    def has_table(self) -> bool:
+        """Whether what the database needs is installed."""
+        return not self.plain and find_spec("sqlalchemy") is not None
+
+    @property
     def hit_log(self) -> Path:
         """The shop's log of requests and responses."""
         return self.directory / "hits.jsonl"
@@ -113,6 +125,11 @@ class Demonstration:
         if self.plain:
             return [*command, "-s", "ADDONS={}"]
         return [*command, "-s", f"RESUME_JOB={JOB}", *self.store_setting]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the crawl: where the project's settings have the books' table."""
+        return {**os.environ, **({"SHOP_DB": str(self.table)} if self.has_table else {})}
 
     def read_hits(self, run: int) -> None:
         """Reads what was added to the hit log since the last call, as hits of that run."""
@@ -212,7 +229,9 @@ def run_crawl(demo: Demonstration, kill_at: float | None) -> None:
     log = demo.directory / f"run-{run.number}.log"
     with (
         log.open("wb") as output,
-        subprocess.Popen(demo.crawl_command, cwd=HERE, stdout=output, stderr=output) as crawl,
+        subprocess.Popen(
+            demo.crawl_command, cwd=HERE, env=demo.variables, stdout=output, stderr=output
+        ) as crawl,
     ):
         try:
             while not ended(crawl):
@@ -343,11 +362,25 @@ def print_items(demo: Demonstration) -> bool:
     places = {"feed": compare(read_lines(demo.feed), truth, ignored)}
     if not demo.plain:
         places["store"] = compare(stored_items(demo), truth, ignored)
+    if demo.has_table:
+        places["table"] = compare(read_rows(demo.table, truth[0]), truth, ignored)
     print("\n  items in    expected     found      lost     twice     other")
     for place, result in places.items():
         counts = (len(truth), result.found, result.lost, result.twice, result.other)
         print(f"  {place:10}" + "".join(f"{count:10}" for count in counts))
     return all(result.is_exact for result in places.values())
+
+
+def read_rows(database: Path, like: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows as items: nested values are JSON in SQLite."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.row_factory = sqlite3.Row
+        for row in connection.execute("SELECT * FROM books"):
+            yield {
+                name: json.loads(row[name]) if isinstance(value, list) else row[name]
+                for name, value in like.items()
+                if name in row.keys()  # noqa: SIM118
+            }
 
 
 def print_repetition(demo: Demonstration) -> None:

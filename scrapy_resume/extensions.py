@@ -158,6 +158,8 @@ class ResumeExtension:
         row = self.run.tracker.row_of(request)
         if row is not None:
             self.run.parts.breakers.downloaded(row, response)
+            latency = request.meta.get("download_latency")
+            self.run.parts.custom_stats.latencies.add(row.slot, latency)
 
     def response_received(self, response: Response, request: Request) -> None:
         """A response has passed all downloader middlewares, that of cookies among them."""

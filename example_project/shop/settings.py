@@ -1,5 +1,7 @@
 """Settings of the example project: one line for scrapy-resume, one for steps of its items."""
 
+from os import environ
+
 BOT_NAME = "shop"
 SPIDER_MODULES = ["shop.spiders"]
 NEWSPIDER_MODULE = "shop.spiders"
@@ -26,6 +28,17 @@ RESUME_STEPS = {
 FILES_STORE = "photos"
 FILES_URLS_FIELD = "photo_urls"
 FILES_RESULT_FIELD = "photos"
+
+if "SHOP_DB" in environ:
+    # One row for each book, over all kills and crawls: `SHOP_DB=shop.db scrapy crawl books`.
+    FEEDS = {
+        f"sqlite:///{environ['SHOP_DB']}#%(name)s": {
+            "format": "sql",
+            "primary_key": "url",
+            "on_conflict": "fill",
+            "on_removed": "mark",
+        }
+    }
 
 LOG_LEVEL = "INFO"
 TELNETCONSOLE_ENABLED = False

@@ -13,6 +13,7 @@ from scrapy_resume.commands.invocation import Invocation, unknown_line
 from scrapy_resume.commands.portions import row_limit
 from scrapy_resume.commands.request_table import print_requests
 from scrapy_resume.commands.step_lines import retry_command, troubled_steps
+from scrapy_resume.reporting.nouns import nouns_of
 from scrapy_resume.reporting.step_documents import steps_answer
 from scrapy_resume.wording import counted
 
@@ -43,8 +44,8 @@ REMEDIES: Final = {
     "dead": "failed in each of RESUME_RETRY_ROUNDS rounds of retry (--dead takes them)",
     "failed": "failed (--state failed takes them)",
     "parked": "parked (--state parked takes them)",
-    "pending": "waiting to be fetched anyway",
-    "leased": "being fetched",
+    "pending": "waiting to be {fetched} anyway",
+    "leased": "being {fetched}",
 }
 """State → how many there are of it, the end of "3 …"."""
 
@@ -58,7 +59,8 @@ class Change:
     choose: Callable[[Selection], Selection]
     """What it takes of a selection."""
     changed: str
-    """What the requests are then, the end of a sentence."""
+    """What the requests are then, the end of a sentence; ``{fetched}``: the word of the job's
+    kind."""
     states: frozenset[str]
     """The names of the states that it takes when none is given."""
     remedies: Mapping[str, str] = field(default_factory=lambda: REMEDIES)
@@ -88,18 +90,23 @@ def run_change(call: Invocation, change: Change, filters: dict[str, Any]) -> int
         call.print_json(document)
         return 0
     job = reports.summary(key)
+    nouns = nouns_of(job.kind)
     call.print_lines([_outcome(job, count, change, dry_run=dry_run)])
     if dry_run and count:
         limit = filters.get("limit")
         rows = _meant(call, key, change, filters, row_limit(limit))
-        print_requests(call, rows, limit)
+        print_requests(call, rows, limit, nouns_of(job.kind))
     if left:
-        shares = (f"{number:,} {change.remedies[state]}" for state, number in left.items())
+        shares = (
+            f"{number:,} {change.remedies[state].format(fetched=nouns.fetched)}"
+            for state, number in left.items()
+        )
         call.print_lines([f"Left alone: {'; '.join(shares)}"])
     if change.goes_on and not filters.keys() - BOUNDS and job.counts.items_failed:
         lost = counted(job.counts.items_failed, "item")
+        pages = f"{nouns_of(job.kind).page}s"
         call.print_lines(
-            [f"Left alone: pages that are done, but lost {lost} (--partial takes them)"]
+            [f"Left alone: {pages} that are done, but lost {lost} (--partial takes them)"]
         )
     if change.goes_on and not filters.keys() - BOUNDS:
         steps = troubled_steps({"steps": steps_answer(reports.step_counts(key))})
@@ -125,13 +132,19 @@ def _meant(
 
 
 def _outcome(job: JobSummary, count: int, change: Change, *, dry_run: bool) -> str:
+    nouns = nouns_of(job.kind)
+    noun = nouns.request
     if not count:
-        return f"No request of {job.key} {'would be' if dry_run else 'is'} changed"
+        return f"No {noun} of {job.key} {'would be' if dry_run else 'is'} changed"
     verb = "would be" if dry_run else "is" if count == 1 else "are"
-    line = f"{counted(count, 'request')} of {job.key} {verb} {change.changed}"
+    changed = change.changed.format(fetched=nouns.fetched)
+    line = f"{counted(count, noun)} of {job.key} {verb} {changed}"
     if not change.goes_on:
         return line
-    return f"{line} by {'the crawl that is running' if job.alive else 'its next crawl'}"
+    crawl = nouns.crawl
+    return (
+        f"{line} by {f'the {nouns.program} that is running' if job.alive else f'its next {crawl}'}"
+    )
 
 
 def _left(
@@ -168,14 +181,16 @@ def ignored_of(call: Invocation, key: JobKey) -> dict[str, int]:
     return {"ignored": reports.summary(key).counts.ignored - skipped, "skipped": skipped}
 
 
-def next_line(call: Invocation, key: JobKey, job: JobSummary, verb: str = "fetch") -> str:
+def next_line(call: Invocation, key: JobKey, job: JobSummary, verb: str | None = None) -> str:
     """Says what to run so that what was retried is fetched (or what the ``verb`` says), of a job
-    that nobody crawls."""
+    that nobody crawls. ``verb``: ``None``: what its runs do with a request."""
+    nouns = nouns_of(job.kind)
+    verb = verb or nouns.fetch
     if job.launch is None:
-        return f"Run its crawl again to {verb} them"
+        return f"Run its {nouns.program} again to {verb} them"
     if _is_doubtful(call, job):
         return (
-            f"Run the crawl's own command again to {verb} them "
+            f"Run the {nouns.program}'s own command again to {verb} them "
             f"(`scrapy resume run {shlex.quote(str(key))} --dry-run` shows it)"
         )
     words = ["scrapy", "resume", "run", str(key)]

@@ -12,6 +12,7 @@ from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.reset import delete, print_deleted
 from scrapy_resume.commands.writable_store import writable_store
 from scrapy_resume.model import LIVE_STATUSES
+from scrapy_resume.reporting.nouns import nouns_of
 from scrapy_resume.reporting.times import iso
 from scrapy_resume.wording import counted_are
 
@@ -86,7 +87,7 @@ def run(call: Invocation) -> int:
     for job in open_:
         if job.key in old:
             status = "crashed" if job.status in LIVE_STATUSES else job.status
-            left = counted_are(job.counts.open, "request")
+            left = counted_are(job.counts.open, nouns_of(job.kind).request)
             call.note(f"{job.key} is unfinished ({status}): {left} open")
     if call.arguments.dry_run:
         return print_deleted(call, [str(key) for key in old], unreadable, verb="would be")

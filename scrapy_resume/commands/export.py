@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from argparse import ArgumentParser
 from codecs import getincrementaldecoder
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from scrapy_resume.commands.arguments import add_job, add_json, add_overwrite
-from scrapy_resume.commands.export_rows import export_rows, is_database
+from scrapy_resume.commands.export_rows import export_rows, hidden_line, is_database
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.output_file import output_file
 from scrapy_resume.commands.terminal_output import escaped_controls, is_terminal
@@ -24,8 +23,6 @@ from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from scrapy.settings import Settings
-
-    from scrapy_resume.model import JobKey
 
 HELP: Final = "write the stored items of a job to a file, or to a table of a database"
 
@@ -95,16 +92,8 @@ def run(call: Invocation) -> int:
             ]
         )
     if hidden and not call.arguments.json:
-        call.note(_hidden_line(key, hidden))
+        call.note(hidden_line(key, hidden))
     return 0
-
-
-def _hidden_line(key: JobKey, hidden: int) -> str:
-    are = "is" if hidden == 1 else "are"
-    return (
-        f"{counted(hidden, 'item')} of {key} {are} not in it: steps of theirs have not ended "
-        f"(scrapy resume items {shlex.quote(str(key))} --step-state pending,running)"
-    )
 
 
 def exporter_paths(settings: Settings) -> dict[str, Any]:

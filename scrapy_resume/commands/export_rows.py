@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.databases.address import FORMAT, filled, name_of, parsed_address
 from scrapy_resume.databases.check import check_installed
 from scrapy_resume.databases.options import content_digest, parsed_options
 from scrapy_resume.errors import JobLockedError, StoreUnavailableError
+from scrapy_resume.model import digest
 from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
     from scrapy_resume.commands.invocation import Invocation
-    from scrapy_resume.model import JobSummary
+    from scrapy_resume.model import JobKey, JobSummary
     from scrapy_resume.store.contract import Change, ChangeLog, ChangePortion, LogMark
 
 SUFFIX: Final = f":{FORMAT}"
@@ -27,35 +31,74 @@ def is_database(output: str) -> bool:
 
 def export_rows(call: Invocation) -> int:
     """Write the items, as the crawl's own feed of that URI would."""
-    if call.arguments.all_numbers:
+    every = call.arguments.all_numbers
+    if every and call.arguments.overwrite:
         call.usage_error(
-            "--all-numbers is for files. Each number of a job is a feed of its own in a database:"
-            " export one after the other, into a table with primary_key"
+            "--overwrite is about one number of a job: drop the table instead, and --all-numbers"
+            " writes it anew"
         )
     template = call.arguments.output.removesuffix(SUFFIX)
     reports = call.reports()
     key = call.find_job()
-    summary = reports.summary(key)
-    if summary.alive:
-        raise JobLockedError(
-            f"{key} is being crawled: its crawl writes the table if the feed is in FEEDS (or -o)."
-            " Export it when it is over"
-        )
+    keys = [key]
+    if every:
+        keys = sorted(reports.numbers_of(key.name), key=attrgetter("number"), reverse=True)
+    summaries = [reports.summary(one) for one in keys]
+    for summary in summaries:
+        if summary.alive:
+            raise JobLockedError(
+                f"{summary.key} is being crawled: its crawl writes the table if the feed is in"
+                " FEEDS (or -o). Export it when it is over"
+            )
     options = _options(call, template)
+    if every:
+        options["overwrite"] = False
+    rows = 0
+    for place, summary in enumerate(summaries):
+        rows += _export_number(call, template, summary, options, keys[:place])
+    name, hidden = name_of(template), reports.hidden_items(key)
+    if call.arguments.json:
+        document = {"job": str(key), "items": rows, "open": hidden, "file": name, "format": FORMAT}
+        call.print_json(document)
+    else:
+        verb = "is" if rows == 1 else "are"
+        what = f"all numbers of {key.name}" if every else str(key)
+        call.print_lines([f"{counted(rows, 'item')} of {what} {verb} in {name} ({FORMAT})"])
+        if hidden:
+            call.note(hidden_line(key, hidden))
+    return 0
+
+
+def hidden_line(key: JobKey, hidden: int) -> str:
+    """Which items of a job no export has yet."""
+    are = "is" if hidden == 1 else "are"
+    return (
+        f"{counted(hidden, 'item')} of {key} {are} not in it: steps of theirs have not ended "
+        f"(scrapy resume items {shlex.quote(str(key))} --step-state pending,running)"
+    )
+
+
+def _export_number(
+    call: Invocation,
+    template: str,
+    summary: JobSummary,
+    options: Mapping[str, Any],
+    later: Sequence[JobKey],
+) -> int:
+    """Write one number, a feed of its own; returns the rows that it has there. ``later``: numbers
+    that were written before it: what they have given with the same key stays."""
     uri = filled(template, {"name": summary.spider})
-    address = parsed_address(uri, summary.spider)
-    check_installed(address)
-    with reports.change_log(key) as (log, decode):
-        feed = asyncio.run(_delivered(call, uri, summary, options, log, decode))
+    check_installed(parsed_address(uri, summary.spider))
+    reports = call.reports()
+    if later and options.get("primary_key"):
+        options = {**options, "on_conflict": "ignore"}
+    known = {digest(text.encode()) for key in later for text in reports.item_keys(key)}
+    with reports.change_log(summary.key) as (log, decode):
+        source = _SnapshotSource(log, known)
+        feed = asyncio.run(_delivered(call, uri, summary, options, source, decode))
     if feed.error is not None:
         raise feed.error
-    name = name_of(template)
-    if call.arguments.json:
-        call.print_json({"job": str(key), "items": feed.rows, "file": name, "format": FORMAT})
-    else:
-        verb = "is" if feed.rows == 1 else "are"
-        call.print_lines([f"{counted(feed.rows, 'item')} of {key} {verb} in {name} ({FORMAT})"])
-    return 0
+    return int(feed.rows)
 
 
 def _options(call: Invocation, template: str) -> dict[str, Any]:
@@ -73,8 +116,8 @@ async def _delivered(
     call: Invocation,
     uri: str,
     summary: JobSummary,
-    options: dict[str, Any],
-    log: ChangeLog,
+    options: Mapping[str, Any],
+    source: _SnapshotSource,
     decode: Callable[[str], Any],
 ) -> Any:
     from scrapy.extensions.feedexport import ItemFilter
@@ -110,7 +153,7 @@ async def _delivered(
             parse_setting("RESUME_REMOVAL_LIMIT", call.settings),
         ),
         RowMaker(options, item_filter.accepts, decode),
-        _SnapshotSource(log),
+        source,
         AsyncioClock(),
         _SameThread(),
         FeedRules(
@@ -151,16 +194,24 @@ class _SameThread:
 
 
 class _SnapshotSource:
-    """The change log of a job that is over."""
+    """The change log of a job that is over, without the items of which a later number has given
+    another version: digests of their ``RESUME_ITEM_KEY`` are ``known``."""
 
-    def __init__(self, log: ChangeLog) -> None:
+    def __init__(self, log: ChangeLog, known: Collection[bytes]) -> None:
         self._log = log
+        self._known = known
 
     async def changes(self, position: Sequence[LogMark], count: int) -> ChangePortion:
-        return self._log.changes(position, count)
+        portion = self._log.changes(position, count)
+        return replace(portion, changes=self._latest(portion.changes))
 
     async def chosen(self, ids: Sequence[int]) -> list[Change]:
-        return self._log.chosen(ids)
+        return self._latest(self._log.chosen(ids))
+
+    def _latest(self, changes: Sequence[Change]) -> list[Change]:
+        return [
+            one for one in changes if one.key is None or digest(one.key.encode()) not in self._known
+        ]
 
     async def holds(self, position: Sequence[LogMark]) -> bool:
         return self._log.holds(position)

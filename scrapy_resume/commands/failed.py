@@ -11,6 +11,7 @@ from scrapy_resume.commands.formats import shortened
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.step_lines import failure_lines, retry_command
 from scrapy_resume.commands.terminal_output import text, words
+from scrapy_resume.reporting.nouns import nouns_of
 from scrapy_resume.wording import counted, counted_are
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def run(call: Invocation) -> int:
 
     reports = call.reports()
     key = call.find_job()
+    job = reports.summary(key)
+    noun = nouns_of(job.kind).request
     groups = reports.failures(key, unit=call.arguments.unit)
     if call.arguments.json:
         call.print_json(groups)
@@ -48,16 +51,16 @@ def run(call: Invocation) -> int:
         )
     else:
         of_unit = " of that unit" if call.arguments.unit else ""
-        call.print_lines([f"No request of {key}{of_unit} has failed."])
-    parked = reports.summary(key).counts.parked
+        call.print_lines([f"No {noun} of {key}{of_unit} has failed."])
+    parked = job.counts.parked
     if parked and not (call.arguments.json or call.arguments.unit):
-        some = counted_are(parked, "request")
+        some = counted_are(parked, noun)
         call.print_lines([f"{some} parked: scrapy resume requests {key} --state parked"])
     if not (call.arguments.json or call.arguments.unit):
         call.print_lines(_failed_steps(key, reports.step_failures(key)))
     failed = sum(group["count"] for group in groups if not group["items_failed"])
     if failed >= COUNTED_AT_MOST:
-        call.note(f"Only the {failed:,} failed requests that were discovered last are counted.")
+        call.note(f"Only the {failed:,} failed {noun}s that were discovered last are counted.")
     return 0
 
 

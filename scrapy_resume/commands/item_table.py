@@ -9,6 +9,7 @@ from typing import Any, Final
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.portions import Table, is_cut, print_rows
 from scrapy_resume.commands.terminal_output import Column
+from scrapy_resume.reporting.nouns import CRAWL_NOUNS, Nouns
 
 
 def plain_items(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -21,11 +22,22 @@ def plain_items(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def print_items(
-    call: Invocation, records: Iterator[dict[str, Any]], limit: int | None, *, steps: bool = True
+    call: Invocation,
+    records: Iterator[dict[str, Any]],
+    limit: int | None,
+    *,
+    steps: bool = True,
+    nouns: Nouns = CRAWL_NOUNS,
 ) -> int:
     """Print the records that ``row_limit(limit)`` has asked for; if wanted, with their keys and
     steps. Returns how many it has printed."""
     table = _WITH_STEPS if steps else _TABLE
+    if nouns is not CRAWL_NOUNS:
+        columns = [
+            column._replace(heading=nouns.url) if column.heading == "URL" else column
+            for column in table.columns
+        ]
+        table = table._replace(columns=columns)
     return print_rows(call, table, plain_items(records), cut=is_cut(limit))
 
 

@@ -17,6 +17,7 @@ from scrapy_resume.commands.step_arguments import (
     unknown_keys,
     unknown_keys_line,
 )
+from scrapy_resume.reporting.nouns import nouns_of
 
 HELP: Final = "list stored items, with their pages, units and steps"
 
@@ -74,8 +75,9 @@ def run(call: Invocation) -> int:
     elif first is None:
         call.note("No items match.")
     else:
+        nouns = nouns_of(call.reports().summary(key).kind)
         shows_steps = bool(steps) or bool(call.reports().step_names(key))
-        print_items(call, records, limit, steps=shows_steps)
+        print_items(call, records, limit, steps=shows_steps, nouns=nouns)
     _note_unknown(call, filters, steps)
     return 0
 

@@ -11,6 +11,7 @@ from scrapy_resume.commands.arguments import add_job, add_json, amount
 from scrapy_resume.commands.formats import status_with_reason
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.writable_store import writable_store
+from scrapy_resume.reporting.nouns import nouns_of
 from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
@@ -60,13 +61,14 @@ def run(call: Invocation) -> int:
 
 
 def _lines(job: str, recovery: Recovery, answer: dict[str, Any]) -> Iterator[str]:
+    noun = nouns_of(answer["kind"]).request
     if recovery.workers:
         parked = f", {recovery.parked} of them parked" if recovery.parked else ""
         dead = ", ".join(recovery.workers)
-        taken = f"{counted(recovery.requests, 'request')} of {job}"
+        taken = f"{counted(recovery.requests, noun)} of {job}"
         verb = "is" if recovery.requests == 1 else "are"
         yield f"{taken} {verb} taken back from {dead}{parked}"
     else:
-        yield f"No dead worker holds requests of {job}: it is {status_with_reason(answer)}"
+        yield f"No dead worker holds {noun}s of {job}: it is {status_with_reason(answer)}"
     if recovery.alive:
         yield f"Live workers: {', '.join(recovery.alive)}"

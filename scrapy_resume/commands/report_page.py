@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from scrapy_resume.commands.formats import duration, job_name_of, number, rate, shortened
 from scrapy_resume.commands.report_steps import step_blocks
-from scrapy_resume.commands.report_text import eta_of, trouble_of, units_of
+from scrapy_resume.commands.report_text import eta_of, per_minute, trouble_of, units_of
+from scrapy_resume.commands.report_tiles import tiles
 from scrapy_resume.commands.svg_plots import Part, columns, escaped, line, stacked
 from scrapy_resume.reporting.documents import shown_custom
+from scrapy_resume.reporting.nouns import nouns_of
 from scrapy_resume.reporting.progress import percent, progress_of
 from scrapy_resume.wording import plural
 
@@ -51,8 +53,8 @@ def page(document: Mapping[str, Any]) -> Iterator[str]:
         f'<header><h1>{TITLE}</h1><div class="muted">{_moment(document["generated_at"])}'
         f" · {escaped(document['store'])}</div></header>\n"
     )
-    yield _tiles(document["total"])
     stages: Sequence[Stage] = document["stages"]
+    yield tiles(document["total"], stages)
     if stages:
         yield _table(stages)
     else:
@@ -65,35 +67,11 @@ def page(document: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _tiles(total: Mapping[str, Any]) -> str:
-    requests = total["requests"]
-    failed = requests["failed"] + requests["parked"]
-    whole = total["whole"]
-    of = f"{number(total['ended'])} of {number(whole)} {plural(whole, 'request')} ended"
-    tiles = [
-        (number(total["jobs"]), plural(total["jobs"], "job")),
-        (number(total["active"]), "active"),
-        (number(total["completed"]), "completed"),
-        (number(total["failed"]), "failed"),
-        (percent(total["progress"]), of),
-        (percent(total["success_rate"]), "success"),
-        (number(total["items"]), plural(total["items"], "item")),
-        (number(failed), "requests failed or parked"),
-    ]
-    if total["stale"]:
-        tiles.append((number(total["stale"]), "stale: without progress"))
-    shown = "".join(
-        f'<div class="tile"><b>{escaped(value)}</b><span class="muted small">{escaped(name)}</span>'
-        "</div>"
-        for value, name in tiles
-    )
-    return f'<section class="tiles">{shown}</section>\n'
-
-
 def _table(stages: Sequence[Stage]) -> str:
     headings = (
         '<th>job</th><th>status</th><th>progress</th><th class="n">success</th>'
-        '<th class="n">items</th><th class="n">pages/min</th><th>ETA</th><th>last progress</th>'
+        f'<th class="n">items</th><th class="n">{per_minute(stages)}</th><th>ETA</th>'
+        "<th>last progress</th>"
     )
     rows = "".join(_row(stage, at) for at, stage in enumerate(stages))
     return (
@@ -109,7 +87,7 @@ def _row(stage: Stage, at: int) -> str:
     cells = (
         ("n", "success", percent(stage["success_rate"])),
         ("n", "items", number(stage["items"]["stored"])),
-        ("n", "pages/min", rate(stage["pages_per_minute"])),
+        ("n", f"{nouns_of(stage['kind']).page}s/min", rate(stage["pages_per_minute"])),
         ("when", "ETA", eta_of(stage)),
         ("when", "last progress", _moment(stage["progressed_at"])),
     )
@@ -158,7 +136,10 @@ def _parts(stage: Stage) -> list[Part]:
 
 
 def _bar(stage: Stage) -> str:
-    return stacked(_parts(stage), f"{percent(stage['progress'])} of the requests have ended")
+    return stacked(
+        _parts(stage),
+        f"{percent(stage['progress'])} of the {nouns_of(stage['kind']).request}s have ended",
+    )
 
 
 def _unit_bar(stage: Stage) -> str:
@@ -195,7 +176,7 @@ def _facts(stage: Stage) -> str:
     facts = [
         ("success", percent(stage["success_rate"])),
         ("items", number(stage["items"]["stored"])),
-        ("pages a minute", rate(stage["pages_per_minute"])),
+        (f"{nouns_of(stage['kind']).page}s a minute", rate(stage["pages_per_minute"])),
         ("items a minute", rate(stage["items_per_minute"])),
         *_unit_rate(stage),
         ("time", f"{duration(stage['elapsed_seconds'])} in {runs} run{'s'[: runs != 1]}"),
@@ -224,7 +205,7 @@ def _throughput(stage: Stage) -> str:
     ]
     highest = max(sum(part.amount for part in parts) for parts in values)
     each = "a minute" if minutes == 1 else f"in {_span(minutes)}"
-    title = f"Requests that ended {each}"
+    title = f"{nouns_of(stage['kind']).request.title()}s that ended {each}"
     shown = [span for span, _ in whole]
     return _plot(title, columns(values, labels), highest, shown, remark)
 
@@ -252,7 +233,12 @@ def _open(stage: Stage) -> str:
         return ""
     labels = [f"{_moment(span['at'])}: {number(span['open'])} open" for span in spans]
     drawn = line([span["open"] for span in spans], labels)
-    return _plot("Open requests", drawn, max(span["open"] for span in spans), spans)
+    return _plot(
+        f"Open {nouns_of(stage['kind']).request}s",
+        drawn,
+        max(span["open"] for span in spans),
+        spans,
+    )
 
 
 def _plot(
@@ -276,7 +262,7 @@ def _errors(stage: Stage) -> str:
     if not groups:
         return ""
     most = max(group["count"] for group in groups)
-    rows = []
+    rows, page = [], nouns_of(stage["kind"]).page
     for group in groups:
         status = f" HTTP {group['http_status']}" if group["http_status"] else ""
         message = shortened(group["error_message"], 160)
@@ -284,7 +270,7 @@ def _errors(stage: Stage) -> str:
         rows.append(
             f"<li><b>{number(group['count'])}</b> {escaped(group['error'])}{status}"
             f'<div class="meter" style="width:{100 * group["count"] / most:.1f}%"></div>'
-            f"<details><summary>{escaped(message) or 'pages'}</summary>"
+            f"<details><summary>{escaped(message) or f'{page}s'}</summary>"
             f'<ul class="urls">{urls}</ul></details></li>'
         )
     return f'<div><h3>Failures by error</h3><ul class="errors">{"".join(rows)}</ul></div>'
@@ -328,15 +314,17 @@ def _more(stage: Stage) -> str:
         for row in stage["by_host"]
     )
     runs = "".join(_run(run) for run in stage["runs"][-10:])
+    nouns = nouns_of(stage["kind"])
     blocks = [
         ("HTTP statuses", ("status", "requests"), statuses),
         ("Hosts", ("host", "requests", *_HOST_COLUMNS[1:]), hosts),
-        ("Runs", ("run", "pages", "items", "status", "started", "ended", "worker"), runs),
+        ("Runs", ("run", f"{nouns.page}s", "items", "status", "started", "ended", "worker"), runs),
     ]
     shown = "".join(_listed(*block) for block in blocks if block[2]) + _history(stage)
-    summary = "HTTP statuses, hosts, runs"
+    summary = "HTTP statuses, hosts, runs" if nouns.has_http else "Runs"
     if stage["counted"] < stage["requests"]["total"]:
-        summary += f" (counts of the {number(stage['counted'])} requests that were discovered last)"
+        last = f"{number(stage['counted'])} {nouns.request}s that were discovered last"
+        summary += f" (counts of the {last})"
     return (
         f'<details class="more"><summary>{summary}</summary><div class="plots">{shown}</div>'
         "</details>"
@@ -347,7 +335,7 @@ _UNIT_COLUMNS: Final = ("open", "done", "failed", "items")
 _DAY_COLUMNS: Final = ("attempts", "rounds", "retried", "done", "failed")
 _HOST_COLUMNS: Final = ("total", "open", "done", "failed")
 _NUMBERS: Final = frozenset(
-    {"status", "requests", "open", "run", "pages", "items", "success", *_DAY_COLUMNS}
+    {"status", "requests", "open", "run", "pages", "tasks", "items", "success", *_DAY_COLUMNS}
 )
 
 
@@ -385,8 +373,9 @@ def _badge(stage: Stage) -> str:
 def _since(stage: Stage) -> str:
     if stage["requests"] is None:
         return ""
+    by = f"spider {stage['spider']}" if nouns_of(stage["kind"]).has_http else stage["kind"]
     reason = f"{stage['reason']}, " if stage["reason"] else ""
-    return f"{reason}spider {stage['spider']}, since {_moment(stage['created_at'])}"
+    return f"{reason}{by}, since {_moment(stage['created_at'])}"
 
 
 def _moment(moment: str | None) -> str:

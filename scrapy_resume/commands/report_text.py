@@ -15,6 +15,7 @@ from scrapy_resume.commands.step_lines import (
 from scrapy_resume.commands.terminal_output import Column, bar, fitted_table, status_style, text
 from scrapy_resume.commands.units import summary
 from scrapy_resume.reporting.job_error import error_line, way_out_of
+from scrapy_resume.reporting.nouns import nouns_of, nouns_of_all
 from scrapy_resume.reporting.progress import percent, progress_of
 from scrapy_resume.wording import counted, plural
 
@@ -48,7 +49,7 @@ def plain(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"{document['generated_at']}  {document['store']}"
     yield _summary(document["total"])
     yield ""
-    headings = [column.heading for column in _COLUMNS]
+    headings = [column.heading for column in _columns(stages)]
     rows = [headings, *([str(cell) for cell in _row(stage)] for stage in stages)]
     yield from table([[*row[:_BAR], *row[_BAR + 1 :]] for row in rows])
     yield from _units(stages)
@@ -62,11 +63,25 @@ def drawn(console: Console, document: Mapping[str, Any]) -> Iterator[RenderableT
     stages = document["stages"]
     yield text(_summary(document["total"]), "bold")
     yield text("")
-    yield fitted_table(console, _COLUMNS, [_cells(stage) for stage in stages], flexible=0)
+    yield fitted_table(console, _columns(stages), [_cells(stage) for stage in stages], flexible=0)
     yield from map(text, _units(stages))
     yield from map(text, _retries(stages))
     yield from map(text, _steps(stages))
     yield from (text(line, "yellow" if line else "") for line in _remarks(stages))
+
+
+def _columns(stages: Sequence[Stage]) -> list[Column]:
+    heading = per_minute(stages).upper()
+    return [
+        column._replace(heading=heading) if column.heading == "PAGES/MIN" else column
+        for column in _COLUMNS
+    ]
+
+
+def per_minute(stages: Sequence[Stage]) -> str:
+    """The heading of the rates of these jobs."""
+    nouns = nouns_of_all(stages)
+    return "ended/min" if nouns is None else f"{nouns.page}s/min"
 
 
 def _summary(total: Mapping[str, Any]) -> str:
@@ -137,7 +152,7 @@ def _retries(stages: Sequence[Stage]) -> Iterator[str]:
         yield ""
         yield (
             f"{job_name_of(stage)}: retries: {counted(rounds, 'round')}, "
-            f"{number(retried)} {plural(retried, 'request')}"
+            f"{number(retried)} {plural(retried, nouns_of(stage['kind']).request)}"
         )
         for day in stage["history"][-DAYS_SHOWN:]:
             yield (

@@ -17,10 +17,11 @@ from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.output_file import output_file
 from scrapy_resume.commands.portions import ROWS_ON_A_TERMINAL, row_limit
 from scrapy_resume.commands.request_table import print_requests
+from scrapy_resume.reporting.nouns import nouns_of
 from scrapy_resume.wording import counted
 
 if TYPE_CHECKING:
-    from scrapy_resume.model import JobKey
+    from scrapy_resume.model import JobSummary
 
 HELP: Final = "list requests"
 
@@ -44,14 +45,16 @@ def run(call: Invocation) -> int:
         return _write(call, filters)
     limit = filters.pop("limit", None)
     asked = limit if call.arguments.json else row_limit(limit)
+    reports, key = call.reports(), call.find_job()
+    nouns = nouns_of(reports.summary(key).kind)
     try:
-        rows = call.reports().requests(call.arguments.job, limit=asked, **filters)
+        rows = reports.requests(key, limit=asked, **filters)
     except ValueError as error:
         call.usage_error(str(error))
     if call.arguments.json:
         call.print_json_array(rows)
-    elif not print_requests(call, rows, limit):
-        call.note("No requests match.")
+    elif not print_requests(call, rows, limit, nouns):
+        call.note(f"No {nouns.request}s match.")
     call.note_unknown(filters)
     return 0
 
@@ -70,11 +73,12 @@ def _write(call: Invocation, filters: dict[str, Any]) -> int:
         document = {"job": str(key), "requests": written, "file": target, "format": format_name}
         call.print_json(document)
     else:
-        call.print_lines([_written(written, key, target, format_name)])
+        call.print_lines([_written(written, call.reports().summary(key), target, format_name)])
     call.note_unknown(filters)
     return 0
 
 
-def _written(count: int, key: JobKey, target: str, format_name: str) -> str:
+def _written(count: int, job: JobSummary, target: str, format_name: str) -> str:
     verb = "is" if count == 1 else "are"
-    return f"{counted(count, 'request')} of {key} {verb} in {target} ({format_name})"
+    some = counted(count, nouns_of(job.kind).request)
+    return f"{some} of {job.key} {verb} in {target} ({format_name})"

@@ -11,6 +11,7 @@ from scrapy_resume.commands.formats import status_with_reason
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.refused_names import refused_names
 from scrapy_resume.commands.writable_store import writable_store
+from scrapy_resume.reporting.nouns import nouns_of
 from scrapy_resume.wording import counted
 
 HELP: Final = "restore a job from a backup, never over an existing job"
@@ -42,7 +43,7 @@ def run(call: Invocation) -> int:
     else:
         counts = ", ".join(
             (
-                counted(answer["requests"]["total"], "request"),
+                counted(answer["requests"]["total"], nouns_of(answer["kind"]).request),
                 counted(answer["items"]["stored"], "item"),
             )
         )

@@ -61,7 +61,7 @@ def run(call: Invocation) -> int:
     change = Change(
         retry,
         to_retry,
-        "fetched again",
+        "{fetched} again",
         frozenset(states),
         goes_on=True,
     )

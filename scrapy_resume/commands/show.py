@@ -20,6 +20,7 @@ from scrapy_resume.commands.terminal_output import (
 from scrapy_resume.model import StepCounts
 from scrapy_resume.reporting.documents import shown_custom
 from scrapy_resume.reporting.job_error import error_line
+from scrapy_resume.reporting.nouns import Nouns, nouns_of
 from scrapy_resume.reporting.progress import percent
 from scrapy_resume.wording import counted
 
@@ -66,10 +67,8 @@ _STEP_FAILURES: Final = (
     Column("MESSAGE", rank=1),
     Column("EXAMPLE"),
 )
-_COUNTS: Final = (
-    ("requests", ("total", "done", "failed", "parked", "ignored")),
-    ("open", ("pending", "delayed", "leased")),
-)
+_ENDED: Final = ("total", "done", "failed", "parked", "ignored")
+_OPEN: Final = ("pending", "delayed", "leased")
 """As in ``status``: what is delayed is a part of what is pending."""
 _STATUSES: Final = (Column("HTTP", right=True), Column("REQUESTS", right=True))
 
@@ -108,19 +107,26 @@ def settings_of_note(settings: Settings) -> dict[str, str]:
 
 def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "job", job_name_of(answer)
-    yield "spider", answer["spider"]
+    if nouns_of(answer["kind"]).has_http:
+        yield "spider", answer["spider"]
+    else:
+        yield "kind", answer["kind"]
     yield "status", status_with_reason(answer)
     for name in ("created", "updated", "completed"):
         if answer[f"{name}_at"]:
             yield name, answer[f"{name}_at"]
     counts, items = answer["requests"], answer["items"]
-    for name, states in _COUNTS:
+    noun = nouns_of(answer["kind"]).request
+    for name, states in ((f"{noun}s", _ENDED), ("open", _OPEN)):
         yield name, "  ".join(f"{state} {counts[state]}" for state in states)
     if answer["skipped"]:
         yield "skipped", f"{answer['skipped']} skipped for good, a part of ignored"
     yield "items", "  ".join(f"{name} {count}" for name, count in items.items())
     yield "success", percent(answer["success_rate"])
-    yield "start()", "exhausted" if answer["start_exhausted"] else "not exhausted"
+    yield (
+        "start()" if noun == "request" else "inputs",
+        "exhausted" if answer["start_exhausted"] else "not exhausted",
+    )
     if answer["custom"]:
         figures = shown_custom(answer["custom"], answer["custom_shares"])
         yield "custom", "  ".join(f"{name}={figure}" for name, figure in figures)
@@ -136,7 +142,7 @@ def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for feed in answer["undelivered"]:
         yield "owes feed", feed
     for row in answer["held"]:
-        yield "held", f"{counted(row['requests'], 'request')}, for want of {row['name']}"
+        yield "held", f"{counted(row['requests'], noun)}, for want of {row['name']}"
     if answer["workers"]:
         yield "workers", "  ".join(answer["workers"])
 
@@ -149,11 +155,11 @@ def _place(point: dict[str, Any]) -> str:
 
 def _tables(answer: dict[str, Any]) -> Iterator[tuple[str, Sequence[Column], list[Cells], int]]:
     """(title, columns, rows, index of the column that is cut off) of each table."""
-    runs = answer["runs"][-RUNS_SHOWN:]
+    runs, nouns = answer["runs"][-RUNS_SHOWN:], nouns_of(answer["kind"])
     if runs:
         earlier = len(answer["runs"]) - len(runs)
         title = f"runs (after {earlier} earlier ones)" if earlier else "runs"
-        yield title, _RUNS, [_run(run) for run in runs], len(_RUNS) - 1
+        yield title, _runs(nouns), [_run(run) for run in runs], len(_RUNS) - 1
     if answer["failures"]:
         groups = [_failure(group) for group in answer["failures"]]
         yield "failures", _FAILURES, groups, len(_FAILURES) - 1
@@ -163,7 +169,8 @@ def _tables(answer: dict[str, Any]) -> Iterator[tuple[str, Sequence[Column], lis
         groups = [_step_failure(group) for group in answer["step_failures"]]
         yield "failed steps", _STEP_FAILURES, groups, len(_STEP_FAILURES) - 1
     looked_at, total = answer["counted"], answer["requests"]["total"]
-    of = f" (of the {looked_at} requests that were discovered last)" if looked_at < total else ""
+    of = f" (of the {looked_at} {nouns.request}s that were discovered last)"
+    of = of if looked_at < total else ""
     if answer["by_status"]:
         rows: list[Cells] = [
             (str(row["http_status"]), str(row["count"])) for row in answer["by_status"]
@@ -172,7 +179,15 @@ def _tables(answer: dict[str, Any]) -> Iterator[tuple[str, Sequence[Column], lis
     if answer["by_host"]:
         names = ("host", "total", "open", "done", "failed")
         rows = [[str(row[name]) for name in names] for row in answer["by_host"]]
-        yield f"by host{of}", _HOSTS, rows, 0
+        first = Column(nouns.host.upper()), Column(f"{nouns.request}s".upper(), right=True)
+        yield f"by {nouns.host}{of}", (*first, *_HOSTS[2:]), rows, 0
+
+
+def _runs(nouns: Nouns) -> list[Column]:
+    pages = f"{nouns.page}s".upper()
+    return [
+        column._replace(heading=pages) if column.heading == "PAGES" else column for column in _RUNS
+    ]
 
 
 def _run(run: dict[str, Any]) -> Cells:

@@ -42,6 +42,7 @@ from scrapy_resume.reporting.forecast import (
     shows_present_minute,
 )
 from scrapy_resume.reporting.job_error import error_line, way_out_of
+from scrapy_resume.reporting.nouns import Nouns, nouns_of
 from scrapy_resume.reporting.progress import percent, progress_of
 from scrapy_resume.wording import counted
 
@@ -85,10 +86,10 @@ class StatusScreen:
 
     def facts(self) -> Iterator[tuple[str, str]]:
         """Labels and what they stand for, in order."""
-        answer, counts = self.answer, self.answer["requests"]
+        answer, counts, nouns = self.answer, self.answer["requests"], self._nouns
         ended = _counts(counts, ("done", "failed", "parked", "ignored"))
         skipped = f"  ({number(self.skipped)} skipped for good)" if self.skipped else ""
-        yield "requests", ended + skipped
+        yield f"{nouns.request}s", ended + skipped
         yield "open", _counts(counts, ("pending", "delayed", "leased"))
         yield "items", _counts(answer["items"], ("stored", "dropped", "failed"))
         for place, (name, steps) in enumerate(answer["steps"].items()):
@@ -101,10 +102,12 @@ class StatusScreen:
             peak, span = max(self.pages_by_minute), len(self.pages_by_minute)
             spark = sparkline(self.pages_by_minute)
             scaled = ", the last one scaled up" if self.scaled else ""
-            yield "pace", f"{spark} at most {peak:.0f} pages/min in the last {span} min{scaled}"
+            pace = f"{spark} at most {peak:.0f} {nouns.page}s/min in the last {span} min{scaled}"
+            yield "pace", pace
         yield "time", self._time()
         if self.forecast.soonest is not None and self.forecast.latest is None:
-            yield "outlook", "no end in sight: it discovers requests as fast as it ends them"
+            found = f"it discovers {nouns.request}s as fast as it ends them"
+            yield "outlook", f"no end in sight: {found}"
         if answer["metadata"]:
             pairs = (f"{key}={value}" for key, value in answer["metadata"].items())
             yield "metadata", ", ".join(pairs)
@@ -115,7 +118,7 @@ class StatusScreen:
 
     def sections(self) -> Iterator[tuple[str, list[str], str]]:
         """(heading, lines, style of the lines) of each section below the facts."""
-        answer, counts = self.answer, self.answer["requests"]
+        answer, counts, nouns = self.answer, self.answer["requests"], self._nouns
         if answer["error"]:
             yield "error", [error_line(answer["error"])], "red"
         if answer["undelivered"]:
@@ -123,22 +126,26 @@ class StatusScreen:
             ways = way_out_of(undelivered, job_name_of(answer))
             yield "feeds that are not delivered", [*undelivered, ways], "red"
         if answer["held"]:
-            yield "held", list(_held(answer)), "red"
+            yield "held", list(_held(answer, nouns)), "red"
         if answer["in_flight"]:
             live = answer["status"] in LIVE_STATUSES
-            heading = "in flight" if live else "in flight at the end"
+            heading = nouns.in_flight if live else f"{nouns.in_flight} at the end"
             in_flight = answer["in_flight"]
             yield heading, list(some(in_flight, _SHOWN_IN_FLIGHT, len(in_flight))), ""
         if self.failures:
             troubled = counts["failed"] + counts["parked"]
             lines = list(some(map(_failure, self.failures), len(self.failures), troubled))
-            ways = f"to fetch them again: scrapy resume retry {job_name_of(answer)}"
+            ways = f"to {nouns.fetch} them again: scrapy resume retry {job_name_of(answer)}"
             yield "failures", [*lines, ways], "red"
         if self.lost:
             heading = f"items or files lost: {number(answer['items']['failed'])}"
-            yield heading, list(_lost(self.lost, job_name_of(answer))), "red"
+            yield heading, list(_lost(self.lost, job_name_of(answer), nouns)), "red"
         if self.step_failures:
             yield "failed steps", list(_failed_steps(self.step_failures, answer)), "red"
+
+    @property
+    def _nouns(self) -> Nouns:
+        return nouns_of(self.answer["kind"])
 
     def _time(self) -> str:
         answer = self.answer
@@ -149,25 +156,25 @@ class StatusScreen:
         return f"{line}, {progress_of(answer).eta.text()}"
 
 
-def _held(answer: Mapping[str, Any]) -> Iterator[str]:
+def _held(answer: Mapping[str, Any], nouns: Nouns) -> Iterator[str]:
     held, job = answer["held"], job_name_of(answer)
-    yield "pending requests that the last run could not restore, by what the code lacks:"
+    yield f"pending {nouns.request}s that the last run could not restore, by what the code lacks:"
     yield from some([f"{row['requests']}  {row['name']}" for row in held], _SHOWN_HELD, len(held))
-    yield "put it back, or set RESUME_RENAMED or RESUME_TRUSTED; the log of the run says which"
+    yield nouns.way_back + "set RESUME_RENAMED or RESUME_TRUSTED; the log of the run says which"
     yield f"names that are not trusted: scrapy resume verify {job}"
-    yield f"to give requests up: scrapy resume park {job} --callback NAME"
+    yield f"to give {nouns.request}s up: scrapy resume park {job} --callback NAME"
 
 
-def _lost(groups: Sequence[Mapping[str, Any]], job: str) -> Iterator[str]:
+def _lost(groups: Sequence[Mapping[str, Any]], job: str, nouns: Nouns) -> Iterator[str]:
     lines = []
     for group in groups:
-        requests = counted(group["count"], "request")
+        requests = counted(group["count"], nouns.request)
         message = shortened(group["error_message"], _LONGEST_MESSAGE)
         said = f"{group['error']}, for example: {message}" if message else group["error"]
         lines.append(f"{group['items_failed']} of {requests}, {said}")
     yield from some(lines, _SHOWN_FAILURES, len(lines))
-    yield f"which pages: scrapy resume requests {job} --partial"
-    yield f"to fetch them again: scrapy resume retry {job} --partial"
+    yield f"which {nouns.page}s: scrapy resume requests {job} --partial"
+    yield f"to {nouns.fetch} them again: scrapy resume retry {job} --partial"
 
 
 def _failed_steps(groups: Sequence[Mapping[str, Any]], answer: Mapping[str, Any]) -> Iterator[str]:
@@ -295,9 +302,8 @@ def _counts(counts: dict[str, int], names: Sequence[str]) -> str:
 def _rate(answer: dict[str, Any]) -> str:
     if answer["pages_per_minute"] is None:
         return "-"
-    shown = (
-        f"{answer['pages_per_minute']:.1f} pages/min, {answer['items_per_minute']:.1f} items/min"
-    )
+    pages = f"{answer['pages_per_minute']:.1f} {nouns_of(answer['kind']).page}s/min"
+    shown = f"{pages}, {answer['items_per_minute']:.1f} items/min"
     if answer["units_per_hour"] and progress_of(answer).units is not None:
         shown += f", {answer['units_per_hour']:.1f} units/hour"
     return shown

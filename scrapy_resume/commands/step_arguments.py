@@ -81,25 +81,31 @@ def declared(call: Invocation, name: str) -> DeclaredStep:
 
 def declared_or_none(call: Invocation, name: str) -> DeclaredStep | None:
     """The same; ``None``: the settings do not name it. Raises ``ConfigurationError``."""
+    spider = call.reports().summary(call.find_job()).spider
+    return declared_of(call.settings, spider, name)
+
+
+def declared_of(settings: Settings, spider: str, name: str) -> DeclaredStep | None:
+    """What RESUME_STEPS says about a step, in these settings with those of the spider; ``None``:
+    nothing. Raises ``ConfigurationError``."""
     from scrapy_resume.settings.table import parse_setting
     from scrapy_resume.steps.declared import declared_steps
 
-    settings = _settings_of_spider(call)
-    return declared_steps(parse_setting("RESUME_STEPS", settings)).get(name)
+    found = _with_spiders_own(settings, spider)
+    return declared_steps(parse_setting("RESUME_STEPS", found)).get(name)
 
 
-def _settings_of_spider(call: Invocation) -> Settings:
-    """The settings with those of the job's spider, if the project has it."""
+def _with_spiders_own(settings: Settings, spider: str) -> Settings:
+    """The settings with those of the spider, if the project has it."""
     from scrapy.spiderloader import get_spider_loader
 
-    spider = call.reports().summary(call.find_job()).spider
     try:
-        spider_class = get_spider_loader(call.settings).load(spider)
+        spider_class = get_spider_loader(settings).load(spider)
     except KeyError:
-        return call.settings
-    settings = call.settings.copy()
-    spider_class.update_settings(settings)
-    return settings
+        return settings
+    found = settings.copy()
+    spider_class.update_settings(found)
+    return found
 
 
 def unknown_keys(call: Invocation, filters: dict[str, Any]) -> list[str]:

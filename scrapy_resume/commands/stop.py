@@ -11,6 +11,7 @@ from scrapy_resume.commands.formats import status_with_reason
 from scrapy_resume.commands.invocation import Invocation
 from scrapy_resume.commands.writable_store import writable_store
 from scrapy_resume.model import LIVE_STATUSES
+from scrapy_resume.reporting.nouns import nouns_of
 
 if TYPE_CHECKING:
     from scrapy_resume.model import JobKey
@@ -44,6 +45,8 @@ def run(call: Invocation) -> int:
     answer, left = _wait(call, key, [run.number for run in asked])
     seconds = call.clock.monotonic() - began
     waited = timeout_seconds > 0
+    nouns = nouns_of(answer["kind"])
+    noun, work = nouns.request, nouns.work
     if call.arguments.json:
         document = {
             "job": str(key),
@@ -61,11 +64,12 @@ def run(call: Invocation) -> int:
             [f"{key} has stopped after {seconds:.1f} s: it is {status_with_reason(answer)}"]
         )
     elif not waited:
-        call.print_lines([f"{', '.join(left)} is asked to stop crawling {key}"])
+        call.print_lines([f"{', '.join(left)} is asked to stop {work} {key}"])
     if left and waited:
         return call.fail(
-            f"{', '.join(left)} has not stopped crawling {key} within {timeout_seconds:g} s. It "
-            "will stop when the requests in flight are finished; a second SIGTERM ends it at once"
+            f"{', '.join(left)} has not stopped {work} {key} within {timeout_seconds:g} s. It "
+            f"will stop when the {noun}s {nouns.in_flight} are finished; a second SIGTERM ends it "
+            "at once"
         )
     return 0
 

@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 from argparse import ArgumentParser
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from scrapy_resume.commands.arguments import count
@@ -73,6 +74,7 @@ def run(call: Invocation) -> int:
 
 
 def _board(call: Invocation) -> Board:
+    from scrapy_resume.commands.step_arguments import declared_of
     from scrapy_resume.settings.location import event_directory
     from scrapy_resume.settings.table import parse_setting
     from scrapy_resume.web.board import Board
@@ -89,6 +91,7 @@ def _board(call: Invocation) -> Board:
         retry_rounds=parse_setting("RESUME_RETRY_ROUNDS", call.settings),
         crash_limit=parse_setting("RESUME_CRASH_LIMIT", call.settings),
         stale_seconds=parse_setting("RESUME_STALE_AFTER", call.settings),
+        declared_step=partial(declared_of, call.settings),
     )
 
 

@@ -18,6 +18,7 @@ from scrapy_resume.commands.terminal_output import (
     status_style,
     text,
 )
+from scrapy_resume.reporting.nouns import Nouns, nouns_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 HELP: Final = "show who works on a job, since when, the last heartbeat, what is in hand"
 
 SHOWN_IN_HAND: Final = 8
-"""URLs of each worker; ``--json`` has all."""
+"""URLs, or keys of tasks, of each worker; ``--json`` has all."""
 
 _COLUMNS: Final = (
     Column("WORKER", style="bold"),
@@ -40,6 +41,14 @@ _COLUMNS: Final = (
 )
 
 
+def _columns(nouns: Nouns) -> list[Column]:
+    pages = f"{nouns.page}s".upper()
+    return [
+        column._replace(heading=pages) if column.heading == "PAGES" else column
+        for column in _COLUMNS
+    ]
+
+
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     add_job(parser)
@@ -50,27 +59,29 @@ def run(call: Invocation) -> int:
     """Print the workers that have not ended, by run."""
     reports = call.reports()
     key = call.find_job()
+    nouns = nouns_of(reports.summary(key).kind)
     workers = reports.workers(key)
     if call.arguments.json:
         call.print_json(workers)
         return 0
     if workers:
         call.print_screen(
-            drawn=lambda console: _drawn(console, workers), plain=lambda: _plain(workers)
+            drawn=lambda console: _drawn(console, workers, nouns),
+            plain=lambda: _plain(workers, nouns),
         )
     else:
         status = reports.job(key)["status"]
         call.print_lines([f"Nobody works on {key}, which is {status}."])
-    call.print_lines(_remedies(str(key), workers))
+    call.print_lines(_remedies(str(key), workers, nouns))
     return 0
 
 
-def _remedies(job: str, workers: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _remedies(job: str, workers: Sequence[dict[str, Any]], nouns: Nouns) -> Iterator[str]:
     statuses = {status_of(worker) for worker in workers}
     if "crashed" in statuses:
         yield (
             f"`scrapy resume recover {job}` takes back what dead workers have in hand; so does the"
-            " next crawl of the job."
+            f" next {nouns.crawl} of the job."
         )
     if "stale" in statuses:
         yield (
@@ -109,21 +120,23 @@ def _in_hand(workers: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[str]
             yield f"in hand of {worker['worker']}", lines
 
 
-def _plain(workers: Sequence[dict[str, Any]]) -> Iterator[str]:
-    yield from table([[column.heading for column in _COLUMNS], *map(_row, workers)])
+def _plain(workers: Sequence[dict[str, Any]], nouns: Nouns) -> Iterator[str]:
+    yield from table([[column.heading for column in _columns(nouns)], *map(_row, workers)])
     for heading, lines in _in_hand(workers):
         yield ""
         yield heading
         yield from (f"  {line}" for line in lines)
 
 
-def _drawn(console: Console, workers: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
+def _drawn(
+    console: Console, workers: Sequence[dict[str, Any]], nouns: Nouns
+) -> Iterator[RenderableType]:
     rows: list[list[str | Text]] = []
     for worker in workers:
         cells: list[str | Text] = list(_row(worker))
         status = status_of(worker)
         cells[1] = text(status, TROUBLE if worker["stale"] else status_style(status))
         rows.append(cells)
-    yield fitted_table(console, _COLUMNS, rows, flexible=0)
+    yield fitted_table(console, _columns(nouns), rows, flexible=0)
     for heading, lines in _in_hand(workers):
         yield from section(heading, lines)

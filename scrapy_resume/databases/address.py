@@ -48,8 +48,17 @@ class Address:
 
 def name_of(template: str) -> str:
     """What a feed is called wherever it is shown or stored: its URI without a password."""
+    if "://" not in template:
+        return masked_refusal(template)
     location, mark, table = template.rpartition("#")
-    return f"{without_password(location)}#{table}" if mark else without_password(template)
+    if not mark or _is_in_password(location, table):
+        return without_password(template)
+    return f"{without_password(location)}#{table}"
+
+
+def _is_in_password(location: str, fragment: str) -> bool:
+    """Whether the last ``#`` may stand in a password, and what follows is no table."""
+    return "@" in fragment and "@" not in location and not location.startswith("sqlite")
 
 
 def filled(template: str, parameters: Mapping[str, Any]) -> str:
@@ -78,10 +87,23 @@ def parsed_address(uri: str, default_table: str) -> Address:
             f"the feed {masked_refusal(uri)} has the format sql, and is no database that can be"
             " written: use sqlite:///shop.db#table or postgresql://user@host/database#table"
         )
+    if dialect == "postgresql":
+        _check_password(location, fragment, uri)
     schema, table = _table(fragment, default_table)
     if dialect == "sqlite":
         return Address(dialect, f"sqlite:///{_file(rest, uri)}", schema, table, name_of(uri))
     return Address(dialect, f"postgresql+psycopg://{rest}", schema, table, name_of(uri))
+
+
+def _check_password(location: str, fragment: str, uri: str) -> None:
+    """A password with an unescaped ``@`` or ``#`` would be taken for a part of the host, and be
+    shown in messages about it."""
+    authority = re.split(r"[/?]", location.partition("://")[2], maxsplit=1)[0]
+    if _is_in_password(location, fragment) or authority.count("@") > 1:
+        raise ConfigurationError(
+            f"the feed {masked_refusal(uri)} has a password with @ or #: write %40 and %23 in it"
+            " (and %40 in the name of a table)"
+        )
 
 
 def _table(fragment: str, default: str) -> tuple[str | None, str]:

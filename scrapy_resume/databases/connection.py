@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import StaticPool
 
 from scrapy_resume.databases.address import Address
+from scrapy_resume.databases.silent_writer import connection_name
 from scrapy_resume.errors import (
     ConfigurationError,
     DatabaseFeedError,
@@ -38,8 +39,8 @@ resources
 (a full disk, too many connections), locks, an operator's intervention, the system; also a role or a
 database that is not there yet."""
 
-_PERMITTED: Final = "42501"
-"""A privilege is missing: it may be granted."""
+_CHANGEABLE: Final = ("42501", "25006")
+"""A privilege is missing, or the server is read-only: it may be granted, or become the primary."""
 
 
 DRIVER_ERRORS: Final = (SQLAlchemyError, UnicodeError, OverflowError)
@@ -50,10 +51,11 @@ class Connection:
     """The one connection of a feed, for one thread. It is made, and made again, when it is
     needed."""
 
-    def __init__(self, address: Address) -> None:
-        """Raises ``ConfigurationError`` for a URL that cannot be one."""
+    def __init__(self, address: Address, writer: str) -> None:
+        """``writer``: how the server names the connection. Raises ``ConfigurationError`` for a URL
+        that cannot be one."""
         self.address = address
-        self._engine = _engine(address)
+        self._engine = _engine(address, writer)
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -104,9 +106,9 @@ def message_in(error: BaseException) -> str:
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"
 
 
-def _engine(address: Address) -> sa.Engine:
+def _engine(address: Address, writer: str) -> sa.Engine:
     try:
-        return _sqlite(address) if address.dialect == "sqlite" else _postgres(address)
+        return _sqlite(address) if address.dialect == "sqlite" else _postgres(address, writer)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise ConfigurationError(
             f"the feed {address.shown} is no URI of a database ({type(error).__name__}): use"
@@ -147,7 +149,7 @@ def _sqlite(address: Address) -> sa.Engine:
     return engine
 
 
-def _postgres(address: Address) -> sa.Engine:
+def _postgres(address: Address, writer: str) -> sa.Engine:
     engine = sa.create_engine(
         address.url,
         poolclass=sa.pool.QueuePool,
@@ -157,7 +159,7 @@ def _postgres(address: Address) -> sa.Engine:
         json_serializer=_as_is,
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
-            "application_name": "scrapy-resume feed",
+            "application_name": connection_name(writer),
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
@@ -182,7 +184,7 @@ def _is_temporary(error: DBAPIError) -> bool:
     state = getattr(cause, "sqlstate", None)
     if state is None:
         return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
-    return bool(state.startswith(_TEMPORARY_STATES) or state == _PERMITTED)
+    return bool(state.startswith(_TEMPORARY_STATES) or state in _CHANGEABLE)
 
 
 def _is_of_row(error: DBAPIError) -> bool:
@@ -194,5 +196,6 @@ def _is_of_row(error: DBAPIError) -> bool:
     state = getattr(cause, "sqlstate", None)
     if state is None:
         return isinstance(error, sa.exc.DataError)
-    # 22: data; 23: constraints; 54: limits, such as that of an index's rows; 42804: types.
-    return state.startswith(("22", "23", "54")) or state in ("42804", "42883", "0A000")
+    # 21: keys that only the database takes for equal, in one statement; 22: data; 23: constraints;
+    # 54: limits, such as that of an index's rows; 42804: types.
+    return state.startswith(("21", "22", "23", "54")) or state in ("42804", "42883", "0A000")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from scrapy_resume.databases.bulk import insert_rows
+from scrapy_resume.databases.kinds import Kind
 from scrapy_resume.databases.side_tables import FEED, OWED, ROW, WRITTEN
 from scrapy_resume.databases.writes import Write
 
@@ -23,6 +26,14 @@ class SideRow(NamedTuple):
     own: int
     state: int
 
+
+SideValues = tuple[int, str, int, int | None, str | None, str | None, int, int, int, str | None]
+"""Of the columns of ``scrapy_resume_row``, in their order."""
+
+_KINDS: Final = {
+    column.name: Kind.text if isinstance(column.type, sa.Text) else Kind.integer
+    for column in ROW.columns
+}
 
 _COLUMNS: Final = [ROW.c[name] for name in SideRow._fields]
 
@@ -41,28 +52,50 @@ class ItemRows:
         name = self._connection.dialect.name
         return (sqlite if name == "sqlite" else postgresql).insert(table)
 
+    def _among(self, column: Any, texts: Sequence[str]) -> Any:
+        """Whether it is one of them: one parameter, so that the statement is compiled once."""
+        if self._connection.dialect.name == "sqlite":
+            values = sa.func.json_each(json.dumps(texts)).table_valued("value")
+            return column.in_(sa.select(values.c.value))
+        return column == sa.any_(sa.literal(list(texts), postgresql.ARRAY(sa.Text)))
+
     def found(self, items: Sequence[str]) -> dict[str, SideRow]:
         """What is kept of these items."""
-        wanted = sa.select(*_COLUMNS).where(ROW.c.feed == self._feed, ROW.c.item.in_(items))
+        wanted = sa.select(*_COLUMNS).where(
+            ROW.c.feed == self._feed, self._among(ROW.c.item, items)
+        )
         return {row.item: SideRow(*row) for row in self._connection.execute(wanted)}
 
-    def side(self, write: Write, **columns: Any) -> dict[str, Any]:
+    def side(
+        self,
+        write: Write,
+        number: int | None = None,
+        key: str | None = None,
+        key_digest: str | None = None,
+        own: int = 1,
+        state: int = WRITTEN,
+        error: str | None = None,
+    ) -> SideValues:
         """The columns of an item."""
-        return {
-            "feed": self._feed,
-            "item": write.item,
-            "version": write.version,
-            "number": None,
-            "key": None,
-            "key_digest": None,
-            "own": 1,
-            "state": WRITTEN,
-            "generation": self._generation,
-            "error": None,
-            **columns,
-        }
+        return (
+            self._feed,
+            write.item,
+            write.version,
+            number,
+            key,
+            key_digest,
+            own,
+            state,
+            self._generation,
+            error,
+        )
 
-    def keep(self, sides: Sequence[Mapping[str, Any]]) -> None:
+    def add(self, sides: Sequence[SideValues]) -> None:
+        """Write those of items of which nothing was kept before."""
+        if sides:
+            insert_rows(self._connection, ROW, _KINDS, sides)
+
+    def keep(self, sides: Sequence[SideValues]) -> None:
         """Write them, in the place of what was kept before."""
         if not sides:
             return
@@ -73,7 +106,9 @@ class ItemRows:
             if column.name not in ("feed", "item")
         }
         statement = insert.on_conflict_do_update(index_elements=[ROW.c.feed, ROW.c.item], set_=new)
-        self._connection.execute(statement, list(sides))
+        self._connection.execute(
+            statement, [dict(zip(_KINDS, side, strict=True)) for side in sides]
+        )
 
     def _one(self, item: str) -> Any:
         return sa.and_(ROW.c.feed == self._feed, ROW.c.item == item)
@@ -96,7 +131,7 @@ class ItemRows:
         """Which items of any feed of this table have given the rows with these keys."""
         of_table = sa.select(FEED.c.id).where(FEED.c.target == self._target)
         wanted = sa.select(ROW.c.key_digest, ROW.c.feed, ROW.c.item, ROW.c.own, ROW.c.state).where(
-            ROW.c.key_digest.in_(list(digests)), ROW.c.feed.in_(of_table)
+            self._among(ROW.c.key_digest, list(digests)), ROW.c.feed.in_(of_table)
         )
         claims: dict[str, list[Any]] = {}
         for claim in self._connection.execute(wanted):

@@ -63,7 +63,9 @@ class ValueRefusedError(ValueError):
 _OF_TYPE: Final = {str: Kind.text, float: Kind.real, bool: Kind.boolean}
 """Types of which all values are of one kind: most values, looked up first."""
 
-_AS_IT_IS: Final = frozenset({(str, Kind.text), (float, Kind.real), (int, Kind.integer)})
+AS_IT_IS: Final = frozenset(
+    {(str, Kind.text), (float, Kind.real), (int, Kind.integer), (bool, Kind.boolean)}
+)
 """Types and kinds of columns for which the value itself is bound."""
 
 
@@ -116,7 +118,7 @@ def widened(column: Kind, value: Kind) -> Kind | None:
 
 def bound(value: Any, kind: Kind, dialect: str) -> Any:
     """What is bound for a value in a column of that kind. Raises ``ValueRefusedError``."""
-    if value is None or (type(value), kind) in _AS_IT_IS:
+    if value is None or (type(value), kind) in AS_IT_IS:
         return value
     if isinstance(value, Enum):
         value = value.value

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from scrapy_resume.databases.address import Address
-from scrapy_resume.databases.columns import REMOVED_AT, ROW_ID, column_name
+from scrapy_resume.databases.bulk import COPY_FROM, insert_rows, may_copy, stage_rows
+from scrapy_resume.databases.columns import REMOVED_AT, ROW_ID
 from scrapy_resume.databases.connection import (
     DRIVER_ERRORS,
     Connection,
     RowRefusedError,
     message_in,
 )
-from scrapy_resume.databases.item_rows import ItemRows, SideRow
+from scrapy_resume.databases.item_rows import ItemRows, SideRow, SideValues
 from scrapy_resume.databases.kinds import (
     Kind,
     ValueRefusedError,
@@ -26,6 +27,8 @@ from scrapy_resume.databases.kinds import (
     key_values,
 )
 from scrapy_resume.databases.options import DatabaseOptions
+from scrapy_resume.databases.row_plans import FieldError
+from scrapy_resume.databases.row_values import Ready, RowValues
 from scrapy_resume.databases.side_tables import ELSEWHERE, OWED, REMOVED, WRITTEN
 from scrapy_resume.databases.table import FeedTable, Fields
 from scrapy_resume.databases.writes import Outcome, RowFault, Write
@@ -50,14 +53,13 @@ class FeedRows:
     """What is bound for the time of a removal."""
 
 
-class Ready(NamedTuple):
-    """An item whose row can be written."""
+@dataclass
+class _Sides:
+    """What is to be kept of items."""
 
-    write: Write
-    values: dict[str, Any]
-    """By the keys of the table's columns."""
-    key: str | None
-    """JSON of its primary key."""
+    new: list[SideValues] = field(default_factory=list)
+    """Nothing was kept of these before."""
+    known: list[SideValues] = field(default_factory=list)
 
 
 class RowWriter:
@@ -79,6 +81,7 @@ class RowWriter:
         self._fields = state.fields
         self._items = ItemRows(connection, state.feed, state.generation, address.full_table)
         self._outcome = Outcome()
+        self._values = RowValues(table, options, state.fields, self._dialect)
 
     def apply(self, writes: Sequence[Write], *, one_by_one: bool) -> Outcome:
         """Do all of it. With ``one_by_one``, what the database refuses is owed; else it is
@@ -114,19 +117,15 @@ class RowWriter:
     def _apply(self, writes: Sequence[Write]) -> None:
         found = self._items.found([write.item for write in writes])
         puts = [write for write in writes if write.put is not None and write.put.error is None]
-        faults = self._table.prepare(self._connection, _fields_of(writes), self._fields)
         ready = []
-        keys = self._table.keys(self._table.kinds)
-        empty = dict.fromkeys(
-            keys[column] for column in self._fields.known.values() if column in keys
-        )
-        for place, write in enumerate(puts):
+        plans, faults = self._values.prepare(self._connection, _fields_of(writes))
+        for place, (write, plan) in enumerate(zip(puts, plans, strict=True)):
             if place in faults:
                 self._owe(write, RowFault(write.item, *faults[place]), found)
                 continue
             try:
-                ready.append(self._ready(write, keys, empty))
-            except _FieldError as error:
+                ready.append(self._values.ready(write, plan))
+            except FieldError as error:
                 self._owe(write, RowFault(write.item, error.name, str(error)), found)
         if ready and self._options.primary_key:
             self._put_by_key(ready, found)
@@ -138,51 +137,26 @@ class RowWriter:
             elif write.put.error is not None:
                 self._owe(write, RowFault(write.item, None, write.put.error), found)
 
-    # ---- values
-
-    def _ready(self, write: Write, keys: Mapping[str, str], empty: Mapping[str, None]) -> Ready:
-        """``keys``: column → its key in statements. ``empty``: the keys of all that the job
-        fills."""
-        assert write.put is not None
-        kinds, known = self._table.kinds, self._fields.known
-        values: dict[str, Any] = dict(empty)
-        for name, value in write.put.fields.items():
-            column = known.get(name) or column_name(name, self._dialect)
-            if column not in kinds:
-                continue  # it is left out: the schema is not changed
-            try:
-                values[keys[column]] = bound(value, kinds[column], self._dialect)
-            except (ValueRefusedError, ArithmeticError, TypeError, ValueError) as error:
-                raise _FieldError(name, str(error)) from error
-        if self._options.on_removed == "mark":
-            values[REMOVED_AT] = None
-        key = None
-        if self._options.primary_key:
-            key = key_text([values[keys[column]] for column in self._key_columns()])
-        return Ready(write, values, key)
-
-    def _key_columns(self) -> list[str]:
-        return [column_name(name, self._dialect) for name in self._options.primary_key]
-
     # ---- rows with numbers
 
     def _put(self, ready: Sequence[Ready], found: Mapping[str, SideRow]) -> None:
-        table = self._table.table()
-        inserts: list[dict[str, Any]] = []
-        sides: list[dict[str, Any]] = []
+        table, kinds = self._table.table(), self._values.kinds()
+        inserts: list[tuple[Any, ...]] = []
+        sides = _Sides()
         for one in ready:
             before = found.get(one.write.item)
             number = None if before is None else before.number
-            if number is not None and self._update(table, number, one.values):
+            values = dict(zip(kinds, one.values, strict=True)) if number is not None else {}
+            if number is not None and self._update(table, number, values):
                 self._note(sides, one.write, before, number=number)
                 continue
             self._state.next_row += 1
             number = self._state.feed << 40 | self._state.next_row
-            inserts.append({**one.values, ROW_ID: number})
+            inserts.append((*one.values, number))
             self._note(sides, one.write, before, number=number)
         if inserts:
-            self._connection.execute(sa.insert(table), inserts)
-        self._items.keep(sides)
+            insert_rows(self._connection, table, {**kinds, ROW_ID: Kind.integer}, inserts)
+        self._keep(sides)
         self._outcome.written += len(ready)
 
     def _update(self, table: sa.Table, number: int, values: Mapping[str, Any]) -> bool:
@@ -200,7 +174,7 @@ class RowWriter:
         unclaimed = [key for key, known in digests.items() if known not in claims]
         foreign = self._existing(unclaimed)
         last = {one.key: one for one in ready}
-        sides: list[dict[str, Any]] = []
+        sides = _Sides()
         released: dict[str, str] = {}
         for one in ready:
             assert one.key is not None
@@ -225,10 +199,11 @@ class RowWriter:
             )
             if elsewhere:
                 last.pop(one.key, None)
-        rows = list(ready) if self._options.on_conflict == "fill" else list(last.values())
+        fill = self._options.on_conflict == "fill"
+        rows = [one for one in ready if fill or last.get(one.key) is one]
         if rows:
-            self._connection.execute(self._upsert(rows[0].values), [one.values for one in rows])
-        self._items.keep(sides)
+            self._upsert(rows)
+        self._keep(sides)
         for key in released:
             self._let_go(key)
         self._outcome.written += len(ready)
@@ -248,11 +223,27 @@ class RowWriter:
             )
         return key not in foreign
 
-    def _upsert(self, values: Mapping[str, Any]) -> Any:
+    def _upsert(self, ready: Sequence[Ready]) -> None:
+        connection, kinds = self._connection, self._values.kinds()
         table = self._table.table()
+        rows = [one.values for one in ready]
         insert = self._items.insert(table)
-        names = self._table.keys(self._key_columns()).values()
-        changed = [name for name in values if name not in names]
+        by_stage = (
+            len(rows) >= COPY_FROM
+            and len({one.key for one in ready}) == len(rows)
+            and may_copy(kinds, rows)
+            and self._table.may_stage(connection)
+        )
+        if by_stage:
+            insert = insert.from_select(list(kinds), stage_rows(connection, table, kinds, rows))
+            connection.execute(self._on_conflict(insert, table, list(kinds)))
+            return
+        upsert = self._on_conflict(insert, table, list(kinds))
+        connection.execute(upsert, [dict(zip(kinds, row, strict=True)) for row in rows])
+
+    def _on_conflict(self, insert: Any, table: sa.Table, filled: Sequence[str]) -> Any:
+        names = self._table.keys(self._values.key_columns()).values()
+        changed = [name for name in filled if name not in names]
         elements = [table.c[name] for name in names]
         if not changed:
             return insert.on_conflict_do_nothing(index_elements=elements)
@@ -274,8 +265,8 @@ class RowWriter:
         if not keys:
             return set()
         table = self._table.table()
-        columns = [table.c[name] for name in self._table.keys(self._key_columns()).values()]
-        kinds = [self._table.kinds[column] for column in self._key_columns()]
+        columns = [table.c[name] for name in self._table.keys(self._values.key_columns()).values()]
+        kinds = [self._table.kinds[column] for column in self._values.key_columns()]
         values = [key_values(key, kinds) for key in keys]
         where = (
             columns[0].in_([one for (one,) in values])
@@ -306,8 +297,10 @@ class RowWriter:
 
     def _where_key(self, key: str) -> Any:
         table = self._table.table()
-        names = self._table.keys(self._key_columns()).values()
-        values = key_values(key, [self._table.kinds[column] for column in self._key_columns()])
+        names = self._table.keys(self._values.key_columns()).values()
+        values = key_values(
+            key, [self._table.kinds[column] for column in self._values.key_columns()]
+        )
         return sa.and_(*(table.c[name] == value for name, value in zip(names, values, strict=True)))
 
     def _delete_by_key(self, key: str) -> None:
@@ -347,13 +340,16 @@ class RowWriter:
 
     # ---- which row an item is
 
-    def _note(
-        self, sides: list[dict[str, Any]], write: Write, before: SideRow | None, **columns: Any
-    ) -> None:
+    def _note(self, sides: _Sides, write: Write, before: SideRow | None, **columns: Any) -> None:
         was = before is not None and before.state == WRITTEN
         state = columns.get("state", WRITTEN)
         self._state.rows += (state == WRITTEN) - was
-        sides.append(self._items.side(write, **columns))
+        to = sides.new if before is None else sides.known
+        to.append(self._items.side(write, **columns))
+
+    def _keep(self, sides: _Sides) -> None:
+        self._items.add(sides.new)
+        self._items.keep(sides.known)
 
     def _owe(
         self, write: Write, fault: RowFault, found: Mapping[str, SideRow] | None = None
@@ -373,14 +369,6 @@ class RowWriter:
 def _fields_of(writes: Sequence[Write]) -> list[Mapping[str, Any]]:
     """Of those that may be rows."""
     return [write.put.fields for write in writes if write.put and write.put.error is None]
-
-
-class _FieldError(Exception):
-    """A value cannot be bound."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
-        self.name = name
 
 
 def _digest(key: str) -> str:

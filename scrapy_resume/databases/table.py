@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import uuid4
 
 import sqlalchemy as sa
 
 from scrapy_resume.databases.address import Address
+from scrapy_resume.databases.bulk import may_stage
 from scrapy_resume.databases.columns import (
     COPY_STEPS,
     REMOVED_AT,
@@ -24,6 +26,7 @@ from scrapy_resume.databases.columns import (
 from scrapy_resume.databases.connection import DRIVER_ERRORS, Connection, message_in
 from scrapy_resume.databases.kinds import EXACT_FLOAT, Kind, kind_of, widened
 from scrapy_resume.databases.options import DatabaseOptions
+from scrapy_resume.databases.row_plans import RowPlans
 from scrapy_resume.databases.side_tables import BIG
 from scrapy_resume.errors import DatabaseFeedError, DatabaseUnavailableError
 
@@ -75,7 +78,9 @@ class FeedTable:
         self.stuck: dict[str, str] = {}
         """Fields whose columns cannot be given another type, and why: values of other kinds are
         refused."""
+        self.plans = RowPlans(self._dialect)
         self._made: sa.Table | None = None
+        self._may_stage: bool | None = None
         self.notices: list[str] = []
         """Changes of the schema that were not reported yet."""
 
@@ -83,7 +88,8 @@ class FeedTable:
         """Read the table from the database. Raises ``DatabaseFeedError`` if it cannot be a feed."""
         inspector = sa.inspect(connection)
         name, schema = self._address.table, self._address.schema
-        self._made, self.kinds, self._types = None, {}, {}
+        self.kinds, self._types = {}, {}
+        self._changed()
         self.exists = inspector.has_table(name, schema=schema)
         self.is_known = True
         if not self.exists:
@@ -97,7 +103,19 @@ class FeedTable:
     def forget(self) -> None:
         """A transaction was rolled back: what it has changed is to be read again."""
         self.is_known = False
+        self._may_stage = None
+        self.plans.clear()
         self.notices = []
+
+    def _changed(self) -> None:
+        self._made = None
+        self.plans.clear()
+
+    def may_stage(self, connection: sa.Connection) -> bool:
+        """Whether rows may go by a temporary table."""
+        if self._may_stage is None:
+            self._may_stage = may_stage(connection)
+        return self._may_stage
 
     def _check_key(self, inspector: sa.Inspector) -> None:
         name, schema = self._address.table, self._address.schema
@@ -253,7 +271,7 @@ class FeedTable:
         for key in self._options.primary_key:
             self.kinds[self._column(key)] = wanted[key]
         self.notices.append(f"made the table {self._address.full_table}")
-        self._made = None
+        self._changed()
 
     def _schema(self) -> sa.sql.quoted_name | None:
         if self._address.schema is None:
@@ -266,10 +284,10 @@ class FeedTable:
         if not self._options.primary_key and ROW_ID not in self.kinds:
             self._execute(connection, AddColumn(self._bare(), ROW_ID, BIG))
             self.kinds[ROW_ID] = Kind.integer
-            self._made = None
+            self._changed()
             table = self.table()
-            sa.Index(
-                column_name(f"{self._address.table}_{ROW_ID}", "postgresql"),
+            sa.Index(  # a table of that name that was renamed has kept its index
+                column_name(f"{self._address.table}_{ROW_ID}_{uuid4().hex[:8]}", "postgresql"),
                 table.c[ROW_ID],
                 unique=True,
             ).create(connection)
@@ -280,7 +298,7 @@ class FeedTable:
                 connection, AddColumn(self._bare(), REMOVED_AT, type_of(kind, self._dialect))
             )
             self.kinds[REMOVED_AT] = kind
-            self._made = None
+            self._changed()
 
     def _bare(self) -> sa.Table:
         name = sa.sql.quoted_name(self._address.table, quote=True)
@@ -302,7 +320,7 @@ class FeedTable:
         fields.empty.discard(name)
         self.kinds[self._column(name)] = kind
         self._types.pop(self._column(name), None)
-        self._made = None
+        self._changed()
         if before is not Kind.any:
             self.notices.append(f"the column {name!r} was {before.name} and is {kind.name} now")
 
@@ -328,6 +346,9 @@ class FeedTable:
         if not column:
             self.refused[name] = "no column can have an empty name"
             return
+        if "\x00" in column:
+            self.refused[name] = "no column can have a NUL character in its name"
+            return
         try:
             with connection.begin_nested():
                 self._execute(
@@ -337,7 +358,7 @@ class FeedTable:
             self._refuse(connection, name, error)
             return
         self.kinds[column] = kind
-        self._made = None
+        self._changed()
         renamed = "" if column == name else f", as {column!r}"
         self.notices.append(f"added a column for {name!r}{renamed}")
 

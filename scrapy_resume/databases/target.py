@@ -17,11 +17,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from scrapy_resume.databases.address import Address
+from scrapy_resume.databases.columns import ROW_ID
 from scrapy_resume.databases.connection import Connection, RowRefusedError
 from scrapy_resume.databases.emptying import empty_family
 from scrapy_resume.databases.options import DatabaseOptions
 from scrapy_resume.databases.row_writer import FeedRows, RowWriter
 from scrapy_resume.databases.side_tables import FEED, METADATA, OWED, ROW
+from scrapy_resume.databases.silent_writer import end_connections
 from scrapy_resume.databases.table import FeedTable, Fields
 from scrapy_resume.databases.writes import Outcome, Write
 from scrapy_resume.errors import (
@@ -90,11 +92,13 @@ class Target:
         self._address = address
         self._options = options
         self._identity = identity
-        self._connection = Connection(address)
+        self._connection = Connection(address, identity.writer)
         self._table = FeedTable(address, options)
         self._removal_limit = removal_limit
         self._standing: Standing | None = None
         self._rows_at_start = 0
+        self._comparing = False
+        """This run writes all items again."""
         self._attempt: tuple[Standing, Outcome] | None = None
         """What is true if the last transaction was committed although its answer was lost."""
 
@@ -114,12 +118,18 @@ class Target:
         ``DatabaseUnavailableError``.
         """
         self._make_side_tables()
+        try:
+            return self._claimed(silent_seconds)
+        except DatabaseUnavailableError:
+            self._end_silent_writer(silent_seconds)
+            raise
+
+    def _claimed(self, silent_seconds: float | None) -> bool:
         with self._connection.transaction() as connection:
             self._table.read(connection)
             row = self._find(connection) or self._begin(connection)
             now = self._now(connection)
-            someone = row.writer not in ("", self._identity.writer)
-            if silent_seconds is not None and someone and now - row.beat_at < silent_seconds:
+            if self._is_anothers(row, now, silent_seconds):
                 return False
             connection.execute(
                 sa.update(FEED)
@@ -135,6 +145,26 @@ class Target:
             self._rows_at_start = self._standing.rows
         return True
 
+    def _is_anothers(self, row: Any, now: float, silent_seconds: float | None) -> bool:
+        """Whether another writer has it, and is not silent."""
+        if row.writer in ("", self._identity.writer) or silent_seconds is None:
+            return False
+        return bool(now - row.beat_at < silent_seconds)
+
+    def _end_silent_writer(self, silent_seconds: float | None) -> None:
+        """Whoever holds the feed's lock may be frozen."""
+        if self._address.dialect != "postgresql":
+            return
+        with self._connection.transaction() as connection:
+            row = connection.execute(sa.select(FEED).where(*self._is_this())).first()
+            if row is None or row.writer in ("", self._identity.writer):
+                return
+            if not self._is_anothers(row, self._now(connection), silent_seconds):
+                end_connections(connection, row.writer)
+
+    def _is_this(self) -> tuple[Any, Any]:
+        return FEED.c.job == self._identity.job, FEED.c.target == self._address.full_table
+
     def _make_side_tables(self) -> None:
         for tries_left in reversed(range(CREATE_TRIES)):
             try:
@@ -146,8 +176,7 @@ class Target:
                     raise
 
     def _find(self, connection: sa.Connection) -> Any:
-        where = (FEED.c.job == self._identity.job, FEED.c.target == self._address.full_table)
-        wanted = sa.select(FEED).where(*where)
+        wanted = sa.select(FEED).where(*self._is_this())
         if self._address.dialect == "postgresql":
             wanted = wanted.with_for_update()
         return connection.execute(wanted).first()
@@ -244,6 +273,10 @@ class Target:
         standing, fields = self.standing, self.standing.fields.copy()
         if not self._table.is_known:
             self._table.read(connection)
+            if self.table_is_gone and not self._comparing:
+                raise DatabaseFeedError(
+                    f"the table {self._address.full_table} is gone: the next run writes it anew"
+                )
         state = FeedRows(
             standing.feed,
             standing.generation,
@@ -302,8 +335,10 @@ class Target:
 
     @property
     def table_is_gone(self) -> bool:
-        """The job has rows in it, and somebody has dropped it."""
-        return not self._table.exists and self.standing.rows > 0
+        """The job has rows in it, and somebody has dropped it, or has put another in its place."""
+        numbered = not self._options.primary_key
+        missing = not self._table.exists or (numbered and ROW_ID not in self._table.kinds)
+        return missing and self.standing.rows > 0
 
     def begin_comparison(self) -> None:
         """Have all items delivered again; then ``sweep`` finds what the job does not have."""
@@ -316,7 +351,7 @@ class Target:
         )
         with self._connection.transaction() as connection:
             self._fence(connection, **_columns(again))
-        self._standing = again
+        self._standing, self._comparing = again, True
 
     def unconfirmed(self, count: int) -> list[Write]:
         """Removals of rows that the comparison has not met: the job does not have their items."""

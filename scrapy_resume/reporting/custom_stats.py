@@ -1,4 +1,5 @@
-"""A spider's own figures: its stats under ``custom/``, and ``resume_total``, the expected pages."""
+"""A run's figures that no counter of the store has: a spider's own stats under ``custom/``, its
+``resume_total`` (the expected pages), and how long hosts take to answer."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.ports.clock import leaves_event_loop
 from scrapy_resume.reporting.documents import CUSTOM
+from scrapy_resume.reporting.latencies import KEPT, Counts, Latencies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +28,9 @@ TOTAL: Final = "resume_total"
 
 ASKED_SECONDS: Final = 1.0
 """``resume_total``, if it is a function, is called no more often."""
+
+LATENCY_SECONDS: Final = 10.0
+"""Latencies are stored no more often."""
 
 
 class CustomStats:
@@ -47,11 +52,14 @@ class CustomStats:
         self._clock = clock
         self._asked_at = -math.inf
         self._complained = False
+        self.latencies = Latencies()
+        self._latencies: Counts = {}
+        self._latencies_at = -math.inf
 
     def complete(self, batch: Batch, job: Callable[[], Mapping[str, Any]]) -> None:
         """Add to a batch what has changed. ``job`` returns the argument for ``resume_total``."""
-        batch.progress.custom = self.changed_custom()
         now = self._clock()
+        batch.progress.custom = self._changed(now)
         if now - self._asked_at < ASKED_SECONDS:
             return
         self._asked_at = now
@@ -60,12 +68,21 @@ class CustomStats:
             batch.progress.expected_total = self.expected_total = expected
 
     def changed_custom(self) -> str | None:
-        """The custom stats as JSON; ``None`` if none of them has changed."""
-        custom = {
+        """The custom stats as JSON, with the latencies as they are now; ``None`` if nothing of that
+        has changed."""
+        self._latencies_at = -math.inf
+        return self._changed(self._clock())
+
+    def _changed(self, now: float) -> str | None:
+        if now - self._latencies_at >= LATENCY_SECONDS:
+            self._latencies, self._latencies_at = self.latencies.counts(), now
+        custom: dict[str, Any] = {
             name: value
             for name, value in self._stats.get_stats().items()
             if name.startswith(CUSTOM)
         }
+        if self._latencies:
+            custom[KEPT] = self._latencies
         if custom == self._custom:
             return None
         self._custom = custom

@@ -81,6 +81,8 @@ def summed_custom(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     total: dict[str, Any] = {}
     for run in runs:
         for name, value in run.get("custom", {}).items():
+            if not name.startswith(CUSTOM):
+                continue
             key = name.removeprefix(CUSTOM)
             before = total.get(key)
             total[key] = before + value if _is_number(before) and _is_number(value) else value

@@ -270,6 +270,10 @@ class Reports(StepReports):
         """All numbers of a job that the store has."""
         return [key for key in self._reader.keys() if key.name == name]  # noqa: SIM118
 
+    def item_keys(self, key: JobKey) -> Iterator[str]:
+        """``RESUME_ITEM_KEY`` of the stored items that have one."""
+        return (name for name, _ in self._reader.items(key) if name is not None)
+
     @contextmanager
     def change_log(self, key: JobKey) -> Iterator[tuple[ChangeLog, Callable[[str], Any]]]:
         """The job's change log, and what decodes its items: as ``items`` does, leniently."""

@@ -9,11 +9,12 @@ the rate that ``reporting.rates`` defines.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from scrapy.utils.asyncio import create_looping_call
 
 from scrapy_resume.errors import JobDeletedError
+from scrapy_resume.reporting.nouns import CRAWL_NOUNS, Nouns
 from scrapy_resume.reporting.progress import (
     LineSchedule,
     Progress,
@@ -46,7 +47,6 @@ PROGRESS_TICK_SECONDS: Final = 1.0
 
 _NEXT_STEP: Final = {
     "completed": "the same command begins the next number",
-    "running": "other workers are still crawling it",
     "steps_hang": "do what the error above says, then run the same command again",
     "step_missing": "do what the error above says, then run the same command again",
     "callback_missing": "do what the error above says, then run the same command again",
@@ -59,6 +59,8 @@ class RunLog:
 
     It is a ``CommitListener``, because the rate counts what is committed.
     """
+
+    nouns: ClassVar[Nouns] = CRAWL_NOUNS
 
     def __init__(self, run: CrawlRun) -> None:
         self._run = run
@@ -147,7 +149,7 @@ class RunLog:
         if session.taken_over:
             how = "is taken over by force (RESUME_FORCE) from a live process, which is fenced"
         elif session.crashed:
-            how = f"{how} after a crash ({_were_in_flight(session)})"
+            how = f"{how} after a crash ({self._were_in_flight(session)})"
         logger.log(
             logging.WARNING if session.crashed else logging.INFO,
             "Job %s %s, run %d, in %s: %s",
@@ -161,7 +163,7 @@ class RunLog:
             logger.warning(
                 "%s parked: the process died each time it ran, the last time while nothing else "
                 "was running",
-                counted_are(session.recovered.parked, "request"),
+                counted_are(session.recovered.parked, self.nouns.request),
             )
         stats = run.crawler.stats
         assert stats is not None
@@ -170,6 +172,13 @@ class RunLog:
         stats.set_value("resume/crashed", session.crashed)
         stats.set_value("resume/recovered", session.recovered.requests)
         stats.set_value("resume/parked", session.recovered.parked)
+
+    def _were_in_flight(self, session: Session) -> str:
+        count, nouns = session.recovered.in_flight, self.nouns
+        # What was sent since the last commit of a worker, a database does not know.
+        known = "known to be " if session.sharing.shared else ""
+        verb = "was" if count == 1 else "were"
+        return f"{counted(count, nouns.request)} {verb} {known}{nouns.in_flight}"
 
     def _log(self) -> None:
         self._schedule.logged(self._clock.monotonic())
@@ -234,15 +243,19 @@ class RunLog:
         self._log()
         lost = self._run.parts.items.not_recordable
         if lost:
+            page = self.nouns.page
             logger.error(
                 "%s could not be serialized and %s not stored: 'scrapy resume failed' says why. "
-                "When that is mended, 'scrapy resume retry' fetches %s again.",
+                "When that is mended, 'scrapy resume retry' %s %s again.",
                 counted(lost, "item"),
                 "is" if lost == 1 else "are",
-                "its page" if lost == 1 else "their pages",
+                "fetches" if self.nouns.has_http else "does",
+                f"its {page}" if lost == 1 else f"their {page}s",
             )
         tracker = self._run.tracker
         again = _NEXT_STEP.get(kept, "run the same command again to resume it")
+        if kept == "running":
+            again = f"other workers are still {self.nouns.work} it"
         next_step = _NEXT_STEP.get(reason, again)
         steps = self._run.parts.steps.counts
         ending = counts_at_end(tracker.counts) + steps_at_end(steps)
@@ -284,10 +297,3 @@ def _counts(run: CrawlRun) -> str:
         f"{counts.done} done, {counts.pending} pending, {counts.leased} in flight, "
         f"{counts.failed} failed, {counted(counts.items_stored, 'item')}{steps}"
     )
-
-
-def _were_in_flight(session: Session) -> str:
-    count = session.recovered.in_flight
-    # What was sent since the last commit of a worker, a database does not know.
-    known = "known to be " if session.sharing.shared else ""
-    return f"{counted(count, 'request')} {'was' if count == 1 else 'were'} {known}in flight"

@@ -128,15 +128,11 @@ class TaskReader:
             waiter.set(None)
 
 
-def portions(
-    inputs: Iterable[Any], reader: TaskReader, begun: Callable[[Iterator[Any]], None] | None = None
-) -> Iterator[list[Any]]:
+def portions(inputs: Iterable[Any], reader: TaskReader) -> Iterator[list[Any]]:
     """The inputs in portions of ``reader.size``; smaller ones if inputs come slowly."""
     if reader.reads_nothing:
         return
     iterator = iter(inputs)
-    if begun is not None:
-        begun(iterator)
     while True:
         portion: list[Any] = []
         until = time.monotonic() + READ_SECONDS

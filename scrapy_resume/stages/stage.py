@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.stages.answers import Answer, Document, NoKeys, returned
 from scrapy_resume.stages.block import StageBlock
+from scrapy_resume.stages.blocked_inputs import BlockedInputs
 from scrapy_resume.stages.groups import BY_HAND
 from scrapy_resume.stages.mapper import Mapper, MapPlan
-from scrapy_resume.stages.reader import portions
 from scrapy_resume.stages.results import name_of
 from scrapy_resume.stages.task import key_function
 from scrapy_resume.store.transaction.storable_text import storable
@@ -150,23 +150,25 @@ class Stage(StageBlock):
             return plain.run(self._map(plan, inputs))
         run = self._live
 
-        async def begin() -> Mapper:
+        async def begin() -> tuple[Mapper, BlockedInputs]:
             mapper = Mapper(run, plan)
             run.unfinished_readings += 1
             mapper.begin()
-            return mapper
+            return mapper, BlockedInputs(mapper.reader)
 
-        mapper = plain.run(begin())
+        mapper, reading = plain.run(begin())
         try:
             try:
-                for portion in portions(inputs, mapper.reader):
+                for portion in reading.portions(inputs):
                     if not plain.run(mapper.reader.offer(portion)):
                         break
+                plain.run(reading.end())
             except Exception:
                 plain.run(mapper.finish_hand())
                 raise
             return plain.run(self._wait(mapper))
         except BaseException:
+            plain.run(reading.give_up())
             plain.run(mapper.cancel())
             raise
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from scrapy.settings import BaseSettings
 
+from scrapy_resume.reporting.nouns import STAGE_NOUNS, Nouns
 from scrapy_resume.run.run_log import PROGRESS_TICK_SECONDS, RunLog
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def _log_settings() -> dict[str, Any]:
 
 class StageLog(RunLog):
     """``RunLog`` of a stage. The stage ticks."""
+
+    nouns: ClassVar[Nouns] = STAGE_NOUNS
 
     def __init__(self, run: object, groups: TaskGroups) -> None:
         self._groups = groups

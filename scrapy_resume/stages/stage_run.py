@@ -245,6 +245,7 @@ class StageRun:
             self._flushes = False
             self.admissions.send_unsent(batch, everything=True)
         parts.sync.complete(batch)
+        self._take_reading_over(batch)
         parts.store_time.to_store(batch)
         if not self._total_sent:
             self._total_sent = True
@@ -254,6 +255,14 @@ class StageRun:
         batch.events.delivered, self._delivered = self._delivered, []
         batch.events.logged = bool(self.settings.event_log)
         parts.listeners.complete(batch)
+
+    def _take_reading_over(self, batch: Batch) -> None:
+        """If this process has read its inputs and has nothing to do, and the one that had opened
+        the job first has died, stand in for it: nobody else says that the inputs are at their end,
+        and all who are left would wait for that."""
+        groups = self.groups.open.values()
+        if batch.sharing.idle and groups and not any(group.reading for group in groups):
+            batch.sharing.start_wanted = True
 
     def answered(self, batch: Batch, answer: Committed) -> None:
         """A batch was committed."""

@@ -85,10 +85,22 @@ def key_text(key: Key, codec: Codec) -> tuple[str, bytes]:
         )
     if isinstance(key, str):
         return key_text(str(key), codec)
-    if isinstance(key, float) and key.is_integer():
-        key = int(key)
+    key = _canonical(key)
     text = str(key) if type(key) is int else codec.encode_value(key)
     return text, _identity(text.encode("utf-8", "surrogatepass"), _VALUE)
+
+
+def _canonical(key: Key) -> Key:
+    """A key as all that are equal to it are: whole numbers are integers, and the fields of a dict
+    have one order."""
+    if isinstance(key, float) and key.is_integer():
+        return int(key)
+    if type(key) is dict:
+        fields = sorted(key.items(), key=lambda field: (type(field[0]).__name__, repr(field[0])))
+        return {name: _canonical(value) for name, value in fields}
+    if type(key) in (list, tuple):
+        return type(key)(map(_canonical, key))
+    return key
 
 
 _TEXT: Final = b"resume task text"

@@ -18,7 +18,9 @@ from scrapy_resume.store import open_location
 from scrapy_resume.store.contract import Span
 from scrapy_resume.store.transaction.steering import to_park, to_retry, to_skip
 from scrapy_resume.web.ask import Ask
+from scrapy_resume.web.expected import CountDiffersError, expected_number
 from scrapy_resume.web.query import QueryError, filters_of_body
+from scrapy_resume.web.step_actions import change_steps
 
 logger = logging.getLogger("scrapy_resume.web")
 
@@ -36,16 +38,6 @@ ACTIONS: Final = (*CHANGES, "stop", "recover")
 
 BOUNDS: Final = frozenset({"limit", "max_attempts", "rounds"})
 """Filters that say how many, not which."""
-
-
-class CountDiffersError(Exception):
-    """The requests that match are not as many as was expected; nothing was changed."""
-
-    def __init__(self, expected: int, found: int) -> None:
-        super().__init__(
-            f"by now {found:,} match, not {expected:,}: look at them again before you change them"
-        )
-        self.found = found
 
 
 @dataclass(frozen=True)
@@ -73,8 +65,15 @@ def act(ask: Ask, action: str, body: Mapping[str, Any], who: Who) -> dict[str, A
     dry_run = _flag(fields.pop("dry_run", False), "dry_run")
     if action in CHANGES:
         expect = fields.pop("expect", None)
-        filters = filters_of_body(fields)
-        document = _change(ask, key, action, filters, dry_run=dry_run, expect=expect)
+        if "step" in fields:
+            document, filters = change_steps(
+                ask, key, action, fields, dry_run=dry_run, expect=expect
+            )
+        else:
+            filters = filters_of_body(fields)
+            document = _change(
+                ask, key, action, filters, dry_run=dry_run, expect=expected_number(expect)
+            )
     elif fields or dry_run:
         raise QueryError(f"{action} takes no filters, and no dry_run")
     else:
@@ -92,7 +91,7 @@ def _change(
     filters: dict[str, Any],
     *,
     dry_run: bool,
-    expect: object,
+    expect: int | None,
 ) -> dict[str, Any]:
     change, choose = CHANGES[action]
     if action != "retry" and not filters.keys() - BOUNDS:
@@ -108,8 +107,6 @@ def _change(
         count = change(location, key, dry_run=True, **filters)
         return _preview(ask, key, choose(selection(**filters)), count)
     if expect is not None:
-        if not isinstance(expect, int) or isinstance(expect, bool) or expect < 0:
-            raise QueryError("expect is a number of requests")
         found = change(location, key, dry_run=True, **filters)
         if found != expect:
             raise CountDiffersError(expect, found)
@@ -168,11 +165,14 @@ def _note(
     who: Who,
 ) -> None:
     """Write down who has done what: in the log of this process, and beside the job's events."""
-    given = {name: value for name, value in filters.items() if name not in ("rounds", "urls")}
-    if "urls" in filters:
-        given["urls"] = len(filters["urls"])
+    given = {name: value for name, value in filters.items() if name != "rounds"}
+    for name in ("urls", "items"):  # they may be a million
+        if name in filters:
+            given[name] = len(filters[name])
     fields: dict[str, Any] = {"action": action, "by": who.text(), "filters": given}
     fields["requests"] = document.get("requests")
+    if "steps" in document:
+        fields["steps"] = document["steps"]
     logger.info("%s of %s by %s: %s", action, key, who.text(), fields)
     try:
         add_action(ask.board.events, key, f"{socket.gethostname()}:{os.getpid()}", fields)

@@ -24,12 +24,14 @@ from scrapy_resume.errors import (
     StoreUnavailableError,
 )
 from scrapy_resume.model import JobKey
-from scrapy_resume.web import api, job_pages, row_pages
-from scrapy_resume.web.actions import ACTIONS, CountDiffersError, Who, act
+from scrapy_resume.web import api, job_pages, jobs_page, row_pages, step_pages, work_pages
+from scrapy_resume.web.actions import ACTIONS, Who, act
 from scrapy_resume.web.answers import Answer, Answers
 from scrapy_resume.web.ask import Ask, key_of
 from scrapy_resume.web.board import Board
 from scrapy_resume.web.documents import item_lines
+from scrapy_resume.web.expected import CountDiffersError
+from scrapy_resume.web.job_frame import Shown
 from scrapy_resume.web.live import StreamAnswer, Streams
 from scrapy_resume.web.look import Pages, static_files
 from scrapy_resume.web.metrics import exposition
@@ -39,8 +41,8 @@ from scrapy_resume.web.words import shown
 
 logger = logging.getLogger("scrapy_resume.web")
 
-PAGES: Final[dict[str, Callable[[Ask], job_pages.Shown]]] = {
-    "/": job_pages.jobs,
+PAGES: Final[dict[str, Callable[[Ask], Shown]]] = {
+    "/": jobs_page.jobs,
     "/jobs/{id}": job_pages.job,
     "/jobs/{id}/requests": row_pages.requests,
     "/jobs/{id}/requests/{row}": row_pages.request,
@@ -48,9 +50,10 @@ PAGES: Final[dict[str, Callable[[Ask], job_pages.Shown]]] = {
     "/jobs/{id}/units": row_pages.units,
     "/jobs/{id}/items": row_pages.items,
     "/jobs/{id}/items/{row}": row_pages.item,
-    "/jobs/{id}/steps": job_pages.steps,
-    "/jobs/{id}/workers": job_pages.workers,
-    "/jobs/{id}/events": job_pages.events,
+    "/jobs/{id}/steps": step_pages.steps,
+    "/jobs/{id}/steps/{row}": step_pages.stepped_item,
+    "/jobs/{id}/workers": work_pages.workers,
+    "/jobs/{id}/events": work_pages.events,
 }
 """Pages for people, by path."""
 
@@ -110,7 +113,7 @@ class Dashboard:
 
     # pages and documents
 
-    async def _page(self, show: Callable[[Ask], job_pages.Shown], request: Request) -> Response:
+    async def _page(self, show: Callable[[Ask], Shown], request: Request) -> Response:
         def work(ask: Ask) -> Answer:
             name, context = show(ask)
             return self._rendered(name, 200, now=ask.now, **context)

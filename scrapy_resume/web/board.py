@@ -14,6 +14,7 @@ from scrapy_resume.model import LIVE_STATUSES, JobKey
 from scrapy_resume.reporting.overview import STALE_SECONDS
 from scrapy_resume.reporting.reports import Reports
 from scrapy_resume.settings.parse_location import StoreLocation
+from scrapy_resume.steps.declared import DeclaredStep
 from scrapy_resume.store.contract import Stamp
 from scrapy_resume.web.job_ids import job_id
 
@@ -49,6 +50,11 @@ class JobDocuments:
         return document
 
 
+def _not_declared(spider: str, step: str) -> DeclaredStep | None:
+    """Of a store whose project is not known."""
+    return None
+
+
 # One field for each thing that the command line or the settings say: always built by keyword.
 @dataclass(frozen=True, kw_only=True)
 class Board:
@@ -74,4 +80,7 @@ class Board:
     """``RESUME_CRASH_LIMIT``."""
     stale_seconds: float = STALE_SECONDS
     """``RESUME_STALE_AFTER``."""
+    declared_step: Callable[[str, str], DeclaredStep | None] = _not_declared
+    """(spider, name of a step) → what the project's RESUME_STEPS says about it. Raises
+    ``ConfigurationError``."""
     documents: JobDocuments = field(default_factory=JobDocuments)

@@ -14,11 +14,13 @@ from scrapy_resume.model import LIVE_STATUSES, JobKey, Selection
 from scrapy_resume.reporting.documents import held_answer, with_held, with_http_status
 from scrapy_resume.reporting.filters import selection
 from scrapy_resume.reporting.forecast import past
+from scrapy_resume.reporting.latencies import latencies_of
 from scrapy_resume.reporting.overview import LONGEST_PLOT_SECONDS
 from scrapy_resume.reporting.reports import Reports
 from scrapy_resume.reporting.spans import end_of, span_minutes, spans_of
-from scrapy_resume.reporting.step_documents import item_state
+from scrapy_resume.reporting.step_documents import item_state, step_documents
 from scrapy_resume.reporting.times import iso
+from scrapy_resume.settings.masking import masked_text
 from scrapy_resume.store.contract import Page, Span
 from scrapy_resume.web.ask import Ask
 from scrapy_resume.web.query import filters_of_query
@@ -29,6 +31,8 @@ LOOK_CPU_SECONDS: Final = 0.04
 """As long as nothing was found, it is looked further, until this time is spent."""
 LINES_AT_ONCE: Final = 200
 FAILURES_LOOKED_AT: Final = 5_000
+STEPS_LOOKED_AT: Final = 2_000
+"""Failed steps of each name that are grouped by error."""
 STATUSES_LOOKED_AT: Final = 10_000
 
 
@@ -120,13 +124,37 @@ def timeseries(ask: Ask, key: JobKey) -> dict[str, Any]:
         "spans": spans,
         "answered": [{**row, "at": iso(row["at"])} for row in answered],
         "answered_of": STATUSES_LOOKED_AT,
+        "latencies": latencies_of(ask.pages.runs(key)),
     }
 
 
-def steps(ask: Ask, key: JobKey) -> Any:
-    """The document of ``steps --json``; empty where nothing is known of steps."""
-    answer = getattr(ask.reports, "steps", None)
-    return [] if answer is None else answer(key)
+def steps(ask: Ask, key: JobKey, examples: int = 3) -> list[dict[str, Any]]:
+    """The documents of ``steps --json``; errors are those of the items that were found last."""
+    counts = ask.pages.step_counts(key)
+    troubled = any(count.failed or count.parked for count in counts.values())
+    failed = ask.pages.step_failures(key, examples, STEPS_LOOKED_AT) if troubled else []
+    return step_documents(counts, failed)
+
+
+def undelivered(ask: Ask, key: JobKey, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The feeds that a job owes, and how far each has come as far as the store knows: ``name``,
+    ``items`` that are in it, of ``of``, or the changes that it is ``behind``; else ``None``."""
+    if not document["undelivered"]:
+        return []
+    of = document["items"]["stored"]
+    found = {
+        name: {"name": name, "items": None, "of": of, "behind": None}
+        for name in document["undelivered"]
+    }
+    for name, text in ask.pages.feed_notes(key):  # one for each file of a feed
+        feed, record = found.get(masked_text(name)), json.loads(text)
+        if feed is None:
+            continue
+        if "database" in record:
+            feed["behind"] = record["database"]["behind"]
+        else:
+            feed["items"] = (feed["items"] or 0) + record.get("count", 0)
+    return list(found.values())
 
 
 def waiting_hosts(ask: Ask, key: JobKey) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
@@ -104,6 +105,9 @@ class Pages:
             short=words.short,
             moment=_moment,
             address=_address,
+            asjson=json.dumps,
+            first_up=words.first_up,
+            latency=words.latency,
         )
         environment.globals.update(
             base=base,

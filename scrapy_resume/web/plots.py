@@ -16,6 +16,8 @@ HEIGHT: Final = 100
 STEP: Final = 10
 """The width of one span. Both in units of the view box, which is stretched to its place."""
 GAP: Final = 1.5
+LONE_SPANS: Final = 8
+"""A single column has its place among so many."""
 
 
 class Part(NamedTuple):
@@ -48,7 +50,8 @@ def columns(values: Sequence[Sequence[Part]], labels: Sequence[str]) -> Markup:
                     f' width="{STEP - GAP}" height="{height:.2f}"/>'
                 )
         drawn.append(f"<g>{_hit(at, label)}{''.join(bars)}</g>")
-    return _plot(len(values), "".join(drawn))
+    # A single column would be a wall.
+    return _plot(len(values) if len(values) > 1 else LONE_SPANS, "".join(drawn))
 
 
 def lines(series: Sequence[Line], labels: Sequence[str]) -> Markup:

@@ -17,6 +17,10 @@ LISTS: Final = ("urls", "units", "ids")
 FILTERS: Final = (*TEXTS, *NUMBERS, *FLAGS, *COUNTS, *LISTS)
 """By the names that ``reporting.filters.selection`` has for them."""
 
+STEP_FILTERS: Final = ("step", "state", "items", "missing", "outdated", "limit")
+"""By the names that ``reporting.step_documents.step_selection`` has for them; ``outdated``: not
+done by the version that the step has in RESUME_STEPS."""
+
 ROWS_AT_MOST: Final = 500
 """Of one page, and of one document of the API that has no end of its own."""
 LARGEST_ID: Final = 2**63 - 1
@@ -67,6 +71,32 @@ def filters_of_body(body: Mapping[str, Any]) -> dict[str, Any]:
         else:
             kind: type[int] | type[str] = int if name in (*NUMBERS, "ids") else str
             found[name] = _values(name, value, kind)
+    return found
+
+
+def step_filters_of_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters of steps in the body of a POST: ``step``, and those that the commands have beside
+    ``--step``. Raises ``QueryError``."""
+    found: dict[str, Any] = {}
+    for name, value in body.items():
+        if name not in STEP_FILTERS:
+            raise QueryError(f"steps have no filter {name!r}; they have {', '.join(STEP_FILTERS)}")
+        if value is None or (value is False and name == "outdated"):
+            continue
+        if name == "step":
+            if not isinstance(value, str) or not value:
+                raise QueryError("step is the name of a step")
+            found[name] = value
+        elif name == "outdated":
+            if value is not True:
+                raise QueryError("outdated is true or false")
+            found[name] = True
+        elif name == "limit":
+            found[name] = _whole(name, value)
+        else:
+            found[name] = _values(name, value, str)
+    if "step" not in found:
+        raise QueryError("step is the name of a step")
     return found
 
 

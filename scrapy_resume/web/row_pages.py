@@ -14,7 +14,7 @@ from scrapy_resume.store.contract import Page, Span
 from scrapy_resume.web import documents
 from scrapy_resume.web.api import unit_place
 from scrapy_resume.web.ask import Ask
-from scrapy_resume.web.job_pages import Shown, frame, readable_document
+from scrapy_resume.web.job_frame import Shown, frame, readable_document
 from scrapy_resume.web.query import count_of, query_text, row_id, row_of, shown_filters
 
 ROWS: Final = 50
@@ -34,7 +34,7 @@ def requests(ask: Ask) -> Shown:
     key = ask.key()
     document = readable_document(ask, key)
     filters, chosen = documents.chosen_requests(ask)
-    page = documents.request_page(ask, key, chosen, _span(ask, ROWS))
+    page = documents.request_page(ask, key, chosen, span_of(ask, ROWS))
     return "requests", {
         **frame(ask, key, document),
         "tab": "requests",
@@ -43,7 +43,7 @@ def requests(ask: Ask) -> Shown:
         "shown_filters": shown_filters(filters),
         "filters_json": json.dumps(filters),
         "states": STATES,
-        **_paging(ask, page, document["requests"]["total"]),
+        **paging_of(ask, page, document["requests"]["total"]),
     }
 
 
@@ -54,11 +54,13 @@ def request(ask: Ask) -> Shown:
     if row is None:
         raise JobNotFoundError(f"{key} has no request {ask.path['row']}.")
     records = ask.pages.items_of(key, row["id"], ITEMS_OF_REQUEST)
+    stepped = ask.pages.stepped_of(key, row["id"], ITEMS_OF_REQUEST)
     return "request", {
         **frame(ask, key, readable_document(ask, key)),
         "tab": "requests",
         "row": row,
         "chain": _chain(ask, key, row),
+        "stepped": [documents.item_row(ask.reports, record) for record in stepped],
         "items": [documents.item_row(ask.reports, record) for record in records],
         "filters_json": json.dumps({"ids": [row["id"]], "state": [row["state"]]}),
         "skip_json": json.dumps({"ids": [row["id"]]}),
@@ -140,7 +142,7 @@ def items(ask: Ask) -> Shown:
     filters, chosen = documents.chosen_requests(ask)
     text = ask.query.get("q", "").strip()
     page = documents.looked(
-        lambda span: ask.pages.item_page(key, chosen, span, text or None), _span(ask, ITEMS)
+        lambda span: ask.pages.item_page(key, chosen, span, text or None), span_of(ask, ITEMS)
     )
     rows = [documents.item_row(ask.reports, record) for record in page.rows]
     for row in rows:
@@ -153,7 +155,7 @@ def items(ask: Ask) -> Shown:
         "filters": filters,
         "fields": _filled(ask, key) if page.rows else [],
         "filled_of": min(FILLED_OF, document["items"]["stored"]),
-        **_paging(ask, page, document["items"]["stored"]),
+        **paging_of(ask, page, document["items"]["stored"]),
     }
 
 
@@ -190,11 +192,13 @@ def item(ask: Ask) -> Shown:
         **frame(ask, key, readable_document(ask, key)),
         "tab": "items",
         "row": row,
+        "is_visible": True,
         "is_long": len(record["payload"]) > LONGEST_TREE,
     }
 
 
-def _span(ask: Ask, rows: int) -> Span:
+def span_of(ask: Ask, rows: int) -> Span:
+    """Which part the query asks for; ``rows`` of it, unless it says how many."""
     return Span(
         before=row_of(ask.query, "before"),
         limit=count_of(ask.query, "limit", rows),
@@ -202,7 +206,7 @@ def _span(ask: Ask, rows: int) -> Span:
     )
 
 
-def _paging(ask: Ask, page: Page, total: int) -> dict[str, Any]:
+def paging_of(ask: Ask, page: Page, total: int) -> dict[str, Any]:
     """The links to the first page and the next one, and what was looked at."""
     query: dict[str, Any] = {
         name: ask.query.getlist(name) for name in ask.query if name != "before"

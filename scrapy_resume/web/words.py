@@ -35,6 +35,11 @@ def web_address(url: Any) -> str | None:
     return text if scheme in LINKED and text == text.strip() else None
 
 
+def first_up(text: str) -> str:
+    """With a capital letter first; the others stay (``URL``)."""
+    return text[:1].upper() + text[1:]
+
+
 def number(amount: float | None) -> str:
     """``12000`` → ``12,000``; a dash for ``None``, here and below."""
     return NOTHING if amount is None else wording.number(amount)
@@ -53,6 +58,11 @@ def percent(share: float | None) -> str:
 def duration(seconds: float | None) -> str:
     """``95`` → ``1 min 35 s``."""
     return NOTHING if seconds is None else wording.duration(max(0.0, seconds))
+
+
+def latency(seconds: float) -> str:
+    """``0.0213`` → ``21 ms``, ``4.25`` → ``4.3 s``."""
+    return f"{1000 * seconds:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"
 
 
 def short(text: Any, longest: int) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
-import os
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -17,13 +17,23 @@ from scrapy_resume.databases.check import check_feeds
 from scrapy_resume.databases.options import parsed_options
 from scrapy_resume.errors import ConfigurationError
 from tests.feeds.runs import Crawl, Live
-from tests.support.site import REPO
 from tests.support.stores import location
+from tests.web.conftest import board_of, client_of
 
 from .conftest import NewCrawl
 from .shelf import Shelf
 
 OUT = "postgresql://me:topsecret@127.0.0.1:1/shop#items"
+
+
+class StoreOf(NamedTuple):
+    """A store, as the dashboard's tests want it."""
+
+    directory: Path
+
+    @property
+    def location(self) -> str:
+        return location(self.directory)
 
 
 class CommandLine(Crawl):
@@ -45,16 +55,6 @@ def status_of(crawl: Crawl) -> dict[str, Any]:
     return dict(status)
 
 
-def export(crawl: Crawl, *words: str) -> tuple[int, str]:
-    """Exit code and output of the command."""
-    store = location(crawl.folder / "store")
-    log = crawl.folder / "export.log"
-    command = ["resume", "export", "-s", f"RESUME_STORE={store}", *words]
-    variables = {**os.environ, "PYTHONPATH": str(REPO)}
-    code = crawl.launcher.start(command, crawl.folder, variables, log).wait(60)
-    return code, log.read_text()
-
-
 def test_a_feed_of_the_command_line_beside_a_file(
     new_crawl: NewCrawl, whole: Counter[str], tmp_path: Path
 ) -> None:
@@ -68,22 +68,43 @@ def test_a_feed_of_the_command_line_beside_a_file(
     assert "Stored sql feed" in log
 
 
+@pytest.mark.parametrize("by", ["settings", "command line"])
 def test_a_database_that_is_out_keeps_the_job_open_and_its_password_is_nowhere(
-    new_crawl: NewCrawl,
+    new_crawl: NewCrawl, by: str, tmp_path: Path
 ) -> None:
-    crawl = new_crawl(feed=OUT, options={"format": "sql"}, settings={"RESUME_CLOSE_TIMEOUT": 1})
+    how: dict[str, Any] = {
+        "arguments": {"pages": 10},
+        "settings": {"RESUME_CLOSE_TIMEOUT": 1, "RESUME_EVENT_LOG": 1, "LOG_LEVEL": "DEBUG"},
+    }
+    if by == "settings":
+        crawl = new_crawl(feed=OUT, options={"format": "sql"}, **how)
+    else:
+        made = new_crawl()
+        crawl = CommandLine(made.folder, made.launcher, **how)
+        crawl.outputs = (f"{OUT}:sql",)
     log = crawl.run(code=1)
     status = status_of(crawl)
     assert status["status"] == "paused"
     assert status["undelivered"] == ["postgresql://me:***@127.0.0.1:1/shop#items"]
     assert status["error"]["class"] == "DatabaseUnavailableError"
-    assert "120 changes behind" in status["error"]["message"]
-    assert status["requests"]["done"] == 40
+    assert "30 changes behind" in status["error"]["message"]
+    assert status["requests"]["done"] == 10
     assert "The crawl goes on" in log
     shown = log + json.dumps(status)
     for path in crawl.folder.rglob("*"):
         if path.is_file():
-            shown += path.read_bytes().decode("latin-1")
+            content = path.read_bytes()
+            shown += (gzip.decompress(content) if path.suffix == ".gz" else content).decode(
+                "latin-1"
+            )
+    assert '"run_closed"' in shown  # the event log is among them
+    with client_of(board_of(StoreOf(crawl.folder / "store"))) as client:
+        (job,) = client.get("/api/jobs").json()
+        for path in ("", "/errors", "/events", "/items"):
+            shown += client.get(f"/api/jobs/{job['id']}{path}").text
+            shown += client.get(f"/jobs/{job['id']}{path}").text
+        shown += client.get("/").text
+    assert "me:***@127.0.0.1" in shown
     assert "topsecret" not in shown
 
 
@@ -102,28 +123,7 @@ def test_a_database_that_is_behind_shows_while_the_crawl_runs(new_crawl: NewCraw
     assert status["undelivered"] == ["postgresql://me:***@127.0.0.1:1/shop#items"]
 
 
-def test_the_export_of_a_job_that_is_over_can_be_repeated(
-    new_crawl: NewCrawl, database: Shelf, whole: Counter[str]
-) -> None:
-    crawl = new_crawl(feed="out/items.jsonl")
-    crawl.run()
-    for _ in range(2):
-        code, text = export(crawl, "-o", f"{database.uri('copy')}:sql", "--json")
-        assert code == 0, text
-        assert json.loads(text)["items"] == sum(whole.values())
-    assert database.items("copy") == whole
-
-
-def test_the_export_to_a_database_that_is_out_says_so(new_crawl: NewCrawl) -> None:
-    crawl = new_crawl(feed="out/items.jsonl", arguments={"pages": 1})
-    crawl.run()
-    code, text = export(crawl, "-o", f"{OUT}:sql")
-    assert code == 1
-    assert text.startswith("scrapy resume: connection")
-    assert len(text.splitlines()) == 1
-    assert "topsecret" not in text
-
-
+@pytest.mark.soak  # four crawls; the commands' tests have it by the export
 def test_numbers_of_a_job_add_their_rows_and_overwrite_takes_them(
     new_crawl: NewCrawl, whole: Counter[str], tmp_path: Path
 ) -> None:
@@ -147,6 +147,10 @@ def test_numbers_of_a_job_add_their_rows_and_overwrite_takes_them(
         ("sqlite:///:memory:#t", {}, "names no file"),
         ("mysql://me:topsecret@host/db#t", {}, "use sqlite"),
         ("out.txt", {}, "use sqlite"),
+        ("postgresql://me:top@topsecret@h/d#t", {}, "write %40"),
+        ("postgresql://me:top#topsecret@h/d", {}, "write %40"),
+        ("postgresql://me:top#topsecret@h/d", {"batch_size": 0}, "from 1"),
+        ("postgresql:/me:topsecret@h/d", {"batch_size": 0}, "from 1"),
         ("sqlite:///x.db#a.", {}, "empty part"),
         ("sqlite:///x.db#t", {"primarykey": "a"}, "unknown option primarykey"),
         ("sqlite:///x.db#t", {"primary_key": 5}, "primary_key"),
@@ -190,6 +194,8 @@ def test_addresses() -> None:
     assert (address.schema, address.table) == ("s.x", "t t")
     assert address.shown == "postgresql://u:***@h/d#s%2Ex.t%20t"
     assert name_of("postgresql://u:%(x)s#y@h/d#t") == "postgresql://u:***@h/d#t"
+    assert name_of("postgresql://me:top#secret@h/d") == "postgresql://me:***@h/d"
+    assert parsed_address("postgresql://u:p@h/d#a@b", "x").table == "a@b"
     assert filled("sqlite:///%(name)s%20.db#%t", {"name": "b"}) == "sqlite:///b%20.db#%t"
     with pytest.raises(ConfigurationError, match="no attribute"):
         filled("sqlite:///%(nothing)s.db", {})

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from scrapy_resume.databases import bulk
 from scrapy_resume.databases.database_feed import DatabaseFeed
 from scrapy_resume.databases.target import FencedError, Target
 from scrapy_resume.databases.writes import Put, Write
@@ -34,14 +35,18 @@ def engine_of(target: Target) -> sa.Engine:
     return target._connection._engine
 
 
-def dying_at(place: int) -> Callable[[DatabaseFeed], None]:
-    """The process of the feed ends before its n-th statement, or commit."""
+def dying_at(place: int) -> Callable[..., None]:
+    """The process ends before its n-th statement, or commit."""
     left = count(place, -1)
 
     def die(*_: Any) -> None:
         if next(left) == 0:
             raise _DeadError
 
+    return die
+
+
+def dies(die: Callable[..., None]) -> Callable[[DatabaseFeed], None]:
     def prepare(feed: DatabaseFeed) -> None:
         engine = engine_of(feed._target)
         event.listen(engine, "before_cursor_execute", die)
@@ -63,35 +68,48 @@ def changed(job: Job) -> None:
     job.take_back(0)
 
 
+@pytest.mark.parametrize("key", [None, "id"])
 @pytest.mark.parametrize(
-    ("dialect", "key"),
+    ("dialect", "items", "places"),
     [
-        ("sqlite", None),
-        ("sqlite", "id"),
-        # A connection for each of the 60 statements.
-        pytest.param("postgresql", None, marks=pytest.mark.soak),
-        pytest.param("postgresql", "id", marks=pytest.mark.soak),
+        ("sqlite", 3, range(4, 60, 11)),
+        pytest.param("sqlite", 3, range(999), marks=pytest.mark.soak),
+        pytest.param("sqlite", 30, range(999), marks=pytest.mark.soak),
+        pytest.param("postgresql", 3, range(999), marks=pytest.mark.soak),
+        pytest.param("postgresql", 30, range(999), marks=pytest.mark.soak),  # by COPY
     ],
 )
 def test_dead_at_any_statement_the_next_run_makes_it_whole(
-    database: Shelf, key: str | None
+    database: Shelf,
+    key: str | None,
+    items: int,
+    places: range,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    how: dict[str, Any] = {"on_removed": "delete", "primary_key": key, "batch_size": 2}
-    for place in count():
+    size = 2 if items == 3 else 25
+    how: dict[str, Any] = {"on_removed": "delete", "primary_key": key, "batch_size": size}
+    copy = bulk._copy
+    for place in places:
         table = f"items_{place}"
         job = Job(f"job-{place}")
-        for number in range(3):
+        for number in range(items):
             job.put({"id": number, "n": number}, number)
-        first = follow(database.uri(table), job, prepare=dying_at(place), **how)
+        die = dying_at(place)
+        monkeypatch.setattr(bulk, "_copy", lambda *of, die=die: (die(), copy(*of)))
+        first = follow(database.uri(table), job, prepare=dies(die), **how)
         job.put({"id": 1, "n": 10, "new": "x"}, 1)
-        job.put({"id": 3, "n": 3.5}, 3)
+        job.put({"id": items, "n": 3.5}, items)
         job.take_back(0)
-        second = follow(database.uri(table), job, prepare=dying_at(place), **how)
+        second = follow(database.uri(table), job, prepare=dies(die), **how)
+        monkeypatch.setattr(bulk, "_copy", copy)
         assert follow(database.uri(table), job, **how).delivered
-        rows = sorted((row["n"], row["new"]) for row in database.rows(table))
-        assert rows == [(2, None), (3.5, None), (10, "x")], place
+        rows = sorted((row["n"], row["new"] or "") for row in database.rows(table))
+        wanted = [(2, ""), (3.5, ""), *((n, "") for n in range(3, items)), (10, "x")]
+        assert rows == sorted(wanted), place
         if first.delivered and second.delivered:
             break
+    else:
+        return  # some of the places
     assert place > 20
 
 
@@ -130,6 +148,35 @@ def test_a_writer_that_was_taken_for_dead_writes_nothing_any_more(database: Shel
     with pytest.raises(FencedError):
         old.deliver([Write("2.0", 2, Put({"n": 2}))], [LogMark(1, 1.0, 2)])
     assert new.standing.position == (LogMark(1, 1.0, 1),)
+    new.deliver([Write("2.0", 2, Put({"n": 3}))], [LogMark(1, 1.0, 2)])
+    assert sorted(row["n"] for row in database.rows()) == [1, 3]
+    for target in (old, new):
+        target.close()
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"])
+def test_a_writer_that_is_frozen_in_a_transaction_does_not_keep_the_feed(
+    database: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scrapy_resume.databases.connection.BUSY_SECONDS", 0.1)
+    job = small_job()
+    old = new_target(database.uri(), job, writer="frozen:1")
+    new = new_target(database.uri(), job, writer="new:2")
+    assert old.claim(None)
+    old.deliver([Write("1.0", 1, Put({"n": 1}))], [LogMark(1, 1.0, 1)])
+    with engine_of(old).connect() as frozen:
+        frozen.begin()
+        old._fence(frozen, writer="frozen:1")
+        with pytest.raises(DatabaseUnavailableError, match="lock timeout"):
+            new.claim(30.0)
+        frozen.execute(sa.text("SELECT 1"))  # it was not silent for so long
+        with pytest.raises(DatabaseUnavailableError, match="lock timeout"):
+            new.claim(0.0)
+        assert new.claim(0.0)
+        with pytest.raises(sa.exc.OperationalError, match="terminating connection"):
+            frozen.execute(sa.text("SELECT 1"))
+    with pytest.raises(FencedError):
+        old.deliver([Write("2.0", 2, Put({"n": 2}))], [LogMark(1, 1.0, 2)])
     new.deliver([Write("2.0", 2, Put({"n": 3}))], [LogMark(1, 1.0, 2)])
     assert sorted(row["n"] for row in database.rows()) == [1, 3]
     for target in (old, new):

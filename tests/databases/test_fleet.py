@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -43,24 +44,31 @@ class Worker(Crawl):
             )
 
 
-def writer_of(shelf: Shelf, rows: int) -> int:
-    """The process that writes, once so many rows are there."""
+def writer_of(shelf: Shelf, rows: int, but: Collection[int] = ()) -> int:
+    """The process that writes, once so many rows are there; another one than those."""
     deadline = time.monotonic() + LIMIT_SECONDS
-    while sum(shelf.items().values()) < rows:
+    while True:
+        if sum(shelf.items().values()) >= rows:
+            ((writer,),) = shelf.execute("SELECT writer FROM scrapy_resume_feed")
+            pid = int(writer.rpartition(":")[2] or 0)
+            if pid and pid not in but:
+                return pid
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    ((writer,),) = shelf.execute("SELECT writer FROM scrapy_resume_feed")
-    return int(writer.rpartition(":")[2])
 
 
 @pytest.mark.soak  # three processes that start anew: half a minute
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
-def test_the_writer_of_a_fleet_ends_and_each_item_is_one_row(
+@pytest.mark.parametrize("key", [None, "page,place"])
+@pytest.mark.parametrize(
+    "ends", [[signal.SIGKILL], [signal.SIGSTOP], [signal.SIGKILL, signal.SIGSTOP]]
+)
+def test_writers_of_a_fleet_end_and_each_item_is_one_row(
     launcher: Launcher,
     postgres_server: Any,
     tmp_path: Path,
     whole: Counter[str],
-    end: signal.Signals,
+    ends: list[signal.Signals],
+    key: str | None,
 ) -> None:
     store, target = postgres_server.new_database(), postgres_server.new_database()
     with Shelf(target) as shelf:
@@ -68,28 +76,30 @@ def test_the_writer_of_a_fleet_ends_and_each_item_is_one_row(
             tmp_path / "crawl",
             launcher,
             feed=shelf.uri(),
-            options={"format": "sql", "batch_size": 5},
+            options={"format": "sql", "batch_size": 5, "primary_key": key and key.split(",")},
             settings={
                 "RESUME_ORPHAN_TIMEOUT": 3,
                 "RESUME_HEARTBEAT": 0.5,
                 "RESUME_HOSTS": "shared",
-                "CONCURRENT_REQUESTS": 2,
+                "CONCURRENT_REQUESTS": 2 // len(ends),  # the last one works past the lease
             },
-            arguments={"pause_seconds": 0.5},
+            arguments={"pause_seconds": 0.7},
         )
         worker.store = store
+        gone: list[int] = []
         workers = [worker.begin(number) for number in range(3)]
         try:
-            pid = writer_of(shelf, 10)
-            (writer,) = (one for one in workers if one.pid == pid)
-            writer.send_signal(end)
+            for end in ends:
+                gone.append(writer_of(shelf, 10, gone))
+                os.kill(gone[-1], end)
             for number, other in enumerate(workers):
-                if other is not writer:
+                if other.pid not in gone:
                     log = worker.folder / f"worker-{number}.log"
                     assert other.wait(LIMIT_SECONDS) == 0, log.read_text()[-4000:]
             assert shelf.items() == whole
-            writer.send_signal(signal.SIGCONT)
-            writer.wait(LIMIT_SECONDS)
+            for other in workers:
+                other.send_signal(signal.SIGCONT)
+                other.wait(LIMIT_SECONDS)
         finally:
             for one in workers:
                 one.kill()

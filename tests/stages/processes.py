@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -25,6 +26,14 @@ class Program:
         words = [f"{name}={value}" for name, value in options.items()]
         self.begun: list[str] = []
         """Keys of the tasks that it has begun, as far as its output was read."""
+        self.ended: dict[str, float] = {}
+        """With ``trace=1``: the keys of those that have ended well, and when."""
+        self.in_hand: set[str] = set()
+        """With ``trace=1``: the keys of those that have begun and have not ended."""
+        self.committed_at = 0.0
+        """With ``trace=1``: when the last batch was sent of which it knows that it is committed."""
+        self.killed_at: float | None = None
+        """The monotonic time at which it was killed."""
         self._process = subprocess.Popen(
             [sys.executable, str(PROGRAM), str(store), mode, str(count), *words],
             stdout=subprocess.PIPE,
@@ -49,7 +58,21 @@ class Program:
 
     def _take(self, line: str) -> None:
         text = line.strip()
-        (self.begun if text.isdecimal() else self.lines).append(text)
+        if text.isdecimal():
+            self.begun.append(text)
+            self.in_hand.add(text)
+            return
+        word, _, rest = text.partition(" ")
+        if word == "ended":
+            key, _, at = rest.partition(" ")
+            self.in_hand.discard(key)
+            self.ended[key] = float(at)
+        elif word == "committed":
+            self.committed_at = float(rest)
+        elif word == "failed":
+            self.in_hand.discard(rest)
+        else:
+            self.lines.append(text)
 
     def expect(self, words: str) -> None:
         """Read its standard error until a line has these words."""
@@ -80,6 +103,7 @@ class Program:
 
     def kill(self) -> None:
         self._process.kill()
+        self.killed_at = time.monotonic()
         self.wait()
 
 

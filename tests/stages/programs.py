@@ -1,7 +1,9 @@
 """A program with a stage, for tests that end it: what it does is told by its arguments.
 
 ``STORE MODE COUNT [OPTION=VALUE …]``. It prints the key of each task that it begins, and at last
-the status of its stage and ``end``.
+the status of its stage and ``end``. With ``trace=1`` also ``failed KEY``, ``ended KEY TIME`` (of
+the monotonic clock, which all processes share) when the stage has taken over its result, and
+``committed TIME`` when it knows that a batch is committed which was sent at that time.
 """
 
 from __future__ import annotations
@@ -13,6 +15,10 @@ import time
 from typing import Any
 
 from scrapy_resume import Stage
+from scrapy_resume.model import State
+from scrapy_resume.stages.stage_run import StageRun
+from scrapy_resume.stages.task import Task
+from scrapy_resume.store.contract import Batch, Committed
 
 store, mode, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 options = dict(text.split("=", 1) for text in sys.argv[4:])
@@ -33,21 +39,48 @@ map_options: dict[str, Any] = {
 }
 
 
-def begun(number: int) -> float:
+def told(line: str) -> None:
     # In one call: threads print beside one another.
-    sys.stdout.write(f"{number}\n")
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def begun(number: int) -> float:
+    told(str(number))
     return seconds * random.uniform(0.5, 1.5)
 
 
 def result(number: int) -> dict[str, int]:
     if random.random() < failures:
+        if "trace" in options:
+            told(f"failed {number}")
         raise ConnectionError(f"try {number} again")
     if options.get("dies") == str(number):
         import os
 
         os._exit(9)
     return {"number": number}
+
+
+def trace() -> None:
+    """Print when tasks have ended, and what is committed."""
+    sent: dict[int, float] = {}
+    complete, answered, ended = StageRun.complete, StageRun.answered, StageRun.ended
+
+    def completed(run: StageRun, batch: Batch) -> None:
+        sent[id(batch)] = time.monotonic()
+        complete(run, batch)
+
+    def committed(run: StageRun, batch: Batch, answer: Committed) -> None:
+        told(f"committed {sent.pop(id(batch)):.6f}")
+        answered(run, batch, answer)
+
+    def taken_over(run: StageRun, task: Task, state: State) -> None:
+        told(f"ended {task.text} {time.monotonic():.6f}")
+        ended(run, task, state)
+
+    StageRun.complete, StageRun.answered = completed, committed  # type: ignore[method-assign]
+    StageRun.ended = taken_over  # type: ignore[method-assign]
 
 
 async def enrich(number: int) -> dict[str, int]:
@@ -88,6 +121,8 @@ async def chain() -> None:
         raise RuntimeError("after the stages")
 
 
+if "trace" in options:
+    trace()
 if mode == "asyncio":
     asyncio.run(in_asyncio())
 elif mode == "uvloop":

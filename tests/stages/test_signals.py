@@ -26,15 +26,15 @@ def job(store: Path, name: str = "work") -> dict[str, Any]:
         ("asyncio", signal.SIGINT),
         pytest.param("uvloop", signal.SIGINT, marks=pytest.mark.soak),
         pytest.param("asyncio", signal.SIGTERM, marks=pytest.mark.soak),
-        ("plain", signal.SIGTERM),
-        ("hand", signal.SIGINT),
+        pytest.param("plain", signal.SIGTERM, marks=pytest.mark.soak),
+        pytest.param("hand", signal.SIGINT, marks=pytest.mark.soak),
     ],
 )
 def test_the_first_signal_ends_what_is_in_hand_and_pauses(
     tmp_path: Path, mode: str, number: signal.Signals
 ) -> None:
     store, feed = tmp_path / "store", tmp_path / "out.jsonl"
-    program = Program(store, mode, 200, seconds=0.05, feed=feed)
+    program = Program(store, mode, 100, seconds=0.02, feed=feed)
     program.read(20)
     program.send(number)
     assert program.wait() == 0
@@ -42,13 +42,13 @@ def test_the_first_signal_ends_what_is_in_hand_and_pauses(
     assert "Job work#1 is paused (shutdown)" in program.errors
     document = job(store)
     assert (document["status"], document["reason"]) == ("paused", "shutdown")
-    assert document["requests"]["done"] == len(program.begun) < 200
-    last = run_to_end(store, mode, 200, seconds=0.001, feed=feed)
-    assert Counter([*program.begun, *last.begun]) == Counter(map(str, range(200)))
-    assert numbers(feed) == Counter(range(200))
+    assert document["requests"]["done"] == len(program.begun) < 100
+    last = run_to_end(store, mode, 100, seconds=0.001, feed=feed)
+    assert Counter([*program.begun, *last.begun]) == Counter(map(str, range(100)))
+    assert numbers(feed) == Counter(range(100))
 
 
-@pytest.mark.parametrize("mode", ["asyncio", "plain"])
+@pytest.mark.parametrize("mode", [pytest.param("asyncio", marks=pytest.mark.soak), "plain"])
 def test_the_second_signal_does_not_wait_for_what_is_in_hand(tmp_path: Path, mode: str) -> None:
     store = tmp_path / "store"
     program = Program(store, mode, 20, seconds=60)
@@ -63,6 +63,7 @@ def test_the_second_signal_does_not_wait_for_what_is_in_hand(tmp_path: Path, mod
     assert {row["attempts"] for row in open_store(store).requests("work")} == {0}
 
 
+@pytest.mark.soak
 def test_a_program_goes_on_where_its_chain_was_interrupted(tmp_path: Path) -> None:
     store = tmp_path / "store"
     program = Program(store, "chain", 40, seconds=0.02)

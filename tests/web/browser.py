@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.skips import not_started
 
 CHROMIUM = ("chromium", "chromium-browser")
@@ -91,6 +93,14 @@ class Browser:
         self._thread.shutdown()
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    started = Browser()
+    started.start()
+    yield started
+    started.close()
+
+
 def errors_of(page: Any) -> list[str]:
     """What the page says on its console, and what it could not load: filled while it is used."""
     found: list[str] = []
@@ -108,3 +118,55 @@ def errors_of(page: Any) -> list[str]:
 def without_token(address: str) -> str:
     """The address of the dashboard alone."""
     return re.sub(r"/\?token=.*", "", address)
+
+
+class Reader:
+    """Somebody at a page, with all that their browser complains of."""
+
+    def __init__(self, browser: Browser, address: str, **context: Any) -> None:
+        self._browser = browser
+        self.site = without_token(address)
+        self.page = browser.page(**context)
+        self.errors = browser.run(errors_of, self.page)
+        self.go(address)
+
+    def do(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """A method of the page, by name (``keyboard.press``)."""
+
+        def work() -> Any:
+            target = self.page
+            for part in name.split("."):
+                target = getattr(target, part)
+            return target(*args, **kwargs)
+
+        return self._browser.run(work)
+
+    def go(self, path: str) -> None:
+        self.do("goto", path if "://" in path else self.site + path)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.do("keyboard.press", key)
+
+    def click(self, selector: str) -> None:
+        self.do("click", selector, timeout=5_000)
+
+    def text(self, selector: str = "main") -> str:
+        return str(self.do("inner_text", selector, timeout=5_000))
+
+    def see(self, text: str, selector: str = "main", seconds: float = 10.0) -> None:
+        """Wait until the text is there."""
+        condition = (
+            "([selector, text]) => document.querySelector(selector)?.innerText.includes(text)"
+        )
+        self.do("wait_for_function", condition, arg=[selector, text], timeout=seconds * 1_000)
+
+    def js(self, code: str) -> Any:
+        return self.do("evaluate", code)
+
+    def close(self) -> None:
+        self._browser.run(self.page.context.close)
+
+    @property
+    def path(self) -> str:
+        return str(self.js("location.pathname + location.search"))

@@ -8,15 +8,24 @@ from typing import Any
 
 from scrapy_resume.codec import Codec
 from scrapy_resume.events.log_files import segment_path
-from scrapy_resume.model import START, JobKey, Phase, State, digest
+from scrapy_resume.model import START, JobKey, Phase, State, StepState, digest
+from scrapy_resume.reporting.job_error import ERROR_CLASS, ERROR_MESSAGE, UNDELIVERED
+from scrapy_resume.reporting.latencies import KEPT
 from scrapy_resume.store.contract import (
     Admission,
     Batch,
     Closing,
+    FeedNote,
     Finish,
+    HostNote,
+    ItemChange,
     ItemRecord,
     JobStore,
+    NewStep,
     RunProgress,
+    StepAttempt,
+    StepReport,
+    StepWish,
 )
 from tests.commands.conftest import Shelf, admission
 
@@ -74,8 +83,31 @@ def chained(shelf: Shelf, urls: list[str]) -> list[int]:
 
 
 def hostile(shelf: Shelf) -> JobStore:
-    """A job in which every text that the web, or a user, gives is hostile."""
-    job = shelf.begin(f"job {HOSTILE}", metadata={HOSTILE: HOSTILE}, arguments={HOSTILE: HOSTILE})
+    """A live job in which every text that the web, or a user, gives is hostile: also the worker's
+    name, hosts, the URI of a feed that is owed, the job's error, and steps with what they say."""
+    name = f"job {HOSTILE}"
+    given = {HOSTILE: HOSTILE}
+    before = shelf.begin(name, metadata=given, arguments=given, worker=HOSTILE, spider=HOSTILE)
+    owed = f"ftp://h/{HOSTILE}"
+    note = FeedNote(owed, 1, json.dumps({"uri": owed, "count": 1}), settled=False)
+    failure = StepAttempt(HOSTILE, StepState.failed, 1, error=HOSTILE, message=HOSTILE)
+    step = NewStep(HOSTILE, StepState.pending)
+    hostile_item = ItemRecord(
+        0, Codec().encode_item(given), HOSTILE, steps=[step], stable_key=HOSTILE
+    )
+    row = admission(before.session.ids.first, url=f"http://h/steps/{HOSTILE}")
+    end = Finish(id=row.id, state=State.done, attempts=1, items=[hostile_item], http_status=200)
+    wishes = StepReport(wishes=[StepWish(HOSTILE, 1)])
+    before.commit(Batch(next_id=row.id + 1, arrivals=[row], finishes=[end], feeds=[note]))
+    (leased,) = before.commit(Batch(next_id=row.id + 1, steps=wishes)).steps.leased
+    change = ItemChange(leased.item, leased.version, [failure])
+    before.commit(Batch(next_id=row.id + 1, steps=StepReport(changes=[change])))
+    stats = {UNDELIVERED: [owed], ERROR_CLASS: HOSTILE, ERROR_MESSAGE: HOSTILE}
+    shelf.open_jobs.remove(before)
+    before.close(Closing("paused", HOSTILE, stats=stats))
+    opening = shelf.opening(metadata=given, arguments=given, worker=HOSTILE, spider=HOSTILE)
+    job = shelf.store.resume(JobKey(name, 1), opening)
+    shelf.open_jobs.append(job)
     first = job.session.ids.first
     url = f"http://h/{HOSTILE}"
     rows = [
@@ -96,12 +128,17 @@ def hostile(shelf: Shelf) -> JobStore:
         Finish(id=first + 2, **failed),
     ]
     job.mark(first + 3, Phase.sent)
+    opened = {"open_until": 9e9, "probes": 1, "wait_until": 0}
     job.commit(
         Batch(
             next_id=first + 4,
             arrivals=rows,
             finishes=finishes,
-            progress=RunProgress(pages=3, custom=json.dumps({f"custom/{HOSTILE}": HOSTILE})),
+            hosts=[HostNote(HOSTILE, json.dumps(opened))],
+            progress=RunProgress(
+                pages=3,
+                custom=json.dumps({f"custom/{HOSTILE}": HOSTILE, KEPT: {HOSTILE: {"5": 1}}}),
+            ),
         )
     )
     return job

@@ -5,23 +5,32 @@ from __future__ import annotations
 import json
 import random
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from scrapy_resume.codec import Codec
-from scrapy_resume.model import START, JobKey, Phase, State, digest
+from scrapy_resume.model import START, JobKey, Phase, Selection, State, StepState, digest
+from scrapy_resume.reporting.job_error import UNDELIVERED
+from scrapy_resume.reporting.latencies import KEPT, Latencies
+from scrapy_resume.reporting.reports import open_store
 from scrapy_resume.store.contract import (
     Admission,
     Batch,
+    Closing,
+    FeedNote,
     Finish,
     HostNote,
     ItemRecord,
     JobStore,
     RunProgress,
+    Span,
+    StepSelection,
 )
 from tests.commands.clock import Clock
 from tests.commands.conftest import Shelf
+from tests.commands.step_jobs import end, give_items, lease
 
-from .jobs import with_log
+from .jobs import HOSTILE, with_log
 
 GENRES = ("Crime", "Poetry", "Travel", "History", "Science fiction", "Cooking", "Philosophy")
 HOSTS = ("shop.example", "images.shop.example", "reviews.example")
@@ -35,7 +44,8 @@ ERRORS = (
 
 
 def pictured_jobs(shelf: Shelf) -> dict[str, Any]:
-    """Make them; ids of a failed request and of an item of the live one."""
+    """Make them; ids of a failed request and of an item of the live one, and of an item with steps
+    and its request."""
     clock, real = Clock(time.time() - 86_400 * 3), time.time
     time.time = clock
     try:
@@ -56,6 +66,12 @@ def pictured_jobs(shelf: Shelf) -> dict[str, Any]:
         shelf.close(first, "paused", "shutdown")
         clock.go_on(400)
         live = _crawl(shelf, clock, JobKey("books", 3), 20, open_rows=260, again=True)
+        _steps_of(shelf, real)
+        clock.now = real() - 7_200
+        _large(shelf)
+        clock.now = real() - 200
+        clock.go_on(1)
+        with_owed_feeds(shelf)
     finally:
         time.time = real
     clock.go_on(60)
@@ -66,14 +82,67 @@ def pictured_jobs(shelf: Shelf) -> dict[str, Any]:
     rows = list(shelf_rows(shelf))
     failed = next(row["id"] for row in rows if row["state"] == "failed")
     live.commit(Batch(next_id=10**6, progress=RunProgress(pages=2_300)))
-    return {"failed": failed, "item": 100}
+    stepped = open_store(shelf.location).pages.stepped_page(
+        JobKey("cars", 2), StepSelection(name="photos", states=(StepState.failed,)), Span(limit=1)
+    )
+    (row,) = stepped.rows
+    return {"failed": failed, "item": 100, "stepped": row["id"], "of_steps": row["request"]}
+
+
+def _steps_of(shelf: Shelf, real: Callable[[], float]) -> None:
+    """Cars whose items have steps, over some days; live."""
+    clock = cast(Clock, time.time)
+    clock.now = real() - 86_400 * 9
+    job = shelf.begin("cars", 2, spider="cars", worker="crawler-3:991")
+    chance = random.Random(7)
+    names = ("photos", "vin", "price_history")
+    failed = {"error": "DownloadFailedError", "message": "https://cdn.example gave HTTP 502"}
+    for day in range(9):
+        for page in range(3):
+            cars = [
+                {"k": f"{make}-{day}{page}{at:02}", "make": make, "title": f"{make} {HOSTILE[:24]}"}
+                for at, make in enumerate(chance.choices(("Volvo", "Saab", "Scania"), k=6))
+            ]
+            give_items(job, *cars, unit=chance.choice(("Oslo", "Bergen", "Lund")), names=names)
+        end(job, "photos", StepState.done, 12 - day % 4, gives={"photos": ["full/a.jpg"]})
+        end(job, "photos", StepState.failed, 1 + day % 4, **failed)
+        end(job, "vin", StepState.done, 10, gives={"vin": "YV1"}, version="2")
+        end(job, "vin", StepState.skipped, 2, error="SkipStep", message="the page names none")
+        end(job, "vin", StepState.failed, 1, error="ValueError", message="checksum of 'YV1…'")
+        if day > 4:
+            end(job, "price_history", StepState.done, 9, gives={"prices": [1, 2]})
+        end(job, "price_history", StepState.parked, 1, error="crash", message="it died 4 times")
+        clock.go_on(86_000)
+    clock.now = real() - 30
+    lease(job, "vin", 2)
+
+
+def _large(shelf: Shelf) -> None:
+    """12,000 requests, all of which have ended."""
+    job = shelf.begin("sitemap-of-everything", 1, spider="sitemap", worker="crawler-1:77")
+    chance = random.Random(3)
+    for first in range(job.session.ids.first, job.session.ids.first + 12_000, 2_000):
+        rows = [_admission(first + at, chance, START) for at in range(2_000)]
+        finishes = [_finish(row, chance) for row in rows]
+        progress = RunProgress(pages=first + 1_999)
+        job.commit(
+            Batch(next_id=first + 2_000, arrivals=rows, finishes=finishes, progress=progress)
+        )
+    shelf.close(job)
+
+
+def with_owed_feeds(shelf: Shelf) -> None:
+    """A crawl that has ended and owes a file to a server that is out."""
+    job = shelf.begin("owing", spider="books", worker="crawler-1:80")
+    shelf.crawl(job, done=[[{"title": f"Book {at}"}] for at in range(120)], failed=[HOSTILE])
+    owed = "s3://exports/owing-2026-05.jsonl"
+    note = FeedNote(owed, 1, json.dumps({"uri": owed, "count": 70}), settled=False)
+    job.commit(Batch(next_id=job.session.ids.first + 1_000, feeds=[note]))
+    shelf.open_jobs.remove(job)
+    job.close(Closing("paused", "finished", stats={UNDELIVERED: [owed]}))
 
 
 def shelf_rows(shelf: Shelf) -> list[dict[str, Any]]:
-    from scrapy_resume.model import Selection
-    from scrapy_resume.reporting.reports import open_store
-    from scrapy_resume.store.contract import Span
-
     pages = open_store(shelf.location).pages
     return pages.request_page(JobKey("books", 3), Selection((State.failed,)), Span()).rows
 
@@ -99,6 +168,7 @@ def _crawl(
             metadata={"ticket": "DATA-1187", "requested by": "Maria"},
         )  # fmt: skip
     row, pages = job.session.ids.first, 0
+    latencies = Latencies()
     for minute in range(minutes):
         count = round(90 + 60 * chance.random() + 40 * (minute % 7 == 3))
         rows = [
@@ -108,7 +178,15 @@ def _crawl(
         finishes = [_finish(one, chance) for one in rows]
         pages += count
         row += count
-        custom = json.dumps({"custom/prices": pages * 2, "custom/prices/reduced": pages // 3})
+        for one in rows:
+            latencies.add(one.slot, chance.lognormvariate(-2 + len(one.slot) / 20, 0.6))
+        custom = json.dumps(
+            {
+                "custom/prices": pages * 2,
+                "custom/prices/reduced": pages // 3,
+                KEPT: latencies.counts(),
+            }
+        )
         job.commit(
             Batch(
                 next_id=row,
@@ -163,7 +241,7 @@ def _finish(row: Admission, chance: random.Random) -> Finish:
         )  # fmt: skip
     number = row.id
     item = {
-        "title": f"The book of {row.unit}, volume {number % 90}",
+        "title": HOSTILE if number % 50 == 7 else f"The book of {row.unit}, volume {number % 90}",
         "author": chance.choice(["A. Lind", "Grace Hopper", "Ursula K. Le Guin", None]),
         "price": round(4 + chance.random() * 40, 2),
         "currency": "EUR",

@@ -13,77 +13,22 @@ import pytest
 from scrapy_resume.model import JobKey
 from tests.commands.conftest import Shelf
 
-from .browser import NARROW, Browser, dashboard, errors_of, without_token
+from .browser import NARROW, Browser, Reader, browser, dashboard, without_token
 from .conftest import TOKEN, board_of
 from .jobs import hostile, more, shop, with_log
 from .pictured import pictured_jobs
 from .screenshots import PAGES, shelf_of
 from .serving import served
 
+__all__ = ["browser"]
+
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 BOOKS = "/jobs/books~1"
 SCREENSHOTS = Path(__file__).resolve().parents[2] / ".cache" / "screenshots"
 """What the pages of the last test run looked like."""
 
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    browser = Browser()
-    browser.start()
-    yield browser
-    browser.close()
-
-
-class Reader:
-    """Somebody at a page, with all that their browser complains of."""
-
-    def __init__(self, browser: Browser, address: str, **context: Any) -> None:
-        self._browser = browser
-        self.site = without_token(address)
-        self.page = browser.page(**context)
-        self.errors = browser.run(errors_of, self.page)
-        self.go(address)
-
-    def do(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """A method of the page, by name (``keyboard.press``)."""
-
-        def work() -> Any:
-            target = self.page
-            for part in name.split("."):
-                target = getattr(target, part)
-            return target(*args, **kwargs)
-
-        return self._browser.run(work)
-
-    def go(self, path: str) -> None:
-        self.do("goto", path if "://" in path else self.site + path)
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.do("keyboard.press", key)
-
-    def click(self, selector: str) -> None:
-        self.do("click", selector, timeout=5_000)
-
-    def text(self, selector: str = "main") -> str:
-        return str(self.do("inner_text", selector, timeout=5_000))
-
-    def see(self, text: str, selector: str = "main", seconds: float = 10.0) -> None:
-        """Wait until the text is there."""
-        condition = (
-            "([selector, text]) => document.querySelector(selector)?.innerText.includes(text)"
-        )
-        self.do("wait_for_function", condition, arg=[selector, text], timeout=seconds * 1_000)
-
-    def js(self, code: str) -> Any:
-        return self.do("evaluate", code)
-
-    def close(self) -> None:
-        self._browser.run(self.page.context.close)
-
-    @property
-    def path(self) -> str:
-        return str(self.js("location.pathname + location.search"))
+in_soak = pytest.mark.soak
+"""A browser costs seconds of CPU: four flows run always, the others in the long run."""
 
 
 Begin = Callable[..., Reader]
@@ -172,6 +117,7 @@ def test_hostile_texts_run_nothing(shelf: Shelf, reader: Begin) -> None:
         f"/jobs/{job['id']}/items",
         f"/jobs/{job['id']}/items/1",
         f"/jobs/{job['id']}/workers",
+        f"/jobs/{job['id']}/steps",
     ]
     paths += [f"/jobs/{job['id']}/requests/{row['id']}" for row in rows]
     for path in paths:
@@ -208,6 +154,7 @@ def test_the_keyboard_alone_is_enough(shelf: Shelf, reader: Begin) -> None:
     assert one.errors == []
 
 
+@in_soak
 def test_the_back_button_keeps_filters(shelf: Shelf, reader: Begin) -> None:
     shop(shelf)
     one = reader()
@@ -229,6 +176,7 @@ def test_the_back_button_keeps_filters(shelf: Shelf, reader: Begin) -> None:
     assert one.path == BOOKS
 
 
+@in_soak
 def test_a_reader_sees_no_button_that_changes_anything(shelf: Shelf, reader: Begin) -> None:
     shop(shelf)
     one = reader(read_only=True)
@@ -238,6 +186,7 @@ def test_a_reader_sees_no_button_that_changes_anything(shelf: Shelf, reader: Beg
     assert "read-only" in one.text("header")
 
 
+@in_soak
 def test_a_wrong_token_leads_to_a_page_that_takes_the_right_one(
     shelf: Shelf, browser: Browser
 ) -> None:
@@ -253,6 +202,7 @@ def test_a_wrong_token_leads_to_a_page_that_takes_the_right_one(
         assert one.js("document.cookie") == ""
 
 
+@in_soak
 def test_light_and_dark_are_by_system_and_by_choice(shelf: Shelf, reader: Begin) -> None:
     shop(shelf)
     one = reader(color_scheme="dark")
@@ -267,11 +217,13 @@ def test_light_and_dark_are_by_system_and_by_choice(shelf: Shelf, reader: Begin)
     assert one.js(page) == dark
 
 
+@in_soak
 def test_nothing_is_wider_than_a_telephone(browser: Browser, pictured: Any) -> None:
     for one, path in every_page(browser, pictured, viewport=NARROW, has_touch=True):
         assert one.js("document.documentElement.scrollWidth") <= NARROW["width"], path
 
 
+@in_soak
 def test_a_job_of_a_newer_version_and_a_damaged_one_say_what_to_do(
     shelf: Shelf, reader: Begin
 ) -> None:
@@ -288,6 +240,7 @@ def test_a_job_of_a_newer_version_and_a_damaged_one_say_what_to_do(
     assert one.errors == []
 
 
+@in_soak
 def test_times_are_in_the_zone_of_the_reader_with_utc_on_hover(shelf: Shelf, reader: Begin) -> None:
     shop(shelf)
     with_log(shelf, JobKey("books", 1))
@@ -319,6 +272,7 @@ def test_a_page_shows_what_happens_and_keeps_what_its_reader_does(
     assert one.errors == []
 
 
+@in_soak
 def test_a_hidden_page_asks_for_nothing(shelf: Shelf, reader: Begin) -> None:
     shop(shelf)
     one = reader()
@@ -339,6 +293,7 @@ def test_a_hidden_page_asks_for_nothing(shelf: Shelf, reader: Begin) -> None:
     one.see("another")
 
 
+@in_soak
 @pytest.mark.parametrize(
     ("theme", "pages"),
     [("light", PAGES), ("dark", ("jobs", "job", "requests-filtered", "failures", "item"))],

@@ -21,7 +21,8 @@ from .jobs import shop
 class Caller:
     """One request to the application, as a server would make it."""
 
-    def __init__(self, app: Dashboard, path: str) -> None:
+    def __init__(self, app: Dashboard, path: str, begun: bytes | None = None) -> None:
+        """``begun``: it is a POST, and this is what comes of its body."""
         self.status = 0
         self.body = b""
         self.news = asyncio.Event()
@@ -29,18 +30,24 @@ class Caller:
         self.stuck = False
         """It takes nothing any more."""
         scope = {
-            "type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
+            "type": "http", "method": "GET" if begun is None else "POST",
+            "path": path, "raw_path": path.encode(),
             "query_string": b"", "root_path": "", "scheme": "http", "http_version": "1.1",
-            "headers": [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {TOKEN}".encode())],
+            "headers": [
+                (b"host", b"127.0.0.1"), (b"authorization", f"Bearer {TOKEN}".encode()),
+                (b"x-scrapy-resume", b"test"),
+            ],
             "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 8070),
         }  # fmt: skip
         self._asked = False
+        self._begun = begun
         self.task = asyncio.create_task(app(scope, self._receive, self._send))
 
     async def _receive(self) -> dict[str, Any]:
         if not self._asked:
             self._asked = True
-            return {"type": "http.request", "body": b"", "more_body": False}
+            more = self._begun is not None
+            return {"type": "http.request", "body": self._begun or b"", "more_body": more}
         await self._left.wait()
         return {"type": "http.disconnect"}
 
@@ -112,9 +119,15 @@ def test_a_job_that_is_deleted_is_told(shelf: Shelf) -> None:
     in_loop(work())
 
 
-def test_ten_thousand_streams_are_not_opened_and_pages_are_served_beside_them(
-    shelf: Shelf,
+@pytest.mark.parametrize(
+    ("count", "at_most"),
+    [(400, 20), pytest.param(10_000, STREAMS_AT_MOST, marks=pytest.mark.soak)],
+)
+def test_more_streams_than_may_be_are_not_opened_and_pages_are_served_beside_them(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, count: int, at_most: int
 ) -> None:
+    monkeypatch.setattr(live, "STREAMS_AT_MOST", at_most)
+
     async def work() -> None:
         app = Dashboard(board_of(shelf))
         shop(shelf)
@@ -127,13 +140,13 @@ def test_ten_thousand_streams_are_not_opened_and_pages_are_served_beside_them(
 
         live.stamp_of = counting
         try:
-            callers = [Caller(app, "/stream") for _ in range(10_000)]
+            callers = [Caller(app, "/stream") for _ in range(count)]
             await callers[0].until(b"changed")
             for caller in callers:
                 await caller.news.wait()
             statuses = [caller.status for caller in callers]
-            assert statuses.count(200) == STREAMS_AT_MOST
-            assert statuses.count(503) == 10_000 - STREAMS_AT_MOST
+            assert statuses.count(200) == at_most
+            assert statuses.count(503) == count - at_most
             began, before = time.monotonic(), len(asked)
             page = Caller(app, "/jobs/books~1")
             await page.task
@@ -173,6 +186,26 @@ def test_a_client_that_takes_nothing_holds_up_nobody_and_is_let_go(
         assert app.streams.count == 1
         well.leave()
         await well.task
+
+    in_loop(work())
+
+
+def test_a_body_that_does_not_come_holds_up_nobody(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scrapy_resume.web.app.BODY_SECONDS", 0.2)
+
+    async def work() -> None:
+        app = Dashboard(board_of(shelf))
+        shop(shelf)
+        slow = [Caller(app, "/api/jobs/books~1/retry", begun=b"{") for _ in range(50)]
+        page = Caller(app, "/jobs/books~1")
+        await page.task
+        assert page.status == 200
+        for caller in slow:
+            await caller.task
+            assert caller.status == 400
+            assert b"in time" in caller.body
 
     in_loop(work())
 

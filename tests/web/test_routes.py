@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from scrapy_resume.model import JobKey
+from scrapy_resume.model import JobKey, StepState
 from tests.commands.conftest import Shelf
+from tests.commands.step_jobs import end, give_items
 from tests.support import schemas
 
 from .jobs import shop, with_log
@@ -78,3 +79,21 @@ def test_a_document_of_the_api_is_that_of_the_command(
 
 def without(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in names}
+
+
+def test_what_a_page_has_nothing_of_yet_has_its_place(shelf: Shelf, client: TestClient) -> None:
+    """A live page takes new numbers over by the ids of its parts: all have to be there at first."""
+
+    def parts(page: str) -> list[str]:
+        html = client.get(f"/jobs/cars~1{page}").text
+        return re.findall(r'id="([a-z-]+)"[^>]* data-live', html)
+
+    job = shelf.begin("cars")
+    before = {page: parts(page) for page in SUBPAGES}
+    give_items(job, {"k": "a"})
+    end(job, "vin", StepState.failed, error="ValueError")
+    end(job, "photos", StepState.done)
+    shelf.crawl(job, done=[[{"title": "a"}]], failed=["timed out"], leased=1, pending=2)
+    assert "ValueError" in client.get("/jobs/cars~1/steps").text
+    assert {page: parts(page) for page in SUBPAGES} == before
+    assert all(before.values())

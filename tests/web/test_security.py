@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
@@ -227,7 +228,8 @@ def test_no_text_of_the_web_becomes_markup_or_a_script(shelf: Shelf, client: Tes
     with_log(shelf, key, **texts)
     name = job_id(key)
     rows = client.get(f"/api/jobs/{name}/requests").json()
-    (item,) = client.get(f"/api/jobs/{name}/items").json()
+    item, *_ = client.get(f"/api/jobs/{name}/items").json()
+    (step,) = client.get(f"/api/jobs/{name}/steps").json()
     pages = [f"/jobs/{name}{page}" for page in ("", "/requests", "/failures", "/units", "/items")]
     pages += [f"/jobs/{name}{page}" for page in ("/workers", "/events", "/steps")]
     pages += [f"/jobs/{name}/requests/{row['id']}" for row in rows]
@@ -238,12 +240,20 @@ def test_no_text_of_the_web_becomes_markup_or_a_script(shelf: Shelf, client: Tes
         f"/jobs/{name}/items?q={HOSTILE}",
         f"/jobs/{name}/events?type={HOSTILE}",
     ]
+    stepped = re.search(r'/steps/(\d+)"', client.get(f"/jobs/{name}/steps?state=failed").text)
+    assert stepped is not None
+    pages += [f"/jobs/{name}/steps/{stepped[1]}", f"/jobs/{name}/steps?step={quote(step['step'])}"]
+    pages += [f"/jobs/{name}/steps?item={HOSTILE}&missing={HOSTILE}"]
     shown = 0
     for page in pages:
         html = client.get(page).text
         assert Seen(html).bad == [], page
+        assert "<img src=x" not in html
         shown += "alert(1)" in html
-    assert shown > len(pages) // 2
+    assert shown > 3 * len(pages) // 4
+    overview = client.get(f"/jobs/{name}").text
+    for place in ("Not delivered yet", "Latency by host", "breaker open", "spider "):
+        assert "alert(1)" in overview[overview.index(place) :][:2_000], place
     assert job is not None
 
 

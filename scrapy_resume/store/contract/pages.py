@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from scrapy_resume.model import JobKey, Selection, UnitState
 from scrapy_resume.store.contract.reader import Reader
+from scrapy_resume.store.contract.step_selection import StepSelection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +89,18 @@ class PageReader(Reader, Protocol):
 
     def item(self, key: JobKey, item: int) -> dict[str, Any] | None:
         """One visible item, as ``item_page`` gives it; ``None``: there is none."""
+
+    def stepped_page(self, key: JobKey, steps: StepSelection, span: Span) -> Page:
+        """Items that have one of the selected steps, visible or not, the one that was found last
+        first: as ``stepped_items`` gives them, each with its ``id`` (of an item with steps),
+        ``request`` (its id) and ``visible``, the id of the visible item (``None``: there is none).
+        ``steps.limit`` does not count."""
+
+    def stepped_item(self, key: JobKey, item: int) -> dict[str, Any] | None:
+        """One item with steps, as ``stepped_page`` gives it; ``None``: there is none."""
+
+    def stepped_of(self, key: JobKey, request: int, limit: int) -> list[dict[str, Any]]:
+        """The first items with steps of a request, as ``stepped_page`` gives them."""
 
     def unit_page(
         self, key: JobKey, states: tuple[UnitState, ...], after: UnitPlace | None, limit: int

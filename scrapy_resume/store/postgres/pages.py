@@ -13,6 +13,7 @@ from scrapy_resume.store.contract import Page, Span, Stamp, UnitPage, UnitPlace
 from scrapy_resume.store.postgres.reader import READ, PostgresReader
 from scrapy_resume.store.postgres.schema import version_of
 from scrapy_resume.store.postgres.selection import POSTGRES, selected
+from scrapy_resume.store.postgres.step_pages import PostgresStepPages
 from scrapy_resume.store.postgres.step_reader import has_steps, listed_items
 from scrapy_resume.store.transaction.paging import (
     NEWEST,
@@ -46,7 +47,7 @@ FLOORS: Final = {
 HOSTS_AT_MOST: Final = 1_000
 
 
-class PostgresPages(PostgresReader):
+class PostgresPages(PostgresReader, PostgresStepPages):
     """Questions about the jobs in a database, some of them answered in pages."""
 
     def stamps(self) -> dict[JobKey, Stamp]:

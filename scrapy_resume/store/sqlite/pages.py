@@ -15,6 +15,7 @@ from scrapy_resume.store.sqlite.errors import translated
 from scrapy_resume.store.sqlite.files import beside, job_files
 from scrapy_resume.store.sqlite.reader import SqliteReader, reading
 from scrapy_resume.store.sqlite.selection import SQLITE, add_functions, selected
+from scrapy_resume.store.sqlite.step_pages import SqliteStepPages
 from scrapy_resume.store.sqlite.step_reader import has_steps, listed_items, with_steps
 from scrapy_resume.store.transaction.paging import (
     NEWEST,
@@ -49,7 +50,7 @@ IDS_AT_ONCE: Final = 500
 """Pending requests that are read at a time."""
 
 
-class SqlitePages(SqliteReader):
+class SqlitePages(SqliteReader, SqliteStepPages):
     """Questions about the jobs in a directory, some of them answered in pages."""
 
     def stamps(self) -> dict[JobKey, Stamp]:

@@ -155,11 +155,13 @@
     retry: ["Retry", "fetched again"], park: ["Park", "parked: not fetched until they are retried"],
     skip: ["Skip", "skipped for good, in later numbers too"],
   };
+  const STEP_NAMES = { retry: ["Retry", "tried again"], skip: ["Skip", "given up: their items are complete without them"] };
   const POSSIBLE = {
     retry: ["failed", "parked", "done", "ignored"], park: ["pending", "failed"],
     skip: ["pending", "failed", "parked", "done", "ignored"],
   };
-  const counted = (count) => `${count.toLocaleString("en")} ${count === 1 ? "request" : "requests"}`;
+  const noun = body.dataset.noun || "request";
+  const counted = (count, what = noun) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
   const post = async (url, fields) => {
     const answer = await fetch(url, {
       method: "POST",
@@ -192,18 +194,22 @@
     (yes ? button : $("#confirm-no")).focus();
   });
   const change = async (action, url, filters) => {
-    const [verb, what] = NAMES[action];
+    const [verb, what] = (filters.step ? STEP_NAMES : NAMES)[action];
+    const [amount, listed, one] = filters.step ? ["steps", "items", "step"] : ["requests", "urls", noun];
     const preview = await post(url, { ...filters, dry_run: true });
-    if (!preview.requests) {
-      await ask(`${verb}: nothing`, "No request matches that can be changed so.", "");
+    const left = preview.consumed
+      ? ` Left alone: ${counted(preview.consumed, "item")} whose input was consumed; fetch their pages again.` : "";
+    if (!preview[amount]) {
+      await ask(`${verb}: nothing`, `No ${one} matches that can be changed so.${left}`, "");
       return;
     }
-    const more = preview.requests - preview.urls.length;
-    const urls = more > 0 ? [...preview.urls, `and ${more.toLocaleString("en")} more`] : preview.urls;
-    const text = `${counted(preview.requests)} would be ${what}.`;
-    if (!await ask(`${verb} ${counted(preview.requests)}?`, text, `${verb} ${counted(preview.requests)}`, urls)) return;
-    const done = await post(url, { ...filters, expect: preview.requests });
-    toast(`${counted(done.requests)} ${done.requests === 1 ? "is" : "are"} ${what}`);
+    const meant = counted(preview[amount], one);
+    const more = preview[amount] - preview[listed].length;
+    const lines = more > 0 ? [...preview[listed], `and ${more.toLocaleString("en")} more`] : preview[listed];
+    const name = filters.step ? ` “${filters.step}”` : "";
+    if (!await ask(`${verb} ${meant}${name}?`, `${meant} would be ${what}.${left}`, `${verb} ${meant}`, lines)) return;
+    const done = await post(url, { ...filters, expect: preview[amount] });
+    toast(`${counted(done[amount], one)} ${done[amount] === 1 ? "is" : "are"} ${what}`);
   };
   const act = async (action, url, filters) => {
     try {
@@ -228,7 +234,14 @@
   const bulk = (button) => {
     const action = button.dataset.bulk;
     const picks = $$("[data-pick]:checked");
-    if (!picks.length) return act(action, button.dataset.url, JSON.parse($("#bulk").dataset.filters));
+    const step = $("#bulk").dataset.step;
+    if (!picks.length) {
+      const filters = button.dataset.filters ?? $("#bulk").dataset.filters;
+      if (filters) return act(action, button.dataset.url, JSON.parse(filters));
+      toast("None that are listed can be changed so: choose other states", true);
+      return undefined;
+    }
+    if (step) return act(action, button.dataset.url, { step, items: picks.map((pick) => pick.dataset.pick) });
     const states = [...new Set(picks.map((pick) => pick.dataset.state))].filter((state) => POSSIBLE[action].includes(state));
     if (!states.length) { toast(`None of them can be changed so: only ${POSSIBLE[action].join(", ")}`, true); return undefined; }
     return act(action, button.dataset.url, { ids: picks.map((pick) => Number(pick.dataset.pick)), state: states });
@@ -237,7 +250,8 @@
     const sign = $("#picked");
     if (!sign) return;
     const count = $$("[data-pick]:checked").length;
-    sign.textContent = count ? `${counted(count)} selected` : "All that match";
+    const what = $("#bulk").dataset.step ? "item" : noun;
+    sign.textContent = count ? `${counted(count, what)} selected` : "All that match";
     $("#bulk").classList.toggle("some", count > 0);
     const all = $("#pick-all");
     if (all) { all.checked = count > 0 && count === $$("[data-pick]").length; all.indeterminate = count > 0 && !all.checked; }
