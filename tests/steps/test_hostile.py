@@ -25,7 +25,7 @@ def change(steppings: Steppings, old: str, new: str) -> None:
 
 
 def killed_in_double(steppings: Steppings, items: list[dict[str, Any]]) -> None:
-    kill = when_called(steppings, "double", 1, signal.SIGKILL)
+    kill = when_called(steppings, "double", len(items), signal.SIGKILL)
     steppings.run(items, TWO, kill=kill)
     change(steppings, '("seconds", 0)', '("none", 0)')
 
