@@ -134,9 +134,9 @@ def test_a_setting_that_is_no_dict_of_steps_is_refused(value: Any) -> None:
 
 
 def test_a_path_that_leads_nowhere_is_refused_with_the_way_out() -> None:
-    message = refused({"shop.steps.photos": 1})
-    assert "RESUME_STEPS names 'shop.steps.photos', which cannot be loaded (No module" in message
-    assert 'switch the step off: "shop.steps.photos": None' in message
+    message = refused({"nowhere.steps.photos": 1})
+    assert "RESUME_STEPS names 'nowhere.steps.photos', which cannot be loaded (No module" in message
+    assert 'switch the step off: "nowhere.steps.photos": None' in message
     assert "cannot be loaded" in refused({f"{HERE}.nobody": 1})
 
 
