@@ -19,6 +19,7 @@ def test_a_server_that_ends_at_once_shows_the_end_of_its_log() -> None:
     assert not server.folder.exists()
 
 
+@pytest.mark.soak
 def test_a_server_that_is_slow_to_start_says_how_busy_the_machine_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -71,6 +71,7 @@ def rows(place: Place) -> int:
     return sum(counts)
 
 
+@pytest.mark.soak
 def test_killed_at_any_statement_of_a_deletion_a_job_is_whole_or_gone(place: Place) -> None:
     filled(place)
     whole = rows(place)

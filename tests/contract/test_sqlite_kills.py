@@ -22,7 +22,7 @@ def lines_of(program: str, directory: Path, step: int) -> list[str]:
     return result.stdout.splitlines()
 
 
-@pytest.mark.parametrize("step", [3, EVERY_ONE])
+@pytest.mark.parametrize("step", [7, EVERY_ONE])
 def test_killed_before_any_statement(tmp_path: Path, step: int) -> None:
     assert len(lines_of("killed_at_statements", tmp_path, step)) > 200 / step
 

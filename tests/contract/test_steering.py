@@ -165,6 +165,7 @@ def test_what_is_parked_is_not_fetched_until_it_is_retried(place: Place) -> None
     assert len(place.resume().lease(9)) == 4
 
 
+@pytest.mark.soak
 def test_very_many_are_changed_in_portions(place: Place) -> None:
     run = place.begin()
     run.admit(*(admission(row, lease=True) for row in range(1, 6_002)))

@@ -33,6 +33,7 @@ def check(seed: int, site: Site, folder: Path, launcher: Launcher) -> None:
     assert not complaints, "\n".join([f"seed {seed}", trial.plan.described(), *complaints])
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("told_apart", "puts_back"),
     [("value", False), pytest.param("nested", True, marks=pytest.mark.soak)],

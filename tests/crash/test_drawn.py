@@ -28,7 +28,9 @@ def check(seed: int, site: Site, folder: Path, launcher: Launcher) -> None:
     assert not complaints, "\n".join([trial.world.described(), *complaints])
 
 
-@pytest.mark.parametrize("seed", SHORT)
+@pytest.mark.parametrize(
+    "seed", [64, *(pytest.param(seed, marks=pytest.mark.soak) for seed in SHORT if seed != 64)]
+)
 def test_what_comes_together_gives_what_plain_scrapy_gives(
     seed: int, many_hosts: Site, tmp_path: Path, launcher: Launcher
 ) -> None:

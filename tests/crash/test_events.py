@@ -69,7 +69,11 @@ def crawls(site: Site, place: Workplace, location: str, launcher: Launcher) -> C
     return Crawls(site, place, location, launcher)
 
 
-@pytest.mark.parametrize("location", ["sqlite", "postgres"], indirect=True)
+@pytest.mark.parametrize(
+    "location",
+    ["sqlite", pytest.param("postgres", marks=pytest.mark.soak)],
+    indirect=True,
+)
 @pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.soak)])
 def test_what_the_store_shows_was_signalled_at_least_once(kills: int, crawls: Crawls) -> None:
     count = 15 * kills

@@ -13,7 +13,9 @@ from tests.support.launcher import Launcher
 from tests.support.site import Site
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (1, 2, 3))]
+)
 def test_killed_at_random_nothing_is_lost_or_twice(
     seed: int, truths: Truths, site: Site, tmp_path: Path, launcher: Launcher
 ) -> None:

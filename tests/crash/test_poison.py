@@ -97,6 +97,7 @@ def beside_slow_page(live: Live) -> float | None:
     return live.send(signal.SIGKILL) if live.until(is_time) else None
 
 
+@pytest.mark.soak
 def test_slow_page_in_flight_in_ten_kills_is_not_parked(
     site: Site, truths: Truths, place: Workplace, launcher: Launcher
 ) -> None:

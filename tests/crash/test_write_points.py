@@ -31,6 +31,7 @@ def test_ended_at_a_write_nothing_is_lost_or_twice(points: WritePoints) -> None:
     assert sum(one.reached for one in ended) > POINTS // 2, "most points were not reached"
 
 
+@pytest.mark.soak
 @pytest.mark.sqlite("the write points are statements of SQLite")
 def test_ended_at_a_write_of_a_recovery_nothing_is_lost_or_twice(points: WritePoints) -> None:
     ended = points.of_recoveries(range(1, 3 * POINTS, 3))
@@ -44,6 +45,7 @@ def login(tmp_path: Path, site: Site, truths: Truths, launcher: Launcher) -> Wri
     return WritePoints(site, tmp_path, truths("login").items, launcher, "login")
 
 
+@pytest.mark.soak
 @pytest.mark.sqlite("the write points are statements of SQLite")
 def test_ended_at_a_write_what_a_login_yields_has_its_session(login: WritePoints) -> None:
     """Where the pages are committed and the login, whose callback still runs, is not."""

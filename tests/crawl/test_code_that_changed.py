@@ -87,7 +87,7 @@ def held_errors(run: Run) -> list[str]:
     return [line for line in run.text.splitlines() if "ERROR" in line and " held, and " in line]
 
 
-@pytest.mark.parametrize("robots", [False, True])
+@pytest.mark.parametrize("robots", [False, pytest.param(True, marks=pytest.mark.soak)])
 def test_requests_of_a_renamed_callback_are_held_until_it_is_mapped(
     wanderings: Wanderings, robots: bool
 ) -> None:
@@ -135,9 +135,9 @@ def when_more_are_done(wanderings: Wanderings) -> Kill:
 @pytest.mark.parametrize(
     "later",
     [
-        pytest.param([ODD, EVEN], id="swapped"),
+        pytest.param([ODD, EVEN], id="swapped", marks=pytest.mark.soak),
         pytest.param([THREES.replace("[3]", "x"), EVEN, ODD], id="one inserted before"),
-        pytest.param([EVEN, EVEN, ODD], id="one doubled"),
+        pytest.param([EVEN, EVEN, ODD], id="one doubled", marks=pytest.mark.soak),
         pytest.param([ODD, EVEN.replace("/page/", "page/")], id="an extractor edited"),
     ],
 )

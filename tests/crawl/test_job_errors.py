@@ -113,7 +113,10 @@ def test_without_a_log_the_end_says_how_to_go_on(wanderings: Wanderings) -> None
     assert wanderings.run({}, "--nolog").text == "", "it is completed, and nothing was lost"
 
 
-@pytest.mark.parametrize("status", [403, 429, 500])
+@pytest.mark.parametrize(
+    "status",
+    [429, *(pytest.param(status, marks=pytest.mark.soak) for status in (403, 500))],
+)
 def test_http_errors_are_told_apart(wanderings: Wanderings, status: int) -> None:
     path = f"/made/1?status={status}"
     wanderings.replace_in_spider("/page/0", path)

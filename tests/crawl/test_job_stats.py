@@ -96,6 +96,7 @@ def test_what_was_in_flight_at_a_death_is_counted_once(monitored: Path) -> None:
     assert 12 <= last["response_received_count"] <= 14, "what was in flight was fetched again"
 
 
+@pytest.mark.soak
 def test_log_of_a_resumed_run_shows_no_rate_that_never_was(monitored: Path) -> None:
     assert crawl(monitored, "-s", "CLOSESPIDER_PAGECOUNT=6") == 0
     (monitored / "crawl.log").unlink()
@@ -110,6 +111,7 @@ def test_log_of_a_resumed_run_shows_no_rate_that_never_was(monitored: Path) -> N
     assert max(rates) <= 2 * 60 / 0.2, rates
 
 
+@pytest.mark.soak
 def test_stats_are_those_of_the_run_without_the_setting(monitored: Path) -> None:
     for _ in range(2):
         crawl(monitored, "-s", "CLOSESPIDER_PAGECOUNT=4", "-s", "RESUME_STATS=run")
@@ -117,6 +119,7 @@ def test_stats_are_those_of_the_run_without_the_setting(monitored: Path) -> None
     assert second["item_scraped_count"] == first["item_scraped_count"]
 
 
+@pytest.mark.soak
 def test_number_that_follows_begins_anew(monitored: Path) -> None:
     for _ in range(2):
         assert crawl(monitored) == 0

@@ -129,6 +129,7 @@ def items_per_second(line: str) -> float:
     return float(re.findall(r"\| (\d+\.\d) items/s", line)[-1])
 
 
+@pytest.mark.soak
 def test_log_status_and_report_have_the_same_rate_for_a_finished_crawl(
     spider: Path, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def starts_of_the_unit() -> list[str]:
     return ["few" if word == "catalogue" else word for word in words[1:]]
 
 
+@pytest.mark.soak
 def test_unit_is_started_until_the_job_is_completed_and_then_begins_nothing(slow: Path) -> None:
     words = starts_of_the_unit()
     for number in (3, 17, 29):
@@ -122,7 +123,9 @@ def child_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.soak)]
+)
 def test_process_1_of_a_container_stops_and_goes_on_in_the_next(
     slow: Path, process_1: list[str], number: signal.Signals
 ) -> None:

@@ -259,6 +259,7 @@ def test_the_directory_is_removed_to_start_it_at_all(project: Project) -> None:
 # ---- numbers that are deleted
 
 
+@pytest.mark.soak
 def test_results_of_earlier_runs_stay(project: Project) -> None:
     """scrapyd#317: old items are cleaned up, and nobody has asked for it."""
     expected, _ = project.plain("titles")

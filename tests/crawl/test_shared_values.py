@@ -163,6 +163,7 @@ def test_the_object_of_a_callback_is_that_of_the_spider(sharings: Sharings) -> N
     assert {item["same"] for item in sharings.items()} == {True}
 
 
+@pytest.mark.soak
 def test_a_page_that_is_retried_without_the_others_keeps_what_they_gave(
     sharings: Sharings,
 ) -> None:

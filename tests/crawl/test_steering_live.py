@@ -90,6 +90,7 @@ def test_a_crawl_is_stopped_by_command_and_goes_on_by_command(
     assert "generators#1 is completed" in third.text
 
 
+@pytest.mark.soak
 def test_a_file_s_spider_goes_on_with_its_arguments_and_feeds_from_anywhere(
     wanderings: Wanderings, site: Site, place: Workplace, tmp_path: Path
 ) -> None:

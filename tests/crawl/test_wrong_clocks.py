@@ -65,7 +65,7 @@ def waits(wanderings: Wanderings) -> bool:
     return any(row["not_before"] is not None for row in wanderings.requests())
 
 
-@pytest.mark.parametrize("path", [FAILS_ONCE, LIMITED_ONCE])
+@pytest.mark.parametrize("path", [FAILS_ONCE, pytest.param(LIMITED_ONCE, marks=pytest.mark.soak)])
 def test_page_that_failed_while_the_clock_was_fast_waits_no_longer_than_it_was_to(
     wanderings: Wanderings, clock: Clock, path: str
 ) -> None:

@@ -37,7 +37,7 @@ def ownership_notes(crawl: Crawl) -> list[Path]:
 # What was there before
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("suffix", ["", pytest.param(".gz", marks=pytest.mark.soak)])
 def test_without_overwrite_a_job_appends_and_a_resume_keeps_what_was_there(
     new_crawl: NewCrawl, suffix: str
 ) -> None:
@@ -120,6 +120,7 @@ def test_two_jobs_may_take_turns_at_one_feed(new_crawl: NewCrawl, whole: Counter
     take_turns(new_crawl, whole, 0.1)
 
 
+@pytest.mark.soak
 def test_two_jobs_may_take_turns_at_one_feed_of_which_the_store_knows_nothing(
     new_crawl: NewCrawl, whole: Counter[str]
 ) -> None:
@@ -358,7 +359,9 @@ def test_a_completed_job_that_goes_on_with_other_options_writes_its_feed_again(
 
 
 @pytest.mark.sqlite("a feed grows while it is crawled on SQLite alone")
-@pytest.mark.parametrize("form", ["json", "csv", pytest.param("xml", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "form", ["json", *(pytest.param(form, marks=pytest.mark.soak) for form in ("csv", "xml"))]
+)
 def test_a_paused_feed_is_whole_and_goes_on(new_crawl: NewCrawl, form: str) -> None:
     how = {"feed": f"out/items.{form}", "options": {"format": form, "indent": 2}}
     how["arguments"] = {"pages": 150}

@@ -75,6 +75,7 @@ def test_a_worker_that_knows_a_name_gets_what_another_one_holds(versions: Versio
     assert titles == Counter(f"Page {number}" for number in range(versions.site.pages))
 
 
+@pytest.mark.soak
 def test_what_no_worker_knows_is_said_by_the_last_one(versions: Versions) -> None:
     assert versions.run("old", kill=at_hits(20)).killed_at is not None
     folder = versions.folders["new"]

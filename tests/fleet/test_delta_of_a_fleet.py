@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.fleet.conftest import NewFleet
 from tests.support.hosts_graph import HostGraph
 
@@ -9,6 +11,7 @@ GRAPH = HostGraph(hosts=6, pages=60)
 STARTS = 12
 
 
+@pytest.mark.soak
 def test_workers_skip_what_other_workers_gave_in_an_earlier_number(new_fleet: NewFleet) -> None:
     fleet = new_fleet(GRAPH, settings={"RESUME_MODE": "delta", "RESUME_ORPHAN_TIMEOUT": 60})
     fleet.start_together(2)

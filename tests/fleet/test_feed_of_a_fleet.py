@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from scrapy_resume.feeds.committed_items import PORTION
 from tests.fleet.conftest import NewFleet
 from tests.support.fleet import SLOWLY, Fleet
@@ -27,6 +29,7 @@ def check(fleet: Fleet) -> None:
     assert not twice, f"the feed has twice {sorted(twice)[:10]}; {fleet.story()}"
 
 
+@pytest.mark.soak
 def test_feed_of_a_fleet_holds_every_item_once(new_fleet: NewFleet) -> None:
     fleet = new_fleet(HostGraph(hosts=20, pages=200), settings=SLOWLY, words=["-O", FEED])
     fleet.start_together(3)
@@ -35,6 +38,7 @@ def test_feed_of_a_fleet_holds_every_item_once(new_fleet: NewFleet) -> None:
     check(fleet)
 
 
+@pytest.mark.soak
 def test_feed_of_more_items_than_are_read_at_once_is_whole(new_fleet: NewFleet) -> None:
     fleet = new_fleet(HostGraph(hosts=4, pages=2 * PORTION + 20), words=["-O", FEED])
     fleet.start()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from tests.fleet.conftest import NewFleet
 from tests.support.fleet_oracles import Rules
 from tests.support.hosts_graph import HostGraph
@@ -45,6 +47,7 @@ def test_joining_worker_is_soon_given_several_hosts(new_fleet: NewFleet) -> None
     assert found.is_clean, f"{found}; {fleet.story()}"
 
 
+@pytest.mark.soak
 def test_hosts_that_rest_for_their_delay_leave_a_worker_room_for_others(
     new_fleet: NewFleet,
 ) -> None:

@@ -77,6 +77,7 @@ def test_killed_workers_cost_only_what_they_had_in_hand(seed: int, new_fleet: Ne
     check(judged(fleet, seed), fleet)
 
 
+@pytest.mark.soak
 def test_delay_of_a_host_holds_through_a_kill(new_fleet: NewFleet) -> None:
     fleet = new_fleet(HostGraph(HOSTS, SHORT_PAGES), settings=POLITELY)
     check(judged(fleet, seed=0), fleet)

@@ -53,7 +53,8 @@ def test_worker_that_comes_back_after_the_end_commits_nothing(
     assert sent <= ROUNDS * SLOWLY["CONCURRENT_REQUESTS"], f"{sent} requests; {fleet.story()}"
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.soak) for n in (1, 2))])
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(3))
 def test_worker_that_comes_back_among_the_others_spoils_nothing(
     seed: int, new_fleet: NewFleet
 ) -> None:

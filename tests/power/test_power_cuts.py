@@ -18,7 +18,7 @@ from tests.power.images import Image, image
 pytestmark = pytest.mark.sqlite("it is about the files of a job")
 
 SEED = 1
-IN_SUITE = {"normal": 13, "full": 13, COMMANDS: 8, RETRIED: 6}
+IN_SUITE = {"normal": 8, "full": 4, COMMANDS: 3}
 
 IN_SOAK = {
     **{name: range(100, 104) for name in ("normal", "full")},

@@ -16,11 +16,21 @@ from tests.support.site import REPO
 NEEDS_POSTGRES = {"orphaned_workers"}
 
 
+IN_SOAK = {
+    *NEEDS_POSTGRES,
+    "progress_by_state",
+    "rate_limited",
+    "reset_with_limit",
+    "skipped_for_good",
+    "timeouts",
+}
+"""Two workers, of which one is stopped for as long as the machine is busy, and those that wait."""
+
+
 @pytest.mark.sqlite("the scenarios name their stores")
 @pytest.mark.parametrize(
     "name",
-    # Two workers, of which one is stopped for as long as the machine is busy, are for the soak.
-    [pytest.param(one, marks=[pytest.mark.soak] * (one in NEEDS_POSTGRES)) for one in SCENARIOS],
+    [pytest.param(one, marks=[pytest.mark.soak] * (one in IN_SOAK)) for one in SCENARIOS],
 )
 def test_scenario_shows_what_is_true(
     name: str, tmp_path: Path, launcher: FleetLauncher, request: pytest.FixtureRequest
