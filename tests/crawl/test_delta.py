@@ -118,6 +118,7 @@ def test_only_items_that_were_stored_count(shop: Wanderings) -> None:
     assert {number % 10 for number in products(shop)} == {ALWAYS_FETCHED, GIVES_NOTHING, 5, 6}
 
 
+@pytest.mark.soak
 def test_a_killed_delta_crawl_goes_on_as_one_and_the_next_knows_all(shop: Wanderings) -> None:
     settings = {**DELTA, "RESUME_KEEP": 1, "CONCURRENT_REQUESTS": 2}
     crawled(shop, settings)

@@ -64,6 +64,7 @@ def test_the_log_tells_what_the_store_has(wanderings: Wanderings, place: Workpla
         assert json.loads(answer.stdout.splitlines()[0]) == "run_started"
 
 
+@pytest.mark.soak
 def test_an_interrupted_run_has_its_end_in_the_log(
     wanderings: Wanderings, place: Workplace
 ) -> None:

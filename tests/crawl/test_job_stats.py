@@ -87,6 +87,7 @@ def test_monitors_see_the_whole_job_after_stops(monitored: Path) -> None:
     assert last["start_time"] != first["start_time"]
 
 
+@pytest.mark.soak
 def test_what_was_in_flight_at_a_death_is_counted_once(monitored: Path) -> None:
     assert crawl(monitored, DIE_AT="3") == 9
     assert crawl(monitored, DIE_AT="8") == 9

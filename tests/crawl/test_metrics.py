@@ -45,6 +45,7 @@ def test_a_kill_costs_custom_metrics_no_more_than_what_was_in_hand(
     assert len(wanderings.whole) <= total <= len(wanderings.whole) + pages - done
 
 
+@pytest.mark.soak
 def test_a_total_is_shown_and_progress_is_of_it(wanderings: Wanderings) -> None:
     wanderings.replace_in_spider(
         '    name = "wandering"\n', '    name = "wandering"\n    resume_total = 1000\n'

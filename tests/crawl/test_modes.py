@@ -50,6 +50,7 @@ def test_once_leaves_a_completed_job_and_its_feed_alone(wanderings: Wanderings) 
     assert wanderings.jobs() == {"wandering#1": "completed"}
 
 
+@pytest.mark.soak
 def test_old_completed_numbers_are_pruned(wanderings: Wanderings) -> None:
     for _ in range(3):
         assert wanderings.run({"RESUME_KEEP": 1, "CLOSESPIDER_PAGECOUNT": 0}).is_finished

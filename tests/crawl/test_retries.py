@@ -246,6 +246,7 @@ def test_what_has_to_run_in_this_process_waits_for_its_host_too(wanderings: Wand
     assert wanderings.job()["status"] == "completed"
 
 
+@pytest.mark.soak
 def test_a_crawl_pauses_when_there_is_nothing_but_to_wait(wanderings: Wanderings) -> None:
     path = "/limited/1?times=1&after=8"
     settings = {"RESUME_RETRY_WAIT": 2}

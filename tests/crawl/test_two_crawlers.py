@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.fixtures import Truths
 from tests.support.kills import Kill, at_hits
 from tests.support.launcher import Launcher
@@ -34,6 +36,7 @@ def run_pair(site: Site, place: Workplace, kill: Kill | None = None) -> Run:
     return watched(words, site=site, log=place.next_log(), program=program, kill=kill)
 
 
+@pytest.mark.soak
 def test_two_crawlers_in_one_process_have_a_job_each(
     site: Site, truths: Truths, place: Workplace
 ) -> None:

@@ -133,6 +133,7 @@ def test_an_object_in_s3_holds_all_items(
     assert Counter(crawl.parsed(content)) == whole
 
 
+@pytest.mark.soak
 def test_batches_in_s3_that_a_kill_kept_from_their_upload_are_uploaded(
     new_crawl: NewCrawl, whole: Counter[str], s3_url: str, bucket: Any
 ) -> None:

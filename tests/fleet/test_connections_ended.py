@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.fleet.conftest import NewFleet
 from tests.support.fleet import SLOWLY
 from tests.support.hosts_graph import HostGraph
@@ -11,6 +13,7 @@ TIMES = 6
 PAGES = 300
 
 
+@pytest.mark.soak
 def test_crawl_goes_on_when_its_connections_are_ended(
     new_fleet: NewFleet, postgres_server: PostgresServer
 ) -> None:

@@ -55,6 +55,7 @@ def test_chains_are_shared_by_workers_that_send_one_request_at_a_time(
     assert min(shares.values()) >= CHAINS.pages / 5, f"{shares}; {fleet.story()}"
 
 
+@pytest.mark.soak
 def test_what_a_worker_cannot_send_goes_to_one_that_joins(new_fleet: NewFleet) -> None:
     """Also while no page is answered, so that the first worker has nothing to commit."""
     settings = {**ONE_AT_A_TIME, "RESUME_HOSTS": "shared"}
@@ -158,6 +159,7 @@ def test_exclusive_host_has_one_worker_at_a_time(new_fleet: NewFleet) -> None:
     assert not together, f"{together[:3]}; {fleet.story()}"
 
 
+@pytest.mark.soak
 def test_worker_without_a_host_names_the_setting_that_shares_them(new_fleet: NewFleet) -> None:
     fleet = new_fleet(ONE_HOST, settings={**SLOWLY, "RESUME_HOSTS": "exclusive"})
     workers = fleet.start_together(2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.fleet.conftest import NewFleet
 from tests.support.fleet import SLOWLY
 from tests.support.hosts_graph import HostGraph
@@ -40,6 +42,7 @@ def test_status_lists_every_worker_and_counts_exactly(new_fleet: NewFleet) -> No
     assert {request["state"] for request in requests} == {"done"}, told
 
 
+@pytest.mark.soak
 def test_status_shows_a_killed_worker_among_the_others(new_fleet: NewFleet) -> None:
     fleet = new_fleet(HostGraph(hosts=20, pages=PAGES), settings=SLOWLY)
     fleet.site.hold_from(PAGES // 3)

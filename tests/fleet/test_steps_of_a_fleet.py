@@ -75,6 +75,7 @@ def keeps_its_quota(fleet: Fleet, step: str, *, pages: int, limit: int, seconds:
     assert limit // 2 < fullest <= limit, f"{fullest} in {seconds} s; {fleet.story()}"
 
 
+@pytest.mark.soak
 def test_no_window_holds_more_downloads_than_the_rate_limit(new_fleet: NewFleet) -> None:
     fleet = fleet_with(new_fleet, "quota", 3, DOWNLOAD_DELAY=0)
     keeps_its_quota(fleet, "quota", pages=PAGES, limit=10, seconds=1.0)

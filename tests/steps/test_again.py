@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from scrapy_resume.steering import retry
 from tests.support.steppings import JOB, STEPS, Steppings
 
@@ -16,6 +18,7 @@ def fetched_again(steppings: Steppings, steps: dict[str, int | None] = STEPS) ->
     assert len(steppings.stored()) == 2
 
 
+@pytest.mark.soak
 def test_results_are_carried_over_if_nothing_has_changed(steppings: Steppings) -> None:
     run = steppings.run(ITEMS)
     assert run.is_finished, run.tail()

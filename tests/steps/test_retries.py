@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from scrapy_resume import open_store
 from scrapy_resume.steering import retry, retry_steps
 from tests.support.steppings import JOB, Steppings
@@ -66,6 +68,7 @@ def test_what_an_older_version_has_done_is_done_again(steppings: Steppings) -> N
     assert left == (0, 1)
 
 
+@pytest.mark.soak
 def test_a_live_crawl_tries_a_step_again(steppings: Steppings) -> None:
     items = [
         {"n": 0, "plan": {"double": "raise"}},

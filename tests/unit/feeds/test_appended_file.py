@@ -156,7 +156,9 @@ def test_jobs_of_any_kind_take_turns_in_any_order(
 
 @pytest.mark.parametrize("within", [False, True])
 @pytest.mark.parametrize("foreign", [False, True])
-@pytest.mark.parametrize("first", ["one", "other", "third"])
+@pytest.mark.parametrize(
+    "first", ["third", *(pytest.param(one, marks=pytest.mark.soak) for one in ("one", "other"))]
+)
 def test_a_death_at_any_write_of_a_resume_leaves_every_line_once(
     tmp_path: Path, deaths: Deaths, first: str, foreign: bool, within: bool
 ) -> None:
