@@ -37,14 +37,22 @@ EXPECTED = sorted(
 )
 
 
-def crawl(store: SqliteStore) -> None:
-    """Begin the job or go on with it, until nothing is left."""
+def opened(store: SqliteStore) -> Run | None:
+    """Begin the job or go on with it; ``None``: it is completed."""
     with store.door("books"):
         latest = store.latest("books")
         if latest is not None and latest.status == "completed":
-            return
+            return None
         job = store.begin(BOOKS, opening()) if latest is None else store.resume(BOOKS, opening())
-    run = Run(job)
+    return Run(job)
+
+
+def crawl(store: SqliteStore) -> None:
+    """Begin the job or go on with it, until nothing is left."""
+    run = opened(store)
+    if run is None:
+        return
+    job = run.job
     seeds = [admission(run.next_id + n, "seed", counted=True) for n in range(2)]
     run.admit(*seeds)
     run.finish(tombstone(run.next_id, ["by start"], name="start item"))

@@ -22,9 +22,9 @@ from scrapy_resume.store.contract import (
 )
 from scrapy_resume.store.sqlite.reader import SqliteReader
 from scrapy_resume.store.sqlite.store import SqliteStore
-from tests.contract.killed_at_statements import run_until
+from tests.contract.killed_at_statements import opened, run_until
 
-from .records import BOOKS, Run, admission, finish, opening
+from .records import BOOKS, admission, finish
 
 PAGES, ITEMS = 2, 2
 EXPECTED = sorted(
@@ -36,12 +36,10 @@ EXPECTED = sorted(
 
 def crawl(store: SqliteStore) -> None:
     """Begin the job or go on with it, until nothing is left."""
-    with store.door("books"):
-        latest = store.latest("books")
-        if latest is not None and latest.status == "completed":
-            return
-        job = store.begin(BOOKS, opening()) if latest is None else store.resume(BOOKS, opening())
-    run = Run(job)
+    run = opened(store)
+    if run is None:
+        return
+    job = run.job
     run.admit(*(admission(run.next_id + n, f"page{n}", counted=True) for n in range(PAGES)))
     while rows := run.lease(1):
         for row in rows:

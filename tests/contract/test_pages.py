@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from scrapy_resume.codec import Codec
@@ -16,11 +17,14 @@ from .records import BOOKS, admission, finish
 
 def pages_of(place: Place, selection: Selection, span: Span) -> Iterator[Page]:
     """One after the other, to the last one."""
+    return all_pages(partial(place.reader.request_page, BOOKS, selection), span)
+
+
+def all_pages(ask: Callable[[Span], Page], span: Span) -> Iterator[Page]:
+    """What a reader answers to a span, and to those that follow it."""
     before = span.before
     while True:
-        page = place.reader.request_page(
-            BOOKS, selection, Span(before=before, limit=span.limit, bound=span.bound)
-        )
+        page = ask(Span(before=before, limit=span.limit, bound=span.bound))
         yield page
         if page.before is None:
             return

@@ -9,18 +9,7 @@ from scrapy_resume.store.contract import ItemRecord, NewStep, StepRelease, StepW
 
 from .conftest import Place
 from .records import BOOKS, Run, admission, finish
-from .test_steps import PENDING, again, done, item, lease, page
-
-
-def run_with_suspect(place: Place) -> Run:
-    """A run after one in which the process died while the step ``vin`` of an item ran."""
-    run = place.begin(crash_limit=1)
-    page(run, 1, item(0, "a", "vin"))
-    (vin,) = lease(run, "vin")
-    run.job.mark(vin.mark, Phase.sent)
-    run.commit()
-    run.die()
-    return place.resume(crash_limit=1)
+from .test_steps import PENDING, again, done, item, lease, page, run_with_suspect
 
 
 def wrong(place: Place) -> list[str]:

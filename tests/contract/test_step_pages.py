@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from scrapy_resume.model import StepState
@@ -10,6 +11,7 @@ from scrapy_resume.store.contract import Page, Span, StepSelection
 
 from .conftest import Place
 from .records import BOOKS
+from .test_pages import all_pages
 from .test_step_steering import DONE, FAILED, PARKED, SKIPPED, ended
 from .test_steps import item, lease, page
 
@@ -17,15 +19,7 @@ WAITING = StepState.waiting
 
 
 def pages_of(place: Place, steps: StepSelection, span: Span) -> Iterator[Page]:
-    before = span.before
-    while True:
-        found = place.reader.stepped_page(
-            BOOKS, steps, Span(before=before, limit=span.limit, bound=span.bound)
-        )
-        yield found
-        if found.before is None:
-            return
-        before = found.before
+    return all_pages(partial(place.reader.stepped_page, BOOKS, steps), span)
 
 
 def keys(pages: Iterator[Page]) -> list[str]:

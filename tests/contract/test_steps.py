@@ -166,14 +166,19 @@ def test_what_ran_when_the_process_died_runs_again(place: Place) -> None:
     assert place.items() == ["a", "b"]
 
 
-def test_a_step_that_ends_the_process_runs_alone_and_is_condemned(place: Place) -> None:
+def run_with_suspect(place: Place) -> Run:
+    """A run after one in which the process died while the step ``vin`` of an item ran."""
     run = place.begin(crash_limit=1)
     page(run, 1, item(0, "a", "vin"))
     (vin,) = lease(run, "vin")
     run.job.mark(vin.mark, Phase.sent)
     run.commit()
     run.die()
-    run = place.resume(crash_limit=1)
+    return place.resume(crash_limit=1)
+
+
+def test_a_step_that_ends_the_process_runs_alone_and_is_condemned(place: Place) -> None:
+    run = run_with_suspect(place)
     assert lease(run, "vin") == []
     assert run.session.steps.suspects == 1
     alone = run.commit(suspect_wish_of_steps=True).steps.suspect
