@@ -37,10 +37,11 @@ class Latencies:
         """A host has answered; ``None``: nobody measured how long it took."""
         if seconds is None:
             return
+        if host not in self._counts and len(self._counts) >= HOSTS_AT_MOST:
+            host = OTHERS
         counts = self._counts.get(host)
         if counts is None:
-            name = host if len(self._counts) < HOSTS_AT_MOST else OTHERS
-            counts = self._counts.setdefault(name, [0] * (len(BOUNDS) + 1))
+            counts = self._counts[host] = [0] * (len(BOUNDS) + 1)
         counts[bisect_left(BOUNDS, seconds)] += 1
 
     def counts(self) -> Counts:
