@@ -5,7 +5,7 @@ OLDEST_SCRAPY := 2.14.0
 SEEDS ?= 30
 KNOWN ?= 1000000 10000000
 GROWN ?= 5
-BENCHMARKS ?= chain fairness cpu_per_page event_log feed_items memory first_fetch million_starts reads units
+BENCHMARKS ?= chain fairness cpu_per_page event_log feed_items first_fetch hand_out memory million_starts reads units
 CONTEST ?= --suite all --record .cache/contest.jsonl
 
 DEVELOP := .venv/.ready

@@ -20,6 +20,7 @@ from scrapy_resume.frontier.every_run import EveryRunGate
 from scrapy_resume.frontier.host_blocks import HostBlocks
 from scrapy_resume.frontier.lease_quota import MINIMUM_BUFFER
 from scrapy_resume.frontier.slot_queue import SlotQueue, arrival_rank, may_leave, rank_of_entry
+from scrapy_resume.frontier.turns import Turns
 from scrapy_resume.store.contract import Continuation, Wish
 from scrapy_resume.store.transaction.storable_text import storable
 
@@ -60,6 +61,8 @@ class LeaseBuffer:
         self.queues: dict[str, SlotQueue] = {}
         """By slot: queues that are not empty, and those of slots that this run owns."""
         self._last_slot = ""
+        self._turns = Turns()
+        """Slots whose queue has rows, and some whose queue had."""
         self.slots_to_refill: set[str] = set()
         """Slots whose queue runs low, while the store has more rows for it, or may have."""
         self.every_run = every_run or EveryRunGate()
@@ -69,8 +72,8 @@ class LeaseBuffer:
         self.blocked = self._blocks.blocked
         """Hosts (see ``host_of``) to which nothing may be dispatched."""
         self.delay_seconds = 0.0
-        """The shortest delay of the slots of which ``next_row`` has chosen no row since one waits
-        in the downloader already; 0: there are none."""
+        """If ``next_row`` has chosen none: the shortest delay of the slots of which it could not,
+        since one waits in the downloader already; 0: there are none."""
         self.put_off: list[Row] = []
         """Rows of blocked hosts, taken out of the one queue of all, to be released."""
         self.leased = 0
@@ -196,6 +199,7 @@ class LeaseBuffer:
             insort(rows, (row.rank, row), key=rank_of_entry)
         else:
             rows.append((row.rank, row))
+        self._turns.add(row.slot)
         self.leased += 1
         if row.every_run:
             self.every_run.arrived(row.id)
@@ -259,29 +263,33 @@ class LeaseBuffer:
         """
         if self.every_run.awaited:
             return None
-        self.delay_seconds = 0.0
-        passed_over, some_blocked = self._passed_over(), self._blocks.has_any
+        passes_over, some_blocked = self._passes_over(), self._blocks.has_any
         best: tuple[SlotQueue, int] | None = None
-        best_key: tuple[int, bool, str] | None = None
-        last_slot = self._last_slot
-        # The turn of the best slot, if it has no active download: no slot of a later turn beats it.
-        # With 100,000 slots it pays not to look closely at each.
-        resting: tuple[bool, str] | None = None
-        for slot, queue in self.queues.items():
-            if resting is not None and (slot <= last_slot, slot) > resting and not some_blocked:
+        fewest = 0
+        idle: list[str] = []
+        for slot in self._turns.after(self._last_slot):
+            queue = self.queues.get(slot)
+            if queue is None or not queue.rows:
+                idle.append(slot)
                 continue
-            if queue.leaving or slot in passed_over:
+            if queue.leaving or passes_over(slot):
                 continue
             closed = self._put_off_rows(queue) if some_blocked else ()
             place = queue.first(arrived_before, closed, self._may_go)
             if place is None:
                 continue
-            key = (active(slot) if self.by_slot else 0, slot <= last_slot, slot)
-            if best_key is None or key < best_key:
-                best, best_key = (queue, place), key
-                resting = None if key[0] else key[1:]
+            count = active(slot) if self.by_slot else 0
+            if best is None or count < fewest:
+                best, fewest = (queue, place), count
+            if not count:
+                break
+        for slot in idle:
+            self._turns.remove(slot)
         if best is None:
-            return self.next_row(active) if arrived_before is not None else None
+            if arrived_before is not None:
+                return self.next_row(active)
+            self.delay_seconds = self._shortest_delay()
+            return None
         queue, place = best
         self._last_slot = queue.slot
         return self._take(queue, place)
@@ -290,9 +298,13 @@ class LeaseBuffer:
         """Take the first row of a slot's queue, whatever others have ready."""
         return self._take(self.queues[slot], 0)
 
-    def _passed_over(self) -> Collection[str]:
-        """The slots of which nothing is dispatched now."""
-        return self.blocked
+    def _passes_over(self) -> Callable[[str], bool]:
+        """Whether nothing of a slot is dispatched now."""
+        return self.blocked.__contains__
+
+    def _shortest_delay(self) -> float:
+        """See ``delay_seconds``."""
+        return 0.0
 
     def _may_go(self, row: Row) -> bool:
         if self.every_run.is_closed and not row.every_run:

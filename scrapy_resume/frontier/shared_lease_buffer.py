@@ -17,7 +17,7 @@ from scrapy_resume.frontier.lease_buffer import LeaseBuffer
 from scrapy_resume.frontier.slot_queue import arrival_rank, may_leave
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from scrapy_resume.frontier.lease_quota import LeaseQuota
     from scrapy_resume.frontier.row import Row
@@ -72,7 +72,7 @@ class SharedLeaseBuffer(LeaseBuffer):
     def look_for_room(self) -> None:
         """See ``LeaseBuffer``."""
         self.quota.refresh()
-        if self.quota.limited:
+        if self.quota.limited and self._left() > 0:
             self.slots_to_refill.update(
                 slot for slot, queue in self.queues.items() if self._runs_low(queue)
             )
@@ -151,10 +151,11 @@ class SharedLeaseBuffer(LeaseBuffer):
 
     # ---- dispatch
 
-    def _passed_over(self) -> Collection[str]:
+    def _passes_over(self) -> Callable[[str], bool]:
         if not (self.quota.limited and self.by_slot):
-            return super()._passed_over()
-        return {slot for slot in self.queues if slot in self.blocked or self._is_full(slot)}
+            return super()._passes_over()
+        blocked = self.blocked
+        return lambda slot: slot in blocked or self._is_full(slot)
 
     def _may_go(self, row: Row) -> bool:
         if self.quota.limited and not self.by_slot and self._is_full(self.host_of(row)):
@@ -162,12 +163,18 @@ class SharedLeaseBuffer(LeaseBuffer):
         return super()._may_go(row)
 
     def _is_full(self, slot: str) -> bool:
-        room = self.quota.room
-        if room.of(slot) > 0:
-            return False
-        if delay_seconds := room.delay_seconds(slot):
-            self.delay_seconds = min(delay_seconds, self.delay_seconds or delay_seconds)
-        return True
+        return self.quota.room.of(slot) <= 0
+
+    def _shortest_delay(self) -> float:
+        # Slots of which nothing is leased here count too: there will be room to lease some.
+        if not self.quota.limited:
+            return 0.0
+        if self.by_slot:
+            hosts = {slot for slot in self.queues if slot not in self.blocked}
+        else:
+            hosts = {self.host_of(row) for queue in self.queues.values() for _, row in queue.rows}
+        delays = (self.quota.room.delay_seconds(host) for host in hosts if self._is_full(host))
+        return min((seconds for seconds in delays if seconds), default=0.0)
 
     def _take(self, queue: SlotQueue, place: int) -> Row:
         self.quota.taken()

@@ -8,7 +8,7 @@ from scrapy_resume.frontier.lease_buffer import LeaseBuffer
 from scrapy_resume.frontier.shared_lease_buffer import SharedLeaseBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable
 
     from scrapy_resume.frontier.lease_quota import LeaseQuota
     from scrapy_resume.frontier.row import Row
@@ -22,9 +22,9 @@ class TaskBuffer(LeaseBuffer):
         self._groups = groups
         super().__init__(**options)
 
-    def _passed_over(self) -> Collection[str]:
+    def _passes_over(self) -> Callable[[str], bool]:
         full = self._groups.full()
-        return self.blocked.union(full) if full else self.blocked
+        return self.blocked.union(full).__contains__ if full else self.blocked.__contains__
 
     def first_of(self, group: str) -> Row | None:
         """Take the first row of a group, if it is recorded nowhere; ``None``: the usual way is to
@@ -42,5 +42,6 @@ class SharedTaskBuffer(SharedLeaseBuffer):
         self._groups = groups
         super().__init__(quota, **options)
 
-    def _passed_over(self) -> Collection[str]:
-        return {*super()._passed_over(), *self.blocked, *self._groups.full()}
+    def _passes_over(self) -> Callable[[str], bool]:
+        passes_over, full = super()._passes_over(), {*self.blocked, *self._groups.full()}
+        return lambda slot: slot in full or passes_over(slot)
