@@ -55,6 +55,7 @@ from scrapy_resume.reporting.filters import (
 )
 from scrapy_resume.reporting.job_document import NOTHING_KNOWN, moment, run_answer, shown_status
 from scrapy_resume.reporting.job_error import databases_behind, error_answer, undelivered_answer
+from scrapy_resume.reporting.job_items import JobItems
 from scrapy_resume.reporting.lookup import find_job
 from scrapy_resume.reporting.rates import Rates, is_live
 from scrapy_resume.reporting.step_documents import item_state, step_selection, steps_answer
@@ -185,15 +186,20 @@ class Reports(StepReports):
 
         ``lenient``: an item whose class cannot be imported is returned as a dict; otherwise
         it raises an error. Only modules of the project, and of ``trusted``, are imported.
-        ``filters``: as for ``item_records``.
+        ``filters``: as for ``item_records``. As inputs of a stage they are known to be a job's: the
+        stage is not completed before that job is.
         """
         key = self.find(job)
         codec = self._item_codec()
+        items: Iterator[Any]
         if filters:
-            return (record["item"] for record in self.item_records(key, lenient, **filters))
-        return (
-            codec.decode_item(payload, lenient=lenient) for _, payload in self._reader.items(key)
-        )
+            items = (record["item"] for record in self.item_records(key, lenient, **filters))
+        else:
+            items = (
+                codec.decode_item(payload, lenient=lenient)
+                for _, payload in self._reader.items(key)
+            )
+        return JobItems(str(key), items, lambda: str(self.job(key)["status"]))
 
     def item_records(
         self, job: str | JobKey | None = None, lenient: bool = True, **filters: Any

@@ -24,7 +24,14 @@ from scrapy_resume.run.crawl_end import EndOwedError, processes_owing
 from scrapy_resume.run.launch import masked
 from scrapy_resume.run.pruning import prune
 from scrapy_resume.run.worker_name import process_id, worker_name
-from scrapy_resume.settings.input_files import begins_new_job, changed_inputs, hash_inputs
+from scrapy_resume.settings.input_files import (
+    OF_CRAWLS,
+    OF_STAGES,
+    Ways,
+    begins_new_job,
+    changed_inputs,
+    hash_inputs,
+)
 from scrapy_resume.settings.parse import EXTENDS_START
 from scrapy_resume.store.contract import Closing, Opening
 
@@ -128,7 +135,7 @@ def _opened(store: Store, candidate: Candidate) -> JobStore:
             return _retry_failed(store, candidate, latest)
         candidate = _extending(candidate, latest)
         recorded = latest.input_hashes if latest is not None and not finished else {}
-        hashes = hash_inputs(settings.input_files, recorded)
+        hashes = hash_inputs(settings.input_files, recorded, _ways(candidate))
         if finished or latest is None:
             _refuse_if_nothing_to_do(candidate, latest)
             if latest is not None and settings.mode == "auto":
@@ -190,7 +197,7 @@ def _extending(candidate: Candidate, latest: JobSummary | None) -> Candidate:
 
 def _extend(store: Store, candidate: Candidate, latest: JobSummary) -> JobStore:
     """Begin the next round of a completed job."""
-    hashes = hash_inputs(candidate.settings.input_files, latest.input_hashes)
+    hashes = hash_inputs(candidate.settings.input_files, latest.input_hashes, _ways(candidate))
     if _inputs_changed(candidate, latest, hashes):
         _cancel(store, candidate, latest)
         return _begin(store, candidate, latest, hashes)
@@ -205,7 +212,7 @@ def _retry_failed(store: Store, candidate: Candidate, latest: JobSummary | None)
             f"RESUME_MODE is 'retry-failed', but no job {candidate.name!r} is there. "
             "Use RESUME_MODE=auto, which begins one."
         )
-    hashes = hash_inputs(candidate.settings.input_files, latest.input_hashes)
+    hashes = hash_inputs(candidate.settings.input_files, latest.input_hashes, _ways(candidate))
     if _inputs_changed(candidate, latest, hashes):
         logger.warning("%s is resumed all the same: RESUME_MODE is 'retry-failed'.", latest.key)
     failed = Selection((State.failed,), dead=False, rounds=candidate.settings.retry_rounds)
@@ -254,7 +261,11 @@ def _refuse_if_end_is_owed(store: Store, latest: JobSummary, kind: str) -> None:
 def _inputs_changed(candidate: Candidate, latest: JobSummary, hashes: Mapping[str, str]) -> bool:
     """Whether a new job is to begin, because the input files of the latest one have changed."""
     changed = changed_inputs(latest.input_hashes, hashes)
-    return begins_new_job(candidate.settings.on_input_change, latest.key, changed)
+    return begins_new_job(candidate.settings.on_input_change, latest.key, changed, _ways(candidate))
+
+
+def _ways(candidate: Candidate) -> Ways:
+    return OF_STAGES if candidate.kind == STAGE else OF_CRAWLS
 
 
 def _cancel(store: Store, candidate: Candidate, latest: JobSummary) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scrapy_resume.errors import ConfigurationError, InputChangedError
 
@@ -15,7 +15,29 @@ if TYPE_CHECKING:
 logger = logging.getLogger("scrapy_resume")
 
 
-def hash_inputs(paths: Iterable[str], recorded: Collection[str] = ()) -> dict[str, str]:
+class Ways(NamedTuple):
+    """How one says what is to be done about changed inputs."""
+
+    fresh: str
+    warn: str
+    setting: str
+    paths: str
+
+
+OF_CRAWLS: Final = Ways(
+    "RESUME_MODE=fresh",
+    "RESUME_ON_INPUT_CHANGE=warn",
+    "RESUME_ON_INPUT_CHANGE",
+    "RESUME_INPUT_FILES or in the spider's resume_input_files",
+)
+OF_STAGES: Final = Ways(
+    'mode="fresh"', 'on_input_change="warn"', "on_input_change", "the stage's input_files"
+)
+
+
+def hash_inputs(
+    paths: Iterable[str], recorded: Collection[str] = (), ways: Ways = OF_CRAWLS
+) -> dict[str, str]:
     """Path → SHA-256 in hex. ``recorded``: the paths that were hashed when the job began.
 
     A file that cannot be read raises ``InputChangedError`` if it is one of ``recorded``, and
@@ -33,11 +55,10 @@ def hash_inputs(paths: Iterable[str], recorded: Collection[str] = ()) -> dict[st
             if path in recorded:
                 raise InputChangedError(
                     f"{trouble}, but the job began with it. Restore it, or begin a new job with"
-                    " RESUME_MODE=fresh."
+                    f" {ways.fresh}."
                 ) from error
             raise ConfigurationError(
-                f"{trouble}. Correct its path in RESUME_INPUT_FILES or in the spider's"
-                " resume_input_files, or remove it there."
+                f"{trouble}. Correct its path in {ways.paths}, or remove it there."
             ) from error
         hashes[path] = digest.hexdigest()
     return hashes
@@ -50,7 +71,9 @@ def changed_inputs(recorded: Mapping[str, str], hashes: Mapping[str, str]) -> li
     )
 
 
-def begins_new_job(on_input_change: str, job: JobKey, changed: Collection[str]) -> bool:
+def begins_new_job(
+    on_input_change: str, job: JobKey, changed: Collection[str], ways: Ways = OF_CRAWLS
+) -> bool:
     """Whether a new job begins in place of ``job``, because its input files ``changed``.
 
     ``on_input_change`` is the value of RESUME_ON_INPUT_CHANGE. Logs a warning if files changed;
@@ -61,11 +84,11 @@ def begins_new_job(on_input_change: str, job: JobKey, changed: Collection[str]) 
     text = f"{job} began with other input: {', '.join(changed)} changed since. "
     if on_input_change == "refuse":
         raise InputChangedError(
-            text + "Put the old input back, or begin a new job with RESUME_MODE=fresh, or go on "
-            "all the same with RESUME_ON_INPUT_CHANGE=warn."
+            f"{text}Put the old input back, or begin a new job with {ways.fresh}, or go on all the"
+            f" same with {ways.warn}."
         )
     if on_input_change == "warn":
-        logger.warning("%sThe crawl goes on, as RESUME_ON_INPUT_CHANGE says.", text)
+        logger.warning("%sThe job goes on, as %s says.", text, ways.setting)
         return False
-    logger.warning("%sA new job begins, as RESUME_ON_INPUT_CHANGE says.", text)
+    logger.warning("%sA new job begins, as %s says.", text, ways.setting)
     return True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.errors import ConfigurationError, JobCompletedError
 from scrapy_resume.run.crawl_end import EndOwedError
+from scrapy_resume.run.refuse import tell_without_log
 from scrapy_resume.settings.location import project_settings
 from scrapy_resume.stages.answers import run_at_once
 from scrapy_resume.stages.by_hand import ByHand
@@ -24,6 +25,7 @@ from scrapy_resume.stages.opening import (
     stage_settings,
 )
 from scrapy_resume.stages.plain_loop import PlainLoop
+from scrapy_resume.stages.stage_log import log_settings
 from scrapy_resume.stages.stage_run import StageRun
 from scrapy_resume.stages.stop_signals import STOP_SIGNALS
 from scrapy_resume.store import open_location
@@ -161,6 +163,7 @@ class StageBlock:
             if self._plan.mode not in ("once", "auto"):
                 raise
             logger.info("%s", error)
+            tell_without_log(log_settings(), str(error))
             if isinstance(error, EndOwedError):
                 settings = stage_settings(self._plan, project_settings())
                 CHAIN.completed(open_location(settings.store), error.job, error.take_over())

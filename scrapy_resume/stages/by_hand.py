@@ -12,6 +12,7 @@ from scrapy_resume.model import START, Phase, State
 from scrapy_resume.stages.groups import BY_HAND, TaskGroup
 from scrapy_resume.stages.reader import TaskReader, portions, portions_async
 from scrapy_resume.stages.results import items_of
+from scrapy_resume.stages.sources import have_ended
 from scrapy_resume.stages.task import Key, KeyFunction, Task, check_input, key_text
 from scrapy_resume.wording import counted
 
@@ -116,7 +117,7 @@ class ByHand:
                 yield self._yielded(task)
             if not run.stopped:
                 await reading
-                run.unfinished_readings -= 1
+                run.unfinished_readings -= have_ended(inputs, run.session.job)
         finally:
             self._readings.discard(reading)
             if not reading.done():
@@ -178,7 +179,7 @@ class ByHand:
                 else:
                     group.reading = False
             if not run.stopped:
-                run.unfinished_readings -= 1
+                run.unfinished_readings -= have_ended(inputs, run.session.job)
         finally:
             plain.run(self._close(group))
 

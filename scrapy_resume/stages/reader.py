@@ -12,8 +12,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Ma
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from scrapy_resume.errors import ConfigurationError
 from scrapy_resume.stages.groups import BY_HAND
-from scrapy_resume.stages.task import Key, KeyFunction, Task, check_input, key_text
+from scrapy_resume.stages.task import Key, KeyFunction, Task, check_input, key_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,10 @@ class TaskReader:
         for task_input in inputs:
             count += 1
             key = self._key_of(task_input)
-            text, identity = key_text(key, run.codec)
+            try:
+                text, identity = key_text(key, run.codec)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"the input {shown(task_input)}: {error}") from None
             if identity not in opened:
                 asked.setdefault(identity, (key, text, task_input))
         known = await run.known(asked) if asked else {}

@@ -6,12 +6,15 @@ from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any
 
 from scrapy_resume.errors import ConfigurationError
+from scrapy_resume.settings.location import project_settings
 from scrapy_resume.stages.answers import Answer, Document, NoKeys, returned
 from scrapy_resume.stages.block import StageBlock
 from scrapy_resume.stages.blocked_inputs import BlockedInputs
 from scrapy_resume.stages.groups import BY_HAND
 from scrapy_resume.stages.mapper import Mapper, MapPlan
+from scrapy_resume.stages.opening import stage_settings
 from scrapy_resume.stages.results import name_of
+from scrapy_resume.stages.sources import have_ended
 from scrapy_resume.stages.task import key_function
 from scrapy_resume.store.transaction.storable_text import storable
 
@@ -127,15 +130,15 @@ class Stage(StageBlock):
             except Exception:
                 await mapper.finish_hand()
                 raise
-            return await self._wait(mapper)
+            return await self._wait(mapper, inputs)
         except BaseException:
             await mapper.cancel()
             raise
 
-    async def _wait(self, mapper: Mapper) -> dict[str, int]:
+    async def _wait(self, mapper: Mapper, inputs: object) -> dict[str, int]:
         run = self._live
         if not run.stopped:
-            run.unfinished_readings -= 1
+            run.unfinished_readings -= have_ended(inputs, run.session.job)
             mapper.read_to_end()
         counts = await mapper.wait()
         if run.failure is not None:
@@ -166,7 +169,7 @@ class Stage(StageBlock):
             except Exception:
                 plain.run(mapper.finish_hand())
                 raise
-            return plain.run(self._wait(mapper))
+            return plain.run(self._wait(mapper, inputs))
         except BaseException:
             plain.run(reading.give_up())
             plain.run(mapper.cancel())
@@ -263,6 +266,9 @@ class Stage(StageBlock):
         Raises ``StoreError``."""
         from scrapy_resume.reporting.reports import open_store
 
+        if self._run is None and self.status is not None:  # passed over: it is completed
+            store = stage_settings(self._plan, project_settings()).store
+            return Document(open_store(store).job(self._plan.name))
         run = self._live
         return Document(open_store(run.settings.store).job(str(run.session.job)))
 

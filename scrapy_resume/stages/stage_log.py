@@ -26,12 +26,13 @@ class StageShown:
     """Where the log finds of a stage what it finds of a crawl in its crawler."""
 
     stats: StageStats
-    settings: BaseSettings = field(default_factory=lambda: BaseSettings(_log_settings()))
+    settings: BaseSettings = field(default_factory=lambda: log_settings())
 
 
-def _log_settings() -> dict[str, Any]:
+def log_settings() -> BaseSettings:
     """If nobody sees the lines of the log, they are printed, or stand in the progress bar."""
-    return {"LOG_ENABLED": logger.isEnabledFor(logging.INFO) and logger.hasHandlers()}
+    seen = logger.isEnabledFor(logging.INFO) and logger.hasHandlers()
+    return BaseSettings({"LOG_ENABLED": seen})
 
 
 class StageLog(RunLog):
