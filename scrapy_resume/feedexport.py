@@ -326,6 +326,11 @@ class ResumeFeedExporter(SlotMakingExporter):
         await self.crawler.signals.send_catch_log_async(signals.feed_exporter_closed)
         return not self.undelivered()
 
+    def knows(self, name: str) -> bool:
+        """See ``Feeds``. The parts of other runs are those of the same feeds."""
+        runs = range(self._run.session.run + 1 if self._part else 1)
+        return any(part_name(one, run) == name for one in self.feeds for run in runs)
+
     def undelivered(self) -> dict[str, Exception | None]:
         """The feeds that are not delivered, and why; see ``Feeds``."""
         owed = {feed.name: feed.error for feed in self._followers if not feed.delivered}

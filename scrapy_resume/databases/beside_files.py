@@ -24,6 +24,10 @@ class FeedsTogether:
     def __init__(self, parts: Sequence[Any]) -> None:
         self._parts = parts
 
+    def knows(self, name: str) -> bool:
+        """Whether the name that a feed is noted by in the store is that of one of them."""
+        return any(part.knows(name) for part in self._parts)
+
     def complete(self, batch: Batch) -> None:
         """Add the feeds' records to a batch that is about to be sent to the store."""
         for part in self._parts:

@@ -105,6 +105,10 @@ class DatabaseFeeds:
                 self._noted[feed.name] = note
                 batch.feeds.append(FeedNote(feed.name, 1, note, settled=False))
 
+    def knows(self, name: str) -> bool:
+        """Whether the name that a feed is noted by in the store is that of one of them."""
+        return name in self._unopened or any(feed.name == name for feed in self._feeds)
+
     def committed(self, batch: Batch, answer: Committed) -> None:
         """A batch was committed: it may have items, or take some back."""
         taken_back = answer.items.superseded != self._superseded

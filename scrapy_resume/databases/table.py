@@ -233,10 +233,10 @@ class FeedTable:
                 if present and not evolves and before is not Kind.any:
                     return name, f"a value of the kind {kind.name}, and the schema is frozen"
                 found[name] = after
-        wanted.update(found)
         for name in self._options.primary_key:
             if row.get(name) is None:
                 return name, "it has no value, and is of the primary key"
+        wanted.update(found)
         return None
 
     def _is_internal(self, name: str) -> bool:

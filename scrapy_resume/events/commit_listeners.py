@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 class Feeds(Protocol):
     """The feeds of a run."""
 
+    def knows(self, name: str) -> bool:
+        """Whether the name that a feed is noted by in the store is that of one of them."""
+
     def complete(self, batch: Batch) -> None:
         """Add the feeds' records to a batch that is about to be sent to the store."""
 

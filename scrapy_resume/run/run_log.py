@@ -29,7 +29,7 @@ from scrapy_resume.reporting.rates import Throughput, covered_seconds
 from scrapy_resume.reporting.unit_progress import unit_progress, units_worth
 from scrapy_resume.run.refuse import tell_without_log
 from scrapy_resume.run.unit_log import UnitLog, units_in_work
-from scrapy_resume.settings.masking import without_password
+from scrapy_resume.settings.masking import masked_text, without_password
 from scrapy_resume.wording import counted, counted_are
 
 if TYPE_CHECKING:
@@ -73,6 +73,10 @@ class RunLog:
         """Named units that have ended, in runs before too, and their pages."""
         self._named_pages = 0
         self._unit_log = UnitLog(self._clock)
+        self._feeds_before = sorted({note.feed for note in run.session.feeds})
+        """Feeds that runs before this one have written."""
+        self._changes_items = False
+        """This run has stored items, or taken some back."""
         self._counts_before = run.session.counts
         """Those of the job when this run opened it."""
         self._bar: ProgressBar | None = None
@@ -91,6 +95,8 @@ class RunLog:
         """Count what the store has accepted of this run."""
         self._pages = batch.progress.pages
         self._items += answer.items.given
+        superseded = answer.items.superseded != self._run.session.items.superseded
+        self._changes_items |= bool(answer.items.given) or superseded
         self._units += len(answer.units)
         self._unit_pages += sum(unit.pages for unit in answer.units)
         self._named_pages += answer.named_pages
@@ -252,6 +258,8 @@ class RunLog:
                 "fetches" if self.nouns.has_http else "does",
                 f"its {page}" if lost == 1 else f"their {page}s",
             )
+        self._warn_of_other_feeds()
+        self._warn_of_wanting_steps()
         tracker = self._run.tracker
         again = _NEXT_STEP.get(kept, "run the same command again to resume it")
         if kept == "running":
@@ -266,6 +274,34 @@ class RunLog:
         lost_any = counts.failed or counts.parked or counts.items_failed
         if kept != "completed" or lost_any or steps_at_end(steps):
             tell_without_log(self._run.crawler.settings, line)
+
+    def _warn(self, line: str) -> None:
+        logger.warning("%s", line)
+        tell_without_log(self._run.crawler.settings, line)
+
+    def _warn_of_wanting_steps(self) -> None:
+        for name, count, needs in self._run.parts.steps.wanting:
+            self._warn(
+                f"Step {name} was run for none of {counted(count, 'item')}: all of them were"
+                f" skipped, most likely since they have no {' or '.join(needs)}, which it needs."
+                f" Is the name right? 'scrapy resume items --step {name}' shows them."
+            )
+
+    def _warn_of_other_feeds(self) -> None:
+        """What earlier runs have written is not what the job has now if this run does not write
+        it."""
+        feeds = self._run.listeners.feeds
+        others = [name for name in self._feeds_before if feeds is None or not feeds.knows(name)]
+        if others and self._changes_items:
+            names = ", ".join(masked_text(name) for name in others)
+            lack = "is no feed of this run, and lacks"
+            if len(others) > 1:
+                lack = "are no feeds of this run, and lack"
+            self._warn(
+                f"{names} {lack} what it has changed: 'scrapy resume export"
+                f" {self._run.session.job} -o FILE' writes all items of the job. Name its feeds in"
+                " each run, best in FEEDS."
+            )
 
     def set_stats(self) -> None:
         """Set the stats ``resume/total/…``: the totals over all runs."""

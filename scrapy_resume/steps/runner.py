@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from scrapy_resume.errors import CallbackMissingError, ResumeError, message_of
@@ -175,6 +175,19 @@ class StepRunner:
             for name, counts in self.counts.items()
             if counts.open and not self.plan.knows(name)
         }
+
+    @property
+    def wanting(self) -> Sequence[tuple[str, int, Sequence[str]]]:
+        """Steps that were skipped for all items, since these lack what the steps need: (name,
+        number of items, the fields)."""
+        return [
+            (step.name, counts.skipped, step.needs)
+            for step in self.plan.steps
+            if step.needs
+            and (counts := self.counts.get(step.name)) is not None
+            and counts.skipped
+            and not (counts.open or counts.done or counts.failed or counts.parked)
+        ]
 
     @property
     def holds_any(self) -> bool:

@@ -22,6 +22,7 @@ class NoSteps:
     next_due: Final = 0.0
     holds_any: Final = False
     counts: Mapping[str, StepCounts] = MappingProxyType({})
+    wanting: Final = ()
 
     def freeze(self) -> None:
         """Nothing runs."""

@@ -104,3 +104,22 @@ def test_failures_of_one_kind_are_not_logged_one_by_one(steppings: Steppings) ->
     assert run.is_finished, run.tail()
     assert run.text.count("Step double of item") == 5
     assert "Traceback" not in run.text
+
+
+def test_a_step_that_no_item_has_a_field_for_is_not_passed_over_in_silence(
+    steppings: Steppings,
+) -> None:
+    items = [{"n": 1}, {"n": 2}]
+    run = steppings.run(items, {"stepping.double": 1, "stepping.pages": 2})
+    assert run.is_finished, run.tail()
+    told = [line for line in run.text.splitlines() if "was run for none of" in line]
+    assert len(told) == 1
+    assert "Step pages was run for none of 2 items" in told[0]
+    assert "no pages, which it needs" in told[0]
+
+
+def test_a_step_that_some_items_have_a_field_for_is_nothing_to_tell(steppings: Steppings) -> None:
+    items = [{"n": 1}, {"n": 2, "pages": []}, {"n": 3, "pages": ["data:,x"]}]
+    run = steppings.run(items, {"stepping.pages": 2})
+    assert run.is_finished, run.tail()
+    assert "was run for none of" not in run.text
