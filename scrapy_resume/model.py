@@ -8,10 +8,12 @@ bytes; requests of a job with the same identity are duplicates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
+
+from msgspec import Struct, field
 
 IDENTITY_BYTES: Final = 20
 
@@ -52,8 +54,7 @@ OPEN_STEPS: Final = frozenset({StepState.pending, StepState.running, StepState.w
 """States of a step that has not ended."""
 
 
-@dataclass(slots=True)
-class StepCounts:
+class StepCounts(Struct):
     """The steps of one name by state. What waits for other steps is ``pending``."""
 
     pending: int = 0
@@ -202,8 +203,7 @@ def key_of_ones_own(key: object) -> bytes:
     return digest(b"resume key", own)
 
 
-@dataclass(frozen=True)
-class JobKey:
+class JobKey(Struct, frozen=True):
     """A job's name and number; ``str`` gives ``books#3``, as on the command line."""
 
     name: str
@@ -338,8 +338,7 @@ LIVE_STATUSES: Final = frozenset({"running", "recovering"})
 
 
 # Ten fields, one for each counter of the store: always built by keyword.
-@dataclass
-class Counts:
+class Counts(Struct):
     """Requests by state, and items. ``delayed`` is a part of ``pending``."""
 
     pending: int = 0
@@ -359,7 +358,7 @@ class Counts:
     def of(cls, columns: Mapping[str, Any]) -> Counts:
         """From columns that have the names of the counters; a store of an older version lacks
         some."""
-        return cls(**{name: int(columns.get(name, 0)) for name in cls.__dataclass_fields__})
+        return cls(**{name: int(columns.get(name, 0)) for name in cls.__struct_fields__})
 
     @property
     def open(self) -> int:
@@ -400,8 +399,7 @@ def unit_state(
 
 
 # Eighteen fields, one for each fact that the store keeps of a job: always built by keyword.
-@dataclass(frozen=True)
-class JobSummary:
+class JobSummary(Struct, frozen=True):
     """One job as it is stored, without its requests."""
 
     key: JobKey

@@ -10,6 +10,8 @@ from urllib.parse import urljoin
 from scrapy import Request, Spider
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
+from scrapy.linkextractors import LinkExtractor
+from scrapy.spiders import CrawlSpider, Rule
 
 from benchmarks.support.site import host_of, twin_host
 
@@ -136,3 +138,27 @@ class SeenSpider(Spider):
 
     def parse_leaf(self, response: Response) -> None:
         """Nothing is wanted of it."""
+
+
+class DocumentationSpider(CrawlSpider):
+    """All pages of a site of static files, from its index: an item for each, and for each of its
+    headings."""
+
+    name = "documentation"
+    rules = (Rule(LinkExtractor(allow=r"\.html$"), callback="parse_page", follow=True),)
+
+    async def start(self) -> AsyncIterator[Any]:
+        yield Request(f"{self.settings['SITE']}/index.html")
+
+    def parse_start_url(self, response: Response, **kwargs: Any) -> Any:
+        return self.parse_page(response)
+
+    def parse_page(self, response: Response) -> Iterator[Any]:
+        yield {
+            "url": response.url,
+            "title": response.css("title::text").get(),
+            "links": len(response.css("a::attr(href)").getall()),
+        }
+        for heading in response.css("h1, h2, h3, h4"):
+            text = "".join(heading.css("::text").getall())
+            yield {"url": response.url, "heading": text, "id": heading.attrib.get("id")}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from scrapy.utils.misc import load_object
 
 from scrapy_resume.codec.import_paths import resolve
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 _NATIVE = (type(None), bool, int, float, str, list, dict)
 
 
-@dataclass(frozen=True)
-class RegisteredCodec:
+class RegisteredCodec(Struct, frozen=True):
     """One entry of the setting. ``path`` is the type's import path as the setting has it."""
 
     path: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
 
 from scrapy_resume.databases.address import FORMAT, filled, name_of, parsed_address
 from scrapy_resume.databases.check import check_installed

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from scrapy_resume.frontier.slot_queue import SlotQueue
 
 SLOTS_PER_BATCH: Final = 8
-"""Slots that a worker claims at a time at most. It claims only as many as keep it busy."""
+"""Slots that a worker claims with its first batch at most, and a worker that shares all slots with
+each. It claims only as many as keep it busy."""
 
 
 class SlotOwnership:
@@ -35,14 +36,16 @@ class SlotOwnership:
 
     def slots_wanted(self, busy: Collection[str], is_resting: Callable[[str], bool]) -> int:
         """How many more slots the worker can use, so that it has as many active slots as concurrent
-        requests. Slots that wait for their download delay are not active.
+        requests. Slots that wait for their download delay are not active. It is never more than as
+        many again as it has, but for the first ones.
 
         ``busy``: slots that have requests in the engine.
         """
         if self._frontier.every_run.awaited:
             return 0
         active = sum(not is_resting(slot) for slot in self._slots_with_work(busy))
-        return max(0, min(SLOTS_PER_BATCH, self._frontier.concurrency - active))
+        most = max(SLOTS_PER_BATCH, len(self._frontier.owned or ()))
+        return max(0, min(most, self._frontier.concurrency - active))
 
     def slots_at_work(self, busy: Collection[str]) -> int:
         """Number of slots that have requests here, leased or in the store."""

@@ -116,6 +116,8 @@ class UncaughtErrors:
                 if not own_context:
                     self._post(self._end_request, GeneratorExit(_DROPPED), result, request, waiter)
                 raise
+            finally:
+                _let_go(result)
 
         return watched
 
@@ -206,3 +208,14 @@ def absorb(error: BaseException) -> None:
         uncancel = getattr(task, "uncancel", None)  # Python 3.11
         if uncancel is not None:
             uncancel()
+
+
+def _let_go(response: Any) -> None:
+    """Nobody works on a response any more: it need not wait for the garbage collector.
+
+    A response keeps the selector of its page, and the selector the response: of each page the body
+    and its tree would stay, with some hundred others. Whoever has kept the response and asks it for
+    its selector gets a new one.
+    """
+    if getattr(response, "_cached_selector", None) is not None:
+        response._cached_selector = None

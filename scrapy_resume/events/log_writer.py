@@ -18,6 +18,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from msgspec.structs import asdict
+
 from scrapy_resume.events.rotated_file import SEGMENT_BYTES, Fields, RotatedFile
 from scrapy_resume.events.step_events import step_events
 from scrapy_resume.model import Counts, Kind, State
@@ -270,4 +272,4 @@ def _open_until(note: HostNote) -> float:
 
 
 def _counts(counts: Counts) -> Fields:
-    return {"counts": dict(vars(counts))}
+    return {"counts": asdict(counts)}

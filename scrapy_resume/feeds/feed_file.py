@@ -23,9 +23,12 @@ from scrapy_resume.errors import FeedFileChangedError
 from scrapy_resume.feeds.destination import destination_of, free_name, local_path
 from scrapy_resume.feeds.export_buffer import BufferStorage, ExportBuffer
 from scrapy_resume.feeds.feed_record import FeedRecord, Phase, rewound
+from scrapy_resume.feeds.json_lines import is_plain, quick_export
 from scrapy_resume.ports.clock import leaves_event_loop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scrapy.extensions.feedexport import FeedSlot
 
     from scrapy_resume.feeds.committed_items import Portion
@@ -63,6 +66,8 @@ class FeedFile:
         self.record = record
         """As of the last moment when the file held exactly the items up to ``through``."""
         self._opened = False
+        self._quick_export: Callable[[dict[str, Any]], None] | None = None
+        """``None``: the exporter exports all items."""
         self._buffer: ExportBuffer
         self.slot: FeedSlot
         self._destination: Destination
@@ -193,9 +198,12 @@ class FeedFile:
 
     def _export_item(self, item: Any) -> None:
         mark = self._buffer.mark()
-        assert self.slot.exporter is not None
         try:
-            self.slot.exporter.export_item(item)
+            if self._quick_export is not None and is_plain(item):
+                self._quick_export(item)
+            else:
+                assert self.slot.exporter is not None
+                self.slot.exporter.export_item(item)
         except BaseException as error:
             # As in Scrapy, the item is left out of this feed and the log says so.
             if leaves_event_loop(error):
@@ -236,6 +244,7 @@ class FeedFile:
             self.slot.start_exporting()
         finally:
             self.slot.storage = self._storage
+        self._quick_export = quick_export(self.slot.exporter)
 
     async def _write(self, chunk: bytes) -> None:
         while True:

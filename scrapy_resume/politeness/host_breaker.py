@@ -14,8 +14,9 @@ of the URL.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from scrapy_resume.errors import HostUnavailableError, message_of
 from scrapy_resume.frontier.retries import Backoff, seconds_until
@@ -58,8 +59,7 @@ PUT_OFF_SECONDS: Final = 1.0
 rows of all hosts. Less if the cool-down is short."""
 
 
-@dataclass(frozen=True)
-class BreakerRules:
+class BreakerRules(Struct, frozen=True):
     """When a breaker opens, and for how long. From the settings RESUME_BREAKER_*."""
 
     failures: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from scrapy_resume.store.contract import HostNote
 from scrapy_resume.store.contract.waits import OPEN_UNTIL, STORED_AT, WAIT_UNTIL
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from scrapy_resume.ports.clock import Timer
 
 
-@dataclass
-class Host:
+class Host(Struct):
     """The state of one host. Times are seconds since the epoch; 0: none."""
 
     key: str

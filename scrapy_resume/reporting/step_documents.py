@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any, Final
+
+from msgspec.structs import asdict
 
 from scrapy_resume.model import StepCounts, StepState
 from scrapy_resume.store.contract import StepSelection

@@ -7,9 +7,9 @@ another, the upper one calls the lower one, and the committer calls back through
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
 from scrapy.utils.misc import load_object
 
 from scrapy_resume.commits.committer import Committer
@@ -70,8 +70,7 @@ if TYPE_CHECKING:
     from scrapy_resume.store.contract import JobStore
 
 
-@dataclass(frozen=True)
-class CrawlPlan:
+class CrawlPlan(Struct, frozen=True):
     """The crawl, its settings, and the job that was opened for it."""
 
     crawler: Crawler
@@ -84,8 +83,7 @@ class CrawlPlan:
     steps: StepPlan = field(default_factory=StepPlan)
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """The parts of one run. All share one clock, one engine port and one committer."""
 
     clock: ScrapyClock

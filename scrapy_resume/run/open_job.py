@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from scrapy_resume.codec.name_history import NameHistory
 from scrapy_resume.errors import (
@@ -53,8 +55,7 @@ END_OWED_SECONDS: Final = 3_600.0
 if that one's process has died before its end."""
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """A crawl that is about to open a job."""
 
     name: str

@@ -9,8 +9,9 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar, overload
+
+from msgspec import Struct
 
 from scrapy_resume.errors import ConfigurationError
 
@@ -83,8 +84,7 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     return declare if function is None else declare(function)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepDefinition:
+class StepDefinition(Struct, frozen=True, kw_only=True):
     """A step that can be run."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from scrapy_resume.commits.committer import Committer
@@ -26,8 +27,7 @@ class Hold(Protocol):
         """A step has ended, or is given up."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepPorts:
+class StepPorts(Struct, frozen=True, kw_only=True):
     """The parts of a run that its steps use."""
 
     job: JobStore
@@ -43,8 +43,7 @@ class StepPorts:
     """What steps take beside the item, by name."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepLimits:
+class StepLimits(Struct, frozen=True, kw_only=True):
     """The settings of a crawl that concern all steps."""
 
     places: int

@@ -10,6 +10,8 @@ from operator import itemgetter
 from time import thread_time
 from typing import Any, Final
 
+from msgspec import structs
+
 from scrapy_resume.model import LIVE_STATUSES, JobKey, Selection
 from scrapy_resume.reporting.documents import held_answer, with_held, with_http_status
 from scrapy_resume.reporting.filters import selection
@@ -56,7 +58,7 @@ def request_page(ask: Ask, key: JobKey, chosen: Selection, span: Span) -> Page:
         chosen = replace(chosen, states=())
     page = looked(lambda part: ask.pages.request_page(key, chosen, part), span)
     held = held_answer(ask.pages.runs(key), 1)
-    return replace(page, rows=list(with_held(page.rows, held))) if held else page
+    return structs.replace(page, rows=list(with_held(page.rows, held))) if held else page
 
 
 def looked(ask: Callable[[Span], Page], span: Span) -> Page:
@@ -68,9 +70,9 @@ def looked(ask: Callable[[Span], Page], span: Span) -> Page:
         if thread_time() > until:
             break
         looked_at += page.looked_at
-        page = ask(replace(span, before=page.before))
+        page = ask(structs.replace(span, before=page.before))
     if page.looked_at is not None:
-        page = replace(page, looked_at=looked_at + page.looked_at)
+        page = structs.replace(page, looked_at=looked_at + page.looked_at)
     return page
 
 

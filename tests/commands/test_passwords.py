@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from scrapy_resume.model import JobKey, State
 from scrapy_resume.store.contract import Batch, Finish

@@ -20,6 +20,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import asdict
+
 from scrapy_resume.errors import JobNotFoundError
 from scrapy_resume.model import JobKey, Phase, Selection, State
 from scrapy_resume.store.sqlite.files import job_path
@@ -118,7 +120,7 @@ def state_of(directory: Path) -> Any:
     ).fetchall()
     connection.close()
     items = sorted(payload for _, payload in reader.items(JobKey("books", 1)))
-    return summary.status, vars(summary.counts), rows, items
+    return summary.status, asdict(summary.counts), rows, items
 
 
 def killed_at(directory: Path, command: Command, last: int) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, Final
+
+from msgspec import structs
 
 from scrapy_resume.model import START, JobKey, State, digest
 from scrapy_resume.store.contract import (
@@ -98,7 +99,7 @@ PARTS: Final = {
         "events": EventReport,
         "sharing": SharingReport,
     }.items()
-    for field in dataclasses.fields(kind)
+    for field in structs.fields(kind)
 }
 """Field of a part of a batch → the part, and its class."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from scrapy_resume.errors import (
     ConfigurationError,
@@ -72,7 +73,7 @@ def told(place: Place, key: JobKey = BOOKS) -> dict[str, Any]:
     return {
         "summary": (summary.spider, summary.arguments, summary.metadata, summary.launch),
         "times": (summary.created_at, summary.completed_at, summary.start_exhausted),
-        "counts": vars(summary.counts),
+        "counts": asdict(summary.counts),
         "rows": place.rows(key),
         "items": place.items(key),
         "ids": place.item_ids(key),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scrapy_resume.model import JobKey, SkipRule, State, digest
 from scrapy_resume.reporting.filters import selection

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from scrapy_resume.model import OPEN_STEPS, Kind, State
 from scrapy_resume.store.contract.notes import FeedNote, HostNote, SavedState
 from scrapy_resume.store.contract.steps import NewStep, StepReport
 
 
-@dataclass(slots=True, kw_only=True)
-class Admission:
+class Admission(Struct, kw_only=True):
     """A request (or an item of ``start()``) that arrived and may be new to the job."""
 
     id: int
@@ -63,8 +63,7 @@ class Admission:
     """A request that was retried has led to it: runs that fetch only such requests may lease it."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Continuation:
+class Continuation(Struct, kw_only=True):
     """A leased row continues as another request: a retry, a redirect."""
 
     id: int
@@ -113,8 +112,7 @@ class ItemRecord(NamedTuple):
         return any(step.state in OPEN_STEPS for step in self.steps)
 
 
-@dataclass(slots=True, kw_only=True)
-class Finish:
+class Finish(Struct, kw_only=True):
     """The end of a leased row, with its items: visible together or not at all."""
 
     id: int
@@ -144,8 +142,7 @@ class Finish:
     finish is kept, and its spilled items are deleted; its id is in ``Committed.duplicates``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """The run wants to lease up to ``count`` pending rows of a slot, in order."""
 
     slot: str
@@ -162,8 +159,7 @@ class Release(NamedTuple):
     """Not to be leased before that time, nor before one that held already."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Leasing:
+class Leasing(Struct, kw_only=True):
     """What the run wants to lease."""
 
     wishes: list[Wish] = field(default_factory=list)
@@ -187,8 +183,7 @@ class MetadataChange(NamedTuple):
         return json.dumps({**kept, **self.changed})
 
 
-@dataclass(slots=True, kw_only=True)
-class RunProgress:
+class RunProgress(Struct, kw_only=True):
     """What the run has done so far, for reports."""
 
     pages: int = 0
@@ -203,8 +198,7 @@ class RunProgress:
     """The answer has to have ``Committed.named_units``."""
 
 
-@dataclass(slots=True, kw_only=True)
-class EventReport:
+class EventReport(Struct, kw_only=True):
     """Which events the run has delivered, which it wants, and its own."""
 
     delivered: list[int] = field(default_factory=list)
@@ -217,8 +211,7 @@ class EventReport:
     """Events of the run's own that become true with this batch."""
 
 
-@dataclass(slots=True, kw_only=True)
-class SharingReport:
+class SharingReport(Struct, kw_only=True):
     """What the run asks of the other workers, and gives to them; see ``Sharing``."""
 
     idle: bool = False
@@ -239,8 +232,7 @@ class SharingReport:
     """Slots that this run has no more use for → seconds before another may claim them."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Batch:
+class Batch(Struct, kw_only=True):
     """Everything that happened since the last batch. Applied in the order of the fields."""
 
     next_id: int

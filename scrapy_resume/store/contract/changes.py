@@ -11,8 +11,9 @@ whatever order workers have committed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from scrapy_resume.model import digest
 
@@ -52,8 +53,7 @@ class Change(NamedTuple):
         return f"k{digest(self.key.encode('utf-8', 'surrogatepass')).hex()}"
 
 
-@dataclass(frozen=True)
-class ChangePortion:
+class ChangePortion(Struct, frozen=True):
     """Some changes, in order."""
 
     changes: Sequence[Change]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from scrapy_resume.model import Counts, UnitState
 from scrapy_resume.store.contract.notes import EndedUnit, EventNote, HostNote, ItemPosition
@@ -42,8 +43,7 @@ class LeasedRow(NamedTuple):
     every_run: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
-class SharingAnswer:
+class SharingAnswer(Struct, kw_only=True):
     """The answers that concern the other workers; see ``Sharing``."""
 
     next_id: int = 0
@@ -79,8 +79,7 @@ class Described(NamedTuple):
     callback: str | None
 
 
-@dataclass(slots=True, kw_only=True)
-class LogNotes:
+class LogNotes(Struct, kw_only=True):
     """What only the store knows of a batch, for the event log (``EventReport.logged``)."""
 
     requests: dict[int, Described] = field(default_factory=dict)
@@ -91,8 +90,7 @@ class LogNotes:
     """Units of which nothing is open any more, in the keys of ``units --json``."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Committed:
+class Committed(Struct, kw_only=True):
     """The answer to a batch."""
 
     duplicates: set[int] = field(default_factory=set)

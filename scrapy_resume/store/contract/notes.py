@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from msgspec import Struct, field
 
-@dataclass(slots=True, kw_only=True)
-class SavedState:
+
+class SavedState(Struct, kw_only=True):
     """The spider's own state and its cookies, serialized."""
 
     spider_state: str | None = None
@@ -16,8 +16,7 @@ class SavedState:
     """Cookie jar → payload; in a batch, the jars that changed."""
 
 
-@dataclass(slots=True, kw_only=True)
-class ItemPosition:
+class ItemPosition(Struct, kw_only=True):
     """How many items the job has stored, for readers that follow them."""
 
     last_id: int = 0

@@ -6,16 +6,16 @@ index finds what is asked for, so many rows are looked at and no more: the page 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from scrapy_resume.model import JobKey, Selection, UnitState
 from scrapy_resume.store.contract.reader import Reader
 from scrapy_resume.store.contract.step_selection import StepSelection
 
 
-@dataclass(frozen=True, kw_only=True)
-class Span:
+class Span(Struct, frozen=True, kw_only=True):
     """Which part is asked for."""
 
     before: int | None = None
@@ -26,8 +26,7 @@ class Span:
     """Rows that are looked at, at most."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """A part of an answer, the newest row first; each row has its ``id``."""
 
     rows: list[dict[str, Any]]
@@ -46,8 +45,7 @@ class UnitPlace(NamedTuple):
     """Its ``id`` without the sign."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnitPage:
+class UnitPage(Struct, frozen=True, kw_only=True):
     """A part of the units: by state, then in the order in which they were found."""
 
     rows: list[dict[str, Any]]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitSelection, UnitState
 from scrapy_resume.store.contract.changes import ChangeLog
 from scrapy_resume.store.contract.step_reader import StepReader
 
 
-@dataclass(frozen=True, kw_only=True)
-class Worker:
+class Worker(Struct, frozen=True, kw_only=True):
     """A run that has not ended. Times are seconds since the epoch."""
 
     run: int

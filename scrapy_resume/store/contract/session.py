@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 from scrapy_resume.model import Counts, JobKey, SkipRule
 from scrapy_resume.store.contract.notes import (
@@ -18,8 +19,7 @@ from scrapy_resume.store.contract.steps import StepAnswer
 from scrapy_resume.store.contract.waits import NO_LIMITS, WaitLimits
 
 
-@dataclass(frozen=True)
-class Opening:
+class Opening(Struct, frozen=True):
     """What a run says about itself when it opens a job."""
 
     spider: str
@@ -59,8 +59,7 @@ class Opening:
     """A worker whose event loop has not run for so long counts as dead."""
 
 
-@dataclass(slots=True, kw_only=True)
-class RowIds:
+class RowIds(Struct, kw_only=True):
     """The ids that this run chooses for its rows: ``first``, ``first + step`` and so on."""
 
     first: int
@@ -68,8 +67,7 @@ class RowIds:
     """Above 1 where other runs choose the ids between."""
 
 
-@dataclass(slots=True, kw_only=True)
-class FrontierState:
+class FrontierState(Struct, kw_only=True):
     """The pending rows that the run finds, for its lease buffer."""
 
     pending: dict[str, int] = field(default_factory=dict)
@@ -83,8 +81,7 @@ class FrontierState:
     """Pending rows whose time has not come."""
 
 
-@dataclass(slots=True, kw_only=True)
-class StartState:
+class StartState(Struct, kw_only=True):
     """How ``start()`` stands."""
 
     exhausted: bool = False
@@ -98,8 +95,7 @@ class StartState:
     (``SharingReport.start_wanted``)."""
 
 
-@dataclass(slots=True, kw_only=True)
-class UndeliveredEvents:
+class UndeliveredEvents(Struct, kw_only=True):
     """Events that the store keeps until they are delivered."""
 
     of_job: list[EventNote] = field(default_factory=list)
@@ -109,8 +105,7 @@ class UndeliveredEvents:
     """Those of the job with the number before; filled in after the opening."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Recovered:
+class Recovered(Struct, kw_only=True):
     """What a recovery has taken back from runs that died."""
 
     requests: int = 0
@@ -121,8 +116,7 @@ class Recovered:
     """Of them, the suspects that were parked."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Sharing:
+class Sharing(Struct, kw_only=True):
     """The other workers of the job."""
 
     shared: bool = False
@@ -134,8 +128,7 @@ class Sharing:
     """Workers that are on the job too."""
 
 
-@dataclass(slots=True, kw_only=True)
-class JobProgress:
+class JobProgress(Struct, kw_only=True):
     """What earlier runs have done."""
 
     pages: int = 0
@@ -172,8 +165,7 @@ class JobProgress:
 
 
 # One part for each reader, beside what all of them read.
-@dataclass(slots=True, kw_only=True)
-class Session:
+class Session(Struct, kw_only=True):
     """What the store tells a run that has opened a job."""
 
     job: JobKey
@@ -214,8 +206,7 @@ class Session:
     progress: JobProgress = field(default_factory=JobProgress)
 
 
-@dataclass(frozen=True)
-class Closing:
+class Closing(Struct, frozen=True):
     """How a run ended."""
 
     status: str
@@ -234,8 +225,7 @@ class Closing:
     still has to end; see ``JobStore.end_owed``. Empty: that is not asked for."""
 
 
-@dataclass(frozen=True)
-class Orders:
+class Orders(Struct, frozen=True):
     """The orders that commands have sent to a live run of a job."""
 
     stop: bool = False
@@ -254,8 +244,7 @@ class AskedRun(NamedTuple):
     """``host:pid``."""
 
 
-@dataclass(frozen=True)
-class Recovery:
+class Recovery(Struct, frozen=True):
     """The result of a recovery that begins no run."""
 
     workers: tuple[str, ...] = ()

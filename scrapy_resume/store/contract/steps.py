@@ -12,8 +12,9 @@ earlier version brings is refused.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from scrapy_resume.model import StepCounts, StepState
 
@@ -28,8 +29,7 @@ class NewStep(NamedTuple):
     """Why it is skipped."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepWish:
+class StepWish(Struct, frozen=True):
     """The run wants to lease up to ``count`` steps of one name, in the order of their items."""
 
     name: str
@@ -167,8 +167,7 @@ class FetchDone(NamedTuple):
     """The response or the error, as text."""
 
 
-@dataclass(slots=True, kw_only=True)
-class StepReport:
+class StepReport(Struct, kw_only=True):
     """What happened to steps since the last batch, and what the run wants. Releases come last."""
 
     changes: list[ItemChange] = field(default_factory=list)
@@ -190,8 +189,7 @@ class StepReport:
         return not (self.changes or self.releases or self.wishes or self.suspect_wish)
 
 
-@dataclass(slots=True, kw_only=True)
-class StepAnswer:
+class StepAnswer(Struct, kw_only=True):
     """The answer to a ``StepReport``."""
 
     leased: list[LeasedStep] = field(default_factory=list)

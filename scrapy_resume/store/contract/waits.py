@@ -8,7 +8,8 @@ they are bounded when they are read: by what the settings allow, counted from no
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from scrapy_resume.store.contract.notes import HostNote
 
@@ -19,8 +20,7 @@ WAIT_UNTIL = "wait_until"
 STORED_AT = "at"
 
 
-@dataclass(frozen=True)
-class WaitLimits:
+class WaitLimits(Struct, frozen=True):
     """The longest waits, in seconds."""
 
     retry_seconds: float = FOR_EVER

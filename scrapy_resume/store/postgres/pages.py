@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+from msgspec import structs
 from psycopg import Connection
 from psycopg.rows import dict_row
 
@@ -71,7 +72,7 @@ class PostgresPages(PostgresReader, PostgresStepPages):
                     for part in parts_of(selection)
                 ]
             page = merged(parts, span.limit)
-            return replace(page, rows=in_hand_of(page.rows, _marks(connection, job)))
+            return structs.replace(page, rows=in_hand_of(page.rows, _marks(connection, job)))
 
     def request(self, key: JobKey, row: int) -> dict[str, Any] | None:
         """One request; see ``PageReader``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import asdict
 from psycopg import Connection
 
 from scrapy_resume.model import Counts, JobKey, Phase
@@ -198,4 +199,4 @@ def _keep(tables: PostgresTables, tally: Tally) -> None:
 
 def change_of(after: Counts, before: Counts) -> dict[str, Any]:
     """By how much the counters have changed, by name."""
-    return {name: value - getattr(before, name) for name, value in vars(after).items()}
+    return {name: value - getattr(before, name) for name, value in asdict(after).items()}

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final
 
+from msgspec import structs
 from psycopg import Connection
 from psycopg.rows import dict_row
 
@@ -57,7 +58,7 @@ class PostgresStepPages:
             ]
             page = merged(parts, span.limit)
             rows = _rows(connection, job, [row["id"] for row in page.rows])
-            return replace(page, rows=rows[::-1])
+            return structs.replace(page, rows=rows[::-1])
 
     def stepped_item(self, key: JobKey, item: int) -> dict[str, Any] | None:
         """One item with steps; see ``PageReader``."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 
 from scrapy_resume.store.postgres.statements import COMMIT, Statements
 from scrapy_resume.store.transaction.queries import load_queries

@@ -14,8 +14,9 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from scrapy_resume.errors import JobLockedError, StoreDamagedError
 from scrapy_resume.model import TAKEN_OVER, JobKey

@@ -15,10 +15,11 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from scrapy_resume.disk import sync_directory
 from scrapy_resume.errors import JobLockedError, StoreDamagedError
@@ -124,8 +125,7 @@ def _latest(directory: Path, name: str) -> Path | None:
     return directory / f"{quoted(name)}#{max(numbers)}{SUFFIX}" if numbers else None
 
 
-@dataclass(frozen=True)
-class _State:
+class _State(Struct, frozen=True):
     """How far a file has come."""
 
     epoch: int

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import structs
+
 from scrapy_resume.model import JobKey, Selection, State, UnitState
 from scrapy_resume.store.contract import Page, Span, Stamp, UnitPage, UnitPlace
 from scrapy_resume.store.sqlite.cursors import as_dicts
@@ -73,7 +75,7 @@ class SqlitePages(SqliteReader, SqliteStepPages):
                     _part_page(connection, selection, span, part) for part in parts_of(selection)
                 ]
                 page = merged(parts, span.limit)
-            return replace(page, rows=in_hand_of(page.rows, self._marks(connection, key)))
+            return structs.replace(page, rows=in_hand_of(page.rows, self._marks(connection, key)))
 
     def request(self, key: JobKey, row: int) -> dict[str, Any] | None:
         """One request; see ``PageReader``."""
@@ -171,7 +173,7 @@ def _part_page(
     rows: list[dict[str, Any]] = []
     for first in range(0, len(ids), IDS_AT_ONCE):
         named = replace(chosen, ids=tuple(ids[first : first + IDS_AT_ONCE]))
-        left = replace(span, limit=span.limit - len(rows))
+        left = structs.replace(span, limit=span.limit - len(rows))
         page = _request_page(connection, named, left, None)
         rows += page.rows
         if page.before is not None:

@@ -11,9 +11,10 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from scrapy_resume.errors import JobNotFoundError, StoreUnavailableError
 from scrapy_resume.model import JobKey, JobSummary, Selection, UnitSelection, UnitState

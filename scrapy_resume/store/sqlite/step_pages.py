@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final
 
+from msgspec import structs
+
 from scrapy_resume.model import JobKey
 from scrapy_resume.store.contract import Page, Span, StepSelection
 from scrapy_resume.store.sqlite.cursors import as_dicts
@@ -56,7 +58,7 @@ class SqliteStepPages:
             ]
             page = merged(parts, span.limit)
             rows = _rows(connection, [row["id"] for row in page.rows])
-            return replace(page, rows=rows[::-1])
+            return structs.replace(page, rows=rows[::-1])
 
     def stepped_item(self, key: JobKey, item: int) -> dict[str, Any] | None:
         """One item with steps; see ``PageReader``."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple
 from typing import Final
+
+from msgspec.structs import astuple
 
 from scrapy_resume.store.sqlite.cursors import insert_many
 from scrapy_resume.store.sqlite.statements import Statements

@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from msgspec.structs import asdict
+
 from scrapy_resume.store.contract import (
     Batch,
     FeedNote,
@@ -386,7 +388,7 @@ class SqliteTables(Statements):
         settle_units(self, now)
         changes = [(change, slot) for slot, change in tally.slots.items() if change]
         self._run_many(OPENING["change_slot"], changes)
-        self._run(OPENING["keep_recovered"], vars(tally.counts()))
+        self._run(OPENING["keep_recovered"], asdict(tally.counts()))
 
     def keep_counters(self, transaction: Transaction, batch: Batch) -> None:
         """Write the counters of the job, its run and its units, as a batch leaves them."""
@@ -407,7 +409,7 @@ class SqliteTables(Statements):
         self._run(
             COMMIT["keep_job"],
             {
-                **vars(committed.counts),
+                **asdict(committed.counts),
                 "next_id": batch.next_id,
                 "next_item": self.steps.next_item,
                 "next_stepped": self.steps.next_stepped,

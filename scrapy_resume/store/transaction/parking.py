@@ -5,8 +5,9 @@ process dies then too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from scrapy_resume.model import Phase, State
 from scrapy_resume.store.transaction.tables import OrphanedRow, RecoveryOutcome
@@ -18,8 +19,7 @@ PATIENCE: Final = 20
 site answered each time: the request itself may be what kills it."""
 
 
-@dataclass(frozen=True)
-class Death:
+class Death(Struct, frozen=True):
     """How the previous run ended, and which of its requests may have caused it."""
 
     marks: Mapping[int, Phase] = field(default_factory=dict)

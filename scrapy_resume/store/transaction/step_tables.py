@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from scrapy_resume.model import StepCounts, StepState
 
@@ -122,8 +124,7 @@ class StepEnd(NamedTuple):
     kind: int
 
 
-@dataclass(slots=True)
-class KindTally:
+class KindTally(Struct):
     """The steps of one kind: columns of ``step_tally``, or by how much they change."""
 
     ready: int = 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from scrapy_resume.model import Counts, JobKey, JobSummary
 from scrapy_resume.reporting.rates import Rates, Throughput

@@ -69,7 +69,7 @@ def test_all_parts_share_one_clock_and_one_engine_port(parts: Parts) -> None:
     assert [value for value in found if isinstance(value, EnginePort)] == [parts.engine]
 
 
-@pytest.mark.parametrize("name", sorted(Parts.__dataclass_fields__))
+@pytest.mark.parametrize("name", sorted(Parts.__struct_fields__))
 def test_there_is_one_of_each_part(parts: Parts, name: str) -> None:
     part = getattr(parts, name)
     if part is None:
