@@ -90,9 +90,21 @@ def parsed_address(uri: str, default_table: str) -> Address:
     if dialect == "postgresql":
         _check_password(location, fragment, uri)
     schema, table = _table(fragment, default_table)
+    _check_table(table, dialect)
     if dialect == "sqlite":
         return Address(dialect, f"sqlite:///{_file(rest, uri)}", schema, table, name_of(uri))
     return Address(dialect, f"postgresql+psycopg://{rest}", schema, table, name_of(uri))
+
+
+def _check_table(table: str, dialect: str) -> None:
+    reserved = ("scrapy_resume_", "sqlite_") if dialect == "sqlite" else ("scrapy_resume_",)
+    for prefix in reserved:
+        if table.lower().startswith(prefix):
+            raise ConfigurationError(
+                f"the table {table!r} of a feed has a name that begins with {prefix}: such tables"
+                " hold what the feeds, or the database itself, keep for themselves. Give another"
+                " name"
+            )
 
 
 def _check_password(location: str, fragment: str, uri: str) -> None:

@@ -103,7 +103,12 @@ def step_filters_of_body(body: Mapping[str, Any]) -> dict[str, Any]:
 def count_of(query: QueryParams, name: str, usual: int, at_most: int = ROWS_AT_MOST) -> int:
     """A number in a query, from 1 to ``at_most``. Raises ``QueryError``."""
     given = query.get(name)
-    return min(max(1, _number(name, given)), at_most) if given else usual
+    if not given:
+        return usual
+    number = _number(name, given)
+    if not number:
+        raise QueryError(f"{name} is 0: nothing would be shown. Give 1 or more")
+    return min(number, at_most)
 
 
 def row_of(query: QueryParams, name: str) -> int | None:

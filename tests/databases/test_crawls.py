@@ -15,12 +15,13 @@ from scrapy_resume.databases import check
 from scrapy_resume.databases.address import filled, name_of, parsed_address
 from scrapy_resume.databases.check import check_feeds
 from scrapy_resume.databases.options import parsed_options
-from scrapy_resume.errors import ConfigurationError
+from scrapy_resume.errors import ConfigurationError, RowsNotWrittenError
 from tests.feeds.runs import Crawl, Live
 from tests.support.stores import location
 from tests.web.conftest import board_of, client_of
 
 from .conftest import NewCrawl
+from .following import Job, follow
 from .shelf import Shelf
 
 OUT = "postgresql://me:topsecret@127.0.0.1:1/shop#items"
@@ -185,6 +186,31 @@ def test_a_refused_start_touches_nothing(new_crawl: NewCrawl) -> None:
     log = crawl.run(code=1)
     assert "evolve, freeze, discard" in log
     assert sorted(path.name for path in crawl.folder.iterdir()) == ["1.log"]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sqlite:///shop.db#scrapy_resume_row",
+        "postgresql://h/d#public.Scrapy_Resume_feed",
+        "sqlite:///shop.db#sqlite_master",
+    ],
+)
+def test_a_table_that_holds_what_others_keep_is_refused(uri: str) -> None:
+    with pytest.raises(ConfigurationError, match="keep for themselves"):
+        parsed_address(uri, "x")
+
+
+def test_a_primary_key_that_no_item_has_is_named(database: Shelf) -> None:
+    job = Job()
+    for number in range(3):
+        job.put({"n": number}, number)
+    feed = follow(database.uri(), job, primary_key="url")
+    assert isinstance(feed.error, RowsNotWrittenError)
+    assert "field 'url': it has no value, and is of the primary key" in str(feed.error)
+    job.put({"n": 3, "url": "a"}, 3)
+    follow(database.uri(), job, primary_key="url")
+    assert [(row["n"], row["url"]) for row in database.rows()] == [(3, "a")]
 
 
 def test_addresses() -> None:
