@@ -49,7 +49,10 @@ def forecast_of(
     if answer["expected_total"] is not None:
         return Forecast(answer["eta_seconds"], answer["eta_seconds"])
     counts = answer["requests"]
-    return outlook(counts["pending"] + counts["leased"], minutes, now)
+    open_count = counts["pending"] + counts["leased"]
+    if not open_count and answer["eta_seconds"] is None:
+        return UNKNOWN  # only steps of items are left
+    return outlook(open_count, minutes, now)
 
 
 def pages_by_minute(minutes: Sequence[Mapping[str, Any]], now: float, count: int) -> list[float]:

@@ -73,8 +73,11 @@ class Throughput(NamedTuple):
     def eta(
         self, counts: Counts, expected_total: float | None, units: UnitProgress | None = None
     ) -> Eta:
-        """When a job with these requests, and these named units, may end at this rate."""
+        """When a job with these requests, and these named units, may end at this rate. If only
+        steps of items are left, that is not known."""
         ended, whole = ended_and_whole(counts, expected_total)
+        if counts.steps_open and whole <= ended:
+            return Eta()
         known = seconds_left(whole - ended, self.pages, self.seconds)
         if expected_total is not None:
             return Eta() if known is None else Eta(known, EXPECTED)

@@ -105,3 +105,15 @@ def test_a_run_that_began_in_the_future_has_no_negative_time() -> None:
         assert rates.elapsed_seconds == 0.0
         assert rates.throughput.pages_per_minute is None
         assert rates.eta_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("pending", "steps_open", "seconds"),
+    [(0, 5, None), (0, 0, 0.0), (100, 5, 1_200.0)],
+)
+def test_how_long_steps_take_is_not_known(
+    pending: int, steps_open: int, seconds: float | None
+) -> None:
+    counts = Counts(pending=pending, done=100, steps_open=steps_open)
+    live = replace(LIVE, counts=counts)
+    assert Rates(live, [run(1, 3_000, None, 50)], NOW).eta_seconds == seconds
