@@ -79,6 +79,9 @@ NEEDED: Final = {
 """Place → names of its attributes. The places without ``engine`` are classes that not every crawl
 uses; the code that uses one calls ``require``."""
 
+USED_IF_THERE: Final = {"TextResponse": ("_cached_selector",)}
+"""The same of what may be missing: nothing but memory depends on it."""
+
 _REMEDY: Final = (
     "Use a version of Scrapy that scrapy-resume is tested with, or a newer scrapy-resume."
 )

@@ -18,6 +18,7 @@ logger = logging.getLogger("scrapy_resume")
 class Ways(NamedTuple):
     """How one says what is to be done about changed inputs."""
 
+    what: str
     fresh: str
     warn: str
     setting: str
@@ -25,13 +26,18 @@ class Ways(NamedTuple):
 
 
 OF_CRAWLS: Final = Ways(
+    "crawl",
     "RESUME_MODE=fresh",
     "RESUME_ON_INPUT_CHANGE=warn",
     "RESUME_ON_INPUT_CHANGE",
     "RESUME_INPUT_FILES or in the spider's resume_input_files",
 )
 OF_STAGES: Final = Ways(
-    'mode="fresh"', 'on_input_change="warn"', "on_input_change", "the stage's input_files"
+    "stage",
+    'mode="fresh"',
+    'on_input_change="warn"',
+    "on_input_change",
+    "the stage's input_files",
 )
 
 
@@ -88,7 +94,7 @@ def begins_new_job(
             f" same with {ways.warn}."
         )
     if on_input_change == "warn":
-        logger.warning("%sThe job goes on, as %s says.", text, ways.setting)
+        logger.warning("%sThe %s goes on, as %s says.", text, ways.what, ways.setting)
         return False
     logger.warning("%sA new job begins, as %s says.", text, ways.setting)
     return True

@@ -18,7 +18,14 @@ from scrapy.pipelines.files import FSFilesStore
 from scrapy.settings import Settings
 
 from scrapy_resume import engine as engine_package
-from scrapy_resume.engine.private_api import DOWNLOAD_SLOT, NEEDED, InProgress, require, verify
+from scrapy_resume.engine.private_api import (
+    DOWNLOAD_SLOT,
+    NEEDED,
+    USED_IF_THERE,
+    InProgress,
+    require,
+    verify,
+)
 from scrapy_resume.errors import ScrapyChangedError
 from tests.test_house import foreign_private_names
 
@@ -90,7 +97,8 @@ def test_needed_lists_what_the_engine_package_uses_and_nothing_else() -> None:
 
 def test_every_private_name_of_scrapy_is_listed() -> None:
     """By another way of looking: whatever a part of Scrapy is called in a module."""
-    listed = {name for names in NEEDED.values() for name in names}
+    places = (*NEEDED.values(), *USED_IF_THERE.values())
+    listed = {name for names in places for name in names}
     used = [use for path in MODULES for use in foreign_private_names(path)]
     private = {use.rpartition(".")[2] for use in used} - OF_THE_STANDARD_LIBRARY
     overridden = {name for _, name in OVERRIDDEN}

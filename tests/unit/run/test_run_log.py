@@ -24,7 +24,11 @@ class Run:
         self.opened_at = self.clock.now
         self.settings = SimpleNamespace(progress_every=100, progress_bar=False)
         self.session = SimpleNamespace(
-            counts=before, sharing=SimpleNamespace(shared=shared), progress=JobProgress()
+            counts=before,
+            sharing=SimpleNamespace(shared=shared),
+            progress=JobProgress(),
+            feeds=[],
+            items=ItemPosition(),
         )
         self.observers: list[CommitListener] = []
         self.listeners = SimpleNamespace(add=self.observers.append)
