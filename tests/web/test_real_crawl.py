@@ -55,7 +55,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
 def crawl(store: Shelf, site: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "scrapy", "crawl", "books", "-a", f"site={site}", "--nolog"]
     settings = {
-        "RESUME_JOB": "books", "RESUME_STORE": store.location, "IMAGES_STORE": "",
+        "RESUME_JOB": "books", "RESUME_STORE": store.location,
+        "FILES_STORE": store.directory.with_name("photos"),
         "RESUME_ORPHAN_TIMEOUT": ORPHAN_SECONDS,
     }  # fmt: skip
     words = [word for name, value in settings.items() for word in ("-s", f"{name}={value}")]
