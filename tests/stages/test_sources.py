@@ -89,6 +89,15 @@ def test_the_items_of_a_job_say_whether_more_may_follow(
     assert items.unfinished is None
 
 
+def test_a_job_that_ends_while_its_items_are_read_may_have_more(tmp_path: Path) -> None:
+    found(tmp_path, 2)
+    items = open_store(tmp_path).items("found")
+    next(items)
+    assert found(tmp_path, 4) == "completed"
+    list(items)
+    assert items.unfinished == "paused", "what came behind the last one that was read is not known"
+
+
 def test_a_stage_that_is_passed_over_says_so_and_has_its_progress(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
