@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _METHODS: Final = {
-    name: getattr(JsonLinesItemExporter, name) for name in ("export_item", "serialize_field")
+    name: getattr(JsonLinesItemExporter, name)
+    for name in (
+        "export_item",
+        "serialize_field",
+        "get_serialized_fields",
+        "_get_serialized_fields",
+    )
+    if hasattr(JsonLinesItemExporter, name)
 }
 """As Scrapy has them: somebody may put others in their place."""
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scrapy import Field, Item, Request
 from scrapy.exporters import JsonItemExporter, JsonLinesItemExporter
 
-from scrapy_resume.feeds.json_lines import is_plain, quick_export
+from scrapy_resume.feeds.json_lines import _METHODS, is_plain, quick_export
 
 OPTIONS: list[dict[str, Any]] = [
     {},
@@ -95,7 +95,7 @@ def test_other_exporters_write_themselves(exporter: Any) -> None:
     assert quick_export(exporter()) is None
 
 
-@pytest.mark.parametrize("name", ["export_item", "serialize_field"])
+@pytest.mark.parametrize("name", list(_METHODS))
 def test_a_method_that_somebody_has_replaced_is_called(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
