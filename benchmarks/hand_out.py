@@ -18,18 +18,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
-from scrapy_resume.frontier.row import Row, rank_of
+from tests.support.rows import leased
 from tests.support.tables import table
 
 ACTIVE = 16
 LEAST = 10_000
-
-
-def leased(row_id: int, slot: str) -> Row:
-    row = Row(row_id, row_id.to_bytes(20, "big"), recorded=True)
-    row.slot = slot
-    row.rank = rank_of(0, 0, -row_id, every_run=False)
-    return row
 
 
 def milliseconds(slots: int) -> float:

@@ -11,7 +11,6 @@ from scrapy_resume.commits.committer import Committer
 from scrapy_resume.dispatch.dispatcher import Dispatcher
 from scrapy_resume.dispatch.workers import WANT_MORE_SECONDS, WANT_SECONDS, Workers
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
-from scrapy_resume.frontier.row import Row, rank_of
 from scrapy_resume.model import START, JobKey
 from scrapy_resume.store.contract import (
     Admission,
@@ -26,15 +25,9 @@ from scrapy_resume.store.contract import (
     StartState,
 )
 from tests.support.clock import ManualClock, StubEngine
+from tests.support.rows import leased
 
 DELAY_SECONDS = 0.25
-
-
-def leased(row_id: int, slot: str) -> Row:
-    made = Row(row_id, row_id.to_bytes(20, "big"), recorded=True)
-    made.slot = slot
-    made.rank = rank_of(0, 0, -row_id, every_run=False)
-    return made
 
 
 def arrival(row_id: int, slot: str, *, lease: bool = False) -> Admission:
