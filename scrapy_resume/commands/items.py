@@ -78,8 +78,7 @@ def run(call: Invocation) -> int:
         nouns = nouns_of(call.reports().summary(key).kind)
         shows_steps = bool(steps) or bool(call.reports().step_names(key))
         print_items(call, records, limit, steps=shows_steps, nouns=nouns)
-    _note_unknown(call, filters, steps)
-    return 0
+    return _note_unknown(call, filters, steps)
 
 
 def _urls(records: Iterator[dict[str, Any]]) -> Iterator[str]:
@@ -88,12 +87,15 @@ def _urls(records: Iterator[dict[str, Any]]) -> Iterator[str]:
     yield from dict.fromkeys(record["url"] for record in records if record["url"])
 
 
-def _note_unknown(call: Invocation, filters: dict[str, Any], steps: dict[str, Any]) -> None:
+def _note_unknown(call: Invocation, filters: dict[str, Any], steps: dict[str, Any]) -> int:
+    """Returns the exit code: 1 if the step is none of the job's."""
     call.note_unknown(filters)
     if unknown := unknown_keys(call, steps):
         call.note(unknown_keys_line(unknown))
     step = call.arguments.step
     others = None if step is None else call.reports().unknown_step(call.arguments.job, step)
-    if others is not None:
-        names = f"there are {', '.join(others)}" if others else "its items have no steps"
-        call.note(f"The job has no step {step!r}; {names}")
+    if others is None:
+        return 0
+    names = f"there are {', '.join(others)}" if others else "its items have no steps"
+    call.note(f"The job has no step {step!r}; {names}")
+    return 1 if others else 0

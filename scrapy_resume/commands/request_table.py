@@ -22,11 +22,12 @@ def print_requests(
 
 
 def _row(request: dict[str, Any]) -> tuple[str, ...]:
+    not_before = request["not_before"]
     return (
-        request["state"] if request["not_before"] is None else "delayed",
+        request["state"] if not_before is None else "delayed",
         str(request["attempts"]),
         str(request["http_status"] or "-"),
-        request["error"] or "-",
+        request["error"] or (f"until {not_before}" if not_before else "-"),
         str(request["items"]),
         request["url"],
     )

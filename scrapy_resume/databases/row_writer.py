@@ -31,7 +31,7 @@ from scrapy_resume.databases.row_plans import FieldError
 from scrapy_resume.databases.row_values import Ready, RowValues
 from scrapy_resume.databases.side_tables import ELSEWHERE, OWED, REMOVED, WRITTEN
 from scrapy_resume.databases.table import FeedTable, Fields
-from scrapy_resume.databases.writes import Outcome, RowFault, Write
+from scrapy_resume.databases.writes import Outcome, RowFault, Write, shown_fields
 from scrapy_resume.model import digest
 
 LIVE: Final = (WRITTEN, OWED)
@@ -355,6 +355,8 @@ class RowWriter:
         self, write: Write, fault: RowFault, found: Mapping[str, SideRow] | None = None
     ) -> None:
         """The item cannot be a row now: what it was before stays."""
+        if write.put is not None:
+            fault = fault._replace(shown=shown_fields(write.put.fields, but=fault.field))
         before = (self._items.found([write.item]) if found is None else found).get(write.item)
         kept = {} if before is None else before._asdict()
         for name in ("item", "version"):

@@ -52,7 +52,7 @@ class RowMaker:
             item = self._decode(change.payload)
             if not self._accepts(item):
                 return Write(change.item, change.id, None, replaced=True, quiet=True)
-            if type(item) is dict and self._names is None:
+            if type(item) is dict and self._names is None and all(map(_is_text, item)):
                 return Write(change.item, change.id, Put(item))
             return Write(change.item, change.id, Put(dict(self._fields(item))))
         except Exception as error:  # of the user's code, or a class that is not there any more
@@ -69,3 +69,8 @@ class RowMaker:
                 if meta:
                     value = self._serialize(meta, field, value)
                 yield (str(field) if names is None else names[field]), value
+
+
+def _is_text(name: Any) -> bool:
+    """Other names of fields are written as their texts, as Scrapy's exporters do."""
+    return type(name) is str

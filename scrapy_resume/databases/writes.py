@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+FIELDS_SHOWN: Final = 3
+LONGEST_NAME: Final = 40
+LONGEST_VALUE: Final = 100
+LARGEST_BITS: Final = 64
 
 
 @dataclass(slots=True)
@@ -40,10 +46,28 @@ class RowFault(NamedTuple):
     field: str | None
     """The field that is to blame, if that is known."""
     message: str
+    shown: str = ""
+    """By what people know the item: see ``shown_fields``."""
 
     def __str__(self) -> str:
         of = "" if self.field is None else f", field {self.field!r}"
-        return f"item {self.item}{of}: {self.message}"
+        shown = f" (its {self.shown})" if self.shown else ""
+        return f"item {self.item}{of}: {self.message}{shown}"
+
+
+def shown_fields(fields: Mapping[str, Any], but: str | None = None) -> str:
+    """The first fields of an item that are short texts and numbers, for people who look for it; not
+    the field that is to blame. Empty: it has none."""
+    short = (
+        f"{name}={value!r}" if name.isidentifier() else f"{name!r}={value!r}"
+        for name, value in fields.items()
+        if name != but
+        and len(name) <= LONGEST_NAME
+        and isinstance(value, (str, int, float))
+        and (not isinstance(value, str) or 0 < len(value) <= LONGEST_VALUE)
+        and (not isinstance(value, int) or value.bit_length() <= LARGEST_BITS)
+    )
+    return ", ".join(islice(short, FIELDS_SHOWN))
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from scrapy_resume.model import UnitState
@@ -13,7 +13,14 @@ from scrapy_resume.web import documents
 from scrapy_resume.web.answers import Answer
 from scrapy_resume.web.ask import Ask
 from scrapy_resume.web.event_tail import last_events
-from scrapy_resume.web.query import QueryError, count_of, query_text, row_of
+from scrapy_resume.web.query import (
+    FILTERS_OF_ROWS,
+    QueryError,
+    count_of,
+    query_text,
+    refuse_unknown,
+    row_of,
+)
 
 ROWS: Final = 100
 """Of a document that is asked for without ``limit``."""
@@ -96,15 +103,27 @@ def timeseries(ask: Ask) -> Answer:
     return answer_of(documents.timeseries(ask, ask.key()))
 
 
+def checked(ask: Callable[[Ask], Answer], names: Collection[str]) -> Callable[[Ask], Answer]:
+    """The question, for queries of these names alone."""
+
+    def answer(asked: Ask) -> Answer:
+        refuse_unknown(asked.query, names)
+        return ask(asked)
+
+    return answer
+
+
+_ROWS: Final = (*FILTERS_OF_ROWS, "before", "limit")
+
 QUESTIONS: Final[Mapping[str, Callable[[Ask], Answer]]] = {
-    "requests": requests,
-    "failed": failed,
-    "units": units,
-    "steps": steps,
-    "items": items,
-    "workers": workers,
-    "events": events,
-    "timeseries": timeseries,
+    "requests": checked(requests, _ROWS),
+    "failed": checked(failed, ("examples",)),
+    "units": checked(units, ("state", "after", "limit")),
+    "steps": checked(steps, ()),
+    "items": checked(items, (*_ROWS, "q")),
+    "workers": checked(workers, ()),
+    "events": checked(events, ("type", "limit")),
+    "timeseries": checked(timeseries, ()),
 }
 """What can be asked of a job, by its last part of the path."""
 

@@ -101,8 +101,8 @@ class Dashboard:
         ]
         return [
             *pages,
-            Route("/api/jobs", partial(self._document, api.jobs)),
-            Route("/api/jobs/{id}", partial(self._document, api.job)),
+            Route("/api/jobs", partial(self._document, api.checked(api.jobs, ()))),
+            Route("/api/jobs/{id}", partial(self._document, api.checked(api.job, ()))),
             *questions,
             *actions,
             Route("/jobs/{id}/items.jsonl", self._download),

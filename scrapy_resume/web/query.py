@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -14,7 +14,8 @@ NUMBERS: Final = ("status",)
 FLAGS: Final = ("partial", "skipped", "dead")
 COUNTS: Final = ("limit", "max_attempts")
 LISTS: Final = ("urls", "units", "ids")
-FILTERS: Final = (*TEXTS, *NUMBERS, *FLAGS, *COUNTS, *LISTS)
+FILTERS_OF_ROWS: Final = (*TEXTS, *NUMBERS, *FLAGS)
+FILTERS: Final = (*FILTERS_OF_ROWS, *COUNTS, *LISTS)
 """By the names that ``reporting.filters.selection`` has for them."""
 
 STEP_FILTERS: Final = ("step", "state", "items", "missing", "outdated", "limit")
@@ -31,9 +32,7 @@ class QueryError(ValueError):
     """What was asked for is not understood; the message is for people."""
 
 
-def filters_of_query(
-    query: QueryParams, names: Iterable[str] = (*TEXTS, *NUMBERS, *FLAGS)
-) -> dict[str, Any]:
+def filters_of_query(query: QueryParams, names: Iterable[str] = FILTERS_OF_ROWS) -> dict[str, Any]:
     """The filters in a query; what is empty is not given. Raises ``QueryError``."""
     found: dict[str, Any] = {}
     for name in names:
@@ -52,6 +51,15 @@ def filters_of_query(
         else:
             found[name] = values
     return found
+
+
+def refuse_unknown(query: QueryParams, names: Collection[str]) -> None:
+    """Raises ``QueryError`` if something is asked for that is not looked at: a filter that is
+    misspelt would show all rows as if they matched."""
+    for name in query:
+        if name not in names:
+            there_are = f"there are {', '.join(names)}" if names else "there are none here"
+            raise QueryError(f"there is no parameter {name[:100]!r}; {there_are}")
 
 
 def filters_of_body(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 
 from scrapy_resume.model import State
 from scrapy_resume.store.contract import Batch, Finish
+from tests.contract.records import continuation
 
 
 @pytest.fixture
@@ -53,6 +54,17 @@ def test_a_table_for_people_shows_no_escape_sequences(shelf_of_all, call):
     shown = call("failed")
     assert "\x1b" not in shown.out
     assert "\\x1b" in shown.out
+
+
+def test_a_request_that_waits_says_until_when(shelf, call):
+    job = shelf.begin("books")
+    shelf.crawl(job, leased=1)
+    row = job.session.ids.first
+    waits = continuation(row, lease=False, not_before=4e9)
+    job.commit(Batch(next_id=row + 1, arrivals=[waits]))
+    shelf.close(job)
+    (line,) = call("requests").out.splitlines()[1:]
+    assert line.split()[:5] == ["delayed", "1", "-", "until", "2096-10-02T07:06:40Z"]
 
 
 @pytest.mark.parametrize("words", [["--state", "fetched"], ["--status", "x"], ["--limit", "-1"]])

@@ -135,6 +135,7 @@ def test_items_names_what_there_is_not(shelf: Shelf, call: Call) -> None:
     answer = call("items", "--step", "foto")
     assert "No items match." in answer.err
     assert "The job has no step 'foto'; there are photos, vin" in answer.err
+    assert answer.code == 1
     assert "1 key is that of no item with steps: z" in call("items", "--item", "z").err
     assert call("items", "--step-state", "lost").code == 2
     assert call("items", "--outdated").code == 2

@@ -84,6 +84,38 @@ def test_hostile_names_are_a_row_or_an_error_that_names_item_and_field(
     assert len(database.rows()) == len(rows) + 1
 
 
+def test_an_error_shows_by_what_people_know_the_item(database: Shelf) -> None:
+    item = {
+        "text": "x" * 101,
+        "tags": ["a"],
+        "empty": "",
+        "title": "Moby \ud83d Dick\n",
+        "a b": 1.5,
+        "huge": 2**64,
+        3: True,
+        "fourth": "not shown",
+        "\x00": "the culprit",
+    }
+    job = Job()
+    job.put(item, 1)
+    job.put({"\x00": "alone"}, 2)
+    feed = follow(database.uri(), job)
+    assert isinstance(feed.error, RowsNotWrittenError)
+    owed = {row["item"]: row["error"] for row in database.side_rows() if row["state"] == 2}
+    assert owed["1.0"].endswith(r"(its title='Moby \ud83d Dick\n', 'a b'=1.5, '3'=True)")
+    assert "(its" not in owed["2.0"]
+
+
+def test_a_field_whose_name_is_no_text_is_a_column(database: Shelf) -> None:
+    job = Job()
+    job.put({"n": 1, 2: "two", None: "none"}, 1)
+    job.put({"n": 2, 2.5: "more"}, 2)
+    assert follow(database.uri(), job).error is None
+    rows = database.rows()
+    assert [row["n"] for row in rows] == [1, 2]
+    assert (rows[0]["2"], rows[0]["None"], rows[1]["2.5"]) == ("two", "none", "more")
+
+
 @pytest.mark.soak  # 2,000 columns, one by one
 def test_items_of_more_fields_than_a_table_may_have_are_owed(database: Shelf) -> None:
     job = Job()

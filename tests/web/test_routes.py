@@ -97,3 +97,28 @@ def test_what_a_page_has_nothing_of_yet_has_its_place(shelf: Shelf, client: Test
     assert "ValueError" in client.get("/jobs/cars~1/steps").text
     assert {page: parts(page) for page in SUBPAGES} == before
     assert all(before.values())
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("", "no parameter 'sort'; there are none here"),
+        ("/books~1", "there are none here"),
+        ("/books~1/requests", "there are state, host, "),
+        ("/books~1/failed", "there are examples"),
+        ("/books~1/units", "there are state, after, limit"),
+        ("/books~1/steps", "there are none here"),
+        ("/books~1/items", ", limit, q"),
+        ("/books~1/workers", "there are none here"),
+        ("/books~1/events", "there are type, limit"),
+        ("/books~1/timeseries", "there are none here"),
+    ],
+)
+def test_a_misspelt_parameter_of_the_api_does_not_show_all_rows(
+    shelf: Shelf, client: TestClient, path: str, words: str
+) -> None:
+    shop(shelf)
+    assert client.get(f"/api/jobs{path}").status_code == 200
+    answer = client.get(f"/api/jobs{path}", params={"sort": "up"})
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
