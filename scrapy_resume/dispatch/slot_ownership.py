@@ -36,16 +36,21 @@ class SlotOwnership:
 
     def slots_wanted(self, busy: Collection[str], is_resting: Callable[[str], bool]) -> int:
         """How many more slots the worker can use, so that it has as many active slots as concurrent
-        requests. Slots that wait for their download delay are not active. It is never more than as
-        many again as it has, but for the first ones.
+        requests. Slots that wait for their download delay are not active: if a tenth of its slots
+        are active, it can use ten for each that is to be active. It is never more than as many
+        again as it has, but for the first ones.
 
         ``busy``: slots that have requests in the engine.
         """
         if self._frontier.every_run.awaited:
             return 0
         active = sum(not is_resting(slot) for slot in self._slots_with_work(busy))
-        most = max(SLOTS_PER_BATCH, len(self._frontier.owned or ()))
-        return max(0, min(most, self._frontier.concurrency - active))
+        lacking = self._frontier.concurrency - active
+        if lacking <= 0:
+            return 0
+        owned = len(self._frontier.owned or ())
+        slots_for_one = max(1, owned // max(active, 1))
+        return min(max(owned, min(SLOTS_PER_BATCH, lacking)), lacking * slots_for_one)
 
     def slots_at_work(self, busy: Collection[str]) -> int:
         """Number of slots that have requests here, leased or in the store."""

@@ -43,6 +43,10 @@ WANT_MORE_SECONDS: Final = 1.0
 """The same for a run that has as many slots as concurrent requests, though some wait for their
 delay. The more hosts there are, the more such a query costs."""
 
+FOUND_SECONDS: Final = 0.05
+"""The pause after as many slots were found as were asked for: there may be more. By then they wait
+for their delays, if they have any."""
+
 KEPT_SECONDS: Final = 2.0
 """How long an empty slot is kept: the next link to it may come at any moment."""
 
@@ -100,6 +104,8 @@ class Workers:
         """Slots with requests that this run may keep while another worker has none; 0: all have
         some."""
         self._want_at = 0.0
+        self._found_all = False
+        """The store had as many slots as were asked for the last time."""
         self._gave_at = 0.0
         self._logged_at = 0.0
         self._ended = False
@@ -191,7 +197,9 @@ class Workers:
         self._take_turn(answer.sharing.start)
         if self._shared_slots is not None:
             self._shared_slots.answered(batch, answer)
-        elif batch.sharing.slots_wanted and not answer.sharing.slots_found:
+        elif batch.sharing.slots_wanted and answer.sharing.slots_found:
+            self._found_all = answer.sharing.slots_found >= batch.sharing.slots_wanted
+        elif batch.sharing.slots_wanted:
             at_work = self.slots.slots_at_work(self._busy())
             is_rich = at_work >= self._frontier.concurrency
             self._want_at = self._clock.monotonic() + (
@@ -203,6 +211,10 @@ class Workers:
     def poll_if_needed(self) -> None:
         """If there is too little to do, ask the store again after a while."""
         if not self.shared or self._poll is not None or self._ended:
+            return
+        if self._found_all:
+            self._found_all = False
+            self._poll = self._clock.call_later(FOUND_SECONDS, self._ask_for_slots)
             return
         wants = self._start_waiter is not None or self.others_at_work
         if wants and self._wants_more():
@@ -241,6 +253,13 @@ class Workers:
         self._poll = None
         self.slots.refill_empty_slots()
         self._committer.send_soon()
+
+    def _ask_for_slots(self) -> None:
+        self._poll = None
+        if self._wants_more():
+            self._committer.send_soon()
+        else:
+            self.poll_if_needed()
 
     def _log_blocked(self, slots: list[str]) -> None:
         now = self._clock.monotonic()

@@ -9,7 +9,13 @@ import pytest
 
 from scrapy_resume.commits.committer import Committer
 from scrapy_resume.dispatch.dispatcher import Dispatcher
-from scrapy_resume.dispatch.workers import WANT_MORE_SECONDS, WANT_SECONDS, Workers
+from scrapy_resume.dispatch.workers import (
+    FOUND_SECONDS,
+    POLL_SECONDS,
+    WANT_MORE_SECONDS,
+    WANT_SECONDS,
+    Workers,
+)
 from scrapy_resume.frontier.lease_buffer import LeaseBuffer
 from scrapy_resume.model import START, JobKey
 from scrapy_resume.store.contract import (
@@ -63,7 +69,9 @@ class Worker:
         )
         job = cast(JobStore, SimpleNamespace(session=session))
         self.clock, self.engine = ManualClock(), StubEngine()
-        ports = (cast(Committer, None), self.engine, self.clock)
+        self.batches_asked_for = 0
+        committer = cast(Committer, SimpleNamespace(send_soon=self._asked_for_batch))
+        ports = (committer, self.engine, self.clock)
         unused = cast(Any, None)
         self.dispatcher = Dispatcher(job, self.frontier, unused, unused, *ports)
         self.fleet = Workers(session, self.frontier, self.dispatcher, DELAY_SECONDS, *ports)
@@ -72,6 +80,9 @@ class Worker:
         )
         self.frontier.push(leased(1, "a"))
         self.frontier.push(leased(2, "b"))
+
+    def _asked_for_batch(self) -> None:
+        self.batches_asked_for += 1
 
     def send(self, *arrivals: Admission) -> Batch:
         """The batch that goes out with these arrivals."""
@@ -143,3 +154,24 @@ def test_a_worker_with_enough_slots_that_rest_asks_rarely_in_vain(
     assert worker.send().sharing.slots_wanted == 0
     worker.clock.now += 0.02
     assert worker.send().sharing.slots_wanted == 4
+
+
+@pytest.mark.parametrize(
+    ("resting", "found", "soon"),
+    [(True, 4, True), (True, 3, False), (False, 4, False)],
+    ids=["all found", "no more there", "they are busy"],
+)
+def test_a_worker_that_found_all_slots_it_wanted_soon_asks_for_more(
+    worker: Worker, resting: bool, found: int, soon: bool
+) -> None:
+    claimed = [f"slot-{number}" for number in range(found)]
+    answer = Committed(sharing=SharingAnswer(claimed=claimed, slots_found=found))
+    worker.fleet.answered(Batch(next_id=1, sharing=SharingReport(slots_wanted=4)), answer)
+    for row, slot in enumerate(claimed, start=3):
+        worker.frontier.push(leased(row, slot))
+    worker.fleet.poll_if_needed()
+    worker.engine.resting = resting
+    worker.clock.move(FOUND_SECONDS)
+    assert worker.batches_asked_for == soon
+    worker.clock.move(2 * POLL_SECONDS)
+    assert worker.batches_asked_for == soon, "and not more often before an answer"
