@@ -34,7 +34,7 @@ milliseconds."""
 
 logger = logging.getLogger("scrapy_resume")
 
-KEPT_ITEMS: Final = 4_000
+KEPT_ITEMS: Final = 1_000
 """The most items that are kept in memory for the feeds; older ones are read from the store."""
 
 
