@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from scrapy_resume.databases.columns import type_of
 from scrapy_resume.databases.kinds import Kind, as_text
@@ -19,6 +20,11 @@ PIECE_CHARACTERS: Final = 65_536
 
 STAGE: Final = "scrapy_resume_stage"
 """The temporary table of rows that have a primary key."""
+
+
+def insert_into(connection: sa.Connection, table: sa.Table) -> Any:
+    """An ``INSERT`` of the database's own kind, which knows ``ON CONFLICT``."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
 def insert_rows(

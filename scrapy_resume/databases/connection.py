@@ -99,6 +99,16 @@ class RowRefusedError(DatabaseFeedError):
     """The database refuses a row, or a value of it."""
 
 
+class MadeByOthersError(DatabaseFeedError):
+    """What was to be made, a table or a column, is there: another feed has made it since the table
+    was read. Read again, the same may succeed."""
+
+
+def state_of(error: BaseException) -> str | None:
+    """The SQLSTATE of an error of PostgreSQL."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
+
+
 def message_in(error: BaseException) -> str:
     """What the driver says, on one line, without passwords."""
     cause = getattr(error, "orig", None) or error

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
-from scrapy_resume.databases.bulk import insert_rows
+from scrapy_resume.databases.bulk import insert_into, insert_rows
 from scrapy_resume.databases.kinds import Kind
 from scrapy_resume.databases.side_tables import FEED, OWED, ROW, WRITTEN
 from scrapy_resume.databases.writes import Write
@@ -46,11 +46,6 @@ class ItemRows:
         self._feed = feed
         self._generation = generation
         self._target = target
-
-    def insert(self, table: sa.Table) -> Any:
-        """An ``INSERT`` of the database's own kind, which knows ``ON CONFLICT``."""
-        name = self._connection.dialect.name
-        return (sqlite if name == "sqlite" else postgresql).insert(table)
 
     def _among(self, column: Any, texts: Sequence[str]) -> Any:
         """Whether it is one of them: one parameter, so that the statement is compiled once."""
@@ -99,7 +94,7 @@ class ItemRows:
         """Write them, in the place of what was kept before."""
         if not sides:
             return
-        insert = self.insert(ROW)
+        insert = insert_into(self._connection, ROW)
         new = {
             column.name: insert.excluded[column.name]
             for column in ROW.columns

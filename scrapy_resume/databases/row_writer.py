@@ -9,7 +9,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from scrapy_resume.databases.address import Address
-from scrapy_resume.databases.bulk import COPY_FROM, insert_rows, may_copy, stage_rows
+from scrapy_resume.databases.bulk import (
+    COPY_FROM,
+    insert_into,
+    insert_rows,
+    may_copy,
+    stage_rows,
+)
 from scrapy_resume.databases.columns import REMOVED_AT, ROW_ID
 from scrapy_resume.databases.connection import (
     DRIVER_ERRORS,
@@ -227,7 +233,7 @@ class RowWriter:
         connection, kinds = self._connection, self._values.kinds()
         table = self._table.table()
         rows = [one.values for one in ready]
-        insert = self._items.insert(table)
+        insert = insert_into(self._connection, table)
         by_stage = (
             len(rows) >= COPY_FROM
             and len({one.key for one in ready}) == len(rows)

@@ -23,7 +23,13 @@ from scrapy_resume.databases.columns import (
     kind_of_type,
     type_of,
 )
-from scrapy_resume.databases.connection import DRIVER_ERRORS, Connection, message_in
+from scrapy_resume.databases.connection import (
+    DRIVER_ERRORS,
+    Connection,
+    MadeByOthersError,
+    message_in,
+    state_of,
+)
 from scrapy_resume.databases.kinds import EXACT_FLOAT, Kind, kind_of, widened
 from scrapy_resume.databases.options import DatabaseOptions
 from scrapy_resume.databases.row_plans import RowPlans
@@ -32,6 +38,14 @@ from scrapy_resume.errors import DatabaseFeedError, DatabaseUnavailableError
 
 SPARE: Final = "scrapy_resume_spare"
 """The name of a column while its texts are copied."""
+
+_MADE_AT_ONCE: Final = ("42P07", "42710", "23505")
+"""SQLSTATEs of PostgreSQL when two sessions make one table: it is there, its type is, or the row of
+one in a catalogue. (PostgreSQL's manual, appendix A.)"""
+
+_DUPLICATE_COLUMN: Final = "42701"
+_SYSTEM_COLUMNS: Final = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+"""Which PostgreSQL has in each table, so that no other column can have such a name."""
 
 
 @dataclass
@@ -264,7 +278,17 @@ class FeedTable:
         ] or [sa.Column(ROW_ID, BIG, primary_key=True, autoincrement=False)]
         metadata = sa.MetaData()
         name = sa.sql.quoted_name(self._address.table, quote=True)
-        sa.Table(name, metadata, *columns, schema=self._schema()).create(connection)
+        try:
+            with connection.begin_nested():
+                sa.Table(name, metadata, *columns, schema=self._schema()).create(connection)
+        except DRIVER_ERRORS as error:
+            if self._dialect == "sqlite":
+                is_there = self._columns(connection) is not None
+            else:
+                is_there = state_of(error) in _MADE_AT_ONCE
+            if is_there:
+                raise MadeByOthersError(message_in(error)) from error
+            raise
         self.exists = True
         for column in columns:
             self.kinds[str(column.name)] = Kind.integer
@@ -282,7 +306,7 @@ class FeedTable:
         if not self.exists:
             return
         if not self._options.primary_key and ROW_ID not in self.kinds:
-            self._execute(connection, AddColumn(self._bare(), ROW_ID, BIG))
+            self._add_column(connection, ROW_ID, BIG)
             self.kinds[ROW_ID] = Kind.integer
             self._changed()
             table = self.table()
@@ -294,9 +318,7 @@ class FeedTable:
             self.notices.append(f"added the column {ROW_ID} to {self._address.full_table}")
         if self._options.on_removed == "mark" and REMOVED_AT not in self.kinds:
             kind = Kind.text if self._dialect == "sqlite" else Kind.instant
-            self._execute(
-                connection, AddColumn(self._bare(), REMOVED_AT, type_of(kind, self._dialect))
-            )
+            self._add_column(connection, REMOVED_AT, type_of(kind, self._dialect))
             self.kinds[REMOVED_AT] = kind
             self._changed()
 
@@ -350,10 +372,7 @@ class FeedTable:
             self.refused[name] = "no column can have a NUL character in its name"
             return
         try:
-            with connection.begin_nested():
-                self._execute(
-                    connection, AddColumn(self._bare(), column, type_of(kind, self._dialect))
-                )
+            self._add_column(connection, column, type_of(kind, self._dialect))
         except DRIVER_ERRORS as error:
             self._refuse(connection, name, error)
             return
@@ -361,6 +380,28 @@ class FeedTable:
         self._changed()
         renamed = "" if column == name else f", as {column!r}"
         self.notices.append(f"added a column for {name!r}{renamed}")
+
+    def _add_column(self, connection: sa.Connection, column: str, type_: Any) -> None:
+        """Raises ``MadeByOthersError``, or what the driver raises."""
+        try:
+            with connection.begin_nested():
+                self._execute(connection, AddColumn(self._bare(), column, type_))
+        except DRIVER_ERRORS as error:
+            if self._dialect == "sqlite":  # to which columns are the same that differ in case
+                is_there = column in (self._columns(connection) or ())
+            else:
+                is_there = state_of(error) == _DUPLICATE_COLUMN and column not in _SYSTEM_COLUMNS
+            if is_there:
+                raise MadeByOthersError(message_in(error)) from error
+            raise
+
+    def _columns(self, connection: sa.Connection) -> set[str] | None:
+        """The columns that the table has at this moment; ``None``: there is no table."""
+        inspector = sa.inspect(connection)
+        name, schema = self._address.table, self._address.schema
+        if not inspector.has_table(name, schema=schema):
+            return None
+        return {column["name"] for column in inspector.get_columns(name, schema=schema)}
 
     def _refuse(self, connection: sa.Connection, name: str, error: Exception) -> None:
         """Raises the error again if it may go away."""

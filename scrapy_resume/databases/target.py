@@ -17,8 +17,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from scrapy_resume.databases.address import Address
+from scrapy_resume.databases.bulk import insert_into
 from scrapy_resume.databases.columns import ROW_ID
-from scrapy_resume.databases.connection import Connection, RowRefusedError
+from scrapy_resume.databases.connection import Connection, MadeByOthersError, RowRefusedError
 from scrapy_resume.databases.emptying import empty_family
 from scrapy_resume.databases.options import DatabaseOptions
 from scrapy_resume.databases.row_writer import FeedRows, RowWriter
@@ -36,6 +37,9 @@ from scrapy_resume.wording import counted
 
 CREATE_TRIES: Final = 3
 """Two processes may make the tables beside the rows at the same time."""
+
+DELIVERY_TRIES: Final = 10
+"""Other jobs may make the table, and columns of it, that this one is about to make."""
 
 
 class FencedError(DatabaseFeedError):
@@ -128,6 +132,8 @@ class Target:
         with self._connection.transaction() as connection:
             self._table.read(connection)
             row = self._find(connection) or self._begin(connection)
+            if row is None:
+                return False  # of another that begins it at this moment, and is not seen yet
             now = self._now(connection)
             if self._is_anothers(row, now, silent_seconds):
                 return False
@@ -188,7 +194,8 @@ class Target:
         )
         family = connection.execute(earlier.order_by(FEED.c.id.desc()).limit(1)).scalar()
         connection.execute(
-            sa.insert(FEED).values(
+            insert_into(connection, FEED)
+            .values(
                 job=self._identity.job,
                 target=self._address.full_table,
                 name=self._identity.name,
@@ -205,6 +212,7 @@ class Target:
                 rows=0,
                 updated_at=_moment(),
             )
+            .on_conflict_do_nothing()
         )
         return self._find(connection)
 
@@ -239,10 +247,18 @@ class Target:
     def deliver(self, writes: Sequence[Write], position: Sequence[LogMark] | None) -> Outcome:
         """Deliver some writes and the position that they lead to (``None``: it stays), in one
         transaction. Rows that the database refuses are found one by one, and owed."""
-        try:
-            return self._deliver(writes, position, one_by_one=False)
-        except RowRefusedError:
-            return self._deliver(writes, position, one_by_one=True)
+        one_by_one = False
+        for tries_left in reversed(range(DELIVERY_TRIES)):
+            try:
+                return self._deliver(writes, position, one_by_one=one_by_one)
+            except MadeByOthersError:
+                if not tries_left:
+                    raise
+            except RowRefusedError:
+                if one_by_one or not tries_left:
+                    raise
+                one_by_one = True
+        raise AssertionError("the last try returns or raises")
 
     def _deliver(
         self, writes: Sequence[Write], position: Sequence[LogMark] | None, *, one_by_one: bool
