@@ -81,7 +81,9 @@ def test_writers_of_a_fleet_end_and_each_item_is_one_row(
                 "RESUME_ORPHAN_TIMEOUT": 3,
                 "RESUME_HEARTBEAT": 0.5,
                 "RESUME_HOSTS": "shared",
-                "CONCURRENT_REQUESTS": 2 // len(ends),  # the last one works past the lease
+                "CONCURRENT_REQUESTS": 2,
+                # Slow enough that one is still at work when the lease of the other is over.
+                "DOWNLOAD_DELAY": 0.5 * len(ends),
             },
             arguments={"pause_seconds": 0.7},
         )
