@@ -8,9 +8,12 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 FIELDS_SHOWN: Final = 3
+"""Of an item that cannot be a row, in the error about it."""
 LONGEST_NAME: Final = 40
+"""Characters of the name of such a field, as the next are of its text."""
 LONGEST_VALUE: Final = 100
 LARGEST_BITS: Final = 64
+"""Of such a whole number."""
 
 
 @dataclass(slots=True)
