@@ -191,7 +191,7 @@ def _is_temporary(error: DBAPIError) -> bool:
         if code is None:  # Python 3.10
             return "locked" in str(cause) or "full" in str(cause) or "unable to open" in str(cause)
         return code & 0xFF in _TEMPORARY_SQLITE
-    state = getattr(cause, "sqlstate", None)
+    state = state_of(error)
     if state is None:
         return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
     return bool(state.startswith(_TEMPORARY_STATES) or state in _CHANGEABLE)
@@ -203,7 +203,7 @@ def _is_of_row(error: DBAPIError) -> bool:
         code = getattr(cause, "sqlite_errorcode", None)
         # 18: too big, 19: a constraint, 20: a mismatch; no code: the driver refuses a value.
         return code is None or code & 0xFF in (18, 19, 20)
-    state = getattr(cause, "sqlstate", None)
+    state = state_of(error)
     if state is None:
         return isinstance(error, sa.exc.DataError)
     # 21: keys that only the database takes for equal, in one statement; 22: data; 23: constraints;

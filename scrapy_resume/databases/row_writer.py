@@ -233,7 +233,7 @@ class RowWriter:
         connection, kinds = self._connection, self._values.kinds()
         table = self._table.table()
         rows = [one.values for one in ready]
-        insert = insert_into(self._connection, table)
+        insert = insert_into(connection, table)
         by_stage = (
             len(rows) >= COPY_FROM
             and len({one.key for one in ready}) == len(rows)

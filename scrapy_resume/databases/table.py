@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
@@ -70,6 +71,19 @@ class Fields:
     def copy(self) -> Fields:
         """Another one that is equal."""
         return Fields(dict(self.known), set(self.empty))
+
+
+@contextmanager
+def _making(connection: sa.Connection, is_there: Callable[[Exception], bool]) -> Iterator[None]:
+    """A savepoint for what is to be made. Raises ``MadeByOthersError`` if it is there, as
+    ``is_there`` says by the error; else what the driver raises."""
+    try:
+        with connection.begin_nested():
+            yield
+    except DRIVER_ERRORS as error:
+        if is_there(error):
+            raise MadeByOthersError(message_in(error)) from error
+        raise
 
 
 class FeedTable:
@@ -278,17 +292,14 @@ class FeedTable:
         ] or [sa.Column(ROW_ID, BIG, primary_key=True, autoincrement=False)]
         metadata = sa.MetaData()
         name = sa.sql.quoted_name(self._address.table, quote=True)
-        try:
-            with connection.begin_nested():
-                sa.Table(name, metadata, *columns, schema=self._schema()).create(connection)
-        except DRIVER_ERRORS as error:
+
+        def is_there(error: Exception) -> bool:
             if self._dialect == "sqlite":
-                is_there = self._columns(connection) is not None
-            else:
-                is_there = state_of(error) in _MADE_AT_ONCE
-            if is_there:
-                raise MadeByOthersError(message_in(error)) from error
-            raise
+                return self._columns(connection) is not None
+            return state_of(error) in _MADE_AT_ONCE
+
+        with _making(connection, is_there):
+            sa.Table(name, metadata, *columns, schema=self._schema()).create(connection)
         self.exists = True
         for column in columns:
             self.kinds[str(column.name)] = Kind.integer
@@ -383,17 +394,14 @@ class FeedTable:
 
     def _add_column(self, connection: sa.Connection, column: str, type_: Any) -> None:
         """Raises ``MadeByOthersError``, or what the driver raises."""
-        try:
-            with connection.begin_nested():
-                self._execute(connection, AddColumn(self._bare(), column, type_))
-        except DRIVER_ERRORS as error:
+
+        def is_there(error: Exception) -> bool:
             if self._dialect == "sqlite":  # to which columns are the same that differ in case
-                is_there = column in (self._columns(connection) or ())
-            else:
-                is_there = state_of(error) == _DUPLICATE_COLUMN and column not in _SYSTEM_COLUMNS
-            if is_there:
-                raise MadeByOthersError(message_in(error)) from error
-            raise
+                return column in (self._columns(connection) or ())
+            return state_of(error) == _DUPLICATE_COLUMN and column not in _SYSTEM_COLUMNS
+
+        with _making(connection, is_there):
+            self._execute(connection, AddColumn(self._bare(), column, type_))
 
     def _columns(self, connection: sa.Connection) -> set[str] | None:
         """The columns that the table has at this moment; ``None``: there is no table."""
